@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Where packets come onto the panel: from a device, or back from one of Weir's own. */
+#include "panel.h"
+
+/* skb->cb is stale at entry: another layer's, or an earlier run's. */
+WEIR_INLINE void weir_begin(struct __sk_buff *skb, __u32 hop, __u32 state)
+{
+	weir_set(skb, hop, hop);
+	weir_set(skb, instance, 0);
+	weir_set(skb, port, hop / WEIR_PORT_HOPS);
+	weir_set(skb, state, state);
+	weir_set(skb, data, 0);
+}
+
+/* On a device's ingress: find the port and start its ingress chain. */
+SEC("tc")
+int weir_entry(struct __sk_buff *skb)
+{
+	struct weir_config *config = weir_configuration();
+	struct weir_device_key key = { .ifindex = skb->ifindex };
+	struct weir_device *device;
+	struct weir_port_count *count;
+	__u32 port;
+
+	weir_begin(skb, 0, 0);
+	if (!config)
+		return weir_drop(skb, WEIR_DROP_NO_PORT);
+	key.gen = config->gen & 1;
+	device = bpf_map_lookup_elem(&weir_devices, &key);
+	if (!device)
+		return weir_drop(skb, WEIR_DROP_NO_PORT);
+	if (key.gen)
+		weir_set(skb, state, WEIR_META_GEN);
+	port = device->port;
+	count = bpf_map_lookup_elem(&weir_ports, &port);
+	if (count)
+		weir_count_add(&count->rx, skb);
+	return weir_enter(skb, port * WEIR_PORT_HOPS);
+}
+
+/*
+ * On the far end of a recirculation, splitting or shaping pair: go on at the
+ * hop in the mark. Run by BPF_PROG_TEST_RUN with WEIR_MARK_TRACE in the mark,
+ * it starts a read-only run at that hop.
+ */
+SEC("tc")
+int weir_resume(struct __sk_buff *skb)
+{
+	struct weir_config *config = weir_configuration();
+	__u32 mark = skb->mark, zero = 0;
+	__u32 state = (mark >> WEIR_MARK_ROUNDS_SHIFT & 15) * WEIR_META_ROUND;
+	struct weir_trace *trace;
+
+	skb->mark = 0;
+	if (mark & WEIR_MARK_RESUMED)
+		state |= WEIR_META_RESUMED;
+	if (config && config->gen & 1)
+		state |= WEIR_META_GEN;
+	if (weir_unlikely(mark & WEIR_MARK_TRACE)) {
+		trace = bpf_map_lookup_elem(&weir_traces, &zero);
+		if (!trace)
+			return TC_ACT_SHOT;
+		trace->steps = 0;
+		state |= WEIR_META_TRACE;
+	}
+	weir_begin(skb, mark & WEIR_MARK_HOP, state);
+	if (!config)
+		return weir_drop(skb, WEIR_DROP_NO_PORT);
+	return weir_enter(skb, mark & WEIR_MARK_HOP);
+}
+
+char weir_license[] SEC("license") = "Dual BSD/GPL";

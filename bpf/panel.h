@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Verdicts. A function ends in exactly one of: weir_next, weir_forward,
+ * weir_stack, weir_up, weir_drop, weir_split, weir_shape, weir_recirculate;
+ * weir_clone may come before it.
+ */
+#pragma once
+#include "weir.h"
+
+#define WEIR_INLINE static __always_inline
+#define weir_unlikely(x) __builtin_expect(!!(x), 0)
+
+#define WEIR_UPCALL_BYTES 2048
+struct weir_upcall {
+	__u64 time; /* ktime, ns */
+	__u32 port;
+	__u32 reason; /* the function's own */
+	__u32 ifindex;
+	__u32 len; /* of the packet; data holds at most WEIR_UPCALL_BYTES of it */
+	__u8 data[WEIR_UPCALL_BYTES];
+};
+
+/* theoretical arrival time (GCRA, ns) of the next slow-path packet, by port */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(max_entries, WEIR_MAX_PORTS);
+} weir_up_rates SEC(".maps");
+#define WEIR_UP_INTERVAL 1000000ULL /* 1000 packets/s a port … */
+#define WEIR_UP_BURST 100000000ULL  /* … in bursts of 100 */
+
+/*
+ * Read and write a field of struct weir_meta. Assembly, because clang likes to
+ * keep skb + 48 in a register and the verifier wants constant offsets from the
+ * context itself.
+ */
+#define weir_get(skb, field)                                                            \
+	({                                                                              \
+		__u32 __value;                                                          \
+		asm volatile("%0 = *(u32 *)(%1 + %2)"                                   \
+			     : "=r"(__value)                                            \
+			     : "r"(skb), "i"(WEIR_CB + __builtin_offsetof(struct weir_meta, field))); \
+		__value;                                                                \
+	})
+#define weir_set(skb, field, value)                                                     \
+	do {                                                                            \
+		__u32 __value = (value);                                                \
+		asm volatile("*(u32 *)(%0 + %2) = %1"                                   \
+			     :                                                          \
+			     : "r"(skb), "r"(__value), "i"(WEIR_CB + __builtin_offsetof(struct weir_meta, field)) \
+			     : "memory");                                               \
+	} while (0)
+#define WEIR_CB __builtin_offsetof(struct __sk_buff, cb)
+
+/* Whose rows to use, and the port that the packet came in by (for a chain: the chain's port). */
+WEIR_INLINE __u32 weir_instance(struct __sk_buff *skb)
+{
+	return weir_get(skb, instance);
+}
+WEIR_INLINE __u32 weir_port(struct __sk_buff *skb)
+{
+	return weir_get(skb, port);
+}
+
+/* True in a read-only run: write no map, send nothing. */
+WEIR_INLINE int weir_tracing(struct __sk_buff *skb)
+{
+	return weir_get(skb, state) & WEIR_META_TRACE;
+}
+
+/* True when this hop has just got its packet back from a shaping device. */
+WEIR_INLINE int weir_resumed(struct __sk_buff *skb)
+{
+	return weir_get(skb, state) & WEIR_META_RESUMED;
+}
+
+WEIR_INLINE struct weir_config *weir_configuration(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&weir_config, &zero);
+}
+
+WEIR_INLINE void weir_trace_add(__u32 id, const struct weir_hop *hop, __u8 op, __u8 reason)
+{
+	__u32 zero = 0;
+	struct weir_trace *trace = bpf_map_lookup_elem(&weir_traces, &zero);
+	struct weir_trace_step *step;
+
+	if (!trace || trace->steps >= WEIR_TRACE_STEPS)
+		return;
+	step = &trace->step[trace->steps++ % WEIR_TRACE_STEPS];
+	step->hop = id;
+	step->op = op;
+	step->reason = reason;
+	if (!hop)
+		return;
+	step->instance = hop->instance;
+	step->port = hop->port;
+	step->slot = hop->slot;
+	step->target = hop->target;
+}
+
+WEIR_INLINE void weir_count_add(struct weir_count *count, struct __sk_buff *skb)
+{
+	count->packets += skb->gso_segs ? skb->gso_segs : 1;
+	count->bytes += skb->len;
+}
+
+WEIR_INLINE int weir_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
+{
+	struct weir_drop_key key = { .port = weir_get(skb, port), .reason = reason };
+	struct weir_count *count, first = {};
+	struct weir_config *config;
+	struct weir_event *event;
+	__u32 len = skb->len;
+
+	if (weir_unlikely(weir_tracing(skb))) {
+		weir_trace_add(weir_get(skb, hop), 0, WEIR_OP_DOWN, reason);
+		return TC_ACT_SHOT;
+	}
+	count = bpf_map_lookup_elem(&weir_drops, &key);
+	if (!count) {
+		bpf_map_update_elem(&weir_drops, &key, &first, BPF_NOEXIST);
+		count = bpf_map_lookup_elem(&weir_drops, &key);
+	}
+	if (count)
+		weir_count_add(count, skb);
+	config = weir_configuration();
+	if (!config || !config->events)
+		return TC_ACT_SHOT;
+	event = bpf_ringbuf_reserve(&weir_events, sizeof(*event), 0);
+	if (!event)
+		return TC_ACT_SHOT;
+	event->time = bpf_ktime_get_ns();
+	event->port = key.port;
+	event->reason = reason;
+	event->ifindex = skb->ifindex;
+	event->len = len;
+	__builtin_memset(event->data, 0, sizeof(event->data));
+	if (len > sizeof(event->data))
+		len = sizeof(event->data);
+	if (len >= 14)
+		bpf_skb_load_bytes(skb, 0, event->data, len);
+	bpf_ringbuf_submit(event, 0);
+	return TC_ACT_SHOT;
+}
+
+/* What a packet takes across a Weir device. Zero: it has been round too often. */
+WEIR_INLINE __u32 weir_mark(struct __sk_buff *skb, __u32 id, __u32 flags)
+{
+	__u32 rounds = (weir_get(skb, state) & WEIR_META_ROUNDS) / WEIR_META_ROUND + 1;
+
+	if (rounds > WEIR_MAX_ROUNDS)
+		return 0;
+	return (id & WEIR_MARK_HOP) | rounds << WEIR_MARK_ROUNDS_SHIFT | flags;
+}
+
+/* Come back at hop id with a fresh budget of tail calls; cb is lost. */
+WEIR_INLINE int weir_recirculate(struct __sk_buff *skb, __u32 id)
+{
+	struct weir_config *config = weir_configuration();
+	__u32 mark = weir_mark(skb, id, 0);
+
+	if (!config || !mark)
+		return weir_drop(skb, WEIR_DROP_LOOP);
+	if (weir_unlikely(weir_tracing(skb))) {
+		weir_trace_add(id, 0, WEIR_OP_JUMP, 0);
+		return TC_ACT_SHOT;
+	}
+	skb->mark = mark;
+	return bpf_redirect(config->recirc_ifindex, 0);
+}
+
+WEIR_INLINE int weir_tunnel_deliver(struct __sk_buff *skb, const struct weir_hop *hop)
+{
+	__u32 port = hop->port;
+	struct weir_tunnel *tunnel = bpf_map_lookup_elem(&weir_tunnels, &port);
+	struct bpf_tunnel_key key = {};
+	__u64 flags = BPF_F_ZERO_CSUM_TX;
+
+	if (!tunnel)
+		return weir_drop(skb, WEIR_DROP_DELIVERY);
+	key.tunnel_id = tunnel->vni;
+	key.tunnel_ttl = 64;
+	if (tunnel->family == 6) {
+		__builtin_memcpy(key.remote_ipv6, tunnel->remote, 16);
+		flags = BPF_F_TUNINFO_IPV6; /* a zero UDP checksum is not for IPv6 */
+	} else {
+		__builtin_memcpy(&key.remote_ipv4, tunnel->remote, 4);
+		key.remote_ipv4 = bpf_ntohl(key.remote_ipv4);
+	}
+	if (bpf_skb_set_tunnel_key(skb, &key, sizeof(key), flags))
+		return weir_drop(skb, WEIR_DROP_DELIVERY);
+	return bpf_redirect(hop->target, 0);
+}
+
+WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop)
+{
+	__u32 port = hop->port;
+	struct weir_port_count *count;
+
+	weir_set(skb, port, port);
+	if (weir_unlikely(hop->op == WEIR_OP_DOWN))
+		return weir_drop(skb, WEIR_DROP_PORT_DOWN);
+	if (weir_unlikely(weir_tracing(skb)))
+		return TC_ACT_SHOT;
+	count = bpf_map_lookup_elem(&weir_ports, &port);
+	if (count)
+		weir_count_add(&count->tx, skb);
+	switch (hop->op) {
+	case WEIR_OP_PEER:
+		return bpf_redirect_peer(hop->target, 0);
+	case WEIR_OP_REDIRECT:
+		return bpf_redirect(hop->target, 0);
+	case WEIR_OP_RECEIVE:
+		return bpf_redirect(hop->target, BPF_F_INGRESS);
+	case WEIR_OP_NEIGH:
+		return bpf_redirect_neigh(hop->target, 0, 0, 0);
+	case WEIR_OP_TUNNEL:
+		return weir_tunnel_deliver(skb, hop);
+	case WEIR_OP_STACK:
+		return TC_ACT_UNSPEC;
+	}
+	return weir_drop(skb, WEIR_DROP_DELIVERY);
+}
+
+WEIR_INLINE struct weir_hop *weir_hop_row(struct __sk_buff *skb, __u32 id)
+{
+	__u32 key = id & (WEIR_HOP_IDS - 1);
+
+	if (weir_get(skb, state) & WEIR_META_GEN)
+		key += WEIR_HOP_IDS;
+	return bpf_map_lookup_elem(&weir_hops, &key);
+}
+
+/* Run hop id: the only place where a packet moves on. */
+WEIR_INLINE int weir_enter(struct __sk_buff *skb, __u32 id)
+{
+	struct weir_hop *hop = weir_hop_row(skb, id);
+
+	if (hop && hop->op == WEIR_OP_JUMP) {
+		id = hop->target;
+		hop = weir_hop_row(skb, id);
+	}
+	if (!hop)
+		return weir_drop(skb, WEIR_DROP_PORT_DOWN);
+	if (weir_unlikely(weir_tracing(skb)) && hop->op != WEIR_OP_DOWN)
+		weir_trace_add(id, hop, hop->op, 0);
+	if (hop->op != WEIR_OP_CALL)
+		return weir_deliver(skb, hop);
+	if ((weir_get(skb, state) & WEIR_META_CALLS) >= WEIR_MAX_CALLS)
+		return weir_recirculate(skb, id);
+	weir_set(skb, state, weir_get(skb, state) + 1);
+	weir_set(skb, hop, id);
+	weir_set(skb, instance, hop->instance);
+	weir_set(skb, port, hop->port);
+	bpf_tail_call(skb, &weir_functions, hop->slot);
+	return weir_drop(skb, WEIR_DROP_NO_FUNCTION);
+}
+
+/* A transparent function has done its part: on to the next hop of the chain. */
+WEIR_INLINE int weir_next(struct __sk_buff *skb)
+{
+	weir_set(skb, state, weir_get(skb, state) & ~WEIR_META_RESUMED);
+	return weir_enter(skb, weir_get(skb, hop) + 1);
+}
+
+/* A standard function sends the packet out of one of its ports. */
+WEIR_INLINE int weir_forward(struct __sk_buff *skb, __u32 port)
+{
+	weir_set(skb, state, weir_get(skb, state) & ~WEIR_META_RESUMED);
+	return weir_enter(skb, port * WEIR_PORT_HOPS + WEIR_CHAIN_HOPS);
+}
+
+/* Also send a copy out of a port, through its egress chain. 0, or a negative error. */
+WEIR_INLINE int weir_clone(struct __sk_buff *skb, __u32 port)
+{
+	struct weir_config *config = weir_configuration();
+	__u32 id = port * WEIR_PORT_HOPS + WEIR_CHAIN_HOPS;
+	__u32 before = skb->mark, mark = weir_mark(skb, id, 0);
+	int error;
+
+	if (!config || !mark)
+		return -1;
+	if (weir_unlikely(weir_tracing(skb))) {
+		weir_trace_add(id, 0, WEIR_OP_REDIRECT, 0);
+		return 0;
+	}
+	skb->mark = mark;
+	error = bpf_clone_redirect(skb, config->recirc_ifindex, 0);
+	skb->mark = before;
+	return error;
+}
+
+/* Leave the packet to the stack of the device that it came from. */
+WEIR_INLINE int weir_stack(struct __sk_buff *skb)
+{
+	if (weir_unlikely(weir_tracing(skb)))
+		weir_trace_add(weir_get(skb, hop), 0, WEIR_OP_STACK, 0);
+	return TC_ACT_UNSPEC;
+}
+
+/* Come back at this very hop in segments of the wire's size. */
+WEIR_INLINE int weir_split(struct __sk_buff *skb)
+{
+	struct weir_config *config = weir_configuration();
+	__u32 mark = weir_mark(skb, weir_get(skb, hop), 0);
+
+	if (!config || !mark)
+		return weir_drop(skb, WEIR_DROP_LOOP);
+	if (weir_unlikely(weir_tracing(skb)))
+		return weir_next(skb);
+	skb->mark = mark;
+	return bpf_redirect(config->split_ifindex, 0);
+}
+
+/* Queue in a shaping device's class (a qdisc handle); come back here with weir_resumed(). */
+WEIR_INLINE int weir_shape(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
+{
+	__u32 mark = weir_mark(skb, weir_get(skb, hop), WEIR_MARK_RESUMED);
+
+	if (!mark)
+		return weir_drop(skb, WEIR_DROP_LOOP);
+	if (weir_unlikely(weir_tracing(skb)))
+		return weir_next(skb);
+	skb->mark = mark;
+	skb->priority = classid;
+	return bpf_redirect(ifindex, 0);
+}
+
+/* Hand the packet to userspace, within the port's rate. */
+WEIR_INLINE int weir_up(struct __sk_buff *skb, __u32 reason)
+{
+	__u32 port = weir_get(skb, port), len = skb->len;
+	__u64 now = bpf_ktime_get_ns(), *next = bpf_map_lookup_elem(&weir_up_rates, &port);
+	struct weir_upcall *up;
+
+	if (weir_unlikely(weir_tracing(skb)))
+		return weir_drop(skb, WEIR_DROP_TRACED);
+	if (!next || *next > now + WEIR_UP_BURST)
+		return weir_drop(skb, WEIR_DROP_SLOW_PATH);
+	*next = (*next > now ? *next : now) + WEIR_UP_INTERVAL;
+	up = bpf_ringbuf_reserve(&weir_upcalls, sizeof(*up), 0);
+	if (!up)
+		return weir_drop(skb, WEIR_DROP_SLOW_PATH);
+	up->time = now;
+	up->port = port;
+	up->reason = reason;
+	up->ifindex = skb->ifindex;
+	up->len = len;
+	if (len > WEIR_UPCALL_BYTES)
+		len = WEIR_UPCALL_BYTES;
+	if (len < 14 || bpf_skb_load_bytes(skb, 0, up->data, len)) {
+		bpf_ringbuf_discard(up, 0);
+		return weir_drop(skb, WEIR_DROP_MALFORMED);
+	}
+	bpf_ringbuf_submit(up, 0);
+	return TC_ACT_SHOT; /* userspace has it */
+}

@@ -73,12 +73,15 @@ struct weir_meta {
 #define WEIR_MARK_RESUMED 0x01000000
 #define WEIR_MARK_TRACE 0x80000000
 
+/* Userspace reads the version from BTF. */
+enum weir_abi { WEIR_ABI_VERSION = WEIR_ABI };
+
 struct weir_config {
 	__u32 gen;            /* generation in force: 0 or 1. One write flips it */
 	__u32 events;         /* non-zero: drops are also events */
 	__u32 recirc_ifindex; /* plain device pair; what enters it comes back at its mark's hop */
 	__u32 split_ifindex;  /* the same without segmentation offload: GSO packets come back split */
-	__u32 abi;
+	enum weir_abi abi;
 	__u32 reserved[3];
 };
 

@@ -1,0 +1,137 @@
+import { isIPv6 } from "node:net";
+import { ipBytes } from "../model/ip.ts";
+import type { Generation, Tunnel } from "./compile.ts";
+import { HOP_IDS, type Hop, OPS } from "./layout.ts";
+import { type Rows, readRows, rowKey, type Table, writeDifference } from "./tables.ts";
+
+export interface PanelTables {
+  config: Table;
+  hops: Table;
+  devices: Table;
+  tunnels: Table;
+}
+
+/** What one row of `weir_config` says. */
+export interface PanelConfig {
+  events: boolean;
+  recirc: number; // ifindex
+  split: number; // ifindex
+  abi: number;
+}
+
+/** A whole panel, written at once or not at all. */
+export type PanelState = Pick<Generation, "hops" | "devices" | "tunnels"> & { config: PanelConfig };
+
+/**
+ * The two generations of hop and device rows. A change goes into the idle one and becomes real by one write of
+ * `weir_config`; a state that is in force already costs no write at all.
+ */
+export class Generations {
+  readonly #tables: PanelTables;
+  readonly #hops: [Rows, Rows] = [new Map(), new Map()];
+  readonly #devices: [Rows, Rows] = [new Map(), new Map()];
+  #tunnels: Rows = new Map();
+  #config: Buffer | undefined;
+  #active = 0;
+
+  constructor(tables: PanelTables) {
+    this.#tables = tables;
+    this.reload();
+  }
+
+  /** Reads back what the kernel holds. */
+  reload(): void {
+    const { config, hops, devices, tunnels } = this.#tables;
+    this.#config = config.lookup(configKey(config));
+    this.#active = this.#config ? Number(config.value.decode(this.#config)["gen"]) & 1 : 0;
+    for (const half of [...this.#hops, ...this.#devices]) half.clear();
+    for (const [key, value] of hops.entries()) {
+      this.#half(this.#hops, Number(key.readUInt32LE()) >= HOP_IDS ? 1 : 0).set(rowKey(key), value);
+    }
+    for (const [key, value] of devices.entries()) {
+      this.#half(this.#devices, Number(devices.key.decode(key)["gen"]) & 1).set(rowKey(key), value);
+    }
+    this.#tunnels = readRows(tunnels);
+  }
+
+  /** The generation in force, 0 or 1. */
+  get active(): number {
+    return this.#active;
+  }
+
+  /** Makes the state real. Returns the rows written. */
+  apply(state: PanelState): number {
+    const { config, hops, devices, tunnels } = this.#tables;
+    const wantedTunnels = this.#encodeTunnels(state.tunnels);
+    if (this.#inForce(state, wantedTunnels)) return 0;
+    const idle = 1 - this.#active;
+    // tunnels have no generation: new ones before the flip, old ones after it
+    let written = writeDifference(tunnels, new Map([...this.#tunnels, ...wantedTunnels]), this.#tunnels);
+    written += writeDifference(hops, this.#encodeHops(state.hops, idle), this.#half(this.#hops, idle));
+    written += writeDifference(devices, this.#encodeDevices(state.devices, idle), this.#half(this.#devices, idle));
+    this.#config = this.#encodeConfig(state.config, idle);
+    config.write([[configKey(config), this.#config]]);
+    this.#active = idle;
+    return written + 1 + writeDifference(tunnels, wantedTunnels, this.#tunnels);
+  }
+
+  #inForce(state: PanelState, wantedTunnels: Rows): boolean {
+    const active = this.#active;
+    return (
+      this.#config?.equals(this.#encodeConfig(state.config, active)) === true &&
+      sameRows(wantedTunnels, this.#tunnels) &&
+      sameRows(this.#encodeHops(state.hops, active), this.#half(this.#hops, active)) &&
+      sameRows(this.#encodeDevices(state.devices, active), this.#half(this.#devices, active))
+    );
+  }
+
+  #half(halves: readonly [Rows, Rows], generation: number): Rows {
+    return generation === 0 ? halves[0] : halves[1];
+  }
+
+  #encodeConfig(config: PanelConfig, gen: number): Buffer {
+    return this.#tables.config.value.encode({
+      gen,
+      events: config.events ? 1 : 0,
+      recirc_ifindex: config.recirc,
+      split_ifindex: config.split,
+      abi: config.abi,
+    });
+  }
+
+  #encodeHops(hops: ReadonlyMap<number, Hop>, generation: number): Rows {
+    const rows: Rows = new Map();
+    for (const [id, hop] of hops) {
+      const key = Buffer.alloc(4);
+      key.writeUInt32LE(generation * HOP_IDS + id);
+      rows.set(rowKey(key), this.#tables.hops.value.encode({ ...hop, op: OPS.indexOf(hop.op), flags: 0 }));
+    }
+    return rows;
+  }
+
+  #encodeDevices(devices: ReadonlyMap<number, number>, gen: number): Rows {
+    const { key, value } = this.#tables.devices;
+    return new Map([...devices].map(([ifindex, port]) => [rowKey(key.encode({ ifindex, gen })), value.encode({ port })]));
+  }
+
+  #encodeTunnels(tunnels: ReadonlyMap<number, Tunnel>): Rows {
+    const rows: Rows = new Map();
+    for (const [port, { vni, remote }] of tunnels) {
+      const key = Buffer.alloc(4);
+      key.writeUInt32LE(port);
+      const family = isIPv6(remote) ? 6 : 4;
+      rows.set(rowKey(key), this.#tables.tunnels.value.encode({ family, vni, remote: ipBytes(remote) }));
+    }
+    return rows;
+  }
+}
+
+function configKey(config: Table): Buffer {
+  return Buffer.alloc(config.key.size);
+}
+
+function sameRows(a: Rows, b: Rows): boolean {
+  if (a.size !== b.size) return false;
+  for (const [key, value] of a) if (!b.get(key)?.equals(value)) return false;
+  return true;
+}

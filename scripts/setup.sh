@@ -1,0 +1,57 @@
+#!/bin/sh
+# Makes a Debian 12 machine ready for Weir: packages, npm modules, build. Idempotent; silent about what is in place.
+# usage: setup.sh [test]      test: also what the tests need
+set -eu
+cd "$(dirname "$0")/.."
+unset NODE_EXTRA_CA_CERTS 2>/dev/null || true # costs every start of node 40 ms
+
+packages="clang libc6-dev libbpf-dev libbpf1 bpftool iproute2 iperf3 iputils-ping iputils-tracepath traceroute ethtool util-linux libcap2-bin procps kmod"
+[ "${1:-}" = test ] && packages="$packages qemu-system-x86 busybox-static cpio e2fsprogs tcpdump"
+
+say() { printf 'setup: %s\n' "$*"; }
+die() {
+	say "$*" >&2
+	exit 1
+}
+
+missing() {
+	for p in $packages; do
+		case "$installed" in *" $p "*) ;; *) printf '%s ' "$p" ;; esac
+	done
+}
+
+install_packages() {
+	[ "$(id -u)" = 0 ] || die "install Debian packages: not root (run as root once, or: apt-get install $1)"
+	export DEBIAN_FRONTEND=noninteractive
+	log=$(mktemp)
+	# shellcheck disable=SC2086 # a list of words
+	if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends $1; } >"$log" 2>&1; then
+		cat "$log" >&2
+		die "install Debian packages: apt-get failed (above)"
+	fi
+	rm -f "$log"
+}
+
+node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' || die "Node.js 20 or newer is needed"
+
+# shellcheck disable=SC2086
+installed=" $(dpkg-query -W -f='${Package}/${db:Status-Status} ' $packages 2>/dev/null | tr ' ' '\n' |
+	sed -n 's|/installed$||p' | tr '\n' ' ') "
+wanted=$(missing)
+apt=
+if [ -n "$wanted" ]; then
+	say "installing Debian packages: $wanted"
+	install_packages "$wanted" &
+	apt=$!
+fi
+
+# npm needs nothing of the above, so both run at once
+stamp=node_modules/.weir-package-lock.json
+if ! cmp -s package-lock.json "$stamp"; then
+	say "installing npm modules"
+	npm ci --no-audit --no-fund --loglevel=error || die "npm ci failed (above)"
+	cp package-lock.json "$stamp"
+fi
+if [ -n "$apt" ]; then wait "$apt"; fi
+
+node scripts/build.mjs --quiet

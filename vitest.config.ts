@@ -1,0 +1,37 @@
+import { defineConfig } from "vitest/config";
+
+const S = 1000;
+
+/** Test layers by suffix; CONTRIBUTING.md says what belongs where. The privileged ones run one file at a time. */
+export default defineConfig({
+  test: {
+    pool: "forks",
+    env: { NODE_EXTRA_CA_CERTS: "" },
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["{src,test,scripts}/**/*.test.ts"],
+          exclude: ["**/*.{kernel,e2e,vm}.test.ts"],
+          testTimeout: 10 * S,
+        },
+      },
+      layer("kernel", 60 * S),
+      layer("e2e", 300 * S),
+      layer("vm", 240 * S),
+    ],
+  },
+});
+
+function layer(name: string, timeout: number) {
+  return {
+    test: {
+      name,
+      include: [`{src,test}/**/*.${name}.test.ts`],
+      fileParallelism: false,
+      testTimeout: timeout,
+      hookTimeout: timeout,
+      teardownTimeout: 30 * S,
+    },
+  };
+}

@@ -96,6 +96,8 @@ export interface Shaper {
 
 export interface DesiredState {
   links: readonly Link[];
+  /** Devices on whose ingress packets go on at the hop in their mark: the far ends of Weir's own pairs. */
+  resume: readonly string[];
   routes: readonly Route[];
   instances: readonly Instance[];
   ports: readonly Port[];

@@ -1,0 +1,51 @@
+import type { Contribution, DesiredState, Port } from "./desired.ts";
+import { panelLinks, RECIRC, SHAPE, SPLIT } from "./panel.ts";
+
+type Attachment = NonNullable<Contribution["attach"]>[number];
+
+/** Puts the functions' contributions together into one document, sorted. Pure. */
+export function compose(contributions: readonly Contribution[]): DesiredState {
+  const attachments = contributions
+    .flatMap((contribution) => contribution.attach ?? [])
+    .toSorted((a, b) => a.order - b.order || compare(a.instance, b.instance));
+  const ports = contributions.flatMap((contribution) => contribution.ports ?? []);
+  return {
+    links: [...panelLinks(), ...sorted(contributions, "links", (link) => link.device)],
+    resume: [RECIRC.other, SPLIT.other, SHAPE.other],
+    routes: sorted(contributions, "routes", (route) => route.cidr),
+    instances: sorted(contributions, "instances", (instance) => instance.name),
+    ports: withChains(ports, attachments).toSorted((a, b) => compare(fullName(a), fullName(b))),
+    shapers: sorted(contributions, "shapers", (shaper) => shaper.owner),
+    rows: contributions.flatMap((contribution) => contribution.rows ?? []),
+  };
+}
+
+function withChains(ports: readonly Port[], attachments: readonly Attachment[]): Port[] {
+  const chains = new Map<string, string[]>();
+  for (const { port, direction, instance } of attachments) {
+    const key = `${port} ${direction}`;
+    chains.set(key, [...(chains.get(key) ?? []), instance]);
+  }
+  return ports.map((port) => ({
+    ...port,
+    ingress: [...port.ingress, ...(chains.get(`${fullName(port)} ingress`) ?? [])],
+    egress: [...port.egress, ...(chains.get(`${fullName(port)} egress`) ?? [])],
+  }));
+}
+
+function fullName(port: Port): string {
+  return `${port.instance}:${port.name}`;
+}
+
+function sorted<K extends "links" | "routes" | "instances" | "shapers">(
+  contributions: readonly Contribution[],
+  field: K,
+  name: (item: NonNullable<Contribution[K]>[number]) => string,
+): NonNullable<Contribution[K]>[number][] {
+  const items = contributions.flatMap((contribution) => (contribution[field] ?? []) as NonNullable<Contribution[K]>[number][]);
+  return items.toSorted((a, b) => compare(name(a), name(b)));
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,39 @@
+import type { DesiredState } from "../model/desired.ts";
+import type * as schema from "./schemas.ts";
+
+/** An item as the agent gives it; the server adds the node. */
+export type Plain<T> = Omit<T, "node">;
+
+/**
+ * What the server asks of an agent. Methods give plain, JSON-compatible data read at the time of the call and throw
+ * `ApiError` for any answer but success; anything else that they throw is answered with 500 `internal`.
+ */
+export interface Backend {
+  /** The node's name; added to every item. */
+  readonly node: string;
+  status(): Promise<Plain<schema.Status>>;
+  pods(): Promise<readonly Plain<schema.Pod>[]>;
+  limits(): Promise<readonly Plain<schema.Limit>[]>;
+  ports(): Promise<readonly Plain<schema.Port>[]>;
+  chains(): Promise<readonly Plain<schema.Chain>[]>;
+  drops(): Promise<readonly Plain<schema.Drop>[]>;
+  problems(): Promise<readonly schema.Problem[]>;
+  endpoints(): Promise<readonly Plain<schema.Endpoint>[]>;
+  /** The desired state in force. */
+  topology(): Promise<DesiredState>;
+  doctor(): Promise<schema.Doctor>;
+  /**
+   * Gives a pod its network and returns once it is in force. Idempotent: the same spec again gives the same endpoint
+   * with `created: false`. Throws `missing` (no such pod on this node), `exists` (another uid has the name),
+   * `refused` (the kernel's words), `unavailable`.
+   */
+  putEndpoint(namespace: string, name: string, spec: schema.EndpointSpec): Promise<EndpointResult>;
+  /** Takes it away and returns once it is gone. A missing one succeeds. */
+  deleteEndpoint(namespace: string, name: string): Promise<void>;
+}
+
+export interface EndpointResult {
+  endpoint: Plain<schema.Endpoint>;
+  /** False if it was in force before the call. */
+  created: boolean;
+}

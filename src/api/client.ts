@@ -1,0 +1,172 @@
+import { request } from "node:http";
+import type { ListName } from "./kinds.ts";
+import type * as schema from "./schemas.ts";
+import type { Topology } from "./topology.ts";
+
+/** Where a node's agent listens unless told otherwise. */
+export const defaultSocket = "/run/weir/agent.sock";
+
+export interface ClientOptions {
+  /** Path of the agent's unix socket. */
+  socket: string;
+  /** Ends every request of this client. */
+  signal?: AbortSignal | undefined;
+}
+
+/** What an agent answered, or why it could not be asked. `code` is the API's, or the system's (`ENOENT`). */
+export class ClientError extends Error {
+  readonly code: string;
+  readonly status: number | undefined;
+  readonly path: string | undefined;
+  readonly hint: string | undefined;
+
+  constructor(
+    code: string,
+    message: string,
+    details: {
+      status?: number | undefined;
+      path?: string | undefined;
+      hint?: string | undefined;
+      cause?: unknown;
+    } = {},
+  ) {
+    super(message, { cause: details.cause });
+    this.name = "ClientError";
+    this.code = code;
+    this.status = details.status;
+    this.path = details.path;
+    this.hint = details.hint;
+  }
+}
+
+/** Typed calls of one agent. Every method rejects with `ClientError`. */
+export class Client {
+  readonly socket: string;
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(options: ClientOptions) {
+    this.socket = options.socket;
+    this.#signal = options.signal;
+  }
+
+  status(): Promise<schema.Status> {
+    return this.#call("GET", "/v1/status");
+  }
+
+  doctor(): Promise<schema.Doctor> {
+    return this.#call("GET", "/v1/doctor");
+  }
+
+  topology(): Promise<Topology> {
+    return this.#call("GET", "/v1/topology");
+  }
+
+  /** The items of a kind, e.g. `list("pods")`. */
+  async list<K extends ListName>(kind: K): Promise<schema.Items[K][]> {
+    const { items } = await this.#call<{ items: schema.Items[K][] }>("GET", `/v1/${kind}`);
+    return items;
+  }
+
+  /** Gives a pod its network; resolves once it is in force. `ifname` is `eth0` unless given. */
+  putEndpoint(
+    namespace: string,
+    name: string,
+    spec: { uid: string; netns: string; ifname?: string | undefined },
+  ): Promise<schema.Endpoint> {
+    return this.#call("PUT", endpointPath(namespace, name), spec);
+  }
+
+  /** Takes a pod's network away; resolves once it is gone. A missing one succeeds. */
+  deleteEndpoint(namespace: string, name: string): Promise<void> {
+    return this.#call("DELETE", endpointPath(namespace, name));
+  }
+
+  /** The Prometheus text exposition. */
+  async metrics(): Promise<string> {
+    return (await this.#send("GET", "/metrics")).body;
+  }
+
+  async #call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const answer = await this.#send(method, path, body === undefined ? undefined : JSON.stringify(body));
+    if (answer.body === "") return undefined as T;
+    return parse(method, path, answer.body) as T;
+  }
+
+  #send(method: string, path: string, body?: string): Promise<{ status: number; body: string }> {
+    const { socket: socketPath } = this;
+    const headers =
+      body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+    return new Promise((resolve, reject) => {
+      let connected = false;
+      const fail = (error: NodeJS.ErrnoException): void =>
+        reject(connected ? broken(method, path, error) : unreachable(socketPath, error));
+      const outgoing = request(
+        { socketPath, method, path, headers, agent: false, signal: this.#signal },
+        (incoming) => {
+          const chunks: Buffer[] = [];
+          incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+          incoming.on("error", fail);
+          incoming.on("end", () => {
+            const status = incoming.statusCode ?? 0;
+            const text = Buffer.concat(chunks).toString("utf8");
+            if (status < 400) resolve({ status, body: text });
+            else reject(refused(method, path, status, text));
+          });
+        },
+      );
+      outgoing.on("socket", (socket) => {
+        socket.once("connect", () => {
+          connected = true;
+        });
+      });
+      outgoing.on("error", fail);
+      outgoing.end(body);
+    });
+  }
+}
+
+function endpointPath(namespace: string, name: string): string {
+  return `/v1/endpoints/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
+}
+
+function parse(method: string, path: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new ClientError("answer", `${method} ${path}: the answer is no JSON`, { cause });
+  }
+}
+
+const hints: Readonly<Record<string, string>> = {
+  ENOENT:
+    "is the agent running? start it with `weir agent`, or a lab with `weir lab up`; `--socket` and `--lab` choose another",
+  ECONNREFUSED: "is the agent running? start it with `weir agent`; the socket is left from one that has ended",
+  EACCES: "only root may talk to the agent: try sudo",
+};
+
+function unreachable(socket: string, cause: NodeJS.ErrnoException): ClientError {
+  const code = cause.code ?? cause.name;
+  const hint = hints[code];
+  return new ClientError(code, `connect to agent at ${socket}: ${code}${hint ? ` (${hint})` : ""}`, { cause });
+}
+
+function broken(method: string, path: string, cause: NodeJS.ErrnoException): ClientError {
+  const code = cause.code ?? cause.name;
+  const why = code === "ECONNRESET" ? " (the agent ended during the call)" : "";
+  return new ClientError(code, `${method} ${path}: ${code}${why}`, { cause });
+}
+
+function refused(method: string, path: string, status: number, text: string): ClientError {
+  const body = readError(text);
+  if (!body) return new ClientError("answer", `${method} ${path}: status ${status}`, { status });
+  const { code, message, hint } = body;
+  return new ClientError(code, message, { status, path: body.path, hint });
+}
+
+function readError(text: string): schema.ErrorBody["error"] | undefined {
+  try {
+    return (JSON.parse(text) as Partial<schema.ErrorBody>).error;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * What an agent can be asked for: the one list behind the REST routes, `weir get`, `weir explain` and completion.
+ * Plain data without imports, since the command line reads it at every start.
+ */
+
+export interface Kind {
+  /** Name in URLs and on the command line, e.g. `pods`. */
+  name: KindName;
+  /** Other words that `weir get` takes. */
+  aliases: readonly string[];
+  /** Is an item of one namespace, so that `-n` chooses among them. */
+  namespaced: boolean;
+  /** One line for help and docs. */
+  summary: string;
+}
+
+export type KindName = "pods" | "limits" | "ports" | "chains" | "drops" | "topology" | "problems" | "endpoints";
+
+/** The kinds whose route gives `{items: […]}`; `topology` gives one document. */
+export type ListName = Exclude<KindName, "topology">;
+
+export const kinds: readonly Kind[] = [
+  {
+    name: "pods",
+    aliases: ["pod", "po"],
+    namespaced: true,
+    summary: "pods of the node with their addresses and what was wrong with their rules",
+  },
+  {
+    name: "limits",
+    aliases: ["limit"],
+    namespaced: true,
+    summary: "bandwidth limits: configured, effective, measured, and why they differ",
+  },
+  {
+    name: "ports",
+    aliases: ["port"],
+    namespaced: false,
+    summary: "ports of the network functions, their peers and counters",
+  },
+  {
+    name: "chains",
+    aliases: ["chain"],
+    namespaced: false,
+    summary: "the order in which functions see a port's packets",
+  },
+  {
+    name: "drops",
+    aliases: ["drop"],
+    namespaced: false,
+    summary: "dropped packets by port and reason",
+  },
+  {
+    name: "topology",
+    aliases: ["topologies"],
+    namespaced: false,
+    summary: "the desired state as a document: links, instances, ports, tables, shapers",
+  },
+  {
+    name: "problems",
+    aliases: ["problem"],
+    namespaced: false,
+    summary: "what could not be taken or enforced, and why",
+  },
+  {
+    name: "endpoints",
+    aliases: ["endpoint", "ep"],
+    namespaced: true,
+    summary: "pods whose network a runtime asked for, with their devices",
+  },
+];

@@ -1,0 +1,208 @@
+import { z } from "zod";
+import * as field from "./fields.ts";
+
+/**
+ * Everything that the API gives and takes. REST, OpenAPI, the client's types and `weir explain` come from here.
+ * Rates are bit/s at layer 3, times are ISO 8601 in UTC.
+ */
+
+export const problem = z
+  .object({
+    object: z.string().describe("what it is about: `Kind/namespace/name`, or a file"),
+    path: z.string().optional().describe('field, e.g. `metadata.annotations["bandwidth"]`'),
+    message: z.string().describe("what is wrong and what would be right"),
+  })
+  .meta({ id: "Problem", description: "something that could not be taken or enforced, and why" });
+
+const nodeProblem = z
+  .object({ node: field.node, ...problem.shape })
+  .meta({ id: "NodeProblem", description: "a problem and the node that saw it" });
+
+export const status = z
+  .object({
+    node: field.node,
+    version: z.string().describe("the agent's version"),
+    abi: field.count.describe("version of the panel's ABI, as in its pin path"),
+    state: z
+      .enum(["starting", "ready", "degraded"])
+      .describe("starting: sources not yet read or rows not yet written; degraded: something is not in force"),
+    reason: z.string().nullable().describe("why the state is not `ready`"),
+    kernel: z.string().describe("kernel release, e.g. `6.1.0-18-amd64`"),
+    pid: field.count.describe("process id of the agent"),
+    startedAt: z.iso.datetime().describe("start of the agent"),
+    pods: field.count.describe("pods of this node whose network is in force"),
+    problems: z.array(problem),
+    observed: z
+      .object({
+        sources: z
+          .array(
+            z.object({
+              name: z.string().describe("e.g. `manifests`"),
+              synced: z.boolean().describe("has delivered all that it knew at its start"),
+              objects: field.count.describe("objects that it holds"),
+            }),
+          )
+          .describe("where the cluster state comes from"),
+        generation: field.count.describe("how many times a desired state was applied"),
+        rows: field.count.describe("rows of the desired state"),
+        pending: field.count.describe("rows not yet written"),
+        failed: field.count.describe("rows that the kernel refused; they are tried again"),
+        writes: field.count.describe("kernel objects and map rows written or removed since start"),
+        reconciledAt: z.iso.datetime().nullable().describe("end of the last reconciliation"),
+      })
+      .describe("what the agent has seen and done"),
+  })
+  .meta({ id: "Status", description: "state of one agent" });
+
+export const pod = z
+  .object({
+    namespace: z.string(),
+    name: z.string(),
+    node: field.node,
+    ips: z.array(z.string()).describe("addresses, IPv4 first; empty until the pod's network is in force"),
+    device: z.string().nullable().describe("device on the node's side"),
+    resourceVersion: z.string().nullable().describe("metadata.resourceVersion of the object in force"),
+    problems: z.array(problem),
+  })
+  .meta({ id: "Pod", description: "a pod of this node" });
+
+export const limit = z
+  .object({
+    namespace: z.string(),
+    pod: z.string(),
+    node: field.node,
+    direction: field.direction.describe("as the pod sees it"),
+    source: z.string().describe("key that the rule came from, e.g. `kubernetes.io/egress-bandwidth`"),
+    written: z.string().describe("the value as its author wrote it"),
+    configured: field.rate.nullable().describe("bit/s that the value stands for; null if it stands for none"),
+    effective: field.rate.nullable().describe("bit/s that the datapath enforces; null if it enforces none"),
+    measured: field.rate.nullable().describe("bit/s that passed in the last second; null if not known"),
+    mechanism: z.string().nullable().describe("how it is enforced, e.g. `htb`"),
+    reason: z.string().nullable().describe("why effective is not configured"),
+  })
+  .meta({ id: "Limit", description: "a bandwidth limit of one pod in one direction, and whether it is in force" });
+
+export const port = z
+  .object({
+    node: field.node,
+    name: z.string().describe("`instance:port`"),
+    instance: z.string(),
+    function: z.string().describe("function of the instance"),
+    peer: z.string().describe("what it is connected to: a device, a tunnel, `instance:port`, the stack, or none"),
+    device: z.string().nullable().describe("device whose packets enter here"),
+    state: z.enum(["up", "down"]).describe("down: no peer; packets are dropped"),
+    ingress: z.array(z.string()).describe("instances in the ingress chain, in order"),
+    egress: z.array(z.string()).describe("instances in the egress chain, in order"),
+    received: field.counter.describe("packets that entered the panel here"),
+    sent: field.counter.describe("packets that were delivered to the peer"),
+  })
+  .meta({ id: "Port", description: "a port of a network function" });
+
+export const chain = z
+  .object({
+    node: field.node,
+    port: z.string().describe("`instance:port`"),
+    direction: field.direction.describe("ingress is into the port's function, egress is out of it"),
+    hops: z
+      .array(
+        z.object({
+          instance: z.string(),
+          function: z.string(),
+        }),
+      )
+      .describe("transparent functions in the order in which they see packets"),
+    end: z.string().describe("where the chain ends: the port's function or its peer"),
+  })
+  .meta({ id: "Chain", description: "functions that see the packets of a port in one direction" });
+
+export const drop = z
+  .object({
+    node: field.node,
+    port: z.string().describe("`instance:port`; `-` if the packet came in by no port"),
+    reason: z.string().describe("e.g. `no_route`"),
+    description: z.string().describe("the reason in words"),
+    packets: field.count,
+    bytes: field.count.describe("bytes at layer 2"),
+  })
+  .meta({ id: "Drop", description: "packets dropped at one port for one reason" });
+
+export const endpointSpec = z
+  .strictObject({
+    uid: field.uid,
+    netns: field.absolutePath.describe("path of the pod's network namespace, e.g. `/run/netns/x`"),
+    ifname: field.deviceName.default("eth0").describe("device name inside the pod"),
+  })
+  .meta({ id: "EndpointSpec", description: "what a runtime asks for" });
+
+export const endpoint = z
+  .object({
+    node: field.node,
+    namespace: z.string(),
+    name: z.string(),
+    uid: z.string(),
+    netns: z.string().describe("path of the pod's network namespace"),
+    ifname: z.string().describe("device name inside the pod"),
+    device: z.string().describe("device on the node's side"),
+    mac: z.string().describe("address of the pod's device"),
+    ips: z.array(z.string()).describe("addresses without prefix length, at most one of each family"),
+  })
+  .meta({ id: "Endpoint", description: "a pod whose network is in force because a runtime asked for it" });
+
+export const probe = z
+  .object({
+    name: z.string().describe("e.g. `tcx links`"),
+    minimum: z.string().nullable().describe("kernel release from which it exists, e.g. `6.6`"),
+    available: z.boolean(),
+    required: z.boolean().describe("Weir does not work without it"),
+    hint: z.string().nullable().describe("what follows from its absence, and what to do"),
+  })
+  .meta({ id: "Probe", description: "one thing that the machine can or cannot do" });
+
+export const doctor = z
+  .object({
+    kernel: z.string().describe("kernel release"),
+    arch: z.string().describe("machine type, e.g. `x64`"),
+    ok: z.boolean().describe("every required probe is available"),
+    probes: z.array(probe),
+  })
+  .meta({ id: "Doctor", description: "what this machine can and cannot do, and what follows" });
+
+export const apiError = z
+  .object({
+    error: z.object({
+      code: z.string().describe("stable: invalid, missing, exists, refused, unavailable or internal"),
+      message: z.string().describe("verb, object, cause"),
+      path: z.string().optional().describe("field that is wrong, e.g. `netns`"),
+      hint: z.string().optional().describe("what to do"),
+    }),
+  })
+  .meta({ id: "Error", description: "the shape of every error" });
+
+export const endpointParams = z.object({ namespace: field.namespaceName, name: field.objectName });
+
+/** Schema of an item by the name of its list. */
+export const items = {
+  pods: pod,
+  limits: limit,
+  ports: port,
+  chains: chain,
+  drops: drop,
+  problems: nodeProblem,
+  endpoints: endpoint,
+};
+
+export type Problem = z.infer<typeof problem>;
+export type NodeProblem = z.infer<typeof nodeProblem>;
+export type Status = z.infer<typeof status>;
+export type Pod = z.infer<typeof pod>;
+export type Limit = z.infer<typeof limit>;
+export type Port = z.infer<typeof port>;
+export type Chain = z.infer<typeof chain>;
+export type Drop = z.infer<typeof drop>;
+export type EndpointSpec = z.infer<typeof endpointSpec>;
+export type Endpoint = z.infer<typeof endpoint>;
+export type Probe = z.infer<typeof probe>;
+export type Doctor = z.infer<typeof doctor>;
+export type ErrorBody = z.infer<typeof apiError>;
+/** Item type by the name of its list. */
+export type Items = { [K in keyof typeof items]: z.infer<(typeof items)[K]> };

@@ -1,0 +1,266 @@
+import { describe, expect, test } from "vitest";
+import { ApiError } from "./errors.ts";
+import { MemoryBackend } from "./memory.ts";
+import { buildApp } from "./server.ts";
+
+const pod = {
+  namespace: "shop",
+  name: "web-0",
+  ips: ["10.244.1.5", "fd00:10:244:1::5"],
+  device: "weir0123456789a",
+  resourceVersion: "7",
+  problems: [],
+};
+const limit = {
+  namespace: "shop",
+  pod: "web-0",
+  direction: "egress" as const,
+  source: "bandwidth",
+  written: "10 mbps egress",
+  configured: 1e7,
+  effective: 1e7,
+  measured: 9_990_000,
+  mechanism: "htb",
+  reason: null,
+};
+const port = {
+  name: "router:weir1",
+  instance: "router",
+  function: "router",
+  peer: "device weir1",
+  device: "weir1",
+  state: "up" as const,
+  ingress: ["limit:shop/web-0"],
+  egress: [],
+  received: { packets: 3, bytes: 300 },
+  sent: { packets: 2, bytes: 200 },
+};
+const spec = { uid: "5e0f", netns: "/run/netns/x" };
+
+async function start(state: ConstructorParameters<typeof MemoryBackend>[1] = {}) {
+  const backend = new MemoryBackend("node-1", state);
+  return { backend, ...(await buildApp(backend)) };
+}
+
+describe("reading", () => {
+  const state = {
+    pods: [pod],
+    limits: [limit],
+    ports: [port],
+    chains: [
+      {
+        port: "router:weir1",
+        direction: "ingress" as const,
+        hops: [{ instance: "limit:a", function: "limit" }],
+        end: "router",
+      },
+    ],
+    drops: [{ port: "router:weir1", reason: "no_route", description: "no route", packets: 4, bytes: 400 }],
+    problems: [{ object: "Pod/shop/web-0", path: "metadata.labels.rate", message: "no number" }],
+    endpoints: [
+      { namespace: "shop", name: "web-0", ifname: "eth0", device: "weir1", mac: "02:00:00:00:00:01", ips: [], ...spec },
+    ],
+  };
+  test.each(Object.entries(state))("GET /v1/%s gives the items with their node", async (kind, items) => {
+    const { app } = await start(state);
+    const answer = await app.inject(`/v1/${kind}`);
+    expect(answer.statusCode).toBe(200);
+    expect(answer.json()).toEqual({ items: items.map((item) => ({ node: "node-1", ...item })) });
+  });
+
+  test("GET /v1/status and /v1/doctor give one object", async () => {
+    const { app, backend } = await start();
+    expect((await app.inject("/v1/status")).json()).toEqual({ node: "node-1", ...backend.state.status });
+    expect((await app.inject("/v1/doctor")).json()).toEqual(backend.state.doctor);
+  });
+
+  test("GET /v1/topology gives a document, with bytes and large integers as JSON can hold them", async () => {
+    const row = {
+      table: "weir_rt_hosts",
+      key: { family: 4, address: new Uint8Array([10, 0, 0, 1]) },
+      value: { port: { port: "router:weir1" }, big: 2n ** 63n, small: 7n, list: [1, 2n] },
+    };
+    const { app } = await start({
+      topology: {
+        links: [],
+        resume: [],
+        routes: [],
+        instances: [{ name: "router", function: "router" }],
+        ports: [],
+        shapers: [],
+        rows: [row],
+      },
+    });
+    const document = (await app.inject("/v1/topology")).json();
+    expect(document).toMatchObject({ apiVersion: "weir.dev/v1alpha1", kind: "Topology", metadata: { name: "node-1" } });
+    expect(document.spec.rows).toEqual([
+      {
+        table: "weir_rt_hosts",
+        key: { family: 4, address: { bytes: "0a000001" } },
+        value: { port: { port: "router:weir1" }, big: { integer: "9223372036854775808" }, small: 7, list: [1, 2] },
+      },
+    ]);
+  });
+
+  test("an answer that is not of its schema is a defect, with the field", async () => {
+    const { app } = await start({ pods: [{ ...pod, ips: undefined as never }] });
+    const answer = await app.inject("/v1/pods");
+    expect(answer.statusCode).toBe(500);
+    expect(answer.json().error).toMatchObject({ code: "internal", message: expect.stringContaining("items.0.ips") });
+  });
+});
+
+describe("endpoints", () => {
+  const url = "/v1/endpoints/shop/web-0";
+  test("PUT makes (201), is idempotent (200), GET reads, DELETE removes (204) twice", async () => {
+    const { app } = await start();
+    const put = () => app.inject({ method: "PUT", url, payload: spec });
+    const made = await put();
+    expect(made.statusCode).toBe(201);
+    expect(made.json()).toMatchObject({ node: "node-1", namespace: "shop", name: "web-0", ifname: "eth0", ...spec });
+    const again = await put();
+    expect([again.statusCode, again.json()]).toEqual([200, made.json()]);
+    expect((await app.inject(url)).json()).toEqual(made.json());
+    for (let i = 0; i < 2; i++) expect((await app.inject({ method: "DELETE", url })).statusCode).toBe(204);
+    const gone = await app.inject(url);
+    expect([gone.statusCode, gone.json().error.code]).toEqual([404, "missing"]);
+  });
+
+  test("another uid is 409", async () => {
+    const { app } = await start();
+    await app.inject({ method: "PUT", url, payload: spec });
+    const answer = await app.inject({ method: "PUT", url, payload: { ...spec, uid: "other" } });
+    expect([answer.statusCode, answer.json().error.code]).toEqual([409, "exists"]);
+  });
+
+  test("what the kernel refuses is 422 with its line and a hint", async () => {
+    const { app, backend } = await start();
+    backend.putEndpoint = async () => {
+      throw new ApiError("refused", "attach tcx link to eth0: EPERM", { hint: "needs CAP_BPF" });
+    };
+    const answer = await app.inject({ method: "PUT", url, payload: spec });
+    expect(answer.statusCode).toBe(422);
+    expect(answer.json()).toEqual({
+      error: { code: "refused", message: "attach tcx link to eth0: EPERM", hint: "needs CAP_BPF" },
+    });
+  });
+
+  test("any other failure is 500 with its message", async () => {
+    const { app, backend } = await start();
+    backend.deleteEndpoint = async () => Promise.reject(new Error("map full"));
+    const answer = await app.inject({ method: "DELETE", url });
+    expect([answer.statusCode, answer.json()]).toEqual([500, { error: { code: "internal", message: "map full" } }]);
+  });
+});
+
+describe("hostile requests", () => {
+  const put = (url: string, payload: unknown = spec) => ({ method: "PUT" as const, url, payload: payload as object });
+  const json = { "content-type": "application/json" };
+  const of = (name: string) => `/v1/endpoints/shop/${name}`;
+  test.each([
+    ["slash in a name", put(of("a%2Fb")), "name"],
+    ["parent in a name", put(of("..%2F..%2Fetc")), "name"],
+    ["newline in a name", put(of("web%0Aroot")), "name"],
+    ["NUL in a name", put(of("web%00")), "name"],
+    ["upper case in a namespace", put("/v1/endpoints/Shop/web"), "namespace"],
+    ["shell in a namespace", put("/v1/endpoints/$(id)/web"), "namespace"],
+    ["long name", put(of("a".repeat(254))), "name"],
+    ["bad escape", put(of("%zz")), undefined],
+    ["bad UTF-8", put(of("%ff")), undefined],
+    ["no body", { method: "PUT" as const, url: of("web") }, undefined],
+    ["no uid", put(of("web"), { netns: "/run/netns/x" }), "uid"],
+    ["number as uid", put(of("web"), { ...spec, uid: 7 }), "uid"],
+    ["space in a uid", put(of("web"), { ...spec, uid: "a b" }), "uid"],
+    ["relative netns", put(of("web"), { ...spec, netns: "run/netns/x" }), "netns"],
+    ["parent in netns", put(of("web"), { ...spec, netns: "/run/netns/../../etc" }), "netns"],
+    ["newline in netns", put(of("web"), { ...spec, netns: "/run/\n" }), "netns"],
+    ["long device", put(of("web"), { ...spec, ifname: "a".repeat(16) }), "ifname"],
+    ["device ..", put(of("web"), { ...spec, ifname: ".." }), "ifname"],
+    ["slash in a device", put(of("web"), { ...spec, ifname: "a/b" }), "ifname"],
+    ["unknown key", put(of("web"), { ...spec, "evil\n": 1 }), "evil\\n"],
+    ["array", put(of("web"), [spec]), undefined],
+    ["prototype", { ...put(of("web")), payload: '{"__proto__":{"a":1},"uid":"a"}', headers: json }, undefined],
+    ["cut JSON", { ...put(of("web")), payload: '{"uid":', headers: json }, undefined],
+    ["huge body", { ...put(of("web")), payload: `{"uid":"${"a".repeat(70_000)}"}`, headers: json }, undefined],
+    ["other media type", { ...put(of("web")), payload: "uid=1", headers: { "content-type": "text/plain" } }, undefined],
+  ])("%s is 400 with the field", async (_name, request, path) => {
+    const { app, backend } = await start();
+    const answer = await app.inject(request);
+    expect([answer.statusCode, answer.json().error]).toEqual([
+      400,
+      expect.objectContaining({ code: "invalid", message: expect.stringMatching(/^read [ -~]+$/) }),
+    ]);
+    expect(answer.json().error.path).toBe(path);
+    expect(backend.state.endpoints).toEqual([]);
+  });
+
+  test.each(["/v1/nothing", "/v1/pods/../../etc/passwd", "/%00", "/v1/endpoints/shop/a/b", "/openapi.json/"])(
+    "%s is 404",
+    async (url) => {
+      const { app } = await start();
+      const answer = await app.inject(url);
+      expect([answer.statusCode, answer.json().error.code]).toEqual([404, "missing"]);
+      expect(answer.json().error.message).toMatch(/^[ -~]+$/);
+    },
+  );
+});
+
+test("/openapi.json is OpenAPI 3.1 with every route, description and the strict body", async () => {
+  const { app } = await start();
+  const document = (await app.inject("/openapi.json")).json();
+  expect(document.openapi).toBe("3.1.0");
+  expect(Object.keys(document.paths).sort()).toEqual(
+    [
+      ...["chains", "doctor", "drops", "endpoints", "limits", "pods", "ports", "problems", "status", "topology"].map(
+        (k) => `/v1/${k}`,
+      ),
+      "/v1/endpoints/{namespace}/{name}",
+    ].sort(),
+  );
+  const { put } = document.paths["/v1/endpoints/{namespace}/{name}"];
+  expect(put.parameters.map((parameter: { name: string }) => parameter.name)).toEqual(["namespace", "name"]);
+  expect(Object.keys(put.responses)).toEqual(["200", "201", "4XX", "5XX"]);
+  const { schemas } = document.components;
+  expect(schemas.EndpointSpecInput ?? schemas.EndpointSpec).toMatchObject({
+    required: ["uid", "netns"],
+    additionalProperties: false,
+  });
+  expect(schemas.Limit.properties.effective.description).toContain("bit/s");
+  expect(JSON.stringify(document)).not.toContain("undefined");
+});
+
+describe("metrics", () => {
+  test("are read at the scrape, in base units, with few labels", async () => {
+    const { app, backend, metrics } = await start({
+      limits: [limit, { ...limit, direction: "ingress", effective: null, measured: null, reason: "no" }],
+      ports: [port],
+      drops: [
+        { port: "router:a", reason: "no_route", description: "", packets: 4, bytes: 400 },
+        { port: "router:b", reason: "no_route", description: "", packets: 1, bytes: 100 },
+      ],
+    });
+    metrics.reconciled(0.02);
+    const scrape = async () => (await app.inject("/metrics")).body.split("\n");
+    const lines = await scrape();
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        'weir_limit_configured_bits_per_second{namespace="shop",pod="web-0",direction="egress"} 10000000',
+        'weir_limit_effective_bits_per_second{namespace="shop",pod="web-0",direction="egress"} 10000000',
+        'weir_limit_measured_bits_per_second{namespace="shop",pod="web-0",direction="egress"} 9990000',
+        'weir_drops_total{reason="no_route"} 5',
+        'weir_drop_bytes_total{reason="no_route"} 500',
+        'weir_port_packets_total{port="router:weir1",direction="received"} 3',
+        'weir_port_bytes_total{port="router:weir1",direction="sent"} 200',
+        'weir_agent_state{state="ready"} 1',
+        'weir_build_info{version="0.1.0"} 1',
+        'weir_agent_reconcile_seconds_bucket{le="0.025"} 1',
+        "weir_agent_reconcile_seconds_count 1",
+      ]),
+    );
+    expect(lines.join("\n")).not.toMatch(/effective[^\n]*ingress/);
+    // counters stand for what the kernel counted, whatever the number of scrapes
+    expect(await scrape()).toContain('weir_drops_total{reason="no_route"} 5');
+    backend.state.limits = [];
+    expect((await scrape()).join("\n")).not.toContain("weir_limit_configured_bits_per_second{");
+  });
+});

@@ -1,0 +1,129 @@
+import { z } from "zod";
+import type { DesiredState, RowFields, RowValue } from "../model/desired.ts";
+import { apiVersion } from "../model/version.ts";
+import * as field from "./fields.ts";
+
+/**
+ * The desired state of a node as a document in JSON or YAML.
+ * In rows, bytes are `{bytes: "0a0b"}` and integers beyond 2^53 are `{integer: "…"}`, since JSON has neither.
+ */
+
+export type CellDocument = string | number | readonly CellDocument[] | { readonly [field: string]: CellDocument };
+
+const cell: z.ZodType<CellDocument> = z.lazy(() =>
+  z.union([z.string(), z.number(), z.array(cell), z.record(z.string(), cell)]),
+);
+const cells = z.record(z.string(), cell);
+
+const peer = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("device"),
+    device: z.string(),
+    delivery: z.enum(["peer", "redirect", "receive", "neigh"]).describe("how packets are handed to the device"),
+  }),
+  z.object({ kind: z.literal("tunnel"), device: z.string(), vni: field.count, remote: z.string() }),
+  z.object({ kind: z.literal("port"), port: z.string().describe("`instance:port`") }),
+  z.object({ kind: z.literal("stack") }),
+  z.object({ kind: z.literal("none") }),
+]);
+
+const link = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("pod"),
+    device: z.string(),
+    netns: z.string(),
+    ifname: z.string(),
+    mac: z.string(),
+    ips: z.array(z.string()),
+    gateways: z.array(z.string()),
+    gatewayMac: z.string(),
+    mtu: field.count.describe("bytes at layer 3"),
+  }),
+  z.object({
+    kind: z.literal("pair"),
+    device: z.string(),
+    other: z.string(),
+    mac: z.string(),
+    mtu: field.count,
+    addresses: z.array(z.string()).describe("of the first end"),
+    routes: z.array(z.object({ cidr: z.string(), source: z.string().optional() })),
+    offloads: z.boolean().describe("segmentation offloads; off: packets come out split to the wire's size"),
+  }),
+  z.object({ kind: z.literal("vxlan"), device: z.string(), port: field.count, mtu: field.count }),
+]);
+
+export const topology = z
+  .object({
+    apiVersion: z.literal(apiVersion),
+    kind: z.literal("Topology"),
+    metadata: z.object({ name: z.string().describe("the node") }),
+    spec: z.object({
+      links: z.array(link).describe("devices that Weir makes"),
+      resume: z.array(z.string()).describe("devices on which packets go on at the hop in their mark"),
+      routes: z
+        .array(z.object({ cidr: z.string(), via: z.string(), device: z.string() }))
+        .describe("kernel routes of the node"),
+      instances: z.array(z.object({ name: z.string(), function: z.string() })).describe("network functions in use"),
+      ports: z
+        .array(
+          z.object({
+            instance: z.string(),
+            name: z.string(),
+            peer,
+            entry: z.string().optional().describe("device whose ingress enters the panel here"),
+            ingress: z.array(z.string()).describe("transparent functions into the port's function, in order"),
+            egress: z.array(z.string()).describe("transparent functions out of it, in order"),
+          }),
+        )
+        .describe("ports of standard functions"),
+      shapers: z
+        .array(
+          z.object({
+            owner: z.string().describe("instance of the limit"),
+            device: z.string(),
+            rate: field.rate.describe("bit/s at layer 3"),
+            mtu: field.count,
+          }),
+        )
+        .describe("classes on the shaping devices"),
+      rows: z
+        .array(z.object({ table: z.string().describe("the map's name"), key: cells, value: cells }))
+        .describe("rows of the functions' tables, fields as in their C structs"),
+    }),
+  })
+  .meta({ id: "Topology", description: "desired state of one node" });
+
+export type Topology = z.infer<typeof topology>;
+
+/** The document of a node's desired state. Pure; rows keep their order. */
+export function topologyDocument(node: string, desired: DesiredState): Topology {
+  const { links, resume, routes, instances, ports, shapers, rows } = desired;
+  return topology.parse({
+    apiVersion,
+    kind: "Topology",
+    metadata: { name: node },
+    spec: {
+      links,
+      resume,
+      routes,
+      instances,
+      ports,
+      shapers,
+      rows: rows.map(({ table, key, value }) => ({ table, key: encodeFields(key), value: encodeFields(value) })),
+    } satisfies Record<keyof DesiredState, unknown>,
+  });
+}
+
+function encodeFields(fields: RowFields): Record<string, CellDocument> {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, encodeCell(value)]));
+}
+
+function encodeCell(value: RowValue): CellDocument {
+  if (typeof value === "string" || typeof value === "number") return value;
+  if (typeof value === "bigint") {
+    return value <= BigInt(Number.MAX_SAFE_INTEGER) && value >= 0n ? Number(value) : { integer: value.toString() };
+  }
+  if (value instanceof Uint8Array) return { bytes: Buffer.from(value).toString("hex") };
+  if (Array.isArray(value)) return value.map(encodeCell);
+  return encodeFields(value as RowFields);
+}

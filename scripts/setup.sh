@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 unset NODE_EXTRA_CA_CERTS 2>/dev/null || true # costs every start of node 40 ms
 
 packages="clang libc6-dev libbpf-dev libbpf1 bpftool iproute2 iperf3 iputils-ping iputils-tracepath traceroute ethtool util-linux libcap2-bin procps kmod"
-[ "${1:-}" = test ] && packages="$packages qemu-system-x86 busybox-static cpio e2fsprogs tcpdump"
+[ "${1:-}" = test ] && packages="$packages qemu-system-x86 busybox-static"
 
 say() { printf 'setup: %s\n' "$*"; }
 die() {
@@ -53,5 +53,6 @@ if ! cmp -s package-lock.json "$stamp"; then
 	cp package-lock.json "$stamp"
 fi
 if [ -n "$apt" ]; then wait "$apt"; fi
+[ "${1:-}" != test ] || sh scripts/fetch-kernel.sh
 
 node scripts/build.mjs --quiet

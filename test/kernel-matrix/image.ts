@@ -1,0 +1,164 @@
+/** What a test machine boots: Debian's 6.1 cloud kernel and a root made of this machine's own programs. Both are cached. */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { createWriteStream, existsSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { finished } from "node:stream/promises";
+import { type Entry, writeArchive } from "./cpio.ts";
+
+const PROGRAMS = [
+  "bash bridge bpftool cat env ethtool find grep ip iperf3 kill ls mkdir modprobe mount nsenter ping ps rm sed seq sh sleep",
+  "ss stat sysctl tc timeout tracepath traceroute umount uname unshare node",
+]
+  .join(" ")
+  .split(" ");
+/** Opened at run time, so no program's list of libraries names them. */
+const LIBRARIES = ["libbpf.so.1", "libelf.so.1", "libz.so.1", "libgcc_s.so.1"];
+const SEARCH = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
+/** Parts of the modules' tree that a network needs. */
+const MODULES = ["arch", "crypto", "lib", "net", "drivers/net"];
+const DATA = ["/etc/protocols", "/etc/services", "/etc/iproute2"];
+
+export interface Image {
+  /** Kernel release, e.g. `6.1.0-56-cloud-amd64`. */
+  release: string;
+  kernel: string;
+  /** An archive of the whole root without an init. */
+  root: string;
+}
+
+/** Gets ready what `scripts/fetch-kernel.sh` downloaded into `cache`. Quick when done before. */
+export async function prepareImage(cache: string): Promise<Image> {
+  const deb = findPackage(cache);
+  const tree = `${deb}.d`;
+  if (!existsSync(tree)) unpack(deb, tree);
+  const release = readdirSync(join(tree, "lib/modules"))[0];
+  if (!release) throw new Error(`unpack ${deb}: no kernel modules in it`);
+  const entries = [...rootEntries(), ...moduleEntries(tree, release)];
+  const root = join(cache, `root-${digest(entries)}.cpio`);
+  if (!existsSync(root)) await writeRoot(root, entries);
+  return { release, kernel: join(tree, "boot", `vmlinuz-${release}`), root };
+}
+
+function findPackage(cache: string): string {
+  const debs = existsSync(cache) ? readdirSync(cache).filter((name) => /^linux-image-.*\.deb$/.test(name)) : [];
+  const newest = debs.sort((a, b) => a.localeCompare(b, "en", { numeric: true })).at(-1);
+  if (!newest) throw new Error(`find a kernel package in ${cache}: none (run: npm run setup test)`);
+  return join(cache, newest);
+}
+
+function unpack(deb: string, tree: string): void {
+  const scratch = `${tree}.${process.pid}`;
+  execFileSync("dpkg", ["-x", deb, scratch]);
+  const release = readdirSync(join(scratch, "lib/modules"))[0] ?? "";
+  execFileSync("depmod", ["-b", scratch, release], { env: { PATH: SEARCH.join(":") } });
+  rename(scratch, tree);
+}
+
+/** Another run may have been first; its result is as good. */
+function rename(scratch: string, path: string): void {
+  try {
+    renameSync(scratch, path);
+  } catch (error) {
+    rmSync(scratch, { recursive: true, force: true });
+    if (!existsSync(path)) throw error;
+  }
+}
+
+async function writeRoot(path: string, entries: readonly Entry[]): Promise<void> {
+  const scratch = `${path}.${process.pid}`;
+  const out = createWriteStream(scratch);
+  await writeArchive(out, withParents(entries));
+  out.end();
+  await finished(out);
+  rename(scratch, path);
+}
+
+function digest(entries: readonly Entry[]): string {
+  const hash = createHash("sha256");
+  for (const entry of entries) {
+    const stat = entry.kind === "file" ? statSync(entry.source) : undefined;
+    hash.update(JSON.stringify([entry, stat?.size, stat?.mtimeMs]));
+  }
+  return hash.digest("hex").slice(0, 16);
+}
+
+function rootEntries(): Entry[] {
+  const programs = PROGRAMS.map((name) => [name, find(name)] as const);
+  const libraries = new Set(programs.flatMap(([, path]) => linked(path)));
+  for (const name of LIBRARIES) libraries.add(findLibrary(name));
+  for (const path of [...libraries]) for (const more of linked(path)) libraries.add(more);
+  return [
+    ...["bin", "sbin", "lib", "lib64"].map((name): Entry => ({ kind: "symlink", path: name, target: `usr/${name}` })),
+    ...programs.map(([name, path]): Entry => ({ kind: "file", path: `usr/bin/${name}`, source: realpathSync(path) })),
+    { kind: "file", path: "usr/bin/busybox", source: "/usr/bin/busybox" },
+    ...[...libraries].map((path): Entry => ({ kind: "file", path: merged(path), source: realpathSync(path) })),
+    ...DATA.filter((path) => existsSync(path)).flatMap((path) => tree(path, path)),
+    { kind: "text", path: "etc/passwd", text: "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n" },
+    { kind: "text", path: "etc/group", text: "root:x:0:\nnogroup:x:65534:\n" },
+    { kind: "text", path: "etc/hosts", text: "127.0.0.1 localhost\n::1 localhost\n" },
+  ];
+}
+
+function moduleEntries(tree_: string, release: string): Entry[] {
+  const base = `lib/modules/${release}`;
+  const index = readdirSync(join(tree_, base)).filter((name) => name.startsWith("modules."));
+  const entries = index.map(
+    (name): Entry => ({
+      kind: "file",
+      path: `usr/${base}/${name}`,
+      source: join(tree_, base, name),
+    }),
+  );
+  return [
+    ...entries,
+    ...MODULES.flatMap((part) => tree(join(tree_, base, "kernel", part), `usr/${base}/kernel/${part}`)),
+  ];
+}
+
+function find(name: string): string {
+  const found = SEARCH.map((directory) => join(directory, name)).find((path) => existsSync(path));
+  if (!found) throw new Error(`find program ${name} for the test machine: not installed (run: npm run setup test)`);
+  return found;
+}
+
+function findLibrary(name: string): string {
+  const cache = execFileSync(find("ldconfig"), ["-p"], { encoding: "utf8" });
+  const path = cache.match(new RegExp(`^\\s*${name.replaceAll(".", "\\.")} .*x86-64.* => (\\S+)$`, "m"))?.[1];
+  if (!path) throw new Error(`find library ${name} for the test machine: not installed (run: npm run setup test)`);
+  return path;
+}
+
+/** Shared libraries that a program is linked with, loader included. */
+function linked(path: string): string[] {
+  const text = execFileSync("ldd", [path], { encoding: "utf8" });
+  return [...text.matchAll(/(?:=> )?(\/\S+) \(0x/g)].map((match) => match[1] ?? "");
+}
+
+/** Debian's directories are merged into /usr; the archive's symbolic links say the same. */
+function merged(path: string): string {
+  return path.replace(/^\/(usr\/)?/, "usr/");
+}
+
+/** A file, or a directory and all below it, as entries under `path`. */
+export function tree(source: string, path: string): Entry[] {
+  const real = realpathSync(source);
+  if (!statSync(real).isDirectory()) return [{ kind: "file", path, source: real }];
+  const names = readdirSync(real).sort();
+  return [{ kind: "directory", path }, ...names.flatMap((name) => tree(join(real, name), join(path, name)))];
+}
+
+/** Adds the directories that entries stand in, each once and before its contents. */
+export function withParents(entries: readonly Entry[]): Entry[] {
+  const seen = new Set<string>(["."]);
+  const parents = (path: string): Entry[] => {
+    if (seen.has(path)) return [];
+    seen.add(path);
+    return [...parents(dirname(path)), { kind: "directory", path }];
+  };
+  return entries.flatMap((entry) => {
+    const path = entry.path.replace(/^\/+/, "");
+    if (entry.kind === "directory") return parents(path);
+    return [...parents(dirname(path)), { ...entry, path }];
+  });
+}

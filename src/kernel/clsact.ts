@@ -1,0 +1,110 @@
+import { constants } from "node:os";
+import koffi from "koffi";
+import { check } from "./errors.ts";
+import { bpf, TcHook, TcOpts } from "./ffi.ts";
+import type { Direction, Link } from "./link.ts";
+import { withLibbpfLog } from "./log.ts";
+import type { Program } from "./program.ts";
+
+const POINT: Readonly<Record<Direction, number>> = { ingress: 1, egress: 2 };
+const REPLACE = 1;
+/** Ours among a device's filters: first in order, with a handle that nobody else counts up to. */
+const PRIORITY = 1;
+const HANDLE = 0x77656972;
+
+const hook = (ifindex: number, direction: Direction) => ({
+	sz: koffi.sizeof(TcHook),
+	ifindex,
+	attach_point: POINT[direction],
+	parent: 0,
+});
+const options = (fields: { prog_fd?: number; flags?: number }) => ({
+	sz: koffi.sizeof(TcOpts),
+	prog_fd: 0,
+	flags: 0,
+	prog_id: 0,
+	handle: HANDLE,
+	priority: PRIORITY,
+	...fields,
+});
+
+/**
+ * A filter of the clsact qdisc, for kernels without tcx. The device holds it, so it outlives this process without a
+ * pin; it is found again by its fixed handle.
+ */
+export class ClsactLink implements Link {
+	readonly kind = "clsact";
+	readonly ifindex: number;
+	readonly direction: Direction;
+
+	constructor(ifindex: number, direction: Direction) {
+		this.ifindex = ifindex;
+		this.direction = direction;
+	}
+
+	/** Id of the program in force, or 0. */
+	get programId(): number {
+		const found = options({});
+		const { result } = withLibbpfLog(
+			() =>
+				bpf.bpf_tc_query(hook(this.ifindex, this.direction), found) as number,
+		);
+		if (isGone(result)) return 0;
+		check(result, `read the filter of device ${this.ifindex}`, "info-failed");
+		return found.prog_id;
+	}
+
+	/** Nothing to do: the device itself holds the filter. */
+	pin(_path: string): void {}
+
+	update(program: Program): void {
+		attachClsact(program, this.ifindex, this.direction);
+	}
+
+	detach(): void {
+		const { result } = withLibbpfLog(
+			() =>
+				bpf.bpf_tc_detach(
+					hook(this.ifindex, this.direction),
+					options({}),
+				) as number,
+		);
+		if (!isGone(result))
+			check(
+				result,
+				`detach filter from device ${this.ifindex}`,
+				"detach-failed",
+			);
+	}
+
+	close(): void {}
+}
+
+/** No filter, no clsact qdisc, no device. */
+function isGone(result: number): boolean {
+	const { ENOENT, EINVAL, ENODEV } = constants.errno;
+	return result === -ENOENT || result === -EINVAL || result === -ENODEV;
+}
+
+/** Attaches a program to a device of this thread's namespace as a filter; replaces ours atomically if it is there. */
+export function attachClsact(
+	program: Program,
+	ifindex: number,
+	direction: Direction,
+): ClsactLink {
+	const action = `attach filter ${program.name} to ${direction} of device ${ifindex}`;
+	const { result: made } = withLibbpfLog(
+		() => bpf.bpf_tc_hook_create(hook(ifindex, direction)) as number,
+	);
+	const gone =
+		made === -constants.errno.ENODEV || made === -constants.errno.EINVAL;
+	const hint = gone ? "no such device in this namespace" : undefined;
+	if (made !== -constants.errno.EEXIST)
+		check(made, action, "attach-failed", hint);
+	const wanted = options({ prog_fd: program.fd, flags: REPLACE });
+	const { result } = withLibbpfLog(
+		() => bpf.bpf_tc_attach(hook(ifindex, direction), wanted) as number,
+	);
+	check(result, action, "attach-failed");
+	return new ClsactLink(ifindex, direction);
+}

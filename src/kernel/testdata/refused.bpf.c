@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+/* Reads past what it has checked: the verifier must refuse. */
+SEC("tc")
+int test_refused(struct __sk_buff *skb)
+{
+	__u8 *data = (void *)(long)skb->data;
+
+	return data[40];
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

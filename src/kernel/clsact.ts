@@ -13,19 +13,19 @@ const PRIORITY = 1;
 const HANDLE = 0x77656972;
 
 const hook = (ifindex: number, direction: Direction) => ({
-	sz: koffi.sizeof(TcHook),
-	ifindex,
-	attach_point: POINT[direction],
-	parent: 0,
+  sz: koffi.sizeof(TcHook),
+  ifindex,
+  attach_point: POINT[direction],
+  parent: 0,
 });
 const options = (fields: { prog_fd?: number; flags?: number }) => ({
-	sz: koffi.sizeof(TcOpts),
-	prog_fd: 0,
-	flags: 0,
-	prog_id: 0,
-	handle: HANDLE,
-	priority: PRIORITY,
-	...fields,
+  sz: koffi.sizeof(TcOpts),
+  prog_fd: 0,
+  flags: 0,
+  prog_id: 0,
+  handle: HANDLE,
+  priority: PRIORITY,
+  ...fields,
 });
 
 /**
@@ -33,78 +33,56 @@ const options = (fields: { prog_fd?: number; flags?: number }) => ({
  * pin; it is found again by its fixed handle.
  */
 export class ClsactLink implements Link {
-	readonly kind = "clsact";
-	readonly ifindex: number;
-	readonly direction: Direction;
+  readonly kind = "clsact";
+  readonly ifindex: number;
+  readonly direction: Direction;
 
-	constructor(ifindex: number, direction: Direction) {
-		this.ifindex = ifindex;
-		this.direction = direction;
-	}
+  constructor(ifindex: number, direction: Direction) {
+    this.ifindex = ifindex;
+    this.direction = direction;
+  }
 
-	/** Id of the program in force, or 0. */
-	get programId(): number {
-		const found = options({});
-		const { result } = withLibbpfLog(
-			() =>
-				bpf.bpf_tc_query(hook(this.ifindex, this.direction), found) as number,
-		);
-		if (isGone(result)) return 0;
-		check(result, `read the filter of device ${this.ifindex}`, "info-failed");
-		return found.prog_id;
-	}
+  /** Id of the program in force, or 0. */
+  get programId(): number {
+    const found = options({});
+    const { result } = withLibbpfLog(() => bpf.bpf_tc_query(hook(this.ifindex, this.direction), found) as number);
+    if (isGone(result)) return 0;
+    check(result, `read the filter of device ${this.ifindex}`, "info-failed");
+    return found.prog_id;
+  }
 
-	/** Nothing to do: the device itself holds the filter. */
-	pin(_path: string): void {}
+  /** Nothing to do: the device itself holds the filter. */
+  pin(_path: string): void {}
 
-	update(program: Program): void {
-		attachClsact(program, this.ifindex, this.direction);
-	}
+  update(program: Program): void {
+    attachClsact(program, this.ifindex, this.direction);
+  }
 
-	detach(): void {
-		const { result } = withLibbpfLog(
-			() =>
-				bpf.bpf_tc_detach(
-					hook(this.ifindex, this.direction),
-					options({}),
-				) as number,
-		);
-		if (!isGone(result))
-			check(
-				result,
-				`detach filter from device ${this.ifindex}`,
-				"detach-failed",
-			);
-	}
+  detach(): void {
+    const { result } = withLibbpfLog(
+      () => bpf.bpf_tc_detach(hook(this.ifindex, this.direction), options({})) as number,
+    );
+    if (!isGone(result)) check(result, `detach filter from device ${this.ifindex}`, "detach-failed");
+  }
 
-	close(): void {}
+  close(): void {}
 }
 
 /** No filter, no clsact qdisc, no device. */
 function isGone(result: number): boolean {
-	const { ENOENT, EINVAL, ENODEV } = constants.errno;
-	return result === -ENOENT || result === -EINVAL || result === -ENODEV;
+  const { ENOENT, EINVAL, ENODEV } = constants.errno;
+  return result === -ENOENT || result === -EINVAL || result === -ENODEV;
 }
 
 /** Attaches a program to a device of this thread's namespace as a filter; replaces ours atomically if it is there. */
-export function attachClsact(
-	program: Program,
-	ifindex: number,
-	direction: Direction,
-): ClsactLink {
-	const action = `attach filter ${program.name} to ${direction} of device ${ifindex}`;
-	const { result: made } = withLibbpfLog(
-		() => bpf.bpf_tc_hook_create(hook(ifindex, direction)) as number,
-	);
-	const gone =
-		made === -constants.errno.ENODEV || made === -constants.errno.EINVAL;
-	const hint = gone ? "no such device in this namespace" : undefined;
-	if (made !== -constants.errno.EEXIST)
-		check(made, action, "attach-failed", hint);
-	const wanted = options({ prog_fd: program.fd, flags: REPLACE });
-	const { result } = withLibbpfLog(
-		() => bpf.bpf_tc_attach(hook(ifindex, direction), wanted) as number,
-	);
-	check(result, action, "attach-failed");
-	return new ClsactLink(ifindex, direction);
+export function attachClsact(program: Program, ifindex: number, direction: Direction): ClsactLink {
+  const action = `attach filter ${program.name} to ${direction} of device ${ifindex}`;
+  const { result: made } = withLibbpfLog(() => bpf.bpf_tc_hook_create(hook(ifindex, direction)) as number);
+  const gone = made === -constants.errno.ENODEV || made === -constants.errno.EINVAL;
+  const hint = gone ? "no such device in this namespace" : undefined;
+  if (made !== -constants.errno.EEXIST) check(made, action, "attach-failed", hint);
+  const wanted = options({ prog_fd: program.fd, flags: REPLACE });
+  const { result } = withLibbpfLog(() => bpf.bpf_tc_attach(hook(ifindex, direction), wanted) as number);
+  check(result, action, "attach-failed");
+  return new ClsactLink(ifindex, direction);
 }

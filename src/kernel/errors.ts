@@ -3,97 +3,83 @@ import { constants } from "node:os";
 /** Errors of the kernel that user space's errno tables do not know. */
 const KERNEL_ONLY: Readonly<Record<number, string>> = { 524: "ENOTSUPP" };
 
-const names = new Map(
-	Object.entries(constants.errno).map(([name, value]) => [
-		value as number,
-		name,
-	]),
-);
+const names = new Map(Object.entries(constants.errno).map(([name, value]) => [value as number, name]));
 names.set(constants.errno.EAGAIN, "EAGAIN");
 names.set(constants.errno.EOPNOTSUPP, "EOPNOTSUPP");
 
 /** The symbolic name of an errno value (positive), `E<number>` if it has none. */
 export function errnoName(errno: number): string {
-	return names.get(errno) ?? KERNEL_ONLY[errno] ?? `E${errno}`;
+  return names.get(errno) ?? KERNEL_ONLY[errno] ?? `E${errno}`;
 }
 
 const HINTS: Readonly<Record<string, string>> = {
-	EPERM: "needs root, or CAP_BPF and CAP_NET_ADMIN",
-	EACCES: "needs root, or CAP_BPF and CAP_NET_ADMIN",
-	ENOMEM: "out of kernel memory",
-	EMFILE: "too many open files: raise RLIMIT_NOFILE",
+  EPERM: "needs root, or CAP_BPF and CAP_NET_ADMIN",
+  EACCES: "needs root, or CAP_BPF and CAP_NET_ADMIN",
+  ENOMEM: "out of kernel memory",
+  EMFILE: "too many open files: raise RLIMIT_NOFILE",
 };
 
 /** What a `KernelError` tells besides its message. */
 export interface KernelErrorDetail {
-	/** Stable and machine-readable, kebab-case: `map-full`, `attach-failed`. */
-	code: string;
-	/** Name of the errno, or `undefined` where the kernel was not reached. */
-	errno?: string | undefined;
-	hint?: string | undefined;
-	cause?: unknown;
+  /** Stable and machine-readable, kebab-case: `map-full`, `attach-failed`. */
+  code: string;
+  /** Name of the errno, or `undefined` where the kernel was not reached. */
+  errno?: string | undefined;
+  hint?: string | undefined;
+  cause?: unknown;
 }
 
 /** The kernel, or the library in front of it, refused. The message reads verb, object, cause, hint. */
 export class KernelError extends Error {
-	readonly code: string;
-	readonly errno: string | undefined;
-	override name = "KernelError";
+  readonly code: string;
+  readonly errno: string | undefined;
+  override name = "KernelError";
 
-	/** @param action verb and object: `update map weir_hops` */
-	constructor(action: string, detail: KernelErrorDetail) {
-		const hint =
-			detail.hint ?? (detail.errno ? HINTS[detail.errno] : undefined);
-		const why =
-			detail.errno ??
-			(detail.cause instanceof Error ? detail.cause.message : undefined);
-		super(`${action}${why ? `: ${why}` : ""}${hint ? ` (${hint})` : ""}`, {
-			cause: detail.cause,
-		});
-		this.code = detail.code;
-		this.errno = detail.errno;
-	}
+  /** @param action verb and object: `update map weir_hops` */
+  constructor(action: string, detail: KernelErrorDetail) {
+    const hint = detail.hint ?? (detail.errno ? HINTS[detail.errno] : undefined);
+    const why = detail.errno ?? (detail.cause instanceof Error ? detail.cause.message : undefined);
+    super(`${action}${why ? `: ${why}` : ""}${hint ? ` (${hint})` : ""}`, {
+      cause: detail.cause,
+    });
+    this.code = detail.code;
+    this.errno = detail.errno;
+  }
 }
 
 const TAIL = 2;
 /** Lines in which the verifier counts its work: never the reason. */
-const STATISTICS =
-	/^(processed \d+ insns|verification time|stack depth|-- (BEGIN|END) PROG|max_states_per_insn|\s*$)/;
+const STATISTICS = /^(processed \d+ insns|verification time|stack depth|-- (BEGIN|END) PROG|max_states_per_insn|\s*$)/;
 
 /** The last lines of a verifier's log that say why, without statistics. */
 export function tellingLines(log: string): {
-	lines: string[];
-	omitted: number;
+  lines: string[];
+  omitted: number;
 } {
-	const all = log.split("\n");
-	const useful = all.filter((line) => !STATISTICS.test(line));
-	const lines = useful.slice(-TAIL).map((line) => line.trim());
-	return { lines, omitted: useful.length - lines.length };
+  const all = log.split("\n");
+  const useful = all.filter((line) => !STATISTICS.test(line));
+  const lines = useful.slice(-TAIL).map((line) => line.trim());
+  return { lines, omitted: useful.length - lines.length };
 }
 
 /** The verifier refused a program. `log` is its whole log; the message keeps the telling last lines. */
 export class VerifierError extends KernelError {
-	readonly log: string;
-	override name = "VerifierError";
+  readonly log: string;
+  override name = "VerifierError";
 
-	constructor(action: string, errno: string, log: string) {
-		const { lines, omitted } = tellingLines(log);
-		const rest = omitted > 0 ? ` (${omitted} line(s) omitted)` : "";
-		super(`${action}: ${errno}: ${lines.join("; ")}${rest}`, {
-			code: "verifier-refused",
-		});
-		Object.defineProperty(this, "errno", { value: errno, enumerable: true });
-		this.log = log;
-	}
+  constructor(action: string, errno: string, log: string) {
+    const { lines, omitted } = tellingLines(log);
+    const rest = omitted > 0 ? ` (${omitted} line(s) omitted)` : "";
+    super(`${action}: ${errno}: ${lines.join("; ")}${rest}`, {
+      code: "verifier-refused",
+    });
+    Object.defineProperty(this, "errno", { value: errno, enumerable: true });
+    this.log = log;
+  }
 }
 
 /** Throws a `KernelError` if `result` is negative (libbpf returns −errno); returns it otherwise. */
-export function check(
-	result: number,
-	action: string,
-	code: string,
-	hint?: string,
-): number {
-	if (result >= 0) return result;
-	throw new KernelError(action, { code, errno: errnoName(-result), hint });
+export function check(result: number, action: string, code: string, hint?: string): number {
+  if (result >= 0) return result;
+  throw new KernelError(action, { code, errno: errnoName(-result), hint });
 }

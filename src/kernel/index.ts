@@ -5,12 +5,12 @@ export { errnoName, KernelError, VerifierError } from "./errors.ts";
 export { attachDevice, type Direction, type Link, openLink } from "./link.ts";
 export { BpfMap, type MapType, possibleCpus, UPDATE } from "./map.ts";
 export {
-	createNamespace,
-	inNamespace,
-	isNamespace,
-	maybeInNamespace,
-	namespacePath,
-	removeNamespace,
+  createNamespace,
+  inNamespace,
+  isNamespace,
+  maybeInNamespace,
+  namespacePath,
+  removeNamespace,
 } from "./namespace.ts";
 export { BpfObject, type LoadOptions, loadObject } from "./object.ts";
 export { isBpffs, mountBpffs } from "./pin.ts";

@@ -4,70 +4,69 @@ import { bpf } from "./ffi.ts";
 
 /** Heads of the kernel's info structs; it fills no more than the size that it is told. */
 const MapInfo = koffi.struct("weir_map_info", {
-	type: "uint32_t",
-	id: "uint32_t",
-	key_size: "uint32_t",
-	value_size: "uint32_t",
-	max_entries: "uint32_t",
-	map_flags: "uint32_t",
-	name: koffi.array("char", 16),
+  type: "uint32_t",
+  id: "uint32_t",
+  key_size: "uint32_t",
+  value_size: "uint32_t",
+  max_entries: "uint32_t",
+  map_flags: "uint32_t",
+  name: koffi.array("char", 16),
 });
 const ProgramInfo = koffi.struct("weir_prog_info", {
-	type: "uint32_t",
-	id: "uint32_t",
-	tag: koffi.array("uint8_t", 8),
-	jited_prog_len: "uint32_t",
-	xlated_prog_len: "uint32_t",
-	jited_prog_insns: "uint64_t",
-	xlated_prog_insns: "uint64_t",
-	load_time: "uint64_t",
-	created_by_uid: "uint32_t",
-	nr_map_ids: "uint32_t",
-	map_ids: "uint64_t",
-	name: koffi.array("char", 16),
+  type: "uint32_t",
+  id: "uint32_t",
+  tag: koffi.array("uint8_t", 8),
+  jited_prog_len: "uint32_t",
+  xlated_prog_len: "uint32_t",
+  jited_prog_insns: "uint64_t",
+  xlated_prog_insns: "uint64_t",
+  load_time: "uint64_t",
+  created_by_uid: "uint32_t",
+  nr_map_ids: "uint32_t",
+  map_ids: "uint64_t",
+  name: koffi.array("char", 16),
 });
 const LinkInfo = koffi.struct("weir_link_info", {
-	type: "uint32_t",
-	id: "uint32_t",
-	prog_id: "uint32_t",
-	pad: "uint32_t",
-	ifindex: "uint32_t",
-	attach_type: "uint32_t",
+  type: "uint32_t",
+  id: "uint32_t",
+  prog_id: "uint32_t",
+  pad: "uint32_t",
+  ifindex: "uint32_t",
+  attach_type: "uint32_t",
 });
 
 export interface MapInfo {
-	type: number;
-	id: number;
-	key_size: number;
-	value_size: number;
-	max_entries: number;
-	map_flags: number;
-	name: string;
+  type: number;
+  id: number;
+  key_size: number;
+  value_size: number;
+  max_entries: number;
+  map_flags: number;
+  name: string;
 }
 export interface ProgramInfo {
-	type: number;
-	id: number;
-	name: string;
+  type: number;
+  id: number;
+  name: string;
 }
 export interface LinkInfo {
-	type: number;
-	id: number;
-	prog_id: number;
-	/** Of a tcx link; 0 once its device is gone. */
-	ifindex: number;
-	attach_type: number;
+  type: number;
+  id: number;
+  prog_id: number;
+  /** Of a tcx link; 0 once its device is gone. */
+  ifindex: number;
+  attach_type: number;
 }
 
 function info<T>(fd: number, struct: TypeObject, what: string): T {
-	const bytes = Buffer.alloc(koffi.sizeof(struct));
-	const length = Buffer.alloc(4);
-	length.writeUInt32LE(bytes.length);
-	const result = bpf.bpf_obj_get_info_by_fd(fd, bytes, length) as number;
-	check(result, `read the kernel's information on ${what}`, "info-failed");
-	return koffi.decode(bytes, struct) as T;
+  const bytes = Buffer.alloc(koffi.sizeof(struct));
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(bytes.length);
+  const result = bpf.bpf_obj_get_info_by_fd(fd, bytes, length) as number;
+  check(result, `read the kernel's information on ${what}`, "info-failed");
+  return koffi.decode(bytes, struct) as T;
 }
 
 export const mapInfo = (fd: number): MapInfo => info(fd, MapInfo, "a map");
-export const programInfo = (fd: number): ProgramInfo =>
-	info(fd, ProgramInfo, "a program");
+export const programInfo = (fd: number): ProgramInfo => info(fd, ProgramInfo, "a program");
 export const linkInfo = (fd: number): LinkInfo => info(fd, LinkInfo, "a link");

@@ -6,13 +6,7 @@ import { attachDevice, type Link, openLink } from "./link.ts";
 import { createNamespace, inNamespace, removeNamespace } from "./namespace.ts";
 import { type BpfObject, loadObject } from "./object.ts";
 import { attachTcx } from "./tcx.ts";
-import {
-	compile,
-	openFds,
-	runName,
-	scratch,
-	scratchBpffs,
-} from "./testdata/harness.ts";
+import { compile, openFds, runName, scratch, scratchBpffs } from "./testdata/harness.ts";
 
 const directory = scratch();
 const bpffs = scratchBpffs(directory);
@@ -25,143 +19,99 @@ const LOOPBACK = 1;
 const pass: BpfObject = loadObject(good, { rodata: { test_verdict: 0 } });
 const drop: BpfObject = loadObject(good, { rodata: { test_verdict: 2 } });
 afterAll(() => {
-	pass.close();
-	drop.close();
+  pass.close();
+  drop.close();
 });
 const inside = <T>(fn: () => T): T => inNamespace(namespace, fn);
 
 /** One ping over the namespace's loopback: its answer tells whether the attached program lets packets through. */
 function passes(): boolean {
-	try {
-		execFileSync(
-			"nsenter",
-			[`--net=${namespace}`, "ping", "-c1", "-W1", "-q", "127.0.0.1"],
-			{ stdio: "ignore" },
-		);
-		return true;
-	} catch {
-		return false;
-	}
+  try {
+    execFileSync("nsenter", [`--net=${namespace}`, "ping", "-c1", "-W1", "-q", "127.0.0.1"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
 }
-execFileSync("nsenter", [
-	`--net=${namespace}`,
-	"ip",
-	"link",
-	"set",
-	"lo",
-	"up",
-]);
+execFileSync("nsenter", [`--net=${namespace}`, "ip", "link", "set", "lo", "up"]);
 
 describe.each([
-	["tcx", attachTcx],
-	["clsact", attachClsact],
+  ["tcx", attachTcx],
+  ["clsact", attachClsact],
 ] as const)("%s", (kind, attach) => {
-	test.each(["ingress", "egress"] as const)(
-		"attach, update, detach at %s",
-		(direction) => {
-			expect(passes()).toBe(true);
-			const link: Link = inside(() =>
-				attach(drop.program("test_main"), LOOPBACK, direction),
-			);
-			expect(link).toMatchObject({ kind, ifindex: LOOPBACK, direction });
-			expect(inside(() => link.programId)).toBe(drop.program("test_main").id);
-			expect(passes()).toBe(false);
-			inside(() => link.update(pass.program("test_main")));
-			expect(passes()).toBe(true);
-			inside(() => link.update(drop.program("test_main")));
-			inside(() => link.detach());
-			inside(() => link.detach());
-			expect(inside(() => link.programId)).toBe(
-				kind === "tcx" ? drop.program("test_main").id : 0,
-			);
-			expect(passes()).toBe(true);
-			link.close();
-			link.close();
-		},
-	);
+  test.each(["ingress", "egress"] as const)("attach, update, detach at %s", (direction) => {
+    expect(passes()).toBe(true);
+    const link: Link = inside(() => attach(drop.program("test_main"), LOOPBACK, direction));
+    expect(link).toMatchObject({ kind, ifindex: LOOPBACK, direction });
+    expect(inside(() => link.programId)).toBe(drop.program("test_main").id);
+    expect(passes()).toBe(false);
+    inside(() => link.update(pass.program("test_main")));
+    expect(passes()).toBe(true);
+    inside(() => link.update(drop.program("test_main")));
+    inside(() => link.detach());
+    inside(() => link.detach());
+    expect(inside(() => link.programId)).toBe(kind === "tcx" ? drop.program("test_main").id : 0);
+    expect(passes()).toBe(true);
+    link.close();
+    link.close();
+  });
 
-	test("a missing device", () => {
-		expect(() =>
-			inside(() => attach(pass.program("test_main"), 4242, "ingress")),
-		).toThrow(
-			/^attach .*test_main to ingress of device 4242: E\w+ \(no such device in this namespace\)/,
-		);
-	});
+  test("a missing device", () => {
+    expect(() => inside(() => attach(pass.program("test_main"), 4242, "ingress"))).toThrow(
+      /^attach .*test_main to ingress of device 4242: E\w+ \(no such device in this namespace\)/,
+    );
+  });
 });
 
 test("a clsact filter is replaced, not doubled", () => {
-	inside(() => attachClsact(drop.program("test_main"), LOOPBACK, "ingress"));
-	const second = inside(() =>
-		attachClsact(pass.program("test_main"), LOOPBACK, "ingress"),
-	);
-	expect(passes()).toBe(true);
-	inside(() => second.detach());
+  inside(() => attachClsact(drop.program("test_main"), LOOPBACK, "ingress"));
+  const second = inside(() => attachClsact(pass.program("test_main"), LOOPBACK, "ingress"));
+  expect(passes()).toBe(true);
+  inside(() => second.detach());
 });
 
 describe("pins", () => {
-	test("a pinned link survives its handle and is adopted with another program", () => {
-		const pin = join(bpffs, "links/lo");
-		inside(() =>
-			attachDevice(drop.program("test_main"), LOOPBACK, "ingress", { pin }),
-		).close();
-		expect(passes()).toBe(false);
-		const again = inside(() =>
-			attachDevice(pass.program("test_main"), LOOPBACK, "ingress", { pin }),
-		);
-		expect(passes()).toBe(true);
-		const opened = openLink(pin);
-		expect([opened.ifindex, opened.direction, opened.programId]).toEqual([
-			1,
-			"ingress",
-			pass.program("test_main").id,
-		]);
-		again.detach();
-		again.close();
-		opened.close();
-		inside(() =>
-			attachDevice(drop.program("test_main"), LOOPBACK, "ingress", { pin }),
-		).close();
-		expect(passes()).toBe(false);
-		const other = inside(() =>
-			attachDevice(drop.program("test_main"), LOOPBACK, "egress", { pin }),
-		);
-		expect(other.direction).toBe("egress");
-		other.detach();
-		other.close();
-		expect(passes()).toBe(true);
-	});
+  test("a pinned link survives its handle and is adopted with another program", () => {
+    const pin = join(bpffs, "links/lo");
+    inside(() => attachDevice(drop.program("test_main"), LOOPBACK, "ingress", { pin })).close();
+    expect(passes()).toBe(false);
+    const again = inside(() => attachDevice(pass.program("test_main"), LOOPBACK, "ingress", { pin }));
+    expect(passes()).toBe(true);
+    const opened = openLink(pin);
+    expect([opened.ifindex, opened.direction, opened.programId]).toEqual([1, "ingress", pass.program("test_main").id]);
+    again.detach();
+    again.close();
+    opened.close();
+    inside(() => attachDevice(drop.program("test_main"), LOOPBACK, "ingress", { pin })).close();
+    expect(passes()).toBe(false);
+    const other = inside(() => attachDevice(drop.program("test_main"), LOOPBACK, "egress", { pin }));
+    expect(other.direction).toBe("egress");
+    other.detach();
+    other.close();
+    expect(passes()).toBe(true);
+  });
 
-	test("what is pinned may be gone or no link", () => {
-		expect(() => openLink(join(bpffs, "none"))).toThrow(
-			/open pinned link .*none: ENOENT \(nothing is pinned there\)/,
-		);
-		pass.map("test_lpm").pin(join(bpffs, "lpm"));
-		expect(() => openLink(join(bpffs, "lpm"))).toThrow(
-			/what is pinned is anon_inode:bpf-map/,
-		);
-	});
+  test("what is pinned may be gone or no link", () => {
+    expect(() => openLink(join(bpffs, "none"))).toThrow(/open pinned link .*none: ENOENT \(nothing is pinned there\)/);
+    pass.map("test_lpm").pin(join(bpffs, "lpm"));
+    expect(() => openLink(join(bpffs, "lpm"))).toThrow(/what is pinned is anon_inode:bpf-map/);
+  });
 
-	test("without one the attachment ends with its handle", () => {
-		const link = inside(() =>
-			attachDevice(drop.program("test_main"), LOOPBACK, "ingress"),
-		);
-		expect(passes()).toBe(false);
-		link.close();
-		expect(passes()).toBe(true);
-	});
+  test("without one the attachment ends with its handle", () => {
+    const link = inside(() => attachDevice(drop.program("test_main"), LOOPBACK, "ingress"));
+    expect(passes()).toBe(false);
+    link.close();
+    expect(passes()).toBe(true);
+  });
 });
 
 test("many links leave no descriptor behind", () => {
-	const before = openFds();
-	inside(() => {
-		for (let i = 0; i < 100; i++)
-			attachTcx(pass.program("test_main"), LOOPBACK, "ingress").close();
-		for (let i = 0; i < 20; i++)
-			attachClsact(pass.program("test_main"), LOOPBACK, "ingress").detach();
-	});
-	expect(() =>
-		inside(() => attachTcx(pass.program("test_main"), 4242, "ingress")),
-	).toThrow();
-	// Each detach waits for a grace period of the kernel, some 10 ms.
-	expect(openFds()).toBe(before);
+  const before = openFds();
+  inside(() => {
+    for (let i = 0; i < 100; i++) attachTcx(pass.program("test_main"), LOOPBACK, "ingress").close();
+    for (let i = 0; i < 20; i++) attachClsact(pass.program("test_main"), LOOPBACK, "ingress").detach();
+  });
+  expect(() => inside(() => attachTcx(pass.program("test_main"), 4242, "ingress"))).toThrow();
+  // Each detach waits for a grace period of the kernel, some 10 ms.
+  expect(openFds()).toBe(before);
 }, 20_000);

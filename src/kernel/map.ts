@@ -17,185 +17,167 @@ export type MapType = (typeof TYPES)[number];
 
 const ENOENT = -2;
 const UPDATE_CODES: Readonly<Record<string, string>> = {
-	E2BIG: "map-full",
-	ENOSPC: "map-full",
-	EEXIST: "exists",
-	ENOENT: "missing",
+  E2BIG: "map-full",
+  ENOSPC: "map-full",
+  EEXIST: "exists",
+  ENOENT: "missing",
 };
 const UPDATE_HINTS: Readonly<Record<string, string>> = {
-	E2BIG: "the map is full, or the index is beyond it",
-	ENOSPC: "the map is full",
-	EEXIST: "the key is there already",
-	ENOENT: "the key is not there",
+  E2BIG: "the map is full, or the index is beyond it",
+  ENOSPC: "the map is full",
+  EEXIST: "the key is there already",
+  ENOENT: "the key is not there",
 };
 
 /** Flags of `update`. */
 export const UPDATE = { any: 0, create: 1, replace: 2 } as const;
 
 /** Number of values that a per-CPU map holds for a key. */
-export const possibleCpus = lazy(() =>
-	check(bpf.libbpf_num_possible_cpus() as number, "count CPUs", "cpus-unknown"),
-);
+export const possibleCpus = lazy(() => check(bpf.libbpf_num_possible_cpus() as number, "count CPUs", "cpus-unknown"));
 
 /**
  * A BPF map. Keys and values are raw bytes; `codec` makes and reads them. In per-CPU maps a value is one slot for
  * each possible CPU, each slot `valueSize` rounded up to 8 bytes.
  */
 export class BpfMap {
-	/** As in the source; of a map opened by its pin the kernel's copy, 15 characters at most. */
-	readonly name: string;
-	readonly type: MapType;
-	/** Bytes of a key. */
-	readonly keySize: number;
-	/** Bytes of a value, or of one CPU's slot before rounding. */
-	readonly valueSize: number;
-	readonly maxEntries: number;
-	/** Bytes that `lookup` returns and `update` takes. */
-	readonly bufferSize: number;
-	readonly id: number;
-	readonly #fd: Fd;
+  /** As in the source; of a map opened by its pin the kernel's copy, 15 characters at most. */
+  readonly name: string;
+  readonly type: MapType;
+  /** Bytes of a key. */
+  readonly keySize: number;
+  /** Bytes of a value, or of one CPU's slot before rounding. */
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  /** Bytes that `lookup` returns and `update` takes. */
+  readonly bufferSize: number;
+  readonly id: number;
+  readonly #fd: Fd;
 
-	/** Takes over `fd`. Programs use `BpfObject.map` and `BpfMap.open`. */
-	constructor(fd: Fd, name?: string) {
-		const info = mapInfo(fd.number);
-		this.#fd = fd;
-		this.id = info.id;
-		this.name = name ?? info.name;
-		this.type = TYPES[info.type] ?? "unspec";
-		this.keySize = info.key_size;
-		this.valueSize = info.value_size;
-		this.maxEntries = info.max_entries;
-		const perCpu = this.type.includes("percpu");
-		this.bufferSize = perCpu
-			? Math.ceil(info.value_size / 8) * 8 * possibleCpus()
-			: info.value_size;
-	}
+  /** Takes over `fd`. Programs use `BpfObject.map` and `BpfMap.open`. */
+  constructor(fd: Fd, name?: string) {
+    const info = mapInfo(fd.number);
+    this.#fd = fd;
+    this.id = info.id;
+    this.name = name ?? info.name;
+    this.type = TYPES[info.type] ?? "unspec";
+    this.keySize = info.key_size;
+    this.valueSize = info.value_size;
+    this.maxEntries = info.max_entries;
+    const perCpu = this.type.includes("percpu");
+    this.bufferSize = perCpu ? Math.ceil(info.value_size / 8) * 8 * possibleCpus() : info.value_size;
+  }
 
-	/** Opens a pinned map. @throws KernelError `not-pinned` */
-	static open(path: string): BpfMap {
-		return new BpfMap(new Fd(`map ${path}`, openPinned(path, "map")));
-	}
+  /** Opens a pinned map. @throws KernelError `not-pinned` */
+  static open(path: string): BpfMap {
+    return new BpfMap(new Fd(`map ${path}`, openPinned(path, "map")));
+  }
 
-	get fd(): number {
-		return this.#fd.number;
-	}
+  get fd(): number {
+    return this.#fd.number;
+  }
 
-	/** The value, or `undefined` if there is none. */
-	lookup(key: Buffer): Buffer | undefined {
-		this.#checkKey(key);
-		const value = Buffer.allocUnsafe(this.bufferSize);
-		const result = bpf.bpf_map_lookup_elem(this.fd, key, value) as number;
-		if (result === ENOENT) return undefined;
-		check(result, `look up in map ${this.name}`, "lookup-failed");
-		return value;
-	}
+  /** The value, or `undefined` if there is none. */
+  lookup(key: Buffer): Buffer | undefined {
+    this.#checkKey(key);
+    const value = Buffer.allocUnsafe(this.bufferSize);
+    const result = bpf.bpf_map_lookup_elem(this.fd, key, value) as number;
+    if (result === ENOENT) return undefined;
+    check(result, `look up in map ${this.name}`, "lookup-failed");
+    return value;
+  }
 
-	/**
-	 * Writes a value. @param flags `UPDATE.any`, `create` (fails if present) or `replace` (fails if absent)
-	 * @throws KernelError `map-full`, `exists`, `missing`, `map-size`, `update-failed`
-	 */
-	update(key: Buffer, value: Buffer, flags: number = UPDATE.any): void {
-		this.#checkKey(key);
-		this.#checkValue(value);
-		const result = bpf.bpf_map_update_elem(
-			this.fd,
-			key,
-			value,
-			flags,
-		) as number;
-		if (result < 0) throw this.#updateError(-result);
-	}
+  /**
+   * Writes a value. @param flags `UPDATE.any`, `create` (fails if present) or `replace` (fails if absent)
+   * @throws KernelError `map-full`, `exists`, `missing`, `map-size`, `update-failed`
+   */
+  update(key: Buffer, value: Buffer, flags: number = UPDATE.any): void {
+    this.#checkKey(key);
+    this.#checkValue(value);
+    const result = bpf.bpf_map_update_elem(this.fd, key, value, flags) as number;
+    if (result < 0) throw this.#updateError(-result);
+  }
 
-	/** True if the key was there. */
-	delete(key: Buffer): boolean {
-		this.#checkKey(key);
-		const result = bpf.bpf_map_delete_elem(this.fd, key) as number;
-		if (result === ENOENT) return false;
-		check(result, `delete from map ${this.name}`, "delete-failed");
-		return true;
-	}
+  /** True if the key was there. */
+  delete(key: Buffer): boolean {
+    this.#checkKey(key);
+    const result = bpf.bpf_map_delete_elem(this.fd, key) as number;
+    if (result === ENOENT) return false;
+    check(result, `delete from map ${this.name}`, "delete-failed");
+    return true;
+  }
 
-	/** Keys one by one. Deleting the current key during the walk may restart it; use `entries` then. */
-	*keys(): Generator<Buffer> {
-		let key: Buffer | null = null;
-		for (;;) {
-			const next = Buffer.alloc(this.keySize);
-			const result = bpf.bpf_map_get_next_key(this.fd, key, next) as number;
-			if (result === ENOENT) return;
-			check(result, `list map ${this.name}`, "list-failed");
-			yield next;
-			key = next;
-		}
-	}
+  /** Keys one by one. Deleting the current key during the walk may restart it; use `entries` then. */
+  *keys(): Generator<Buffer> {
+    let key: Buffer | null = null;
+    for (;;) {
+      const next = Buffer.alloc(this.keySize);
+      const result = bpf.bpf_map_get_next_key(this.fd, key, next) as number;
+      if (result === ENOENT) return;
+      check(result, `list map ${this.name}`, "list-failed");
+      yield next;
+      key = next;
+    }
+  }
 
-	/** All keys and values; by batches where the kernel has them for this type (5.6), else one by one. */
-	entries(): [Buffer, Buffer][] {
-		return lookupBatch(this) ?? this.#entriesOneByOne();
-	}
+  /** All keys and values; by batches where the kernel has them for this type (5.6), else one by one. */
+  entries(): [Buffer, Buffer][] {
+    return lookupBatch(this) ?? this.#entriesOneByOne();
+  }
 
-	#entriesOneByOne(): [Buffer, Buffer][] {
-		const found: [Buffer, Buffer][] = [];
-		for (const key of [...this.keys()]) {
-			const value = this.lookup(key);
-			if (value) found.push([key, value]);
-		}
-		return found;
-	}
+  #entriesOneByOne(): [Buffer, Buffer][] {
+    const found: [Buffer, Buffer][] = [];
+    for (const key of [...this.keys()]) {
+      const value = this.lookup(key);
+      if (value) found.push([key, value]);
+    }
+    return found;
+  }
 
-	/** Writes many values. Stops at the first that the kernel refuses, whose index the error names. */
-	updateBatch(
-		pairs: readonly (readonly [Buffer, Buffer])[],
-		flags: number = UPDATE.any,
-	): void {
-		for (const [key, value] of pairs) {
-			this.#checkKey(key);
-			this.#checkValue(value);
-		}
-		const failed = updateInBatches(this, pairs, flags);
-		if (failed)
-			throw this.#updateError(
-				failed.errno,
-				` with row ${failed.index} of ${pairs.length}`,
-			);
-	}
+  /** Writes many values. Stops at the first that the kernel refuses, whose index the error names. */
+  updateBatch(pairs: readonly (readonly [Buffer, Buffer])[], flags: number = UPDATE.any): void {
+    for (const [key, value] of pairs) {
+      this.#checkKey(key);
+      this.#checkValue(value);
+    }
+    const failed = updateInBatches(this, pairs, flags);
+    if (failed) throw this.#updateError(failed.errno, ` with row ${failed.index} of ${pairs.length}`);
+  }
 
-	/** Deletes many keys, missing ones too; returns how many were there. Deletes cost 0.6 µs each, so one by one. */
-	deleteBatch(keys: readonly Buffer[]): number {
-		return keys.reduce((count, key) => count + (this.delete(key) ? 1 : 0), 0);
-	}
+  /** Deletes many keys, missing ones too; returns how many were there. Deletes cost 0.6 µs each, so one by one. */
+  deleteBatch(keys: readonly Buffer[]): number {
+    return keys.reduce((count, key) => count + (this.delete(key) ? 1 : 0), 0);
+  }
 
-	/** Pins the map on a bpffs: it then outlives this process. */
-	pin(path: string): void {
-		pinObject(this.fd, path, `map ${this.name}`);
-	}
+  /** Pins the map on a bpffs: it then outlives this process. */
+  pin(path: string): void {
+    pinObject(this.fd, path, `map ${this.name}`);
+  }
 
-	/** Idempotent. A map of an object closes with its object. */
-	close(): void {
-		this.#fd.close();
-	}
+  /** Idempotent. A map of an object closes with its object. */
+  close(): void {
+    this.#fd.close();
+  }
 
-	#updateError(errno: number, where = ""): KernelError {
-		const name = errnoName(errno);
-		const code = UPDATE_CODES[name] ?? "update-failed";
-		return new KernelError(`update map ${this.name}${where}`, {
-			code,
-			errno: name,
-			hint: UPDATE_HINTS[name],
-		});
-	}
+  #updateError(errno: number, where = ""): KernelError {
+    const name = errnoName(errno);
+    const code = UPDATE_CODES[name] ?? "update-failed";
+    return new KernelError(`update map ${this.name}${where}`, {
+      code,
+      errno: name,
+      hint: UPDATE_HINTS[name],
+    });
+  }
 
-	#checkKey(key: Buffer): void {
-		if (key.length !== this.keySize)
-			this.#badSize("key", key.length, this.keySize);
-	}
+  #checkKey(key: Buffer): void {
+    if (key.length !== this.keySize) this.#badSize("key", key.length, this.keySize);
+  }
 
-	#checkValue(value: Buffer): void {
-		if (value.length !== this.bufferSize)
-			this.#badSize("value", value.length, this.bufferSize);
-	}
+  #checkValue(value: Buffer): void {
+    if (value.length !== this.bufferSize) this.#badSize("value", value.length, this.bufferSize);
+  }
 
-	#badSize(what: string, got: number, expected: number): never {
-		const hint = `a ${what} of ${got} bytes, ${expected} expected`;
-		throw new KernelError(`use map ${this.name}`, { code: "map-size", hint });
-	}
+  #badSize(what: string, got: number, expected: number): never {
+    const hint = `a ${what} of ${got} bytes, ${expected} expected`;
+    throw new KernelError(`use map ${this.name}`, { code: "map-size", hint });
+  }
 }

@@ -1,11 +1,4 @@
-import {
-	closeSync,
-	mkdirSync,
-	openSync,
-	rmSync,
-	statSync,
-	writeFileSync,
-} from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import koffi from "koffi";
 import { errnoName, KernelError } from "./errors.ts";
@@ -23,51 +16,51 @@ const DIRECTORY = "/run/netns";
 export const namespacePath = (name: string): string => join(DIRECTORY, name);
 
 function failed(action: string, code: string, hint?: string): KernelError {
-	return new KernelError(action, {
-		code,
-		errno: errnoName(koffi.errno()),
-		hint,
-	});
+  return new KernelError(action, {
+    code,
+    errno: errnoName(koffi.errno()),
+    hint,
+  });
 }
 
 function openNamespace(path: string): number {
-	try {
-		return openSync(path, "r");
-	} catch (cause) {
-		const errno = (cause as NodeJS.ErrnoException).code;
-		const hint = errno === "ENOENT" ? "no such namespace" : undefined;
-		throw new KernelError(`open network namespace ${path}`, {
-			code: "namespace-missing",
-			errno,
-			hint,
-			cause,
-		});
-	}
+  try {
+    return openSync(path, "r");
+  } catch (cause) {
+    const errno = (cause as NodeJS.ErrnoException).code;
+    const hint = errno === "ENOENT" ? "no such namespace" : undefined;
+    throw new KernelError(`open network namespace ${path}`, {
+      code: "namespace-missing",
+      errno,
+      hint,
+      cause,
+    });
+  }
 }
 
 function enter(fd: number, what: string): void {
-	if ((libc.setns(fd, CLONE_NEWNET) as number) === 0) return;
-	throw failed(`enter network namespace ${what}`, "namespace-enter-failed");
+  if ((libc.setns(fd, CLONE_NEWNET) as number) === 0) return;
+  throw failed(`enter network namespace ${what}`, "namespace-enter-failed");
 }
 
 /** Going on in the wrong namespace would configure somebody else's devices. */
 function leave(fd: number): void {
-	try {
-		enter(fd, "of this process again");
-	} catch (error) {
-		process.stderr.write(`weir: ${String(error)}; giving up\n`);
-		process.abort();
-	}
+  try {
+    enter(fd, "of this process again");
+  } catch (error) {
+    process.stderr.write(`weir: ${String(error)}; giving up\n`);
+    process.abort();
+  }
 }
 
 function restoring<T>(fn: () => T): T {
-	const home = openNamespace(SELF);
-	try {
-		return fn();
-	} finally {
-		leave(home);
-		closeSync(home);
-	}
+  const home = openNamespace(SELF);
+  try {
+    return fn();
+  } finally {
+    leave(home);
+    closeSync(home);
+  }
 }
 
 /**
@@ -76,47 +69,47 @@ function restoring<T>(fn: () => T): T {
  * inside keep the namespace. @throws KernelError `namespace-missing`, `namespace-enter-failed`, `namespace-async`
  */
 export function inNamespace<T>(path: string, fn: () => T): T {
-	const target = openNamespace(path);
-	try {
-		return restoring(() => {
-			enter(target, path);
-			const result = fn();
-			if (!(result instanceof Promise)) return result;
-			result.catch(() => {});
-			throw new KernelError(`run in network namespace ${path}`, {
-				code: "namespace-async",
-				hint: "must be synchronous",
-			});
-		});
-	} finally {
-		closeSync(target);
-	}
+  const target = openNamespace(path);
+  try {
+    return restoring(() => {
+      enter(target, path);
+      const result = fn();
+      if (!(result instanceof Promise)) return result;
+      result.catch(() => {});
+      throw new KernelError(`run in network namespace ${path}`, {
+        code: "namespace-async",
+        hint: "must be synchronous",
+      });
+    });
+  } finally {
+    closeSync(target);
+  }
 }
 
 /** `fn` in the namespace at `path`, or here if there is none. */
 export function maybeInNamespace<T>(path: string | undefined, fn: () => T): T {
-	return path === undefined ? fn() : inNamespace(path, fn);
+  return path === undefined ? fn() : inNamespace(path, fn);
 }
 
 /** As `ip netns` does it, so that mounts made here show in every mount namespace that came from this one. */
 function shareDirectory(): void {
-	mkdirSync(DIRECTORY, { recursive: true });
-	if (libc.mount("", DIRECTORY, "none", MS_SHARED | MS_REC, null) === 0) return;
-	if (libc.mount(DIRECTORY, DIRECTORY, "none", MS_BIND | MS_REC, null) !== 0) {
-		throw failed(`bind ${DIRECTORY}`, "namespace-create-failed");
-	}
-	if (libc.mount("", DIRECTORY, "none", MS_SHARED | MS_REC, null) !== 0) {
-		throw failed(`share ${DIRECTORY}`, "namespace-create-failed");
-	}
+  mkdirSync(DIRECTORY, { recursive: true });
+  if (libc.mount("", DIRECTORY, "none", MS_SHARED | MS_REC, null) === 0) return;
+  if (libc.mount(DIRECTORY, DIRECTORY, "none", MS_BIND | MS_REC, null) !== 0) {
+    throw failed(`bind ${DIRECTORY}`, "namespace-create-failed");
+  }
+  if (libc.mount("", DIRECTORY, "none", MS_SHARED | MS_REC, null) !== 0) {
+    throw failed(`share ${DIRECTORY}`, "namespace-create-failed");
+  }
 }
 
 /** True if a network namespace is bound at `path`: not a plain file, and not absent. */
 export function isNamespace(path: string): boolean {
-	try {
-		return statSync(path).dev === statSync(SELF).dev;
-	} catch {
-		return false;
-	}
+  try {
+    return statSync(path).dev === statSync(SELF).dev;
+  } catch {
+    return false;
+  }
 }
 
 /**
@@ -124,45 +117,38 @@ export function isNamespace(path: string): boolean {
  * @throws KernelError `namespace-exists`, `namespace-create-failed`
  */
 export function createNamespace(name: string): string {
-	const path = namespacePath(name);
-	if (!/^[A-Za-z0-9._-]{1,200}$/.test(name) || name === "." || name === "..") {
-		throw new KernelError(`create network namespace ${name}`, {
-			code: "namespace-name",
-			hint: "letters, digits, . _ -",
-		});
-	}
-	shareDirectory();
-	if (isNamespace(path)) {
-		throw new KernelError(`create network namespace ${name}`, {
-			code: "namespace-exists",
-			errno: "EEXIST",
-		});
-	}
-	writeFileSync(path, "", { mode: 0o444 });
-	try {
-		restoring(() => {
-			if (libc.unshare(CLONE_NEWNET) !== 0)
-				throw failed(
-					`create network namespace ${name}`,
-					"namespace-create-failed",
-				);
-			if (libc.mount(SELF, path, "none", MS_BIND, null) !== 0) {
-				throw failed(
-					`bind network namespace ${path}`,
-					"namespace-create-failed",
-				);
-			}
-		});
-	} catch (error) {
-		rmSync(path, { force: true });
-		throw error;
-	}
-	return path;
+  const path = namespacePath(name);
+  if (!/^[A-Za-z0-9._-]{1,200}$/.test(name) || name === "." || name === "..") {
+    throw new KernelError(`create network namespace ${name}`, {
+      code: "namespace-name",
+      hint: "letters, digits, . _ -",
+    });
+  }
+  shareDirectory();
+  if (isNamespace(path)) {
+    throw new KernelError(`create network namespace ${name}`, {
+      code: "namespace-exists",
+      errno: "EEXIST",
+    });
+  }
+  writeFileSync(path, "", { mode: 0o444 });
+  try {
+    restoring(() => {
+      if (libc.unshare(CLONE_NEWNET) !== 0) throw failed(`create network namespace ${name}`, "namespace-create-failed");
+      if (libc.mount(SELF, path, "none", MS_BIND, null) !== 0) {
+        throw failed(`bind network namespace ${path}`, "namespace-create-failed");
+      }
+    });
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
+  }
+  return path;
 }
 
 /** Unbinds a namespace made by `createNamespace`; it ends with its last process. Idempotent. */
 export function removeNamespace(name: string): void {
-	const path = namespacePath(name);
-	while (isNamespace(path) && libc.umount2(path, MNT_DETACH) === 0);
-	rmSync(path, { force: true });
+  const path = namespacePath(name);
+  while (isNamespace(path) && libc.umount2(path, MNT_DETACH) === 0);
+  rmSync(path, { force: true });
 }

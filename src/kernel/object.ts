@@ -11,97 +11,88 @@ import { BpfMap } from "./map.ts";
 import { Program } from "./program.ts";
 
 export interface LoadOptions {
-	/** Directory on a bpffs. A map pinned there is used again if compatible; else it is made and pinned there. */
-	pinDir?: string;
-	/** Which maps to pin; default: all but the compiler's own (`.rodata`, `.bss`). */
-	pinMaps?: (name: string) => boolean;
-	/** Values of `const volatile` variables. */
-	rodata?: Readonly<Record<string, FieldValue>>;
-	/** Sizes other than the source's. */
-	maxEntries?: Readonly<Record<string, number>>;
+  /** Directory on a bpffs. A map pinned there is used again if compatible; else it is made and pinned there. */
+  pinDir?: string;
+  /** Which maps to pin; default: all but the compiler's own (`.rodata`, `.bss`). */
+  pinMaps?: (name: string) => boolean;
+  /** Values of `const volatile` variables. */
+  rodata?: Readonly<Record<string, FieldValue>>;
+  /** Sizes other than the source's. */
+  maxEntries?: Readonly<Record<string, number>>;
 }
 
 /** A loaded ELF object: its programs, maps and types. Pins and attached links outlive it. */
 export class BpfObject {
-	readonly path: string;
-	readonly btf: Btf;
-	readonly maps: ReadonlyMap<string, BpfMap>;
-	readonly programs: ReadonlyMap<string, Program>;
-	readonly #types: ReadonlyMap<string, { key: number; value: number }>;
-	readonly #fds: readonly Fd[];
-	#handle: Pointer | null;
+  readonly path: string;
+  readonly btf: Btf;
+  readonly maps: ReadonlyMap<string, BpfMap>;
+  readonly programs: ReadonlyMap<string, Program>;
+  readonly #types: ReadonlyMap<string, { key: number; value: number }>;
+  readonly #fds: readonly Fd[];
+  #handle: Pointer | null;
 
-	/** Programs use `loadObject`. */
-	constructor(path: string, handle: Pointer, btf: Btf) {
-		this.path = path;
-		this.#handle = handle;
-		this.btf = btf;
-		const fds: Fd[] = [];
-		const own = (what: string, number: unknown) => {
-			const fd = new Fd(`${what} of ${path}`, number as number);
-			fds.push(fd);
-			return fd;
-		};
-		const maps = list(handle, "map").map(({ name, pointer }) => ({
-			name,
-			map: new BpfMap(own(`map ${name}`, bpf.bpf_map__fd(pointer)), name),
-			key: bpf.bpf_map__btf_key_type_id(pointer) as number,
-			value: bpf.bpf_map__btf_value_type_id(pointer) as number,
-		}));
-		this.maps = new Map(maps.map(({ name, map }) => [name, map]));
-		this.#types = new Map(
-			maps.map(({ name, key, value }) => [name, { key, value }]),
-		);
-		this.programs = new Map(
-			list(handle, "program").map(({ name, pointer }) => {
-				const fd = own(`program ${name}`, bpf.bpf_program__fd(pointer));
-				return [name, new Program(fd, name)] as const;
-			}),
-		);
-		this.#fds = fds;
-	}
+  /** Programs use `loadObject`. */
+  constructor(path: string, handle: Pointer, btf: Btf) {
+    this.path = path;
+    this.#handle = handle;
+    this.btf = btf;
+    const fds: Fd[] = [];
+    const own = (what: string, number: unknown) => {
+      const fd = new Fd(`${what} of ${path}`, number as number);
+      fds.push(fd);
+      return fd;
+    };
+    const maps = list(handle, "map").map(({ name, pointer }) => ({
+      name,
+      map: new BpfMap(own(`map ${name}`, bpf.bpf_map__fd(pointer)), name),
+      key: bpf.bpf_map__btf_key_type_id(pointer) as number,
+      value: bpf.bpf_map__btf_value_type_id(pointer) as number,
+    }));
+    this.maps = new Map(maps.map(({ name, map }) => [name, map]));
+    this.#types = new Map(maps.map(({ name, key, value }) => [name, { key, value }]));
+    this.programs = new Map(
+      list(handle, "program").map(({ name, pointer }) => {
+        const fd = own(`program ${name}`, bpf.bpf_program__fd(pointer));
+        return [name, new Program(fd, name)] as const;
+      }),
+    );
+    this.#fds = fds;
+  }
 
-	/** @throws KernelError `program-missing` */
-	program(name: string): Program {
-		return (
-			this.programs.get(name) ?? this.#missing("program", name, this.programs)
-		);
-	}
+  /** @throws KernelError `program-missing` */
+  program(name: string): Program {
+    return this.programs.get(name) ?? this.#missing("program", name, this.programs);
+  }
 
-	/** @throws KernelError `map-missing` */
-	map(name: string): BpfMap {
-		return this.maps.get(name) ?? this.#missing("map", name, this.maps);
-	}
+  /** @throws KernelError `map-missing` */
+  map(name: string): BpfMap {
+    return this.maps.get(name) ?? this.#missing("map", name, this.maps);
+  }
 
-	/** Codecs of a map's key and value, of the types it was declared with. */
-	codecs(name: string): { key: Codec; value: Codec } {
-		const types =
-			this.#types.get(name) ?? this.#missing("map", name, this.maps);
-		return {
-			key: codec(this.btf, types.key),
-			value: codec(this.btf, types.value),
-		};
-	}
+  /** Codecs of a map's key and value, of the types it was declared with. */
+  codecs(name: string): { key: Codec; value: Codec } {
+    const types = this.#types.get(name) ?? this.#missing("map", name, this.maps);
+    return {
+      key: codec(this.btf, types.key),
+      value: codec(this.btf, types.value),
+    };
+  }
 
-	/** Closes every descriptor of the object. Idempotent. */
-	close(): void {
-		if (this.#handle === null) return;
-		for (const fd of this.#fds) fd.forget();
-		bpf.bpf_object__close(this.#handle);
-		this.#handle = null;
-	}
+  /** Closes every descriptor of the object. Idempotent. */
+  close(): void {
+    if (this.#handle === null) return;
+    for (const fd of this.#fds) fd.forget();
+    bpf.bpf_object__close(this.#handle);
+    this.#handle = null;
+  }
 
-	#missing(
-		kind: "map" | "program",
-		name: string,
-		known: ReadonlyMap<string, unknown>,
-	): never {
-		const hint = `it has ${[...known.keys()].join(", ") || "none"}`;
-		throw new KernelError(`find ${kind} ${name} in ${this.path}`, {
-			code: `${kind}-missing`,
-			hint,
-		});
-	}
+  #missing(kind: "map" | "program", name: string, known: ReadonlyMap<string, unknown>): never {
+    const hint = `it has ${[...known.keys()].join(", ") || "none"}`;
+    throw new KernelError(`find ${kind} ${name} in ${this.path}`, {
+      code: `${kind}-missing`,
+      hint,
+    });
+  }
 }
 
 /**
@@ -109,157 +100,120 @@ export class BpfObject {
  * @throws VerifierError; KernelError `object-unreadable`, `map-incompatible`, `load-failed`, `rodata-missing`
  */
 export function loadObject(path: string, options: LoadOptions = {}): BpfObject {
-	const { result: handle, log } = withLibbpfLog(() => openFile(path));
-	if (handle.pointer === null) throw openError(path, handle.errno, log);
-	const pointer = handle.pointer;
-	try {
-		const btf = readBtf(pointer, path);
-		prepareMaps(pointer, options);
-		setReadOnlyData(pointer, path, btf, options.rodata ?? {});
-		const loaded = withLibbpfLog(() => bpf.bpf_object__load(pointer) as number);
-		if (loaded.result < 0) throw loadError(path, -loaded.result, loaded.log);
-		return new BpfObject(path, pointer, btf);
-	} catch (error) {
-		bpf.bpf_object__close(pointer);
-		throw error;
-	}
+  const { result: handle, log } = withLibbpfLog(() => openFile(path));
+  if (handle.pointer === null) throw openError(path, handle.errno, log);
+  const pointer = handle.pointer;
+  try {
+    const btf = readBtf(pointer, path);
+    prepareMaps(pointer, options);
+    setReadOnlyData(pointer, path, btf, options.rodata ?? {});
+    const loaded = withLibbpfLog(() => bpf.bpf_object__load(pointer) as number);
+    if (loaded.result < 0) throw loadError(path, -loaded.result, loaded.log);
+    return new BpfObject(path, pointer, btf);
+  } catch (error) {
+    bpf.bpf_object__close(pointer);
+    throw error;
+  }
 }
 
 function openFile(path: string): { pointer: Pointer | null; errno: number } {
-	const pointer = bpf.bpf_object__open_file(path, null) as Pointer | null;
-	return { pointer, errno: pointer === null ? koffi.errno() : 0 };
+  const pointer = bpf.bpf_object__open_file(path, null) as Pointer | null;
+  return { pointer, errno: pointer === null ? koffi.errno() : 0 };
 }
 
 function openError(path: string, errno: number, log: string): KernelError {
-	const name = errno > 0 && errno < 4000 ? errnoName(errno) : undefined;
-	const hint =
-		name === "ENOENT"
-			? "no such file; build the programs first"
-			: firstWarning(log);
-	return new KernelError(`open object ${path}`, {
-		code: "object-unreadable",
-		errno: name,
-		hint,
-	});
+  const name = errno > 0 && errno < 4000 ? errnoName(errno) : undefined;
+  const hint = name === "ENOENT" ? "no such file; build the programs first" : firstWarning(log);
+  return new KernelError(`open object ${path}`, {
+    code: "object-unreadable",
+    errno: name,
+    hint,
+  });
 }
 
 function loadError(path: string, errno: number, log: string): KernelError {
-	const name = errnoName(errno);
-	const verifier = verifierLog(log);
-	const program = /prog '([^']+)'/.exec(log)?.[1];
-	if (verifier !== undefined && program)
-		return new VerifierError(
-			`load program ${program} of ${path}`,
-			name,
-			verifier,
-		);
-	const map = /couldn't reuse pinned map at '([^']+)'/.exec(log)?.[1];
-	if (map) {
-		const hint =
-			"what is pinned has other sizes; remove the pin or use another directory";
-		return new KernelError(`use pinned map ${map} for ${path}`, {
-			code: "map-incompatible",
-			errno: name,
-			hint,
-		});
-	}
-	return new KernelError(`load object ${path}`, {
-		code: "load-failed",
-		errno: name,
-		hint: firstWarning(log),
-	});
+  const name = errnoName(errno);
+  const verifier = verifierLog(log);
+  const program = /prog '([^']+)'/.exec(log)?.[1];
+  if (verifier !== undefined && program) return new VerifierError(`load program ${program} of ${path}`, name, verifier);
+  const map = /couldn't reuse pinned map at '([^']+)'/.exec(log)?.[1];
+  if (map) {
+    const hint = "what is pinned has other sizes; remove the pin or use another directory";
+    return new KernelError(`use pinned map ${map} for ${path}`, {
+      code: "map-incompatible",
+      errno: name,
+      hint,
+    });
+  }
+  return new KernelError(`load object ${path}`, {
+    code: "load-failed",
+    errno: name,
+    hint: firstWarning(log),
+  });
 }
 
-function list(
-	handle: Pointer,
-	kind: "map" | "program",
-): { name: string; pointer: Pointer }[] {
-	const next =
-		kind === "map" ? bpf.bpf_object__next_map : bpf.bpf_object__next_program;
-	const nameOf = kind === "map" ? bpf.bpf_map__name : bpf.bpf_program__name;
-	const found: { name: string; pointer: Pointer }[] = [];
-	for (
-		let pointer = next(handle, null);
-		pointer !== null;
-		pointer = next(handle, pointer)
-	) {
-		found.push({
-			name: nameOf(pointer) as string,
-			pointer: pointer as Pointer,
-		});
-	}
-	return found;
+function list(handle: Pointer, kind: "map" | "program"): { name: string; pointer: Pointer }[] {
+  const next = kind === "map" ? bpf.bpf_object__next_map : bpf.bpf_object__next_program;
+  const nameOf = kind === "map" ? bpf.bpf_map__name : bpf.bpf_program__name;
+  const found: { name: string; pointer: Pointer }[] = [];
+  for (let pointer = next(handle, null); pointer !== null; pointer = next(handle, pointer)) {
+    found.push({
+      name: nameOf(pointer) as string,
+      pointer: pointer as Pointer,
+    });
+  }
+  return found;
 }
 
 function readBtf(handle: Pointer, path: string): Btf {
-	const btf = bpf.bpf_object__btf(handle) as Pointer | null;
-	const size = [0];
-	const data =
-		btf === null ? null : (bpf.btf__raw_data(btf, size) as Pointer | null);
-	if (data === null)
-		throw new KernelError(`read BTF of ${path}`, {
-			code: "btf-missing",
-			hint: "compile with -g",
-		});
-	return Btf.parse(copyOf(data, size[0] ?? 0));
+  const btf = bpf.bpf_object__btf(handle) as Pointer | null;
+  const size = [0];
+  const data = btf === null ? null : (bpf.btf__raw_data(btf, size) as Pointer | null);
+  if (data === null)
+    throw new KernelError(`read BTF of ${path}`, {
+      code: "btf-missing",
+      hint: "compile with -g",
+    });
+  return Btf.parse(copyOf(data, size[0] ?? 0));
 }
 
 function copyOf(pointer: Pointer, size: number): Buffer {
-	return Buffer.from(
-		koffi.decode(pointer, koffi.array("uint8_t", size)) as Uint8Array,
-	);
+  return Buffer.from(koffi.decode(pointer, koffi.array("uint8_t", size)) as Uint8Array);
 }
 
-function prepareMaps(
-	handle: Pointer,
-	{ pinDir, pinMaps = () => true, maxEntries = {} }: LoadOptions,
-): void {
-	if (pinDir) mkdirSync(pinDir, { recursive: true });
-	for (const { name, pointer } of list(handle, "map")) {
-		if (maxEntries[name] !== undefined)
-			bpf.bpf_map__set_max_entries(pointer, maxEntries[name]);
-		if (pinDir && !bpf.bpf_map__is_internal(pointer) && pinMaps(name)) {
-			bpf.bpf_map__set_pin_path(pointer, join(pinDir, name));
-		}
-	}
+function prepareMaps(handle: Pointer, { pinDir, pinMaps = () => true, maxEntries = {} }: LoadOptions): void {
+  if (pinDir) mkdirSync(pinDir, { recursive: true });
+  for (const { name, pointer } of list(handle, "map")) {
+    if (maxEntries[name] !== undefined) bpf.bpf_map__set_max_entries(pointer, maxEntries[name]);
+    if (pinDir && !bpf.bpf_map__is_internal(pointer) && pinMaps(name)) {
+      bpf.bpf_map__set_pin_path(pointer, join(pinDir, name));
+    }
+  }
 }
 
-function setReadOnlyData(
-	handle: Pointer,
-	path: string,
-	btf: Btf,
-	values: Readonly<Record<string, FieldValue>>,
-): void {
-	const wanted = Object.entries(values);
-	if (wanted.length === 0) return;
-	const section = list(handle, "map").find(({ name }) =>
-		name.endsWith(".rodata"),
-	);
-	const size = [0];
-	const initial = section
-		? (bpf.bpf_map__initial_value(section.pointer, size) as Pointer | null)
-		: null;
-	const variables = new Map(
-		(btf.find(".rodata")?.members ?? []).map(
-			(entry) => [btf.types[entry.type]?.name, entry] as const,
-		),
-	);
-	const bytes =
-		initial === null ? Buffer.alloc(0) : copyOf(initial, size[0] ?? 0);
-	for (const [name, value] of wanted) {
-		const variable = variables.get(name);
-		const type = variable && btf.types[variable.type];
-		if (!section || !variable || !type) {
-			const hint = "no such `const volatile` variable";
-			throw new KernelError(`set ${name} in ${path}`, {
-				code: "rodata-missing",
-				hint,
-			});
-		}
-		codec(btf, type.type)
-			.encode(value)
-			.copy(bytes, variable.offset / 8);
-	}
-	if (section)
-		bpf.bpf_map__set_initial_value(section.pointer, bytes, bytes.length);
+function setReadOnlyData(handle: Pointer, path: string, btf: Btf, values: Readonly<Record<string, FieldValue>>): void {
+  const wanted = Object.entries(values);
+  if (wanted.length === 0) return;
+  const section = list(handle, "map").find(({ name }) => name.endsWith(".rodata"));
+  const size = [0];
+  const initial = section ? (bpf.bpf_map__initial_value(section.pointer, size) as Pointer | null) : null;
+  const variables = new Map(
+    (btf.find(".rodata")?.members ?? []).map((entry) => [btf.types[entry.type]?.name, entry] as const),
+  );
+  const bytes = initial === null ? Buffer.alloc(0) : copyOf(initial, size[0] ?? 0);
+  for (const [name, value] of wanted) {
+    const variable = variables.get(name);
+    const type = variable && btf.types[variable.type];
+    if (!section || !variable || !type) {
+      const hint = "no such `const volatile` variable";
+      throw new KernelError(`set ${name} in ${path}`, {
+        code: "rodata-missing",
+        hint,
+      });
+    }
+    codec(btf, type.type)
+      .encode(value)
+      .copy(bytes, variable.offset / 8);
+  }
+  if (section) bpf.bpf_map__set_initial_value(section.pointer, bytes, bytes.length);
 }

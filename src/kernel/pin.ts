@@ -10,77 +10,61 @@ const FS_HINT = "pins live on a bpffs: mount -t bpf bpf DIR";
 
 /** True if `path` is on a mounted bpffs. */
 export function isBpffs(path: string): boolean {
-	try {
-		return statfsSync(path).type === BPF_FS_MAGIC;
-	} catch {
-		return false;
-	}
+  try {
+    return statfsSync(path).type === BPF_FS_MAGIC;
+  } catch {
+    return false;
+  }
 }
 
 /** Makes `path` a bpffs unless it is (on) one already. Idempotent. @throws KernelError `mount-failed` */
 export function mountBpffs(path: string): void {
-	if (isBpffs(path)) return;
-	mkdirSync(path, { recursive: true });
-	if ((libc.mount("bpf", path, "bpf", 0, null) as number) === 0) return;
-	throw new KernelError(`mount bpffs at ${path}`, {
-		code: "mount-failed",
-		errno: errnoName(koffi.errno()),
-	});
+  if (isBpffs(path)) return;
+  mkdirSync(path, { recursive: true });
+  if ((libc.mount("bpf", path, "bpf", 0, null) as number) === 0) return;
+  throw new KernelError(`mount bpffs at ${path}`, {
+    code: "mount-failed",
+    errno: errnoName(koffi.errno()),
+  });
 }
 
 /** Pins a descriptor, making the directories above. @throws KernelError `pin-failed` */
 export function pinObject(fd: number, path: string, what: string): void {
-	makeDirectory(dirname(path));
-	const result = bpf.bpf_obj_pin(fd, path) as number;
-	const exists = result === -constants.errno.EEXIST;
-	check(
-		result,
-		`pin ${what} at ${path}`,
-		"pin-failed",
-		exists ? "something is pinned there" : FS_HINT,
-	);
+  makeDirectory(dirname(path));
+  const result = bpf.bpf_obj_pin(fd, path) as number;
+  const exists = result === -constants.errno.EEXIST;
+  check(result, `pin ${what} at ${path}`, "pin-failed", exists ? "something is pinned there" : FS_HINT);
 }
 
 function makeDirectory(path: string): void {
-	try {
-		mkdirSync(path, { recursive: true });
-	} catch (cause) {
-		throw new KernelError(`make directory ${path}`, {
-			code: "pin-failed",
-			cause,
-		});
-	}
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (cause) {
+    throw new KernelError(`make directory ${path}`, {
+      code: "pin-failed",
+      cause,
+    });
+  }
 }
 
 const ANON_INODE = {
-	map: "anon_inode:bpf-map",
-	program: "anon_inode:bpf-prog",
-	link: "anon_inode:bpf-link",
+  map: "anon_inode:bpf-map",
+  program: "anon_inode:bpf-prog",
+  link: "anon_inode:bpf-link",
 } as const;
 
 /** The descriptor of what is pinned at `path`. @throws KernelError `not-pinned`, `wrong-kind`, `open-failed` */
-export function openPinned(
-	path: string,
-	kind: keyof typeof ANON_INODE,
-): number {
-	const result = bpf.bpf_obj_get(path) as number;
-	const missing = result === -constants.errno.ENOENT;
-	const hint = missing ? "nothing is pinned there" : undefined;
-	const fd = check(
-		result,
-		`open pinned ${kind} ${path}`,
-		missing ? "not-pinned" : "open-failed",
-		hint,
-	);
-	const actual = readlinkSync(`/proc/self/fd/${fd}`);
-	// Some kernels write [bpf_link].
-	if (
-		actual.replace(/[[\]]/g, "").replace("_link", "-link") === ANON_INODE[kind]
-	)
-		return fd;
-	libc.close(fd);
-	throw new KernelError(`open pinned ${kind} ${path}`, {
-		code: "wrong-kind",
-		hint: `what is pinned is ${actual}`,
-	});
+export function openPinned(path: string, kind: keyof typeof ANON_INODE): number {
+  const result = bpf.bpf_obj_get(path) as number;
+  const missing = result === -constants.errno.ENOENT;
+  const hint = missing ? "nothing is pinned there" : undefined;
+  const fd = check(result, `open pinned ${kind} ${path}`, missing ? "not-pinned" : "open-failed", hint);
+  const actual = readlinkSync(`/proc/self/fd/${fd}`);
+  // Some kernels write [bpf_link].
+  if (actual.replace(/[[\]]/g, "").replace("_link", "-link") === ANON_INODE[kind]) return fd;
+  libc.close(fd);
+  throw new KernelError(`open pinned ${kind} ${path}`, {
+    code: "wrong-kind",
+    hint: `what is pinned is ${actual}`,
+  });
 }

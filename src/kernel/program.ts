@@ -8,100 +8,89 @@ import { contextSize, readContext, type SkbCtx, writeContext } from "./skb.ts";
 
 /** What `testRun` is given. */
 export interface TestRun {
-	/** The frame, from its Ethernet header on; 14 bytes to about a page. */
-	data: Buffer;
-	ctx?: Partial<SkbCtx>;
-	/** Times to run it, on the same packet as rewritten so far. */
-	repeat?: number;
-	/** Room for the packet after the run; default: the frame and 512 bytes. */
-	dataOutSize?: number;
+  /** The frame, from its Ethernet header on; 14 bytes to about a page. */
+  data: Buffer;
+  ctx?: Partial<SkbCtx>;
+  /** Times to run it, on the same packet as rewritten so far. */
+  repeat?: number;
+  /** Room for the packet after the run; default: the frame and 512 bytes. */
+  dataOutSize?: number;
 }
 export interface TestRunResult {
-	/** The program's return value, signed: −1 is TCX_NEXT. */
-	retval: number;
-	data: Buffer;
-	ctx: SkbCtx;
-	/** Mean of a run. */
-	durationNs: number;
+  /** The program's return value, signed: −1 is TCX_NEXT. */
+  retval: number;
+  data: Buffer;
+  ctx: SkbCtx;
+  /** Mean of a run. */
+  durationNs: number;
 }
 
 /** A loaded program. */
 export class Program {
-	readonly name: string;
-	readonly id: number;
-	readonly #fd: Fd;
+  readonly name: string;
+  readonly id: number;
+  readonly #fd: Fd;
 
-	/** Takes over `fd`. Programs use `BpfObject.program` and `Program.open`. */
-	constructor(fd: Fd, name?: string) {
-		const info = programInfo(fd.number);
-		this.#fd = fd;
-		this.id = info.id;
-		this.name = name ?? info.name;
-	}
+  /** Takes over `fd`. Programs use `BpfObject.program` and `Program.open`. */
+  constructor(fd: Fd, name?: string) {
+    const info = programInfo(fd.number);
+    this.#fd = fd;
+    this.id = info.id;
+    this.name = name ?? info.name;
+  }
 
-	/** Opens a pinned program. @throws KernelError `not-pinned` */
-	static open(path: string): Program {
-		return new Program(new Fd(`program ${path}`, openPinned(path, "program")));
-	}
+  /** Opens a pinned program. @throws KernelError `not-pinned` */
+  static open(path: string): Program {
+    return new Program(new Fd(`program ${path}`, openPinned(path, "program")));
+  }
 
-	get fd(): number {
-		return this.#fd.number;
-	}
+  get fd(): number {
+    return this.#fd.number;
+  }
 
-	/** Pins the program on a bpffs: it then outlives this process. */
-	pin(path: string): void {
-		pinObject(this.fd, path, `program ${this.name}`);
-	}
+  /** Pins the program on a bpffs: it then outlives this process. */
+  pin(path: string): void {
+    pinObject(this.fd, path, `program ${this.name}`);
+  }
 
-	/**
-	 * Runs the program on a packet (BPF_PROG_TEST_RUN). It writes live maps and really sends clones; a redirect's target
-	 * is not reported. @throws KernelError `test-run-failed`
-	 */
-	testRun({
-		data,
-		ctx = {},
-		repeat = 1,
-		dataOutSize = data.length + 512,
-	}: TestRun): TestRunResult {
-		const size = contextSize();
-		const dataOut = Buffer.alloc(dataOutSize);
-		const ctxOut = Buffer.alloc(size);
-		const options = {
-			sz: koffi.sizeof(TestRunOpts),
-			data_in: data,
-			data_out: dataOut,
-			data_size_in: data.length,
-			data_size_out: dataOut.length,
-			ctx_in: writeContext(ctx),
-			ctx_out: ctxOut,
-			ctx_size_in: size,
-			ctx_size_out: size,
-			retval: 0,
-			repeat,
-			duration: 0,
-			flags: 0,
-			cpu: 0,
-			batch_size: 0,
-		};
-		const result = bpf.bpf_prog_test_run_opts(this.fd, options) as number;
-		const hint =
-			"a frame of 14 bytes to a page, a device of this namespace, or wireLen below the frame's length";
-		check(
-			result,
-			`test-run program ${this.name}`,
-			"test-run-failed",
-			result === -22 ? hint : undefined,
-		);
-		return {
-			retval: options.retval | 0,
-			data: dataOut.subarray(0, options.data_size_out),
-			ctx: readContext(ctxOut),
-			durationNs: options.duration,
-		};
-	}
+  /**
+   * Runs the program on a packet (BPF_PROG_TEST_RUN). It writes live maps and really sends clones; a redirect's target
+   * is not reported. @throws KernelError `test-run-failed`
+   */
+  testRun({ data, ctx = {}, repeat = 1, dataOutSize = data.length + 512 }: TestRun): TestRunResult {
+    const size = contextSize();
+    const dataOut = Buffer.alloc(dataOutSize);
+    const ctxOut = Buffer.alloc(size);
+    const options = {
+      sz: koffi.sizeof(TestRunOpts),
+      data_in: data,
+      data_out: dataOut,
+      data_size_in: data.length,
+      data_size_out: dataOut.length,
+      ctx_in: writeContext(ctx),
+      ctx_out: ctxOut,
+      ctx_size_in: size,
+      ctx_size_out: size,
+      retval: 0,
+      repeat,
+      duration: 0,
+      flags: 0,
+      cpu: 0,
+      batch_size: 0,
+    };
+    const result = bpf.bpf_prog_test_run_opts(this.fd, options) as number;
+    const hint = "a frame of 14 bytes to a page, a device of this namespace, or wireLen below the frame's length";
+    check(result, `test-run program ${this.name}`, "test-run-failed", result === -22 ? hint : undefined);
+    return {
+      retval: options.retval | 0,
+      data: dataOut.subarray(0, options.data_size_out),
+      ctx: readContext(ctxOut),
+      durationNs: options.duration,
+    };
+  }
 
-	/** Idempotent. A program of an object closes with its object. */
-	close(): void {
-		this.#fd.close();
-	}
+  /** Idempotent. A program of an object closes with its object. */
+  close(): void {
+    this.#fd.close();
+  }
 }

@@ -6,84 +6,65 @@ import type { BpfMap } from "./map.ts";
 
 /** Reads a BPF ring buffer (5.8). Events wait in the kernel until `poll`. */
 export class RingBuffer {
-	readonly #name: string;
-	readonly #callback: bigint;
-	#handle: Pointer | null;
-	#failure: unknown;
+  readonly #name: string;
+  readonly #callback: bigint;
+  #handle: Pointer | null;
+  #failure: unknown;
 
-	private constructor(
-		name: string,
-		fd: number,
-		onEvent: (data: Buffer) => void,
-	) {
-		this.#name = name;
-		this.#callback = koffi.register(
-			(_ctx: unknown, data: Pointer, size: number | bigint) => {
-				// An exception may not cross C. The rest of the events are still consumed.
-				try {
-					onEvent(
-						Buffer.from(
-							koffi.decode(
-								data,
-								koffi.array("uint8_t", Number(size)),
-							) as Uint8Array,
-						),
-					);
-				} catch (error) {
-					this.#failure ??= error;
-				}
-				return 0;
-			},
-			koffi.pointer(SampleFn),
-		);
-		this.#handle = bpf.ring_buffer__new(
-			fd,
-			this.#callback,
-			null,
-			null,
-		) as Pointer | null;
-		if (this.#handle !== null) return;
-		const errno = errnoName(koffi.errno());
-		koffi.unregister(this.#callback);
-		throw new KernelError(`open ring buffer ${name}`, {
-			code: "ringbuf-failed",
-			errno,
-		});
-	}
+  private constructor(name: string, fd: number, onEvent: (data: Buffer) => void) {
+    this.#name = name;
+    this.#callback = koffi.register((_ctx: unknown, data: Pointer, size: number | bigint) => {
+      // An exception may not cross C. The rest of the events are still consumed.
+      try {
+        onEvent(Buffer.from(koffi.decode(data, koffi.array("uint8_t", Number(size))) as Uint8Array));
+      } catch (error) {
+        this.#failure ??= error;
+      }
+      return 0;
+    }, koffi.pointer(SampleFn));
+    this.#handle = bpf.ring_buffer__new(fd, this.#callback, null, null) as Pointer | null;
+    if (this.#handle !== null) return;
+    const errno = errnoName(koffi.errno());
+    koffi.unregister(this.#callback);
+    throw new KernelError(`open ring buffer ${name}`, {
+      code: "ringbuf-failed",
+      errno,
+    });
+  }
 
-	/** @param onEvent called from `poll` with a copy of each event */
-	static open(map: BpfMap, onEvent: (data: Buffer) => void): RingBuffer {
-		quietLibbpf();
-		return new RingBuffer(map.name, map.fd, onEvent);
-	}
+  /** @param onEvent called from `poll` with a copy of each event */
+  static open(map: BpfMap, onEvent: (data: Buffer) => void): RingBuffer {
+    quietLibbpf();
+    return new RingBuffer(map.name, map.fd, onEvent);
+  }
 
-	/** A descriptor that is readable while events wait. */
-	get epollFd(): number {
-		return bpf.ring_buffer__epoll_fd(this.#open()) as number;
-	}
+  /** A descriptor that is readable while events wait. */
+  get epollFd(): number {
+    return bpf.ring_buffer__epoll_fd(this.#open()) as number;
+  }
 
-	/** Consumes all events that wait, without blocking; returns how many. Rethrows what `onEvent` threw first. */
-	poll(): number {
-		const count = bpf.ring_buffer__consume(this.#open()) as number;
-		const failure = this.#failure;
-		this.#failure = undefined;
-		if (failure !== undefined) throw failure;
-		return check(count, `consume ring buffer ${this.#name}`, "ringbuf-failed");
-	}
+  /** Consumes all events that wait, without blocking; returns how many. Rethrows what `onEvent` threw first. */
+  poll(): number {
+    const count = bpf.ring_buffer__consume(this.#open()) as number;
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure !== undefined) throw failure;
+    return check(count, `consume ring buffer ${this.#name}`, "ringbuf-failed");
+  }
 
-	/** Idempotent. */
-	close(): void {
-		if (this.#handle === null) return;
-		bpf.ring_buffer__free(this.#handle);
-		this.#handle = null;
-		koffi.unregister(this.#callback);
-	}
+  /** Idempotent. */
+  close(): void {
+    if (this.#handle === null) return;
+    bpf.ring_buffer__free(this.#handle);
+    this.#handle = null;
+    koffi.unregister(this.#callback);
+  }
 
-	#open(): Pointer {
-		if (this.#handle !== null) return this.#handle;
-		throw new KernelError(`use ring buffer ${this.#name}`, {
-			code: "closed",
-			hint: "it has been closed",
-		});
-	}
+  #open(): Pointer {
+    if (this.#handle !== null) return this.#handle;
+    throw new KernelError(`use ring buffer ${this.#name}`, {
+      code: "closed",
+      hint: "it has been closed",
+    });
+  }
 }

@@ -9,41 +9,31 @@ import { mountBpffs } from "../pin.ts";
 const MNT_DETACH = 2;
 
 /** A name that no other run has. */
-export const runName = (suffix: string): string =>
-	`weir-t${process.pid}-${suffix}`;
+export const runName = (suffix: string): string => `weir-t${process.pid}-${suffix}`;
 
 /** A directory of this test file, removed after its tests. */
 export function scratch(): string {
-	const directory = mkdtempSync(join(tmpdir(), "weir-kernel-"));
-	afterAll(() => rmSync(directory, { recursive: true, force: true }));
-	return directory;
+  const directory = mkdtempSync(join(tmpdir(), "weir-kernel-"));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
 }
 
 /** A bpffs of this test file alone, unmounted after its tests. */
 export function scratchBpffs(directory: string): string {
-	const path = join(directory, "bpf");
-	mountBpffs(path);
-	afterAll(() => libc.umount2(path, MNT_DETACH));
-	return path;
+  const path = join(directory, "bpf");
+  mountBpffs(path);
+  afterAll(() => libc.umount2(path, MNT_DETACH));
+  return path;
 }
 
 /** Compiles testdata/NAME.bpf.c as the product's programs are compiled; returns the object's path. */
 export function compile(name: string, directory: string): string {
-	const out = join(directory, `${name}.bpf.o`);
-	const source = new URL(`./${name}.bpf.c`, import.meta.url).pathname;
-	const flags = [
-		"--target=bpf",
-		"-std=gnu11",
-		"-O2",
-		"-g",
-		"-mcpu=v3",
-		"-Wall",
-		"-Wextra",
-		"-Werror",
-	];
-	const include = `-I/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
-	execFileSync("clang", [...flags, include, "-c", source, "-o", out]);
-	return out;
+  const out = join(directory, `${name}.bpf.o`);
+  const source = new URL(`./${name}.bpf.c`, import.meta.url).pathname;
+  const flags = ["--target=bpf", "-std=gnu11", "-O2", "-g", "-mcpu=v3", "-Wall", "-Wextra", "-Werror"];
+  const include = `-I/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
+  execFileSync("clang", [...flags, include, "-c", source, "-o", out]);
+  return out;
 }
 
 /** Descriptors that this process has open. */

@@ -3,7 +3,6 @@
 # usage: setup.sh [test]      test: also what the tests need
 set -eu
 cd "$(dirname "$0")/.."
-unset NODE_EXTRA_CA_CERTS 2>/dev/null || true # costs every start of node 40 ms
 
 packages="clang libc6-dev libbpf-dev libbpf1 bpftool iproute2 iperf3 iputils-ping iputils-tracepath traceroute ethtool util-linux libcap2-bin procps kmod"
 [ "${1:-}" = test ] && packages="$packages qemu-system-x86 busybox-static"
@@ -49,7 +48,10 @@ fi
 stamp=node_modules/.weir-package-lock.json
 if ! cmp -s package-lock.json "$stamp"; then
 	say "installing npm modules"
-	npm ci --no-audit --no-fund --loglevel=error || die "npm ci failed (above)"
+	npm ci --no-audit --no-fund --loglevel=error || {
+		wait
+		die "npm ci failed (above)"
+	}
 	cp package-lock.json "$stamp"
 fi
 if [ -n "$apt" ]; then wait "$apt"; fi

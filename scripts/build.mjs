@@ -55,6 +55,7 @@ function finish(scratch, path) {
   renameSync(scratch, path);
 }
 
+const isDirectory = (path) => statSync(path).isDirectory();
 const mtime = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs;
 
 /** Is output missing, or older than one of inputs, or is an input gone? */
@@ -74,12 +75,15 @@ function dependencies(file) {
     .filter(Boolean);
 }
 
+const entries = (directory) =>
+  existsSync(directory) ? readdirSync(directory).map((name) => join(directory, name)) : [];
+
 function bpfSources() {
-  const shared = readdirSync("bpf").map((name) => join("bpf", name));
-  const functions = existsSync("src/functions")
-    ? readdirSync("src/functions", { recursive: true }).map((name) => join("src/functions", String(name)))
-    : [];
-  return [...shared, ...functions].filter((path) => path.endsWith(".bpf.c")).sort();
+  const paths = [
+    ...entries("bpf"),
+    ...entries("src/functions").flatMap((path) => (isDirectory(path) ? entries(path) : [])),
+  ];
+  return paths.filter((path) => path.endsWith(".bpf.c")).sort();
 }
 
 async function compile(source) {
@@ -170,8 +174,7 @@ async function buildBundle() {
 
 /** Removes chunks that no bundle of the last day uses; a running agent may still load one lazily. */
 function prune(kept) {
-  const chunks = existsSync("dist/chunks") ? readdirSync("dist/chunks").map((name) => join("dist/chunks", name)) : [];
-  for (const path of chunks) {
+  for (const path of entries("dist/chunks")) {
     if (!kept.has(path) && (mtime(path) ?? 0) < begin.getTime() - DAY_MS) rmSync(path, { force: true });
   }
 }

@@ -1,0 +1,58 @@
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { build } from "esbuild";
+import { runInVm, type VmOptions, type VmResult } from "./vm.ts";
+
+/** One line that a script in the test machine prints. */
+export interface CheckResult {
+  name: string;
+  passed: boolean;
+  /** What was seen, or the error with the verifier's log. */
+  detail: string;
+}
+
+const ROOT = join(import.meta.dirname, "../..");
+/** What a bundle leaves outside, and the folder where koffi keeps its binary. */
+const NATIVE = ["koffi", "@koromix"];
+
+/** Names of the objects that the build made. */
+export function builtObjects(): string[] {
+  const names = readdirSync(join(ROOT, "dist/bpf")).filter((name) => name.endsWith(".bpf.o"));
+  return names.map((name) => basename(name, ".bpf.o")).sort();
+}
+
+/** Bundles a TypeScript file and runs it with Node in the test machine, beside this repository's `dist`, `bin` and examples. */
+export async function runScriptInVm(entry: string, options: Partial<VmOptions> = {}): Promise<VmResult> {
+  const scratch = mkdtempSync(join(tmpdir(), "weir-guest-"));
+  const script = join(scratch, "script.mjs");
+  try {
+    await build({
+      entryPoints: [entry],
+      outfile: script,
+      bundle: true,
+      format: "esm",
+      platform: "node",
+      target: "node20",
+      external: ["koffi"],
+      logLevel: "silent",
+    });
+    const native = NATIVE.map((name) => [`weir/node_modules/${name}`, join(ROOT, "node_modules", name)] as const);
+    const own = ["dist", "bin", "examples", "package.json"].map((name) => [`weir/${name}`, join(ROOT, name)] as const);
+    const files = Object.fromEntries([...native, ...own, ["weir/script.mjs", script]]);
+    return await runInVm({
+      command: ["node", "--enable-source-maps", "script.mjs"],
+      ...options,
+      files: { ...files, ...options.files },
+    });
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** The checks that a script printed, by name; other lines are left out. */
+export function checks(output: string): Map<string, CheckResult> {
+  const lines = output.split("\n").filter((line) => line.startsWith('{"name":'));
+  const results = lines.map((line) => JSON.parse(line) as CheckResult);
+  return new Map(results.map((result) => [result.name, result]));
+}

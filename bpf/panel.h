@@ -211,6 +211,9 @@ WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop)
 		weir_count_add(&count->tx, skb);
 	switch (hop->op) {
 	case WEIR_OP_PEER:
+		/* what was for another MAC where it entered (a tunnel, a shaping pair) would be nobody's in the pod */
+		if (skb->pkt_type != 0 /* PACKET_HOST */)
+			bpf_skb_change_type(skb, 0);
 		return bpf_redirect_peer(hop->target, 0);
 	case WEIR_OP_REDIRECT:
 		return bpf_redirect(hop->target, 0);

@@ -1,13 +1,65 @@
 import { isIP } from "node:net";
-import { parseIp } from "ip-bigint";
+import { parseCidr } from "cidr-tools";
+import { parseIp, stringifyIp } from "ip-bigint";
+
+export type Family = 4 | 6;
+
+/** A CIDR, its host bits cleared. */
+export interface Prefix {
+  family: Family;
+  /** Length in bits. */
+  length: number;
+  /** The lowest address. */
+  address: string;
+}
+
+/** Is it an IPv4 or IPv6 address, without a zone? */
+export function isAddress(text: string): boolean {
+  return isIP(text) !== 0 && !text.includes("%");
+}
+
+/** 4 or 6. Throws on what is no address. */
+export function familyOf(address: string): Family {
+  if (!isAddress(address)) throw new Error(`read address ${JSON.stringify(address)}: not an IP address`);
+  return isIP(address) === 4 ? 4 : 6;
+}
 
 /** An address as the datapath keeps it: 16 bytes in network order, IPv4 in the first four. Throws on anything else. */
 export function ipBytes(address: string): Uint8Array {
-  const family = isIP(address);
-  if (family === 0 || address.includes("%")) throw new Error(`read address ${JSON.stringify(address)}: not an IP address`);
+  const size = familyOf(address) === 4 ? 4 : 16;
   const { number } = parseIp(address);
   const bytes = new Uint8Array(16);
-  const size = family === 4 ? 4 : 16;
   for (let i = 0; i < size; i++) bytes[i] = Number((number >> BigInt(8 * (size - 1 - i))) & 0xffn);
   return bytes;
+}
+
+/** Reads `10.244.1.0/24` or `fd00::/64`; host bits are cleared. Throws on anything else, a missing length too. */
+export function parsePrefix(cidr: string): Prefix {
+  const [, address = "", digits = ""] = /^([^/]+)\/(\d{1,3})$/.exec(cidr) ?? [];
+  const length = Number(digits);
+  if (!isAddress(address) || length > (isIP(address) === 4 ? 32 : 128)) {
+    throw new Error(`read CIDR ${JSON.stringify(cidr)}: not an IP prefix (like 10.244.1.0/24 or fd00::/64)`);
+  }
+  const { start, version } = parseCidr(cidr);
+  return { family: version, length, address: stringifyIp({ number: start, version }) };
+}
+
+/** The prefix as text, host bits cleared. */
+export function formatPrefix({ address, length }: Prefix): string {
+  return `${address}/${length}`;
+}
+
+/** The first address after the prefix's own, by custom the gateway's: `10.244.1.1` of `10.244.1.0/24`. */
+export function firstAddress(cidr: string): string {
+  const { family, length, address } = parsePrefix(cidr);
+  const single = length >= (family === 4 ? 31 : 127);
+  return single ? address : stringifyIp({ number: parseIp(address).number + 1n, version: family });
+}
+
+/** `02:00:00:00:00:01` as six bytes. Throws on anything else. */
+export function macBytes(mac: string): Uint8Array {
+  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac)) {
+    throw new Error(`read MAC address ${JSON.stringify(mac)}: not six pairs of hexadecimal digits`);
+  }
+  return Uint8Array.from(mac.split(":"), (pair) => Number.parseInt(pair, 16));
 }

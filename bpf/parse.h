@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Reading headers. A cursor walks the packet's linear part; each weir_parse_*
+ * checks its bounds, moves past its header and returns it, or 0. Any helper that
+ * may move data (pull, change_tail, store_bytes …) ends the life of a cursor and
+ * of all that came from it: start a new one.
+ */
+#pragma once
+#include <linux/icmpv6.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include "panel.h"
+
+#define WEIR_IP_MF 0x2000
+#define WEIR_IP_DF 0x4000
+#define WEIR_IP_OFFSET 0x1fff
+#define WEIR_EXT_HEADERS 6 /* IPv6 extension headers that we walk; a longer chain has no known end */
+
+/* <linux/icmp.h> drags the C library in */
+struct weir_icmp {
+	__u8 type;
+	__u8 code;
+	__u16 checksum;
+	__be16 unused;
+	__be16 mtu; /* of "fragmentation needed" */
+};
+enum weir_icmp_type {
+	WEIR_ICMP_ECHO_REPLY = 0,
+	WEIR_ICMP_UNREACHABLE = 3,
+	WEIR_ICMP_ECHO = 8,
+	WEIR_ICMP_TIME_EXCEEDED = 11,
+	WEIR_ICMP_TIMESTAMP = 13, /* and up to ADDRESS_REPLY: queries and their answers */
+	WEIR_ICMP_ADDRESS_REPLY = 18,
+};
+
+struct weir_cursor {
+	void *pos;
+	void *end;
+};
+
+/* ARP for IPv4 over Ethernet, from the hardware type on */
+struct weir_arp {
+	__be16 hardware;
+	__be16 protocol;
+	__u8 hardware_len;
+	__u8 protocol_len;
+	__be16 operation;
+	__u8 sender_mac[6];
+	__u8 sender[4];
+	__u8 target_mac[6];
+	__u8 target[4];
+} __attribute__((packed));
+
+/* Make the first len bytes linear. Senders keep payload out of line, so ask for headers only. */
+WEIR_INLINE int weir_pull(struct __sk_buff *skb, __u32 len)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+
+	if (data + len <= end)
+		return 0;
+	return bpf_skb_pull_data(skb, len);
+}
+
+WEIR_INLINE struct weir_cursor weir_cursor(struct __sk_buff *skb)
+{
+	return (struct weir_cursor){ (void *)(long)skb->data, (void *)(long)skb->data_end };
+}
+
+#define WEIR_PARSE(name, type)                                                    \
+	WEIR_INLINE type *name(struct weir_cursor *cursor)                        \
+	{                                                                         \
+		type *header = cursor->pos;                                       \
+										  \
+		if ((void *)(header + 1) > cursor->end)                           \
+			return 0;                                                 \
+		cursor->pos = header + 1;                                         \
+		return header;                                                    \
+	}
+
+WEIR_PARSE(weir_parse_eth, struct ethhdr)
+WEIR_PARSE(weir_parse_arp, struct weir_arp)
+WEIR_PARSE(weir_parse_ip6, struct ipv6hdr)
+WEIR_PARSE(weir_parse_icmp, struct weir_icmp)
+WEIR_PARSE(weir_parse_icmp6, struct icmp6hdr)
+WEIR_PARSE(weir_parse_udp, struct udphdr)
+
+/* Moves past the options too; 0 unless version and lengths agree with a packet of len bytes. */
+WEIR_INLINE struct iphdr *weir_parse_ip4(struct weir_cursor *cursor, __u32 len)
+{
+	struct iphdr *ip = cursor->pos;
+	__u32 header;
+
+	if ((void *)(ip + 1) > cursor->end || ip->version != 4)
+		return 0;
+	header = ip->ihl * 4;
+	if (header < sizeof(*ip) || cursor->pos + header > cursor->end)
+		return 0;
+	if (bpf_ntohs(ip->tot_len) < header || bpf_ntohs(ip->tot_len) > len)
+		return 0;
+	cursor->pos += header;
+	return ip;
+}
+
+/* A fragment other than the first has no layer-4 header. */
+WEIR_INLINE int weir_ip4_later_fragment(const struct iphdr *ip)
+{
+	return ip->frag_off & bpf_htons(WEIR_IP_OFFSET);
+}
+WEIR_INLINE int weir_ip4_fragment(const struct iphdr *ip)
+{
+	return ip->frag_off & bpf_htons(WEIR_IP_OFFSET | WEIR_IP_MF);
+}
+
+WEIR_INLINE int weir_ip6_is_extension(__u8 protocol)
+{
+	return protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_ROUTING || protocol == IPPROTO_FRAGMENT ||
+	       protocol == IPPROTO_DSTOPTS || protocol == IPPROTO_AH;
+}
+
+struct weir_l4 {
+	__u32 offset;   /* from the start of the frame */
+	__u8 protocol;
+	__u8 fragment;  /* has a fragment header */
+	__u8 later;     /* … and is not the first fragment: there is no layer-4 header */
+	__u8 reserved;
+};
+
+/* Find the layer-4 header behind IPv6 extension headers, wherever its bytes are. 0, or -1: truncated, too long. */
+WEIR_INLINE int weir_ip6_l4(struct __sk_buff *skb, __u8 first, struct weir_l4 *l4)
+{
+	__u8 header[4]; /* next header, length, fragment offset */
+	__u32 offset = ETH_HLEN + sizeof(struct ipv6hdr);
+	__u8 protocol = first;
+
+	*l4 = (struct weir_l4){};
+#pragma unroll
+	for (int i = 0; i < WEIR_EXT_HEADERS; i++) {
+		if (!weir_ip6_is_extension(protocol))
+			break;
+		if (bpf_skb_load_bytes(skb, offset, header, sizeof(header)))
+			return -1;
+		if (protocol == IPPROTO_FRAGMENT) {
+			l4->fragment = 1;
+			if (header[2] || header[3] & 0xf8)
+				l4->later = 1;
+			offset += 8;
+		} else {
+			offset += protocol == IPPROTO_AH ? (header[1] + 2) * 4 : (header[1] + 1) * 8;
+		}
+		protocol = header[0];
+		if (l4->later)
+			break;
+	}
+	l4->offset = offset;
+	l4->protocol = protocol;
+	return weir_ip6_is_extension(protocol) && !l4->later ? -1 : 0;
+}

@@ -1,0 +1,28 @@
+import { createHash } from "node:crypto";
+
+export const ROUTER = "router";
+/** MAC of the router at every port, and of the host's side of every pod's link. Locally administered. */
+export const GATEWAY_MAC = "02:77:65:69:72:01";
+/** MAC of `weir_host`, through which the node's stack and the router meet. */
+export const HOST_MAC = "02:77:65:69:72:02";
+/** The router's link-local address on every port. */
+export const LINK_LOCAL = "fe80::1";
+
+export const HOST = { device: "weir_host", other: "weir_panel", port: "host" } as const;
+export const OVERLAY = { device: "weir_vxlan", port: "overlay" } as const;
+export const UPLINK = { port: "uplink" } as const;
+
+/** Longest name of a port: with `port:router:` before it and a NUL after it it fills a name's 56 bytes. */
+const MAX_NAME = 43;
+const RESERVED: ReadonlySet<string> = new Set([HOST.port, OVERLAY.port, UPLINK.port]);
+
+/** Name of the port toward another node: the node's own, hashed where it is too long or another port's. */
+export function nodePort(node: string): string {
+  const own = Buffer.byteLength(node) <= MAX_NAME && !RESERVED.has(node) && !/^weir[0-9a-f]{11}$/.test(node);
+  if (own) return node;
+  const digest = createHash("sha256").update(node).digest("hex").slice(0, 12);
+  return `${node.replaceAll(/[^\x21-\x7e]/g, "-").slice(0, MAX_NAME - 13)}-${digest}`;
+}
+
+/** A port's full name. */
+export const fullName = (port: string): string => `${ROUTER}:${port}`;

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * router: between pods, nodes and the node's own stack, for both families.
+ *
+ *   ARP, neighbour solicitation ─► answered out of the port they came in by
+ *   IP ─► source check ─► host row, else longest prefix ─► TTL ─► MTU ─► MACs ─► out
+ *                             └─ the router's own address: echo answered
+ * What cannot go on becomes an ICMP error in place, or a drop with its reason.
+ * Nothing of a packet is changed before its fate is known.
+ */
+#include "tables.h"
+#include "neighbour.h"
+
+/* Errors a port: 100/s in bursts of 64. */
+const volatile __u64 weir_rt_icmp_interval = 10000000;
+const volatile __u64 weir_rt_icmp_burst = 640000000;
+
+WEIR_INLINE int rt_link_local(const struct weir_rt_host_key *key)
+{
+	if (key->family == 4)
+		return key->addr[0] == 169 && key->addr[1] == 254;
+	return key->addr[0] == 0xfe && (key->addr[1] & 0xc0) == 0x80;
+}
+
+/* Is src the port's own? A link-local sender may talk to the router itself, which answers to the same port. */
+WEIR_INLINE int rt_check_source(struct rt_run *run, const struct weir_rt_target *dst)
+{
+	struct weir_rt_target *src;
+
+	if (!(run->in->flags & WEIR_RT_STRICT))
+		return 0;
+	if (rt_link_local(&run->src))
+		return dst && dst->flags & WEIR_RT_LOCAL ? 0 : RT_DROP(WEIR_DROP_LINK_LOCAL);
+	src = rt_host(&run->src);
+	if (!src || src->port != run->port || src->flags & WEIR_RT_LOCAL)
+		return RT_DROP(WEIR_DROP_SPOOFED);
+	return 0;
+}
+
+/* Family-independent part of the decision: run->to and run->out, RT_LOCAL, an error or a drop. */
+WEIR_INLINE int rt_decide(struct rt_run *run)
+{
+	struct weir_rt_target *to = rt_host(&run->dst);
+	int fault = rt_check_source(run, to);
+
+	if (fault)
+		return fault;
+	if (to && to->flags & WEIR_RT_LOCAL)
+		return RT_LOCAL;
+	if (rt_link_local(&run->src) || rt_link_local(&run->dst))
+		return RT_DROP(WEIR_DROP_LINK_LOCAL);
+	if (!to) {
+		to = rt_route(&run->dst);
+		if (!to)
+			return RT_ERROR(WEIR_ICMP_NO_ROUTE);
+		if (to->flags & WEIR_RT_BLACKHOLE)
+			return RT_DROP(WEIR_DROP_NO_ROUTE);
+		if (to->flags & WEIR_RT_UNREACHABLE)
+			return RT_ERROR(WEIR_ICMP_ADDRESS);
+		if (to->flags & WEIR_RT_PROHIBITED)
+			return RT_ERROR(WEIR_ICMP_PROHIBITED);
+		if (run->in->flags & WEIR_RT_OVERLAY)
+			return RT_ERROR(WEIR_ICMP_NO_ROUTE); /* no transit between nodes */
+	}
+	if (to->port == run->port && run->in->flags & WEIR_RT_HOST)
+		return RT_ERROR(WEIR_ICMP_NO_ROUTE);
+	run->to = to;
+	run->out = rt_port(to->port);
+	return run->out ? 0 : RT_DROP(WEIR_DROP_PORT_DOWN);
+}
+
+/* Bytes at layer 3 of one packet on the wire: of one segment, if this one stands for many. */
+WEIR_INLINE __u32 rt_wire_len(struct __sk_buff *skb, __u32 len, __u32 l4, __u8 protocol)
+{
+	__u8 offset;
+
+	if (!skb->gso_size)
+		return len;
+	if (protocol == IPPROTO_UDP)
+		return l4 - ETH_HLEN + 8 + skb->gso_size;
+	if (protocol != IPPROTO_TCP || bpf_skb_load_bytes(skb, l4 + 12, &offset, 1))
+		return 0; /* a tunnel within: its own device has seen to the size */
+	return l4 - ETH_HLEN + (offset >> 4) * 4 + skb->gso_size;
+}
+
+WEIR_INLINE void rt_rewrite(struct ethhdr *eth, const __u8 *to, const __u8 *from)
+{
+	__builtin_memcpy(eth->h_dest, to, 6);
+	__builtin_memcpy(eth->h_source, from, 6);
+}
+
+/* Echo requests to the router itself. */
+static __noinline int rt_local4(struct __sk_buff *skb, struct rt_run *run)
+{
+	struct weir_cursor cursor;
+	struct weir_icmp *icmp;
+	struct ethhdr *eth;
+	struct iphdr *ip;
+	__be32 address;
+
+	if (weir_pull(skb, run->l4 + sizeof(*icmp)))
+		return RT_DROP(WEIR_DROP_MALFORMED);
+	cursor = weir_cursor(skb);
+	eth = weir_parse_eth(&cursor);
+	ip = eth ? weir_parse_ip4(&cursor, skb->len - ETH_HLEN) : 0;
+	if (!ip)
+		return RT_DROP(WEIR_DROP_MALFORMED);
+	if (weir_ip4_fragment(ip))
+		return RT_DROP(WEIR_DROP_PROTOCOL);
+	if (ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP)
+		return RT_ERROR(WEIR_ICMP_PORT);
+	icmp = weir_parse_icmp(&cursor);
+	if (ip->protocol != IPPROTO_ICMP || !icmp || icmp->type != WEIR_ICMP_ECHO || icmp->code)
+		return RT_DROP(WEIR_DROP_PROTOCOL);
+	rt_rewrite(eth, eth->h_source, run->in->mac);
+	address = ip->saddr;
+	ip->saddr = ip->daddr;
+	ip->daddr = address;
+	weir_ip4_set_ttl(ip, 64);
+	icmp->type = WEIR_ICMP_ECHO_REPLY;
+	icmp->checksum = weir_csum_replace(icmp->checksum, bpf_htons(WEIR_ICMP_ECHO << 8), 0);
+	return rt_answer_port(run);
+}
+
+static __noinline int rt_local6(struct __sk_buff *skb, struct rt_run *run)
+{
+	struct weir_cursor cursor;
+	struct icmp6hdr *icmp;
+	struct in6_addr address;
+	struct ipv6hdr *ip6;
+	struct ethhdr *eth;
+
+	if (weir_pull(skb, ETH_HLEN + sizeof(*ip6) + sizeof(*icmp)))
+		return RT_DROP(WEIR_DROP_MALFORMED);
+	cursor = weir_cursor(skb);
+	eth = weir_parse_eth(&cursor);
+	ip6 = eth ? weir_parse_ip6(&cursor) : 0;
+	icmp = ip6 ? weir_parse_icmp6(&cursor) : 0;
+	if (!icmp)
+		return RT_DROP(WEIR_DROP_MALFORMED);
+	if (ip6->nexthdr == IPPROTO_TCP || ip6->nexthdr == IPPROTO_UDP)
+		return RT_ERROR(WEIR_ICMP_PORT);
+	if (ip6->nexthdr != IPPROTO_ICMPV6 || icmp->icmp6_type != ICMPV6_ECHO_REQUEST || icmp->icmp6_code)
+		return RT_DROP(WEIR_DROP_PROTOCOL);
+	rt_rewrite(eth, eth->h_source, run->in->mac);
+	address = ip6->saddr;
+	ip6->saddr = ip6->daddr;
+	ip6->daddr = address;
+	weir_ip6_set_hop_limit(skb, ip6, 64);
+	icmp->icmp6_type = ICMPV6_ECHO_REPLY;
+	icmp->icmp6_cksum = weir_csum_replace(icmp->icmp6_cksum, bpf_htons(ICMPV6_ECHO_REQUEST << 8),
+					      bpf_htons(ICMPV6_ECHO_REPLY << 8));
+	return rt_answer_port(run);
+}
+
+WEIR_INLINE int rt_ip4(struct __sk_buff *skb, struct rt_run *run)
+{
+	struct weir_cursor cursor;
+	struct ethhdr *eth;
+	struct iphdr *ip;
+	__u8 first = 0;
+	int fault;
+
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, &first, 1))
+		return RT_DROP(WEIR_DROP_MALFORMED);
+	run->l4 = ETH_HLEN + (first & 15) * 4;
+	if (weir_pull(skb, run->l4))
+		return RT_DROP(WEIR_DROP_MALFORMED);
+	cursor = weir_cursor(skb);
+	eth = weir_parse_eth(&cursor);
+	ip = eth ? weir_parse_ip4(&cursor, skb->len - ETH_HLEN) : 0;
+	if (!ip || !weir_ip4_csum_ok(ip, cursor.end))
+		return RT_DROP(WEIR_DROP_MALFORMED);
+	__builtin_memcpy(run->src.addr, &ip->saddr, 4);
+	__builtin_memcpy(run->dst.addr, &ip->daddr, 4);
+	if (eth->h_dest[0] & 1 || (run->dst.addr[0] & 0xf0) == 224 || ip->daddr == 0xffffffff)
+		return RT_DROP(WEIR_DROP_MULTICAST);
+	fault = rt_decide(run);
+	if (fault)
+		return fault;
+	if (ip->ttl <= 1)
+		return RT_ERROR(WEIR_ICMP_EXPIRED);
+	run->mtu = run->out->mtu;
+	if (run->mtu && weir_unlikely(bpf_ntohs(ip->tot_len) > run->mtu) &&
+	    rt_wire_len(skb, bpf_ntohs(ip->tot_len), run->l4, ip->protocol) > run->mtu) {
+		if (ip->frag_off & bpf_htons(WEIR_IP_DF) || !(run->in->flags & WEIR_RT_FRAGMENT))
+			return RT_ERROR(WEIR_ICMP_TOO_BIG);
+		rt_rewrite(eth, run->in->fragmenter_mac, run->in->mac);
+		return RT_PORT(run->in->fragmenter); /* whose stack takes the hop off */
+	}
+	rt_rewrite(eth, run->to->mac, run->out->mac);
+	weir_ip4_set_ttl(ip, ip->ttl - 1);
+	return RT_PORT(run->to->port);
+}
+
+/* Neighbour discovery and router solicitation concern this link only. */
+WEIR_INLINE int rt_discovery(struct __sk_buff *skb, struct rt_run *run)
+{
+	__u8 type;
+
+	if (bpf_skb_load_bytes(skb, ETH_HLEN + sizeof(struct ipv6hdr), &type, 1))
+		return RT_DROP(WEIR_DROP_MALFORMED);
+	if (type == ND_SOLICIT)
+		return rt_solicitation(skb, run);
+	if (type == ND_ROUTER_SOLICIT)
+		return RT_DROP(WEIR_DROP_MULTICAST);
+	return type > ND_ROUTER_SOLICIT && type <= ND_REDIRECT ? RT_DROP(WEIR_DROP_NEIGHBOUR) : 0;
+}
+
+WEIR_INLINE int rt_ip6(struct __sk_buff *skb, struct rt_run *run)
+{
+	struct weir_cursor cursor;
+	struct weir_l4 l4;
+	struct ipv6hdr *ip6;
+	struct ethhdr *eth;
+	__u32 len;
+	int fault;
+
+	if (weir_pull(skb, ETH_HLEN + sizeof(*ip6)))
+		return RT_DROP(WEIR_DROP_MALFORMED);
+	cursor = weir_cursor(skb);
+	eth = weir_parse_eth(&cursor);
+	ip6 = eth ? weir_parse_ip6(&cursor) : 0;
+	if (!ip6 || ip6->version != 6)
+		return RT_DROP(WEIR_DROP_MALFORMED);
+	len = sizeof(*ip6) + bpf_ntohs(ip6->payload_len);
+	if (len > skb->len - ETH_HLEN)
+		return RT_DROP(WEIR_DROP_MALFORMED);
+	__builtin_memcpy(run->src.addr, &ip6->saddr, 16);
+	__builtin_memcpy(run->dst.addr, &ip6->daddr, 16);
+	if (weir_unlikely(ip6->nexthdr == IPPROTO_ICMPV6)) {
+		fault = rt_discovery(skb, run);
+		if (fault)
+			return fault;
+		cursor = weir_cursor(skb);
+		eth = weir_parse_eth(&cursor);
+		ip6 = eth ? weir_parse_ip6(&cursor) : 0;
+		if (!ip6)
+			return RT_DROP(WEIR_DROP_MALFORMED);
+	}
+	if (eth->h_dest[0] & 1 || run->dst.addr[0] == 0xff)
+		return RT_DROP(WEIR_DROP_MULTICAST);
+	fault = rt_decide(run);
+	if (fault)
+		return fault;
+	if (ip6->hop_limit <= 1)
+		return RT_ERROR(WEIR_ICMP_EXPIRED);
+	run->mtu = run->out->mtu;
+	if (run->mtu && weir_unlikely(len > run->mtu) &&
+	    (weir_ip6_l4(skb, ip6->nexthdr, &l4) || rt_wire_len(skb, len, l4.offset, l4.protocol) > run->mtu))
+		return RT_ERROR(WEIR_ICMP_TOO_BIG);
+	rt_rewrite(eth, run->to->mac, run->out->mac);
+	weir_ip6_set_hop_limit(skb, ip6, ip6->hop_limit - 1);
+	return RT_PORT(run->to->port);
+}
+
+/* One more error within this port's rate? A timestamp, not a count: no refill that starves or overflows. */
+WEIR_INLINE int rt_icmp_allowed(struct __sk_buff *skb, __u32 port)
+{
+	__u64 now = bpf_ktime_get_ns(), *next = bpf_map_lookup_elem(&weir_rt_icmp, &port), before, after;
+
+	if (!next)
+		return 0;
+	if (weir_tracing(skb))
+		return 1;
+	before = *next;
+	after = (before > now ? before : now) + weir_rt_icmp_interval;
+	if (after > now + weir_rt_icmp_burst)
+		return 0;
+	return __sync_val_compare_and_swap(next, before, after) == before; /* lost to another CPU: one error fewer */
+}
+
+WEIR_INLINE enum weir_drop_reason rt_reason(enum weir_icmp_error error)
+{
+	switch (error) {
+	case WEIR_ICMP_EXPIRED:
+		return WEIR_DROP_TTL;
+	case WEIR_ICMP_TOO_BIG:
+		return WEIR_DROP_TOO_BIG;
+	case WEIR_ICMP_PORT:
+		return WEIR_DROP_PROTOCOL;
+	default:
+		return WEIR_DROP_NO_ROUTE;
+	}
+}
+
+/* Turn the packet into an error for its sender. The packet itself counts as dropped. */
+static __noinline int rt_error4(struct __sk_buff *skb, struct rt_run *run, enum weir_icmp_error error)
+{
+	enum weir_drop_reason reason = rt_reason(error);
+	struct weir_icmp_frame *frame;
+	struct weir_cursor cursor = weir_cursor(skb);
+	struct ethhdr *eth = weir_parse_eth(&cursor);
+	struct iphdr *ip = eth ? weir_parse_ip4(&cursor, skb->len - ETH_HLEN) : 0;
+	__u32 zero = 0;
+	__be32 from;
+
+	__builtin_memcpy(&from, run->in->gateway4, 4);
+	frame = bpf_map_lookup_elem(&weir_rt_frame, &zero);
+	if (!ip || !frame || !from || !weir_icmp4_may_answer(skb, ip))
+		return RT_DROP(reason);
+	if (!rt_icmp_allowed(skb, run->port))
+		return RT_DROP(WEIR_DROP_ICMP_LIMIT);
+	weir_drop(skb, reason);
+	if (weir_icmp4_answer(skb, frame, eth, ip, run->in->mac, from, error, run->mtu))
+		return RT_GONE;
+	return rt_answer_port(run);
+}
+
+static __noinline int rt_error6(struct __sk_buff *skb, struct rt_run *run, enum weir_icmp_error error)
+{
+	enum weir_drop_reason reason = rt_reason(error);
+	struct weir_icmp_frame *frame;
+	struct weir_cursor cursor = weir_cursor(skb);
+	struct ethhdr *eth = weir_parse_eth(&cursor);
+	struct ipv6hdr *ip6 = eth ? weir_parse_ip6(&cursor) : 0;
+	const struct in6_addr *from = (void *)run->in->gateway6;
+	__u32 zero = 0;
+
+	frame = bpf_map_lookup_elem(&weir_rt_frame, &zero);
+	if (!ip6 || !frame || weir_ip6_unspecified(from) || !weir_icmp6_may_answer(skb, ip6))
+		return RT_DROP(reason);
+	if (!rt_icmp_allowed(skb, run->port))
+		return RT_DROP(WEIR_DROP_ICMP_LIMIT);
+	weir_drop(skb, reason);
+	if (weir_icmp6_answer(skb, frame, eth, ip6, run->in->mac, run->in->gateway6, error, run->mtu))
+		return RT_GONE;
+	return rt_answer_port(run);
+}
+
+/* On an uplink the router takes what is for a pod of this node; all else is the node's own business. */
+WEIR_INLINE int rt_is_for_pod(struct __sk_buff *skb, struct rt_run *run)
+{
+	struct weir_rt_target *to;
+	struct weir_rt_port *out;
+
+	if (skb->vlan_present || skb->pkt_type != 0 /* PACKET_HOST */)
+		return 0;
+	if (run->dst.family == 4 && bpf_skb_load_bytes(skb, ETH_HLEN + 16, run->dst.addr, 4))
+		return 0;
+	if (run->dst.family == 6 && bpf_skb_load_bytes(skb, ETH_HLEN + 24, run->dst.addr, 16))
+		return 0;
+	to = rt_host(&run->dst);
+	if (!to || to->flags & WEIR_RT_LOCAL)
+		return 0;
+	out = rt_port(to->port);
+	return out && !(out->flags & WEIR_RT_HOST);
+}
+
+SEC("tc")
+int weir_router(struct __sk_buff *skb)
+{
+	struct rt_run run = { .port = weir_port(skb) };
+	int verdict;
+
+	run.in = rt_port(run.port);
+	if (!run.in)
+		return weir_drop(skb, WEIR_DROP_PORT_DOWN);
+	run.src.instance = run.dst.instance = weir_instance(skb);
+	run.src.family = run.dst.family = skb->protocol == bpf_htons(ETH_P_IP)	  ? 4
+					  : skb->protocol == bpf_htons(ETH_P_IPV6) ? 6
+										   : 0;
+	if (run.in->flags & WEIR_RT_UPLINK && !rt_is_for_pod(skb, &run))
+		return weir_stack(skb);
+	if (skb->vlan_present)
+		verdict = RT_DROP(WEIR_DROP_PROTOCOL);
+	else if (run.src.family == 4)
+		verdict = rt_ip4(skb, &run);
+	else if (run.src.family == 6)
+		verdict = rt_ip6(skb, &run);
+	else if (skb->protocol == bpf_htons(ETH_P_ARP))
+		verdict = rt_arp(skb, &run);
+	else
+		verdict = RT_DROP(WEIR_DROP_PROTOCOL);
+	if (verdict == RT_LOCAL)
+		verdict = run.src.family == 4 ? rt_local4(skb, &run) : rt_local6(skb, &run);
+	if (weir_unlikely(verdict & RT_ERROR_BIT))
+		verdict = run.src.family == 4 ? rt_error4(skb, &run, verdict & RT_VALUE)
+					      : rt_error6(skb, &run, verdict & RT_VALUE);
+	if (weir_unlikely(verdict & RT_DROP_BIT))
+		return weir_drop(skb, verdict & RT_VALUE);
+	if (weir_unlikely(verdict == RT_GONE))
+		return TC_ACT_SHOT;
+	return weir_forward(skb, verdict & RT_VALUE);
+}
+
+char weir_license[] SEC("license") = "Dual BSD/GPL";

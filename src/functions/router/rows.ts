@@ -1,0 +1,112 @@
+import type { ClusterState } from "../../model/cluster.ts";
+import type { Row, RowFields } from "../../model/desired.ts";
+import { familyOf, firstAddress, ipBytes, isAddress, macBytes, type Prefix, parsePrefix } from "../../model/ip.ts";
+import { fullName, GATEWAY_MAC, HOST, HOST_MAC, LINK_LOCAL, OVERLAY, ROUTER, UPLINK } from "./names.ts";
+import { addressOf, isPrefix, type PeerNode, peerNodes, portToward } from "./peers.ts";
+
+/** `enum weir_rt_target_flags` */
+export const TARGET = { local: 1, unreachable: 2, prohibited: 4, blackhole: 8 } as const;
+/** `enum weir_rt_port_flags` */
+export const PORT = { strict: 1, proxy: 2, host: 4, uplink: 8, overlay: 16, fragment: 32 } as const;
+
+/** Never on a wire. */
+const MARTIANS = ["0.0.0.0/8", "127.0.0.0/8", "::/128", "::1/128"];
+const DEFAULTS = ["0.0.0.0/0", "::/0"];
+const NOWHERE = { port: 0, mac: new Uint8Array(6) };
+
+/** All rows of the router's tables, by key: of two with the same key the first stays. */
+export function routerRows(state: ClusterState): Row[] {
+  const rows = new Map<string, Row>();
+  for (const row of [...hostRows(state), ...routeRows(state), ...portRows(state)]) {
+    const key = `${row.table} ${JSON.stringify(row.key)}`;
+    if (!rows.has(key)) rows.set(key, row);
+  }
+  return [...rows].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+}
+
+const target = (port: string, mac: string): RowFields => ({
+  port: { port: fullName(port) },
+  mac: macBytes(mac),
+  flags: 0,
+});
+
+function hostRow(address: string, value: RowFields): Row {
+  const key = { instance: { instance: ROUTER }, family: familyOf(address), addr: ipBytes(address) };
+  return { table: "weir_rt_hosts", key, value };
+}
+
+/** Gateways come before the node's addresses, and these before pods': nobody takes another's address. */
+function hostRows(state: ClusterState): Row[] {
+  const own = [...gateways(state), LINK_LOCAL];
+  const endpoints = state.endpoints.toSorted((a, b) => (a.device < b.device ? -1 : 1));
+  return [
+    ...own.map((address) => hostRow(address, { ...NOWHERE, flags: TARGET.local })),
+    ...state.node.addresses.filter(isAddress).map((address) => hostRow(address, target(HOST.port, HOST_MAC))),
+    ...endpoints.flatMap(({ device, mac, ips }) => ips.map((address) => hostRow(address, target(device, mac)))),
+  ];
+}
+
+function routeRow({ family, length, address }: Prefix, value: RowFields): Row {
+  const key = { prefixlen: 64 + length, instance: { instance: ROUTER }, family, addr: ipBytes(address) };
+  return { table: "weir_rt_routes", key, value };
+}
+
+function routeRows(state: ClusterState): Row[] {
+  const unreachable = { ...NOWHERE, flags: TARGET.unreachable };
+  const fixed = (cidrs: readonly string[], value: RowFields) => cidrs.map((cidr) => routeRow(parsePrefix(cidr), value));
+  return [
+    ...fixed(MARTIANS, { ...NOWHERE, flags: TARGET.blackhole }),
+    ...fixed(state.node.podCIDRs.filter(isPrefix), unreachable),
+    ...peerNodes(state).flatMap((peer) => peerRoutes(peer, state)),
+    ...fixed(DEFAULTS, target(HOST.port, HOST_MAC)),
+  ];
+}
+
+/** A peer's pods, and its own addresses: the node's stack answers them by the way that they came. */
+function peerRoutes(peer: PeerNode, state: ClusterState): Row[] {
+  const hosts = peer.addresses.map((address) => `${address}/${familyOf(address) === 4 ? 32 : 128}`);
+  return [...peer.podCIDRs, ...hosts].map((cidr) => {
+    const prefix = parsePrefix(cidr);
+    const port = portToward(peer, prefix.family, state.node.overlay);
+    return routeRow(prefix, port ? target(port, GATEWAY_MAC) : { ...NOWHERE, flags: TARGET.unreachable });
+  });
+}
+
+/** First address of each of the node's pod CIDRs. */
+export function gateways(state: ClusterState): string[] {
+  return state.node.podCIDRs.filter(isPrefix).map(firstAddress);
+}
+
+function portRows(state: ClusterState): Row[] {
+  const addresses = gateways(state);
+  const gateway4 = addressOf(addresses, 4);
+  const gateway6 = addressOf(addresses, 6);
+  const common = {
+    mtu: state.node.mtu,
+    mac: macBytes(GATEWAY_MAC),
+    fragmenter: { port: fullName(HOST.port) },
+    fragmenter_mac: macBytes(HOST_MAC),
+    gateway4: gateway4 ? ipBytes(gateway4).subarray(0, 4) : new Uint8Array(4),
+    gateway6: gateway6 ? ipBytes(gateway6) : new Uint8Array(16),
+  };
+  const row = (port: string, flags: number): Row => ({
+    table: "weir_rt_ports",
+    key: { port: { port: fullName(port) } },
+    value: { ...common, flags },
+  });
+  const between =
+    state.node.overlay === "direct"
+      ? [row(UPLINK.port, PORT.uplink | PORT.fragment)]
+      : [row(OVERLAY.port, PORT.overlay | PORT.fragment), ...tunnels(state).map(({ port }) => row(port, 0))];
+  return [
+    ...state.endpoints.map(({ device }) => row(device, PORT.strict | PORT.fragment)),
+    row(HOST.port, PORT.host | PORT.proxy),
+    ...between,
+  ];
+}
+
+/** Peers that a tunnel can lead to. */
+export function tunnels(state: ClusterState): (PeerNode & { remote: string })[] {
+  if (state.node.overlay === "direct") return [];
+  return peerNodes(state).filter((peer): peer is PeerNode & { remote: string } => peer.remote !== undefined);
+}

@@ -1,7 +1,7 @@
 import { isIPv6 } from "node:net";
 import { ipBytes } from "../model/ip.ts";
 import type { Generation, Tunnel } from "./compile.ts";
-import { HOP_IDS, type Hop, OPS } from "./layout.ts";
+import { HOP_IDS, type Hop, OPS, PORT_HOPS } from "./layout.ts";
 import { type Rows, readRows, rowKey, type Table, writeDifference } from "./tables.ts";
 
 export interface PanelTables {
@@ -34,24 +34,31 @@ export class Generations {
   #config: Buffer | undefined;
   #active = 0;
 
-  constructor(tables: PanelTables) {
+  /** @param ports ids of the ports that may have rows: the others' hops are out of reach and stay unread */
+  constructor(tables: PanelTables, ports: Iterable<number>) {
     this.#tables = tables;
-    this.reload();
+    this.reload(ports);
   }
 
   /** Reads back what the kernel holds. */
-  reload(): void {
+  reload(ports: Iterable<number>): void {
     const { config, hops, devices, tunnels } = this.#tables;
     this.#config = config.lookup(configKey(config));
     this.#active = this.#config ? Number(config.value.decode(this.#config)["gen"]) & 1 : 0;
     for (const half of [...this.#hops, ...this.#devices]) half.clear();
-    for (const [key, value] of hops.entries()) {
-      this.#half(this.#hops, Number(key.readUInt32LE()) >= HOP_IDS ? 1 : 0).set(rowKey(key), value);
-    }
+    for (const port of ports) for (const generation of [0, 1]) this.#readPort(hops, port, generation);
     for (const [key, value] of devices.entries()) {
       this.#half(this.#devices, Number(devices.key.decode(key)["gen"]) & 1).set(rowKey(key), value);
     }
     this.#tunnels = readRows(tunnels);
+  }
+
+  #readPort(hops: Table, port: number, generation: number): void {
+    for (let hop = 0; hop < PORT_HOPS; hop++) {
+      const key = hopKey(generation, port * PORT_HOPS + hop);
+      const value = hops.lookup(key);
+      if (value?.some((byte) => byte !== 0)) this.#half(this.#hops, generation).set(rowKey(key), value);
+    }
   }
 
   /** The generation in force, 0 or 1. */
@@ -102,9 +109,7 @@ export class Generations {
   #encodeHops(hops: ReadonlyMap<number, Hop>, generation: number): Rows {
     const rows: Rows = new Map();
     for (const [id, hop] of hops) {
-      const key = Buffer.alloc(4);
-      key.writeUInt32LE(generation * HOP_IDS + id);
-      rows.set(rowKey(key), this.#tables.hops.value.encode({ ...hop, op: OPS.indexOf(hop.op), flags: 0 }));
+      rows.set(rowKey(hopKey(generation, id)), this.#tables.hops.value.encode({ ...hop, op: OPS.indexOf(hop.op), flags: 0 }));
     }
     return rows;
   }
@@ -124,6 +129,12 @@ export class Generations {
     }
     return rows;
   }
+}
+
+function hopKey(generation: number, id: number): Buffer {
+  const key = Buffer.alloc(4);
+  key.writeUInt32LE(generation * HOP_IDS + id);
+  return key;
 }
 
 function configKey(config: Table): Buffer {

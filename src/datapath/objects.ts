@@ -1,0 +1,79 @@
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { BpfMap, enumNames, inspectObject, loadObject, type ObjectSpec, Program } from "../kernel/index.ts";
+import { KernelTable } from "./kernel-table.ts";
+
+/** One compiled object with its programs in the kernel and its maps as tables. */
+export interface Loaded {
+  name: string;
+  programs: Map<string, Program>;
+  tables: Map<string, KernelTable>;
+  /** False when the kernel held these very programs already. */
+  fresh: boolean;
+}
+
+export interface ObjectFile {
+  name: string; // `entry`, `router`, …
+  path: string;
+  spec: ObjectSpec;
+  /** First digits of the file's SHA-256: which build it is. */
+  build: string;
+}
+
+/** Reads an object without loading it. */
+export function readObject(directory: string, name: string): ObjectFile {
+  const path = join(directory, `${name}.bpf.o`);
+  const spec = inspectObject(path);
+  const build = createHash("sha256").update(readFileSync(path)).digest("hex").slice(0, 12);
+  return { name, path, spec, build };
+}
+
+/** The ABI version that an object was built with. */
+export function abiOf(file: ObjectFile): number {
+  const versions = [...enumNames(file.spec.btf, "weir_abi").keys()];
+  const [version] = versions;
+  if (version === undefined) throw new Error(`read ABI version of ${file.path}: enum weir_abi is empty`);
+  return version;
+}
+
+/**
+ * Brings an object into the kernel, with its maps pinned in `maps` and its programs in `programs` (bpffs folders).
+ * Programs of the same build that are pinned already are taken as they are: nothing is written.
+ */
+export function loadPinned(file: ObjectFile, { maps, programs }: { maps: string; programs: string }): Loaded {
+  const pins = file.spec.programs.map((program) => ({ program, path: join(programs, `${program}_${file.build}`) }));
+  const known = pins.every(({ path }) => existsSync(path));
+  const loaded = known ? openPinned(file, maps, pins) : loadAnew(file, maps, pins);
+  for (const { program, path } of pins) dropOtherBuilds(programs, program, path);
+  return loaded;
+}
+
+type Pin = { program: string; path: string };
+
+function openPinned(file: ObjectFile, maps: string, pins: readonly Pin[]): Loaded {
+  const tables = file.spec.maps.map((name) => {
+    const map = BpfMap.open(join(maps, name));
+    return [name, new KernelTable(name, map, file.spec.codecs(name))] as const;
+  });
+  const programs = pins.map(({ program, path }) => [program, Program.open(path)] as const);
+  return { name: file.name, programs: new Map(programs), tables: new Map(tables), fresh: false };
+}
+
+function loadAnew(file: ObjectFile, maps: string, pins: readonly Pin[]): Loaded {
+  const object = loadObject(file.path, { pinDir: maps });
+  for (const { program, path } of pins) {
+    mkdirSync(join(path, ".."), { recursive: true });
+    rmSync(path, { force: true });
+    object.program(program).pin(path);
+  }
+  object.close();
+  return { ...openPinned(file, maps, pins), fresh: true };
+}
+
+function dropOtherBuilds(directory: string, program: string, keep: string): void {
+  for (const pin of readdirSync(directory)) {
+    if (!pin.startsWith(`${program}_`) || join(directory, pin) === keep) continue;
+    if (/^_[0-9a-f]{12}$/.test(pin.slice(program.length))) rmSync(join(directory, pin));
+  }
+}

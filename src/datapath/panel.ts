@@ -1,0 +1,141 @@
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { BpfMap, type Program } from "../kernel/index.ts";
+import { Generations } from "./generations.ts";
+import type { KernelTable } from "./kernel-table.ts";
+import { HOP_IDS, MAX_PORTS, MAX_SLOTS } from "./layout.ts";
+import { Names } from "./names.ts";
+import { abiOf, loadPinned, readObject } from "./objects.ts";
+
+export interface PanelOptions {
+  /** Folder on a bpffs that holds everything pinned of this node. */
+  root: string;
+  /** Folder of the compiled objects. */
+  objects: string;
+  /** Names of the functions to load. */
+  functions: readonly string[];
+}
+
+/** Rows that belong to one build of the panel and are not carried into another. */
+const NOT_CARRIED = new Set(["weir_config", "weir_devices", "weir_hops", "weir_functions", "weir_events", "weir_upcalls", "weir_traces"]);
+
+/** The panel as the kernel holds it: its programs in their slots, its tables, its ids. */
+export class Panel {
+  readonly abi: number;
+  readonly root: string;
+  readonly entry: Program;
+  readonly resume: Program;
+  readonly tables: ReadonlyMap<string, KernelTable>;
+  readonly names: Names;
+  readonly generations: Generations;
+
+  private constructor(
+    abi: number,
+    root: string,
+    programs: { entry: Program; resume: Program },
+    tables: ReadonlyMap<string, KernelTable>,
+  ) {
+    this.abi = abi;
+    this.root = root;
+    this.entry = programs.entry;
+    this.resume = programs.resume;
+    this.tables = tables;
+    this.names = new Names(this.table("weir_names"));
+    this.generations = new Generations(
+      {
+        config: this.table("weir_config"),
+        hops: this.table("weir_hops"),
+        devices: this.table("weir_devices"),
+        tunnels: this.table("weir_tunnels"),
+      },
+      this.names.all("port").keys(),
+    );
+  }
+
+  /**
+   * Loads what the kernel does not hold yet. With the same ABI, programs are replaced in their slots; with another
+   * one, a second panel is built beside the first and takes over its state; `dropOldPanels` ends the first.
+   */
+  static open({ root, objects, functions }: PanelOptions): Panel {
+    const files = ["entry", ...functions].map((name) => readObject(objects, name));
+    const abi = abiOf(files[0] as (typeof files)[number]);
+    const own = join(root, `abi-${abi}`);
+    const pins = { maps: join(own, "maps"), programs: join(own, "programs") };
+    const isNew = !existsSync(pins.maps);
+    for (const path of [pins.maps, pins.programs, join(root, "links")]) mkdirSync(path, { recursive: true });
+    const loaded = files.map((file) => loadPinned(file, pins));
+    const tables = new Map(loaded.flatMap((object) => [...object.tables]));
+    assertLayout(tables);
+    if (isNew) carryState(root, own, tables);
+    const program = (name: string): Program => {
+      const found = loaded.flatMap((object) => [...object.programs]).find(([known]) => known === name);
+      if (!found) throw new Error(`open panel: program ${name} is in no object of ${objects}`);
+      return found[1];
+    };
+    const panel = new Panel(abi, root, { entry: program("weir_entry"), resume: program("weir_resume") }, tables);
+    for (const name of functions) panel.#fillSlot(name, program(`weir_${name}`));
+    return panel;
+  }
+
+  table(name: string): KernelTable {
+    const table = this.tables.get(name);
+    if (!table) throw new Error(`find table ${name}: no loaded function has it`);
+    return table;
+  }
+
+  /** Rows written or removed by this agent in all tables. */
+  get writes(): number {
+    return [...this.tables.values()].reduce((sum, table) => sum + table.writes, 0);
+  }
+
+  /** Ends panels of other ABI versions; their devices must have moved. */
+  dropOldPanels(): string[] {
+    const old = otherPanels(this.root, this.abi);
+    for (const name of old) rmSync(join(this.root, name), { recursive: true, force: true });
+    return old;
+  }
+
+  close(): void {
+    for (const table of this.tables.values()) table.map.close();
+  }
+
+  #fillSlot(name: string, program: Program): void {
+    const slots = this.table("weir_functions");
+    const key = Buffer.alloc(4);
+    key.writeUInt32LE(this.names.id("function", name));
+    // a look-up gives the id of the program in the slot, an update takes a descriptor
+    if (slots.lookup(key)?.readUInt32LE() === program.id) return;
+    const value = Buffer.alloc(4);
+    value.writeUInt32LE(program.fd);
+    slots.map.update(key, value);
+    slots.writes++;
+  }
+}
+
+function otherPanels(root: string, abi: number): string[] {
+  if (!existsSync(root)) return [];
+  return readdirSync(root).filter((name) => /^abi-\d+$/.test(name) && name !== `abi-${abi}`);
+}
+
+/** Copies state (ids, sessions, counters, learned rows) from the panel in force into a new one. */
+function carryState(root: string, own: string, tables: ReadonlyMap<string, KernelTable>): void {
+  const [old] = otherPanels(root, Number(own.slice(own.lastIndexOf("-") + 1)));
+  if (!old) return;
+  for (const [name, table] of tables) {
+    const path = join(root, old, "maps", name);
+    if (NOT_CARRIED.has(name) || !existsSync(path)) continue;
+    const from = BpfMap.open(path);
+    const fits = from.type === table.map.type && from.keySize === table.map.keySize && from.bufferSize === table.map.bufferSize;
+    if (fits) table.map.updateBatch(from.entries());
+    from.close();
+  }
+}
+
+/** The constants in layout.ts and in bpf/weir.h must agree. */
+function assertLayout(tables: ReadonlyMap<string, KernelTable>): void {
+  const expected = { weir_hops: 2 * HOP_IDS, weir_functions: MAX_SLOTS, weir_ports: MAX_PORTS };
+  for (const [name, entries] of Object.entries(expected)) {
+    const actual = tables.get(name)?.map.maxEntries;
+    if (actual !== entries) throw new Error(`open panel: ${name} has ${actual} rows, expected ${entries}`);
+  }
+}

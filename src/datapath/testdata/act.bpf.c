@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* A function for tests: does what its instance's row says, and counts. */
+#include "flow.h"
+
+enum act_verdict {
+	ACT_NEXT = 0,
+	ACT_FORWARD,
+	ACT_CLONE, /* then forward out of the port that it came in by */
+	ACT_STACK,
+	ACT_UP,
+	ACT_DROP,
+	ACT_SPLIT, /* packets of more than one segment; then forward */
+	ACT_SHAPE, /* into device `extra`, class `extra2`; then forward */
+	ACT_RECIRCULATE, /* to hop `arg` */
+	ACT_FLOW, /* start or touch a flow of zone `arg`; then forward to `extra` */
+};
+
+struct act {
+	enum act_verdict verdict;
+	__u32 arg;
+	__u32 extra;
+	__u32 extra2;
+};
+
+struct act_runs {
+	__u64 runs;
+	__u64 segments;
+	__u32 port;
+	__u32 mark;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, __u32);
+	__type(value, struct act);
+	__uint(max_entries, 256);
+} weir_act_rows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, __u32);
+	__type(value, struct act_runs);
+	__uint(max_entries, 256);
+} weir_act_runs SEC(".maps");
+
+WEIR_INLINE int flow(struct __sk_buff *skb, const struct act *act)
+{
+	struct weir_tuple tuple = { .zone = act->arg, .family = 4, .proto = 17, .src_port = skb->len };
+	struct weir_tuple reply = tuple;
+	__u64 now = bpf_ktime_get_ns();
+	struct weir_flow *known = weir_flow_find(&tuple, now);
+
+	reply.src_port = 0;
+	reply.dst_port = skb->len;
+	if (known)
+		weir_flow_touch(known, skb, 0, now);
+	else if (weir_flow_start(&tuple, &reply, 7, now))
+		return weir_drop(skb, WEIR_DROP_FLOW_TABLE);
+	return weir_forward(skb, act->extra);
+}
+
+SEC("tc")
+int weir_act(struct __sk_buff *skb)
+{
+	__u32 instance = weir_instance(skb);
+	struct act *act = bpf_map_lookup_elem(&weir_act_rows, &instance);
+	struct act_runs *runs, first = {};
+
+	if (!act)
+		return weir_drop(skb, WEIR_DROP_NO_FUNCTION);
+	if (!weir_tracing(skb)) {
+		bpf_map_update_elem(&weir_act_runs, &instance, &first, BPF_NOEXIST);
+		runs = bpf_map_lookup_elem(&weir_act_runs, &instance);
+		if (!runs)
+			return weir_drop(skb, WEIR_DROP_NO_FUNCTION);
+		__sync_fetch_and_add(&runs->runs, 1);
+		__sync_fetch_and_add(&runs->segments, skb->gso_segs ? skb->gso_segs : 1);
+		runs->port = weir_port(skb);
+		runs->mark = skb->mark;
+	}
+	switch (act->verdict) {
+	case ACT_NEXT:
+		return weir_next(skb);
+	case ACT_FORWARD:
+		return weir_forward(skb, act->arg);
+	case ACT_CLONE:
+		weir_clone(skb, act->arg);
+		return weir_forward(skb, act->extra);
+	case ACT_STACK:
+		return weir_stack(skb);
+	case ACT_UP:
+		return weir_up(skb, act->arg);
+	case ACT_DROP:
+		return weir_drop(skb, act->arg);
+	case ACT_SPLIT:
+		return skb->gso_segs > 1 ? weir_split(skb) : weir_next(skb);
+	case ACT_SHAPE:
+		return weir_resumed(skb) ? weir_next(skb) : weir_shape(skb, act->extra, act->extra2);
+	case ACT_RECIRCULATE:
+		return weir_recirculate(skb, act->arg);
+	case ACT_FLOW:
+		return flow(skb, act);
+	}
+	return weir_drop(skb, WEIR_DROP_NO_FUNCTION);
+}
+
+char weir_license[] SEC("license") = "Dual BSD/GPL";

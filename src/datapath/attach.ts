@@ -2,7 +2,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { attachDevice, openLink } from "../kernel/index.ts";
 import type { Ids } from "./compile.ts";
-import type { Failure } from "./datapath.ts";
+import type { Failure } from "./failure.ts";
 import type { Panel } from "./panel.ts";
 
 /**

@@ -109,14 +109,19 @@ export class Generations {
   #encodeHops(hops: ReadonlyMap<number, Hop>, generation: number): Rows {
     const rows: Rows = new Map();
     for (const [id, hop] of hops) {
-      rows.set(rowKey(hopKey(generation, id)), this.#tables.hops.value.encode({ ...hop, op: OPS.indexOf(hop.op), flags: 0 }));
+      rows.set(
+        rowKey(hopKey(generation, id)),
+        this.#tables.hops.value.encode({ ...hop, op: OPS.indexOf(hop.op), flags: 0 }),
+      );
     }
     return rows;
   }
 
   #encodeDevices(devices: ReadonlyMap<number, number>, gen: number): Rows {
     const { key, value } = this.#tables.devices;
-    return new Map([...devices].map(([ifindex, port]) => [rowKey(key.encode({ ifindex, gen })), value.encode({ port })]));
+    return new Map(
+      [...devices].map(([ifindex, port]) => [rowKey(key.encode({ ifindex, gen })), value.encode({ port })]),
+    );
   }
 
   #encodeTunnels(tunnels: ReadonlyMap<number, Tunnel>): Rows {

@@ -4,17 +4,31 @@ import type { RowCodec, Table } from "./tables.ts";
 /** A pinned map as a table. In an array, where rows cannot be missing, a removed row is a row of zeros. */
 export class KernelTable implements Table {
   readonly name: string;
-  readonly key: RowCodec;
-  readonly value: RowCodec;
   readonly map: BpfMap;
   /** Rows written or removed so far. */
   writes = 0;
 
-  constructor(name: string, map: BpfMap, codecs: { key: Codec; value: Codec }) {
+  readonly #codecs: () => { key: Codec; value: Codec };
+  #known: { key: RowCodec; value: RowCodec } | undefined;
+
+  /** @param codecs asked at first use: a ring buffer has none */
+  constructor(name: string, map: BpfMap, codecs: () => { key: Codec; value: Codec }) {
     this.name = name;
     this.map = map;
-    this.key = codecs.key as unknown as RowCodec;
-    this.value = codecs.value as unknown as RowCodec;
+    this.#codecs = codecs;
+  }
+
+  get key(): RowCodec {
+    return this.#types().key;
+  }
+
+  get value(): RowCodec {
+    return this.#types().value;
+  }
+
+  #types(): { key: RowCodec; value: RowCodec } {
+    this.#known ??= this.#codecs() as unknown as { key: RowCodec; value: RowCodec };
+    return this.#known;
   }
 
   get #isArray(): boolean {

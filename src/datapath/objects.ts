@@ -54,7 +54,7 @@ type Pin = { program: string; path: string };
 function openPinned(file: ObjectFile, maps: string, pins: readonly Pin[]): Loaded {
   const tables = file.spec.maps.map((name) => {
     const map = BpfMap.open(join(maps, name));
-    return [name, new KernelTable(name, map, file.spec.codecs(name))] as const;
+    return [name, new KernelTable(name, map, () => file.spec.codecs(name))] as const;
   });
   const programs = pins.map(({ program, path }) => [program, Program.open(path)] as const);
   return { name: file.name, programs: new Map(programs), tables: new Map(tables), fresh: false };

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { BpfMap, type Program } from "../kernel/index.ts";
 import { Generations } from "./generations.ts";
 import type { KernelTable } from "./kernel-table.ts";
-import { HOP_IDS, MAX_PORTS, MAX_SLOTS } from "./layout.ts";
+import { HOP_IDS, MAX_PORTS, MAX_SLOTS, OPS, type Op } from "./layout.ts";
 import { Names } from "./names.ts";
 import { abiOf, loadPinned, readObject } from "./objects.ts";
 
@@ -17,7 +17,25 @@ export interface PanelOptions {
 }
 
 /** Rows that belong to one build of the panel and are not carried into another. */
-const NOT_CARRIED = new Set(["weir_config", "weir_devices", "weir_hops", "weir_functions", "weir_events", "weir_upcalls", "weir_traces"]);
+const NOT_CARRIED = new Set([
+  "weir_config",
+  "weir_devices",
+  "weir_hops",
+  "weir_functions",
+  "weir_events",
+  "weir_upcalls",
+  "weir_traces",
+]);
+
+/** One step of a read-only run: what the hop did, as which instance, at which port; `reason` of a drop. */
+export interface TraceStep {
+  hop: number;
+  op: Op;
+  instance: string;
+  port: string;
+  reason: number;
+}
+type RawStep = { hop: number; op: number; instance: number; port: number; reason: number };
 
 /** The panel as the kernel holds it: its programs in their slots, its tables, its ids. */
 export class Panel {
@@ -88,6 +106,23 @@ export class Panel {
     return [...this.tables.values()].reduce((sum, table) => sum + table.writes, 0);
   }
 
+  /** What the last read-only run recorded, with names for ids. */
+  trace(): { steps: number; step: TraceStep[] } {
+    const table = this.table("weir_traces");
+    const row = table.lookup(Buffer.alloc(4));
+    const { steps = 0, step = [] } = row ? (table.value.decode(row) as { steps?: number; step?: RawStep[] }) : {};
+    const instances = this.names.all("instance");
+    const ports = this.names.all("port");
+    const named = step.slice(0, steps).map((raw) => ({
+      hop: raw.hop,
+      op: OPS[raw.op] ?? "down",
+      instance: instances.get(raw.instance) ?? "",
+      port: ports.get(raw.port) ?? "",
+      reason: raw.reason,
+    }));
+    return { steps, step: named };
+  }
+
   /** Ends panels of other ABI versions; their devices must have moved. */
   dropOldPanels(): string[] {
     const old = otherPanels(this.root, this.abi);
@@ -125,7 +160,8 @@ function carryState(root: string, own: string, tables: ReadonlyMap<string, Kerne
     const path = join(root, old, "maps", name);
     if (NOT_CARRIED.has(name) || !existsSync(path)) continue;
     const from = BpfMap.open(path);
-    const fits = from.type === table.map.type && from.keySize === table.map.keySize && from.bufferSize === table.map.bufferSize;
+    const fits =
+      from.type === table.map.type && from.keySize === table.map.keySize && from.bufferSize === table.map.bufferSize;
     if (fits) table.map.updateBatch(from.entries());
     from.close();
   }

@@ -1,4 +1,4 @@
-import { diff } from "../reconcile/diff.ts";
+import { diff } from "../model/diff.ts";
 
 /** Bytes of a struct and back; derived from BTF by the kernel layer. */
 export interface RowCodec {

@@ -12,7 +12,7 @@ export {
   namespacePath,
   removeNamespace,
 } from "./namespace.ts";
-export { BpfObject, type LoadOptions, loadObject } from "./object.ts";
+export { BpfObject, inspectObject, type LoadOptions, loadObject, type ObjectSpec } from "./object.ts";
 export { isBpffs, mountBpffs } from "./pin.ts";
 export { Program, type TestRun, type TestRunResult } from "./program.ts";
 export { RingBuffer } from "./ringbuf.ts";

@@ -116,6 +116,47 @@ export function loadObject(path: string, options: LoadOptions = {}): BpfObject {
   }
 }
 
+/** An object as compiled: what it has, before any kernel has seen it. */
+export interface ObjectSpec {
+  btf: Btf;
+  programs: readonly string[];
+  maps: readonly string[];
+  /** Codecs of a map's key and value, of the types it was declared with. */
+  codecs(map: string): { key: Codec; value: Codec };
+}
+
+/** Reads an object without loading it. @throws KernelError `object-unreadable`, `btf-missing` */
+export function inspectObject(path: string): ObjectSpec {
+  const { result: handle, log } = withLibbpfLog(() => openFile(path));
+  if (handle.pointer === null) throw openError(path, handle.errno, log);
+  try {
+    const btf = readBtf(handle.pointer, path);
+    const maps = list(handle.pointer, "map").filter(({ pointer }) => !bpf.bpf_map__is_internal(pointer));
+    return {
+      btf,
+      programs: list(handle.pointer, "program").map(({ name }) => name),
+      maps: maps.map(({ name }) => name),
+      codecs: (map) => declaredCodecs(btf, map, path),
+    };
+  } finally {
+    bpf.bpf_object__close(handle.pointer);
+  }
+}
+
+/** A map is declared as a variable whose struct has members `key` and `value` that point at the types. */
+function declaredCodecs(btf: Btf, map: string, path: string): { key: Codec; value: Codec } {
+  const variable = btf.types.find((type) => type.kind === "var" && type.name === map);
+  const members = variable ? btf.resolve(variable.type).members : [];
+  const typeOf = (member: string): Codec => {
+    const pointer = members.find(({ name }) => name === member);
+    if (!pointer) {
+      throw new KernelError(`read ${member} type of map ${map} in ${path}`, { code: "map-missing", hint: "no such declaration" });
+    }
+    return codec(btf, btf.resolve(pointer.type).type);
+  };
+  return { key: typeOf("key"), value: typeOf("value") };
+}
+
 function openFile(path: string): { pointer: Pointer | null; errno: number } {
   const pointer = bpf.bpf_object__open_file(path, null) as Pointer | null;
   return { pointer, errno: pointer === null ? koffi.errno() : 0 };

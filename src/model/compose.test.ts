@@ -5,11 +5,19 @@ import type { Port } from "./desired.ts";
 const port = (name: string): Port => ({ instance: "router", name, peer: { kind: "none" }, ingress: [], egress: [] });
 
 test("chains follow the declared order, then the name, whatever the order of contributions", () => {
-  const at = (instance: string, order: number) => ({ port: "router:a", direction: "ingress" as const, instance, order });
+  const at = (instance: string, order: number) => ({
+    port: "router:a",
+    direction: "ingress" as const,
+    instance,
+    order,
+  });
   const one = { ports: [port("b"), port("a")], attach: [at("limit:z", 100)] };
   const two = { attach: [at("impair:q", 200), at("limit:a", 100), at("first", 1)] };
   const expected = ["first", "limit:a", "limit:z", "impair:q"];
-  for (const contributions of [[one, two], [two, one]]) {
+  for (const contributions of [
+    [one, two],
+    [two, one],
+  ]) {
     const { ports } = compose(contributions);
     expect(ports.map((p) => p.name)).toEqual(["a", "b"]);
     expect(ports[0]?.ingress).toEqual(expected);

@@ -42,7 +42,9 @@ function sorted<K extends "links" | "routes" | "instances" | "shapers">(
   field: K,
   name: (item: NonNullable<Contribution[K]>[number]) => string,
 ): NonNullable<Contribution[K]>[number][] {
-  const items = contributions.flatMap((contribution) => (contribution[field] ?? []) as NonNullable<Contribution[K]>[number][]);
+  const items = contributions.flatMap(
+    (contribution) => (contribution[field] ?? []) as NonNullable<Contribution[K]>[number][],
+  );
   return items.toSorted((a, b) => compare(name(a), name(b)));
 }
 

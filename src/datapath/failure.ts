@@ -1,0 +1,5 @@
+/** Something that could not be made real; it is tried again. */
+export interface Failure {
+  object: string;
+  message: string;
+}

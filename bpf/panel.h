@@ -108,13 +108,28 @@ WEIR_INLINE void weir_count_add(struct weir_count *count, struct __sk_buff *skb)
 	count->bytes += skb->len;
 }
 
+/*
+ * Copies the packet's first bytes, `size` at most. The barrier puts the length into a register of its own: the verifier
+ * of Linux 6.1 loses a bound that was checked on a copy of a spilled value.
+ */
+WEIR_INLINE long weir_head(struct __sk_buff *skb, void *to, const __u32 size)
+{
+	__u32 len = skb->len;
+
+	barrier_var(len);
+	if (len < 14)
+		return -1;
+	if (len > size)
+		len = size;
+	return bpf_skb_load_bytes(skb, 0, to, len);
+}
+
 WEIR_INLINE int weir_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
 {
 	struct weir_drop_key key = { .port = weir_get(skb, port), .reason = reason };
 	struct weir_count *count, first = {};
 	struct weir_config *config;
 	struct weir_event *event;
-	__u32 len = skb->len;
 
 	if (weir_unlikely(weir_tracing(skb))) {
 		weir_trace_add(weir_get(skb, hop), 0, WEIR_OP_DOWN, reason);
@@ -137,12 +152,9 @@ WEIR_INLINE int weir_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
 	event->port = key.port;
 	event->reason = reason;
 	event->ifindex = skb->ifindex;
-	event->len = len;
+	event->len = skb->len;
 	__builtin_memset(event->data, 0, sizeof(event->data));
-	if (len > sizeof(event->data))
-		len = sizeof(event->data);
-	if (len >= 14)
-		bpf_skb_load_bytes(skb, 0, event->data, len);
+	weir_head(skb, event->data, sizeof(event->data));
 	bpf_ringbuf_submit(event, 0);
 	return TC_ACT_SHOT;
 }
@@ -336,7 +348,7 @@ WEIR_INLINE int weir_shape(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
 /* Hand the packet to userspace, within the port's rate. */
 WEIR_INLINE int weir_up(struct __sk_buff *skb, __u32 reason)
 {
-	__u32 port = weir_get(skb, port), len = skb->len;
+	__u32 port = weir_get(skb, port);
 	__u64 now = bpf_ktime_get_ns(), *next = bpf_map_lookup_elem(&weir_up_rates, &port);
 	struct weir_upcall *up;
 
@@ -352,10 +364,8 @@ WEIR_INLINE int weir_up(struct __sk_buff *skb, __u32 reason)
 	up->port = port;
 	up->reason = reason;
 	up->ifindex = skb->ifindex;
-	up->len = len;
-	if (len > WEIR_UPCALL_BYTES)
-		len = WEIR_UPCALL_BYTES;
-	if (len < 14 || bpf_skb_load_bytes(skb, 0, up->data, len)) {
+	up->len = skb->len;
+	if (weir_head(skb, up->data, WEIR_UPCALL_BYTES)) {
 		bpf_ringbuf_discard(up, 0);
 		return weir_drop(skb, WEIR_DROP_MALFORMED);
 	}

@@ -1,0 +1,52 @@
+import type { Finding } from "./report.ts";
+
+/** What a measurement runs with. */
+export interface BenchContext {
+  /** The command under test with its first arguments. */
+  weir: readonly string[];
+  /** Folder of the results. */
+  out: string;
+  /** Short runs that show that all works; the figures mean little. */
+  quick: boolean;
+  env: NodeJS.ProcessEnv;
+  signal: AbortSignal;
+  /** Results. */
+  write(text: string): unknown;
+  /** Progress, one line. */
+  say(line: string): void;
+}
+
+/** One measurement: publishes its report and gives its findings. Takes down all that it made, on abort too. */
+export type Bench = (context: BenchContext) => Promise<readonly Finding[]>;
+
+/** Measurements by name, each loaded when it runs, in the order of `all`. */
+export const benches = {
+  footprint: async () => (await import("./footprint.ts")).footprint,
+} as const satisfies Record<string, () => Promise<Bench>>;
+
+export type BenchName = keyof typeof benches | "all";
+
+interface BenchIo {
+  stdout: { write(text: string): unknown };
+  stderr: { write(text: string): unknown };
+  env: Readonly<Record<string, string | undefined>>;
+  signal: AbortSignal;
+}
+
+/** Runs one measurement, or all. A missed target is a result, not a failure: exit code 0. */
+export async function bench(
+  options: { what: BenchName; out: string; quick: boolean },
+  io: BenchIo,
+  weir: readonly string[] = [process.execPath, process.argv[1] ?? ""],
+): Promise<number> {
+  const { NODE_EXTRA_CA_CERTS: _, ...env } = io.env;
+  const names = options.what === "all" ? (Object.keys(benches) as (keyof typeof benches)[]) : [options.what];
+  for (const name of names) {
+    const say = (line: string): void => void io.stderr.write(`${name}: ${line}\n`);
+    const run = await benches[name]();
+    const { out, quick } = options;
+    await run({ weir, out, quick, env, signal: io.signal, write: (text) => io.stdout.write(text), say });
+    io.signal.throwIfAborted();
+  }
+  return 0;
+}

@@ -1,0 +1,57 @@
+import type { Stage } from "./stage.ts";
+
+/** A pod's own counters: datagrams, TCP segments sent again, connections reset. */
+export interface Counters {
+  udpOut: number;
+  /** Datagrams that reached the pod's UDP, whether or not their reader took them. */
+  udpArrived: number;
+  tcpRetransmitted: number;
+  tcpResets: number;
+}
+
+/** Pairs of lines `Name: keys…`, `Name: values…` as in /proc/net/snmp; and lines `key value` as in snmp6. */
+export function parseSnmp(text: string): Map<string, number> {
+  const out = new Map<string, number>();
+  let keys: string[] | undefined;
+  for (const line of text.split("\n")) {
+    const [head = "", ...fields] = line.trim().split(/\s+/);
+    if (!head.endsWith(":")) {
+      if (fields.length === 1) out.set(head, Number(fields[0]));
+    } else if (keys === undefined) {
+      keys = fields;
+    } else {
+      for (const [i, key] of keys.entries()) out.set(`${head.slice(0, -1)}${key}`, Number(fields[i]));
+      keys = undefined;
+    }
+  }
+  return out;
+}
+
+/**
+ * Reads a pod's counters, both families together. UDP's own counter of arrivals moves only when the reader takes a
+ * datagram, so arrivals are what IP delivered less what TCP and ICMP got.
+ */
+export async function counters(stage: Stage, pod: string): Promise<Counters> {
+  return fromSnmp(await stage.exec(pod, ["cat", "/proc/net/snmp", "/proc/net/snmp6"]));
+}
+
+export function fromSnmp(text: string): Counters {
+  const all = parseSnmp(text);
+  const sum = (...names: string[]): number => names.reduce((total, name) => total + (all.get(name) ?? 0), 0);
+  return {
+    udpOut: sum("UdpOutDatagrams", "Udp6OutDatagrams"),
+    udpArrived: sum("IpInDelivers", "Ip6InDelivers") - sum("TcpInSegs", "IcmpInMsgs", "Icmp6InMsgs"),
+    tcpRetransmitted: sum("TcpRetransSegs"),
+    tcpResets: sum("TcpEstabResets"),
+  };
+}
+
+/** What was added between two readings. */
+export function since(before: Counters, after: Counters): Counters {
+  return {
+    udpOut: after.udpOut - before.udpOut,
+    udpArrived: after.udpArrived - before.udpArrived,
+    tcpRetransmitted: after.tcpRetransmitted - before.tcpRetransmitted,
+    tcpResets: after.tcpResets - before.tcpResets,
+  };
+}

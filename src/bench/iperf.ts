@@ -1,0 +1,134 @@
+import { z } from "zod";
+import { IPERF_PORTS } from "./pods.ts";
+import type { Stage } from "./stage.ts";
+import { CommandError } from "./weir.ts";
+
+const Sum = z.object({ start: z.number(), end: z.number(), seconds: z.number(), bytes: z.number() });
+const Side = z.object({ intervals: z.array(z.object({ sum: Sum })) });
+const Report = z.object({
+  start: z.object({ tcp_mss_default: z.number().optional() }),
+  error: z.string().optional(),
+  server_output_json: Side,
+  end: z.object({
+    sum: z.object({ lost_packets: z.number(), packets: z.number() }).partial().optional(),
+    sum_sent: z.object({ bytes: z.number(), retransmits: z.number().optional() }).optional(),
+    cpu_utilization_percent: z.object({ host_total: z.number(), remote_total: z.number() }).optional(),
+  }),
+});
+
+/** One interval of the receiver: seconds since the start, payload bytes. */
+export interface Interval {
+  start: number;
+  end: number;
+  bytes: number;
+}
+
+/** What the receiver saw. */
+export interface Flow {
+  intervals: Interval[];
+  /** TCP alone: bytes of payload in a full segment as iperf3 read it, and segments sent again. */
+  mss: number | undefined;
+  retransmits: number | undefined;
+  /** UDP alone. */
+  packets: number | undefined;
+  lost: number | undefined;
+  /** Per cent of one core: sender, receiver. */
+  cpu: readonly [number, number] | undefined;
+}
+
+export interface FlowOptions {
+  from: string;
+  to: string;
+  family?: 4 | 6 | undefined;
+  seconds: number;
+  protocol?: "tcp" | "udp" | undefined;
+  congestion?: string | undefined;
+  flows?: number | undefined;
+  /** Offered rate of each flow, bit/s of payload; 0 or none: as fast as it goes (UDP needs it). */
+  rate?: number | undefined;
+  /** Bytes of one write; for UDP of one packet's payload. */
+  length?: number | undefined;
+  /** Index of the receiver's server: flows that run together take different ones. */
+  server?: number | undefined;
+}
+
+/** Reads the client's report of `iperf3 -J --get-server-output` whose server ran with -J too. */
+export function parseFlow(text: string): Flow {
+  const report = Report.parse(JSON.parse(text));
+  if (report.error !== undefined) throw new Error(`run iperf3: ${report.error}`);
+  const cpu = report.end.cpu_utilization_percent;
+  return {
+    intervals: report.server_output_json.intervals.map(({ sum: { start, end, bytes } }) => ({ start, end, bytes })),
+    mss: report.start.tcp_mss_default,
+    retransmits: report.end.sum_sent?.retransmits,
+    packets: report.end.sum?.packets,
+    lost: report.end.sum?.lost_packets,
+    cpu: cpu && [cpu.host_total, cpu.remote_total],
+  };
+}
+
+/** The client's argument vector. */
+export function iperfArgv(options: FlowOptions, address: string): string[] {
+  const { seconds, protocol = "tcp", congestion, flows = 1, rate, length, server = 0 } = options;
+  const argv = [
+    "iperf3",
+    "-c",
+    address,
+    "-p",
+    String(IPERF_PORTS[server] ?? IPERF_PORTS[0]),
+    "-J",
+    "--get-server-output",
+  ];
+  argv.push("-t", String(seconds), "-P", String(flows));
+  if (protocol === "udp") argv.push("-u", "-b", String(rate ?? 0));
+  else if (rate) argv.push("-b", String(rate));
+  if (congestion !== undefined && protocol === "tcp") argv.push("-C", congestion);
+  if (length !== undefined) argv.push("-l", String(length));
+  return argv;
+}
+
+/** Runs one measurement between two pods. The receiver must run the servers of `trafficCommands`. */
+export async function flow(stage: Stage, options: FlowOptions): Promise<Flow> {
+  const argv = iperfArgv(options, stage.ip(options.to, options.family ?? 4));
+  const timeout = (options.seconds + 30) * 1000;
+  // A server that has just served, or has just been started, may refuse for a moment.
+  for (let tries = 0; ; tries++) {
+    const ended = await stage.attemptExec(options.from, argv, timeout);
+    if (ended.code === 0) return parseFlow(ended.stdout);
+    const busy = /busy|Connection refused|unable to receive/.test(ended.stdout);
+    if (!busy || tries >= 40) throw new CommandError(argv, { ...ended, stderr: ended.stderr + errorOf(ended.stdout) });
+    await new Promise((resolve) => setTimeout(resolve, 150));
+  }
+}
+
+function errorOf(report: string): string {
+  try {
+    return String((JSON.parse(report) as { error?: string }).error ?? "");
+  } catch {
+    return report.slice(0, 300);
+  }
+}
+
+/** Payload rate in bit/s over the receiver's intervals from `after` seconds on; the last, unless full, is left out. */
+export function goodput(flow: Pick<Flow, "intervals">, after = 0): number {
+  const full = flow.intervals.filter(({ start, end }) => start >= after - 0.1 && end - start > 0.5);
+  const bytes = full.reduce((sum, interval) => sum + interval.bytes, 0);
+  const seconds = full.reduce((sum, { start, end }) => sum + end - start, 0);
+  return seconds > 0 ? (8 * bytes) / seconds : 0;
+}
+
+/** Payload rate of the first second, bit/s. */
+export function firstSecond(flow: Pick<Flow, "intervals">): number {
+  const [first] = flow.intervals;
+  return first ? (8 * first.bytes) / (first.end - first.start) : 0;
+}
+
+/** Bytes of IP and transport headers of one packet; TCP with time stamps. */
+export function headerBytes(family: 4 | 6, protocol: "tcp" | "udp"): number {
+  return (family === 4 ? 20 : 40) + (protocol === "tcp" ? 32 : 8);
+}
+
+/** Layer-3 rate of full-size packets that carry `payloadRate`: rate × MTU ÷ MSS. For UDP give the packet's size as `mtu`. */
+export function layer3(payloadRate: number, mtu: number, family: 4 | 6, protocol: "tcp" | "udp"): number {
+  return (payloadRate * mtu) / (mtu - headerBytes(family, protocol));
+}

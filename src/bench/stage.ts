@@ -1,0 +1,255 @@
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { manifests, type PodSpec } from "./pods.ts";
+import { attempt, type Beside, type Ended, run, start } from "./weir.ts";
+
+export interface StageOptions {
+  /** The command under test with its first arguments, e.g. `[node, bin/weir]`. */
+  weir: readonly string[];
+  pods: readonly PodSpec[];
+  nodes?: number | undefined;
+  overlay?: "vxlan" | "direct" | undefined;
+  env?: NodeJS.ProcessEnv | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** A pod as `weir get pods -o json` tells it, as far as measurements need it. */
+export interface PodItem {
+  namespace: string;
+  name: string;
+  node: string;
+  ips: string[];
+  device: string;
+  problems: { path?: string; message: string }[];
+}
+/** Rates in bit/s at layer 3. */
+export interface LimitItem {
+  namespace: string;
+  pod: string;
+  node: string;
+  direction: "ingress" | "egress";
+  source: string;
+  written: string;
+  configured: number | null;
+  effective: number | null;
+  measured: number | null;
+  reason: string | null;
+}
+export interface LabNode {
+  name: string;
+  agentPid: number;
+}
+
+let count = 0;
+
+/** A lab that a measurement runs in, driven only through the `weir` command. `down` is safe to call at any time, twice too. */
+export class Stage {
+  readonly name: string;
+  /** The watched folder of manifests. */
+  readonly folder: string;
+  /** Wall time of `weir lab up`, seconds. */
+  upSeconds = 0;
+  readonly #options: StageOptions;
+  readonly #scratch: string;
+  #pods = new Map<string, PodItem>();
+
+  private constructor(options: StageOptions) {
+    this.#options = options;
+    this.name = `t${process.pid}x${++count}`;
+    this.#scratch = mkdtempSync(join(tmpdir(), "weir-stage-"));
+    this.folder = join(this.#scratch, "manifests");
+    mkdirSync(this.folder);
+  }
+
+  /** Starts a lab and waits until its pods are ready. Takes it down again if that fails. */
+  static async up(options: StageOptions): Promise<Stage> {
+    const stage = new Stage(options);
+    const { nodes = 1, overlay = "vxlan", pods } = options;
+    for (const pod of pods) stage.writePod(pod);
+    const args = ["up", "-f", stage.folder, "--nodes", String(nodes), "--overlay", overlay];
+    try {
+      const begin = performance.now();
+      await stage.lab(args, 120_000);
+      stage.upSeconds = (performance.now() - begin) / 1000;
+      await stage.refresh();
+    } catch (error) {
+      const log = stage.logs();
+      await stage.down();
+      throw log === "" ? error : new Error(`start the lab: ${(error as Error).message}\n${log}`, { cause: error });
+    }
+    return stage;
+  }
+
+  /** Runs `weir ARGS` and gives stdout; throws if it fails. */
+  weir(args: readonly string[], timeout = 60_000, input?: string): Promise<string> {
+    const { env, signal } = this.#options;
+    return run([...this.#options.weir, ...args], { env, signal, timeout, input });
+  }
+
+  /** Runs `weir lab VERB … --name LAB`. */
+  lab([verb = "", ...rest]: readonly string[], timeout?: number): Promise<string> {
+    return this.weir(["lab", verb, "--name", this.name, ...rest], timeout);
+  }
+
+  /** How `weir lab VERB …` ended, whatever the code. */
+  attemptLab([verb = "", ...rest]: readonly string[], timeout?: number): Promise<Ended> {
+    const { env } = this.#options;
+    return attempt([...this.#options.weir, "lab", verb, "--name", this.name, ...rest], { env, timeout });
+  }
+
+  /** Argument vector that runs `argv` in a pod (`name` or `namespace/name`). */
+  execArgv(pod: string, argv: readonly string[]): string[] {
+    const [namespace, name] = pod.includes("/") ? pod.split("/") : ["default", pod];
+    return [
+      ...this.#options.weir,
+      "lab",
+      "exec",
+      "--name",
+      this.name,
+      "-n",
+      namespace ?? "",
+      name ?? "",
+      "--",
+      ...argv,
+    ];
+  }
+
+  /** Runs a program in a pod and gives its stdout; throws if it fails. */
+  exec(pod: string, argv: readonly string[], timeout?: number): Promise<string> {
+    const { env, signal } = this.#options;
+    return run(this.execArgv(pod, argv), { env, signal, timeout });
+  }
+
+  attemptExec(pod: string, argv: readonly string[], timeout?: number): Promise<Ended> {
+    const { env, signal } = this.#options;
+    return attempt(this.execArgv(pod, argv), { env, signal, timeout });
+  }
+
+  /** Starts a program in a pod beside. */
+  startExec(pod: string, argv: readonly string[], onLine?: (line: string) => void): Beside {
+    const { env, signal } = this.#options;
+    return start(this.execArgv(pod, argv), { env, signal, ...(onLine ? { onLine } : {}) });
+  }
+
+  /** Rows of `weir get WHAT --lab LAB -o json`. */
+  async get<T = Record<string, unknown>>(what: string): Promise<T[]> {
+    const text = await this.weir(["get", what, "--lab", this.name, "-o", "json"]);
+    return (JSON.parse(text) as { items: T[] }).items;
+  }
+
+  limits(): Promise<LimitItem[]> {
+    return this.get<LimitItem>("limits");
+  }
+
+  async nodes(): Promise<LabNode[]> {
+    return (JSON.parse(await this.lab(["status", "-o", "json"])) as { nodes: LabNode[] }).nodes;
+  }
+
+  /** Path of a node's network namespace. */
+  nodeNetns(node: string): string {
+    return `/run/netns/weir.${this.name}.${node}`;
+  }
+
+  /** Reads the pods' rows anew. */
+  async refresh(): Promise<PodItem[]> {
+    const pods = await this.get<PodItem>("pods");
+    this.#pods = new Map(pods.map((pod) => [`${pod.namespace}/${pod.name}`, pod]));
+    return pods;
+  }
+
+  pod(name: string): PodItem {
+    const pod = this.#pods.get(name.includes("/") ? name : `default/${name}`);
+    if (!pod) throw new Error(`find pod ${name} in lab ${this.name}: weir get pods does not list it`);
+    return pod;
+  }
+
+  /** A pod's address of one family. */
+  ip(name: string, family: 4 | 6): string {
+    const found = this.pod(name).ips.find((ip) => ip.includes(":") === (family === 6));
+    if (found === undefined) throw new Error(`find IPv${family} address of pod ${name}: it has ${this.pod(name).ips}`);
+    return found;
+  }
+
+  /** Writes one pod into the watched folder, whole. Not awaited by anyone: the lab takes it when it sees it. */
+  writePod(pod: PodSpec): void {
+    this.writeManifest(`${pod.namespace ?? "default"}-${pod.name}.yaml`, manifests([pod]));
+  }
+
+  writeManifest(file: string, text: string): void {
+    const beside = join(this.#scratch, `${file}.new`);
+    writeFileSync(beside, text);
+    renameSync(beside, join(this.folder, file));
+  }
+
+  removeManifest(file: string): void {
+    rmSync(join(this.folder, file), { force: true });
+  }
+
+  /** `weir lab apply`: returns when the change is in force. */
+  apply(pods: readonly PodSpec[]): Promise<string> {
+    return this.applyText(manifests(pods));
+  }
+
+  /** `weir lab apply` of any text; throws if the command fails. */
+  applyText(text: string): Promise<string> {
+    return this.lab(["apply", "-f", this.#scratchFile(text)]);
+  }
+
+  /** `weir lab apply` of any text, however it ends. */
+  attemptApply(text: string): Promise<Ended> {
+    return this.attemptLab(["apply", "-f", this.#scratchFile(text)]);
+  }
+
+  #scratchFile(text: string): string {
+    const file = join(this.#scratch, "apply.yaml");
+    writeFileSync(file, text);
+    return file;
+  }
+
+  /** Kills an agent with -9; resolves to its old pid. */
+  async killAgent(node: string): Promise<number> {
+    const pid = (await this.nodes()).find(({ name }) => name === node)?.agentPid;
+    if (pid === undefined) throw new Error(`kill agent of ${node}: weir lab status does not list it`);
+    process.kill(pid, "SIGKILL");
+    return pid;
+  }
+
+  /** Waits until a node's agent runs under another pid and is ready. */
+  async awaitAgent(node: string, oldPid: number, timeout = 30_000): Promise<void> {
+    const end = Date.now() + timeout;
+    for (;;) {
+      const now = (await this.nodes().catch(() => [])).find(({ name }) => name === node);
+      if (now && now.agentPid > 0 && now.agentPid !== oldPid && (await this.#ready(node))) return;
+      if (Date.now() > end) throw new Error(`wait for agent of ${node} to be ready again: not after ${timeout} ms`);
+      await sleep(50);
+    }
+  }
+
+  async #ready(node: string): Promise<boolean> {
+    const ended = await attempt([...this.#options.weir, "status", "--lab", this.name, "-o", "json"]);
+    if (ended.code === null || ended.stdout === "") return false;
+    const status = JSON.parse(ended.stdout) as { items?: { node: string; state: string }[] };
+    return status.items?.some((item) => item.node === node && item.state === "ready") ?? false;
+  }
+
+  /** The last lines of the lab's and the agents' logs. */
+  logs(lines = 30): string {
+    const dir = `/run/weir/labs/${this.name}`;
+    const files = ["lab.log", ...[1, 2, 3].map((n) => `nodes/node-${n}/agent.log`)];
+    const tail = (file: string): string => {
+      try {
+        return `--- ${file}\n${readFileSync(join(dir, file), "utf8").trimEnd().split("\n").slice(-lines).join("\n")}\n`;
+      } catch {
+        return "";
+      }
+    };
+    return files.map(tail).join("");
+  }
+
+  async down(): Promise<void> {
+    await this.attemptLab(["down"], 60_000);
+    rmSync(this.#scratch, { recursive: true, force: true });
+  }
+}

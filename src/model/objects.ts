@@ -14,8 +14,26 @@ export interface Container {
   image?: string | undefined;
   command: readonly string[];
   args: readonly string[];
-  env: readonly { name: string; value: string }[];
+  env: readonly EnvVar[];
+  /** Whole ConfigMaps as variables; earlier than `env`, so `env` wins. */
+  envFrom?: readonly EnvFrom[] | undefined;
   workingDir?: string | undefined;
+}
+
+/** A variable. With `from`, `value` is empty and `resolveEnvironment` gives it. */
+export interface EnvVar {
+  name: string;
+  value: string;
+  from?: EnvSource | undefined;
+}
+
+/** A ConfigMap's key, or a field of the pod such as `metadata.name`, `spec.nodeName`, `status.podIP`. */
+export type EnvSource = { configMap: string; key: string; optional: boolean } | { field: string };
+
+export interface EnvFrom {
+  configMap: string;
+  prefix: string;
+  optional: boolean;
 }
 
 /** One pod, bound (`nodeName`) or not. `owner` is the workload that it was expanded from, as `Kind/name`. */
@@ -23,6 +41,8 @@ export interface Pod {
   kind: "Pod";
   metadata: Metadata & { namespace: string };
   nodeName?: string | undefined;
+  /** Labels that the pod's node must have. */
+  nodeSelector?: Readonly<Record<string, string>> | undefined;
   hostNetwork: boolean;
   containers: readonly Container[];
   restartPolicy: "Always" | "OnFailure" | "Never";
@@ -52,9 +72,67 @@ export interface ConfigMap {
 
 export type ClusterObject = Pod | Node | Namespace | ConfigMap;
 
+/** What a workload makes its pods of. */
+export interface PodTemplate {
+  labels: Readonly<Record<string, string>>;
+  annotations: Readonly<Record<string, string>>;
+  spec: Pick<Pod, "nodeName" | "nodeSelector" | "hostNetwork" | "containers" | "restartPolicy">;
+}
+
+interface WorkloadBase {
+  metadata: Metadata & { namespace: string };
+  template: PodTemplate;
+}
+export interface Deployment extends WorkloadBase {
+  kind: "Deployment";
+  replicas: number;
+}
+export interface ReplicaSet extends WorkloadBase {
+  kind: "ReplicaSet";
+  replicas: number;
+}
+export interface StatefulSet extends WorkloadBase {
+  kind: "StatefulSet";
+  replicas: number;
+  /** First ordinal. */
+  start: number;
+}
+export interface DaemonSet extends WorkloadBase {
+  kind: "DaemonSet";
+}
+/** What Job and CronJob share. `completions` undefined: as many as `parallelism`. */
+export interface JobSpec {
+  completions?: number | undefined;
+  parallelism: number;
+  backoffLimit: number;
+  indexed: boolean;
+  suspend: boolean;
+}
+export interface Job extends WorkloadBase, JobSpec {
+  kind: "Job";
+}
+export interface CronJob extends WorkloadBase {
+  kind: "CronJob";
+  /** Five fields or `@hourly` and the like, UTC. */
+  schedule: string;
+  concurrencyPolicy: "Allow" | "Forbid" | "Replace";
+  /** How many finished runs are kept. */
+  history: number;
+  suspend: boolean;
+  job: JobSpec;
+}
+
+export type Workload = Deployment | ReplicaSet | StatefulSet | DaemonSet | Job | CronJob;
+/** All that a manifest may hold. */
+export type ManifestObject = ClusterObject | Workload;
+
 /** Something that a source could not take, and why. Shown on the object and in `weir status`. */
 export interface Problem {
   object: string; // Kind/namespace/name, or the file
   path?: string | undefined; // field, e.g. `metadata.annotations["bandwidth"]`
   message: string;
+  /** `error` if left out. `skipped`: something that Weir does not do, and says so. */
+  severity?: "error" | "warning" | "skipped" | undefined;
+  /** Where it is written: `file:line:column`. */
+  at?: string | undefined;
 }

@@ -1,0 +1,64 @@
+import { isIP } from "node:net";
+import { parseIp, stringifyIp } from "ip-bigint";
+import { bad, good, quote, type Result } from "./text.ts";
+
+/** A network: `base` is its first address. `family` is 4 or 6. */
+export interface Cidr {
+  family: 4 | 6;
+  base: bigint;
+  prefix: number;
+}
+
+/** Checks an address and gives its usual spelling (`FD00::0001` → `fd00::1`). Zone ids are refused. */
+export function parseAddress(text: string): Result<{ family: 4 | 6; text: string; number: bigint }> {
+  const family = text.includes("%") ? 0 : isIP(text);
+  if (family !== 4 && family !== 6) return bad(`${quote(text)} is not an IP address`);
+  const { number } = parseIp(text);
+  return good({ family, text: stringifyIp({ version: family, number }), number });
+}
+
+/** Reads `10.244.1.0/24`. Bits beyond the prefix must be zero. */
+export function parseCidr(text: string): Result<Cidr> {
+  const match = /^([^/]+)\/(\d{1,3})$/.exec(text);
+  const address = parseAddress(match?.[1] ?? "");
+  if (!match || !address.ok) return bad(`${quote(text)} is not a network such as 10.244.1.0/24 or fd00:10:244:1::/64`);
+  const { family, number } = address.value;
+  const width = family === 4 ? 32 : 128;
+  const prefix = Number(match[2]);
+  if (prefix > width) return bad(`${quote(text)} has a prefix longer than ${width}`);
+  const host = (1n << BigInt(width - prefix)) - 1n;
+  if ((number & host) !== 0n) return bad(`${quote(text)} has bits set beyond its prefix; ${formatAddress(family, number & ~host)}/${prefix} is the network`);
+  return good({ family, base: number, prefix });
+}
+
+/** How many addresses the network has. */
+export function sizeOf({ family, prefix }: Cidr): bigint {
+  return 1n << BigInt((family === 4 ? 32 : 128) - prefix);
+}
+
+/** The network's address number `index`, as text. */
+export function addressAt(cidr: Cidr, index: bigint): string {
+  return formatAddress(cidr.family, cidr.base + index);
+}
+
+/** Index of an address in a network; undefined if it lies outside. */
+export function indexIn(cidr: Cidr, address: string): bigint | undefined {
+  const parsed = parseAddress(address);
+  if (!parsed.ok || parsed.value.family !== cidr.family) return undefined;
+  const index = parsed.value.number - cidr.base;
+  return index >= 0n && index < sizeOf(cidr) ? index : undefined;
+}
+
+/** Do two networks share an address? */
+export function overlap(a: Cidr, b: Cidr): boolean {
+  return a.family === b.family && a.base < b.base + sizeOf(b) && b.base < a.base + sizeOf(a);
+}
+
+/** The gateway of a pod network: its first usable address. */
+export function gatewayOf(cidr: Cidr): string {
+  return addressAt(cidr, 1n);
+}
+
+function formatAddress(family: 4 | 6, number: bigint): string {
+  return stringifyIp({ version: family, number });
+}

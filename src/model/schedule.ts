@@ -1,0 +1,87 @@
+import { bad, good, quote, type Result } from "./text.ts";
+
+/** A cron schedule: the minutes, hours, days, months and weekdays that it names. */
+export interface Schedule {
+  minutes: ReadonlySet<number>;
+  hours: ReadonlySet<number>;
+  days: ReadonlySet<number>;
+  months: ReadonlySet<number>;
+  weekdays: ReadonlySet<number>;
+  /** With both a day and a weekday restricted, either is enough. */
+  eitherDay: boolean;
+}
+
+const MACROS: Record<string, string> = {
+  "@yearly": "0 0 1 1 *",
+  "@annually": "0 0 1 1 *",
+  "@monthly": "0 0 1 * *",
+  "@weekly": "0 0 * * 0",
+  "@daily": "0 0 * * *",
+  "@midnight": "0 0 * * *",
+  "@hourly": "0 * * * *",
+};
+const MONTHS = ["", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+const MINUTE = 60_000;
+/** A schedule that never comes (30 February) is given up after this many minutes: five years. */
+const HORIZON = 5 * 366 * 24 * 60;
+
+/** Reads a cron schedule as Kubernetes does: five fields with lists, ranges, steps and names, or a macro. */
+export function parseSchedule(text: string): Result<Schedule> {
+  const fields = (Object.hasOwn(MACROS, text) ? (MACROS[text] as string) : text).trim().split(/[ \t]+/);
+  if (fields.length !== 5 || text.length > 256) {
+    return bad(`${quote(text)} is not a schedule; write five fields (minute hour day month weekday) or @hourly`);
+  }
+  const [minutes, hours, days, months, weekdays] = [
+    parseField(fields[0] as string, 0, 59, []),
+    parseField(fields[1] as string, 0, 23, []),
+    parseField(fields[2] as string, 1, 31, []),
+    parseField(fields[3] as string, 1, 12, MONTHS),
+    parseField(fields[4] as string, 0, 7, WEEKDAYS),
+  ];
+  for (const field of [minutes, hours, days, months, weekdays]) {
+    if (field && !field.ok) return bad(`${quote(text)}: ${field.reason}`);
+  }
+  if (!minutes?.ok || !hours?.ok || !days?.ok || !months?.ok || !weekdays?.ok) return bad(`${quote(text)} is not a schedule`);
+  const sundays = new Set([...weekdays.value].map((day) => day % 7));
+  const eitherDay = !/^[*?]/.test(fields[2] as string) && !/^[*?]/.test(fields[4] as string);
+  return good({ minutes: minutes.value, hours: hours.value, days: days.value, months: months.value, weekdays: sundays, eitherDay });
+}
+
+function parseField(text: string, least: number, most: number, names: readonly string[]): Result<Set<number>> {
+  const values = new Set<number>();
+  const number = (word: string) => (/^\d{1,2}$/.test(word) ? Number(word) : names.indexOf(word.toLowerCase() || "-"));
+  for (const part of text.split(",")) {
+    const match = /^([*?]|[a-z0-9]+)(?:-([a-z0-9]+))?(?:\/(\d{1,2}))?$/i.exec(part);
+    if (!match) return bad(`${quote(part)} is not a value, range or step`);
+    const [, first = "", last, step] = match;
+    const all = first === "*" || first === "?";
+    const from = all ? least : number(first);
+    const to = last === undefined ? (all || step !== undefined ? most : from) : number(last);
+    if (from < least || to > most || from > to || (all && last !== undefined) || Number(step ?? 1) === 0) {
+      return bad(`${quote(part)} is outside ${least}-${most}`);
+    }
+    for (let value = from; value <= to; value += Number(step ?? 1)) values.add(value);
+  }
+  return good(values);
+}
+
+/** The first time after `after` (ms since the epoch, UTC) that the schedule names; undefined if there is none. */
+export function nextTime(schedule: Schedule, after: number): number | undefined {
+  let minute = Math.floor(after / MINUTE) + 1;
+  for (const end = minute + HORIZON; minute < end; ) {
+    const at = new Date(minute * MINUTE);
+    if (!dayMatches(schedule, at)) minute += 24 * 60 - (at.getUTCHours() * 60 + at.getUTCMinutes());
+    else if (!schedule.hours.has(at.getUTCHours())) minute += 60 - at.getUTCMinutes();
+    else if (!schedule.minutes.has(at.getUTCMinutes())) minute += 1;
+    else return minute * MINUTE;
+  }
+  return undefined;
+}
+
+function dayMatches(schedule: Schedule, at: Date): boolean {
+  if (!schedule.months.has(at.getUTCMonth() + 1)) return false;
+  const day = schedule.days.has(at.getUTCDate());
+  const weekday = schedule.weekdays.has(at.getUTCDay());
+  return schedule.eitherDay ? day || weekday : day && weekday;
+}

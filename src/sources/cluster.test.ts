@@ -1,0 +1,100 @@
+import { describe, expect, it } from "vitest";
+import type { Endpoint, NodeContext } from "../model/cluster.ts";
+import { type ClusterInput, type LastGood, reduceCluster } from "./cluster.ts";
+import { parseManifests } from "./manifests/index.ts";
+
+const node: NodeContext = {
+  name: "node-1",
+  overlay: "vxlan",
+  addresses: ["192.168.0.1"],
+  podCIDRs: ["10.244.1.0/24"],
+  uplink: "eth0",
+  mtu: 1450,
+  vxlan: { port: 4789, vni: 7 },
+};
+const pod = (name: string, nodeName: string, metadata = "") =>
+  `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: shop, uid: u-${name}${metadata}}\nspec: {nodeName: ${nodeName}, containers: [{name: c}]}\n`;
+const limited = (name: string, nodeName: string, rule: string) => pod(name, nodeName, `, annotations: {bandwidth: "${rule}"}`);
+const endpoint = (name: string): Endpoint => ({
+  namespace: "shop",
+  name,
+  uid: `u-${name}`,
+  netns: `/run/netns/${name}`,
+  ifname: "eth0",
+  device: `weir${name}`,
+  mac: "02:00:00:00:00:01",
+  ips: ["10.244.1.2"],
+});
+const input = (text: string, rest: Partial<ClusterInput> = {}): ClusterInput => {
+  const { objects, problems } = parseManifests(text, "f.yaml");
+  return { node, objects: objects.map((one) => one.object), problems, endpoints: [], ...rest };
+};
+const reduce = (lastGood: LastGood, given: ClusterInput) => {
+  const { state, lastGood: next } = reduceCluster(lastGood, given);
+  const limits = Object.fromEntries(
+    [...state.limits].map(([key, rules]) => [key, rules.map((rule) => `${rule.direction} ${rule.rate}`)]),
+  );
+  return { state, limits, next };
+};
+const none: LastGood = new Map();
+
+describe("reduceCluster", () => {
+  it("sorts rows and reads the rules of this node's pods", () => {
+    const text = [limited("b", "node-1", "2 mbps egress"), limited("a", "node-2", "bad"), pod("c", "node-1")].join("---\n");
+    const { state, limits } = reduce(none, input(text, { endpoints: [endpoint("c"), endpoint("b")] }));
+    expect(state.pods.map((one) => one.metadata.name)).toEqual(["a", "b", "c"]);
+    expect(state.endpoints.map((one) => one.name)).toEqual(["b", "c"]);
+    expect(limits).toEqual({ "shop/b": ["egress 2000000"] });
+    expect(state.problems).toEqual([]);
+  });
+
+  it("keeps the last good rule when the value turns bad, and drops it with the key", () => {
+    const first = reduce(none, input(limited("a", "node-1", "2 mbps egress")));
+    const second = reduce(first.next, input(limited("a", "node-1", "2 mpbs egress")));
+    expect(second.limits).toEqual(first.limits);
+    expect(second.state.problems).toMatchObject([{ object: "Pod/shop/a", path: 'metadata.annotations["bandwidth"]' }]);
+    const third = reduce(second.next, input(pod("a", "node-1")));
+    expect([third.limits, third.next.size]).toEqual([{}, 0]);
+  });
+
+  it("keeps the limits of a pod whose object is gone as long as its network lives", () => {
+    const endpoints = [endpoint("a")];
+    const first = reduce(none, input(limited("a", "node-1", "2 mbps egress"), { endpoints }));
+    const second = reduce(first.next, input("", { endpoints }));
+    expect(second.limits).toEqual({ "shop/a": ["egress 2000000"] });
+    expect(reduce(second.next, input("")).limits).toEqual({});
+  });
+
+  it("takes settings", () => {
+    const settings = { bandwidth: false, rate: true, rateUnit: "megabytes", kubernetes: true, calico: true } as const;
+    const text = pod("a", "node-1", ', annotations: {bandwidth: "1 mbps egress"}, labels: {rate: 1M}');
+    expect(reduce(none, input(text, { settings })).limits).toEqual({ "shop/a": ["egress 8000000"] });
+  });
+
+  it("says what it cannot enforce, and passes on what the sources say", () => {
+    const text = limited("a", "node-1", "1 mbps egress").replace("spec: {", "spec: {hostNetwork: true, ");
+    const problem = { object: "x.yaml", message: "is broken" };
+    expect(reduce(none, input(text, { problems: [problem] })).state.problems).toMatchObject([
+      problem,
+      { object: "Pod/shop/a", path: "spec.hostNetwork", severity: "warning" },
+    ]);
+  });
+
+  it("finds nodes whose pod networks overlap", () => {
+    const nodes = ["10.244.0.0/16", "10.244.2.0/24", "10.245.0.0/24", "fd00::/64", "10.244.3.0/24"]
+      .map((cidr, i) => `apiVersion: v1\nkind: Node\nmetadata: {name: node-${i}}\nspec: {podCIDRs: ["${cidr}"]}\n`)
+      .join("---\n");
+    expect(reduce(none, input(nodes)).state.problems.map((one) => `${one.object}: ${one.message}`)).toEqual([
+      "Node/node-1: 10.244.2.0/24 overlaps 10.244.0.0/16 of Node/node-0; packets for it have two ways",
+      "Node/node-4: 10.244.3.0/24 overlaps 10.244.0.0/16 of Node/node-0; packets for it have two ways",
+    ]);
+  });
+
+  it("is pure: the same input gives the same state, and nothing of the input changes", () => {
+    const given = input(limited("a", "node-1", "2 mbps egress"));
+    const before = structuredClone(given);
+    expect(reduceCluster(none, given)).toEqual(reduceCluster(none, given));
+    expect(given).toEqual(before);
+    expect(none.size).toBe(0);
+  });
+});

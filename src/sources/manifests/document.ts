@@ -1,0 +1,89 @@
+import type { Document, LineCounter } from "yaml";
+import { isNode, LineCounter as Lines, parseAllDocuments } from "yaml";
+import { quote } from "../../model/text.ts";
+
+/** One document of a file as plain data, or the reason why it cannot be read. */
+export type RawDocument =
+  | { value: unknown; locate(path: readonly PropertyKey[]): string }
+  | { problem: string; at: string };
+
+/** Largest file that is read, bytes, and most documents in it. */
+export const LARGEST_FILE = 4 * 1024 * 1024;
+const MOST_DOCUMENTS = 10_000;
+/** Aliases may repeat at most this much: stops documents that grow a billionfold when expanded. */
+const MOST_ALIASES = 100;
+
+/**
+ * Splits a file into documents. YAML 1.2 with merge keys, or JSON. Never throws.
+ * Positions are `file:line:column`, counted from 1.
+ */
+export function readDocuments(text: string, file: string): RawDocument[] {
+  return readJson(text, file) ?? readYaml(text, file);
+}
+
+/** The fast way for what programs write. Undefined: not JSON, or to be read again for its positions. */
+function readJson(text: string, file: string): RawDocument[] | undefined {
+  if (!text.startsWith("{")) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    let slow: RawDocument | undefined;
+    const locate = (path: readonly PropertyKey[]): string => {
+      slow ??= readYaml(text, file)[0];
+      return slow && "locate" in slow ? slow.locate(path) : `${file}:1:1`;
+    };
+    return [{ value, locate }];
+  } catch {
+    return undefined;
+  }
+}
+
+function readYaml(text: string, file: string): RawDocument[] {
+  const lines = new Lines();
+  try {
+    const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, merge: true, logLevel: "silent" });
+    if (!Array.isArray(documents)) return [];
+    if (documents.length > MOST_DOCUMENTS) {
+      return [{ problem: `has more than ${MOST_DOCUMENTS} documents`, at: `${file}:1:1` }];
+    }
+    return documents.filter((one) => one.errors.length > 0 || one.contents !== null).map((one) => toRaw(one, lines, file));
+  } catch (error) {
+    // The parser recurses: nesting of some thousand levels ends its stack.
+    return [{ problem: `cannot be read as YAML: ${reasonOf(error)}`, at: `${file}:1:1` }];
+  }
+}
+
+function toRaw(document: Document.Parsed, lines: LineCounter, file: string): RawDocument {
+  const [error] = document.errors;
+  if (error) return { problem: oneLine(error.message), at: position(lines, file, error.pos[0]) };
+  const locate = (path: readonly PropertyKey[]) => position(lines, file, offsetOf(document, path));
+  try {
+    return { value: document.toJS({ maxAliasCount: MOST_ALIASES }), locate };
+  } catch (failure) {
+    return { problem: `cannot be read as YAML: ${reasonOf(failure)}`, at: locate([]) };
+  }
+}
+
+/** Where the node at `path` begins; the nearest one above it if it is missing. */
+function offsetOf(document: Document.Parsed, path: readonly PropertyKey[]): number {
+  for (let length = path.length; length > 0; length--) {
+    const node = document.getIn(path.slice(0, length), true);
+    if (isNode(node) && node.range) return node.range[0];
+  }
+  return document.contents?.range?.[0] ?? document.range[0];
+}
+
+function position(lines: LineCounter, file: string, offset: number): string {
+  const { line, col } = lines.linePos(offset);
+  return `${file}:${Math.max(line, 1)}:${Math.max(col, 1)}`;
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof ReferenceError) return "its aliases expand to too much";
+  return error instanceof Error ? oneLine(error.message) : "unknown error";
+}
+
+/** Messages of the parser repeat what the file says: only printable text of one line gets out. */
+function oneLine(message: string): string {
+  if (message.startsWith("Maximum call stack")) return "nested too deeply";
+  return quote(message.split("\n")[0] ?? "").slice(1, -1);
+}

@@ -1,0 +1,98 @@
+import { z } from "zod";
+import {
+  type Check,
+  checkAnnotationsSize,
+  checkConfigKey,
+  checkLabelName,
+  checkLabelValue,
+  checkQualifiedName,
+  checkSubdomain,
+} from "../../model/names.ts";
+import { quote } from "../../model/text.ts";
+
+/** Building blocks of the schemas. Kubernetes takes `null` for "left out" everywhere, and so do these. */
+
+/** A string that passes a check of names.ts. */
+export const checked = (check: Check) =>
+  z.string().superRefine((value, context) => {
+    const reason = check(value);
+    if (reason) context.addIssue({ code: "custom", message: reason });
+  });
+
+/** An optional field; `null` counts as left out. */
+export const maybe = <T extends z.ZodType>(schema: T) => schema.nullish().transform((value) => value ?? undefined);
+
+/** A list; left out or `null` is empty. */
+export const listOf = <T extends z.ZodType>(schema: T) =>
+  z
+    .array(schema)
+    .nullish()
+    .transform((value): z.output<T>[] => value ?? []);
+
+/** Text that goes to the operating system: it cannot hold a NUL. */
+export const plainText = z.string().refine((value) => !value.includes("\0"), "must not contain a NUL character");
+
+/** A whole number with bounds. */
+export const whole = (least: number, most: number) => z.number().int().min(least).max(most);
+
+interface MapChecks {
+  key: Check;
+  value?: Check;
+  whole?: (map: Readonly<Record<string, string>>) => string | undefined;
+}
+
+/** A map of strings. Built without assignment, so a key such as `__proto__` is only a key. */
+export const stringMap = ({ key, value, whole: all }: MapChecks) =>
+  z.unknown().optional().transform((raw, context): Record<string, string> => {
+    const issue = (message: string, path: string[] = []) => context.addIssue({ code: "custom", message, path });
+    if (raw === undefined || raw === null) return {};
+    if (typeof raw !== "object" || Array.isArray(raw)) {
+      issue("must be a map of strings");
+      return z.NEVER;
+    }
+    const entries: [string, string][] = [];
+    for (const [name, item] of Object.entries(raw)) {
+      const reason = key(name) ?? (typeof item === "string" ? value?.(item) : notText(item));
+      if (reason) issue(reason, [name]);
+      else entries.push([name, (item as string | null) ?? ""]);
+    }
+    const map = Object.fromEntries(entries);
+    const reason = all?.(map);
+    if (reason) issue(reason);
+    return map;
+  });
+
+function notText(item: unknown): string | undefined {
+  if (item === null) return undefined;
+  if (typeof item === "object") return "must be a string";
+  return `must be a string; put it in quotes: ${quote(String(item))}`;
+}
+
+export const labels = stringMap({ key: checkQualifiedName, value: checkLabelValue });
+export const annotations = stringMap({
+  // The API server compares annotation keys in lower case.
+  key: (name) => checkQualifiedName(name.toLowerCase()),
+  whole: checkAnnotationsSize,
+});
+export const configData = stringMap({ key: checkConfigKey });
+
+/** Ends up in cgroup paths and file names. */
+const uid = checked((value) => checkLabelValue(value) ?? (value === "" ? "must not be empty" : undefined));
+
+/** metadata of an object whose name follows `name`'s rules. */
+export const metadata = (name: Check) =>
+  z.object({
+    name: checked(name),
+    uid: maybe(uid),
+    labels,
+    annotations,
+    resourceVersion: maybe(plainText.max(128)),
+  });
+
+/** metadata of an object in a namespace: `default` if left out. */
+export const namespaced = (name: Check = checkSubdomain) =>
+  metadata(name).extend({
+    namespace: checked(checkLabelName)
+      .nullish()
+      .transform((value) => value || "default"),
+  });

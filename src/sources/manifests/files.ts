@@ -1,0 +1,139 @@
+import {
+  type BigIntStats,
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+} from "node:fs";
+import { basename, dirname, join, relative } from "node:path";
+import type { Problem } from "../../model/objects.ts";
+import { quote } from "../../model/text.ts";
+import { LARGEST_FILE } from "./document.ts";
+
+/** A manifest file as it lies on disk. `name` is relative to the root, `stamp` changes when its content may have. */
+export interface FoundFile {
+  name: string;
+  path: string;
+  stamp: string;
+}
+
+/** What lies below a path. `folders` are those whose entries decide about it: links' targets included. */
+export interface FoundManifests {
+  files: FoundFile[];
+  folders: Set<string>;
+  problems: Problem[];
+}
+
+const DEEPEST = 16;
+const MOST_FILES = 20_000;
+const MANIFEST = /\.(ya?ml|json)$/i;
+
+/** Raised when the path itself cannot be read. `code` is the system's, e.g. `ENOENT`. */
+export class ManifestError extends Error {
+  readonly code: string;
+  constructor(path: string, cause: unknown) {
+    const code = codeOf(cause);
+    const hint = code === "ENOENT" ? "give a file or folder of manifests" : "check its permissions";
+    super(`read manifests ${quote(path)}: ${code} (${hint})`, { cause });
+    this.name = "ManifestError";
+    this.code = code;
+  }
+}
+
+/** Is this the name of a manifest file? Hidden files and editors' leftovers are not. */
+export function isManifest(name: string): boolean {
+  return MANIFEST.test(name) && !name.startsWith(".") && !name.startsWith("#");
+}
+
+/**
+ * Finds the manifest files of a path: itself, or all below it but hidden ones. Symbolic links are followed
+ * (a mounted ConfigMap is made of them), each folder is entered once. Throws ManifestError if the path is unreadable.
+ */
+export function findManifests(root: string): FoundManifests {
+  const found: FoundManifests = { files: [], folders: new Set(), problems: [] };
+  let stats: BigIntStats;
+  try {
+    stats = statSync(root, { bigint: true });
+    if (stats.isDirectory()) readdirSync(root);
+  } catch (cause) {
+    throw new ManifestError(root, cause);
+  }
+  if (stats.isDirectory()) {
+    walk(root, root, stats, new Set(), found);
+    return found;
+  }
+  found.files.push({ name: shownName(basename(root)), path: root, stamp: stampOf(stats) });
+  // A file that is replaced by rename is another file: only its folder knows.
+  found.folders.add(dirname(root)).add(dirname(realpathSync(root)));
+  return found;
+}
+
+function walk(root: string, folder: string, stats: BigIntStats, seen: Set<string>, found: FoundManifests): void {
+  const id = `${stats.dev}:${stats.ino}`;
+  if (seen.has(id) || seen.size > MOST_FILES || relative(root, folder).split("/").length > DEEPEST) return;
+  seen.add(id);
+  found.folders.add(folder);
+  for (const entry of readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (entry.name.startsWith(".")) continue;
+    const path = join(folder, entry.name);
+    try {
+      const below = statSync(path, { bigint: true });
+      if (below.isDirectory()) walk(root, path, below, seen, found);
+      // Reading a pipe or a device would never end.
+      else if (below.isFile() && isManifest(entry.name)) addFile(root, path, below, found);
+      if (entry.isSymbolicLink() && below.isFile()) found.folders.add(dirname(realpathSync(path)));
+    } catch (cause) {
+      // Gone between the listing and the look, or a link to nowhere: the first is normal, the second worth a word.
+      if (isManifest(entry.name) || entry.isDirectory()) found.problems.push(unreadable(shownName(relative(root, path)), cause));
+    }
+  }
+}
+
+function addFile(root: string, path: string, stats: BigIntStats, found: FoundManifests): void {
+  if (found.files.length < MOST_FILES) {
+    found.files.push({ name: shownName(relative(root, path)), path, stamp: stampOf(stats) });
+  } else if (found.files.length === MOST_FILES && found.problems.every((one) => one.object !== "manifests")) {
+    found.problems.push({ object: "manifests", message: `more than ${MOST_FILES} files; the rest is not read` });
+  }
+}
+
+/** Reads one file's text, or says why not. A pipe put in a file's place does not block. */
+export function readManifest(file: FoundFile): { text: string } | { problem: Problem; missing: boolean } {
+  let fd: number | undefined;
+  try {
+    fd = openSync(file.path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const stats = fstatSync(fd);
+    if (!stats.isFile()) return { problem: { object: file.name, message: "is not a regular file" }, missing: false };
+    if (stats.size > LARGEST_FILE) {
+      const message = `has ${stats.size} bytes, more than ${LARGEST_FILE}; split it`;
+      return { problem: { object: file.name, message }, missing: false };
+    }
+    return { text: readFileSync(fd, "utf8").replace(/^\ufeff/, "") };
+  } catch (cause) {
+    return { problem: unreadable(file.name, cause), missing: codeOf(cause) === "ENOENT" };
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+function unreadable(name: string, cause: unknown): Problem {
+  return { object: name, message: `read file: ${codeOf(cause)}` };
+}
+
+function codeOf(cause: unknown): string {
+  return (cause as NodeJS.ErrnoException | undefined)?.code ?? "unknown error";
+}
+
+// Inode and both times: a rename into place changes the inode, a write in place the times.
+function stampOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`;
+}
+
+/** File names are hostile too. */
+function shownName(name: string): string {
+  return /^[\w./@ +=,:-]*$/.test(name) ? name : quote(name);
+}

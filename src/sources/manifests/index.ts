@@ -1,0 +1,4 @@
+export { ManifestError } from "./files.ts";
+export type { ManifestSnapshot } from "./merge.ts";
+export { parseManifests } from "./parse.ts";
+export { type ManifestWatch, readManifests, type WatchOptions, watchManifests } from "./watch.ts";

@@ -1,0 +1,176 @@
+import { describe, expect, it } from "vitest";
+import { parseManifests } from "./parse.ts";
+
+const POD = `apiVersion: v1
+kind: Pod
+metadata:
+  name: web
+  annotations:
+    bandwidth: 10 mbps egress
+spec:
+  nodeName: node-1
+  containers:
+    - name: main
+      command: [sleep, infinity]
+`;
+const parse = (text: string) => parseManifests(text, "f.yaml");
+const problems = (text: string) =>
+  parse(text).problems.map((one) => `${one.at} ${one.object} ${one.path ?? ""}: ${one.message}`);
+
+describe("kinds", () => {
+  it("reads a Pod", () => {
+    expect(parse(POD)).toEqual({
+      objects: [
+        {
+          key: "Pod/default/web",
+          at: "f.yaml:1:1",
+          object: {
+            kind: "Pod",
+            metadata: { name: "web", namespace: "default", labels: {}, annotations: { bandwidth: "10 mbps egress" } },
+            nodeName: "node-1",
+            hostNetwork: false,
+            restartPolicy: "Always",
+            containers: [{ name: "main", command: ["sleep", "infinity"], args: [], env: [] }],
+          },
+        },
+      ],
+      problems: [],
+      refused: new Set(),
+      complete: true,
+    });
+  });
+
+  const template = (policy: string) => ({
+    metadata: { labels: { app: "a" }, annotations: { bandwidth: "1 mbps egress" } },
+    spec: { restartPolicy: policy, containers: [{ name: "c", env: [{ name: "A", value: "b" }] }] },
+  });
+  const selector = { matchLabels: { app: "a" } };
+  it.each([
+    ["Deployment", "apps/v1", { selector, replicas: 3, template: template("Always") }, { replicas: 3 }],
+    ["ReplicaSet", "apps/v1", { selector, template: template("Always") }, { replicas: 1 }],
+    ["StatefulSet", "apps/v1", { selector, ordinals: { start: 2 }, template: template("Always") }, { replicas: 1, start: 2 }],
+    ["DaemonSet", "apps/v1", { selector, template: template("Always") }, {}],
+    ["Job", "batch/v1", { completions: 4, template: template("Never") }, { completions: 4, parallelism: 1, backoffLimit: 6 }],
+    [
+      "CronJob",
+      "batch/v1",
+      { schedule: "*/5 * * * *", jobTemplate: { spec: { template: template("OnFailure") } } },
+      { schedule: "*/5 * * * *", history: 3, concurrencyPolicy: "Allow" },
+    ],
+  ])("reads a %s", (kind, apiVersion, spec, expected) => {
+    const { objects, problems: found } = parse(JSON.stringify({ apiVersion, kind, metadata: { name: "x", namespace: "n" }, spec }));
+    expect(found).toEqual([]);
+    expect(objects[0]?.object).toMatchObject({
+      kind,
+      metadata: { name: "x", namespace: "n" },
+      template: { labels: { app: "a" }, annotations: { bandwidth: "1 mbps egress" }, spec: { containers: [{ name: "c" }] } },
+      ...expected,
+    });
+  });
+
+  it("reads a Node, a Namespace and a ConfigMap in a List", () => {
+    const text = `apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: Node
+  metadata: {name: node-1}
+  spec: {podCIDRs: [10.244.1.0/24, "fd00:10:244:1::/64"]}
+  status: {addresses: [{type: Hostname, address: node-1}, {type: InternalIP, address: 192.168.0.1}, {type: InternalIP, address: "FD00::1"}]}
+- {apiVersion: v1, kind: Namespace, metadata: {name: shop}}
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: shop}, data: {K: v}}
+`;
+    const { objects, problems: found } = parse(text);
+    expect(found).toEqual([]);
+    expect(objects.map((one) => `${one.key} ${one.at}`)).toEqual([
+      "Node/node-1 f.yaml:4:3",
+      "Namespace/shop f.yaml:9:3",
+      "ConfigMap/shop/c f.yaml:10:3",
+    ]);
+    expect(objects[0]?.object).toMatchObject({ addresses: ["192.168.0.1", "fd00::1"], podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"] });
+  });
+
+  it("names and skips what Weir does not act on", () => {
+    const text = "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\n---\napiVersion: example.test/v1\nkind: Node\nmetadata: {name: n}\n";
+    expect(problems(text)).toEqual([
+      'f.yaml:1:1 Service/shop/web : Weir does not act on Service of "v1": skipped',
+      'f.yaml:5:1 Node/default/n : Weir does not act on Node of "example.test/v1": skipped; Weir reads Node of v1',
+    ]);
+    expect(parse(text).problems.every((one) => one.severity === "skipped")).toBe(true);
+    expect(parse(text).complete).toBe(true);
+  });
+
+  it("says which parts of a pod it leaves out, and which fields do not exist", () => {
+    const text = POD.replace("spec:\n", "  anotations: {}\nspec:\n  volumes: []\n  initContainers: []\n");
+    expect(problems(text)).toEqual([
+      "f.yaml:7:15 Pod/default/web metadata.anotations: unknown field: ignored",
+      "f.yaml:10:19 Pod/default/web spec.initContainers: init containers are not run",
+      "f.yaml:9:12 Pod/default/web spec.volumes: volumes are not mounted",
+    ]);
+    expect(parse(text).objects).toHaveLength(1);
+  });
+});
+
+describe("what is wrong", () => {
+  const wrong = (from: string | RegExp, to: string) => problems(POD.replace(from, to));
+  it.each([
+    ["a name", "name: web", "name: Web_1", 'f.yaml:4:9 f.yaml metadata.name: "Web_1" must be lower-case'],
+    ["a namespace", "name: web", "name: web\n  namespace: a/b", "f.yaml:5:14 f.yaml metadata.namespace:"],
+    ["an annotation key", "bandwidth:", '"a b":', 'f.yaml:6:12 Pod/default/web metadata.annotations["a b"]:'],
+    ["an unquoted value", "10 mbps egress", "10", 'metadata.annotations["bandwidth"]: must be a string; put it in quotes: "10"'],
+    ["a label", "annotations:", "labels: {x: 'a b'}\n  annotations:", 'metadata.labels["x"]: "a b" must be empty or letters'],
+    ["a command", "[sleep, infinity]", "sleep", "f.yaml:11:16 Pod/default/web spec.containers[0].command:"],
+    ["a NUL", "[sleep, infinity]", '["a\\0b"]', "spec.containers[0].command[0]: must not contain a NUL"],
+    ["no container", /containers:[^]*/, "containers: []\n", "spec.containers: must have a container"],
+    ["a node", "node-1", "../x", "spec.nodeName:"],
+    ["a uid", "name: web", "name: web\n  uid: ../../x", "metadata.uid:"],
+  ])("%s", (_, from, to, expected) => {
+    const found = wrong(from, to);
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain(expected);
+  });
+
+  it("keeps the rest of the file and remembers whom it refused", () => {
+    const parsed = parse(`${POD}---\n${POD.replace("name: web", "name: db").replace("node-1", "-x")}`);
+    expect(parsed.objects.map((one) => one.key)).toEqual(["Pod/default/web"]);
+    expect([...parsed.refused]).toEqual(["Pod/default/db"]);
+    expect(parsed.complete).toBe(true);
+  });
+
+  it.each([
+    ["broken YAML", "a: [1", "f.yaml:1:6"],
+    ["a tab", "a:\n\tb: 1", "f.yaml:2:1"],
+    ["a repeated key", "a: 1\na: 2", "f.yaml:2:1"],
+    ["a scalar", "just text", "f.yaml:1:1 f.yaml : is not a Kubernetes object"],
+    ["no kind", "apiVersion: v1", "has no valid kind"],
+    ["an odd kind", "apiVersion: v1\nkind: '../x'", "f.yaml:2:7 f.yaml : has no valid kind"],
+    ["broken JSON", '{"kind": ', "f.yaml:1:"],
+    ["deep nesting", "[".repeat(100_000), "nested too deeply"],
+  ])("%s makes the file incomplete", (_, text, expected) => {
+    expect(parse(text).complete).toBe(false);
+    expect(problems(text)[0]).toContain(expected);
+  });
+
+  it("refuses an alias bomb", () => {
+    let text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+    for (let level = 1; level < 12; level++) text += `a${level}: &a${level} [${Array(10).fill(`*a${level - 1}`).join(", ")}]\n`;
+    expect(problems(text)).toEqual(["f.yaml:1:1 f.yaml : cannot be read as YAML: its aliases expand to too much"]);
+  });
+
+  it("finds the place in JSON too", () => {
+    const text = '{"apiVersion": "v1", "kind": "Pod",\n "metadata": {"name": "a"},\n "spec": {"containers": [{"name": "B"}]}}';
+    expect(problems(text)[0]).toMatch(/^f.yaml:3:35 Pod\/default\/a spec.containers\[0\].name/);
+  });
+
+  it("takes __proto__ as just a bad key", () => {
+    const text = '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","labels":{"__proto__":"x"}},"spec":{"containers":[{"name":"c"}]}}';
+    expect(problems(text)[0]).toContain('metadata.labels["__proto__"]: "__proto__" must be');
+    expect(({} as Record<string, unknown>).x).toBeUndefined();
+  });
+
+  it("does not match a selector against other labels", () => {
+    const spec = { selector: { matchLabels: { app: "b" } }, template: { metadata: { labels: { app: "a" } }, spec: { containers: [{ name: "c" }] } } };
+    const text = JSON.stringify({ apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "d" }, spec });
+    expect(problems(text)[0]).toContain("spec.selector: does not match the template's labels");
+  });
+});

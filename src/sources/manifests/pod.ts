@@ -1,0 +1,109 @@
+import { z } from "zod";
+import { checkConfigKey, checkLabelName, checkSubdomain } from "../../model/names.ts";
+import type { EnvVar } from "../../model/objects.ts";
+import { annotations, checked, labels, listOf, maybe, namespaced, plainText } from "./fields.ts";
+
+const envName = plainText.min(1).regex(/^[\x20-\x3c\x3e-\x7e]+$/, 'must be printable ASCII without "="');
+
+const configMapKeyRef = z.object({
+  name: checked(checkSubdomain),
+  key: checked(checkConfigKey),
+  optional: maybe(z.boolean()),
+});
+const FIELDS =
+  /^(metadata\.(name|namespace|uid)|metadata\.(labels|annotations)\['[^']+'\]|spec\.nodeName|status\.(podIP|podIPs|hostIP|hostIPs))$/;
+const fieldRef = z.object({ fieldPath: z.string().regex(FIELDS, "is not a field that a variable can be taken from") });
+
+const envVar = z
+  .object({
+    name: envName,
+    value: maybe(plainText),
+    valueFrom: maybe(z.object({ configMapKeyRef: maybe(configMapKeyRef), fieldRef: maybe(fieldRef) })),
+  })
+  .transform((raw, context): EnvVar => {
+    const { name, value = "", valueFrom } = raw;
+    if (!valueFrom) return { name, value };
+    const { configMapKeyRef: map, fieldRef: field } = valueFrom;
+    if (map) return { name, value: "", from: { configMap: map.name, key: map.key, optional: map.optional ?? false } };
+    if (field) return { name, value: "", from: { field: field.fieldPath } };
+    context.addIssue({ code: "custom", path: ["valueFrom"], message: "Weir reads configMapKeyRef and fieldRef only" });
+    return z.NEVER;
+  });
+
+const envFrom = z
+  .object({
+    prefix: maybe(z.union([z.literal(""), envName])),
+    configMapRef: z.object({ name: checked(checkSubdomain), optional: maybe(z.boolean()) }, "Weir reads configMapRef only"),
+  })
+  .transform(({ prefix, configMapRef }) => ({
+    configMap: configMapRef.name,
+    prefix: prefix ?? "",
+    optional: configMapRef.optional ?? false,
+  }));
+
+const container = z
+  .object({
+    name: checked(checkLabelName),
+    image: maybe(plainText),
+    command: listOf(plainText),
+    args: listOf(plainText),
+    env: listOf(envVar),
+    envFrom: listOf(envFrom),
+    workingDir: maybe(plainText),
+  })
+  .transform(({ envFrom: from, ...rest }) => (from.length > 0 ? { ...rest, envFrom: from } : rest));
+
+const uniqueNames = (containers: readonly { name: string }[]) =>
+  new Set(containers.map((one) => one.name)).size === containers.length;
+
+/** spec of a pod or of a template. */
+export const podSpec = z
+  .object({
+    nodeName: maybe(checked(checkSubdomain)),
+    nodeSelector: labels,
+    hostNetwork: maybe(z.boolean()),
+    containers: z.array(container).min(1, "must have a container").refine(uniqueNames, "two containers have one name"),
+    restartPolicy: maybe(z.enum(["Always", "OnFailure", "Never"])),
+  })
+  .transform(({ nodeName, nodeSelector, hostNetwork, containers, restartPolicy }) => ({
+    ...(nodeName && { nodeName }),
+    ...(Object.keys(nodeSelector).length > 0 && { nodeSelector }),
+    hostNetwork: hostNetwork ?? false,
+    containers,
+    restartPolicy: restartPolicy ?? ("Always" as const),
+  }));
+
+/** The part `template` of a workload; `policies` are the restart policies that its kind allows. */
+export const podTemplate = (policies: readonly string[]) =>
+  z
+    .object({ metadata: maybe(z.object({ labels, annotations })), spec: podSpec })
+    .superRefine(({ spec }, context) => {
+      if (policies.includes(spec.restartPolicy)) return;
+      const message = `${spec.restartPolicy} is not allowed here; write ${policies.join(" or ")}`;
+      context.addIssue({ code: "custom", path: ["spec", "restartPolicy"], message });
+    })
+    .transform(({ metadata, spec }) => ({
+      labels: metadata?.labels ?? {},
+      annotations: metadata?.annotations ?? {},
+      spec,
+    }));
+
+/** The lab's expansion notes a pod's workload here; Kubernetes' ownerReferences say the same. */
+const owners = listOf(z.object({ kind: z.string(), name: z.string(), controller: maybe(z.boolean()) }));
+
+/** A Pod. */
+export const pod = z
+  .object({ kind: z.literal("Pod"), metadata: namespaced().extend({ ownerReferences: owners }), spec: podSpec })
+  .transform(({ metadata: { ownerReferences, ...metadata }, spec }) => {
+    const owner = ownerReferences.find((one) => one.controller) ?? ownerReferences[0];
+    return { kind: "Pod" as const, metadata, ...spec, ...(owner && { owner: `${owner.kind}/${owner.name}` }) };
+  });
+
+/** Parts of a pod's spec that the lab does not act on: named, so that nobody waits for them. */
+export const UNUSED_POD_FIELDS: Readonly<Record<string, string>> = {
+  initContainers: "init containers are not run",
+  ephemeralContainers: "ephemeral containers are not run",
+  volumes: "volumes are not mounted",
+  affinity: "affinity is not evaluated; use nodeName or nodeSelector",
+  topologySpreadConstraints: "spread constraints are not evaluated; pods are spread evenly",
+};

@@ -1,0 +1,86 @@
+import { z } from "zod";
+import { parseAddress, parseCidr } from "../../model/addresses.ts";
+import { checkLabelName, checkSubdomain } from "../../model/names.ts";
+import type { ManifestObject, Node } from "../../model/objects.ts";
+import { quote } from "../../model/text.ts";
+import { configData, listOf, maybe, metadata, namespaced } from "./fields.ts";
+import { pod } from "./pod.ts";
+import { cronJob, daemonSet, deployment, job, replicaSet, statefulSet } from "./workloads.ts";
+
+const address = z.string().transform((text, context) => {
+  const parsed = parseAddress(text);
+  if (parsed.ok) return parsed.value;
+  context.addIssue({ code: "custom", message: parsed.reason });
+  return z.NEVER;
+});
+const cidr = z.string().transform((text, context) => {
+  const parsed = parseCidr(text);
+  if (parsed.ok) return { family: parsed.value.family, text };
+  context.addIssue({ code: "custom", message: parsed.reason });
+  return z.NEVER;
+});
+
+function onePerFamily(items: readonly { family: 4 | 6 }[]): boolean {
+  return new Set(items.map((item) => item.family)).size === items.length;
+}
+
+const node = z
+  .object({
+    kind: z.literal("Node"),
+    metadata: metadata(checkSubdomain),
+    spec: maybe(
+      z.object({
+        podCIDR: maybe(cidr),
+        podCIDRs: listOf(cidr).refine(onePerFamily, "at most one network of each address family"),
+      }),
+    ),
+    status: maybe(z.object({ addresses: listOf(z.object({ type: z.string(), address: z.string() })) })),
+  })
+  .transform(({ kind, metadata: meta, spec, status }, context): Node => {
+    const internal: z.output<typeof address>[] = [];
+    for (const [index, one] of (status?.addresses ?? []).entries()) {
+      if (one.type !== "InternalIP") continue;
+      const parsed = address.safeParse(one.address);
+      const path = ["status", "addresses", index, "address"];
+      if (!parsed.success) context.addIssue({ code: "custom", path, message: `${quote(one.address)} is not an IP address` });
+      else if (internal.every((other) => other.family !== parsed.data.family)) internal.push(parsed.data);
+    }
+    const networks = spec?.podCIDRs.length ? spec.podCIDRs : spec?.podCIDR ? [spec.podCIDR] : [];
+    const text = (one: { text: string }) => one.text;
+    return { kind, metadata: meta, addresses: internal.map(text), podCIDRs: networks.map(text) };
+  });
+
+const namespace = z.object({ kind: z.literal("Namespace"), metadata: metadata(checkLabelName) });
+const configMap = z.object({ kind: z.literal("ConfigMap"), metadata: namespaced(), data: configData });
+
+export interface KindSchema {
+  apiVersion: string;
+  namespaced: boolean;
+  schema: z.ZodType<ManifestObject>;
+  /** Where the pod spec is, if the kind has one. */
+  podSpec?: readonly string[];
+  /** Where a pod's metadata is besides the object's own. */
+  template?: readonly string[];
+}
+
+const workload = (apiVersion: string, schema: z.ZodType<ManifestObject>, ...template: string[]): KindSchema => ({
+  apiVersion,
+  namespaced: true,
+  schema,
+  podSpec: [...template, "spec"],
+  template: [...template, "metadata"],
+});
+
+/** Every kind that is read. */
+export const KINDS: ReadonlyMap<string, KindSchema> = new Map<string, KindSchema>([
+  ["Pod", { apiVersion: "v1", namespaced: true, schema: pod, podSpec: ["spec"] }],
+  ["Node", { apiVersion: "v1", namespaced: false, schema: node }],
+  ["Namespace", { apiVersion: "v1", namespaced: false, schema: namespace }],
+  ["ConfigMap", { apiVersion: "v1", namespaced: true, schema: configMap }],
+  ["Deployment", workload("apps/v1", deployment, "spec", "template")],
+  ["ReplicaSet", workload("apps/v1", replicaSet, "spec", "template")],
+  ["StatefulSet", workload("apps/v1", statefulSet, "spec", "template")],
+  ["DaemonSet", workload("apps/v1", daemonSet, "spec", "template")],
+  ["Job", workload("batch/v1", job, "spec", "template")],
+  ["CronJob", workload("batch/v1", cronJob, "spec", "jobTemplate", "spec", "template")],
+]);

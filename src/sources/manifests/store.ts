@@ -1,0 +1,103 @@
+import { isDeepStrictEqual } from "node:util";
+import type { ManifestObject, Problem } from "../../model/objects.ts";
+import { objectKey } from "../../model/names.ts";
+import { type FoundFile, findManifests, readManifest } from "./files.ts";
+import { type FileState, loses, type ManifestSnapshot, mergeFiles, reduceFile } from "./merge.ts";
+import { parseManifests } from "./parse.ts";
+
+interface KnownFile {
+  stamp: string;
+  state: FileState;
+}
+
+/** What a scan found out. `unsure`: something seems deleted, and is to be looked at again before it counts. */
+export interface ScanResult {
+  changed: ReadonlySet<string>;
+  problemsChanged: boolean;
+  unsure: boolean;
+}
+
+/**
+ * The manifests of one path in memory. `scan()` looks at every file and parses those that changed.
+ * Nothing here waits or watches.
+ */
+export class ManifestStore {
+  #files = new Map<string, KnownFile>();
+  #byKey = new Map<string, ManifestObject>();
+  #snapshot: ManifestSnapshot = { objects: [], problems: [] };
+  readonly #path: string;
+  /** Folders that the last scan met. */
+  folders: ReadonlySet<string> = new Set();
+  /** How many files were parsed so far. */
+  parsed = 0;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  get snapshot(): ManifestSnapshot {
+    return this.#snapshot;
+  }
+
+  /**
+   * Editors and shells empty or remove a file before they write it. So a loss of objects is believed
+   * only if `certain`; else the old state stays and the result says `unsure`.
+   * Throws ManifestError if the path is unreadable; the state then stays as it is.
+   */
+  scan(certain: boolean): ScanResult {
+    const { files, folders, problems } = findManifests(this.#path);
+    this.folders = folders;
+    const next = new Map<string, KnownFile>();
+    let unsure = false;
+    for (const file of files) {
+      const { known, doubtful } = this.#look(file, certain);
+      unsure ||= doubtful;
+      if (known) next.set(file.name, known);
+    }
+    for (const [name, known] of this.#files) {
+      if (next.has(name)) continue;
+      if (certain || known.state.objects.length === 0) continue;
+      unsure = true;
+      next.set(name, known);
+    }
+    this.#files = next;
+    return { ...this.#publish(problems), unsure };
+  }
+
+  #look(file: FoundFile, certain: boolean): { known: KnownFile | undefined; doubtful: boolean } {
+    const before = this.#files.get(file.name);
+    if (before?.stamp === file.stamp) return { known: before, doubtful: false };
+    const read = readManifest(file);
+    if ("problem" in read) {
+      if (read.missing) return { known: certain ? undefined : before, doubtful: !certain };
+      const state = { objects: before?.state.objects ?? [], problems: [read.problem] };
+      return { known: { stamp: file.stamp, state }, doubtful: false };
+    }
+    this.parsed += 1;
+    const state = reduceFile(before?.state, parseManifests(read.text, file.name));
+    if (!certain && loses(before?.state, state)) return { known: before, doubtful: true };
+    return { known: { stamp: file.stamp, state }, doubtful: false };
+  }
+
+  #publish(found: readonly Problem[]): { changed: Set<string>; problemsChanged: boolean } {
+    const merged = mergeFiles(new Map([...this.#files].map(([name, { state }]) => [name, state])));
+    const changed = new Set<string>();
+    const byKey = new Map<string, ManifestObject>();
+    const objects: ManifestObject[] = [];
+    for (const object of merged.objects) {
+      const key = objectKey(object.kind, object.metadata);
+      const before = this.#byKey.get(key);
+      // An equal object stays the same object: whoever keeps results by object need not think again.
+      const same = before !== undefined && (before === object || isDeepStrictEqual(before, object));
+      if (!same) changed.add(key);
+      byKey.set(key, same ? before : object);
+      objects.push(same ? before : object);
+    }
+    for (const key of this.#byKey.keys()) if (!byKey.has(key)) changed.add(key);
+    const problems = [...found, ...merged.problems];
+    const problemsChanged = !isDeepStrictEqual(problems, this.#snapshot.problems);
+    this.#byKey = byKey;
+    if (changed.size > 0 || problemsChanged) this.#snapshot = { objects, problems };
+    return { changed, problemsChanged };
+  }
+}

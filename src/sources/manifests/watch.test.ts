@@ -1,0 +1,211 @@
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { ManifestStore } from "./store.ts";
+import { type ManifestWatch, readManifests, watchManifests } from "./watch.ts";
+
+const pod = (name: string, rate = "10 mbps egress") =>
+  `apiVersion: v1\nkind: Pod\nmetadata:\n  name: ${name}\n  annotations: {bandwidth: ${rate}}\nspec: {containers: [{name: c}]}\n`;
+
+let folder: string;
+let open: ManifestWatch[] = [];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "weir-manifests-"));
+});
+afterEach(async () => {
+  await Promise.all(open.map((one) => one.close()));
+  open = [];
+  rmSync(folder, { recursive: true });
+});
+const file = (name: string) => join(folder, name);
+const write = (name: string, text: string) => writeFileSync(file(name), text);
+
+/** A watch whose `until` waits for a snapshot that satisfies a condition, and gives the keys that changed meanwhile. */
+async function watched(path = folder) {
+  const keys = new Set<string>();
+  let wake = () => {};
+  const watch = watchManifests({
+    path,
+    onChange: (changed) => {
+      for (const key of changed) keys.add(key);
+      wake();
+    },
+  });
+  open.push(watch);
+  await watch.synced;
+  const rates = () =>
+    Object.fromEntries(watch.snapshot().objects.map((one) => [one.metadata.name, one.metadata.annotations.bandwidth ?? "none"]));
+  const until = async (expected: Record<string, string>) => {
+    const end = performance.now() + 5000;
+    while (JSON.stringify(rates()) !== JSON.stringify(expected) && performance.now() < end) {
+      await new Promise<void>((done) => {
+        wake = done;
+        setTimeout(done, 100);
+      });
+    }
+    expect(rates()).toEqual(expected);
+    const changed = [...keys].sort();
+    keys.clear();
+    return changed;
+  };
+  return { watch, rates, until };
+}
+
+const A = "10 mbps egress";
+const B = "20 mbps egress";
+
+describe("watchManifests", () => {
+  it("sees edits in place, renames, new files, new folders and deletions", async () => {
+    write("a.yaml", pod("a"));
+    const { until } = await watched();
+    await until({ a: A });
+    write("a.yaml", pod("a", B));
+    expect(await until({ a: B })).toEqual(["Pod/default/a"]);
+    write("a.tmp", pod("a", A));
+    renameSync(file("a.tmp"), file("a.yaml"));
+    expect(await until({ a: A })).toEqual(["Pod/default/a"]);
+    mkdirSync(file("sub"));
+    write("sub/b.json", '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"b"},"spec":{"containers":[{"name":"c"}]}}');
+    expect(await until({ a: A, b: "none" })).toEqual(["Pod/default/b"]);
+    unlinkSync(file("a.yaml"));
+    rmSync(file("sub"), { recursive: true });
+    expect(await until({})).toEqual(["Pod/default/a", "Pod/default/b"]);
+  });
+
+  it("sees a mounted ConfigMap's swap", async () => {
+    mkdirSync(file("..1"));
+    write("..1/a.yaml", pod("a"));
+    symlinkSync("..1", file("..data"));
+    symlinkSync("..data/a.yaml", file("a.yaml"));
+    const { until } = await watched();
+    await until({ a: A });
+    for (const [generation, rate] of [["..2", B], ["..3", A]] as const) {
+      mkdirSync(file(generation));
+      write(`${generation}/a.yaml`, pod("a", rate));
+      symlinkSync(generation, file("..data_tmp"));
+      renameSync(file("..data_tmp"), file("..data"));
+      expect(await until({ a: rate })).toEqual(["Pod/default/a"]);
+    }
+  });
+
+  it("watches one file, replaced by rename again and again", async () => {
+    write("a.yaml", pod("a"));
+    write("other.yaml", pod("other"));
+    const { until } = await watched(file("a.yaml"));
+    await until({ a: A });
+    for (const rate of [B, A, B, A]) {
+      write("a.yaml.new", pod("a", rate));
+      renameSync(file("a.yaml.new"), file("a.yaml"));
+      await until({ a: rate });
+    }
+    unlinkSync(file("a.yaml"));
+    await new Promise((done) => setTimeout(done, 150));
+    write("a.yaml", pod("a", B));
+    await until({ a: B });
+  });
+
+  it("keeps the last good objects of a broken file and says where it is broken", async () => {
+    write("a.yaml", pod("a"));
+    const { watch, until } = await watched();
+    write("a.yaml", `${pod("a", B)}\t- : :\n`);
+    await expect.poll(() => watch.snapshot().problems).toMatchObject([{ object: "a.yaml", at: expect.stringMatching(/^a.yaml:7/) }]);
+    await until({ a: A });
+    write("a.yaml", pod("a", B));
+    await until({ a: B });
+    expect(watch.snapshot().problems).toEqual([]);
+  });
+
+  it("does not take a file that is being rewritten for a deletion", async () => {
+    write("a.yaml", pod("a"));
+    const { watch, until, rates } = await watched();
+    const seen: number[] = [];
+    for (let round = 0; round < 5; round++) {
+      truncateSync(file("a.yaml"));
+      await new Promise((done) => setTimeout(done, 20));
+      seen.push(Object.keys(rates()).length);
+      write("a.yaml", pod("a", round % 2 ? A : B));
+      await until({ a: round % 2 ? A : B });
+    }
+    expect(seen).toEqual([1, 1, 1, 1, 1]);
+    expect(watch.snapshot().problems).toEqual([]);
+  });
+
+  it("keeps the last state when the folder goes away", async () => {
+    const below = file("cluster");
+    mkdirSync(below);
+    write("cluster/a.yaml", pod("a"));
+    const { watch, until } = await watched(below);
+    rmSync(below, { recursive: true });
+    await expect.poll(() => watch.snapshot().problems, { timeout: 3000 }).toMatchObject([{ object: "manifests" }]);
+    await until({ a: A });
+  });
+
+  it("is quick: an edit is a row within 100 ms (median of 15)", async () => {
+    write("a.yaml", pod("a"));
+    const { until } = await watched();
+    const times: number[] = [];
+    for (let round = 0; round < 15; round++) {
+      const begin = performance.now();
+      write("a.yaml", pod("a", `${round + 1} mbps egress`));
+      await until({ a: `${round + 1} mbps egress` });
+      times.push(performance.now() - begin);
+    }
+    expect(times.sort((a, b) => a - b)[7]).toBeLessThan(100);
+  });
+
+  it("rejects a path that is not there, and closes on a signal", async () => {
+    const missing = watchManifests({ path: file("none"), onChange: () => {} });
+    await expect(missing.synced).rejects.toMatchObject({ code: "ENOENT", message: expect.stringContaining("read manifests") });
+    const stop = new AbortController();
+    let events = 0;
+    const watch = watchManifests({ path: folder, signal: stop.signal, onChange: () => events++ });
+    await watch.synced;
+    stop.abort();
+    write("a.yaml", pod("a"));
+    await new Promise((done) => setTimeout(done, 100));
+    expect(events).toBe(0);
+    await watch.close();
+  });
+});
+
+describe("ManifestStore", () => {
+  it("parses only what changed and keeps equal objects identical", () => {
+    for (let i = 0; i < 20; i++) write(`${i}.yaml`, pod(`p${i}`));
+    const store = new ManifestStore(folder);
+    store.scan(true);
+    const before = store.snapshot.objects;
+    write("3.yaml", pod("p3", B));
+    write("4.yaml", `# a comment\n${pod("p4")}`);
+    const { changed } = store.scan(false);
+    expect([...changed]).toEqual(["Pod/default/p3"]);
+    expect(store.parsed).toBe(22);
+    expect(store.snapshot.objects.filter((one) => before.includes(one))).toHaveLength(19);
+  });
+
+  it("reports an object that is written twice, in both places; the first file counts", () => {
+    write("a.yaml", pod("x", A));
+    write("b.yaml", `${pod("y")}---\n${pod("x", B)}`);
+    const { objects, problems } = readManifests(folder);
+    expect(objects.map((one) => one.metadata.annotations.bandwidth)).toEqual([A, A]);
+    expect(problems).toEqual([
+      { object: "Pod/default/x", at: "a.yaml:1:1", message: "is written again at b.yaml:8:1; this one counts" },
+      { object: "Pod/default/x", at: "b.yaml:8:1", message: "is written at a.yaml:1:1 already, which counts; remove one" },
+    ]);
+  });
+
+  it("leaves hidden files, other files, loops and pipes alone, and names what it cannot read", () => {
+    write(".hidden.yaml", pod("a"));
+    write("notes.txt", "text");
+    symlinkSync(".", file("loop"));
+    symlinkSync("nowhere", file("dangling.yaml"));
+    mkdirSync(file("dir.yaml"));
+    write("big.yaml", "#".repeat(4 * 1024 * 1024 + 1));
+    const { objects, problems } = readManifests(folder);
+    expect(objects).toEqual([]);
+    expect(problems.map((one) => `${one.object}: ${one.message}`)).toEqual([
+      "dangling.yaml: read file: ENOENT",
+      "big.yaml: has 4194305 bytes, more than 4194304; split it",
+    ]);
+  });
+});

@@ -1,0 +1,121 @@
+import { ManifestError } from "./files.ts";
+import { FolderWatch } from "./folders.ts";
+import type { ManifestSnapshot } from "./merge.ts";
+import { ManifestStore } from "./store.ts";
+
+export interface WatchOptions {
+  /** A file, or a folder that is read with all below it. */
+  path: string;
+  /** Called after each change, never inside a file event. `keys` are `Kind/namespace/name`; empty if only problems changed. */
+  onChange(keys: ReadonlySet<string>): void;
+  signal?: AbortSignal | undefined;
+  /** Events within this time are one change, ms. */
+  settle?: number | undefined;
+  /** A deletion counts only if it still holds after this time, ms. */
+  doubt?: number | undefined;
+  /** Everything is looked at again this often, ms, in case the kernel lost an event. */
+  rescan?: number | undefined;
+}
+
+export interface ManifestWatch {
+  /** Resolves once everything was read for the first time. Rejects with ManifestError if the path cannot be read. */
+  readonly synced: Promise<void>;
+  /** The objects and problems of now. */
+  snapshot(): ManifestSnapshot;
+  close(): Promise<void>;
+}
+
+/** Reads the manifests of a path once. Throws ManifestError if the path cannot be read. */
+export function readManifests(path: string): ManifestSnapshot {
+  const store = new ManifestStore(path);
+  store.scan(true);
+  return store.snapshot;
+}
+
+/**
+ * Watches the manifests of a path. Edits in place, atomic renames, and the symlink swaps of mounted ConfigMaps
+ * are all seen; only files that changed are parsed again. If the path goes away, the last state stays.
+ */
+export function watchManifests(options: WatchOptions): ManifestWatch {
+  const watcher = new Watcher(options);
+  const synced = watcher.start();
+  // Whoever does not wait for it must not be killed by it.
+  synced.catch(() => {});
+  return { synced, snapshot: () => watcher.snapshot(), close: async () => watcher.close() };
+}
+
+class Watcher {
+  readonly #options: WatchOptions;
+  readonly #store: ManifestStore;
+  readonly #folders = new FolderWatch(() => this.#schedule(this.#options.settle ?? 10));
+  #trouble: ManifestError | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #regular: NodeJS.Timeout | undefined;
+  #due = Number.POSITIVE_INFINITY;
+  #doubtSince: number | undefined;
+  #closed = false;
+  readonly #abort = (): void => this.close();
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+    this.#store = new ManifestStore(options.path);
+  }
+
+  async start(): Promise<void> {
+    const { path, signal, rescan = 15_000 } = this.#options;
+    if (signal?.aborted) throw new Error(`watch manifests ${path}: aborted before they were read`);
+    // Twice: what changes between the first look and the start of watching shows in the second.
+    this.#store.scan(true);
+    while (this.#folders.follow(this.#store.folders)) this.#store.scan(true);
+    this.#regular = setInterval(() => this.#schedule(0), rescan);
+    signal?.addEventListener("abort", this.#abort, { once: true });
+  }
+
+  snapshot(): ManifestSnapshot {
+    const { snapshot } = this.#store;
+    if (!this.#trouble) return snapshot;
+    const problem = { object: "manifests", message: `${this.#trouble.message}; the last state stays` };
+    return { objects: snapshot.objects, problems: [problem, ...snapshot.problems] };
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    clearInterval(this.#regular);
+    this.#folders.close();
+    this.#options.signal?.removeEventListener("abort", this.#abort);
+  }
+
+  #schedule(delay: number): void {
+    const at = performance.now() + delay;
+    if (this.#closed || at >= this.#due) return;
+    clearTimeout(this.#timer);
+    this.#due = at;
+    this.#timer = setTimeout(() => this.#scan(), delay);
+  }
+
+  #scan(): void {
+    this.#due = Number.POSITIVE_INFINITY;
+    const before = this.#trouble?.message;
+    const { changed, problemsChanged } = this.#look();
+    if (changed.size > 0 || problemsChanged || before !== this.#trouble?.message) this.#options.onChange(changed);
+  }
+
+  #look(): { changed: ReadonlySet<string>; problemsChanged: boolean } {
+    const { doubt = 50 } = this.#options;
+    const certain = this.#doubtSince !== undefined && performance.now() - this.#doubtSince >= doubt;
+    try {
+      const result = this.#store.scan(certain);
+      this.#trouble = undefined;
+      this.#doubtSince = result.unsure ? (this.#doubtSince ?? performance.now()) : undefined;
+      if (this.#doubtSince !== undefined) this.#schedule(Math.max(1, this.#doubtSince + doubt + 1 - performance.now()));
+      if (this.#folders.follow(this.#store.folders)) this.#schedule(0);
+      return result;
+    } catch (error) {
+      if (!(error instanceof ManifestError)) throw error;
+      this.#trouble = error;
+      this.#schedule(500);
+      return { changed: new Set(), problemsChanged: false };
+    }
+  }
+}

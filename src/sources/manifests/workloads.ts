@@ -1,0 +1,126 @@
+import { z } from "zod";
+import { checkLabelName, checkSubdomain } from "../../model/names.ts";
+import { parseSchedule } from "../../model/schedule.ts";
+import { labels, listOf, maybe, namespaced, whole } from "./fields.ts";
+import { podTemplate } from "./pod.ts";
+
+/** More pods of one workload than this are refused: a slip of the finger must not fill the machine. */
+const MOST = 10_000;
+const count = maybe(whole(0, MOST));
+
+const selector = z.object({
+  matchLabels: labels,
+  matchExpressions: listOf(
+    z.object({ key: z.string(), operator: z.enum(["In", "NotIn", "Exists", "DoesNotExist"]), values: listOf(z.string()) }),
+  ),
+});
+
+function matches({ matchLabels, matchExpressions }: z.output<typeof selector>, on: Record<string, string>): boolean {
+  const has = (key: string) => Object.hasOwn(on, key);
+  if (!Object.entries(matchLabels).every(([key, value]) => has(key) && on[key] === value)) return false;
+  return matchExpressions.every(({ key, operator, values }) => {
+    if (operator === "Exists") return has(key);
+    if (operator === "DoesNotExist") return !has(key);
+    const found = has(key) && values.includes(on[key] as string);
+    return operator === "In" ? found : !found;
+  });
+}
+
+const always = podTemplate(["Always"]);
+const selected = { selector, template: always };
+
+function checkSelector(spec: z.output<z.ZodObject<typeof selected>>, context: z.RefinementCtx): void {
+  if (matches(spec.selector, spec.template.labels)) return;
+  const message = "does not match the template's labels (spec.template.metadata.labels)";
+  context.addIssue({ code: "custom", path: ["selector"], message });
+}
+
+const replicated = <K extends "Deployment" | "ReplicaSet">(kind: K) =>
+  z
+    .object({
+      kind: z.literal(kind),
+      metadata: namespaced(),
+      spec: z.object({ ...selected, replicas: count }).superRefine(checkSelector),
+    })
+    .transform(({ metadata, spec }) => ({ kind, metadata, replicas: spec.replicas ?? 1, template: spec.template }));
+
+export const deployment = replicated("Deployment");
+export const replicaSet = replicated("ReplicaSet");
+
+export const statefulSet = z
+  .object({
+    kind: z.literal("StatefulSet"),
+    metadata: namespaced(checkLabelName),
+    spec: z
+      .object({ ...selected, replicas: count, ordinals: maybe(z.object({ start: count })) })
+      .superRefine(checkSelector),
+  })
+  .transform(({ kind, metadata, spec }) => ({
+    kind,
+    metadata,
+    replicas: spec.replicas ?? 1,
+    start: spec.ordinals?.start ?? 0,
+    template: spec.template,
+  }));
+
+export const daemonSet = z
+  .object({ kind: z.literal("DaemonSet"), metadata: namespaced(), spec: z.object(selected).superRefine(checkSelector) })
+  .transform(({ kind, metadata, spec }) => ({ kind, metadata, template: spec.template }));
+
+const jobSpec = z
+  .object({
+    completions: count,
+    parallelism: count,
+    backoffLimit: count,
+    completionMode: maybe(z.enum(["NonIndexed", "Indexed"])),
+    suspend: maybe(z.boolean()),
+    template: podTemplate(["OnFailure", "Never"]),
+  })
+  .superRefine((spec, context) => {
+    if (spec.completionMode !== "Indexed" || spec.completions !== undefined) return;
+    context.addIssue({ code: "custom", path: ["completions"], message: "is required with completionMode Indexed" });
+  })
+  .transform(({ completions, parallelism, backoffLimit, completionMode, suspend, template }) => ({
+    template,
+    job: {
+      ...(completions !== undefined && { completions }),
+      parallelism: parallelism ?? 1,
+      backoffLimit: backoffLimit ?? 6,
+      indexed: completionMode === "Indexed",
+      suspend: suspend ?? false,
+    },
+  }));
+
+export const job = z
+  .object({ kind: z.literal("Job"), metadata: namespaced(), spec: jobSpec })
+  .transform(({ kind, metadata, spec }) => ({ kind, metadata, ...spec.job, template: spec.template }));
+
+// A job's name is the cron job's and a number of eleven characters at most, and must itself fit in 63.
+const cronName = (value: string) => (value.length > 52 ? "is longer than 52 characters" : checkSubdomain(value));
+
+export const cronJob = z
+  .object({
+    kind: z.literal("CronJob"),
+    metadata: namespaced(cronName),
+    spec: z.object({
+      schedule: z.string().superRefine((value, context) => {
+        const parsed = parseSchedule(value);
+        if (!parsed.ok) context.addIssue({ code: "custom", message: parsed.reason });
+      }),
+      timeZone: maybe(z.enum(["Etc/UTC", "UTC"], "schedules run in UTC; leave timeZone out or write Etc/UTC")),
+      concurrencyPolicy: maybe(z.enum(["Allow", "Forbid", "Replace"])),
+      successfulJobsHistoryLimit: count,
+      suspend: maybe(z.boolean()),
+      jobTemplate: z.object({ spec: jobSpec }),
+    }),
+  })
+  .transform(({ kind, metadata, spec }) => ({
+    kind,
+    metadata,
+    schedule: spec.schedule,
+    concurrencyPolicy: spec.concurrencyPolicy ?? ("Allow" as const),
+    history: spec.successfulJobsHistoryLimit ?? 3,
+    suspend: spec.suspend ?? false,
+    job: spec.jobTemplate.spec.job,
+    template: spec.jobTemplate.spec.template,
+  }));

@@ -27,7 +27,10 @@ export function parseCidr(text: string): Result<Cidr> {
   const prefix = Number(match[2]);
   if (prefix > width) return bad(`${quote(text)} has a prefix longer than ${width}`);
   const host = (1n << BigInt(width - prefix)) - 1n;
-  if ((number & host) !== 0n) return bad(`${quote(text)} has bits set beyond its prefix; ${formatAddress(family, number & ~host)}/${prefix} is the network`);
+  if ((number & host) !== 0n)
+    return bad(
+      `${quote(text)} has bits set beyond its prefix; ${formatAddress(family, number & ~host)}/${prefix} is the network`,
+    );
   return good({ family, base: number, prefix });
 }
 
@@ -52,11 +55,6 @@ export function indexIn(cidr: Cidr, address: string): bigint | undefined {
 /** Do two networks share an address? */
 export function overlap(a: Cidr, b: Cidr): boolean {
   return a.family === b.family && a.base < b.base + sizeOf(b) && b.base < a.base + sizeOf(a);
-}
-
-/** The gateway of a pod network: its first usable address. */
-export function gatewayOf(cidr: Cidr): string {
-  return addressAt(cidr, 1n);
 }
 
 function formatAddress(family: 4 | 6, number: bigint): string {

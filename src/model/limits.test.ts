@@ -13,7 +13,10 @@ const reduce = (maps: Maps, previous?: PodRules, settings?: Partial<RuleSettings
   reduceRules(previous, pod(maps), { ...DEFAULT_RULE_SETTINGS, ...settings });
 const short = (maps: Maps, settings?: Partial<RuleSettings>) => {
   const { limits, problems } = reduce(maps, undefined, settings);
-  return [...limits.map((rule) => `${rule.direction} ${rule.rate}`), ...problems.map((one) => `! ${one.path}: ${one.message}`)];
+  return [
+    ...limits.map((rule) => `${rule.direction} ${rule.rate}`),
+    ...problems.map((one) => `! ${one.path}: ${one.message}`),
+  ];
 };
 
 describe("one key", () => {
@@ -104,7 +107,9 @@ describe("several keys", () => {
   });
   it("takes Weir's own name before all", () => {
     const annotations = { ...both.annotations, "weir.dev/egress-bandwidth": "1M" };
-    expect(reduce({ annotations }).limits).toMatchObject([{ rate: 1_000_000, source: "weir.dev/egress-bandwidth", configured: "1M" }]);
+    expect(reduce({ annotations }).limits).toMatchObject([
+      { rate: 1_000_000, source: "weir.dev/egress-bandwidth", configured: "1M" },
+    ]);
   });
   it("removes a rule with its key", () => {
     const { rules } = reduce(both);

@@ -106,7 +106,11 @@ export function reduceRules(
     problems.push({ object, path: fieldPath(rule.map, rule.key), message: `${parsed.reason}; ${staying(kept)}` });
   }
   const { limits, conflicts } = choose(byKey);
-  return { rules: { uid: pod.uid, byKey }, limits, problems: [...problems, ...conflicts.map((c) => ({ object, ...c }))] };
+  return {
+    rules: { uid: pod.uid, byKey },
+    limits,
+    problems: [...problems, ...conflicts.map((c) => ({ object, ...c }))],
+  };
 }
 
 /** The limits in force of stored last good rules: at most one a direction, ingress first. */

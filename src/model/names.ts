@@ -29,7 +29,8 @@ export const checkQualifiedName: Check = (value) => {
   const parts = value.split("/");
   const name = parts.at(-1) ?? "";
   if (parts.length > 2) return `${quote(value)} must have at most one "/"`;
-  if (parts.length === 2 && checkSubdomain(parts[0] ?? "")) return `${quote(value)} must have a DNS name before the "/"`;
+  if (parts.length === 2 && checkSubdomain(parts[0] ?? ""))
+    return `${quote(value)} must have a DNS name before the "/"`;
   if (name.length > 63) return `${quote(value)} has a name longer than 63 characters`;
   if (NAME_PART.test(name)) return undefined;
   return `${quote(value)} must be letters, digits, "-", "_" and ".", and begin and end with a letter or digit`;

@@ -60,7 +60,8 @@ export type RateUnit = "megabits" | "megabytes";
 /** Reads bpf-ratelimit's label: `10M`. That tool limited what a pod sends, so the rule is egress. */
 export function parseRateLabel(value: string, unit: RateUnit): Result<ParsedRule[]> {
   const match = /^(\d{1,63})M$/.exec(value);
-  if (!match) return bad(`${quote(value)} is not a rate; write "<whole number>M", for example "10M" (${unit} a second)`);
+  if (!match)
+    return bad(`${quote(value)} is not a rate; write "<whole number>M", for example "10M" (${unit} a second)`);
   const rate = withinBounds(BigInt(match[1] as string) * (unit === "megabits" ? 1_000_000n : 8_000_000n), value);
   return rate.ok ? good([{ direction: "egress", rate: rate.value, configured: value }]) : rate;
 }

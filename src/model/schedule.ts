@@ -42,28 +42,43 @@ export function parseSchedule(text: string): Result<Schedule> {
   for (const field of [minutes, hours, days, months, weekdays]) {
     if (field && !field.ok) return bad(`${quote(text)}: ${field.reason}`);
   }
-  if (!minutes?.ok || !hours?.ok || !days?.ok || !months?.ok || !weekdays?.ok) return bad(`${quote(text)} is not a schedule`);
+  if (!minutes?.ok || !hours?.ok || !days?.ok || !months?.ok || !weekdays?.ok)
+    return bad(`${quote(text)} is not a schedule`);
   const sundays = new Set([...weekdays.value].map((day) => day % 7));
   const eitherDay = !/^[*?]/.test(fields[2] as string) && !/^[*?]/.test(fields[4] as string);
-  return good({ minutes: minutes.value, hours: hours.value, days: days.value, months: months.value, weekdays: sundays, eitherDay });
+  return good({
+    minutes: minutes.value,
+    hours: hours.value,
+    days: days.value,
+    months: months.value,
+    weekdays: sundays,
+    eitherDay,
+  });
 }
 
 function parseField(text: string, least: number, most: number, names: readonly string[]): Result<Set<number>> {
   const values = new Set<number>();
-  const number = (word: string) => (/^\d{1,2}$/.test(word) ? Number(word) : names.indexOf(word.toLowerCase() || "-"));
   for (const part of text.split(",")) {
-    const match = /^([*?]|[a-z0-9]+)(?:-([a-z0-9]+))?(?:\/(\d{1,2}))?$/i.exec(part);
-    if (!match) return bad(`${quote(part)} is not a value, range or step`);
-    const [, first = "", last, step] = match;
-    const all = first === "*" || first === "?";
-    const from = all ? least : number(first);
-    const to = last === undefined ? (all || step !== undefined ? most : from) : number(last);
-    if (from < least || to > most || from > to || (all && last !== undefined) || Number(step ?? 1) === 0) {
-      return bad(`${quote(part)} is outside ${least}-${most}`);
-    }
-    for (let value = from; value <= to; value += Number(step ?? 1)) values.add(value);
+    const range = parseRange(part, least, most, names);
+    if (!range) return bad(`${quote(part)} is not a value, range or step within ${least}-${most}`);
+    for (let value = range.from; value <= range.to; value += range.step) values.add(value);
   }
   return good(values);
+}
+
+function parseRange(part: string, least: number, most: number, names: readonly string[]) {
+  const match = /^([*?]|[a-z0-9]+)(?:-([a-z0-9]+))?(?:\/(\d{1,2}))?$/i.exec(part);
+  if (!match) return undefined;
+  const [, first = "", last, every] = match;
+  const number = (word: string) => (/^\d{1,2}$/.test(word) ? Number(word) : names.indexOf(word.toLowerCase()));
+  const all = first === "*" || first === "?";
+  if (all && last !== undefined) return undefined;
+  const from = all ? least : number(first);
+  // `5/10` means from 5 on, by tens.
+  const end = all || every !== undefined ? most : from;
+  const to = last === undefined ? end : number(last);
+  const step = Number(every ?? 1);
+  return from >= least && to <= most && from <= to && step > 0 ? { from, to, step } : undefined;
 }
 
 /** The first time after `after` (ms since the epoch, UTC) that the schedule names; undefined if there is none. */

@@ -14,7 +14,8 @@ const node: NodeContext = {
 };
 const pod = (name: string, nodeName: string, metadata = "") =>
   `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: shop, uid: u-${name}${metadata}}\nspec: {nodeName: ${nodeName}, containers: [{name: c}]}\n`;
-const limited = (name: string, nodeName: string, rule: string) => pod(name, nodeName, `, annotations: {bandwidth: "${rule}"}`);
+const limited = (name: string, nodeName: string, rule: string) =>
+  pod(name, nodeName, `, annotations: {bandwidth: "${rule}"}`);
 const endpoint = (name: string): Endpoint => ({
   namespace: "shop",
   name,
@@ -40,7 +41,9 @@ const none: LastGood = new Map();
 
 describe("reduceCluster", () => {
   it("sorts rows and reads the rules of this node's pods", () => {
-    const text = [limited("b", "node-1", "2 mbps egress"), limited("a", "node-2", "bad"), pod("c", "node-1")].join("---\n");
+    const text = [limited("b", "node-1", "2 mbps egress"), limited("a", "node-2", "bad"), pod("c", "node-1")].join(
+      "---\n",
+    );
     const { state, limits } = reduce(none, input(text, { endpoints: [endpoint("c"), endpoint("b")] }));
     expect(state.pods.map((one) => one.metadata.name)).toEqual(["a", "b", "c"]);
     expect(state.endpoints.map((one) => one.name)).toEqual(["b", "c"]);

@@ -1,6 +1,13 @@
 import { type Cidr, overlap, parseCidr, sizeOf } from "../model/addresses.ts";
 import type { ClusterState, Endpoint, NodeContext } from "../model/cluster.ts";
-import { DEFAULT_RULE_SETTINGS, type LimitRule, limitsOf, type PodRules, type RuleSettings, reduceRules } from "../model/limits.ts";
+import {
+  DEFAULT_RULE_SETTINGS,
+  type LimitRule,
+  limitsOf,
+  type PodRules,
+  type RuleSettings,
+  reduceRules,
+} from "../model/limits.ts";
 import { objectKey, podKey } from "../model/names.ts";
 import type { ManifestObject, Node, Pod, Problem } from "../model/objects.ts";
 
@@ -101,7 +108,8 @@ function overlappingNodes(nodes: readonly Node[]): Problem[] {
   let widest: Network | undefined;
   for (const network of networks) {
     if (widest && overlap(widest.cidr, network.cidr)) problems.push(overlapProblem(network, widest));
-    if (!widest || widest.cidr.family !== network.cidr.family || endOf(network.cidr) > endOf(widest.cidr)) widest = network;
+    if (!widest || widest.cidr.family !== network.cidr.family || endOf(network.cidr) > endOf(widest.cidr))
+      widest = network;
   }
   return problems;
 }

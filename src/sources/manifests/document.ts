@@ -40,12 +40,19 @@ function readJson(text: string, file: string): RawDocument[] | undefined {
 function readYaml(text: string, file: string): RawDocument[] {
   const lines = new Lines();
   try {
-    const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, merge: true, logLevel: "silent" });
+    const documents = parseAllDocuments(text, {
+      lineCounter: lines,
+      prettyErrors: false,
+      merge: true,
+      logLevel: "silent",
+    });
     if (!Array.isArray(documents)) return [];
     if (documents.length > MOST_DOCUMENTS) {
       return [{ problem: `has more than ${MOST_DOCUMENTS} documents`, at: `${file}:1:1` }];
     }
-    return documents.filter((one) => one.errors.length > 0 || one.contents !== null).map((one) => toRaw(one, lines, file));
+    return documents
+      .filter((one) => one.errors.length > 0 || one.contents !== null)
+      .map((one) => toRaw(one, lines, file));
   } catch (error) {
     // The parser recurses: nesting of some thousand levels ends its stack.
     return [{ problem: `cannot be read as YAML: ${reasonOf(error)}`, at: `${file}:1:1` }];

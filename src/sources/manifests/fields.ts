@@ -42,25 +42,37 @@ interface MapChecks {
 }
 
 /** A map of strings. Built without assignment, so a key such as `__proto__` is only a key. */
-export const stringMap = ({ key, value, whole: all }: MapChecks) =>
-  z.unknown().optional().transform((raw, context): Record<string, string> => {
-    const issue = (message: string, path: string[] = []) => context.addIssue({ code: "custom", message, path });
-    if (raw === undefined || raw === null) return {};
-    if (typeof raw !== "object" || Array.isArray(raw)) {
-      issue("must be a map of strings");
-      return z.NEVER;
-    }
-    const entries: [string, string][] = [];
-    for (const [name, item] of Object.entries(raw)) {
-      const reason = key(name) ?? (typeof item === "string" ? value?.(item) : notText(item));
-      if (reason) issue(reason, [name]);
-      else entries.push([name, (item as string | null) ?? ""]);
-    }
-    const map = Object.fromEntries(entries);
-    const reason = all?.(map);
-    if (reason) issue(reason);
-    return map;
-  });
+export const stringMap = (checks: MapChecks) =>
+  z
+    .unknown()
+    .optional()
+    .transform((raw, context): Record<string, string> => {
+      const map = toStrings(raw);
+      for (const { message, path } of map
+        ? checkMap(raw as object, map, checks)
+        : [{ message: "must be a map of strings", path: [] }]) {
+        context.addIssue({ code: "custom", message, path });
+      }
+      return map ?? {};
+    });
+
+function toStrings(raw: unknown): Record<string, string> | undefined {
+  if (raw === undefined || raw === null) return {};
+  if (typeof raw !== "object" || Array.isArray(raw)) return undefined;
+  // `key:` with nothing after it is an empty value, as for the API server.
+  return Object.fromEntries(Object.entries(raw).map(([name, item]) => [name, typeof item === "string" ? item : ""]));
+}
+
+function checkMap(raw: object | undefined, map: Record<string, string>, { key, value, whole: all }: MapChecks) {
+  const issues: { message: string; path: string[] }[] = [];
+  for (const [name, item] of Object.entries(raw ?? {})) {
+    const message = key(name) ?? (typeof item === "string" ? value?.(item) : notText(item));
+    if (message) issues.push({ message, path: [name] });
+  }
+  const message = all?.(map);
+  if (message) issues.push({ message, path: [] });
+  return issues;
+}
 
 function notText(item: unknown): string | undefined {
   if (item === null) return undefined;

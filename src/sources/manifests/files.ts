@@ -2,6 +2,7 @@ import {
   type BigIntStats,
   closeSync,
   constants,
+  type Dirent,
   fstatSync,
   openSync,
   readdirSync,
@@ -77,20 +78,25 @@ function walk(root: string, folder: string, stats: BigIntStats, seen: Set<string
   if (seen.has(id) || seen.size > MOST_FILES || relative(root, folder).split("/").length > DEEPEST) return;
   seen.add(id);
   found.folders.add(folder);
-  for (const entry of readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    if (entry.name.startsWith(".")) continue;
-    const path = join(folder, entry.name);
+  const entries = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !name.startsWith("."));
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     try {
-      const below = statSync(path, { bigint: true });
-      if (below.isDirectory()) walk(root, path, below, seen, found);
-      // Reading a pipe or a device would never end.
-      else if (below.isFile() && isManifest(entry.name)) addFile(root, path, below, found);
-      if (entry.isSymbolicLink() && below.isFile()) found.folders.add(dirname(realpathSync(path)));
+      visit(root, join(folder, entry.name), entry, seen, found);
     } catch (cause) {
       // Gone between the listing and the look, or a link to nowhere: the first is normal, the second worth a word.
-      if (isManifest(entry.name) || entry.isDirectory()) found.problems.push(unreadable(shownName(relative(root, path)), cause));
+      const worth = isManifest(entry.name) || entry.isDirectory();
+      if (worth) found.problems.push(unreadable(shownName(relative(root, join(folder, entry.name))), cause));
     }
   }
+}
+
+function visit(root: string, path: string, entry: Dirent, seen: Set<string>, found: FoundManifests): void {
+  const stats = statSync(path, { bigint: true });
+  if (stats.isDirectory()) walk(root, path, stats, seen, found);
+  // Reading a pipe or a device would never end.
+  if (!stats.isFile() || !isManifest(entry.name)) return;
+  addFile(root, path, stats, found);
+  if (entry.isSymbolicLink()) found.folders.add(dirname(realpathSync(path)));
 }
 
 function addFile(root: string, path: string, stats: BigIntStats, found: FoundManifests): void {

@@ -48,9 +48,19 @@ describe("kinds", () => {
   it.each([
     ["Deployment", "apps/v1", { selector, replicas: 3, template: template("Always") }, { replicas: 3 }],
     ["ReplicaSet", "apps/v1", { selector, template: template("Always") }, { replicas: 1 }],
-    ["StatefulSet", "apps/v1", { selector, ordinals: { start: 2 }, template: template("Always") }, { replicas: 1, start: 2 }],
+    [
+      "StatefulSet",
+      "apps/v1",
+      { selector, ordinals: { start: 2 }, template: template("Always") },
+      { replicas: 1, start: 2 },
+    ],
     ["DaemonSet", "apps/v1", { selector, template: template("Always") }, {}],
-    ["Job", "batch/v1", { completions: 4, template: template("Never") }, { completions: 4, parallelism: 1, backoffLimit: 6 }],
+    [
+      "Job",
+      "batch/v1",
+      { completions: 4, template: template("Never") },
+      { completions: 4, parallelism: 1, backoffLimit: 6 },
+    ],
     [
       "CronJob",
       "batch/v1",
@@ -58,12 +68,18 @@ describe("kinds", () => {
       { schedule: "*/5 * * * *", history: 3, concurrencyPolicy: "Allow" },
     ],
   ])("reads a %s", (kind, apiVersion, spec, expected) => {
-    const { objects, problems: found } = parse(JSON.stringify({ apiVersion, kind, metadata: { name: "x", namespace: "n" }, spec }));
+    const { objects, problems: found } = parse(
+      JSON.stringify({ apiVersion, kind, metadata: { name: "x", namespace: "n" }, spec }),
+    );
     expect(found).toEqual([]);
     expect(objects[0]?.object).toMatchObject({
       kind,
       metadata: { name: "x", namespace: "n" },
-      template: { labels: { app: "a" }, annotations: { bandwidth: "1 mbps egress" }, spec: { containers: [{ name: "c" }] } },
+      template: {
+        labels: { app: "a" },
+        annotations: { bandwidth: "1 mbps egress" },
+        spec: { containers: [{ name: "c" }] },
+      },
       ...expected,
     });
   });
@@ -87,11 +103,15 @@ items:
       "Namespace/shop f.yaml:9:3",
       "ConfigMap/shop/c f.yaml:10:3",
     ]);
-    expect(objects[0]?.object).toMatchObject({ addresses: ["192.168.0.1", "fd00::1"], podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"] });
+    expect(objects[0]?.object).toMatchObject({
+      addresses: ["192.168.0.1", "fd00::1"],
+      podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"],
+    });
   });
 
   it("names and skips what Weir does not act on", () => {
-    const text = "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\n---\napiVersion: example.test/v1\nkind: Node\nmetadata: {name: n}\n";
+    const text =
+      "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\n---\napiVersion: example.test/v1\nkind: Node\nmetadata: {name: n}\n";
     expect(problems(text)).toEqual([
       'f.yaml:1:1 Service/shop/web : Weir does not act on Service of "v1": skipped',
       'f.yaml:5:1 Node/default/n : Weir does not act on Node of "example.test/v1": skipped; Weir reads Node of v1',
@@ -117,11 +137,21 @@ describe("what is wrong", () => {
     ["a name", "name: web", "name: Web_1", 'f.yaml:4:9 f.yaml metadata.name: "Web_1" must be lower-case'],
     ["a namespace", "name: web", "name: web\n  namespace: a/b", "f.yaml:5:14 f.yaml metadata.namespace:"],
     ["an annotation key", "bandwidth:", '"a b":', 'f.yaml:6:12 Pod/default/web metadata.annotations["a b"]:'],
-    ["an unquoted value", "10 mbps egress", "10", 'metadata.annotations["bandwidth"]: must be a string; put it in quotes: "10"'],
-    ["a label", "annotations:", "labels: {x: 'a b'}\n  annotations:", 'metadata.labels["x"]: "a b" must be empty or letters'],
+    [
+      "an unquoted value",
+      "10 mbps egress",
+      "10",
+      'metadata.annotations["bandwidth"]: must be a string; put it in quotes: "10"',
+    ],
+    [
+      "a label",
+      "annotations:",
+      "labels: {x: 'a b'}\n  annotations:",
+      'metadata.labels["x"]: "a b" must be empty or letters',
+    ],
     ["a command", "[sleep, infinity]", "sleep", "f.yaml:11:16 Pod/default/web spec.containers[0].command:"],
     ["a NUL", "[sleep, infinity]", '["a\\0b"]', "spec.containers[0].command[0]: must not contain a NUL"],
-    ["no container", /containers:[^]*/, "containers: []\n", "spec.containers: must have a container"],
+    ["no container", /containers:[\s\S]*/, "containers: []\n", "spec.containers: must have a container"],
     ["a node", "node-1", "../x", "spec.nodeName:"],
     ["a uid", "name: web", "name: web\n  uid: ../../x", "metadata.uid:"],
   ])("%s", (_, from, to, expected) => {
@@ -153,23 +183,37 @@ describe("what is wrong", () => {
 
   it("refuses an alias bomb", () => {
     let text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
-    for (let level = 1; level < 12; level++) text += `a${level}: &a${level} [${Array(10).fill(`*a${level - 1}`).join(", ")}]\n`;
+    for (let level = 1; level < 12; level++)
+      text += `a${level}: &a${level} [${Array(10)
+        .fill(`*a${level - 1}`)
+        .join(", ")}]\n`;
     expect(problems(text)).toEqual(["f.yaml:1:1 f.yaml : cannot be read as YAML: its aliases expand to too much"]);
   });
 
   it("finds the place in JSON too", () => {
-    const text = '{"apiVersion": "v1", "kind": "Pod",\n "metadata": {"name": "a"},\n "spec": {"containers": [{"name": "B"}]}}';
+    const text =
+      '{"apiVersion": "v1", "kind": "Pod",\n "metadata": {"name": "a"},\n "spec": {"containers": [{"name": "B"}]}}';
     expect(problems(text)[0]).toMatch(/^f.yaml:3:35 Pod\/default\/a spec.containers\[0\].name/);
   });
 
   it("takes __proto__ as just a bad key", () => {
-    const text = '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","labels":{"__proto__":"x"}},"spec":{"containers":[{"name":"c"}]}}';
+    const text =
+      '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","labels":{"__proto__":"x"}},"spec":{"containers":[{"name":"c"}]}}';
     expect(problems(text)[0]).toContain('metadata.labels["__proto__"]: "__proto__" must be');
     expect(({} as Record<string, unknown>).x).toBeUndefined();
   });
 
+  it("takes no object for text", () => {
+    const text =
+      '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","labels":{"x":{"toString":1,"valueOf":1}}},"spec":{"containers":[{"name":"c"}]}}';
+    expect(problems(text)[0]).toContain('metadata.labels["x"]: must be a string');
+  });
+
   it("does not match a selector against other labels", () => {
-    const spec = { selector: { matchLabels: { app: "b" } }, template: { metadata: { labels: { app: "a" } }, spec: { containers: [{ name: "c" }] } } };
+    const spec = {
+      selector: { matchLabels: { app: "b" } },
+      template: { metadata: { labels: { app: "a" } }, spec: { containers: [{ name: "c" }] } },
+    };
     const text = JSON.stringify({ apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "d" }, spec });
     expect(problems(text)[0]).toContain("spec.selector: does not match the template's labels");
   });

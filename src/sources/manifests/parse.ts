@@ -32,7 +32,8 @@ interface Draft {
 
 type Read = Extract<RawDocument, { value: unknown }>;
 type Fields = Record<string, unknown>;
-const isFields = (value: unknown): value is Fields => typeof value === "object" && value !== null && !Array.isArray(value);
+const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /**
  * Reads the text of a manifest file: YAML of one or more documents, or JSON. Never throws.
@@ -50,29 +51,57 @@ export function parseManifests(text: string, file: string): ParsedFile {
 }
 
 function readItem(draft: Draft, document: Read, raw: unknown, path: PropertyKey[], file: string): void {
-  const refuse = (message: string, ...below: string[]) => {
+  const header = headerOf(raw);
+  if ("message" in header) {
     draft.complete = false;
-    draft.problems.push({ object: file, message, at: document.locate([...path, ...below]) });
-  };
-  if (!isFields(raw)) return refuse("is not a Kubernetes object: a map with apiVersion, kind and metadata");
-  const { apiVersion, kind } = raw;
-  if (typeof kind !== "string" || !/^[A-Za-z][A-Za-z0-9]{0,62}$/.test(kind)) return refuse("has no valid kind", "kind");
-  if (typeof apiVersion !== "string") return refuse(`${kind} has no apiVersion`, "apiVersion");
+    draft.problems.push({ object: file, message: header.message, at: document.locate([...path, ...header.below]) });
+    return;
+  }
+  const { kind, apiVersion, fields } = header;
   if (kind === "List" && apiVersion === "v1") {
-    if (!Array.isArray(raw.items)) return refuse("List has no items", "items");
-    for (const [index, item] of raw.items.entries()) readItem(draft, document, item, [...path, "items", index], file);
+    for (const [index, item] of header.items.entries())
+      readItem(draft, document, item, [...path, "items", index], file);
     return;
   }
   const known = KINDS.get(kind);
   const at = document.locate(path);
-  if (!known || known.apiVersion !== apiVersion) {
-    const name = nameOf(kind, true, raw) ?? `${kind} in ${file}`;
-    const expected = known ? `; Weir reads ${kind} of ${known.apiVersion}` : "";
-    const message = `Weir does not act on ${kind} of ${quote(apiVersion)}: skipped${expected}`;
-    draft.problems.push({ object: name, message, severity: "skipped", at });
-    return;
+  if (known?.apiVersion === apiVersion) readObject(draft, document, fields, path, { kind, known, file, at });
+  else draft.problems.push(skipped(header, known, file, at));
+}
+
+interface Header {
+  kind: string;
+  apiVersion: string;
+  fields: Fields;
+  items: unknown[];
+}
+
+function headerOf(raw: unknown): Header | { message: string; below: string[] } {
+  if (!isFields(raw))
+    return { message: "is not a Kubernetes object: a map with apiVersion, kind and metadata", below: [] };
+  const { apiVersion, kind, items } = raw;
+  if (typeof kind !== "string" || !/^[A-Za-z][A-Za-z0-9]{0,62}$/.test(kind)) {
+    return { message: "has no valid kind", below: ["kind"] };
   }
-  readObject(draft, document, raw, path, { kind, known, file, at });
+  if (typeof apiVersion !== "string") return { message: `${kind} has no apiVersion`, below: ["apiVersion"] };
+  if (kind === "List" && !Array.isArray(items)) return { message: "List has no items", below: ["items"] };
+  return { kind, apiVersion, fields: raw, items: Array.isArray(items) ? items : [] };
+}
+
+function skipped(
+  { kind, apiVersion, fields }: Header,
+  known: KindSchema | undefined,
+  file: string,
+  at: string,
+): Problem {
+  const object = nameOf(kind, true, fields) ?? `${kind} in ${file}`;
+  const expected = known ? `; Weir reads ${kind} of ${known.apiVersion}` : "";
+  return {
+    object,
+    message: `Weir does not act on ${kind} of ${quote(apiVersion)}: skipped${expected}`,
+    severity: "skipped",
+    at,
+  };
 }
 
 interface Place {
@@ -129,12 +158,17 @@ function formatPath(path: readonly PropertyKey[]): string {
 
 const TOP = new Set(["apiVersion", "kind", "metadata", "spec", "status", "data", "binaryData", "immutable"]);
 const METADATA = new Set(
-  ("name namespace labels annotations uid resourceVersion generation creationTimestamp deletionTimestamp generateName " +
-    "deletionGracePeriodSeconds ownerReferences finalizers managedFields selfLink").split(" "),
+  (
+    "name namespace labels annotations uid resourceVersion generation creationTimestamp deletionTimestamp generateName " +
+    "deletionGracePeriodSeconds ownerReferences finalizers managedFields selfLink"
+  ).split(" "),
 );
 
 /** What is accepted but not acted on: fields that no such object has (mostly misspelt), and those that Weir leaves out. */
-function* remarksOn(raw: Fields, known: KindSchema): Generator<{ field: string[]; message: string; severity: Problem["severity"] }> {
+function* remarksOn(
+  raw: Fields,
+  known: KindSchema,
+): Generator<{ field: string[]; message: string; severity: Problem["severity"] }> {
   yield* unknownFields(raw, [], TOP);
   yield* unknownFields(raw, ["metadata"], METADATA);
   if (known.template) yield* unknownFields(raw, known.template, METADATA);

@@ -33,7 +33,10 @@ const envVar = z
 const envFrom = z
   .object({
     prefix: maybe(z.union([z.literal(""), envName])),
-    configMapRef: z.object({ name: checked(checkSubdomain), optional: maybe(z.boolean()) }, "Weir reads configMapRef only"),
+    configMapRef: z.object(
+      { name: checked(checkSubdomain), optional: maybe(z.boolean()) },
+      "Weir reads configMapRef only",
+    ),
   })
   .transform(({ prefix, configMapRef }) => ({
     configMap: configMapRef.name,

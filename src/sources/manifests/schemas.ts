@@ -42,7 +42,8 @@ const node = z
       if (one.type !== "InternalIP") continue;
       const parsed = address.safeParse(one.address);
       const path = ["status", "addresses", index, "address"];
-      if (!parsed.success) context.addIssue({ code: "custom", path, message: `${quote(one.address)} is not an IP address` });
+      if (!parsed.success)
+        context.addIssue({ code: "custom", path, message: `${quote(one.address)} is not an IP address` });
       else if (internal.every((other) => other.family !== parsed.data.family)) internal.push(parsed.data);
     }
     const networks = spec?.podCIDRs.length ? spec.podCIDRs : spec?.podCIDR ? [spec.podCIDR] : [];

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
-import type { ManifestObject, Problem } from "../../model/objects.ts";
 import { objectKey } from "../../model/names.ts";
+import type { ManifestObject, Problem } from "../../model/objects.ts";
 import { type FoundFile, findManifests, readManifest } from "./files.ts";
 import { type FileState, loses, type ManifestSnapshot, mergeFiles, reduceFile } from "./merge.ts";
 import { parseManifests } from "./parse.ts";

@@ -1,4 +1,13 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -35,7 +44,9 @@ async function watched(path = folder) {
   open.push(watch);
   await watch.synced;
   const rates = () =>
-    Object.fromEntries(watch.snapshot().objects.map((one) => [one.metadata.name, one.metadata.annotations.bandwidth ?? "none"]));
+    Object.fromEntries(
+      watch.snapshot().objects.map((one) => [one.metadata.name, one.metadata.annotations.bandwidth ?? "none"]),
+    );
   const until = async (expected: Record<string, string>) => {
     const end = performance.now() + 5000;
     while (JSON.stringify(rates()) !== JSON.stringify(expected) && performance.now() < end) {
@@ -66,7 +77,10 @@ describe("watchManifests", () => {
     renameSync(file("a.tmp"), file("a.yaml"));
     expect(await until({ a: A })).toEqual(["Pod/default/a"]);
     mkdirSync(file("sub"));
-    write("sub/b.json", '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"b"},"spec":{"containers":[{"name":"c"}]}}');
+    write(
+      "sub/b.json",
+      '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"b"},"spec":{"containers":[{"name":"c"}]}}',
+    );
     expect(await until({ a: A, b: "none" })).toEqual(["Pod/default/b"]);
     unlinkSync(file("a.yaml"));
     rmSync(file("sub"), { recursive: true });
@@ -80,7 +94,10 @@ describe("watchManifests", () => {
     symlinkSync("..data/a.yaml", file("a.yaml"));
     const { until } = await watched();
     await until({ a: A });
-    for (const [generation, rate] of [["..2", B], ["..3", A]] as const) {
+    for (const [generation, rate] of [
+      ["..2", B],
+      ["..3", A],
+    ] as const) {
       mkdirSync(file(generation));
       write(`${generation}/a.yaml`, pod("a", rate));
       symlinkSync(generation, file("..data_tmp"));
@@ -109,7 +126,9 @@ describe("watchManifests", () => {
     write("a.yaml", pod("a"));
     const { watch, until } = await watched();
     write("a.yaml", `${pod("a", B)}\t- : :\n`);
-    await expect.poll(() => watch.snapshot().problems).toMatchObject([{ object: "a.yaml", at: expect.stringMatching(/^a.yaml:7/) }]);
+    await expect
+      .poll(() => watch.snapshot().problems)
+      .toMatchObject([{ object: "a.yaml", at: expect.stringMatching(/^a.yaml:7/) }]);
     await until({ a: A });
     write("a.yaml", pod("a", B));
     await until({ a: B });
@@ -156,7 +175,10 @@ describe("watchManifests", () => {
 
   it("rejects a path that is not there, and closes on a signal", async () => {
     const missing = watchManifests({ path: file("none"), onChange: () => {} });
-    await expect(missing.synced).rejects.toMatchObject({ code: "ENOENT", message: expect.stringContaining("read manifests") });
+    await expect(missing.synced).rejects.toMatchObject({
+      code: "ENOENT",
+      message: expect.stringContaining("read manifests"),
+    });
     const stop = new AbortController();
     let events = 0;
     const watch = watchManifests({ path: folder, signal: stop.signal, onChange: () => events++ });
@@ -190,7 +212,11 @@ describe("ManifestStore", () => {
     expect(objects.map((one) => one.metadata.annotations.bandwidth)).toEqual([A, A]);
     expect(problems).toEqual([
       { object: "Pod/default/x", at: "a.yaml:1:1", message: "is written again at b.yaml:8:1; this one counts" },
-      { object: "Pod/default/x", at: "b.yaml:8:1", message: "is written at a.yaml:1:1 already, which counts; remove one" },
+      {
+        object: "Pod/default/x",
+        at: "b.yaml:8:1",
+        message: "is written at a.yaml:1:1 already, which counts; remove one",
+      },
     ]);
   });
 

@@ -11,7 +11,11 @@ const count = maybe(whole(0, MOST));
 const selector = z.object({
   matchLabels: labels,
   matchExpressions: listOf(
-    z.object({ key: z.string(), operator: z.enum(["In", "NotIn", "Exists", "DoesNotExist"]), values: listOf(z.string()) }),
+    z.object({
+      key: z.string(),
+      operator: z.enum(["In", "NotIn", "Exists", "DoesNotExist"]),
+      values: listOf(z.string()),
+    }),
   ),
 });
 

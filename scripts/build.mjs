@@ -183,7 +183,7 @@ const parts = abi === undefined ? [buildObjects(), buildBundle()] : [buildObject
 const results = await Promise.allSettled(parts);
 const errors = results.filter((result) => result.status === "rejected").map((result) => result.reason.message);
 if (errors.length > 0) fail(errors.join("\n"));
-const built = results.flatMap((result) => result.value);
+const built = results.flatMap((result) => result.value.sort());
 const seconds = ((Date.now() - begin.getTime()) / 1000).toFixed(1);
 if (built.length > 0) say(`${built.map((path) => basename(path)).join(", ")} in ${seconds} s`);
 else if (!quiet) say("nothing to do");

@@ -12,9 +12,54 @@ export {
   namespacePath,
   removeNamespace,
 } from "./namespace.ts";
+export { deviceFeatures, type Feature, type Offloads, setOffloads } from "./netlink/ethtool.ts";
+export { type AddressInfo, type AddressOptions, addAddress, addresses, removeAddress } from "./netlink/ifaddr.ts";
+export {
+  createLink,
+  createVeth,
+  createVxlan,
+  type DeviceInfo,
+  type DeviceSettings,
+  findLink,
+  ifindexOf,
+  links,
+  removeLink,
+  setLink,
+  type VethSpec,
+  type VxlanSpec,
+} from "./netlink/link.ts";
+export {
+  addNeighbour,
+  addRoute,
+  type NeighbourInfo,
+  type NeighbourSpec,
+  neighbours,
+  type RouteInfo,
+  type RouteSpec,
+  removeNeighbour,
+  removeRoute,
+  routes,
+  WEIR_ROUTE_PROTOCOL,
+} from "./netlink/route.ts";
+export { type At, Netlink } from "./netlink/socket.ts";
+export {
+  type ClassInfo,
+  changeTc,
+  classes,
+  formatHandle,
+  type HtbClass,
+  handle,
+  type QdiscInfo,
+  qdiscs,
+  TC_ROOT,
+  type TcChange,
+  TcError,
+  type TcStats,
+} from "./netlink/tc.ts";
 export { BpfObject, inspectObject, type LoadOptions, loadObject, type ObjectSpec } from "./object.ts";
 export { isBpffs, mountBpffs } from "./pin.ts";
 export { Program, type TestRun, type TestRunResult } from "./program.ts";
 export { RingBuffer } from "./ringbuf.ts";
 export type { SkbCtx } from "./skb.ts";
+export { readSysctl, writeSysctl } from "./sysctl.ts";
 export { attachTcx, TcxLink, tcxSupported } from "./tcx.ts";

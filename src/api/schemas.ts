@@ -71,7 +71,7 @@ export const limit = z
     namespace: field.namespace,
     pod: z.string().describe("the pod's name"),
     node: field.node,
-    direction: field.direction.describe("as the pod sees it"),
+    direction: field.direction.nullable().describe("as the pod sees it; null if the value does not tell"),
     source: z.string().describe("key that the rule came from, e.g. `kubernetes.io/egress-bandwidth`"),
     written: z.string().describe("the value as its author wrote it"),
     configured: field.rate.nullable().describe("bit/s that the value stands for; null if it stands for none"),

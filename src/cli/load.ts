@@ -4,4 +4,5 @@ import type { Modules } from "./modules.ts";
 export const systemModules: Partial<Modules> = {
   bench: () => import("../bench/commands.ts"),
   capabilities: () => import("../agent/capabilities.ts"),
+  lab: () => import("../lab/index.ts"),
 };

@@ -102,7 +102,7 @@ struct weir_tunnel {
 
 struct weir_drop_key {
 	__u32 port;
-	__u32 reason; /* enum weir_drop_reason */
+	enum weir_drop_reason reason;
 };
 struct weir_count {
 	__u64 packets;

@@ -181,7 +181,7 @@ WEIR_INLINE int rt_ip4(struct __sk_buff *skb, struct rt_run *run)
 	if (ip->ttl <= 1)
 		return RT_ERROR(WEIR_ICMP_EXPIRED);
 	run->mtu = run->out->mtu;
-	if (run->mtu && weir_unlikely(bpf_ntohs(ip->tot_len) > run->mtu) &&
+	if (weir_unlikely(bpf_ntohs(ip->tot_len) > run->mtu) &&
 	    rt_wire_len(skb, bpf_ntohs(ip->tot_len), run->l4, ip->protocol) > run->mtu) {
 		if (ip->frag_off & bpf_htons(WEIR_IP_DF) || !(run->in->flags & WEIR_RT_FRAGMENT))
 			return RT_ERROR(WEIR_ICMP_TOO_BIG);
@@ -246,7 +246,7 @@ WEIR_INLINE int rt_ip6(struct __sk_buff *skb, struct rt_run *run)
 	if (ip6->hop_limit <= 1)
 		return RT_ERROR(WEIR_ICMP_EXPIRED);
 	run->mtu = run->out->mtu;
-	if (run->mtu && weir_unlikely(len > run->mtu) &&
+	if (weir_unlikely(len > run->mtu) &&
 	    (weir_ip6_l4(skb, ip6->nexthdr, &l4) || rt_wire_len(skb, len, l4.offset, l4.protocol) > run->mtu))
 		return RT_ERROR(WEIR_ICMP_TOO_BIG);
 	rt_rewrite(eth, run->to->mac, run->out->mac);

@@ -33,15 +33,16 @@ struct weir_rt_route_key {
 /* where a packet goes: out of port, to mac */
 struct weir_rt_target {
 	__u32 port;
-	__u16 flags; /* WEIR_RT_LOCAL … */
+	enum weir_rt_target_flags flags;
 	__u8 mac[6];
+	__u16 reserved;
 };
 struct weir_rt_port_key {
 	__u32 port;
 };
 struct weir_rt_port {
-	__u32 flags;          /* WEIR_RT_STRICT … */
-	__u32 mtu;            /* bytes at layer 3; 0: any */
+	enum weir_rt_port_flags flags;
+	__u32 mtu;            /* bytes at layer 3; 0: no such port */
 	__u32 fragmenter;     /* port to the stack that fragments IPv4 for us */
 	__u8 mac[6];          /* of the router at this port */
 	__u8 fragmenter_mac[6];
@@ -66,7 +67,7 @@ struct {
 } weir_rt_routes SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, struct weir_rt_port_key);
 	__type(value, struct weir_rt_port);
 	__uint(max_entries, WEIR_MAX_PORTS);
@@ -103,6 +104,7 @@ WEIR_INLINE struct weir_rt_target *rt_route(const struct weir_rt_host_key *host)
 WEIR_INLINE struct weir_rt_port *rt_port(__u32 id)
 {
 	struct weir_rt_port_key key = { .port = id };
+	struct weir_rt_port *port = bpf_map_lookup_elem(&weir_rt_ports, &key);
 
-	return bpf_map_lookup_elem(&weir_rt_ports, &key);
+	return port && port->mtu ? port : 0;
 }

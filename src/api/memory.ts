@@ -1,0 +1,103 @@
+import type { DesiredState } from "../model/desired.ts";
+import { version } from "../model/version.ts";
+import type { Backend, EndpointResult, Plain } from "./backend.ts";
+import { ApiError } from "./errors.ts";
+import type * as schema from "./schemas.ts";
+
+/** What a `MemoryBackend` holds. Tests change it at will. */
+export interface MemoryState {
+  status: Plain<schema.Status>;
+  pods: Plain<schema.Pod>[];
+  limits: Plain<schema.Limit>[];
+  ports: Plain<schema.Port>[];
+  chains: Plain<schema.Chain>[];
+  drops: Plain<schema.Drop>[];
+  problems: schema.Problem[];
+  endpoints: Plain<schema.Endpoint>[];
+  topology: DesiredState;
+  doctor: schema.Doctor;
+}
+
+/** An agent that holds plain data and no kernel: for tests of the API and the command line. */
+export class MemoryBackend implements Backend {
+  readonly node: string;
+  readonly state: MemoryState;
+
+  constructor(node: string, state: Partial<MemoryState> = {}) {
+    this.node = node;
+    this.state = { ...emptyState(), ...state };
+  }
+
+  status = async (): Promise<Plain<schema.Status>> => this.state.status;
+  pods = async (): Promise<Plain<schema.Pod>[]> => this.state.pods;
+  limits = async (): Promise<Plain<schema.Limit>[]> => this.state.limits;
+  ports = async (): Promise<Plain<schema.Port>[]> => this.state.ports;
+  chains = async (): Promise<Plain<schema.Chain>[]> => this.state.chains;
+  drops = async (): Promise<Plain<schema.Drop>[]> => this.state.drops;
+  problems = async (): Promise<schema.Problem[]> => this.state.problems;
+  endpoints = async (): Promise<Plain<schema.Endpoint>[]> => this.state.endpoints;
+  topology = async (): Promise<DesiredState> => this.state.topology;
+  doctor = async (): Promise<schema.Doctor> => this.state.doctor;
+
+  async putEndpoint(namespace: string, name: string, spec: schema.EndpointSpec): Promise<EndpointResult> {
+    const found = this.#find(namespace, name);
+    if (found && found.uid !== spec.uid) {
+      throw new ApiError("exists", `put endpoint ${namespace}/${name}: in use by uid ${found.uid}`);
+    }
+    if (found) return { endpoint: found, created: false };
+    const index = this.state.endpoints.length + 1;
+    const endpoint = {
+      namespace,
+      name,
+      ...spec,
+      device: `weir${index.toString(16).padStart(11, "0")}`,
+      mac: `02:00:00:00:00:${index.toString(16).padStart(2, "0")}`,
+      ips: [`10.244.1.${index}`, `fd00:10:244:1::${index.toString(16)}`],
+    };
+    this.state.endpoints.push(endpoint);
+    return { endpoint, created: true };
+  }
+
+  async deleteEndpoint(namespace: string, name: string): Promise<void> {
+    const found = this.#find(namespace, name);
+    this.state.endpoints = this.state.endpoints.filter((each) => each !== found);
+  }
+
+  #find(namespace: string, name: string): Plain<schema.Endpoint> | undefined {
+    return this.state.endpoints.find((each) => each.namespace === namespace && each.name === name);
+  }
+}
+
+function emptyState(): MemoryState {
+  return {
+    status: {
+      version,
+      abi: 1,
+      state: "ready",
+      reason: null,
+      kernel: "6.1.0-18-amd64",
+      pid: 4242,
+      startedAt: "2026-01-02T03:04:05.000Z",
+      pods: 0,
+      problems: [],
+      observed: {
+        sources: [{ name: "manifests", synced: true, objects: 0 }],
+        generation: 1,
+        rows: 0,
+        pending: 0,
+        failed: 0,
+        writes: 0,
+        reconciledAt: "2026-01-02T03:04:06.000Z",
+      },
+    },
+    pods: [],
+    limits: [],
+    ports: [],
+    chains: [],
+    drops: [],
+    problems: [],
+    endpoints: [],
+    topology: { links: [], resume: [], routes: [], instances: [], ports: [], shapers: [], rows: [] },
+    doctor: { kernel: "6.1.0-18-amd64", arch: "x64", ok: true, probes: [] },
+  };
+}

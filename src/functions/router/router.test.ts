@@ -1,0 +1,218 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { ClusterState } from "../../model/cluster.ts";
+import type { Row, RowFields } from "../../model/desired.ts";
+import { ipBytes } from "../../model/ip.ts";
+import { GATEWAY_MAC, HOST_MAC, nodePort } from "./names.ts";
+import { router } from "./router.ts";
+import { PORT, TARGET } from "./rows.ts";
+import { cluster, endpoint, node } from "./testing/fixture.ts";
+
+function hex(value: unknown): string {
+  return Buffer.from(value as Uint8Array).toString("hex");
+}
+const of = (state: ClusterState) => router.desired(state);
+const rows = (state: ClusterState, table: string): readonly Row[] =>
+  (of(state).rows ?? []).filter((row) => row.table === table);
+const toPort = (value: RowFields): string => {
+  const port = value["port"];
+  return typeof port === "object" ? (port as { port: string }).port : String(port);
+};
+const host = (state: ClusterState, address: string): RowFields | undefined =>
+  rows(state, "weir_rt_hosts").find((row) => hex(row.key["addr"]) === hex(ipBytes(address)))?.value;
+const route = (state: ClusterState, cidr: string): RowFields | undefined => {
+  const [address = "", length] = cidr.split("/");
+  const wanted = `${64 + Number(length)} ${hex(ipBytes(address))} ${address.includes(":") ? 6 : 4}`;
+  return rows(state, "weir_rt_routes").find(
+    ({ key }) => `${key["prefixlen"]} ${hex(key["addr"])} ${key["family"]}` === wanted,
+  )?.value;
+};
+const flagsOf = (state: ClusterState, port: string) =>
+  rows(state, "weir_rt_ports").find((row) => toPort(row.key) === `router:${port}`)?.value["flags"];
+
+describe("vxlan", () => {
+  const state = cluster();
+  const { device: a } = endpoint("a", 10);
+  const { device: b } = endpoint("b", 11);
+
+  test("one instance, and a port for each pod, the host, the overlay and each other node", () => {
+    const { instances, ports } = of(state);
+    expect(instances).toEqual([{ name: "router", function: "router" }]);
+    expect(ports?.map(({ name, peer, entry }) => [name, peer, entry])).toEqual([
+      ["host", { kind: "device", device: "weir_host", delivery: "receive" }, "weir_panel"],
+      ["node-2", { kind: "tunnel", device: "weir_vxlan", vni: 1, remote: "192.168.0.2" }, undefined],
+      ["overlay", { kind: "none" }, "weir_vxlan"],
+      [a, { kind: "device", device: a, delivery: "peer" }, a],
+      [b, { kind: "device", device: b, delivery: "peer" }, b],
+    ]);
+  });
+
+  test("links: pods with the gateways, the host's pair with routes to all pods, the tunnel device", () => {
+    const { links = [], routes } = of(state);
+    expect(links.map((link) => [link.kind, link.device])).toEqual([
+      ["pod", a],
+      ["pod", b],
+      ["pair", "weir_host"],
+      ["vxlan", "weir_vxlan"],
+    ]);
+    expect(links[0]).toMatchObject({
+      gateways: ["10.244.1.1", "fd00:10:244:1::1"],
+      gatewayMac: GATEWAY_MAC,
+      mtu: 1450,
+    });
+    expect(links[2]).toMatchObject({
+      other: "weir_panel",
+      mac: HOST_MAC,
+      addresses: [],
+      routes: [
+        { cidr: "10.244.1.0/24", source: "192.168.0.1" },
+        { cidr: "fd00:10:244:1::/64", source: "fd00:192::1" },
+        { cidr: "10.244.2.0/24", source: "192.168.0.1" },
+        { cidr: "fd00:10:244:2::/64", source: "fd00:192::1" },
+      ],
+    });
+    expect(routes).toEqual([]);
+  });
+
+  test.each([
+    ["10.244.1.10", `router:${a}`, 0],
+    ["fd00:10:244:1::b", `router:${b}`, 0],
+    ["192.168.0.1", "router:host", 0],
+    ["fd00:192::1", "router:host", 0],
+    ["10.244.1.1", "0", TARGET.local],
+    ["fd00:10:244:1::1", "0", TARGET.local],
+    ["fe80::1", "0", TARGET.local],
+  ])("host %s: %s, flags %i", (address, port, flags) => {
+    const value = host(state, address);
+    expect(value && [toPort(value), value["flags"]]).toEqual([port, flags]);
+  });
+
+  test.each([
+    ["10.244.1.0/24", "0", TARGET.unreachable],
+    ["fd00:10:244:1::/64", "0", TARGET.unreachable],
+    ["10.244.2.0/24", "router:node-2", 0],
+    ["fd00:10:244:2::/64", "router:node-2", 0],
+    ["192.168.0.2/32", "router:node-2", 0],
+    ["fd00:192::2/128", "router:node-2", 0],
+    ["127.0.0.0/8", "0", TARGET.blackhole],
+    ["::1/128", "0", TARGET.blackhole],
+    ["0.0.0.0/0", "router:host", 0],
+    ["::/0", "router:host", 0],
+  ])("route %s: %s, flags %i", (cidr, port, flags) => {
+    const value = route(state, cidr);
+    expect(value && [toPort(value), value["flags"]]).toEqual([port, flags]);
+  });
+
+  test("ports' flags", () => {
+    expect([a, "host", "overlay", "node-2", "uplink"].map((port) => flagsOf(state, port))).toEqual([
+      PORT.strict | PORT.fragment,
+      PORT.host | PORT.proxy,
+      PORT.overlay | PORT.fragment,
+      0,
+      undefined,
+    ]);
+  });
+});
+
+describe("direct", () => {
+  const state = cluster({ overlay: "direct" });
+
+  test("an uplink instead of tunnels, and kernel routes to other nodes' pods", () => {
+    const { ports = [], routes, links = [] } = of(state);
+    expect(ports.map(({ name }) => name).filter((name) => !name.startsWith("weir"))).toEqual(["host", "uplink"]);
+    expect(ports.find(({ name }) => name === "uplink")).toMatchObject({
+      peer: { kind: "device", device: "eth0", delivery: "neigh" },
+      entry: "eth0",
+    });
+    expect(routes).toEqual([
+      { cidr: "10.244.2.0/24", via: "192.168.0.2", device: "eth0" },
+      { cidr: "fd00:10:244:2::/64", via: "fd00:192::2", device: "eth0" },
+    ]);
+    expect(links.map(({ kind }) => kind)).not.toContain("vxlan");
+    expect(links.find(({ kind }) => kind === "pair")).toMatchObject({
+      routes: [{ cidr: "10.244.1.0/24" }, { cidr: "fd00:10:244:1::/64" }],
+    });
+  });
+
+  test("remote pods and nodes are behind the uplink", () => {
+    for (const cidr of ["10.244.2.0/24", "fd00:10:244:2::/64", "192.168.0.2/32"]) {
+      expect(toPort(route(state, cidr) ?? {})).toBe("router:uplink");
+    }
+    expect(flagsOf(state, "uplink")).toBe(PORT.uplink | PORT.fragment);
+  });
+});
+
+describe("odd clusters", () => {
+  test("a node of another family only has no tunnel; its pods are unreachable", () => {
+    const state = cluster(
+      { addresses: ["192.168.0.1"] },
+      { nodes: [node(1), node(2, { addresses: ["fd00:192::2"] })] },
+    );
+    expect(of(state).ports?.map(({ name }) => name)).not.toContain("node-2");
+    expect(route(state, "10.244.2.0/24")).toMatchObject({ port: 0, flags: TARGET.unreachable });
+  });
+
+  test("direct: no route of a family in which the node has no address", () => {
+    const state = cluster({ overlay: "direct" }, { nodes: [node(1), node(2, { addresses: ["192.168.0.2"] })] });
+    expect(of(state).routes?.map(({ cidr }) => cidr)).toEqual(["10.244.2.0/24"]);
+    expect(route(state, "fd00:10:244:2::/64")).toMatchObject({ flags: TARGET.unreachable });
+  });
+
+  test("nobody takes the gateway's, the node's or another pod's address", () => {
+    const thief = { ...endpoint("thief", 200), ips: ["10.244.1.1", "192.168.0.1", "10.244.1.10"] };
+    const state = cluster({}, { endpoints: [endpoint("a", 10), thief] });
+    expect(host(state, "10.244.1.1")).toMatchObject({ flags: TARGET.local });
+    expect(toPort(host(state, "192.168.0.1") ?? {})).toBe("router:host");
+    expect(toPort(host(state, "10.244.1.10") ?? {})).toBe(`router:${endpoint("a", 10).device}`);
+  });
+
+  test("another node's claim on our pods' CIDR loses", () => {
+    const state = cluster({}, { nodes: [node(1), node(2, { podCIDRs: ["10.244.1.0/24"] })] });
+    expect(route(state, "10.244.1.0/24")).toMatchObject({ flags: TARGET.unreachable });
+  });
+
+  test("what is no address or CIDR of a node is left out; host bits are cleared", () => {
+    const bad = node(2, { addresses: ["x", "192.168.0.2", "fe80::1%eth0"], podCIDRs: ["nonsense", "10.244.2.9/24"] });
+    const state = cluster({}, { nodes: [bad] });
+    expect(toPort(route(state, "10.244.2.0/24") ?? {})).toBe("router:node-2");
+    expect(rows(state, "weir_rt_routes")).toHaveLength(4 + 2 + 2 + 2);
+  });
+
+  test("no pods, no other nodes", () => {
+    const { ports } = of(cluster({}, { nodes: [], endpoints: [] }));
+    expect(ports?.map(({ name }) => name)).toEqual(["host", "overlay"]);
+  });
+
+  test.each([
+    ["node-2", /^node-2$/],
+    ["host", /^host-[0-9a-f]{12}$/],
+    ["overlay", /^overlay-[0-9a-f]{12}$/],
+    ["weir0a0a0a0a0a0", /^weir0a0a0a0a0a0-[0-9a-f]{12}$/],
+    ["n".repeat(43), /^n{43}$/],
+    ["n".repeat(44), /^n{30}-[0-9a-f]{12}$/],
+  ])("node %s has port %s", (name, port) => {
+    expect(nodePort(name)).toMatch(port);
+  });
+
+  test("every name gives a port's name that fits, and no two the same", () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.string({ unit: "binary", maxLength: 253 }), { maxLength: 20 }), (names) => {
+        const ports = names.map(nodePort);
+        expect(new Set(ports).size).toBe(names.length);
+        for (const port of ports) expect(Buffer.byteLength(`port:router:${port}`)).toBeLessThan(56);
+      }),
+    );
+  });
+
+  test("rows have unique keys and do not depend on the order of objects", () => {
+    const nodes = [1, 2, 3, 4].map((n) => node(n));
+    const endpoints = [5, 6, 7, 8].map((n) => endpoint(`p${n}`, n));
+    const one = of(cluster({}, { nodes, endpoints }));
+    const other = of(cluster({}, { nodes: nodes.toReversed(), endpoints: endpoints.toReversed() }));
+    const keys = one.rows?.map((row) => JSON.stringify([row.table, row.key]));
+    expect(new Set(keys).size).toBe(keys?.length);
+    expect(other.rows).toEqual(one.rows);
+    expect(other.ports).toEqual(one.ports);
+    expect(other.links).toEqual(one.links);
+  });
+});

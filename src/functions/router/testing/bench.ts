@@ -1,0 +1,137 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { compile, type Ids } from "../../../datapath/compile.ts";
+import { Panel } from "../../../datapath/panel.ts";
+import { encodeRows } from "../../../datapath/rows.ts";
+import { enumNames, inspectObject, mountBpffs, type SkbCtx } from "../../../kernel/index.ts";
+import type { ClusterState } from "../../../model/cluster.ts";
+import { compose } from "../../../model/compose.ts";
+import { router } from "../router.ts";
+
+const root = new URL("../../../..", import.meta.url).pathname;
+const TRACE = 0x80000000;
+const PORT_HOPS = 16;
+
+/** How a packet's read-only run ended, and the packet as it left. */
+export interface Outcome {
+  /** Reasons of drops, e.g. `TTL`: that of the packet, or of the one that became an ICMP error. */
+  drops: string[];
+  /** `peer router:weir…`, `tunnel router:node-2`, … or `stack`; undefined: nothing left. */
+  out: string | undefined;
+  frame: Buffer;
+}
+
+/** Compiles the panel's entry and the router. */
+function compileObjects(directory: string): void {
+  const flags = ["--target=bpf", "-std=gnu11", "-O2", "-g", "-mcpu=v3", "-Wall", "-Wextra", "-Werror", "-Ibpf"];
+  const include = `-I/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
+  for (const source of ["bpf/entry.bpf.c", "src/functions/router/router.bpf.c"]) {
+    const name = source.slice(source.lastIndexOf("/") + 1).replace(/c$/, "o");
+    execFileSync("clang", [...flags, include, "-c", source, "-o", join(directory, name)], { cwd: root });
+  }
+}
+
+/** The router on a panel of its own, with rows but no devices: packets run read-only. */
+export class Bench {
+  readonly directory = mkdtempSync(join(tmpdir(), "weir-router-"));
+  readonly bpffs = join(this.directory, "bpf");
+  readonly panel: Panel;
+  readonly #reasons: Map<number, string>;
+  readonly #devices = new Map<string, number>();
+  readonly #held = new Set<string>();
+
+  constructor() {
+    compileObjects(this.directory);
+    mountBpffs(this.bpffs);
+    this.panel = Panel.open({ root: join(this.bpffs, "t"), objects: this.directory, functions: [router.name] });
+    this.#reasons = this.names("weir_drop_reason");
+  }
+
+  /** Names of an enum of the router's object. */
+  names(type: string): Map<number, string> {
+    return enumNames(inspectObject(join(this.directory, "router.bpf.o")).btf, type);
+  }
+
+  /** Any number does for a device: nothing is sent. */
+  ids(): Ids {
+    const { names } = this.panel;
+    const ifindex = (name: string): number => {
+      const known = this.#devices.get(name) ?? 1000 + this.#devices.size;
+      this.#devices.set(name, known);
+      return known;
+    };
+    return {
+      port: (name) => names.id("port", name),
+      instance: (name) => names.id("instance", name),
+      slot: (name) => names.id("function", name),
+      device: ifindex,
+    };
+  }
+
+  /** Puts the router's desired state in force: hops and rows. */
+  apply(state: ClusterState, ids = this.ids()): void {
+    const desired = compose([router.desired(state)]);
+    const generation = compile(desired, ids);
+    if (generation.problems.length > 0) throw new Error(JSON.stringify(generation.problems));
+    const config = { events: false, recirc: 0, split: 0, abi: this.panel.abi };
+    this.panel.generations.apply({ ...generation, config });
+    for (const name of router.tables) {
+      const table = this.panel.table(name);
+      const rows = desired.rows.filter((row) => row.table === name);
+      if (this.#held.has(name)) table.remove(table.entries().map(([key]) => key));
+      table.write([...encodeRows(rows, table, ids)].map(([key, value]) => [Buffer.from(key, "base64"), value]));
+      this.#held.add(name);
+    }
+  }
+
+  /** Runs a frame as if it had come in by a port (`weir…`, `host`, `overlay`), read-only. */
+  run(port: string, frame: Buffer, ctx: Partial<SkbCtx> = {}): Outcome {
+    const hop = this.panel.names.id("port", `router:${port}`) * PORT_HOPS;
+    const result = this.panel.resume.testRun({
+      data: frame,
+      ctx: { ...ctx, mark: (TRACE | hop) >>> 0 },
+      dataOutSize: 8192,
+    });
+    const { step } = this.panel.trace();
+    const last = step.at(-1);
+    const left = last && last.op !== "down" && last.op !== "call";
+    return {
+      drops: step.filter((each) => each.op === "down").map((each) => this.reason(each.reason)),
+      out: left ? (last.op === "stack" ? "stack" : `${last.op} ${last.port}`) : undefined,
+      frame: result.data,
+    };
+  }
+
+  /** Runs a frame for real; devices do not exist, so it ends there. */
+  send(port: string, frame: Buffer): void {
+    const hop = this.panel.names.id("port", `router:${port}`) * PORT_HOPS;
+    this.panel.resume.testRun({ data: frame, ctx: { mark: hop }, dataOutSize: 8192 });
+  }
+
+  /** Packets dropped so far at a port, by reason. */
+  drops(port: string): Record<string, number> {
+    const table = this.panel.table("weir_drops");
+    const id = this.panel.names.id("port", `router:${port}`);
+    const found: Record<string, number> = {};
+    for (const [key, value] of table.entries()) {
+      const row = table.key.decode(key);
+      if (row["port"] !== id) continue;
+      let packets = 0;
+      for (let at = 0; at < value.length; at += 16) packets += Number(value.readBigUInt64LE(at));
+      found[this.reason(Number(row["reason"]))] = packets;
+    }
+    return found;
+  }
+
+  reason(value: number): string {
+    return (this.#reasons.get(value) ?? String(value)).replace("WEIR_DROP_", "");
+  }
+
+  close(): void {
+    this.panel.close();
+    execFileSync("umount", ["-l", this.bpffs]);
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}

@@ -12,6 +12,11 @@ export function errnoName(errno: number): string {
   return names.get(errno) ?? KERNEL_ONLY[errno] ?? `E${errno}`;
 }
 
+/** The errno name in an error of Node's own calls, or `undefined`. */
+export function systemErrno(error: unknown): string | undefined {
+  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+}
+
 const HINTS: Readonly<Record<string, string>> = {
   EPERM: "needs root, or CAP_BPF and CAP_NET_ADMIN",
   EACCES: "needs root, or CAP_BPF and CAP_NET_ADMIN",

@@ -1,4 +1,14 @@
 export { Btf, type BtfType, enumNames } from "./btf.ts";
+export {
+  cgroupId,
+  cgroupMounts,
+  cgroupProcesses,
+  cgroupRoot,
+  createCgroup,
+  killCgroup,
+  moveToCgroup,
+  removeCgroup,
+} from "./cgroup.ts";
 export { attachClsact, ClsactLink } from "./clsact.ts";
 export { type Codec, codec, type Decoded, type FieldValue } from "./codec.ts";
 export { errnoName, KernelError, VerifierError } from "./errors.ts";
@@ -58,6 +68,8 @@ export {
 } from "./netlink/tc.ts";
 export { BpfObject, inspectObject, type LoadOptions, loadObject, type ObjectSpec } from "./object.ts";
 export { isBpffs, mountBpffs } from "./pin.ts";
+export { type CgroupDriver, findPodCgroup, type PodCgroup, type PodQos, podCgroupCandidates } from "./pod-cgroup.ts";
+export { atLeast, type Examination, examine, type Probe, type ProbeResult, runProbes } from "./probes.ts";
 export { Program, type TestRun, type TestRunResult } from "./program.ts";
 export { RingBuffer } from "./ringbuf.ts";
 export type { SkbCtx } from "./skb.ts";

@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import koffi from "koffi";
-import { errnoName, KernelError } from "./errors.ts";
+import { errnoName, KernelError, systemErrno } from "./errors.ts";
 import { libc } from "./ffi.ts";
 
 const CLONE_NEWNET = 0x40000000;
@@ -27,7 +27,7 @@ function openNamespace(path: string): number {
   try {
     return openSync(path, "r");
   } catch (cause) {
-    const errno = (cause as NodeJS.ErrnoException).code;
+    const errno = systemErrno(cause);
     const hint = errno === "ENOENT" ? "no such namespace" : undefined;
     throw new KernelError(`open network namespace ${path}`, {
       code: "namespace-missing",
@@ -53,12 +53,17 @@ function leave(fd: number): void {
   }
 }
 
-function restoring<T>(fn: () => T): T {
+/** Runs `move`, which takes this thread elsewhere or throws, then `fn`, then comes back. */
+function elsewhere<T>(move: () => void, fn: () => T): T {
   const home = openNamespace(SELF);
   try {
-    return fn();
+    move();
+    try {
+      return fn();
+    } finally {
+      leave(home);
+    }
   } finally {
-    leave(home);
     closeSync(home);
   }
 }
@@ -71,19 +76,19 @@ function restoring<T>(fn: () => T): T {
 export function inNamespace<T>(path: string, fn: () => T): T {
   const target = openNamespace(path);
   try {
-    return restoring(() => {
-      enter(target, path);
-      const result = fn();
-      if (!(result instanceof Promise)) return result;
-      result.catch(() => {});
-      throw new KernelError(`run in network namespace ${path}`, {
-        code: "namespace-async",
-        hint: "must be synchronous",
-      });
-    });
+    return elsewhere(
+      () => enter(target, path),
+      () => synchronous(path, fn()),
+    );
   } finally {
     closeSync(target);
   }
+}
+
+function synchronous<T>(path: string, result: T): T {
+  if (!(result instanceof Promise)) return result;
+  result.catch(() => {});
+  throw new KernelError(`run in network namespace ${path}`, { code: "namespace-async", hint: "must be synchronous" });
 }
 
 /** `fn` in the namespace at `path`, or here if there is none. */
@@ -91,9 +96,29 @@ export function maybeInNamespace<T>(path: string | undefined, fn: () => T): T {
   return path === undefined ? fn() : inNamespace(path, fn);
 }
 
+function unshare(what: string): void {
+  if ((libc.unshare(CLONE_NEWNET) as number) !== 0) throw failed(`create ${what}`, "namespace-create-failed");
+}
+
+/** Runs `fn` in a new network namespace that ends with the last socket opened in it. `fn` must be synchronous. */
+export function inFreshNamespace<T>(fn: () => T): T {
+  return elsewhere(
+    () => unshare("a network namespace"),
+    () => synchronous("made for this", fn()),
+  );
+}
+
+function written(action: string, fn: () => void): void {
+  try {
+    fn();
+  } catch (cause) {
+    throw new KernelError(action, { code: "namespace-create-failed", errno: systemErrno(cause), cause });
+  }
+}
+
 /** As `ip netns` does it, so that mounts made here show in every mount namespace that came from this one. */
 function shareDirectory(): void {
-  mkdirSync(DIRECTORY, { recursive: true });
+  written(`make ${DIRECTORY}`, () => mkdirSync(DIRECTORY, { recursive: true }));
   if (libc.mount("", DIRECTORY, "none", MS_SHARED | MS_REC, null) === 0) return;
   if (libc.mount(DIRECTORY, DIRECTORY, "none", MS_BIND | MS_REC, null) !== 0) {
     throw failed(`bind ${DIRECTORY}`, "namespace-create-failed");
@@ -131,14 +156,15 @@ export function createNamespace(name: string): string {
       errno: "EEXIST",
     });
   }
-  writeFileSync(path, "", { mode: 0o444 });
+  written(`create network namespace ${name}`, () => writeFileSync(path, "", { mode: 0o444 }));
   try {
-    restoring(() => {
-      if (libc.unshare(CLONE_NEWNET) !== 0) throw failed(`create network namespace ${name}`, "namespace-create-failed");
-      if (libc.mount(SELF, path, "none", MS_BIND, null) !== 0) {
+    elsewhere(
+      () => unshare(`network namespace ${name}`),
+      () => {
+        if (libc.mount(SELF, path, "none", MS_BIND, null) === 0) return;
         throw failed(`bind network namespace ${path}`, "namespace-create-failed");
-      }
-    });
+      },
+    );
   } catch (error) {
     rmSync(path, { force: true });
     throw error;

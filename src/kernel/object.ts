@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import koffi from "koffi";
 import { Btf } from "./btf.ts";
@@ -8,6 +7,7 @@ import { Fd } from "./fd.ts";
 import { bpf, type Pointer } from "./ffi.ts";
 import { firstWarning, verifierLog, withLibbpfLog } from "./log.ts";
 import { BpfMap } from "./map.ts";
+import { makeDirectory } from "./pin.ts";
 import { Program } from "./program.ts";
 
 export interface LoadOptions {
@@ -150,7 +150,10 @@ function declaredCodecs(btf: Btf, map: string, path: string): { key: Codec; valu
   const typeOf = (member: string): Codec => {
     const pointer = members.find(({ name }) => name === member);
     if (!pointer) {
-      throw new KernelError(`read ${member} type of map ${map} in ${path}`, { code: "map-missing", hint: "no such declaration" });
+      throw new KernelError(`read ${member} type of map ${map} in ${path}`, {
+        code: "map-missing",
+        hint: "no such declaration",
+      });
     }
     return codec(btf, btf.resolve(pointer.type).type);
   };
@@ -189,7 +192,8 @@ function loadError(path: string, errno: number, log: string): KernelError {
   return new KernelError(`load object ${path}`, {
     code: "load-failed",
     errno: name,
-    hint: firstWarning(log),
+    // libbpf's first complaint is then about a limit that matters no more.
+    hint: name === "EPERM" ? undefined : firstWarning(log),
   });
 }
 
@@ -223,7 +227,7 @@ function copyOf(pointer: Pointer, size: number): Buffer {
 }
 
 function prepareMaps(handle: Pointer, { pinDir, pinMaps = () => true, maxEntries = {} }: LoadOptions): void {
-  if (pinDir) mkdirSync(pinDir, { recursive: true });
+  if (pinDir) makeDirectory(pinDir);
   for (const { name, pointer } of list(handle, "map")) {
     if (maxEntries[name] !== undefined) bpf.bpf_map__set_max_entries(pointer, maxEntries[name]);
     if (pinDir && !bpf.bpf_map__is_internal(pointer) && pinMaps(name)) {

@@ -2,7 +2,7 @@ import { mkdirSync, readlinkSync, statfsSync } from "node:fs";
 import { constants } from "node:os";
 import { dirname } from "node:path";
 import koffi from "koffi";
-import { check, errnoName, KernelError } from "./errors.ts";
+import { check, errnoName, KernelError, systemErrno } from "./errors.ts";
 import { bpf, libc } from "./ffi.ts";
 
 const BPF_FS_MAGIC = 0xcafe4a11;
@@ -20,7 +20,7 @@ export function isBpffs(path: string): boolean {
 /** Makes `path` a bpffs unless it is (on) one already. Idempotent. @throws KernelError `mount-failed` */
 export function mountBpffs(path: string): void {
   if (isBpffs(path)) return;
-  mkdirSync(path, { recursive: true });
+  makeDirectory(path);
   if ((libc.mount("bpf", path, "bpf", 0, null) as number) === 0) return;
   throw new KernelError(`mount bpffs at ${path}`, {
     code: "mount-failed",
@@ -36,12 +36,14 @@ export function pinObject(fd: number, path: string, what: string): void {
   check(result, `pin ${what} at ${path}`, "pin-failed", exists ? "something is pinned there" : FS_HINT);
 }
 
-function makeDirectory(path: string): void {
+/** Makes a directory with its parents. @throws KernelError `pin-failed` */
+export function makeDirectory(path: string): void {
   try {
     mkdirSync(path, { recursive: true });
   } catch (cause) {
     throw new KernelError(`make directory ${path}`, {
       code: "pin-failed",
+      errno: systemErrno(cause),
       cause,
     });
   }

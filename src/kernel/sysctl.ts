@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { KernelError } from "./errors.ts";
+import { KernelError, systemErrno } from "./errors.ts";
 import { maybeInNamespace } from "./namespace.ts";
 
 /** /proc/sys/net shows the namespace of the thread that opens it. */
@@ -15,7 +15,7 @@ function attempt<T>(action: string, fn: () => T): T {
   try {
     return fn();
   } catch (cause) {
-    const errno = (cause as NodeJS.ErrnoException).code;
+    const errno = systemErrno(cause);
     const hint = errno === "ENOENT" ? "this kernel or namespace has no such setting" : undefined;
     throw new KernelError(action, {
       code: errno === "ENOENT" ? "sysctl-missing" : "sysctl-failed",

@@ -34,7 +34,7 @@ export interface Refusal {
   text: string | undefined;
 }
 
-/** A route netlink socket in one namespace. Synchronous: the kernel answers within the call. */
+/** A netlink socket in one namespace, mostly route netlink. Synchronous: the kernel answers within the call. */
 export class Netlink {
   readonly #fd: Fd;
   #sequence = 0;
@@ -44,8 +44,8 @@ export class Netlink {
   }
 
   /** Opens a socket in the namespace at `path`, or in this thread's. @throws KernelError `netlink-failed` */
-  static open(path?: string): Netlink {
-    const fd = maybeInNamespace(path, () => libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE) as number);
+  static open(path?: string, protocol = NETLINK_ROUTE): Netlink {
+    const fd = maybeInNamespace(path, () => libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, protocol) as number);
     if (fd < 0) throw failed(`open netlink socket${path ? ` in ${path}` : ""}`);
     for (const option of Object.values(OPTION)) setInt(fd, SOL_NETLINK, option, 1);
     const timeout = Buffer.alloc(16);

@@ -38,3 +38,13 @@ export function compile(name: string, directory: string): string {
 
 /** Descriptors that this process has open. */
 export const openFds = (): number => readdirSync("/proc/self/fd").length;
+
+/** Runs `fn` without root's capabilities. */
+export function asNobody<T>(fn: () => T): T {
+  process.seteuid?.(65534);
+  try {
+    return fn();
+  } finally {
+    process.seteuid?.(0);
+  }
+}

@@ -1,6 +1,7 @@
 import type { Document, LineCounter } from "yaml";
 import { isNode, LineCounter as Lines, parseAllDocuments } from "yaml";
 import { quote } from "../../model/text.ts";
+import { refuseYaml, repeatedKey } from "./guard.ts";
 
 /** One document of a file as plain data, or the reason why it cannot be read. */
 export type RawDocument =
@@ -14,7 +15,7 @@ const MOST_DOCUMENTS = 10_000;
 const MOST_ALIASES = 100;
 
 /**
- * Splits a file into documents. YAML 1.2 with merge keys, or JSON. Never throws.
+ * Splits a file into documents. YAML 1.2 without merge keys, or JSON. Never throws.
  * Positions are `file:line:column`, counted from 1.
  */
 export function readDocuments(text: string, file: string): RawDocument[] {
@@ -40,10 +41,12 @@ function readJson(text: string, file: string): RawDocument[] | undefined {
 function readYaml(text: string, file: string): RawDocument[] {
   const lines = new Lines();
   try {
+    const refused = refuseYaml(text);
+    if (refused) return [{ problem: `is not read as YAML: ${refused}`, at: `${file}:1:1` }];
     const documents = parseAllDocuments(text, {
       lineCounter: lines,
       prettyErrors: false,
-      merge: true,
+      uniqueKeys: false,
       logLevel: "silent",
     });
     if (!Array.isArray(documents)) return [];
@@ -54,7 +57,6 @@ function readYaml(text: string, file: string): RawDocument[] {
       .filter((one) => one.errors.length > 0 || one.contents !== null)
       .map((one) => toRaw(one, lines, file));
   } catch (error) {
-    // The parser recurses: nesting of some thousand levels ends its stack.
     return [{ problem: `cannot be read as YAML: ${reasonOf(error)}`, at: `${file}:1:1` }];
   }
 }
@@ -62,6 +64,10 @@ function readYaml(text: string, file: string): RawDocument[] {
 function toRaw(document: Document.Parsed, lines: LineCounter, file: string): RawDocument {
   const [error] = document.errors;
   if (error) return { problem: oneLine(error.message), at: position(lines, file, error.pos[0]) };
+  const repeated = repeatedKey(document.contents);
+  if (repeated) {
+    return { problem: `the key ${quote(repeated.key)} is there twice`, at: position(lines, file, repeated.offset) };
+  }
   const locate = (path: readonly PropertyKey[]) => position(lines, file, offsetOf(document, path));
   try {
     return { value: document.toJS({ maxAliasCount: MOST_ALIASES }), locate };
@@ -91,6 +97,5 @@ function reasonOf(error: unknown): string {
 
 /** Messages of the parser repeat what the file says: only printable text of one line gets out. */
 function oneLine(message: string): string {
-  if (message.startsWith("Maximum call stack")) return "nested too deeply";
   return quote(message.split("\n")[0] ?? "").slice(1, -1);
 }

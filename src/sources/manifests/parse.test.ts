@@ -170,12 +170,16 @@ describe("what is wrong", () => {
   it.each([
     ["broken YAML", "a: [1", "f.yaml:1:6"],
     ["a tab", "a:\n\tb: 1", "f.yaml:2:1"],
-    ["a repeated key", "a: 1\na: 2", "f.yaml:2:1"],
+    ["a repeated key", "a: 1\na: 2", 'f.yaml:2:1 f.yaml : the key "a" is there twice'],
     ["a scalar", "just text", "f.yaml:1:1 f.yaml : is not a Kubernetes object"],
     ["no kind", "apiVersion: v1", "has no valid kind"],
     ["an odd kind", "apiVersion: v1\nkind: '../x'", "f.yaml:2:7 f.yaml : has no valid kind"],
     ["broken JSON", '{"kind": ', "f.yaml:1:"],
-    ["deep nesting", "[".repeat(100_000), "nested too deeply"],
+    ["deep flow nesting", "[".repeat(1_000_000), "nested too deeply"],
+    ["deep sequences", "- ".repeat(500_000), "nested too deeply"],
+    ["deep indentation", Array.from({ length: 1000 }, (_, i) => `${" ".repeat(i)}a:`).join("\n"), "nested too deeply"],
+    ["very many tokens", "\n".repeat(1_000_000), "too long"],
+    ["a merge key", "a: &a {b: 1}\nc:\n  <<: *a\n", 'merge keys ("<<") are not read'],
   ])("%s makes the file incomplete", (_, text, expected) => {
     expect(parse(text).complete).toBe(false);
     expect(problems(text)[0]).toContain(expected);
@@ -188,6 +192,15 @@ describe("what is wrong", () => {
         .fill(`*a${level - 1}`)
         .join(", ")}]\n`;
     expect(problems(text)).toEqual(["f.yaml:1:1 f.yaml : cannot be read as YAML: its aliases expand to too much"]);
+  });
+
+  it("reads wide and long files that are only large", () => {
+    const data = Array.from({ length: 20_000 }, (_, i) => `  k${i}: "${"- ".repeat(5)}"\n`).join("");
+    const flow = `{${Array.from({ length: 500 }, (_, i) => `a${i}: {b: 1}`).join(", ")}}`;
+    const head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n";
+    const script = `  script: |\n${" ".repeat(600)}deep\n  # ${" ".repeat(600)}\n`;
+    expect(problems(`${head}data:\n${script}${data}`)).toEqual([]);
+    expect(problems(`${head}more: ${flow}\n`)).toEqual(["f.yaml:4:7 ConfigMap/default/x more: unknown field: ignored"]);
   });
 
   it("finds the place in JSON too", () => {

@@ -1,6 +1,6 @@
 import { z } from "zod";
+import { parseSchedule } from "../../model/cron.ts";
 import { checkLabelName, checkSubdomain } from "../../model/names.ts";
-import { parseSchedule } from "../../model/schedule.ts";
 import { labels, listOf, maybe, namespaced, whole } from "./fields.ts";
 import { podTemplate } from "./pod.ts";
 

@@ -1,0 +1,38 @@
+import type { ConfigMap, Container, EnvVar, Namespace, Node, Pod } from "./objects.ts";
+
+/**
+ * An object as a Kubernetes manifest: plain data for JSON. What `readManifests` makes of it is the object again.
+ */
+export function manifestOf(object: Pod | Node | Namespace | ConfigMap): Record<string, unknown> {
+  const { kind, metadata } = object;
+  const head = { apiVersion: "v1", kind };
+  if (kind === "Pod") return { ...head, metadata: { ...metadata, ...ownerOf(object) }, spec: podSpec(object) };
+  if (kind === "ConfigMap") return { ...head, metadata, data: object.data };
+  if (kind === "Namespace") return { ...head, metadata };
+  const addresses = object.addresses.map((address) => ({ type: "InternalIP", address }));
+  return { ...head, metadata, spec: { podCIDRs: object.podCIDRs }, status: { addresses } };
+}
+
+function ownerOf({ owner }: Pod) {
+  const [kind, name] = owner?.split("/") ?? [];
+  return kind && name ? { ownerReferences: [{ kind, name, controller: true }] } : {};
+}
+
+function podSpec({ nodeName, nodeSelector, hostNetwork, restartPolicy, containers }: Pod) {
+  return { nodeName, nodeSelector, hostNetwork, restartPolicy, containers: containers.map(containerOf) };
+}
+
+function containerOf({ env, envFrom, ...rest }: Container) {
+  const sources = envFrom?.map(({ configMap: name, prefix, optional }) => ({
+    prefix,
+    configMapRef: { name, optional },
+  }));
+  return { ...rest, env: env.map(variable), ...(sources && { envFrom: sources }) };
+}
+
+function variable({ name, value, from }: EnvVar) {
+  if (!from) return { name, value };
+  if ("field" in from) return { name, valueFrom: { fieldRef: { fieldPath: from.field } } };
+  const { configMap, key, optional } = from;
+  return { name, valueFrom: { configMapKeyRef: { name: configMap, key, optional } } };
+}

@@ -1,0 +1,48 @@
+import type { Pod, PodTemplate, Workload } from "../objects.ts";
+import { templateHash, uidOf, versionOf } from "./identity.ts";
+
+/** What distinguishes one pod of a workload from the next. */
+export interface PodIdentity {
+  name: string;
+  /** Which pod of the workload it is: ordinal, node, or number of the attempt. */
+  ordinal: number | string;
+  nodeName?: string | undefined;
+  labels?: Readonly<Record<string, string>> | undefined;
+  annotations?: Readonly<Record<string, string>> | undefined;
+  env?: readonly { name: string; value: string }[] | undefined;
+}
+
+/** Makes a pod of a template. Its uid changes with the template (but for labels and annotations), never else. */
+export function podOf(owner: Pick<Workload, "kind" | "metadata">, template: PodTemplate, identity: PodIdentity): Pod {
+  const { kind, metadata } = owner;
+  const { name, ordinal, nodeName, labels = {}, annotations = {}, env = [] } = identity;
+  const { namespace } = metadata;
+  const uid = uidOf(kind, namespace, metadata.name, name, ordinal, templateHash(template));
+  const containers = template.spec.containers.map((one) => ({ ...one, env: [...one.env, ...env] }));
+  return withVersion({
+    kind: "Pod",
+    metadata: {
+      name,
+      namespace,
+      uid,
+      labels: { ...template.labels, ...labels },
+      annotations: { ...template.annotations, ...annotations },
+    },
+    ...template.spec,
+    ...(nodeName !== undefined && { nodeName }),
+    containers: env.length > 0 ? containers : template.spec.containers,
+    owner: `${kind}/${metadata.name}`,
+  });
+}
+
+/** A pod that somebody wrote down: with a uid, if it has none, and the version of its content. */
+export function standalonePod(pod: Pod): Pod {
+  const { metadata, ...spec } = pod;
+  const uid = metadata.uid ?? uidOf("Pod", metadata.namespace, metadata.name, spec);
+  return withVersion({ ...pod, metadata: { ...metadata, uid } });
+}
+
+function withVersion(pod: Pod): Pod {
+  const { resourceVersion: _, ...metadata } = pod.metadata;
+  return { ...pod, metadata: { ...metadata, resourceVersion: versionOf({ ...pod, metadata }) } };
+}

@@ -1,0 +1,70 @@
+import { isMap, isScalar, Lexer, type Node, type ParsedNode, visit } from "yaml";
+
+/** More levels than any manifest has. The YAML parser recurses, and a stack overflow in it can end the process. */
+const DEEPEST = 256;
+/** About a megabyte of ordinary manifests; what takes longer to parse would hold up everything else. */
+const MOST_TOKENS = 500_000;
+
+/**
+ * Looks at a YAML text without parsing it. Gives the reason why it must not be parsed: nesting, size, or merge keys
+ * (which expand exponentially and are not counted as aliases). Time and memory are linear.
+ */
+export function refuseYaml(text: string): string | undefined {
+  const depth = new Depth();
+  let tokens = 0;
+  for (const token of new Lexer().lex(text)) {
+    tokens += 1;
+    if (token === "<<") return 'merge keys ("<<") are not read; write the fields out';
+    if (depth.after(token) > DEEPEST) return "nested too deeply";
+    if (tokens > MOST_TOKENS) return "too long; split it into several files, or write it as JSON";
+  }
+  return undefined;
+}
+
+/** Upper bound of the nesting at a token: each block level takes a column of indentation or an indicator. */
+class Depth {
+  #flow = 0;
+  #block = 0;
+  #indenting = true;
+
+  after(token: string): number {
+    const first = token.charAt(0);
+    if (first === "\n" || first === "\r") {
+      this.#indenting = true;
+      this.#block = 0;
+    } else if (first === " " || first === "\t") {
+      if (this.#indenting) this.#block += token.length;
+    } else if (first === "#") {
+      this.#block = 0;
+    } else this.#count(token);
+    return this.#flow + this.#block;
+  }
+
+  #count(token: string): void {
+    if (token === "[" || token === "{") this.#flow += 1;
+    else if (token === "]" || token === "}") this.#flow = Math.max(0, this.#flow - 1);
+    else if (this.#flow === 0 && (token === "-" || token === "?" || token === ":")) this.#block += 1;
+    else this.#indenting = false;
+  }
+}
+
+/** The second of two equal keys of one map. In linear time, which the parser's own check does not take. */
+export function repeatedKey(root: ParsedNode | null): { key: string; offset: number } | undefined {
+  let found: { key: string; offset: number } | undefined;
+  visit(root as Node | null, {
+    Map(_, map) {
+      const seen = new Set<string>();
+      for (const { key } of isMap(map) ? map.items : []) {
+        if (!isScalar(key)) continue;
+        const name = String(key.value);
+        if (seen.has(name)) {
+          found = { key: name, offset: key.range?.[0] ?? 0 };
+          return visit.BREAK;
+        }
+        seen.add(name);
+      }
+      return undefined;
+    },
+  });
+  return found;
+}

@@ -1,0 +1,52 @@
+import { expect, it } from "vitest";
+import { manifestOf } from "../../model/manifest.ts";
+import type { ClusterObject } from "../../model/objects.ts";
+import { parseManifests } from "./parse.ts";
+
+const metadata = { name: "x", namespace: "n", labels: { a: "b" }, annotations: { bandwidth: "1 mbps egress" } };
+
+it.each<ClusterObject>([
+  {
+    kind: "Pod",
+    metadata: { ...metadata, uid: "u1", resourceVersion: "42" },
+    nodeName: "node-1",
+    nodeSelector: { disk: "ssd" },
+    hostNetwork: false,
+    restartPolicy: "OnFailure",
+    owner: "Deployment/web",
+    containers: [
+      {
+        name: "c",
+        image: "i",
+        command: ["sh", "-c", "echo $HOME"],
+        args: ["x"],
+        workingDir: "/tmp",
+        env: [
+          { name: "A", value: "1" },
+          { name: "B", value: "", from: { field: "metadata.name" } },
+          { name: "C", value: "", from: { configMap: "m", key: "k", optional: true } },
+        ],
+        envFrom: [{ configMap: "m", prefix: "P_", optional: false }],
+      },
+    ],
+  },
+  {
+    kind: "Pod",
+    metadata,
+    hostNetwork: true,
+    restartPolicy: "Always",
+    containers: [{ name: "c", command: [], args: [], env: [] }],
+  },
+  {
+    kind: "Node",
+    metadata: { name: "node-1", labels: {}, annotations: {} },
+    addresses: ["192.168.0.1", "fd00::1"],
+    podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"],
+  },
+  { kind: "Namespace", metadata: { name: "n", labels: {}, annotations: {} } },
+  { kind: "ConfigMap", metadata, data: { "a.txt": "text\n" } },
+])("a $kind written as a manifest is read back as it was", (object) => {
+  const { objects, problems } = parseManifests(JSON.stringify(manifestOf(object)), "f.json");
+  expect(problems).toEqual([]);
+  expect(objects.map((one) => one.object)).toEqual([object]);
+});

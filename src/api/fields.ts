@@ -43,6 +43,7 @@ export const cidr = z.union([z.cidrv4(), z.cidrv6()], "must be an IPv4 or IPv6 n
 export const direction = z.enum(["ingress", "egress"]);
 export const count = z.number().int().nonnegative();
 export const rate = z.number().nonnegative();
+export const namespace = z.string().describe("the pod's namespace");
 export const node = z.string().describe("node that answers");
 
 export const counter = z.object({

@@ -31,7 +31,7 @@ export const status = z
     pid: field.count.describe("process id of the agent"),
     startedAt: z.iso.datetime().describe("start of the agent"),
     pods: field.count.describe("pods of this node whose network is in force"),
-    problems: z.array(problem),
+    problems: z.array(problem).describe("what could not be taken or enforced"),
     observed: z
       .object({
         sources: z
@@ -56,22 +56,22 @@ export const status = z
 
 export const pod = z
   .object({
-    namespace: z.string(),
-    name: z.string(),
+    namespace: field.namespace,
+    name: z.string().describe("the pod's name"),
     node: field.node,
     ips: z.array(z.string()).describe("addresses, IPv4 first; empty until the pod's network is in force"),
     device: z.string().nullable().describe("device on the node's side"),
     resourceVersion: z.string().nullable().describe("metadata.resourceVersion of the object in force"),
-    problems: z.array(problem),
+    problems: z.array(problem).describe("what could not be taken or enforced"),
   })
   .meta({ id: "Pod", description: "a pod of this node" });
 
 export const limit = z
   .object({
-    namespace: z.string(),
-    pod: z.string(),
+    namespace: field.namespace,
+    pod: z.string().describe("the pod's name"),
     node: field.node,
-    direction: field.direction.describe("as the pod sees it"),
+    direction: field.direction.nullable().describe("as the pod sees it; null if the value does not tell"),
     source: z.string().describe("key that the rule came from, e.g. `kubernetes.io/egress-bandwidth`"),
     written: z.string().describe("the value as its author wrote it"),
     configured: field.rate.nullable().describe("bit/s that the value stands for; null if it stands for none"),
@@ -86,7 +86,7 @@ export const port = z
   .object({
     node: field.node,
     name: z.string().describe("`instance:port`"),
-    instance: z.string(),
+    instance: z.string().describe("instance of a function that has the port"),
     function: z.string().describe("function of the instance"),
     peer: z.string().describe("what it is connected to: a device, a tunnel, `instance:port`, the stack, or none"),
     device: z.string().nullable().describe("device whose packets enter here"),
@@ -106,8 +106,8 @@ export const chain = z
     hops: z
       .array(
         z.object({
-          instance: z.string(),
-          function: z.string(),
+          instance: z.string().describe("instance of a transparent function"),
+          function: z.string().describe("function of the instance"),
         }),
       )
       .describe("transparent functions in the order in which they see packets"),
@@ -121,8 +121,8 @@ export const drop = z
     port: z.string().describe("`instance:port`; `-` if the packet came in by no port"),
     reason: z.string().describe("e.g. `no_route`"),
     description: z.string().describe("the reason in words"),
-    packets: field.count,
-    bytes: field.count.describe("bytes at layer 2"),
+    packets: field.count.describe("packets since the port was made"),
+    bytes: field.count.describe("bytes since the port was made, at layer 2"),
   })
   .meta({ id: "Drop", description: "packets dropped at one port for one reason" });
 
@@ -137,9 +137,9 @@ export const endpointSpec = z
 export const endpoint = z
   .object({
     node: field.node,
-    namespace: z.string(),
-    name: z.string(),
-    uid: z.string(),
+    namespace: field.namespace,
+    name: z.string().describe("the pod's name"),
+    uid: z.string().describe("the pod's metadata.uid"),
     netns: z.string().describe("path of the pod's network namespace"),
     ifname: z.string().describe("device name inside the pod"),
     device: z.string().describe("device on the node's side"),
@@ -152,7 +152,7 @@ export const probe = z
   .object({
     name: z.string().describe("e.g. `tcx links`"),
     minimum: z.string().nullable().describe("kernel release from which it exists, e.g. `6.6`"),
-    available: z.boolean(),
+    available: z.boolean().describe("the machine can do it"),
     required: z.boolean().describe("Weir does not work without it"),
     hint: z.string().nullable().describe("what follows from its absence, and what to do"),
   })
@@ -163,7 +163,7 @@ export const doctor = z
     kernel: z.string().describe("kernel release"),
     arch: z.string().describe("machine type, e.g. `x64`"),
     ok: z.boolean().describe("every required probe is available"),
-    probes: z.array(probe),
+    probes: z.array(probe).describe("what was looked for"),
   })
   .meta({ id: "Doctor", description: "what this machine can and cannot do, and what follows" });
 

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Client, ClientError } from "./client.ts";
-import { MemoryBackend } from "./memory.ts";
 import { type ApiServer, type ServeOptions, serve } from "./serve.ts";
+import { MemoryBackend } from "./testing/memory.ts";
 
 let root: string;
 let socket: string;

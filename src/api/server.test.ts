@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ApiError } from "./errors.ts";
-import { MemoryBackend } from "./memory.ts";
 import { buildApp } from "./server.ts";
+import { MemoryBackend } from "./testing/memory.ts";
 
 const pod = {
   namespace: "shop",

@@ -1,8 +1,8 @@
-import type { DesiredState } from "../model/desired.ts";
-import { version } from "../model/version.ts";
-import type { Backend, EndpointResult, Plain } from "./backend.ts";
-import { ApiError } from "./errors.ts";
-import type * as schema from "./schemas.ts";
+import type { DesiredState } from "../../model/desired.ts";
+import { version } from "../../model/version.ts";
+import type { Backend, EndpointResult, Plain } from "../backend.ts";
+import { ApiError } from "../errors.ts";
+import type * as schema from "../schemas.ts";
 
 /** What a `MemoryBackend` holds. Tests change it at will. */
 export interface MemoryState {

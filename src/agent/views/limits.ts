@@ -1,0 +1,86 @@
+import type { Plain } from "../../api/backend.ts";
+import type * as schema from "../../api/schemas.ts";
+import type { ClusterState } from "../../model/cluster.ts";
+import type { LimitRule } from "../../model/limits.ts";
+import type { Pod, Problem } from "../../model/objects.ts";
+import { podKey } from "./pods.ts";
+
+/** What the datapath says of one limit. */
+export interface LimitReadings {
+  /** bit/s that the datapath enforces, or why it does not. */
+  enforced(device: string, rule: LimitRule): { rate: number } | { reason: string };
+  /** bit/s at layer 3 over the last full busy window; null if there was none. */
+  measured(device: string, rule: LimitRule): number | null;
+}
+
+type Item = Plain<schema.Limit>;
+
+/** Receipts: each rule with what was configured, what is in force, what was measured, and why they differ. */
+export function limitItems(state: ClusterState, readings: LimitReadings): Item[] {
+  const endpoints = new Map(state.endpoints.map((endpoint) => [podKey(endpoint), endpoint]));
+  const pods = new Map(state.pods.map((pod) => [podKey(pod.metadata), pod]));
+  const items: Item[] = [];
+  for (const [key, rules] of state.limits) {
+    const faults = faultsOf(state.problems, key, pods.get(key));
+    const device = endpoints.get(key)?.device;
+    for (const rule of rules) items.push(item(key, rule, device, faults.get(rule.source), readings));
+  }
+  for (const [key, pod] of pods) {
+    const inForce = new Set((state.limits.get(key) ?? []).map((rule) => rule.source));
+    for (const [source, fault] of faultsOf(state.problems, key, pod)) {
+      if (inForce.has(source)) continue;
+      items.push({ ...identity(key), direction: directionOf(source), source, written: fault.written, ...NOTHING, reason: fault.message });
+    }
+  }
+  return items.toSorted((a, b) => order(a) - order(b) || compare(sortKey(a), sortKey(b)));
+}
+
+const NOTHING = { configured: null, effective: null, measured: null, mechanism: null } as const;
+
+function item(key: string, rule: LimitRule, device: string | undefined, fault: Fault | undefined, readings: LimitReadings): Item {
+  const { direction, source } = rule;
+  const common = { ...identity(key), direction, source, written: fault?.written ?? rule.configured };
+  const configured = fault ? null : rule.rate;
+  if (device === undefined) {
+    return { ...common, ...NOTHING, configured, reason: fault?.message ?? "not enforced: the pod has no network of Weir's on this node" };
+  }
+  const enforced = readings.enforced(device, rule);
+  const measured = readings.measured(device, rule);
+  if ("reason" in enforced) {
+    return { ...common, configured, effective: null, measured, mechanism: null, reason: `not enforced: ${enforced.reason}` };
+  }
+  return { ...common, configured, effective: enforced.rate, measured, mechanism: "htb", reason: fault?.message ?? null };
+}
+
+interface Fault {
+  written: string;
+  message: string;
+}
+
+/** Bad values of one pod by key. A problem names its field as `metadata.annotations["KEY"]`. */
+function faultsOf(problems: readonly Problem[], key: string, pod: Pod | undefined): Map<string, Fault> {
+  const faults = new Map<string, Fault>();
+  for (const { object, path, message, severity } of problems) {
+    if (object !== `Pod/${key}` || (severity ?? "error") !== "error") continue;
+    const [, map, source] = /^metadata\.(annotations|labels)\["(.+)"\]$/.exec(path ?? "") ?? [];
+    if (!source || faults.has(source)) continue;
+    const written = pod?.metadata[map as "annotations" | "labels"][source] ?? "";
+    faults.set(source, { written, message });
+  }
+  return faults;
+}
+
+function identity(key: string): { namespace: string; pod: string } {
+  const [namespace = "", pod = ""] = key.split("/");
+  return { namespace, pod };
+}
+
+/** Of a value that cannot be read, as far as its key tells. */
+function directionOf(source: string): "ingress" | "egress" | null {
+  if (source === "rate") return "egress";
+  return /ingress/.test(source) ? "ingress" : /egress/.test(source) ? "egress" : null;
+}
+
+const sortKey = (one: Item): string => `${one.namespace}/${one.pod}/${one.direction ?? ""}/${one.source}`;
+const order = (one: Item): number => (one.direction === null ? 1 : 0);
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -1,0 +1,35 @@
+import type * as schema from "../../api/schemas.ts";
+import type { Plain } from "../../api/backend.ts";
+import type { ClusterState } from "../../model/cluster.ts";
+import type { Problem } from "../../model/objects.ts";
+
+export const podKey = (pod: { namespace: string; name: string }): string => `${pod.namespace}/${pod.name}`;
+
+/** This node's pods: those bound to it and those whose network it holds. */
+export function podItems(state: ClusterState, inForce: (device: string) => boolean): Plain<schema.Pod>[] {
+  const endpoints = new Map(state.endpoints.map((endpoint) => [podKey(endpoint), endpoint]));
+  const pods = new Map(state.pods.map((pod) => [podKey(pod.metadata), pod]));
+  const here = [...pods].filter(([key, pod]) => pod.nodeName === state.node.name || endpoints.has(key));
+  const keys = new Set([...here.map(([key]) => key), ...endpoints.keys()]);
+  return [...keys].sort().map((key) => {
+    const pod = pods.get(key);
+    const endpoint = endpoints.get(key);
+    const [namespace = "", name = ""] = key.split("/");
+    const up = endpoint !== undefined && inForce(endpoint.device);
+    return {
+      namespace,
+      name,
+      ips: up ? [...endpoint.ips] : [],
+      device: up ? endpoint.device : null,
+      resourceVersion: pod?.metadata.resourceVersion ?? null,
+      problems: problemsOf(state.problems, key),
+    };
+  });
+}
+
+/** Problems of one pod. */
+export function problemsOf(problems: readonly Problem[], key: string): schema.Problem[] {
+  return problems
+    .filter((problem) => problem.object === `Pod/${key}`)
+    .map(({ object, path, message }) => ({ object, path, message }));
+}

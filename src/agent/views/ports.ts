@@ -1,0 +1,70 @@
+import type * as schema from "../../api/schemas.ts";
+import type { Plain } from "../../api/backend.ts";
+import type { DesiredState, Peer, Port } from "../../model/desired.ts";
+
+/** Packets and bytes of a port, by its full name. */
+export interface PortCounters {
+  received: { packets: number; bytes: number };
+  sent: { packets: number; bytes: number };
+}
+
+const fullName = (port: Port): string => `${port.instance}:${port.name}`;
+const NONE: PortCounters = { received: { packets: 0, bytes: 0 }, sent: { packets: 0, bytes: 0 } };
+
+/** Ports with what they are connected to and what they have carried. */
+export function portItems(
+  desired: DesiredState,
+  counters: ReadonlyMap<string, PortCounters>,
+  exists: (device: string) => boolean,
+): Plain<schema.Port>[] {
+  const functions = functionsOf(desired);
+  return desired.ports.map((port) => ({
+    name: fullName(port),
+    instance: port.instance,
+    function: functions.get(port.instance) ?? "",
+    peer: peerText(port.peer),
+    device: port.entry ?? null,
+    state: isUp(port, exists) ? "up" : "down",
+    ingress: [...port.ingress],
+    egress: [...port.egress],
+    ...(counters.get(fullName(port)) ?? NONE),
+  }));
+}
+
+/** The chains that hold at least one function. */
+export function chainItems(desired: DesiredState): Plain<schema.Chain>[] {
+  const functions = functionsOf(desired);
+  return desired.ports.flatMap((port) =>
+    (["ingress", "egress"] as const).flatMap((direction) => {
+      if (port[direction].length === 0) return [];
+      const hops = port[direction].map((instance) => ({ instance, function: functions.get(instance) ?? "" }));
+      const end = direction === "ingress" ? port.instance : peerText(port.peer);
+      return [{ port: fullName(port), direction, hops, end }];
+    }),
+  );
+}
+
+function functionsOf(desired: DesiredState): Map<string, string> {
+  return new Map(desired.instances.map((instance) => [instance.name, instance.function]));
+}
+
+/** A port that only receives, such as the overlay's, is up while its device exists. */
+function isUp(port: Port, exists: (device: string) => boolean): boolean {
+  if (port.entry !== undefined && !exists(port.entry)) return false;
+  const { peer } = port;
+  if (peer.kind === "none") return port.entry !== undefined;
+  return peer.kind === "device" || peer.kind === "tunnel" ? exists(peer.device) : true;
+}
+
+function peerText(peer: Peer): string {
+  switch (peer.kind) {
+    case "device":
+      return `${peer.device} (${peer.delivery})`;
+    case "tunnel":
+      return `${peer.device} (tunnel to ${peer.remote})`;
+    case "port":
+      return peer.port;
+    default:
+      return peer.kind;
+  }
+}

@@ -1,0 +1,100 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Client } from "../api/client.ts";
+import { describe, Failure, UsageError } from "./errors.ts";
+import { naturally } from "./format.ts";
+import type { Io } from "./io.ts";
+import { suggestion } from "./suggest.ts";
+
+/** Flags that choose agents. */
+export interface AgentFlags {
+  lab?: string | undefined;
+  socket?: string | undefined;
+  node?: string | undefined;
+}
+
+/** An agent to ask. `label` is the node's name in a lab, else the socket. */
+export interface Agent {
+  label: string;
+  client: Client;
+}
+
+/** Names of the labs on this machine. */
+export async function labs(io: Io): Promise<string[]> {
+  return (await names(join(io.runDir, "labs"))).filter(isName).sort(naturally);
+}
+
+/** Names of a lab's nodes; empty if there is no such lab. */
+export async function labNodes(io: Io, lab: string): Promise<string[]> {
+  if (!isName(lab)) return [];
+  return (await names(join(io.runDir, "labs", lab, "nodes"))).filter(isName).sort(naturally);
+}
+
+/** The agents that the flags mean: all of a lab, or the one of this machine. */
+export async function chooseAgents(io: Io, flags: AgentFlags): Promise<Agent[]> {
+  const { lab, socket, node } = flags;
+  const { signal } = io;
+  if (lab === undefined) {
+    const path = socket ?? join(io.runDir, "agent.sock");
+    return [{ label: path, client: new Client({ socket: path, signal }) }];
+  }
+  if (socket !== undefined) throw new UsageError("--lab and --socket exclude each other");
+  const nodes = await labNodes(io, lab);
+  if (nodes.length === 0) throw new Failure(await noLab(io, lab));
+  if (node !== undefined && !nodes.includes(node)) {
+    throw new Failure(
+      `find node ${node} in lab ${lab}: ${suggestion(node, nodes) || `its nodes are ${nodes.join(", ")}`}`,
+    );
+  }
+  return nodes
+    .filter((name) => node === undefined || name === node)
+    .map((name) => ({
+      label: name,
+      client: new Client({ socket: join(io.runDir, "labs", lab, "nodes", name, "agent.sock"), signal }),
+    }));
+}
+
+async function noLab(io: Io, lab: string): Promise<string> {
+  const running = await labs(io);
+  const hint = running.length > 0 ? `; running: ${running.join(", ")}` : "";
+  return `find lab ${JSON.stringify(lab)}: not running (start it with weir lab up --name ${isName(lab) ? lab : "NAME"}${hint})`;
+}
+
+export interface Answers<T> {
+  values: T[];
+  /** One line for each agent that did not answer. */
+  failures: string[];
+}
+
+/** Asks all agents at once; one that fails takes nothing from the others' answers. */
+export async function ask<T>(
+  io: Io,
+  agents: readonly Agent[],
+  call: (client: Client) => Promise<T>,
+): Promise<Answers<T>> {
+  const settled = await Promise.allSettled(agents.map(({ client }) => call(client)));
+  const values: T[] = [];
+  const failures: string[] = [];
+  for (const [index, result] of settled.entries()) {
+    if (result.status === "fulfilled") values.push(result.value);
+    else failures.push(await explainFailure(io, agents[index] as Agent, result.reason));
+  }
+  return { values, failures };
+}
+
+async function explainFailure(io: Io, { label, client }: Agent, reason: unknown): Promise<string> {
+  const inLab = label !== client.socket;
+  if (inLab) return `${label}: ${describe(reason)}`;
+  const running = await labs(io);
+  const hint = running.length > 0 ? `; labs that run: ${running.join(", ")} (--lab NAME)` : "";
+  return `${describe(reason)}${hint}`;
+}
+
+async function names(directory: string): Promise<string[]> {
+  return readdir(directory).catch(() => []);
+}
+
+/** Names become parts of paths. */
+function isName(text: string): boolean {
+  return /^[a-z0-9][a-z0-9-]*$/.test(text);
+}

@@ -1,0 +1,145 @@
+import type { KindName } from "../api/kinds.ts";
+import type { Items } from "../api/schemas.ts";
+import type { Topology } from "../api/topology.ts";
+import { formatRate } from "./format.ts";
+import type { Column } from "./table.ts";
+
+/** Item type by kind. */
+export type Item<K extends KindName> = K extends keyof Items ? Items[K] : Topology;
+
+/** How `weir get` shows a kind: its columns and by what its rows are sorted. */
+export interface View<T> {
+  columns: readonly Column<T>[];
+  order: readonly ((item: T) => string)[];
+  /** Name, for `weir get KIND NAME`. */
+  name(item: T): string;
+  node(item: T): string;
+}
+
+const dash = (text: string | null | undefined): string => (text ? text : "-");
+const node = { title: "NODE", value: (item: { node: string }) => item.node };
+const namespace = { title: "NAMESPACE", value: (item: { namespace: string }) => item.namespace };
+
+export const views: { [K in KindName]: View<Item<K>> } = {
+  pods: {
+    name: (pod) => pod.name,
+    node: (pod) => pod.node,
+    order: [(pod) => pod.namespace, (pod) => pod.name],
+    columns: [
+      namespace,
+      { title: "NAME", value: (pod) => pod.name },
+      node,
+      { title: "IPS", value: (pod) => dash(pod.ips.join(",")) },
+      { title: "DEVICE", value: (pod) => dash(pod.device), wide: true },
+      { title: "VERSION", value: (pod) => dash(pod.resourceVersion), wide: true },
+      {
+        title: "PROBLEMS",
+        value: (pod) => dash(pod.problems.map((problem) => problem.message).join("; ")),
+        colour: (pod) => (pod.problems.length > 0 ? "red" : undefined),
+      },
+    ],
+  },
+  limits: {
+    name: (limit) => limit.pod,
+    node: (limit) => limit.node,
+    order: [(limit) => limit.namespace, (limit) => limit.pod, (limit) => limit.direction, (limit) => limit.source],
+    columns: [
+      namespace,
+      { title: "POD", value: (limit) => limit.pod },
+      { ...node, wide: true },
+      { title: "DIRECTION", value: (limit) => limit.direction },
+      { title: "CONFIGURED", value: (limit) => formatRate(limit.configured), number: true },
+      {
+        title: "EFFECTIVE",
+        value: (limit) => formatRate(limit.effective),
+        number: true,
+        colour: (limit) => (limit.effective === limit.configured ? "green" : "red"),
+      },
+      { title: "MEASURED", value: (limit) => formatRate(limit.measured), number: true },
+      { title: "SOURCE", value: (limit) => limit.source, wide: true },
+      { title: "WRITTEN", value: (limit) => limit.written, wide: true },
+      { title: "MECHANISM", value: (limit) => dash(limit.mechanism), wide: true },
+      { title: "REASON", value: (limit) => dash(limit.reason) },
+    ],
+  },
+  ports: {
+    name: (port) => port.name,
+    node: (port) => port.node,
+    order: [(port) => port.node, (port) => port.name],
+    columns: [
+      node,
+      { title: "PORT", value: (port) => port.name },
+      { title: "FUNCTION", value: (port) => port.function, wide: true },
+      { title: "STATE", value: (port) => port.state, colour: (port) => (port.state === "up" ? "green" : "red") },
+      { title: "PEER", value: (port) => port.peer },
+      { title: "DEVICE", value: (port) => dash(port.device), wide: true },
+      { title: "RECEIVED", value: (port) => port.received.packets, number: true },
+      { title: "SENT", value: (port) => port.sent.packets, number: true },
+      { title: "RECEIVED BYTES", value: (port) => port.received.bytes, number: true, wide: true },
+      { title: "SENT BYTES", value: (port) => port.sent.bytes, number: true, wide: true },
+    ],
+  },
+  chains: {
+    name: (chain) => chain.port,
+    node: (chain) => chain.node,
+    order: [(chain) => chain.node, (chain) => chain.port, (chain) => (chain.direction === "ingress" ? "0" : "1")],
+    columns: [
+      node,
+      { title: "PORT", value: (chain) => chain.port },
+      { title: "DIRECTION", value: (chain) => chain.direction },
+      { title: "CHAIN", value: (chain) => [...chain.hops.map((hop) => hop.instance), chain.end].join(" > ") },
+    ],
+  },
+  drops: {
+    name: (drop) => drop.reason,
+    node: (drop) => drop.node,
+    order: [(drop) => drop.node, (drop) => drop.port, (drop) => drop.reason],
+    columns: [
+      node,
+      { title: "PORT", value: (drop) => drop.port },
+      { title: "REASON", value: (drop) => drop.reason },
+      { title: "PACKETS", value: (drop) => drop.packets, number: true },
+      { title: "BYTES", value: (drop) => drop.bytes, number: true },
+      { title: "MEANING", value: (drop) => drop.description },
+    ],
+  },
+  topology: {
+    name: ({ metadata }) => metadata.name,
+    node: ({ metadata }) => metadata.name,
+    order: [({ metadata }) => metadata.name],
+    columns: [
+      { title: "NODE", value: ({ metadata }) => metadata.name },
+      ...(["links", "routes", "instances", "ports", "shapers", "rows"] as const).map((part) => ({
+        title: part.toUpperCase(),
+        value: ({ spec }: Topology) => spec[part].length,
+        number: true,
+      })),
+    ],
+  },
+  problems: {
+    name: (problem) => problem.object,
+    node: (problem) => problem.node,
+    order: [(problem) => problem.object, (problem) => problem.path ?? "", (problem) => problem.node],
+    columns: [
+      node,
+      { title: "OBJECT", value: (problem) => problem.object },
+      { title: "FIELD", value: (problem) => dash(problem.path) },
+      { title: "PROBLEM", value: (problem) => problem.message },
+    ],
+  },
+  endpoints: {
+    name: (endpoint) => endpoint.name,
+    node: (endpoint) => endpoint.node,
+    order: [(endpoint) => endpoint.namespace, (endpoint) => endpoint.name],
+    columns: [
+      namespace,
+      { title: "NAME", value: (endpoint) => endpoint.name },
+      node,
+      { title: "DEVICE", value: (endpoint) => endpoint.device },
+      { title: "MAC", value: (endpoint) => endpoint.mac },
+      { title: "IPS", value: (endpoint) => endpoint.ips.join(",") },
+      { title: "UID", value: (endpoint) => endpoint.uid, wide: true },
+      { title: "NETNS", value: (endpoint) => endpoint.netns, wide: true },
+    ],
+  },
+};

@@ -1,0 +1,79 @@
+import { Argument, type Command, InvalidArgumentError } from "commander";
+import type { Client } from "../../api/client.ts";
+import { type KindName, kinds } from "../../api/kinds.ts";
+import { type AgentFlags, ask, chooseAgents } from "../agents.ts";
+import { type Item, type View, views } from "../columns.ts";
+import { Failure } from "../errors.ts";
+import type { Io } from "../io.ts";
+import { print } from "../print.ts";
+import { suggestion } from "../suggest.ts";
+import { printTable, sorted } from "../table.ts";
+import { output, withAgents } from "./options.ts";
+
+interface GetFlags extends AgentFlags {
+  namespace?: string | undefined;
+  output: "table" | "wide" | "json" | "yaml";
+}
+
+export function addGet(program: Command, io: Io): void {
+  const kind = new Argument("<kind>", `one of ${kinds.map(({ name }) => name).join(", ")}`).argParser(parseKind);
+  withAgents(program.command("get").summary("show what an agent holds"))
+    .description("Show what the agent of this machine holds, or all agents of a lab.")
+    .addArgument(kind)
+    .argument("[name]", "only the items of this name")
+    .option("-n, --namespace <namespace>", "only this namespace")
+    .option("-A, --all-namespaces", "all namespaces (as without -n)")
+    .addOption(output("table", "wide", "json", "yaml"))
+    .addHelpText(
+      "after",
+      () => `\nKinds:\n${kinds.map((each) => `  ${each.name.padEnd(11)}${each.summary}`).join("\n")}`,
+    )
+    .action((name: KindName, only: string | undefined, flags: GetFlags & { allNamespaces?: boolean }) =>
+      get(io, name, only, flags.allNamespaces ? { ...flags, namespace: undefined } : flags),
+    );
+}
+
+/** Takes aliases too. */
+export function parseKind(word: string): KindName {
+  const found = kinds.find(({ name, aliases }) => name === word.toLowerCase() || aliases.includes(word.toLowerCase()));
+  if (found) return found.name;
+  const names = kinds.map(({ name }) => name);
+  throw new InvalidArgumentError(`${suggestion(word, names) || "There is no such kind."}\nKinds: ${names.join(", ")}`);
+}
+
+async function get<K extends KindName>(io: Io, kind: K, only: string | undefined, flags: GetFlags): Promise<void> {
+  const view: View<Item<K>> = views[kind];
+  const { values, failures } = await ask(io, await chooseAgents(io, flags), (client) => fetch(client, kind));
+  const items = sorted(values.flat(), ...view.order).filter(
+    (item) =>
+      (only === undefined || view.name(item) === only) &&
+      (flags.node === undefined || view.node(item) === flags.node) &&
+      (flags.namespace === undefined || !("namespace" in item) || item.namespace === flags.namespace),
+  );
+  // one agent that fails leaves nothing to show
+  if (values.length > 0) await show(io, kind, view, items, flags);
+  if (failures.length > 0) throw new Failure(failures.join("\n"));
+  if (only !== undefined && items.length === 0) throw new Failure(`get ${kind} ${JSON.stringify(only)}: not there`);
+}
+
+async function fetch<K extends KindName>(client: Client, kind: K): Promise<Item<K>[]> {
+  if (kind === "topology") return [await client.topology()] as Item<K>[];
+  return (await client.list(kind)) as Item<K>[];
+}
+
+async function show<T extends object>(
+  io: Io,
+  kind: KindName,
+  view: View<T>,
+  items: readonly T[],
+  flags: GetFlags,
+): Promise<void> {
+  if (flags.output === "json") return print(io, "json", { items });
+  if (flags.output === "yaml") {
+    // a topology is a document of its own, to be kept and edited
+    return kind === "topology" ? print(io, "yaml", ...items) : print(io, "yaml", { items });
+  }
+  if (items.length === 0) return void io.stderr.write(`no ${kind}\n`);
+  const columns = view.columns.filter(({ wide }) => !wide || flags.output === "wide");
+  await printTable(io, columns, items);
+}

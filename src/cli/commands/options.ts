@@ -1,0 +1,29 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { AgentFlags } from "../agents.ts";
+import { parseDuration } from "../format.ts";
+
+/** Flags that several commands share. */
+
+export function withAgents(command: Command): Command {
+  return command
+    .option("--lab <lab>", "ask all agents of this lab")
+    .option("--socket <path>", "ask the agent at this unix socket (default: /run/weir/agent.sock)")
+    .option("--node <node>", "only this node");
+}
+
+export type { AgentFlags };
+
+export function output(...choices: string[]): Option {
+  return new Option("-o, --output <format>", "output format").choices(choices).default(choices[0]);
+}
+
+export function duration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined) throw new InvalidArgumentError("Write a duration such as 500ms, 30s or 2m.");
+  return ms;
+}
+
+/** For a flag that may be given several times. */
+export function collect(text: string, previous: readonly string[] = []): string[] {
+  return [...previous, text];
+}

@@ -1,0 +1,24 @@
+/** The command line itself is wrong: exit code 2. */
+export class UsageError extends Error {
+  readonly code = "usage";
+  constructor(message: string) {
+    super(message);
+    this.name = "UsageError";
+  }
+}
+
+/** A command did its work and found that something is not right; it has said so. Exit code 1. */
+export class Failure extends Error {
+  readonly code = "failed";
+  constructor(message: string) {
+    super(message);
+    this.name = "Failure";
+  }
+}
+
+/** One line for people: the message and, if it is not part of it, the hint. */
+export function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { hint } = error as { hint?: unknown };
+  return typeof hint === "string" && !error.message.includes(hint) ? `${error.message} (${hint})` : error.message;
+}

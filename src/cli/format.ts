@@ -1,0 +1,39 @@
+/** Values as people read them. */
+
+const units = [
+  ["Tbit/s", 1e12],
+  ["Gbit/s", 1e9],
+  ["Mbit/s", 1e6],
+  ["kbit/s", 1e3],
+] as const;
+
+/** A rate in bit/s as `10 Mbit/s`, to four digits; `-` if there is none. */
+export function formatRate(bits: number | null): string {
+  if (bits === null) return "-";
+  // 999,960 would round to 1000 kbit/s
+  const rounded = Number(bits.toPrecision(4));
+  const [name, size] = units.find(([, size]) => rounded >= size) ?? ["bit/s", 1];
+  return `${Number((rounded / size).toPrecision(4))} ${name}`;
+}
+
+/** A duration such as `500ms`, `30s`, `2m`, `1h`, or a bare number of seconds, in ms; undefined if it is none. */
+export function parseDuration(text: string): number | undefined {
+  const match = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)?$/.exec(text);
+  if (!match) return undefined;
+  const factor = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] ?? "s"] ?? 1000;
+  return Number(match[1]) * factor;
+}
+
+/** Text that others wrote, safe on a terminal: control and formatting characters are escaped. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029]/gu, (char) => {
+    const code = char.codePointAt(0) ?? 0;
+    return code === 10 ? "\\n" : `\\u{${code.toString(16)}}`;
+  });
+}
+
+/** Compares with numbers by value: `node-2` before `node-10`. */
+export function naturally(a: string, b: string): number {
+  return collator.compare(a, b);
+}
+const collator = new Intl.Collator("en", { numeric: true });

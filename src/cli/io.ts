@@ -1,0 +1,49 @@
+/** Where text goes. */
+export interface Output {
+  write(text: string): unknown;
+  isTTY?: boolean | undefined;
+}
+
+/** All that a command may touch of its process; tests inject their own. */
+export interface Io {
+  stdout: Output;
+  stderr: Output;
+  env: Readonly<Record<string, string | undefined>>;
+  cwd: string;
+  /** Folder of sockets and labs: `/run/weir`. */
+  runDir: string;
+  /** Aborted by the first Ctrl+C or SIGTERM. */
+  signal: AbortSignal;
+  /** Milliseconds of a clock that only goes forward. */
+  now(): number;
+  /** Resolves after so many milliseconds, or at once when the signal is aborted. */
+  sleep(ms: number): Promise<void>;
+}
+
+export function systemIo(signal: AbortSignal): Io {
+  return {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    cwd: process.cwd(),
+    runDir: "/run/weir",
+    signal,
+    now: () => performance.now(),
+    sleep: (ms) =>
+      new Promise((resolve) => {
+        if (signal.aborted) return resolve();
+        const done = (): void => {
+          clearTimeout(timer);
+          signal.removeEventListener("abort", done);
+          resolve();
+        };
+        const timer = setTimeout(done, ms);
+        signal.addEventListener("abort", done);
+      }),
+  };
+}
+
+/** Colours on a terminal, unless NO_COLOR asks for none (no-color.org). */
+export function wantsColour(io: Io): boolean {
+  return io.stdout.isTTY === true && !io.env["NO_COLOR"] && io.env["TERM"] !== "dumb";
+}

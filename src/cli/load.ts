@@ -1,0 +1,8 @@
+import type { Modules } from "./modules.ts";
+
+/** The programs of this build, each loaded when its command runs. */
+export const systemModules: Partial<Modules> = {
+  bench: () => import("../bench/commands.ts"),
+  capabilities: () => import("../agent/capabilities.ts"),
+  lab: () => import("../lab/index.ts"),
+};

@@ -1,0 +1,91 @@
+import { execFile } from "node:child_process";
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { build, type Metafile } from "esbuild";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const run = promisify(execFile);
+let folder: string;
+let weir: string;
+let metafile: Metafile;
+
+/** bin/weir beside a bundle of its own, as scripts/build.mjs makes it. */
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "weir-t"));
+  weir = join(folder, "bin", "weir");
+  await mkdir(join(folder, "bin"));
+  await copyFile(join(root, "bin", "weir"), weir);
+  await writeFile(join(folder, "package.json"), '{"type":"module"}');
+  const result = await build({
+    entryPoints: { weir: join(root, "src/cli/main.ts") },
+    outdir: join(folder, "dist"),
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    metafile: true,
+    absWorkingDir: root,
+    external: ["koffi", "@resvg/resvg-js"],
+    banner: {
+      js: 'import { createRequire as makeRequire } from "node:module"; const require = makeRequire(import.meta.url);',
+    },
+  });
+  metafile = result.metafile;
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const ended = (...argv: string[]) =>
+  run(weir, argv).then(
+    ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+    ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({ code, stdout, stderr }),
+  );
+
+test("the launcher gives codes and streams of the command", async () => {
+  expect(await ended("version")).toEqual({ code: 0, stdout: "weir 0.1.0\n", stderr: "" });
+  expect(await ended("nonsense")).toMatchObject({ code: 2, stdout: "" });
+  const socket = join(folder, "none.sock");
+  expect(await ended("status", "--socket", socket)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining(`connect to agent at ${socket}: ENOENT`),
+  });
+});
+
+test("the launcher says what to run if nothing is built", async () => {
+  const alone = join(folder, "alone", "bin");
+  await mkdir(alone, { recursive: true });
+  await copyFile(weir, join(alone, "weir"));
+  await expect(run(join(alone, "weir"))).rejects.toMatchObject({
+    code: 1,
+    stderr: "weir: start: dist/weir.js is missing (run npm run setup)\n",
+  });
+});
+
+test("what every start loads holds none of the heavy libraries", async () => {
+  const [entry] = Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint === "src/cli/main.ts") ?? [];
+  const loaded = new Set<string>();
+  const visit = (name: string): void => {
+    if (loaded.has(name)) return;
+    loaded.add(name);
+    for (const { path, kind } of metafile.outputs[name]?.imports ?? []) if (kind === "import-statement") visit(path);
+  };
+  visit(entry ?? "");
+  const inputs = [...loaded].flatMap((name) => Object.keys(metafile.outputs[name]?.inputs ?? {}));
+  const packages = new Set(inputs.flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []));
+  expect([...packages]).toEqual(["commander"]);
+
+  const times: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    const begin = performance.now();
+    await run(weir, ["--help"]);
+    times.push(performance.now() - begin);
+  }
+  times.sort((a, b) => a - b);
+  console.log(
+    `weir --help: median ${times[2]?.toFixed(0)} ms of ${times.length} (aim: at most 100 ms on an idle machine)`,
+  );
+});

@@ -1,0 +1,94 @@
+import type { AgentConfig } from "../api/config.ts";
+import type { Doctor } from "../api/schemas.ts";
+import type { NetworkFunction } from "../model/function.ts";
+import type { Io } from "./io.ts";
+
+/**
+ * The programs behind `weir agent`, `uninstall`, `doctor`, `lab` and `bench`: what the command line expects of them.
+ * Each is loaded by the command that needs it and not before. A number is the exit code.
+ */
+export interface Modules {
+  agent(): Promise<AgentModule>;
+  uninstall(): Promise<UninstallModule>;
+  doctor(): Promise<DoctorModule>;
+  lab(): Promise<LabModule>;
+  bench(): Promise<BenchModule>;
+  functions(): Promise<FunctionsModule>;
+  capabilities(): Promise<CapabilitiesModule>;
+}
+
+/** A number is the exit code; anything else is 0. */
+export type Result = Promise<unknown>;
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+export interface AgentOptions {
+  config: AgentConfig;
+  /** At the end leave everything in the kernel, for the next start. */
+  keep: boolean;
+  logLevel: LogLevel;
+}
+export interface AgentModule {
+  /** Runs until the signal; resolves once all is taken down, or kept. */
+  runAgent(options: AgentOptions, context: { signal: AbortSignal }): Promise<void>;
+}
+
+export interface UninstallOptions {
+  bpffs: string;
+  state: string;
+  /** Only say what would be removed. */
+  plan: boolean;
+}
+export interface UninstallModule {
+  /** Removes all that agents left on this machine; gives it by name, e.g. `link weir_host`. */
+  uninstall(options: UninstallOptions, context: { signal: AbortSignal }): Promise<readonly string[]>;
+}
+
+export interface DoctorModule {
+  /** Probes this machine without an agent. */
+  examine(): Promise<Doctor>;
+}
+
+interface Container {
+  /** The lab's. */
+  name: string;
+  namespace: string;
+  pod: string;
+  /** The first one unless given. */
+  container?: string | undefined;
+}
+export interface LabModule {
+  up(
+    options: {
+      name: string;
+      files: readonly string[];
+      nodes: number;
+      overlay: "vxlan" | "direct";
+      /** Path of a local archive or directory by image name. */
+      images: Readonly<Record<string, string>>;
+    },
+    io: Io,
+  ): Result;
+  apply(options: { name: string; files: readonly string[] }, io: Io): Result;
+  del(options: { name: string; files: readonly string[] }, io: Io): Result;
+  exec(options: Container & { command: readonly string[] }, io: Io): Result;
+  logs(options: Container, io: Io): Result;
+  status(options: { name: string; output: "table" | "json" | "yaml" }, io: Io): Result;
+  list(options: { output: "table" | "json" | "yaml" }, io: Io): Result;
+  down(options: { name: string }, io: Io): Result;
+  /** What `up` leaves running. `capabilities`: what the nodes' agents keep of root's, e.g. `net_admin`. */
+  supervise(options: { name: string; capabilities: readonly string[] }, io: Io): Result;
+}
+
+export interface CapabilitiesModule {
+  /** All that an agent needs, as setpriv names them. */
+  capabilityNames: readonly string[];
+}
+
+export interface FunctionsModule {
+  functions: readonly Pick<NetworkFunction, "name" | "kind" | "summary">[];
+}
+
+export type BenchName = "all" | "limits" | "forward" | "footprint";
+export interface BenchModule {
+  bench(options: { what: BenchName; out: string; quick: boolean }, io: Io): Result;
+}

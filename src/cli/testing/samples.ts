@@ -1,0 +1,101 @@
+import type { Plain } from "../../api/backend.ts";
+import type { Items } from "../../api/schemas.ts";
+import type { MemoryState } from "../../api/testing/memory.ts";
+
+type Sample<K extends keyof Items> = Plain<Items[K]>;
+
+/** Agent state of a small shop's first node. */
+export function shop(): Partial<MemoryState> {
+  const web: Sample<"pods"> = {
+    namespace: "shop",
+    name: "web-10",
+    ips: ["10.244.1.5", "fd00:10:244:1::5"],
+    device: "weir0123456789a",
+    resourceVersion: "7",
+    problems: [],
+  };
+  const bad: Sample<"pods"> = {
+    ...web,
+    name: "web-9",
+    ips: [],
+    device: null,
+    problems: [{ object: "Pod/shop/web-9", path: "metadata.labels.rate", message: 'read "x": no rate\u001b[31m\n' }],
+  };
+  const limit: Sample<"limits"> = {
+    namespace: "shop",
+    pod: "web-10",
+    direction: "ingress",
+    source: "kubernetes.io/ingress-bandwidth",
+    written: "10M",
+    configured: 10_000_000,
+    effective: 10_000_000,
+    measured: 9_987_654,
+    mechanism: "htb",
+    reason: null,
+  };
+  const unenforced: Sample<"limits"> = {
+    ...limit,
+    direction: "egress",
+    source: "bandwidth",
+    written: "1500 mbps egress",
+    configured: 1_500_000_000,
+    effective: null,
+    measured: null,
+    mechanism: null,
+    reason: "kernel has no htb",
+  };
+  return {
+    pods: [web, bad],
+    limits: [limit, unenforced],
+    ports: [
+      {
+        name: "router:weir0123456789a",
+        instance: "router",
+        function: "router",
+        peer: "device weir0123456789a",
+        device: "weir0123456789a",
+        state: "up",
+        ingress: ["limit:shop/web-10:egress"],
+        egress: [],
+        received: { packets: 1200, bytes: 1_800_000 },
+        sent: { packets: 7, bytes: 700 },
+      },
+    ],
+    chains: [
+      {
+        port: "router:weir0123456789a",
+        direction: "egress",
+        hops: [],
+        end: "device weir0123456789a",
+      },
+      {
+        port: "router:weir0123456789a",
+        direction: "ingress",
+        hops: [{ instance: "limit:shop/web-10:egress", function: "limit" }],
+        end: "router",
+      },
+    ],
+    drops: [
+      {
+        port: "router:weir0123456789a",
+        reason: "no_route",
+        description: "no route to the destination",
+        packets: 4,
+        bytes: 400,
+      },
+    ],
+    problems: bad.problems,
+    endpoints: [
+      {
+        namespace: "shop",
+        name: "web-10",
+        uid: "5e0f",
+        netns: "/run/netns/x",
+        ifname: "eth0",
+        device: "weir0123456789a",
+        mac: "02:00:00:00:00:01",
+        ips: ["10.244.1.5"],
+      },
+    ],
+  };
+}

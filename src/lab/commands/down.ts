@@ -1,0 +1,16 @@
+import { labNames } from "../names.ts";
+import { teardown } from "../teardown.ts";
+import { type LabIo, labsRoot, needRoot, withProgress } from "./io.ts";
+
+/** Removes a lab and all that it made, whatever state it is in. */
+export async function down(options: { name: string }, io: LabIo): Promise<number> {
+  needRoot(`stop lab ${options.name}`);
+  const root = labsRoot(io);
+  const names = labNames(options.name, root);
+  return withProgress(io, async ({ report }) => {
+    report({ state: "start", text: `removing lab ${options.name}` });
+    await teardown(names, root);
+    report({ state: "done", text: `lab ${options.name} is gone` });
+    return 0;
+  });
+}

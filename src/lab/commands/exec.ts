@@ -1,0 +1,103 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { constants } from "node:os";
+import { joinCgroup } from "../cgroups.ts";
+import { LabClient, type Target } from "../client.ts";
+import { LabError, messageOf } from "../errors.ts";
+import { DEFAULT_PATH } from "../launch.ts";
+import { labNames } from "../names.ts";
+import { readRecord } from "../record.ts";
+import { type LabIo, labsRoot, needRoot } from "./io.ts";
+
+export interface ExecOptions {
+  name: string;
+  namespace: string;
+  pod: string;
+  container?: string | undefined;
+  command: readonly string[];
+}
+
+/** Argument vector that runs a command beside a container's first process: its namespaces, root and working directory. */
+export function execArgv(target: Target, command: readonly string[]): string[] {
+  return ["nsenter", "-t", String(target.init), "-m", "-u", "-i", "-n", "-p", "-r", "-w", "--", ...command];
+}
+
+/**
+ * Runs a command in a pod, with this process's stdio: a terminal passes through. Gives its exit code; 128 + n if signal
+ * n ended it. The process itself moves into the pod's cgroup, so that what the command opens counts as the pod's.
+ */
+export async function exec(options: ExecOptions, io: LabIo): Promise<number> {
+  const { namespace, pod, container, command } = options;
+  needRoot(`enter pod ${namespace}/${pod}`);
+  const names = labNames(options.name, labsRoot(io));
+  readRecord(names);
+  const target = await new LabClient(names).target(namespace, pod, container);
+  joinCgroup(target.cgroup, process.pid);
+  const [file = "", ...args] = execArgv(target, command);
+  const terminal = io.env.TERM === undefined ? {} : { TERM: io.env.TERM };
+  const env = { PATH: DEFAULT_PATH, HOSTNAME: pod, HOME: "/root", ...terminal, ...target.env };
+  const child = spawn(file, args, { stdio: "inherit", env });
+  const release = passSignals(child);
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      child.once("error", (cause) =>
+        reject(new LabError("exec", `run nsenter: ${messageOf(cause)} (install util-linux)`, { cause })),
+      );
+      child.once("exit", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+    });
+  } finally {
+    release();
+  }
+}
+
+/**
+ * The command's own process is a child of nsenter, which passes no signal on. A terminal sends Ctrl+C to all of them, so
+ * this process only has to outlive it; other signals are handed down.
+ */
+function passSignals(child: ChildProcess): () => void {
+  const signals = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
+  const fromTerminal = process.stdin.isTTY === true;
+  const handlers = signals.map((name) => {
+    const before = process.listeners(name);
+    process.removeAllListeners(name);
+    const keyboard = fromTerminal && (name === "SIGINT" || name === "SIGQUIT");
+    process.on(name, () => {
+      if (!keyboard) signalCommand(child.pid, name);
+    });
+    return { name, before };
+  });
+  return () => {
+    for (const { name, before } of handlers) {
+      process.removeAllListeners(name);
+      for (const listener of before) process.on(name, listener as NodeJS.SignalsListener);
+    }
+  };
+}
+
+function signalCommand(nsenter: number | undefined, signal: NodeJS.Signals): void {
+  for (const pid of nsenter === undefined ? [] : childrenOf(nsenter)) {
+    try {
+      process.kill(pid, signal);
+    } catch {} // ended meanwhile
+  }
+}
+
+function childrenOf(parent: number): number[] {
+  try {
+    return readFileSync(`/proc/${parent}/task/${parent}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+  } catch {
+    return readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number)
+      .filter((pid) => parentOf(pid) === parent);
+  }
+}
+
+function parentOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+  } catch {
+    return undefined;
+  }
+}

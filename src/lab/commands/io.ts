@@ -1,0 +1,39 @@
+import type { Problem } from "../../model/objects.ts";
+import { LabError } from "../errors.ts";
+import { isError, problemLine } from "../objects.ts";
+import { Progress, type ProgressOutput } from "../progress.ts";
+
+/** What a command of the lab touches of its process. */
+export interface LabIo {
+  stdout: ProgressOutput;
+  stderr: ProgressOutput;
+  env: Readonly<Record<string, string | undefined>>;
+  /** Folder of sockets and labs: `/run/weir`. */
+  runDir: string;
+  /** Aborted by the first Ctrl+C or SIGTERM. */
+  signal: AbortSignal;
+}
+
+export function labsRoot(io: LabIo): string {
+  return `${io.runDir}/labs`;
+}
+
+export function needRoot(what: string): void {
+  if (process.geteuid?.() !== 0) throw new LabError("not-root", `${what}: only root can make namespaces (try sudo)`);
+}
+
+/** Shows progress on stderr while `task` runs. */
+export async function withProgress<T>(io: LabIo, task: (progress: Progress) => Promise<T>): Promise<T> {
+  const progress = new Progress(io.stderr);
+  try {
+    return await task(progress);
+  } finally {
+    progress.close();
+  }
+}
+
+/** Writes problems to stderr; gives whether any of them is an error. */
+export function tellProblems(io: LabIo, problems: readonly Problem[]): boolean {
+  for (const problem of problems) io.stderr.write(`${isError(problem) ? "✖" : "!"} ${problemLine(problem)}\n`);
+  return problems.some(isError);
+}

@@ -1,0 +1,21 @@
+import { environmentOf, expandObjects } from "../controllers.ts";
+import { supervise as run } from "../supervise.ts";
+import { type LabIo, labsRoot, needRoot } from "./io.ts";
+
+/** What `up` leaves running. `capabilities`: what the agents keep of root's. */
+export async function supervise(
+  options: { name: string; capabilities: readonly string[] },
+  io: LabIo,
+): Promise<number> {
+  needRoot(`supervise lab ${options.name}`);
+  await run({
+    name: options.name,
+    root: labsRoot(io),
+    program: { command: [process.execPath, process.argv[1] ?? "weir"], capabilities: options.capabilities },
+    env: io.env as NodeJS.ProcessEnv,
+    expand: expandObjects,
+    environment: environmentOf,
+    signal: io.signal,
+  });
+  return 0;
+}

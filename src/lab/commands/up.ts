@@ -1,0 +1,105 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, existsSync, openSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ManifestObject, Problem } from "../../model/objects.ts";
+import { readManifests } from "../../sources/manifests/index.ts";
+import { LabClient } from "../client.ts";
+import { nodeObject } from "../cluster.ts";
+import { tail } from "../container.ts";
+import { expandObjects } from "../controllers.ts";
+import { claimLab } from "../create.ts";
+import { LabError } from "../errors.ts";
+import { Images } from "../images.ts";
+import { commandProblems } from "../launch.ts";
+import { type LabNames, labNames, MAX_NODES, nodeNames } from "../names.ts";
+import type { Report } from "../progress.ts";
+import { teardown } from "../teardown.ts";
+import { type LabIo, labsRoot, needRoot, tellProblems, withProgress } from "./io.ts";
+
+export interface UpOptions {
+  name: string;
+  /** Absolute paths. */
+  files: readonly string[];
+  nodes: number;
+  overlay: "vxlan" | "direct";
+  /** Absolute path of a local archive or directory by image name. */
+  images: Readonly<Record<string, string>>;
+}
+
+/** Starts a lab; resolves when everything in it runs. Gives the exit code: 0, 1 if not all is in force, 130 if interrupted. */
+export async function up(options: UpOptions, io: LabIo): Promise<number> {
+  needRoot(`start lab ${options.name}`);
+  const root = labsRoot(io);
+  const names = labNames(options.name, root);
+  if (!(options.nodes >= 1 && options.nodes <= MAX_NODES)) {
+    throw new LabError(
+      "nodes",
+      `start lab ${options.name} with ${options.nodes} nodes: not possible (1 to ${MAX_NODES})`,
+    );
+  }
+  if (tellProblems(io, check(options, names))) return 1;
+  claimLab(options.name, { ...options, sources: [...options.files] }, root);
+  const begin = performance.now();
+  return withProgress(io, async ({ report }) => {
+    const stopped = new Promise<"stopped">((resolve) => {
+      if (io.signal.aborted) resolve("stopped");
+      io.signal.addEventListener("abort", () => resolve("stopped"), { once: true });
+    });
+    const started = start(names, io, report);
+    started.catch(() => {}); // read below, or made moot by a signal
+    if ((await Promise.race([started, stopped])) === "stopped") {
+      report({ state: "start", text: "interrupted: removing what was made" });
+      await teardown(names, root);
+      report({ state: "done", text: "interrupted: removed what was made" });
+      return 130;
+    }
+    report({
+      state: "done",
+      text: `lab ${options.name} is up after ${((performance.now() - begin) / 1000).toFixed(1)} s`,
+    });
+    return 0;
+  });
+}
+
+/** What is wrong with the manifests can be said before anything is made. */
+function check(options: UpOptions, names: LabNames): Problem[] {
+  const snapshots = options.files.map((path) => readManifests(path));
+  const objects: ManifestObject[] = snapshots.flatMap((one) => [...one.objects]);
+  const nodes = Array.from({ length: options.nodes }, (_, index) => nodeObject(nodeNames(names, index + 1)));
+  const { pods, problems } = expandObjects(objects, nodes);
+  const images = new Images(names.images, options.images, options.files[0] ?? "/");
+  const found = [...snapshots.flatMap((one) => [...one.problems]), ...problems, ...commandProblems(pods, images)];
+  return found.filter((one) => one.severity === undefined || one.severity === "error");
+}
+
+async function start(names: LabNames, io: LabIo, report: Report): Promise<"up"> {
+  const log = openSync(names.log, "a", 0o600);
+  const weir = process.argv[1] ?? "weir";
+  const env = { ...io.env };
+  delete env.NODE_EXTRA_CA_CERTS; // costs every start of Node.js tens of milliseconds
+  const child = spawn(process.execPath, [weir, "lab", "supervise", "--name", names.name], {
+    stdio: ["ignore", log, log],
+    detached: true,
+    cwd: "/",
+    env: env as NodeJS.ProcessEnv,
+  });
+  closeSync(log);
+  child.unref();
+  await listening(names, child);
+  await new LabClient(names).progress(report);
+  return "up";
+}
+
+async function listening(names: LabNames, child: ChildProcess): Promise<void> {
+  const deadline = Date.now() + 15_000;
+  while (!existsSync(names.socket)) {
+    const ended = child.exitCode !== null || child.signalCode !== null;
+    if (ended || Date.now() > deadline) {
+      throw new LabError(
+        "supervisor",
+        `start supervisor of lab ${names.name}: ${tail(names.log, 3) || "no answer"} (weir lab down --name ${names.name} removes what is left)`,
+      );
+    }
+    await sleep(5);
+  }
+}

@@ -1,0 +1,128 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Pod } from "../model/objects.ts";
+import {
+  type ContainerExit,
+  type ContainerSpec,
+  type RunningContainer,
+  startContainer,
+  stopContainer,
+} from "./container.ts";
+import { messageOf } from "./errors.ts";
+import type { ContainerStatus } from "./status.ts";
+
+const FIRST_BACKOFF = 1000;
+const LAST_BACKOFF = 60_000;
+/** A run of this length, in ms, is no failure to back off from. */
+const SETTLED_AFTER = 60_000;
+
+/** Is a container that ended like this started again? */
+export function restarts(policy: Pod["restartPolicy"], failed: boolean): boolean {
+  return policy === "Always" || (policy === "OnFailure" && failed);
+}
+
+/** How long to wait before the nth restart in a row (0 first), in ms. */
+export function backoff(failures: number): number {
+  return Math.min(FIRST_BACKOFF * 2 ** failures, LAST_BACKOFF);
+}
+
+/** Exit code as a shell counts it: 128 + n for signal n. */
+export function exitCode(exit: ContainerExit, signals: Readonly<Record<string, number>>): number {
+  return exit.code ?? 128 + (exit.signal === null ? 0 : (signals[exit.signal] ?? 0));
+}
+
+export interface ContainerLoopOptions {
+  name: string;
+  policy: Pod["restartPolicy"];
+  /** Made anew for each start, so that an edited ConfigMap is seen. */
+  spec: () => ContainerSpec;
+  log: string;
+  signals: Readonly<Record<string, number>>;
+  onChange: () => void;
+}
+
+/** Runs one container again and again as its pod's restart policy says, until `stop`. */
+export class ContainerLoop {
+  readonly #options: ContainerLoopOptions;
+  readonly #abort = new AbortController();
+  #running: RunningContainer | undefined;
+  #restarts = 0;
+  #exitCode: number | null = null;
+  #reason: string | null = null;
+  #over = false;
+  #done: Promise<void> = Promise.resolve();
+
+  constructor(options: ContainerLoopOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the first start has been tried. */
+  async start(): Promise<void> {
+    await new Promise<void>((tried) => {
+      this.#done = this.#loop(tried);
+    });
+  }
+
+  /** Ended, and not to be started again. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  get exitCode(): number | null {
+    return this.#exitCode;
+  }
+
+  get status(): ContainerStatus {
+    const state = this.#running !== undefined ? "running" : this.#exitCode === null ? "waiting" : "exited";
+    return {
+      name: this.#options.name,
+      state,
+      pid: this.#running?.init ?? null,
+      restarts: this.#restarts,
+      exitCode: this.#exitCode,
+      reason: this.#reason,
+      log: this.#options.log,
+    };
+  }
+
+  async stop(grace: number): Promise<void> {
+    this.#abort.abort();
+    if (this.#running !== undefined) await stopContainer(this.#running, grace).catch(() => {});
+    await this.#done;
+  }
+
+  async #loop(tried: () => void): Promise<void> {
+    const { policy, onChange } = this.#options;
+    for (let failures = 0; !this.#abort.signal.aborted; failures++) {
+      const startedAt = Date.now();
+      const failed = await this.#once(tried);
+      this.#running = undefined;
+      if (Date.now() - startedAt > SETTLED_AFTER) failures = 0;
+      this.#over = !restarts(policy, failed);
+      onChange();
+      if (this.#over || this.#abort.signal.aborted) return;
+      await sleep(backoff(failures), undefined, { signal: this.#abort.signal }).catch(() => {});
+      this.#restarts++;
+    }
+  }
+
+  /** One run. Gives whether it failed. */
+  async #once(tried: () => void): Promise<boolean> {
+    const { spec, signals, onChange } = this.#options;
+    try {
+      this.#running = await startContainer(spec());
+      this.#reason = null;
+      tried();
+      onChange();
+      if (this.#abort.signal.aborted) this.#running.child.kill("SIGKILL");
+      const exit = await this.#running.exited;
+      this.#exitCode = exitCode(exit, signals);
+      this.#reason = exit.signal ?? `exit code ${exit.code}`;
+      return this.#exitCode !== 0;
+    } catch (error) {
+      this.#exitCode = 128;
+      this.#reason = messageOf(error);
+      tried();
+      return true;
+    }
+  }
+}

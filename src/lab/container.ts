@@ -1,0 +1,213 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { cgroupPids, insideCgroup } from "./cgroups.ts";
+import { LabError, messageOf } from "./errors.ts";
+import { escapeFstab, mounts, within } from "./mounts.ts";
+import { runSync } from "./run.ts";
+
+/** A mount of a container, as one line of fstab. */
+export interface ContainerMount {
+  source: string;
+  target: string;
+  type: string;
+  options: string;
+}
+
+/** Everything needed to run one container; nothing in it is interpreted by a shell. */
+export interface ContainerSpec {
+  /** Directory of its own, for namespaces' handles and logs. */
+  dir: string;
+  netns: string;
+  cgroup: string;
+  /** Where the supervisor itself lives and returns to. */
+  homeCgroup: string;
+  hostname: string;
+  argv: readonly string[];
+  env: Readonly<Record<string, string>>;
+  workingDir: string | undefined;
+  /** Root directory; undefined: the machine's own. */
+  rootfs: string | undefined;
+  mounts: readonly ContainerMount[];
+  log: string;
+}
+
+export interface ContainerExit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+/** A running container. `init` is its first process, seen from the machine. */
+export interface RunningContainer {
+  child: ChildProcess;
+  init: number;
+  exited: Promise<ContainerExit>;
+}
+
+const NAMESPACES = ["mnt", "uts", "ipc"] as const;
+
+/** Mounts that would hold other namespaces, labs and pins alive as long as the container, and that it has no use for. */
+function foreignMounts(): string[] {
+  return mounts()
+    .filter(({ path, type }) => type === "bpf" || within(path, "/run/netns") || within(path, "/run/weir"))
+    .filter(({ root }) => !root.startsWith("mnt:")) // handles of mount namespaces are not copied into a new one
+    .map(({ path }) => path)
+    .reverse();
+}
+
+/**
+ * Makes the container's namespaces (mount, UTS, IPC) and its mounts, once; they stay as files under `dir/ns` until
+ * `removeContainerNamespaces`, so that a restarted command finds them. `dir` must be on a private mount.
+ */
+export function prepareContainer(spec: ContainerSpec): void {
+  const ns = `${spec.dir}/ns`;
+  mkdirSync(ns, { recursive: true });
+  for (const name of NAMESPACES) writeFileSync(`${ns}/${name}`, "");
+  const handles = [`--mount=${ns}/mnt`, `--uts=${ns}/uts`, `--ipc=${ns}/ipc`];
+  runSync("unshare", [...handles, "--propagation", "private", "--", "umount", "-n", "-l", ...foreignMounts()], {
+    tolerate: /not mounted|no mount point/, // gone since the list was read
+  });
+  const fstab = `${spec.dir}/fstab`;
+  writeFileSync(fstab, spec.mounts.map(fstabLine).join(""));
+  runSync("nsenter", [`--net=${spec.netns}`, `--mount=${ns}/mnt`, "--", "mount", "-n", "-a", "-T", fstab]);
+  runSync("nsenter", [`--uts=${ns}/uts`, "--", "tee", "/proc/sys/kernel/hostname"], { input: spec.hostname });
+}
+
+function fstabLine(mount: ContainerMount): string {
+  return `${[mount.source, mount.target, mount.type, mount.options].map(escapeFstab).join(" ")} 0 0\n`;
+}
+
+/** Undoes `prepareContainer`. */
+export function removeContainerNamespaces(dir: string): void {
+  const made = NAMESPACES.map((name) => `${dir}/ns/${name}`);
+  const mounted = new Set(mounts().map((mount) => mount.path));
+  const left = made.filter((path) => mounted.has(path));
+  if (left.length > 0) runSync("umount", ["-n", "-l", ...left]);
+}
+
+/** The argument vector that enters the container's namespaces and runs its command as process 1 of a new PID namespace. */
+export function containerArgv(spec: ContainerSpec): string[] {
+  const ns = `${spec.dir}/ns`;
+  const root = spec.rootfs === undefined ? [] : [`--root=${spec.rootfs}`];
+  return [
+    ...["nsenter", `--net=${spec.netns}`, `--mount=${ns}/mnt`, `--uts=${ns}/uts`, `--ipc=${ns}/ipc`, "--"],
+    ...["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", ...root, `--wd=${spec.workingDir ?? "/"}`, "--"],
+    ...spec.argv,
+  ];
+}
+
+/**
+ * Starts the container's command, born in the pod's cgroup.
+ * @throws LabError `container` with the last lines of its output if the command could not be started.
+ */
+export async function startContainer(spec: ContainerSpec): Promise<RunningContainer> {
+  const [file = "", ...args] = containerArgv(spec);
+  const fd = openSync(spec.log, "a", 0o600);
+  let child: ChildProcess;
+  try {
+    child = insideCgroup(spec.cgroup, spec.homeCgroup, () =>
+      spawn(file, args, { stdio: ["ignore", fd, fd], env: spec.env as NodeJS.ProcessEnv, cwd: "/" }),
+    );
+  } finally {
+    closeSync(fd);
+  }
+  const exited = new Promise<ContainerExit>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code, signal) => resolve({ code, signal }));
+  });
+  exited.catch(() => {});
+  try {
+    return { child, exited, init: await findInit(spec, child) };
+  } catch (cause) {
+    child.kill("SIGKILL");
+    throw cause;
+  }
+}
+
+/** Waits until the command itself runs: `unshare` has forked and its child has become something else. */
+async function findInit(spec: ContainerSpec, child: ChildProcess): Promise<number> {
+  const parent = child.pid;
+  if (parent === undefined)
+    throw new LabError("container", `start ${spec.argv[0]}: nsenter is missing (install util-linux)`);
+  const deadline = Date.now() + 10_000;
+  while (Date.now() < deadline) {
+    const init = cgroupPids(spec.cgroup).find((pid) => parentOf(pid) === parent);
+    if (init !== undefined && hasTakenOver(init, parent)) return init;
+    if (child.exitCode !== null || child.signalCode !== null) {
+      // Ended already: with 126 or 127 it never was the command.
+      if (child.exitCode === 126 || child.exitCode === 127) throw notStarted(spec);
+      return init ?? 0;
+    }
+    await sleep(2);
+  }
+  throw new LabError("container", `start ${spec.argv[0]}: no process after 10 s`);
+}
+
+function notStarted(spec: ContainerSpec): LabError {
+  const said = tail(spec.log, 1).replace(/^unshare: /, "");
+  const where = spec.rootfs === undefined ? "on this machine" : "in the image";
+  return new LabError("container", `start ${spec.argv[0]} ${where}: ${said === "" ? "not found" : said}`);
+}
+
+function parentOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+  } catch {
+    return undefined;
+  }
+}
+
+/** `unshare` and its child share a program until the child executes the command. */
+function hasTakenOver(init: number, parent: number): boolean {
+  try {
+    const own = readlinkSync(`/proc/${init}/exe`);
+    return (
+      own !== readlinkSync(`/proc/${parent}/exe`) ||
+      !readFileSync(`/proc/${init}/cmdline`, "utf8").startsWith("unshare\0")
+    );
+  } catch {
+    return false;
+  }
+}
+
+/** Does process `pid` handle SIGTERM? Process 1 of a namespace that does not is deaf to it. */
+export function handlesTerm(pid: number): boolean {
+  try {
+    const caught = /^SigCgt:\s*([0-9a-f]+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "0";
+    return (BigInt(`0x${caught}`) & (1n << 14n)) !== 0n;
+  } catch {
+    return false;
+  }
+}
+
+/** Asks the command to end, waits `grace` ms, then kills its PID namespace. */
+export async function stopContainer(running: RunningContainer, grace: number): Promise<ContainerExit> {
+  const { init, child, exited } = running;
+  const living = (): boolean => child.exitCode === null && child.signalCode === null;
+  if (living() && init > 0 && handlesTerm(init)) {
+    kill(init, "SIGTERM");
+    await Promise.race([exited, sleep(grace, undefined, { ref: false })]);
+  }
+  if (living()) {
+    if (init > 0) kill(init, "SIGKILL");
+    child.kill("SIGKILL");
+  }
+  return await exited;
+}
+
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {} // gone already
+}
+
+/** The last `lines` lines of a log file; "" if there is none. */
+export function tail(path: string, lines: number): string {
+  if (!existsSync(path)) return "";
+  try {
+    return readFileSync(path, "utf8").trimEnd().split("\n").slice(-lines).join("\n");
+  } catch (error) {
+    return messageOf(error);
+  }
+}

@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Client } from "../api/client.ts";
+import type { Problem } from "../model/objects.ts";
+import { messageOf } from "./errors.ts";
+
+/** What a change has come to on one pod. */
+export interface ForceResult {
+  pod: string;
+  /** Why it is not, or not wholly, in force; empty if it is. */
+  problems: readonly Problem[];
+}
+
+/** One pod and the version of it that its agent must have put in force. */
+export interface Expectation {
+  key: string;
+  resourceVersion: string;
+}
+
+export interface AgentPod {
+  namespace: string;
+  name: string;
+  resourceVersion?: string | null | undefined;
+  problems: readonly unknown[];
+}
+
+/** Resource versions count up; an agent that has gone on to a later one has done this one as well. */
+export function reached(seen: string | null | undefined, wanted: string): boolean {
+  return seen !== undefined && seen !== null && /^\d+$/.test(seen) && BigInt(seen) >= BigInt(wanted);
+}
+
+/** An agent's problem in whatever form it gives it: text, or an object with a message. */
+export function toProblem(pod: string, raw: unknown): Problem {
+  const object = `Pod/${pod}`;
+  if (typeof raw === "string") return { object, message: raw };
+  const { message, path, severity, at } = (raw ?? {}) as Partial<Problem>;
+  return { object, message: String(message ?? JSON.stringify(raw)), path, severity, at };
+}
+
+/**
+ * Waits until a node's agent reports every expected pod at its version (or a later one), asking again every few ms.
+ * Gives a result for each; after `patience` ms the missing ones say so.
+ */
+export async function waitInForce(
+  agent: Client,
+  expected: readonly Expectation[],
+  patience: number,
+  signal?: AbortSignal,
+): Promise<ForceResult[]> {
+  const missing = new Map(expected.map((one) => [one.key, one]));
+  const results: ForceResult[] = [];
+  const deadline = Date.now() + patience;
+  let trouble = "the agent has not reported it";
+  for (let pause = 5; missing.size > 0; pause = Math.min(pause * 1.5, 100)) {
+    try {
+      const pods: readonly AgentPod[] = await agent.list("pods");
+      for (const item of pods) {
+        const key = `${item.namespace}/${item.name}`;
+        const wanted = missing.get(key);
+        if (wanted === undefined || !reached(item.resourceVersion, wanted.resourceVersion)) continue;
+        missing.delete(key);
+        results.push({ pod: key, problems: item.problems.map((raw) => toProblem(key, raw)) });
+      }
+    } catch (error) {
+      trouble = messageOf(error);
+    }
+    if (missing.size === 0) break;
+    if (Date.now() > deadline || signal?.aborted === true) break;
+    await sleep(pause);
+  }
+  for (const key of missing.keys()) {
+    results.push({
+      pod: key,
+      problems: [{ object: `Pod/${key}`, message: `not in force after ${patience / 1000} s: ${trouble}` }],
+    });
+  }
+  return results;
+}

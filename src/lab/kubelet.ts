@@ -1,0 +1,107 @@
+import type { Client } from "../api/client.ts";
+import type { Container } from "../model/objects.ts";
+import type { Images } from "./images.ts";
+import { Limiter } from "./limiter.ts";
+import { keyOf } from "./manifest.ts";
+import { type LabNames, type NodeNames, podNetns } from "./names.ts";
+import { type BoundPod, type PodHost, PodWorker } from "./pod.ts";
+import type { PodStatus } from "./status.ts";
+
+/** How many pods are set up at a time. More would only wait for the same two agents and the kernel's own lock. */
+const AT_A_TIME = 8;
+
+export interface KubeletOptions {
+  lab: LabNames;
+  /** Absolute path of the lab's cgroup. */
+  cgroup: string;
+  homeCgroup: string;
+  nodes: readonly NodeNames[];
+  agents: ReadonlyMap<string, Client>;
+  images: Images;
+  environment(bound: BoundPod, container: Container, ips: readonly string[]): Readonly<Record<string, string>>;
+  onChange(): void;
+  onLeft(message: string): void;
+}
+
+/** Runs the pods that are bound to the lab's nodes. Pods of one name follow each other, all others go side by side. */
+export class Kubelet {
+  readonly #options: KubeletOptions;
+  readonly #limiter = new Limiter(AT_A_TIME);
+  readonly #workers = new Map<string, PodWorker>();
+  /** The end of what is going on with each name. */
+  readonly #turns = new Map<string, Promise<void>>();
+
+  constructor(options: KubeletOptions) {
+    this.#options = options;
+  }
+
+  get pods(): PodStatus[] {
+    return [...this.#workers.values()].map((worker) => worker.status).sort(byName);
+  }
+
+  worker(key: string): PodWorker | undefined {
+    return this.#workers.get(key);
+  }
+
+  create(bound: BoundPod): void {
+    const key = keyOf(bound.pod);
+    this.#inTurn(key, async () => {
+      const worker = new PodWorker(this.#host(bound), bound);
+      this.#workers.set(key, worker);
+      worker.start();
+      this.#options.onChange();
+    });
+  }
+
+  update(bound: BoundPod): void {
+    const key = keyOf(bound.pod);
+    this.#inTurn(key, async () => this.#workers.get(key)?.update(bound));
+  }
+
+  remove(bound: BoundPod): void {
+    const key = keyOf(bound.pod);
+    this.#inTurn(key, async () => {
+      const left = (await this.#workers.get(key)?.stop()) ?? [];
+      this.#workers.delete(key);
+      for (const message of left) this.#options.onLeft(`remove pod ${key}: ${message}`);
+      this.#options.onChange();
+    });
+  }
+
+  /** Resolves when everything asked for so far about this name has been done. */
+  async quiet(key: string): Promise<void> {
+    await this.#turns.get(key);
+  }
+
+  #inTurn(key: string, task: () => Promise<void> | void): void {
+    const turn = (this.#turns.get(key) ?? Promise.resolve()).then(task).finally(() => {
+      if (this.#turns.get(key) === turn) this.#turns.delete(key);
+    });
+    this.#turns.set(key, turn);
+  }
+
+  #host(bound: BoundPod): PodHost {
+    const { lab, cgroup, homeCgroup, nodes, agents, images, environment, onChange } = this.#options;
+    const node = nodes.find((one) => one.name === bound.node);
+    const agent = agents.get(bound.node);
+    if (node === undefined || agent === undefined) throw new Error(`no node ${bound.node}`);
+    const { namespace, name } = bound.pod.metadata;
+    return {
+      dir: `${lab.dir}/pods/${bound.uid}`,
+      netns: bound.pod.hostNetwork ? node.netns : podNetns(lab, namespace, name),
+      cgroup: `${cgroup}/${node.name}/pod${bound.uid}`,
+      homeCgroup,
+      nodeAddresses: node.addresses.map((address) => address.slice(0, address.indexOf("/"))),
+      agent,
+      images,
+      environment,
+      limiter: this.#limiter,
+      onChange,
+    };
+  }
+}
+
+function byName(a: PodStatus, b: PodStatus): number {
+  const [left, right] = [`${a.namespace}/${a.name}`, `${b.namespace}/${b.name}`];
+  return left < right ? -1 : left > right ? 1 : 0;
+}

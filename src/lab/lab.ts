@@ -1,0 +1,334 @@
+import { mkdirSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Client } from "../api/client.ts";
+import type { Container, ManifestObject, Problem } from "../model/objects.ts";
+import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
+import { AgentProcess, type AgentProgram, agentArgv } from "./agent-process.ts";
+import type { BindingPlan } from "./binding.ts";
+import { createCgroup } from "./cgroups.ts";
+import { Cluster, type Expand } from "./cluster.ts";
+import { LabError, messageOf } from "./errors.ts";
+import { Images } from "./images.ts";
+import { type ForceResult, waitInForce } from "./in-force.ts";
+import { Kubelet } from "./kubelet.ts";
+import { keyOf } from "./manifest.ts";
+import { type LabNames, type NodeNames, nodeNames } from "./names.ts";
+import { isError } from "./objects.ts";
+import type { BoundPod } from "./pod.ts";
+import type { Report } from "./progress.ts";
+import { type LabRecord, writeAtomically } from "./record.ts";
+import { run } from "./run.ts";
+import type { LabStatus, NodeStatus } from "./status.ts";
+import { buildUnderlay, prepareNetnsDir } from "./underlay.ts";
+
+export interface LabOptions {
+  names: LabNames;
+  record: LabRecord;
+  program: AgentProgram;
+  env: NodeJS.ProcessEnv;
+  expand: Expand;
+  environment(
+    objects: readonly ManifestObject[],
+    bound: BoundPod,
+    container: Container,
+    ips: readonly string[],
+    hostIPs: readonly string[],
+  ): Readonly<Record<string, string>>;
+}
+
+/** How long a change may take to be in force, ms. */
+const PATIENCE = 30_000;
+const READY_PATIENCE = 60_000;
+
+/** A running lab: underlay, agents, cluster, kubelet. `teardown` takes it away; this only makes and changes it. */
+export class Lab {
+  readonly #options: LabOptions;
+  readonly #nodes: readonly NodeNames[];
+  readonly #agents = new Map<string, AgentProcess>();
+  readonly #clients: ReadonlyMap<string, Client>;
+  readonly #watches: ManifestWatch[] = [];
+  readonly #abort = new AbortController();
+  readonly #kubelet: Kubelet;
+  readonly #left: Problem[] = [];
+  #cluster: Cluster | undefined;
+
+  constructor(options: LabOptions) {
+    const { names, record } = options;
+    this.#options = options;
+    this.#nodes = Array.from({ length: record.nodes }, (_, index) => nodeNames(names, index + 1));
+    this.#clients = new Map(this.#nodes.map((node) => [node.name, new Client({ socket: node.socket })]));
+    this.#kubelet = new Kubelet({
+      lab: names,
+      cgroup: record.cgroup,
+      homeCgroup: `${record.cgroup}/supervisor`,
+      nodes: this.#nodes,
+      agents: this.#clients,
+      images: new Images(names.images, record.images, record.sources[0] ?? "/"),
+      environment: (bound, container, ips) => this.#environment(bound, container, ips),
+      onChange: () => {},
+      onLeft: (message) => this.#left.push({ object: `Lab/${names.name}`, message }),
+    });
+  }
+
+  /** Makes the lab and starts the pods; resolves when all are ready, or throws with what is wrong. */
+  async up(report: Report): Promise<void> {
+    const { names, record } = this.#options;
+    report({ state: "start", text: "network between the nodes" });
+    await this.#ground();
+    report({ state: "done", text: `network between ${this.#nodes.length} nodes` });
+    this.#cluster = new Cluster({
+      lab: names,
+      nodes: this.#nodes,
+      kubelet: this.#kubelet,
+      expand: this.#options.expand,
+    });
+    for (const node of this.#nodes) this.#startAgent(node);
+    report({ state: "start", text: "manifests" });
+    await Promise.all(record.sources.map((path) => this.#watch(path)));
+    const plan = this.#cluster.reconcile();
+    report({ state: "start", text: "agents" });
+    await Promise.all(this.#nodes.map((node) => this.#agentReady(node)));
+    report({ state: "done", text: `agents on ${this.#nodes.map((node) => node.name).join(", ")}` });
+    const problems = await this.settle(plan, report);
+    for (const problem of [...this.problems.filter((one) => !isError(one))])
+      report({ state: "note", text: line(problem) });
+    const wrong = [...this.problems.filter(isError), ...problems.filter(isError)];
+    for (const problem of dedupe(wrong)) report({ state: "error", text: line(problem) });
+    if (wrong.length > 0) throw new LabError("not-ready", `start lab ${names.name}: not all of it is in force`);
+  }
+
+  /** Writes objects over those of the same name, and waits until all that follows from it is in force. */
+  async apply(objects: readonly ManifestObject[], report: Report): Promise<Problem[]> {
+    this.#ready().store.put(objects);
+    return this.#change(report);
+  }
+
+  /** Removes objects by `Kind/namespace/name`. Gives the keys that were there, and what went wrong. */
+  async delete(keys: readonly string[], report: Report): Promise<{ removed: string[]; problems: Problem[] }> {
+    const removed = this.#ready().store.remove(keys);
+    return { removed, problems: await this.#change(report) };
+  }
+
+  get problems(): Problem[] {
+    return [
+      ...this.#watches.flatMap((watch) => watch.snapshot().problems),
+      ...(this.#cluster?.problems ?? []),
+      ...this.#left,
+    ];
+  }
+
+  get status(): LabStatus {
+    const pods = this.#kubelet.pods;
+    const { names, record } = this.#options;
+    const good = pods.every((pod) => pod.phase === "Succeeded" || (pod.phase === "Running" && pod.message === null));
+    return {
+      name: names.name,
+      overlay: record.overlay,
+      ready: good && pods.length === (this.#cluster?.bound.size ?? -1) && !this.problems.some(isError),
+      supervisorPid: process.pid,
+      nodes: this.#nodes.map((node) => this.#nodeStatus(node)),
+      pods,
+      problems: this.problems,
+    };
+  }
+
+  /** What `weir lab exec` needs to enter a container. Throws LabError `no-pod`, `no-container`, `not-running`. */
+  target(
+    namespace: string,
+    pod: string,
+    container?: string,
+  ): { init: number; cgroup: string; env: Readonly<Record<string, string>> } {
+    const what = `enter pod ${namespace}/${pod}`;
+    const worker = this.#kubelet.worker(`${namespace}/${pod}`);
+    if (worker === undefined)
+      throw new LabError("no-pod", `${what}: no such pod (weir lab status lists them; -n names the namespace)`);
+    const { containers, ips, cgroup, message } = worker.status;
+    const found = container === undefined ? containers[0] : containers.find((one) => one.name === container);
+    const spec = worker.bound.pod.containers.find((one) => one.name === found?.name);
+    if (spec === undefined || found === undefined) {
+      const names = worker.bound.pod.containers.map((one) => one.name).join(", ");
+      throw new LabError("no-container", `${what}: ${message ?? `no container ${container}; it has ${names}`}`);
+    }
+    if (found.state !== "running" || found.pid === null) {
+      throw new LabError(
+        "not-running",
+        `${what}: container ${found.name} does not run (${message ?? found.reason ?? found.state})`,
+      );
+    }
+    return { init: found.pid, cgroup, env: this.#environment(worker.bound, spec, ips) };
+  }
+
+  async close(): Promise<void> {
+    this.#abort.abort();
+    await Promise.all(this.#watches.map((watch) => watch.close()));
+    await Promise.all([...this.#agents.values()].map((agent) => agent.stop()));
+  }
+
+  /** Waits until a plan is in force: new pods run, changed ones are reported by their agents, removed ones are gone. */
+  async settle(plan: BindingPlan, report: Report): Promise<Problem[]> {
+    const problems: Problem[] = [];
+    const { created, updated, removed } = plan;
+    const total = created.length + updated.length + removed.length;
+    let done = 0;
+    const count = (): void => report({ state: "start", text: `pods ${++done}/${total}` });
+    if (total > 0) report({ state: "start", text: `pods 0/${total}` });
+    await Promise.all([
+      ...created.map((one) =>
+        this.#podReady(one).then((found) => {
+          problems.push(...found);
+          count();
+        }),
+      ),
+      ...removed.map((one) => this.#kubelet.quiet(keyOf(one.pod)).then(count)),
+      ...updated.map(async () => count()),
+      ...this.#expectations([...created, ...updated]).map(async (wait) => {
+        for (const result of await wait) problems.push(...result.problems);
+      }),
+    ]);
+    report({ state: "done", text: summary(plan) });
+    return dedupe(problems);
+  }
+
+  async #change(report: Report): Promise<Problem[]> {
+    const cluster = this.#ready();
+    const plan = cluster.reconcile();
+    const problems = await this.settle(plan, report);
+    return dedupe([...problems, ...cluster.problems]);
+  }
+
+  #ready(): Cluster {
+    if (this.#cluster === undefined) throw new LabError("not-ready", "change lab: it is still being started");
+    return this.#cluster;
+  }
+
+  /** One wait for each node that has pods to report. Pods on their node's own network are none of the agent's. */
+  #expectations(pods: readonly BoundPod[]): Promise<ForceResult[]>[] {
+    return [...this.#clients].flatMap(([node, client]) => {
+      const expected = pods
+        .filter((one) => one.node === node && !one.pod.hostNetwork)
+        .map((one) => ({ key: keyOf(one.pod), resourceVersion: one.resourceVersion }));
+      return expected.length === 0 ? [] : [waitInForce(client, expected, PATIENCE, this.#abort.signal)];
+    });
+  }
+
+  async #podReady(bound: BoundPod): Promise<Problem[]> {
+    const key = keyOf(bound.pod);
+    const deadline = Date.now() + READY_PATIENCE;
+    await this.#kubelet.quiet(key);
+    for (;;) {
+      const worker = this.#kubelet.worker(key);
+      if (worker === undefined || worker.bound.uid !== bound.uid) return []; // another change has taken it away
+      const { phase, message, containers } = worker.status;
+      const failed =
+        phase === "Failed" || containers.some((one) => one.state !== "running" && (one.exitCode ?? 0) !== 0);
+      if (failed) return [{ object: `Pod/${key}`, message: message ?? phase }];
+      if (worker.settled) return [];
+      if (Date.now() > deadline)
+        return [{ object: `Pod/${key}`, message: `not ready after ${READY_PATIENCE / 1000} s: ${message}` }];
+      await sleep(5);
+    }
+  }
+
+  async #ground(): Promise<void> {
+    const { names, record } = this.#options;
+    for (const node of this.#nodes) mkdirSync(node.state, { recursive: true, mode: 0o700 });
+    for (const node of this.#nodes) createCgroup(`${record.cgroup}/${node.name}`);
+    mkdirSync(names.bpf, { recursive: true, mode: 0o700 });
+    await prepareNetnsDir();
+    await run("mount", ["-n", "-t", "bpf", "-o", "mode=0700", "bpf", names.bpf]);
+    await buildUnderlay(names, this.#nodes);
+  }
+
+  #startAgent(node: NodeNames): void {
+    const { names, record, program, env } = this.#options;
+    writeAtomically(node.config, agentConfig(node, record.overlay));
+    const argv = agentArgv(program, names, node);
+    const agent = new AgentProcess({ argv, log: node.log, cgroup: `${record.cgroup}/${node.name}/agent`, env });
+    this.#agents.set(node.name, agent);
+    agent.start();
+  }
+
+  async #agentReady(node: NodeNames): Promise<void> {
+    const client = this.#clients.get(node.name);
+    const deadline = Date.now() + PATIENCE;
+    for (;;) {
+      const trouble = await client?.status().then(
+        (status) => (status.state === "starting" ? "starting" : undefined),
+        (error) => messageOf(error),
+      );
+      if (trouble === undefined) return;
+      const agent = this.#agents.get(node.name);
+      const exit = agent?.lastExit === undefined ? "" : `; it ended with ${agent.lastExit}`;
+      if (Date.now() > deadline || (agent?.restarts ?? 0) >= 5) {
+        throw new LabError("agent", `start agent of ${node.name}: ${trouble}${exit} (its log: ${node.log})`);
+      }
+      await sleep(20);
+    }
+  }
+
+  async #watch(path: string): Promise<void> {
+    const follow = (keys: ReadonlySet<string>): void => {
+      const cluster = this.#cluster;
+      if (cluster === undefined) return;
+      cluster.store.follow(keys, watch.snapshot().objects);
+      cluster.reconcile();
+    };
+    const watch = watchManifests({ path, onChange: follow, signal: this.#abort.signal });
+    this.#watches.push(watch);
+    await watch.synced;
+    this.#ready().store.put(watch.snapshot().objects);
+  }
+
+  #environment(bound: BoundPod, container: Container, ips: readonly string[]): Readonly<Record<string, string>> {
+    const node = this.#nodes.find((one) => one.name === bound.node);
+    const hostIPs = (node?.addresses ?? []).map((address) => address.slice(0, address.indexOf("/")));
+    return this.#options.environment(this.#cluster?.store.all ?? [], bound, container, ips, hostIPs);
+  }
+
+  #nodeStatus(node: NodeNames): NodeStatus {
+    const agent = this.#agents.get(node.name);
+    return {
+      name: node.name,
+      agentPid: agent?.pid ?? null,
+      agentRestarts: agent?.restarts ?? 0,
+      agentLastExit: agent?.lastExit ?? null,
+      addresses: node.addresses.map((address) => address.slice(0, address.indexOf("/"))),
+      podCIDRs: node.podCIDRs,
+      netns: node.netns,
+      socket: node.socket,
+      log: node.log,
+    };
+  }
+}
+
+/** The agent's configuration file, in the form of YAML that JSON is. */
+export function agentConfig(node: NodeNames, overlay: LabRecord["overlay"]): string {
+  const config = {
+    apiVersion: "weir.dev/v1alpha1",
+    kind: "AgentConfig",
+    addresses: node.addresses.map((address) => address.slice(0, address.indexOf("/"))),
+    podCIDRs: node.podCIDRs,
+    overlay,
+    uplink: "eth0",
+  };
+  return `${JSON.stringify(config, null, 2)}\n`;
+}
+
+function line(problem: Problem): string {
+  const field = problem.path === undefined ? "" : ` ${problem.path}`;
+  const at = problem.at === undefined ? "" : ` (${problem.at})`;
+  return `${problem.object}${field}: ${problem.message}${at}`;
+}
+
+function dedupe(problems: readonly Problem[]): Problem[] {
+  return [...new Map(problems.map((one) => [line(one), one])).values()];
+}
+
+function summary({ created, updated, removed }: BindingPlan): string {
+  const parts = [
+    created.length > 0 ? `${created.length} started` : "",
+    updated.length > 0 ? `${updated.length} changed` : "",
+    removed.length > 0 ? `${removed.length} removed` : "",
+  ].filter((part) => part !== "");
+  return parts.length === 0 ? "nothing to change" : `pods: ${parts.join(", ")}`;
+}

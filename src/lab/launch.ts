@@ -1,0 +1,74 @@
+import type { Container, Pod, Problem } from "../model/objects.ts";
+import { LabError } from "./errors.ts";
+import type { Image, Images } from "./images.ts";
+
+export const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** What to execute, and in which root. */
+export interface Launch {
+  argv: readonly string[];
+  workingDir: string | undefined;
+  image: Image | undefined;
+  env: Readonly<Record<string, string>>;
+}
+
+/**
+ * Command, root and environment of one container. Kubernetes' rules: `command` replaces the image's entry point and its
+ * command, `args` the image's command alone. `env`: the container's variables with all references resolved.
+ * @throws LabError `no-command` for a container with neither a command nor an image that the lab knows.
+ */
+export function launchOf(
+  pod: Pod,
+  container: Container,
+  images: Images,
+  env: Readonly<Record<string, string>>,
+): Launch {
+  const image = container.image === undefined ? undefined : images.find(container.image);
+  const argv = argvOf(container, image);
+  if (argv.length === 0) throw noCommand(pod, container, image);
+  return {
+    argv,
+    workingDir: container.workingDir ?? image?.config.workingDir,
+    image,
+    env: {
+      PATH: DEFAULT_PATH,
+      HOSTNAME: pod.metadata.name,
+      HOME: "/root",
+      ...Object.fromEntries((image?.config.env ?? []).map(splitVariable)),
+      ...env,
+    },
+  };
+}
+
+function argvOf(container: Container, image: Image | undefined): string[] {
+  if (container.command.length > 0) return [...container.command, ...container.args];
+  const entrypoint = image?.config.entrypoint ?? [];
+  if (container.args.length > 0) return image === undefined ? [] : [...entrypoint, ...container.args];
+  return [...entrypoint, ...(image?.config.command ?? [])];
+}
+
+function splitVariable(text: string): [string, string] {
+  const equals = text.indexOf("=");
+  return equals < 0 ? [text, ""] : [text.slice(0, equals), text.slice(equals + 1)];
+}
+
+function noCommand(pod: Pod, container: Container, image: Image | undefined): LabError {
+  const what = `start container ${container.name} of pod ${pod.metadata.namespace}/${pod.metadata.name}`;
+  if (image !== undefined) return new LabError("no-command", `${what}: neither it nor its image names a command`);
+  const named =
+    container.image === undefined ? "it has no image" : `image ${JSON.stringify(container.image)} is unknown`;
+  const hint = `the lab pulls nothing: give the container a command to run it on this machine's files, or map the image with --image ${container.image ?? "NAME"}=PATH`;
+  return new LabError("no-command", `${what}: no command and ${named} (${hint})`);
+}
+
+/** Containers that could never start, before anything is made. Images are looked for, not read. */
+export function commandProblems(pods: readonly Pod[], images: Images): Problem[] {
+  return pods.flatMap((pod) =>
+    pod.containers
+      .filter((one) => one.command.length === 0 && !(one.image !== undefined && images.knows(one.image)))
+      .map((one) => ({
+        object: `Pod/${pod.metadata.namespace}/${pod.metadata.name}`,
+        message: noCommand(pod, one, undefined).message,
+      })),
+  );
+}

@@ -1,0 +1,45 @@
+import { objectKey } from "../model/names.ts";
+import type { ManifestObject, Problem } from "../model/objects.ts";
+
+/**
+ * The lab's objects by `Kind/namespace/name`, as an API server would hold them: whoever writes an object last has
+ * written it, be it an edited file or `weir lab apply`.
+ */
+export class ObjectStore {
+  readonly #objects = new Map<string, ManifestObject>();
+
+  get all(): ManifestObject[] {
+    return [...this.#objects.values()];
+  }
+
+  put(objects: readonly ManifestObject[]): void {
+    for (const object of objects) this.#objects.set(objectKey(object.kind, object.metadata), object);
+  }
+
+  /** Gives the keys that were there. */
+  remove(keys: Iterable<string>): string[] {
+    return [...keys].filter((key) => this.#objects.delete(key));
+  }
+
+  /** Takes over from a watched source what changed in it: `keys` are there with a new value, or gone. */
+  follow(keys: ReadonlySet<string>, snapshot: readonly ManifestObject[]): void {
+    const now = new Map(snapshot.map((object) => [objectKey(object.kind, object.metadata), object]));
+    for (const key of keys) {
+      const object = now.get(key);
+      if (object === undefined) this.#objects.delete(key);
+      else this.#objects.set(key, object);
+    }
+  }
+}
+
+/** Is it wrong, or only something that Weir does not act on? */
+export function isError(problem: Problem): boolean {
+  return problem.severity === undefined || problem.severity === "error";
+}
+
+/** One line: `Pod/default/a metadata.annotations["bandwidth"]: … (file:3:5)`. */
+export function problemLine(problem: Problem): string {
+  const field = problem.path === undefined ? "" : ` ${problem.path}`;
+  const at = problem.at === undefined ? "" : ` (${problem.at})`;
+  return `${problem.object}${field}: ${problem.message}${at}`;
+}

@@ -1,0 +1,225 @@
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Client, ClientError } from "../api/client.ts";
+import type { Container, Pod } from "../model/objects.ts";
+import { createCgroup, removeCgroup } from "./cgroups.ts";
+import { type ContainerSpec, prepareContainer, removeContainerNamespaces } from "./container.ts";
+import { ContainerLoop } from "./container-loop.ts";
+import { messageOf } from "./errors.ts";
+import type { Images } from "./images.ts";
+import { launchOf } from "./launch.ts";
+import type { Limiter } from "./limiter.ts";
+import { netnsPath } from "./names.ts";
+import { imageRoot, machineRoot } from "./rootfs.ts";
+import { ipBatch } from "./run.ts";
+import type { Phase, PodStatus } from "./status.ts";
+
+/** A pod bound to a node, with the identity that the lab gave it. */
+export interface BoundPod {
+  pod: Pod;
+  uid: string;
+  node: string;
+  resourceVersion: string;
+}
+
+/** What a pod needs of the lab around it. */
+export interface PodHost {
+  /** Directory of this pod, on a private mount. */
+  dir: string;
+  netns: string;
+  cgroup: string;
+  homeCgroup: string;
+  /** Addresses of the node: those of pods that use its network. */
+  nodeAddresses: readonly string[];
+  agent: Client;
+  images: Images;
+  /** The container's variables with ConfigMaps and the pod's own fields filled in. Throws if one is missing. */
+  environment(bound: BoundPod, container: Container, ips: readonly string[]): Readonly<Record<string, string>>;
+  limiter: Limiter;
+  onChange(): void;
+}
+
+/** How long a command may take to end after SIGTERM, ms. */
+const GRACE = 1500;
+
+/** Brings one pod to life on its node and takes it away again. */
+export class PodWorker {
+  readonly #host: PodHost;
+  readonly #abort = new AbortController();
+  readonly #loops: ContainerLoop[] = [];
+  #bound: BoundPod;
+  #ips: readonly string[] = [];
+  #message: string | undefined = "waiting to be started";
+  #settled = false;
+  #life: Promise<void> = Promise.resolve();
+
+  constructor(host: PodHost, bound: BoundPod) {
+    this.#host = host;
+    this.#bound = bound;
+  }
+
+  get bound(): BoundPod {
+    return this.#bound;
+  }
+
+  /** New labels or annotations: nothing of the pod's own is touched. */
+  update(bound: BoundPod): void {
+    this.#bound = bound;
+  }
+
+  /** Have all containers been tried once? */
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  get status(): PodStatus {
+    const { metadata, hostNetwork } = this.#bound.pod;
+    const containers = this.#loops.map((loop) => loop.status);
+    const failing = containers.find((one) => one.state !== "running" && one.exitCode !== 0 && one.reason !== null);
+    return {
+      namespace: metadata.namespace,
+      name: metadata.name,
+      uid: this.#bound.uid,
+      node: this.#bound.node,
+      phase: this.#phase(),
+      ips: this.#ips,
+      hostNetwork,
+      resourceVersion: this.#bound.resourceVersion,
+      netns: this.#host.netns,
+      cgroup: this.#host.cgroup,
+      message: this.#message ?? (failing === undefined ? null : `container ${failing.name}: ${failing.reason}`),
+      containers,
+    };
+  }
+
+  #phase(): Phase {
+    if (!this.#settled) return "Pending";
+    if (!this.#loops.every((loop) => loop.over)) return "Running";
+    return this.#loops.every((loop) => loop.exitCode === 0) ? "Succeeded" : "Failed";
+  }
+
+  start(): void {
+    this.#life = this.#host.limiter
+      .run(() => this.#setUp())
+      .catch((error) => this.#say(this.#abort.signal.aborted ? "stopped" : messageOf(error)));
+  }
+
+  /** Ends the containers, gives the network back, removes what `start` made. Never throws; says what is left. */
+  async stop(): Promise<string[]> {
+    this.#abort.abort();
+    await this.#life;
+    const left: string[] = [];
+    const attempt = async (step: () => unknown): Promise<void> => {
+      try {
+        await step();
+      } catch (error) {
+        left.push(messageOf(error));
+      }
+    };
+    const { namespace, name } = this.#bound.pod.metadata;
+    await Promise.all(this.#loops.map((loop) => attempt(() => loop.stop(GRACE))));
+    await attempt(() => removeCgroup(this.#host.cgroup));
+    if (!this.#bound.pod.hostNetwork) {
+      await attempt(() => this.#insist(() => this.#host.agent.deleteEndpoint(namespace, name), 5000));
+      await attempt(() => ipBatch([`netns del ${this.#host.netns}`]));
+    }
+    for (const container of this.#bound.pod.containers) {
+      await attempt(() => removeContainerNamespaces(`${this.#host.dir}/${container.name}`));
+    }
+    await attempt(() => rmSync(this.#host.dir, { recursive: true, force: true }));
+    return left;
+  }
+
+  #say(message: string | undefined): void {
+    this.#message = message;
+    this.#host.onChange();
+  }
+
+  async #setUp(): Promise<void> {
+    const { pod } = this.#bound;
+    mkdirSync(this.#host.dir, { recursive: true, mode: 0o700 });
+    createCgroup(this.#host.cgroup);
+    this.#ips = pod.hostNetwork ? this.#host.nodeAddresses : await this.#network();
+    this.#say("waiting for its containers");
+    const hosts = `${this.#host.dir}/hosts`;
+    writeFileSync(hosts, hostsFile(pod.metadata.name, this.#ips), { mode: 0o644 });
+    for (const container of pod.containers) this.#loops.push(this.#loop(container, hosts));
+    await Promise.all(this.#loops.map((loop) => loop.start()));
+    this.#settled = true;
+    this.#say(undefined);
+  }
+
+  async #network(): Promise<readonly string[]> {
+    const { uid, pod } = this.#bound;
+    const { namespace, name } = pod.metadata;
+    await ipBatch([`netns add ${this.#host.netns}`]);
+    await ipBatch(["link set lo up"], { netns: this.#host.netns });
+    this.#say("waiting for its node's agent");
+    const spec = { uid, netns: netnsPath(this.#host.netns), ifname: "eth0" };
+    const endpoint = await this.#insist(() => this.#host.agent.putEndpoint(namespace, name, spec), 60_000);
+    return endpoint.ips;
+  }
+
+  /** Calls the agent until it answers: one that is being started again is not there for a moment. */
+  async #insist<T>(call: () => Promise<T>, patience: number): Promise<T> {
+    const deadline = Date.now() + patience;
+    for (let pause = 20; ; pause = Math.min(pause * 2, 500)) {
+      try {
+        return await call();
+      } catch (error) {
+        const refused = error instanceof ClientError && error.status !== undefined && error.status < 500;
+        if (refused || Date.now() > deadline) throw error;
+        if (error instanceof ClientError && error.status !== undefined) this.#say(error.message);
+        await sleep(pause);
+      }
+    }
+  }
+
+  #loop(container: Container, hosts: string): ContainerLoop {
+    const dir = `${this.#host.dir}/${container.name}`;
+    const log = `${dir}/log`;
+    mkdirSync(dir, { recursive: true });
+    let prepared = false;
+    return new ContainerLoop({
+      name: container.name,
+      policy: this.#bound.pod.restartPolicy,
+      log,
+      signals: constants.signals as Readonly<Record<string, number>>,
+      onChange: this.#host.onChange,
+      spec: () => {
+        const spec = this.#spec(container, dir, hosts, log);
+        if (!prepared) prepareContainer(spec);
+        prepared = true;
+        return spec;
+      },
+    });
+  }
+
+  #spec(container: Container, dir: string, hosts: string, log: string): ContainerSpec {
+    const { pod } = this.#bound;
+    const env = this.#host.environment(this.#bound, container, this.#ips);
+    const launch = launchOf(pod, container, this.#host.images, env);
+    const files = { "/etc/hosts": hosts };
+    const root = launch.image === undefined ? machineRoot(files) : imageRoot(dir, launch.image.lower, files);
+    return {
+      dir,
+      netns: netnsPath(this.#host.netns),
+      cgroup: this.#host.cgroup,
+      homeCgroup: this.#host.homeCgroup,
+      hostname: pod.hostNetwork ? this.#bound.node : pod.metadata.name.slice(0, 63),
+      argv: launch.argv,
+      env: launch.env,
+      workingDir: launch.workingDir,
+      rootfs: root.rootfs,
+      mounts: root.mounts,
+      log,
+    };
+  }
+}
+
+/** The pod's /etc/hosts: its own name on its addresses. */
+export function hostsFile(name: string, ips: readonly string[]): string {
+  const own = ips.map((ip) => `${ip} ${name}\n`).join("");
+  return `127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n${own}`;
+}

@@ -1,0 +1,64 @@
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { z } from "zod";
+import { LabError, messageOf } from "./errors.ts";
+import { LABS_ROOT, type LabNames, labNames } from "./names.ts";
+
+const Record = z.object({
+  version: z.literal(1),
+  name: z.string(),
+  createdAt: z.string(),
+  nodes: z.number().int().min(1),
+  overlay: z.enum(["vxlan", "direct"]),
+  /** Absolute paths of the manifests that are watched. */
+  sources: z.array(z.string()),
+  /** Image name → absolute path of an archive or a directory. */
+  images: z.record(z.string(), z.string()),
+  /** Absolute path of the lab's cgroup. */
+  cgroup: z.string(),
+  /** Did this lab make /run/netns a mount point (as `ip netns` would)? Then the last one to leave undoes it. */
+  madeNetnsMount: z.boolean(),
+  supervisor: z.object({ pid: z.number().int() }).optional(),
+});
+
+/** `lab.json`: what the lab was started with, and all that `down` needs after a crash. */
+export type LabRecord = z.infer<typeof Record>;
+
+export function readRecord(names: LabNames): LabRecord {
+  let text: string;
+  try {
+    text = readFileSync(names.record, "utf8");
+  } catch (cause) {
+    throw new LabError("no-lab", `find lab ${names.name}: not running (weir lab up --name ${names.name})`, { cause });
+  }
+  try {
+    return Record.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new LabError("bad-record", `read ${names.record}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+export function writeRecord(names: LabNames, record: LabRecord): void {
+  writeAtomically(names.record, `${JSON.stringify(record, null, 2)}\n`, 0o600);
+}
+
+/** Whole file or none: written beside and renamed. The dot keeps watchers of `*.yaml` from seeing the half. */
+export function writeAtomically(path: string, text: string, mode = 0o644): void {
+  const slash = path.lastIndexOf("/");
+  const beside = `${path.slice(0, slash)}/.${path.slice(slash + 1)}.new`;
+  writeFileSync(beside, text, { mode });
+  renameSync(beside, path);
+}
+
+/** Names of the labs that have state on this machine, sorted. */
+export function listLabs(root: string = LABS_ROOT): string[] {
+  if (!existsSync(root)) return [];
+  return readdirSync(root)
+    .filter((name) => {
+      try {
+        return existsSync(labNames(name, root).dir);
+      } catch {
+        return false;
+      }
+    })
+    .sort();
+}

@@ -1,0 +1,57 @@
+import type { Problem } from "../model/objects.ts";
+
+/** Shapes of `weir lab status -o json`. Scripts rely on them: add fields, never take one away. */
+
+export type Phase = "Pending" | "Running" | "Succeeded" | "Failed";
+
+export interface ContainerStatus {
+  name: string;
+  state: "waiting" | "running" | "exited";
+  /** First process, as the machine numbers it. */
+  pid: number | null;
+  restarts: number;
+  exitCode: number | null;
+  reason: string | null;
+  log: string;
+}
+
+export interface PodStatus {
+  namespace: string;
+  name: string;
+  uid: string;
+  node: string;
+  phase: Phase;
+  ips: readonly string[];
+  hostNetwork: boolean;
+  resourceVersion: string;
+  netns: string;
+  cgroup: string;
+  /** What it waits for, or what is wrong. */
+  message: string | null;
+  containers: readonly ContainerStatus[];
+}
+
+export interface NodeStatus {
+  name: string;
+  /** Process of the node's agent; null between two. */
+  agentPid: number | null;
+  agentRestarts: number;
+  /** How the agent before this one ended. */
+  agentLastExit: string | null;
+  addresses: readonly string[];
+  podCIDRs: readonly string[];
+  netns: string;
+  socket: string;
+  log: string;
+}
+
+export interface LabStatus {
+  name: string;
+  overlay: "vxlan" | "direct";
+  /** Every pod runs or has ended well, and no manifest is in error. */
+  ready: boolean;
+  supervisorPid: number;
+  nodes: readonly NodeStatus[];
+  pods: readonly PodStatus[];
+  problems: readonly Problem[];
+}

@@ -1,0 +1,44 @@
+import { createCgroup, joinCgroup } from "./cgroups.ts";
+import { messageOf } from "./errors.ts";
+import { Lab, type LabOptions } from "./lab.ts";
+import { mounts } from "./mounts.ts";
+import { labNames } from "./names.ts";
+import { readRecord, writeRecord } from "./record.ts";
+import { run } from "./run.ts";
+import { serveLab, UpProgress } from "./server.ts";
+
+export interface SuperviseOptions extends Omit<LabOptions, "names" | "record"> {
+  name: string;
+  root?: string | undefined;
+  signal: AbortSignal;
+}
+
+/**
+ * The supervisor of one lab: what `weir lab up` leaves running. Lives in the lab's own cgroup, so that `down` finds it
+ * there. Ends when told by `signal`; what it made stays for `teardown`.
+ */
+export async function supervise(options: SuperviseOptions): Promise<void> {
+  const names = labNames(options.name, options.root);
+  const record = { ...readRecord(names), supervisor: { pid: process.pid } };
+  createCgroup(`${record.cgroup}/supervisor`);
+  joinCgroup(`${record.cgroup}/supervisor`);
+  writeRecord(names, record);
+  await privateMount(names.dir);
+  const lab = new Lab({ ...options, names, record });
+  const up = new UpProgress((report) => lab.up(report));
+  const server = await serveLab(names.socket, lab, up);
+  up.done.catch((error) => process.stderr.write(`${messageOf(error)}\n`));
+  if (!options.signal.aborted) {
+    await new Promise<void>((resolve) => options.signal.addEventListener("abort", () => resolve(), { once: true }));
+  }
+  server.close();
+  server.closeAllConnections();
+  await lab.close();
+}
+
+/** Makes `dir` a mount of its own that no other namespace hears of: bpffs and namespaces' handles live below it. */
+async function privateMount(dir: string): Promise<void> {
+  if (mounts().some((mount) => mount.path === dir)) return;
+  await run("mount", ["-n", "--bind", dir, dir]);
+  await run("mount", ["-n", "--make-private", dir]);
+}

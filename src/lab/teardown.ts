@@ -1,0 +1,74 @@
+import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { removeCgroup } from "./cgroups.ts";
+import { LabError } from "./errors.ts";
+import { mounts, within } from "./mounts.ts";
+import { LABS_ROOT, type LabNames, labNames } from "./names.ts";
+import { listLabs, readRecord, writeRecord } from "./record.ts";
+import { ipBatch, run } from "./run.ts";
+
+const NETNS_DIR = "/run/netns";
+
+/** Network namespaces that belong to a lab: those with its prefix. */
+export function labNetns(names: LabNames, dir = NETNS_DIR): string[] {
+  if (!existsSync(dir)) return [];
+  return readdirSync(dir).filter((name) => name.startsWith(names.netnsPrefix));
+}
+
+/**
+ * Removes everything of a lab, in whatever state it is: running, half made, or left by a crash. Its processes go first
+ * (the supervisor too), then namespaces with all devices in them, mounts with all pins, cgroups, files. Each step does
+ * nothing where there is nothing.
+ * @throws LabError `no-lab` if there is no such lab.
+ */
+export async function teardown(names: LabNames, root: string = LABS_ROOT): Promise<void> {
+  const record = readRecord(names);
+  await removeCgroup(record.cgroup);
+  await ipBatch(
+    labNetns(names).map((netns) => `netns del ${netns}`),
+    { force: true },
+  );
+  await unmountAll(names.dir);
+  await giveBackNetnsDir(names, record.madeNetnsMount, root);
+  removeDir(names);
+  for (const dir of [root, dirname(root)]) removeIfEmpty(dir);
+}
+
+/** Unmounts what is on or below `dir`, last mounted first. */
+async function unmountAll(dir: string): Promise<void> {
+  for (let round = 0; round < 20; round++) {
+    const paths = mounts()
+      .map((mount) => mount.path)
+      .filter((path) => within(path, dir));
+    if (paths.length === 0) return;
+    await run("umount", ["-n", "-l", ...[...new Set(paths.reverse())]]).catch(() => sleep(20));
+  }
+  throw new LabError("mounts", `unmount ${dir}: still mounted`);
+}
+
+/** The lab's files, never across a mount: what is mounted may be the machine's. */
+function removeDir(names: LabNames): void {
+  const mounted = mounts().find((mount) => within(mount.path, names.dir));
+  if (mounted !== undefined) throw new LabError("mounts", `remove ${names.dir}: ${mounted.path} is still mounted`);
+  rmSync(names.dir, { recursive: true, force: true });
+}
+
+/** The lab that made /run/netns a mount undoes it; while others need it, the duty goes to one of them. */
+async function giveBackNetnsDir(names: LabNames, made: boolean, root: string): Promise<void> {
+  if (!made) return;
+  const heir = listLabs(root).find((name) => name !== names.name);
+  if (heir !== undefined) {
+    const other = labNames(heir, root);
+    writeRecord(other, { ...readRecord(other), madeNetnsMount: true });
+    return;
+  }
+  const isMounted = mounts().some((mount) => mount.path === NETNS_DIR);
+  if (isMounted && readdirSync(NETNS_DIR).length === 0) await run("umount", ["-n", NETNS_DIR]);
+}
+
+function removeIfEmpty(dir: string): void {
+  try {
+    rmdirSync(dir);
+  } catch {} // others are in it, or it is gone
+}

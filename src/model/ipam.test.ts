@@ -1,0 +1,49 @@
+import { describe, expect, test } from "vitest";
+import { AddressPool, podDevice } from "./ipam.ts";
+
+describe("AddressPool", () => {
+  test("gives both families the same index, after the gateway's", () => {
+    const pool = new AddressPool(["10.244.1.0/24", "fd00:10:244:1::/64"]);
+    expect(pool.allocate()).toEqual(["10.244.1.2", "fd00:10:244:1::2"]);
+    expect(pool.allocate()).toEqual(["10.244.1.3", "fd00:10:244:1::3"]);
+  });
+
+  test("a released address comes back only after all others", () => {
+    const pool = new AddressPool(["10.0.0.0/29"]);
+    const first = pool.allocate();
+    pool.release(first);
+    const later = [1, 2, 3, 4].map(() => pool.allocate()[0]);
+    expect(later).toEqual(["10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"]);
+    expect(pool.allocate()).toEqual(first);
+  });
+
+  test.each([
+    ["10.0.0.0/29", 5],
+    ["10.0.0.0/30", 1],
+    ["10.0.0.0/31", 0],
+    ["fd00::/126", 2],
+  ])("%s holds %i pods: no network, gateway or broadcast address", (cidr, count) => {
+    const pool = new AddressPool([cidr]);
+    const seen = new Set(Array.from({ length: count }, () => pool.allocate()[0]));
+    expect(seen.size).toBe(count);
+    expect(() => pool.allocate()).toThrow(/are taken/);
+  });
+
+  test("addresses found at start are not given again", () => {
+    const pool = new AddressPool(["10.0.0.0/29"]);
+    pool.take(["10.0.0.2", "192.0.2.1"]);
+    expect(pool.allocate()).toEqual(["10.0.0.3"]);
+  });
+
+  test("refuses what is no network", () => {
+    expect(() => new AddressPool(["10.0.0.1/24"])).toThrow(/beyond its prefix/);
+  });
+});
+
+test("devices of pods differ by uid and fit the kernel's 15 characters", () => {
+  const one = podDevice({ namespace: "a", name: "b", uid: "1" });
+  const two = podDevice({ namespace: "a", name: "b", uid: "2" });
+  expect(one.device).toMatch(/^weir[0-9a-f]{11}$/);
+  expect(one.mac).toMatch(/^02(:[0-9a-f]{2}){5}$/);
+  expect(two).not.toEqual(one);
+});

@@ -1,0 +1,65 @@
+import { createHash } from "node:crypto";
+import { addressAt, type Cidr, indexIn, parseCidr, sizeOf } from "./addresses.ts";
+
+/** The gateway has index 1; 0 is the network's own. */
+const FIRST = 2n;
+
+/** Addresses of one node's pods. Throws on a CIDR that is none. Pure but for its own memory of what is taken. */
+export class AddressPool {
+  readonly #cidrs: readonly Cidr[];
+  readonly #taken = new Set<bigint>();
+  #next = FIRST;
+
+  constructor(podCIDRs: readonly string[]) {
+    this.#cidrs = podCIDRs.map((text) => {
+      const cidr = parseCidr(text);
+      if (!cidr.ok) throw new Error(`read pod CIDR: ${cidr.reason}`);
+      return cidr.value;
+    });
+  }
+
+  /** How many pods fit: the smallest network decides. */
+  get capacity(): bigint {
+    const sizes = this.#cidrs.map((cidr) => sizeOf(cidr) - FIRST - (cidr.family === 4 ? 1n : 0n)); // IPv4: broadcast
+    return sizes.length === 0 ? 0n : sizes.reduce((a, b) => (a < b ? a : b));
+  }
+
+  /** Notes addresses as taken, e.g. those of pods found at start. */
+  take(ips: readonly string[]): void {
+    for (const index of this.#indexes(ips)) {
+      this.#taken.add(index);
+      if (index >= this.#next) this.#next = index + 1n;
+    }
+  }
+
+  release(ips: readonly string[]): void {
+    for (const index of this.#indexes(ips)) this.#taken.delete(index);
+  }
+
+  /**
+   * An address of each family, with the same index in both. Round robin: a released one is given again as late as
+   * possible, since others may still send to it. Throws when none is free.
+   */
+  allocate(): string[] {
+    const { capacity } = this;
+    for (let step = 0n; step <= BigInt(this.#taken.size) && step < capacity; step++) {
+      const index = FIRST + ((this.#next - FIRST + step) % capacity);
+      if (this.#taken.has(index)) continue;
+      this.#taken.add(index);
+      this.#next = index + 1n;
+      return this.#cidrs.map((cidr) => addressAt(cidr, index));
+    }
+    throw new Error(`allocate address: all ${capacity} of the node's pod CIDRs are taken`);
+  }
+
+  #indexes(ips: readonly string[]): bigint[] {
+    return ips.flatMap((ip) => this.#cidrs.flatMap((cidr) => indexIn(cidr, ip) ?? []));
+  }
+}
+
+/** Names of a pod's devices: they differ for a pod of the same name with another uid. */
+export function podDevice(pod: { namespace: string; name: string; uid: string }): { device: string; mac: string } {
+  const hash = createHash("sha256").update(`${pod.namespace}/${pod.name}/${pod.uid}`).digest("hex");
+  const pairs = hash.slice(16, 26).match(/../g) ?? [];
+  return { device: `weir${hash.slice(0, 11)}`, mac: ["02", ...pairs].join(":") }; // 02: locally administered
+}

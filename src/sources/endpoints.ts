@@ -1,0 +1,119 @@
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import type { Endpoint } from "../model/cluster.ts";
+import { AddressPool, podDevice } from "../model/ipam.ts";
+import type { Problem } from "../model/objects.ts";
+
+/** What a runtime says of a pod that it wants a network for. */
+export interface EndpointRequest {
+  uid: string;
+  netns: string;
+  ifname: string;
+}
+
+const stored = z.object({
+  namespace: z.string(),
+  name: z.string(),
+  uid: z.string(),
+  netns: z.string(),
+  ifname: z.string(),
+  device: z.string(),
+  mac: z.string(),
+  ips: z.array(z.string()),
+});
+
+/** Opens the store of a node's endpoints: one JSON file each under `folder`/endpoints. Makes the folder. */
+export function openEndpoints(options: { folder: string; podCIDRs: readonly string[] }): EndpointStore {
+  return new EndpointStore(join(options.folder, "endpoints"), new AddressPool(options.podCIDRs));
+}
+
+/** Pods whose network a runtime asked for, and their addresses. On disk before anybody hears of it. */
+export class EndpointStore {
+  /** Files that could not be read; they were set aside as `NAME.broken`. */
+  readonly problems: Problem[] = [];
+  readonly #folder: string;
+  readonly #pool: AddressPool;
+  readonly #endpoints = new Map<string, Endpoint>();
+
+  constructor(folder: string, pool: AddressPool) {
+    this.#folder = folder;
+    this.#pool = pool;
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    for (const file of readdirSync(folder)) if (file.endsWith(".json")) this.#read(file);
+  }
+
+  list(): Endpoint[] {
+    return [...this.#endpoints.values()];
+  }
+
+  get(namespace: string, name: string): Endpoint | undefined {
+    return this.#endpoints.get(`${namespace}/${name}`);
+  }
+
+  /** Gives a pod its addresses; the same uid again keeps them. Throws when no address is free or the disk refuses. */
+  put(namespace: string, name: string, { uid, netns, ifname }: EndpointRequest): Endpoint {
+    const known = this.get(namespace, name);
+    const kept = known?.uid === uid ? known : undefined;
+    if (kept && kept.netns === netns && kept.ifname === ifname) return kept;
+    const ips = kept?.ips ?? this.#pool.allocate();
+    const endpoint = { namespace, name, uid, netns, ifname, ...podDevice({ namespace, name, uid }), ips };
+    try {
+      this.#write(endpoint);
+    } catch (error) {
+      if (!kept) this.#pool.release(ips);
+      throw error;
+    }
+    if (known && !kept) this.#forget(known);
+    this.#endpoints.set(`${namespace}/${name}`, endpoint);
+    return endpoint;
+  }
+
+  /** Forgets a pod and frees its addresses. A missing one succeeds. */
+  remove(namespace: string, name: string): void {
+    const known = this.get(namespace, name);
+    if (!known) return;
+    this.#endpoints.delete(`${namespace}/${name}`);
+    this.#forget(known);
+  }
+
+  #forget(endpoint: Endpoint): void {
+    rmSync(join(this.#folder, `${endpoint.device}.json`), { force: true });
+    this.#pool.release(endpoint.ips);
+  }
+
+  #write(endpoint: Endpoint): void {
+    const path = join(this.#folder, `${endpoint.device}.json`);
+    const fd = openSync(`${path}.new`, "w", 0o600);
+    try {
+      writeSync(fd, JSON.stringify(endpoint));
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(`${path}.new`, path);
+  }
+
+  #read(file: string): void {
+    const path = join(this.#folder, file);
+    try {
+      const endpoint = stored.parse(JSON.parse(readFileSync(path, "utf8")));
+      this.#endpoints.set(`${endpoint.namespace}/${endpoint.name}`, endpoint);
+      this.#pool.take(endpoint.ips);
+    } catch (error) {
+      renameSync(path, `${path}.broken`);
+      const message = `read endpoint: ${(error as Error).message}; set aside as ${file}.broken`;
+      this.problems.push({ object: path, message });
+    }
+  }
+}

@@ -1,6 +1,6 @@
 import { chmod, mkdir, mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { get } from "node:http";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -70,6 +70,25 @@ describe("the socket", () => {
 
   test("with a path too long for the kernel is refused with the reason", async () => {
     await expect(start({ socket: join(root, "a".repeat(120)) })).rejects.toThrow("ENAMETOOLONG");
+  });
+
+  test("answers what is no HTTP in the shape of all errors", async () => {
+    await start();
+    const text = await new Promise<string>((resolve, reject) => {
+      let received = "";
+      const connection = connect(socket, () => connection.write("garbage\r\n\r\n"));
+      connection.setEncoding("utf8").on("data", (chunk: string) => {
+        received += chunk;
+      });
+      connection.on("end", () => resolve(received));
+      connection.on("error", reject);
+    });
+    const [head = "", body = ""] = text.split("\r\n\r\n");
+    expect(head).toMatch(/^HTTP\/1.1 400 /);
+    expect(JSON.parse(body).error).toMatchObject({
+      code: "invalid",
+      message: expect.stringMatching(/^read request: /),
+    });
   });
 
   test("closes by signal, and an aborted one starts nothing", async () => {

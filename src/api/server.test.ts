@@ -221,6 +221,9 @@ test("/openapi.json is OpenAPI 3.1 with every route, description and the strict 
   expect(put.parameters.map((parameter: { name: string }) => parameter.name)).toEqual(["namespace", "name"]);
   expect(Object.keys(put.responses)).toEqual(["200", "201", "4XX", "5XX"]);
   const { schemas } = document.components;
+  const text = JSON.stringify(document);
+  const refs = [...text.matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)].map(([, name]) => name);
+  expect(Object.keys(schemas).sort()).toEqual([...new Set(refs)].sort());
   expect(schemas.EndpointSpecInput ?? schemas.EndpointSpec).toMatchObject({
     required: ["uid", "netns"],
     additionalProperties: false,

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import swagger from "@fastify/swagger";
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
 import {
@@ -27,6 +28,7 @@ export async function buildApp(backend: Backend, metrics: Metrics = createMetric
     bodyLimit: BODY_LIMIT,
     // long enough for every name, so that a longer one is answered with its reason and not with 404
     routerOptions: { maxParamLength: 4096 },
+    clientErrorHandler: (error, socket) => refuse(error, socket),
     frameworkErrors: (error, _request, reply) => answer(error, reply),
   });
   app.setValidatorCompiler(validatorCompiler);
@@ -53,7 +55,7 @@ export async function buildApp(backend: Backend, metrics: Metrics = createMetric
   await app.register(async (plain) => {
     plain.get("/openapi.json", { schema: { hide: true } }, (_request, reply) =>
       // as text: the document is no answer of a schema
-      reply.type("application/json").serializer(JSON.stringify).send(app.swagger()),
+      reply.type("application/json").serializer(JSON.stringify).send(referenced(app.swagger())),
     );
     plain.get("/metrics", { schema: { hide: true } }, async (_request, reply) =>
       reply
@@ -64,6 +66,14 @@ export async function buildApp(backend: Backend, metrics: Metrics = createMetric
   });
   await app.ready();
   return { app, metrics };
+}
+
+/** What is no HTTP at all is answered in the same shape. */
+function refuse(cause: Error, socket: Socket): void {
+  if (!socket.writable) return void socket.destroy();
+  const body = JSON.stringify(new ApiError("invalid", `read request: ${printable(cause.message)}`));
+  const head = ["HTTP/1.1 400 Bad Request", "Content-Type: application/json", `Content-Length: ${body.length}`];
+  socket.end(`${[...head, "Connection: close"].join("\r\n")}\r\n\r\n${body}`);
 }
 
 function answer(error: unknown, reply: FastifyReply): FastifyReply {
@@ -93,6 +103,22 @@ function toApiError(error: unknown): ApiError {
     return new ApiError("invalid", `read request: ${message}`, { cause: error });
   }
   return new ApiError("internal", error instanceof Error ? error.message : String(error), { cause: error });
+}
+
+/** The document without the schemas that nothing refers to: each has an input and an output variant. */
+function referenced(document: object): object {
+  const { components, ...rest } = document as { components?: { schemas?: Record<string, unknown> } };
+  const schemas = components?.schemas ?? {};
+  const used: Record<string, unknown> = {};
+  const collect = (part: unknown): void => {
+    for (const [, name = ""] of JSON.stringify(part).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
+      if (name in used) continue;
+      used[name] = schemas[name];
+      collect(schemas[name]);
+    }
+  };
+  collect(rest);
+  return { ...rest, components: { ...components, schemas: used } };
 }
 
 /** `/a/0` is `a.0`; a key that should not be there is its own path. */

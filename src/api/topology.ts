@@ -10,9 +10,9 @@ import * as field from "./fields.ts";
 
 export type CellDocument = string | number | readonly CellDocument[] | { readonly [field: string]: CellDocument };
 
-const cell: z.ZodType<CellDocument> = z.lazy(() =>
-  z.union([z.string(), z.number(), z.array(cell), z.record(z.string(), cell)]),
-);
+const cell: z.ZodType<CellDocument> = z
+  .lazy(() => z.union([z.string(), z.number(), z.array(cell), z.record(z.string(), cell)]))
+  .meta({ id: "Cell", description: "a field of a row" });
 const cells = z.record(z.string(), cell);
 
 const peer = z.discriminatedUnion("kind", [

@@ -6,6 +6,9 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { build, type Metafile } from "esbuild";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { serve } from "../api/serve.ts";
+import { MemoryBackend } from "../api/testing/memory.ts";
+import { shop } from "./testing/samples.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const run = promisify(execFile);
@@ -53,6 +56,21 @@ test("the launcher gives codes and streams of the command", async () => {
     code: 1,
     stderr: expect.stringContaining(`connect to agent at ${socket}: ENOENT`),
   });
+});
+
+test("the bundle loads what commands load late", async () => {
+  const backend = new MemoryBackend("node-1", shop());
+  const server = await serve({ backend, socket: join(folder, "run", "agent.sock") });
+  const get = (...argv: string[]) => ended(...argv, "--socket", join(folder, "run", "agent.sock"));
+  try {
+    expect((await get("get", "pods")).stdout).toMatch(/^NAMESPACE +NAME/);
+    expect(JSON.parse((await get("get", "pods", "-o", "json")).stdout).items).toHaveLength(2);
+    expect((await get("get", "pods", "-o", "yaml")).stdout).toMatch(/^items:\n/);
+    expect((await get("status")).stdout).toContain("ready");
+    expect((await ended("explain", "config")).stdout).toContain("rules.rateUnit");
+  } finally {
+    await server.close();
+  }
 });
 
 test("the launcher says what to run if nothing is built", async () => {

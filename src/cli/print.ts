@@ -6,7 +6,7 @@ export async function print(io: Io, format: "json" | "yaml", ...documents: reado
     for (const document of documents) io.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
     return;
   }
-  const { stringify } = await import("yaml");
+  const { stringify } = await import("./yaml.ts");
   io.stdout.write(
     documents.map((document) => stringify(document, { lineWidth: 0, aliasDuplicateObjects: false })).join("---\n"),
   );

@@ -59,7 +59,7 @@ export function createMetrics(backend: Backend, usage: ProcessUsage = ownUsage):
   for (const field of ["configured", "effective", "measured"] as const) {
     gauge(`weir_limit_${field}_bits_per_second`, `${field} rate at layer 3`, limitLabels, async (set) => {
       for (const { namespace, pod, direction, [field]: rate } of await backend.limits()) {
-        if (rate !== null) set({ namespace, pod, direction }, rate);
+        if (rate !== null && direction !== null) set({ namespace, pod, direction }, rate);
       }
     });
   }

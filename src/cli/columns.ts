@@ -42,12 +42,17 @@ export const views: { [K in KindName]: View<Item<K>> } = {
   limits: {
     name: (limit) => limit.pod,
     node: (limit) => limit.node,
-    order: [(limit) => limit.namespace, (limit) => limit.pod, (limit) => limit.direction, (limit) => limit.source],
+    order: [
+      (limit) => limit.namespace,
+      (limit) => limit.pod,
+      (limit) => limit.direction ?? "",
+      (limit) => limit.source,
+    ],
     columns: [
       namespace,
       { title: "POD", value: (limit) => limit.pod },
       { ...node, wide: true },
-      { title: "DIRECTION", value: (limit) => limit.direction },
+      { title: "DIRECTION", value: (limit) => dash(limit.direction) },
       { title: "CONFIGURED", value: (limit) => formatRate(limit.configured), number: true },
       {
         title: "EFFECTIVE",

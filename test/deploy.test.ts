@@ -1,0 +1,28 @@
+import { readFile } from "node:fs/promises";
+import { describe, expect, test } from "vitest";
+import { CAPABILITIES } from "../src/agent/capabilities.ts";
+import { parseConfig } from "../src/api/config.ts";
+
+const read = (name: string) => readFile(new URL(`../deploy/${name}`, import.meta.url), "utf8");
+
+describe("the systemd unit", () => {
+  test("gives the agent exactly its capabilities, each with its reason", async () => {
+    const unit = await read("weir-agent.service");
+    const names = CAPABILITIES.map(({ name }) => `CAP_${name.toUpperCase()}`);
+    expect(/^CapabilityBoundingSet=(.*)$/m.exec(unit)?.[1]?.split(" ")).toEqual(names);
+    for (const name of names) expect(unit).toMatch(new RegExp(`^# ${name} +\\w`, "m"));
+  });
+
+  test("stays in the host's mount namespace, where pods' namespaces appear", async () => {
+    const unit = await read("weir-agent.service");
+    expect(unit).not.toMatch(/^(Protect|Private|ReadOnly|ReadWrite|Inaccessible|Bind|Temporary|Root|MountFlags)\w*=/m);
+  });
+});
+
+test("the example configuration is one", async () => {
+  expect(parseConfig(await read("agent.yaml"), "agent.yaml")).toMatchObject({
+    overlay: "vxlan",
+    manifests: "/etc/weir/manifests",
+    metrics: "127.0.0.1:9095",
+  });
+});

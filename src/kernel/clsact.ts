@@ -1,9 +1,12 @@
 import { constants } from "node:os";
 import koffi from "koffi";
 import { check } from "./errors.ts";
+import { Fd } from "./fd.ts";
 import { bpf, TcHook, TcOpts } from "./ffi.ts";
 import type { Direction, Link } from "./link.ts";
 import { withLibbpfLog } from "./log.ts";
+import { BpfMap } from "./map.ts";
+import { pinObject, wrongKind } from "./pin.ts";
 import type { Program } from "./program.ts";
 
 const POINT: Readonly<Record<Direction, number>> = { ingress: 1, egress: 2 };
@@ -28,9 +31,15 @@ const options = (fields: { prog_fd?: number; flags?: number }) => ({
   ...fields,
 });
 
+/** A pin of a filter is a map with this name and one row: where the filter is. */
+const NOTE = "weir_clsact";
+const NOTE_SIZE = 8;
+const ARRAY = 2;
+const ROW = Buffer.alloc(4);
+
 /**
  * A filter of the clsact qdisc, for kernels without tcx. The device holds it, so it outlives this process without a
- * pin; it is found again by its fixed handle.
+ * pin; it is found again by its fixed handle. A pin only notes which device and direction it is.
  */
 export class ClsactLink implements Link {
   readonly kind = "clsact";
@@ -51,8 +60,28 @@ export class ClsactLink implements Link {
     return found.prog_id;
   }
 
-  /** Nothing to do: the device itself holds the filter. */
-  pin(_path: string): void {}
+  /** Takes over a map opened at `path`. @throws KernelError `wrong-kind` */
+  static adopt(path: string, map: BpfMap): ClsactLink {
+    const note = map.name === NOTE && map.valueSize === NOTE_SIZE ? map.lookup(ROW) : undefined;
+    map.close();
+    if (!note) throw wrongKind(path, "link", "map");
+    return new ClsactLink(note.readUInt32LE(0), note.readUInt32LE(4) === POINT.egress ? "egress" : "ingress");
+  }
+
+  /** Notes at `path` where the filter is; the device itself holds it. */
+  pin(path: string): void {
+    const created = bpf.bpf_map_create(ARRAY, NOTE, ROW.length, NOTE_SIZE, 1, null) as number;
+    const fd = new Fd("note of a filter", check(created, `pin filter at ${path}`, "pin-failed"));
+    try {
+      const note = Buffer.alloc(NOTE_SIZE);
+      note.writeUInt32LE(this.ifindex, 0);
+      note.writeUInt32LE(POINT[this.direction], 4);
+      new BpfMap(fd).update(ROW, note);
+      pinObject(fd.number, path, "filter");
+    } finally {
+      fd.close();
+    }
+  }
 
   update(program: Program): void {
     attachClsact(program, this.ifindex, this.direction);

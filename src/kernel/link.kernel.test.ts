@@ -27,7 +27,7 @@ const inside = <T>(fn: () => T): T => inNamespace(namespace, fn);
 /** One ping over the namespace's loopback: its answer tells whether the attached program lets packets through. */
 function passes(): boolean {
   try {
-    execFileSync("nsenter", [`--net=${namespace}`, "ping", "-c1", "-W1", "-q", "127.0.0.1"], { stdio: "ignore" });
+    execFileSync("nsenter", [`--net=${namespace}`, "ping", "-c1", "-W0.2", "-q", "127.0.0.1"], { stdio: "ignore" });
     return true;
   } catch {
     return false;
@@ -70,31 +70,44 @@ test("a clsact filter is replaced, not doubled", () => {
   inside(() => second.detach());
 });
 
-describe("pins", () => {
-  test("a pinned link survives its handle and is adopted with another program", () => {
-    const pin = join(bpffs, "links/lo");
-    inside(() => attachDevice(drop.program("test_main"), LOOPBACK, "ingress", { pin })).close();
+describe.each(["tcx", "clsact"] as const)("a pinned %s link", (kind) => {
+  const pin = join(bpffs, `links/${kind}`);
+  const attach = (object: BpfObject, direction: "ingress" | "egress") =>
+    inside(() => attachDevice(object.program("test_main"), LOOPBACK, direction, { pin, kind }));
+
+  test("survives its handle and is adopted with another program", () => {
+    attach(drop, "ingress").close();
     expect(passes()).toBe(false);
-    const again = inside(() => attachDevice(pass.program("test_main"), LOOPBACK, "ingress", { pin }));
+    attach(pass, "ingress").close();
     expect(passes()).toBe(true);
     const opened = openLink(pin);
-    expect([opened.ifindex, opened.direction, opened.programId]).toEqual([1, "ingress", pass.program("test_main").id]);
-    again.detach();
-    again.close();
-    opened.close();
-    inside(() => attachDevice(drop.program("test_main"), LOOPBACK, "ingress", { pin })).close();
+    expect(opened).toMatchObject({ kind, ifindex: LOOPBACK, direction: "ingress" });
+    expect(inside(() => opened.programId)).toBe(pass.program("test_main").id);
+    inside(() => opened.update(drop.program("test_main")));
     expect(passes()).toBe(false);
-    const other = inside(() => attachDevice(drop.program("test_main"), LOOPBACK, "egress", { pin }));
-    expect(other.direction).toBe("egress");
-    other.detach();
-    other.close();
+    inside(() => opened.detach());
+    opened.close();
     expect(passes()).toBe(true);
   });
 
+  test("of another hook is left for a new one", () => {
+    attach(pass, "ingress").close();
+    const other = attach(drop, "egress");
+    expect(openLink(pin)).toMatchObject({ kind, direction: "egress" });
+    expect(passes()).toBe(false);
+    inside(() => other.detach());
+    other.close();
+    expect(passes()).toBe(true);
+  });
+});
+
+describe("pins", () => {
   test("what is pinned may be gone or no link", () => {
     expect(() => openLink(join(bpffs, "none"))).toThrow(/open pinned link .*none: ENOENT \(nothing is pinned there\)/);
     pass.map("test_lpm").pin(join(bpffs, "lpm"));
-    expect(() => openLink(join(bpffs, "lpm"))).toThrow(/what is pinned is anon_inode:bpf-map/);
+    pass.program("test_main").pin(join(bpffs, "program"));
+    expect(() => openLink(join(bpffs, "program"))).toThrow(/what is pinned is a program/);
+    expect(() => openLink(join(bpffs, "lpm"))).toThrow(/what is pinned is a map/);
   });
 
   test("without one the attachment ends with its handle", () => {

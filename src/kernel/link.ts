@@ -1,6 +1,9 @@
 import { rmSync } from "node:fs";
-import { attachClsact } from "./clsact.ts";
+import { attachClsact, ClsactLink } from "./clsact.ts";
 import { KernelError } from "./errors.ts";
+import { Fd } from "./fd.ts";
+import { BpfMap } from "./map.ts";
+import { openAnyPinned, wrongKind } from "./pin.ts";
 import type { Program } from "./program.ts";
 import { attachTcx, TcxLink, tcxSupported } from "./tcx.ts";
 
@@ -24,43 +27,54 @@ export interface Link {
   close(): void;
 }
 
-/** Opens a pinned link. @throws KernelError `not-pinned`, `wrong-kind` */
-export const openLink = (path: string): Link => TcxLink.open(path);
+/** Opens a pinned link, of either kind. @throws KernelError `not-pinned`, `wrong-kind` */
+export function openLink(path: string): Link {
+  const { fd, kind } = openAnyPinned(path, "link");
+  if (kind === "link") return TcxLink.adopt(path, fd);
+  const holder = new Fd(`link ${path}`, fd);
+  if (kind === "map") return ClsactLink.adopt(path, new BpfMap(holder));
+  holder.close();
+  throw wrongKind(path, "link", kind);
+}
+
+export interface AttachOptions {
+  /** Where the link is pinned; one that is there is used again if it is this device's. */
+  pin?: string;
+  /** Default: tcx, or clsact where the kernel has no tcx. */
+  kind?: Link["kind"];
+}
 
 /**
- * Makes sure that the program is attached to a device of this thread's namespace: by tcx, or clsact where the kernel
- * has no tcx. With `pin` the link at that path is used again (its program replaced atomically) if it is this device's.
+ * Makes sure that the program is attached to a device of this thread's namespace. A program that is attached there by
+ * the same pin is replaced atomically; without a pin a tcx link is new and ends with its handle.
  */
 export function attachDevice(
   program: Program,
   ifindex: number,
   direction: Direction,
-  { pin }: { pin?: string } = {},
+  { pin, kind = tcxSupported(program) ? "tcx" : "clsact" }: AttachOptions = {},
 ): Link {
-  if (!tcxSupported(program)) return attachClsact(program, ifindex, direction);
-  if (!pin) return attachTcx(program, ifindex, direction);
-  const known = reuse(pin, program, ifindex, direction);
-  if (known) return known;
+  const attach = kind === "tcx" ? attachTcx : attachClsact;
+  if (!pin) return attach(program, ifindex, direction);
+  const known = openIfPinned(pin);
+  if (known?.kind === kind && known.ifindex === ifindex && known.direction === direction) {
+    if (known.programId !== program.id) known.update(program);
+    return known;
+  }
+  known?.close();
   rmSync(pin, { force: true });
-  const link = attachTcx(program, ifindex, direction);
+  return pinned(attach(program, ifindex, direction), pin);
+}
+
+function pinned(link: Link, pin: string): Link {
   try {
     link.pin(pin);
+    return link;
   } catch (error) {
+    link.detach();
     link.close();
     throw error;
   }
-  return link;
-}
-
-function reuse(pin: string, program: Program, ifindex: number, direction: Direction): Link | undefined {
-  const link = openIfPinned(pin);
-  if (!link) return undefined;
-  if (link.ifindex === ifindex && link.direction === direction) {
-    if (link.programId !== program.id) link.update(program);
-    return link;
-  }
-  link.close();
-  return undefined;
 }
 
 function openIfPinned(pin: string): Link | undefined {

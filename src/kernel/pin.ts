@@ -49,24 +49,36 @@ export function makeDirectory(path: string): void {
   }
 }
 
-const ANON_INODE = {
-  map: "anon_inode:bpf-map",
-  program: "anon_inode:bpf-prog",
-  link: "anon_inode:bpf-link",
-} as const;
+/** What a descriptor of the BPF system call is. */
+export type PinnedKind = "map" | "program" | "link";
+/** As procfs names them; some kernels write [bpf_link]. */
+const KINDS: readonly (readonly [RegExp, PinnedKind])[] = [
+  [/bpf-map/, "map"],
+  [/bpf-prog/, "program"],
+  [/bpf[-_]link/, "link"],
+];
 
-/** The descriptor of what is pinned at `path`. @throws KernelError `not-pinned`, `wrong-kind`, `open-failed` */
-export function openPinned(path: string, kind: keyof typeof ANON_INODE): number {
+/** Opens what is pinned at `path`, whatever it is. @throws KernelError `not-pinned`, `open-failed` */
+export function openAnyPinned(path: string, what = "object"): { fd: number; kind: PinnedKind | undefined } {
   const result = bpf.bpf_obj_get(path) as number;
   const missing = result === -constants.errno.ENOENT;
   const hint = missing ? "nothing is pinned there" : undefined;
-  const fd = check(result, `open pinned ${kind} ${path}`, missing ? "not-pinned" : "open-failed", hint);
-  const actual = readlinkSync(`/proc/self/fd/${fd}`);
-  // Some kernels write [bpf_link].
-  if (actual.replace(/[[\]]/g, "").replace("_link", "-link") === ANON_INODE[kind]) return fd;
+  const fd = check(result, `open pinned ${what} ${path}`, missing ? "not-pinned" : "open-failed", hint);
+  const inode = readlinkSync(`/proc/self/fd/${fd}`);
+  return { fd, kind: KINDS.find(([pattern]) => pattern.test(inode))?.[1] };
+}
+
+/** The descriptor of what is pinned at `path`. @throws KernelError `not-pinned`, `wrong-kind`, `open-failed` */
+export function openPinned(path: string, wanted: PinnedKind): number {
+  const { fd, kind } = openAnyPinned(path, wanted);
+  if (kind === wanted) return fd;
   libc.close(fd);
-  throw new KernelError(`open pinned ${kind} ${path}`, {
+  throw wrongKind(path, wanted, kind);
+}
+
+export function wrongKind(path: string, wanted: string, kind: string | undefined): KernelError {
+  return new KernelError(`open pinned ${wanted} ${path}`, {
     code: "wrong-kind",
-    hint: `what is pinned is ${actual}`,
+    hint: `what is pinned is a ${kind ?? "stranger"}`,
   });
 }

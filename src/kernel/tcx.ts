@@ -5,7 +5,7 @@ import { Fd } from "./fd.ts";
 import { bpf, LinkCreateOpts } from "./ffi.ts";
 import { linkInfo } from "./info.ts";
 import type { Direction, Link } from "./link.ts";
-import { openPinned, pinObject } from "./pin.ts";
+import { openPinned, pinObject, wrongKind } from "./pin.ts";
 import type { Program } from "./program.ts";
 
 /** `BPF_TCX_INGRESS` and `BPF_TCX_EGRESS` of enum bpf_attach_type. */
@@ -54,15 +54,17 @@ export class TcxLink implements Link {
     this.direction = info.attach_type === ATTACH_TYPE.egress ? "egress" : "ingress";
   }
 
-  /** @throws KernelError `not-pinned`, `wrong-kind` */
+  /** Opens a pinned link. @throws KernelError `not-pinned`, `wrong-kind` */
   static open(path: string): TcxLink {
-    const fd = new Fd(`link ${path}`, openPinned(path, "link"));
-    if (linkInfo(fd.number).type === LINK_TYPE_TCX) return new TcxLink(fd);
+    return TcxLink.adopt(path, openPinned(path, "link"));
+  }
+
+  /** Takes over a descriptor opened at `path`. @throws KernelError `wrong-kind` */
+  static adopt(path: string, number: number): TcxLink {
+    const fd = new Fd(`link ${path}`, number);
+    if (linkInfo(number).type === LINK_TYPE_TCX) return new TcxLink(fd);
     fd.close();
-    throw new KernelError(`open pinned link ${path}`, {
-      code: "wrong-kind",
-      hint: "not a tcx link",
-    });
+    throw wrongKind(path, "tcx link", "link of another type");
   }
 
   /** The device, in its own namespace; 0 once it is gone. */

@@ -1,0 +1,96 @@
+import { reduceCluster, type LastGood } from "../sources/cluster.ts";
+import type { EndpointStore } from "../sources/endpoints.ts";
+import type { ManifestWatch } from "../sources/manifests/index.ts";
+import type { Datapath } from "../datapath/datapath.ts";
+import type { Failure } from "../datapath/failure.ts";
+import type { ClusterState, NodeContext } from "../model/cluster.ts";
+import type { RuleSettings } from "../model/limits.ts";
+import type { DesiredState } from "../model/desired.ts";
+import { Runner } from "../reconcile/runner.ts";
+import type { Logger } from "./log.ts";
+import { plan } from "./plan.ts";
+
+export interface AgentParts {
+  node: NodeContext;
+  settings: RuleSettings;
+  manifests: ManifestWatch | undefined;
+  endpoints: EndpointStore;
+  datapath: Datapath;
+  log: Logger;
+  signal: AbortSignal;
+}
+
+/** What the agent has seen and done; what its API answers from. */
+export interface AgentView {
+  state: ClusterState;
+  desired: DesiredState;
+  failures: readonly Failure[];
+}
+
+/**
+ * One node: sources → cluster state → desired state → datapath, over and over. Events mark; passes do the work.
+ */
+export class Agent {
+  readonly parts: AgentParts;
+  readonly runner: Runner;
+  readonly startedAt = new Date();
+  /** Passes that applied a state. */
+  generation = 0;
+  reconciledAt: Date | undefined;
+  /** How long the last pass took, seconds. */
+  passSeconds = 0;
+  synced = false;
+  writes = 0;
+  #lastGood: LastGood = new Map();
+  #view: AgentView;
+  #reported = "";
+
+  constructor(parts: AgentParts) {
+    this.parts = parts;
+    const { node } = parts;
+    const state: ClusterState = { node, nodes: [], pods: [], endpoints: [], limits: new Map(), problems: [] };
+    this.#view = { state, desired: plan(state), failures: [] };
+    this.runner = new Runner({
+      signal: parts.signal,
+      pass: async () => this.#pass(),
+      onError: (error) => parts.log.error({ error: (error as Error).message }, "reconcile failed"),
+    });
+  }
+
+  /** What is in force, or was tried last. */
+  get view(): AgentView {
+    return this.#view;
+  }
+
+  /** Number of rows or objects that could not be made real. */
+  #pass(): number {
+    if (!this.synced) return 0; // nothing is pruned before every source has told all it knew
+    const { node, settings, manifests, endpoints, datapath } = this.parts;
+    const begin = performance.now();
+    const snapshot = manifests?.snapshot() ?? { objects: [], problems: [] };
+    const problems = [...snapshot.problems, ...endpoints.problems];
+    const input = { node, settings, problems, objects: snapshot.objects, endpoints: endpoints.list() };
+    const { state, lastGood } = reduceCluster(this.#lastGood, input);
+    this.#lastGood = lastGood;
+    const desired = plan(state);
+    const { failures, writes } = datapath.apply(desired);
+    this.#view = { state, desired, failures };
+    this.writes += writes;
+    this.generation++;
+    this.reconciledAt = new Date();
+    this.passSeconds = (performance.now() - begin) / 1000;
+    this.#report(failures, writes);
+    return failures.length;
+  }
+
+  /** A line per change, not per pass. */
+  #report(failures: readonly Failure[], writes: number): void {
+    const { log } = this.parts;
+    if (writes > 0) log.info({ writes, ms: Math.round(this.passSeconds * 1000) }, "state applied");
+    const now = JSON.stringify(failures);
+    if (now === this.#reported) return;
+    this.#reported = now;
+    for (const failure of failures) log.warn(failure, "not in force; trying again");
+    if (failures.length === 0) log.info("everything is in force");
+  }
+}

@@ -1,0 +1,135 @@
+import { release } from "node:os";
+import type { Backend, EndpointResult, Plain } from "../api/backend.ts";
+import { ApiError } from "../api/errors.ts";
+import type * as schema from "../api/schemas.ts";
+import type { DesiredState } from "../model/desired.ts";
+import { version } from "../model/version.ts";
+import type { Agent } from "./agent.ts";
+import { examine } from "./doctor.ts";
+import { dropItems, portCounters } from "./views/counters.ts";
+import { limitItems } from "./views/limits.ts";
+import { limitReadings } from "./views/measured.ts";
+import { podItems } from "./views/pods.ts";
+import { chainItems, portItems } from "./views/ports.ts";
+
+/** The API's view of one agent. */
+export class AgentBackend implements Backend {
+  readonly #agent: Agent;
+
+  constructor(agent: Agent) {
+    this.#agent = agent;
+  }
+
+  get node(): string {
+    return this.#agent.parts.node.name;
+  }
+
+  async status(): Promise<Plain<schema.Status>> {
+    const agent = this.#agent;
+    const { state, desired, failures } = agent.view;
+    const { manifests, datapath } = agent.parts;
+    const objects = manifests?.snapshot().objects.length ?? 0;
+    const rows = desired.rows.length + desired.ports.length + desired.links.length + desired.shapers.length;
+    const ready = agent.synced && agent.generation > 0;
+    return {
+      version,
+      abi: datapath.panel.abi,
+      state: !ready ? "starting" : failures.length > 0 ? "degraded" : "ready",
+      reason: !ready ? "sources are being read" : (failures[0]?.message ?? null),
+      kernel: release(),
+      pid: process.pid,
+      startedAt: agent.startedAt.toISOString(),
+      pods: (await this.pods()).filter((pod) => pod.device !== null).length,
+      problems: [...(await this.problems())],
+      observed: {
+        sources: [
+          ...(manifests ? [{ name: "manifests", synced: agent.synced, objects }] : []),
+          { name: "endpoints", synced: true, objects: state.endpoints.length },
+        ],
+        generation: agent.generation,
+        rows,
+        pending: ready ? 0 : rows,
+        failed: failures.length,
+        writes: agent.writes,
+        reconciledAt: agent.reconciledAt?.toISOString() ?? null,
+      },
+    };
+  }
+
+  async pods(): Promise<Plain<schema.Pod>[]> {
+    const { datapath } = this.#agent.parts;
+    return podItems(this.#agent.view.state, (device) => datapath.devices.ifindex(device) !== undefined);
+  }
+
+  async limits(): Promise<Plain<schema.Limit>[]> {
+    return limitItems(this.#agent.view.state, limitReadings(this.#agent));
+  }
+
+  async ports(): Promise<Plain<schema.Port>[]> {
+    const { datapath } = this.#agent.parts;
+    const exists = (device: string) => datapath.devices.ifindex(device) !== undefined;
+    return portItems(this.#agent.view.desired, portCounters(datapath.panel), exists);
+  }
+
+  async chains(): Promise<Plain<schema.Chain>[]> {
+    return chainItems(this.#agent.view.desired);
+  }
+
+  async drops(): Promise<Plain<schema.Drop>[]> {
+    return dropItems(this.#agent.parts.datapath.panel);
+  }
+
+  async problems(): Promise<schema.Problem[]> {
+    const { state, failures } = this.#agent.view;
+    const rejected = state.problems.map(({ object, path, message, at }) => ({
+      object,
+      path,
+      message: at === undefined ? message : `${message} (${at})`,
+    }));
+    return [...rejected, ...failures];
+  }
+
+  async endpoints(): Promise<Plain<schema.Endpoint>[]> {
+    return this.#agent.view.state.endpoints.map((endpoint) => ({ ...endpoint, ips: [...endpoint.ips] }));
+  }
+
+  async topology(): Promise<DesiredState> {
+    return this.#agent.view.desired;
+  }
+
+  async doctor(): Promise<schema.Doctor> {
+    return examine();
+  }
+
+  async putEndpoint(namespace: string, name: string, spec: schema.EndpointSpec): Promise<EndpointResult> {
+    const { endpoints } = this.#agent.parts;
+    this.#mustBeReady();
+    const known = endpoints.get(namespace, name);
+    if (known && known.uid !== spec.uid) {
+      throw new ApiError("exists", `give ${namespace}/${name} a network: the pod with uid ${known.uid} has that name`, {
+        hint: "delete its endpoint first",
+      });
+    }
+    const endpoint = endpoints.put(namespace, name, spec);
+    await this.#agent.runner.settled(false);
+    const failure = this.#agent.view.failures.find((one) => one.object === `device ${endpoint.device}`);
+    if (failure) {
+      if (!known) endpoints.remove(namespace, name);
+      this.#agent.runner.mark();
+      throw new ApiError("refused", `give ${namespace}/${name} a network: ${failure.message}`);
+    }
+    return { endpoint: { ...endpoint, ips: [...endpoint.ips] }, created: known === undefined };
+  }
+
+  async deleteEndpoint(namespace: string, name: string): Promise<void> {
+    this.#mustBeReady();
+    if (!this.#agent.parts.endpoints.get(namespace, name)) return;
+    this.#agent.parts.endpoints.remove(namespace, name);
+    await this.#agent.runner.settled(false);
+  }
+
+  #mustBeReady(): void {
+    if (!this.#agent.synced) throw new ApiError("unavailable", "take the request: the agent is still starting");
+  }
+}
+

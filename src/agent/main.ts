@@ -1,0 +1,79 @@
+import { mkdirSync } from "node:fs";
+import { serve } from "../api/serve.ts";
+import type { AgentConfig } from "../api/config.ts";
+import { Datapath } from "../datapath/datapath.ts";
+import { Panel } from "../datapath/panel.ts";
+import { functions } from "../functions/index.ts";
+import { isBpffs, mountBpffs } from "../kernel/index.ts";
+import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
+import type { Node } from "../model/objects.ts";
+import { openEndpoints } from "../sources/endpoints.ts";
+import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
+import { Agent } from "./agent.ts";
+import { AgentBackend } from "./backend.ts";
+import { createLogger, type Logger } from "./log.ts";
+import { nodeContext, nodeName } from "./node.ts";
+import { objectsDir, panelRoot } from "./paths.ts";
+import { removeNode } from "./uninstall.ts";
+
+export interface AgentOptions {
+  config: AgentConfig;
+  /** At the end leave everything in the kernel, for the next start. */
+  keep: boolean;
+  logLevel: "debug" | "info" | "warn" | "error";
+}
+
+/** Runs a node's agent until the signal; resolves once everything is taken down, or kept. */
+export async function runAgent(options: AgentOptions, { signal }: { signal: AbortSignal }): Promise<void> {
+  const { config } = options;
+  const log = createLogger(options.logLevel, nodeName(config));
+  const stop = new AbortController();
+  const stopped = new Promise<void>((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    if (signal.aborted) resolve();
+  });
+  let changed = () => {};
+  const manifests = config.manifests
+    ? watchManifests({ path: config.manifests, onChange: () => changed(), signal: stop.signal })
+    : undefined;
+  await manifests?.synced;
+  const parts = start(config, manifests, log, stop.signal);
+  const agent = new Agent(parts);
+  changed = () => agent.runner.mark();
+  agent.synced = true;
+  agent.runner.mark();
+  const server = await serve({
+    backend: new AgentBackend(agent),
+    socket: config.socket,
+    metricsAddress: config.metrics,
+  });
+  log.info({ socket: config.socket, abi: parts.datapath.panel.abi, mtu: parts.node.mtu }, "agent started");
+  await stopped;
+  await server.close();
+  stop.abort();
+  await agent.runner.finished;
+  await manifests?.close();
+  parts.datapath.panel.close();
+  if (!options.keep) removeNode(config, parts.node.name);
+  log.info({ kept: options.keep }, "agent stopped");
+}
+
+function start(config: AgentConfig, manifests: ManifestWatch | undefined, log: Logger, signal: AbortSignal) {
+  const name = nodeName(config);
+  const isOwn = (object: { kind: string; metadata: { name: string } }): object is Node =>
+    object.kind === "Node" && object.metadata.name === name;
+  const node = nodeContext(config, manifests?.snapshot().objects.find(isOwn));
+  if (!isBpffs(config.bpffs)) {
+    mkdirSync(config.bpffs, { recursive: true });
+    mountBpffs(config.bpffs);
+  }
+  const panel = Panel.open({
+    root: panelRoot(config.bpffs, name),
+    objects: objectsDir(process.env),
+    functions: functions.map((fn) => fn.name),
+  });
+  const datapath = new Datapath({ panel, tables: functions.flatMap((fn) => fn.tables) });
+  const endpoints = openEndpoints({ folder: config.state, podCIDRs: node.podCIDRs });
+  const settings = { ...DEFAULT_RULE_SETTINGS, ...config.rules };
+  return { node, settings, manifests, endpoints, datapath, log, signal };
+}

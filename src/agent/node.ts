@@ -1,0 +1,58 @@
+import { hostname } from "node:os";
+import type { AgentConfig } from "../api/config.ts";
+import { addresses, links, routes } from "../kernel/index.ts";
+import type { NodeContext } from "../model/cluster.ts";
+import { familyOf } from "../model/ip.ts";
+import type { Node } from "../model/objects.ts";
+
+/** VXLAN's headers: outer Ethernet is the device's own; IPv4 20 or IPv6 40, UDP 8, VXLAN 8, inner Ethernet 14. */
+const VXLAN_OVERHEAD = { 4: 50, 6: 70 } as const;
+
+/** The node's name: as configured, else the host's. */
+export const nodeName = (config: AgentConfig): string => config.node ?? hostname();
+
+/**
+ * What the agent must know of its node before it plans: from the configuration, else from the Node object, else from
+ * the kernel. Throws an error that names the missing setting.
+ */
+export function nodeContext(config: AgentConfig, object: Node | undefined): NodeContext {
+  const name = nodeName(config);
+  const uplink = config.uplink ?? defaultDevice(name);
+  const device = links().find((link) => link.name === uplink);
+  if (!device) throw new Error(`configure node ${name}: no device ${uplink} (set uplink in the configuration)`);
+  const own = config.addresses ?? nonEmpty(object?.addresses) ?? addressesOf(device.ifindex);
+  const podCIDRs = config.podCIDRs ?? nonEmpty(object?.podCIDRs);
+  if (!podCIDRs) {
+    throw new Error(`configure node ${name}: no pod CIDRs (set podCIDRs in the configuration or in the Node object)`);
+  }
+  if (own.length === 0) throw new Error(`configure node ${name}: device ${uplink} has no address (set addresses)`);
+  const overhead = config.overlay === "vxlan" ? VXLAN_OVERHEAD[own.some((ip) => familyOf(ip) === 4) ? 4 : 6] : 0;
+  return {
+    name,
+    overlay: config.overlay,
+    addresses: own,
+    podCIDRs,
+    uplink,
+    mtu: config.mtu ?? device.mtu - overhead,
+    vxlan: config.vxlan,
+  };
+}
+
+function nonEmpty<T>(list: readonly T[] | undefined): readonly T[] | undefined {
+  return list && list.length > 0 ? list : undefined;
+}
+
+/** The device of the default route. */
+function defaultDevice(name: string): string {
+  const route = routes().find(({ cidr, ifindex }) => ifindex !== undefined && /^(0\.0\.0\.0|::)\/0$/.test(cidr));
+  const device = links().find((link) => link.ifindex === route?.ifindex);
+  if (!device) throw new Error(`configure node ${name}: no default route tells the uplink (set uplink)`);
+  return device.name;
+}
+
+/** The first global address of each family. */
+function addressesOf(ifindex: number): string[] {
+  const found = addresses(undefined, ifindex).filter(({ linkLocal }) => !linkLocal);
+  const texts = found.map(({ cidr }) => cidr.slice(0, cidr.indexOf("/")));
+  return [4, 6].flatMap((family) => texts.find((text) => familyOf(text) === family) ?? []);
+}

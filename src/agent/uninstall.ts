@@ -1,0 +1,86 @@
+import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { AgentConfig } from "../api/config.ts";
+import { isOwnDevice } from "../datapath/devices.ts";
+import { ClsactLink, links, openLink, Program, removeLink, removeRoute, routes, WEIR_ROUTE_PROTOCOL } from "../kernel/index.ts";
+import { panelRoot } from "./paths.ts";
+
+export interface UninstallOptions {
+  bpffs: string;
+  state: string;
+  /** Only say what would be removed. */
+  plan: boolean;
+}
+
+/**
+ * Removes all that agents left in this network namespace, on the bpffs and in the state folder; gives it by name.
+ * What is not there is no error.
+ */
+export async function uninstall({ bpffs, state, plan }: UninstallOptions): Promise<readonly string[]> {
+  const root = join(bpffs, "weir");
+  const nodes = existsSync(root) ? readdirSync(root) : [];
+  const found = [
+    ...nodes.map((node) => `pins ${join(root, node)}`),
+    ...ownDevices().map((device) => `link ${device}`),
+    ...ownRoutes().map((route) => `route ${route.cidr}`),
+    ...(existsSync(state) ? [`state ${state}`] : []),
+  ];
+  if (plan) return found;
+  for (const node of nodes) removePanel(join(root, node));
+  removeFromNamespace();
+  if (existsSync(root)) rmdirSync(root);
+  rmSync(state, { recursive: true, force: true });
+  return found;
+}
+
+/** Takes one node's datapath down. Pods lose their network; endpoints are forgotten. */
+export function removeNode(config: Pick<AgentConfig, "bpffs" | "state">, node: string): void {
+  removePanel(panelRoot(config.bpffs, node));
+  removeFromNamespace();
+  rmSync(config.state, { recursive: true, force: true });
+}
+
+/** Devices first lose their programs, so that no packet meets a half-removed panel. */
+function removePanel(root: string): void {
+  const pins = join(root, "links");
+  for (const device of existsSync(pins) ? readdirSync(pins) : []) {
+    const link = openLink(join(pins, device));
+    link.detach();
+    link.close();
+  }
+  detachFilters(programsOf(root));
+  rmSync(root, { recursive: true, force: true });
+}
+
+/** Ids of the programs that a panel has pinned. */
+function programsOf(root: string): Set<number> {
+  const folders = existsSync(root) ? readdirSync(root).filter((name) => name.startsWith("abi-")) : [];
+  const pins = folders.flatMap((abi) => {
+    const folder = join(root, abi, "programs");
+    return existsSync(folder) ? readdirSync(folder).map((pin) => join(folder, pin)) : [];
+  });
+  return new Set(
+    pins.map((pin) => {
+      const program = Program.open(pin);
+      const { id } = program;
+      program.close();
+      return id;
+    }),
+  );
+}
+
+/** Where the kernel has no tcx, filters hang on devices without a pin: found by their program. */
+function detachFilters(programs: ReadonlySet<number>): void {
+  for (const { ifindex } of links()) {
+    const filter = new ClsactLink(ifindex, "ingress");
+    if (programs.has(filter.programId)) filter.detach();
+  }
+}
+
+function removeFromNamespace(): void {
+  for (const route of ownRoutes()) removeRoute({ cidr: route.cidr, device: route.ifindex, metric: route.metric });
+  for (const device of ownDevices()) removeLink(device);
+}
+
+const ownDevices = (): string[] => links().map((link) => link.name).filter(isOwnDevice);
+const ownRoutes = () => routes().filter((route) => route.protocol === WEIR_ROUTE_PROTOCOL);

@@ -1,0 +1,28 @@
+import type { LimitRule } from "../../model/limits.ts";
+import type { Agent } from "../agent.ts";
+import type { LimitReadings } from "./limits.ts";
+
+/** What the datapath enforces and has measured of each limit. */
+export function limitReadings(agent: Agent): LimitReadings {
+  const { desired, failures } = agent.view;
+  const { panel } = agent.parts.datapath;
+  const uses = panel.table("weir_limit_use");
+  const shaped = new Map(desired.shapers.map((shaper) => [shaper.owner, shaper.rate]));
+  const instanceOf = (device: string, { direction }: LimitRule): string => `limit:${device}:${direction}`;
+  return {
+    enforced(device, rule) {
+      const instance = instanceOf(device, rule);
+      const rate = shaped.get(instance);
+      if (rate === undefined) return { reason: "no shaper is planned for it" };
+      const about = new Set([`shaper ${instance}`, "shapers", "panel", `device ${device}`, "table weir_limits"]);
+      const failure = failures.find((one) => about.has(one.object));
+      return failure ? { reason: failure.message } : { rate };
+    },
+    measured(device, rule) {
+      const id = panel.names.find("instance", instanceOf(device, rule));
+      const row = id === undefined ? undefined : uses.lookup(uses.key.encode({ instance: id }));
+      const rate = row && Number(uses.value.decode(row)["rate"]);
+      return rate ? rate : null;
+    },
+  };
+}

@@ -1,0 +1,135 @@
+import type { DesiredState, Row } from "../model/desired.ts";
+import { RECIRC, SPLIT } from "../model/panel.ts";
+import { attachAll } from "./attach.ts";
+import { compile, type Generation, type Ids, portName } from "./compile.ts";
+import { Devices } from "./devices.ts";
+import type { Failure } from "./failure.ts";
+import type { Panel } from "./panel.ts";
+import { encodeRows } from "./rows.ts";
+import { type Rows, readRows, writeDifference } from "./tables.ts";
+
+export interface Applied {
+  failures: Failure[];
+  /** Rows and kernel objects touched by this pass. */
+  writes: number;
+}
+
+export interface DatapathOptions {
+  panel: Panel;
+  /** Maps that functions own, by name: rows that are not desired are removed from these alone. */
+  tables: readonly string[];
+  /** Drops are also events. */
+  events?: boolean;
+}
+
+/** Makes a desired state real in this network namespace: links, shapers, rows, hops, attachments, routes. */
+export class Datapath {
+  readonly panel: Panel;
+  readonly devices: Devices;
+  readonly #tables: readonly string[];
+  readonly #events: boolean;
+  readonly #held = new Map<string, Rows>();
+  #applied: DesiredState | undefined;
+
+  constructor({ panel, tables, events = false }: DatapathOptions) {
+    this.panel = panel;
+    this.devices = new Devices();
+    this.#tables = tables;
+    this.#events = events;
+  }
+
+  /** The last state that was applied, if any. */
+  get applied(): DesiredState | undefined {
+    return this.#applied;
+  }
+
+  /**
+   * One pass, idempotent. The order keeps packets flowing: what a row refers to exists before the row, and goes
+   * after it. A failure of one object does not stop the others.
+   */
+  apply(desired: DesiredState): Applied {
+    const before = this.#writes();
+    const failures: Failure[] = [];
+    const attempt = (object: string, work: () => void): void => {
+      try {
+        work();
+      } catch (error) {
+        failures.push({ object, message: (error as Error).message });
+      }
+    };
+    failures.push(...this.devices.ensure(desired.links));
+    const ids = this.#ids();
+    const wanted = this.#encode(desired.rows, ids, failures);
+    for (const [table, rows] of wanted) attempt(`table ${table}`, () => this.#write(table, rows, "add"));
+    const generation = compile(desired, ids);
+    failures.push(...generation.problems);
+    attempt("panel", () => this.#writePanel(generation, ids));
+    failures.push(...attachAll(this.panel, this.#attachments(desired), ids));
+    failures.push(...this.devices.activate(desired.links));
+    attempt("routes", () => failures.push(...this.devices.ensureRoutes(desired.routes, desired.links)));
+    for (const [table, rows] of wanted) attempt(`table ${table}`, () => this.#write(table, rows, "remove"));
+    attempt("devices", () => this.devices.prune(desired.links));
+    attempt("names", () => this.#prune(desired));
+    if (failures.length === 0) this.panel.dropOldPanels();
+    this.#applied = desired;
+    return { failures, writes: this.#writes() - before };
+  }
+
+  #writes(): number {
+    return this.panel.writes + this.devices.writes;
+  }
+
+  #ids(): Ids {
+    const { names } = this.panel;
+    return {
+      port: (name) => names.id("port", name),
+      instance: (name) => names.id("instance", name),
+      slot: (name) => names.id("function", name),
+      device: (name) => this.devices.ifindex(name),
+    };
+  }
+
+  #encode(rows: readonly Row[], ids: Ids, failures: Failure[]): Map<string, Rows> {
+    const byTable = new Map<string, Row[]>(this.#tables.map((table) => [table, []]));
+    for (const row of rows) byTable.get(row.table)?.push(row);
+    const encoded = new Map<string, Rows>();
+    for (const [table, group] of byTable) {
+      try {
+        encoded.set(table, encodeRows(group, this.panel.table(table), ids));
+      } catch (error) {
+        failures.push({ object: `table ${table}`, message: (error as Error).message });
+      }
+    }
+    return encoded;
+  }
+
+  /** Rows are added before the hops that lead to them and removed after. */
+  #write(name: string, wanted: Rows, step: "add" | "remove"): void {
+    const table = this.panel.table(name);
+    const held = this.#held.get(name) ?? readRows(table);
+    this.#held.set(name, held);
+    writeDifference(table, step === "add" ? new Map([...held, ...wanted]) : wanted, held);
+  }
+
+  #writePanel(generation: Generation, ids: Ids): void {
+    const { panel } = this;
+    const config = {
+      events: this.#events,
+      recirc: ids.device(RECIRC.device) ?? 0,
+      split: ids.device(SPLIT.device) ?? 0,
+      abi: panel.abi,
+    };
+    panel.generations.apply({ ...generation, config });
+  }
+
+  #attachments(desired: DesiredState): Map<string, "entry" | "resume"> {
+    const devices = new Map<string, "entry" | "resume">(desired.resume.map((device) => [device, "resume"]));
+    for (const port of desired.ports) if (port.entry !== undefined) devices.set(port.entry, "entry");
+    return devices;
+  }
+
+  #prune(desired: DesiredState): void {
+    this.panel.names.prune("port", new Set(desired.ports.map(portName)));
+    this.panel.names.prune("instance", new Set(desired.instances.map((instance) => instance.name)));
+  }
+}

@@ -1,0 +1,171 @@
+import {
+  addAddress,
+  addRoute,
+  createVeth,
+  createVxlan,
+  type DeviceInfo,
+  links,
+  type RouteInfo,
+  removeLink,
+  removeRoute,
+  routes,
+  setLink,
+  setOffloads,
+  WEIR_ROUTE_PROTOCOL,
+  writeSysctl,
+} from "../kernel/index.ts";
+import type { Link, PairLink, PodLink, Route } from "../model/desired.ts";
+import { familyOf } from "../model/ip.ts";
+import type { Failure } from "./failure.ts";
+
+/** Devices that Weir makes; others are never touched. */
+const OWN = /^(weir_(recirc|split|shape)[01]|weir_(host|panel|vxlan)|weir[0-9a-f]{11})$/;
+
+export const isOwnDevice = (name: string): boolean => OWN.test(name);
+
+/** Network devices and kernel routes of the namespace that this process lives in. */
+export class Devices {
+  /** Kernel objects made, changed or removed so far. */
+  writes = 0;
+  #known = new Map<string, DeviceInfo>();
+  /** Made here and not yet brought up. */
+  readonly #fresh = new Set<string>();
+
+  constructor() {
+    this.#refresh();
+  }
+
+  /** Index of a device; undefined while it does not exist. */
+  ifindex(name: string): number | undefined {
+    return this.#known.get(name)?.ifindex;
+  }
+
+  /** Makes missing devices, down: nothing may pass before the panel's programs are attached. */
+  ensure(wanted: readonly Link[]): Failure[] {
+    this.#refresh();
+    const missing = wanted.filter((link) => !this.#known.has(link.device));
+    const failures = each(missing, (link) => this.#make(link));
+    if (missing.length > 0) this.#refresh();
+    return failures;
+  }
+
+  /** Brings up devices that are down, with addresses and routes. */
+  activate(wanted: readonly Link[]): Failure[] {
+    const down = wanted.filter((link) => this.#known.get(link.device)?.up === false || this.#fresh.has(link.device));
+    return each(down, (link) => {
+      if (!this.#known.has(link.device)) return; // it could not be made, and that was reported
+      activateLink(link);
+      this.#fresh.delete(link.device);
+      this.writes++;
+    });
+  }
+
+  /** Makes the node's routes of Weir's protocol number exactly the wanted ones. */
+  ensureRoutes(wanted: readonly Route[], ofLinks: readonly Link[]): Failure[] {
+    const specs = [...wanted, ...ofLinks.flatMap(pairRoutes)];
+    const held = new Map(routes().filter(isOwnRoute).map((route) => [this.#heldKey(route), route]));
+    const failures = each(specs, (spec) => {
+      if (held.delete(routeKey(spec))) return;
+      addRoute(spec);
+      this.writes++;
+    });
+    const replaced = new Set(specs.map((spec) => spec.cidr));
+    for (const route of held.values()) {
+      if (replaced.has(route.cidr)) continue; // adding the wanted one replaced it
+      removeRoute({ cidr: route.cidr, device: route.ifindex, metric: route.metric });
+      this.writes++;
+    }
+    return failures;
+  }
+
+  /** Removes Weir's devices that are not wanted. */
+  prune(wanted: readonly Link[]): void {
+    const keep = new Set(wanted.flatMap((link) => (link.kind === "pair" ? [link.device, link.other] : [link.device])));
+    for (const name of [...this.#known.keys()]) {
+      if (!isOwnDevice(name) || keep.has(name)) continue;
+      if (removeLink(name)) this.writes++;
+      this.#known.delete(name);
+    }
+  }
+
+  #refresh(): void {
+    this.#known = new Map(links().map((info) => [info.name, info]));
+  }
+
+  #make(link: Link): void {
+    makeLink(link);
+    this.#fresh.add(link.device);
+    this.writes++;
+  }
+
+  #heldKey(route: RouteInfo): string {
+    const device = [...this.#known.values()].find((info) => info.ifindex === route.ifindex)?.name ?? "";
+    return routeKey({ cidr: route.cidr, device, via: route.via, source: route.source });
+  }
+}
+
+type WantedRoute = { cidr: string; device: string; via?: string | undefined; source?: string | undefined };
+
+const routeKey = ({ cidr, device, via = "", source = "" }: WantedRoute): string => [cidr, device, via, source].join(" ");
+const isOwnRoute = (route: RouteInfo): boolean => route.protocol === WEIR_ROUTE_PROTOCOL;
+
+function pairRoutes(link: Link): WantedRoute[] {
+  return link.kind === "pair" ? link.routes.map((route) => ({ ...route, device: link.device })) : [];
+}
+
+function each<T extends { device: string }>(items: readonly T[], work: (item: T) => void): Failure[] {
+  const failures: Failure[] = [];
+  for (const item of items) {
+    try {
+      work(item);
+    } catch (error) {
+      failures.push({ object: `device ${item.device}`, message: (error as Error).message });
+    }
+  }
+  return failures;
+}
+
+function makeLink(link: Link): void {
+  const { device, mtu } = link;
+  if (link.kind === "vxlan") return createVxlan({ name: device, port: link.port, mtu });
+  if (link.kind === "pod") {
+    const peer = { name: link.ifname, netns: link.netns, mac: link.mac, mtu };
+    return createVeth({ name: device, mac: link.gatewayMac, mtu, peer });
+  }
+  createVeth({ name: device, mtu, ...(link.mac ? { mac: link.mac } : {}), peer: { name: link.other, mtu } });
+  if (!link.offloads) setOffloads(device, { segmentation: false });
+}
+
+function activateLink(link: Link): void {
+  if (link.kind === "pair") return activatePair(link);
+  silence(link.device);
+  setLink(link.device, { up: true });
+  if (link.kind === "pod") activatePod(link);
+}
+
+function activatePair({ device, other, addresses, routes: ownRoutes }: PairLink): void {
+  const carriesStack = ownRoutes.length > 0 || addresses.length > 0;
+  if (!carriesStack) silence(device);
+  silence(other);
+  for (const name of [device, other]) setLink(name, { up: true });
+  for (const cidr of addresses) addAddress(device, cidr);
+}
+
+/** A pod has its addresses alone, and everything else through its gateways. */
+function activatePod({ netns, ifname, ips, gateways }: PodLink): void {
+  setLink("lo", { up: true }, netns);
+  setLink(ifname, { up: true }, netns);
+  for (const ip of ips) addAddress(ifname, hostPrefix(ip), { noPrefixRoute: true }, netns);
+  for (const via of gateways) {
+    if (!ips.some((ip) => familyOf(ip) === familyOf(via))) continue;
+    addRoute({ cidr: hostPrefix(via), device: ifname }, netns);
+    addRoute({ cidr: familyOf(via) === 4 ? "0.0.0.0/0" : "::/0", via, device: ifname, onlink: true }, netns);
+  }
+}
+
+const hostPrefix = (ip: string): string => `${ip}/${familyOf(ip) === 4 ? 32 : 128}`;
+
+/** The node's stack has no business on this device: without addresses it sends no discovery or group reports. */
+function silence(device: string): void {
+  writeSysctl(`net/ipv6/conf/${device}/disable_ipv6`, 1);
+}

@@ -1,0 +1,5 @@
+import type { NetworkFunction } from "../model/function.ts";
+import { router } from "./router/router.ts";
+
+/** Every network function that a node loads. A new one is a folder and a line here. */
+export const functions: readonly NetworkFunction[] = [router];

@@ -2,6 +2,10 @@ import type { Modules } from "./modules.ts";
 
 /** The programs of this build, each loaded when its command runs. */
 export const systemModules: Partial<Modules> = {
+  agent: () => import("../agent/main.ts"),
+  uninstall: () => import("../agent/uninstall.ts"),
+  doctor: () => import("../agent/doctor.ts"),
+  functions: () => import("../functions/index.ts"),
   bench: () => import("../bench/commands.ts"),
   capabilities: () => import("../agent/capabilities.ts"),
   lab: () => import("../lab/index.ts"),

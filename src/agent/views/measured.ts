@@ -6,7 +6,7 @@ import type { LimitReadings } from "./limits.ts";
 export function limitReadings(agent: Agent): LimitReadings {
   const { desired, failures } = agent.view;
   const { panel } = agent.parts.datapath;
-  const uses = panel.table("weir_limit_use");
+  const uses = panel.tables.get("weir_limit_use");
   const shaped = new Map(desired.shapers.map((shaper) => [shaper.owner, shaper.rate]));
   const instanceOf = (device: string, { direction }: LimitRule): string => `limit:${device}:${direction}`;
   return {
@@ -20,8 +20,8 @@ export function limitReadings(agent: Agent): LimitReadings {
     },
     measured(device, rule) {
       const id = panel.names.find("instance", instanceOf(device, rule));
-      const row = id === undefined ? undefined : uses.lookup(uses.key.encode({ instance: id }));
-      const rate = row && Number(uses.value.decode(row)["rate"]);
+      const row = id === undefined ? undefined : uses?.lookup(uses.key.encode({ instance: id }));
+      const rate = row && uses && Number(uses.value.decode(row)["rate"]);
       return rate ? rate : null;
     },
   };

@@ -1,12 +1,12 @@
-import { reduceCluster, type LastGood } from "../sources/cluster.ts";
-import type { EndpointStore } from "../sources/endpoints.ts";
-import type { ManifestWatch } from "../sources/manifests/index.ts";
 import type { Datapath } from "../datapath/datapath.ts";
 import type { Failure } from "../datapath/failure.ts";
 import type { ClusterState, NodeContext } from "../model/cluster.ts";
-import type { RuleSettings } from "../model/limits.ts";
 import type { DesiredState } from "../model/desired.ts";
+import type { RuleSettings } from "../model/limits.ts";
 import { Runner } from "../reconcile/runner.ts";
+import { type LastGood, reduceCluster } from "../sources/cluster.ts";
+import type { EndpointStore } from "../sources/endpoints.ts";
+import type { ManifestWatch } from "../sources/manifests/index.ts";
 import type { Logger } from "./log.ts";
 import { plan } from "./plan.ts";
 

@@ -132,4 +132,3 @@ export class AgentBackend implements Backend {
     if (!this.#agent.synced) throw new ApiError("unavailable", "take the request: the agent is still starting");
   }
 }
-

@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
-import { serve } from "../api/serve.ts";
 import type { AgentConfig } from "../api/config.ts";
+import { serve } from "../api/serve.ts";
 import { Datapath } from "../datapath/datapath.ts";
 import { Panel } from "../datapath/panel.ts";
 import { functions } from "../functions/index.ts";

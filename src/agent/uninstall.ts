@@ -2,7 +2,16 @@ import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { AgentConfig } from "../api/config.ts";
 import { isOwnDevice } from "../datapath/devices.ts";
-import { ClsactLink, links, openLink, Program, removeLink, removeRoute, routes, WEIR_ROUTE_PROTOCOL } from "../kernel/index.ts";
+import {
+  ClsactLink,
+  links,
+  openLink,
+  Program,
+  removeLink,
+  removeRoute,
+  routes,
+  WEIR_ROUTE_PROTOCOL,
+} from "../kernel/index.ts";
 import { panelRoot } from "./paths.ts";
 
 export interface UninstallOptions {
@@ -82,5 +91,8 @@ function removeFromNamespace(): void {
   for (const device of ownDevices()) removeLink(device);
 }
 
-const ownDevices = (): string[] => links().map((link) => link.name).filter(isOwnDevice);
+const ownDevices = (): string[] =>
+  links()
+    .map((link) => link.name)
+    .filter(isOwnDevice);
 const ownRoutes = () => routes().filter((route) => route.protocol === WEIR_ROUTE_PROTOCOL);

@@ -63,7 +63,11 @@ export class Devices {
   /** Makes the node's routes of Weir's protocol number exactly the wanted ones. */
   ensureRoutes(wanted: readonly Route[], ofLinks: readonly Link[]): Failure[] {
     const specs = [...wanted, ...ofLinks.flatMap(pairRoutes)];
-    const held = new Map(routes().filter(isOwnRoute).map((route) => [this.#heldKey(route), route]));
+    const held = new Map(
+      routes()
+        .filter(isOwnRoute)
+        .map((route) => [this.#heldKey(route), route]),
+    );
     const failures = each(specs, (spec) => {
       if (held.delete(routeKey(spec))) return;
       addRoute(spec);
@@ -106,7 +110,8 @@ export class Devices {
 
 type WantedRoute = { cidr: string; device: string; via?: string | undefined; source?: string | undefined };
 
-const routeKey = ({ cidr, device, via = "", source = "" }: WantedRoute): string => [cidr, device, via, source].join(" ");
+const routeKey = ({ cidr, device, via = "", source = "" }: WantedRoute): string =>
+  [cidr, device, via, source].join(" ");
 const isOwnRoute = (route: RouteInfo): boolean => route.protocol === WEIR_ROUTE_PROTOCOL;
 
 function pairRoutes(link: Link): WantedRoute[] {
@@ -127,17 +132,22 @@ function each<T extends { device: string }>(items: readonly T[], work: (item: T)
 
 function makeLink(link: Link): void {
   const { device, mtu } = link;
-  if (link.kind === "vxlan") return createVxlan({ name: device, port: link.port, mtu });
-  if (link.kind === "pod") {
+  if (link.kind === "vxlan") {
+    createVxlan({ name: device, port: link.port, mtu });
+  } else if (link.kind === "pod") {
     const peer = { name: link.ifname, netns: link.netns, mac: link.mac, mtu };
-    return createVeth({ name: device, mac: link.gatewayMac, mtu, peer });
+    createVeth({ name: device, mac: link.gatewayMac, mtu, peer });
+  } else {
+    createVeth({ name: device, mtu, ...(link.mac ? { mac: link.mac } : {}), peer: { name: link.other, mtu } });
+    if (!link.offloads) setOffloads(device, { segmentation: false });
   }
-  createVeth({ name: device, mtu, ...(link.mac ? { mac: link.mac } : {}), peer: { name: link.other, mtu } });
-  if (!link.offloads) setOffloads(device, { segmentation: false });
 }
 
 function activateLink(link: Link): void {
-  if (link.kind === "pair") return activatePair(link);
+  if (link.kind === "pair") {
+    activatePair(link);
+    return;
+  }
   silence(link.device);
   setLink(link.device, { up: true });
   if (link.kind === "pod") activatePod(link);

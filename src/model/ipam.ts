@@ -21,7 +21,8 @@ export class AddressPool {
   /** How many pods fit: the smallest network decides. */
   get capacity(): bigint {
     const sizes = this.#cidrs.map((cidr) => sizeOf(cidr) - FIRST - (cidr.family === 4 ? 1n : 0n)); // IPv4: broadcast
-    return sizes.length === 0 ? 0n : sizes.reduce((a, b) => (a < b ? a : b));
+    const [smallest = 0n] = sizes.toSorted((a, b) => Number(a - b));
+    return smallest;
   }
 
   /** Notes addresses as taken, e.g. those of pods found at start. */

@@ -39,7 +39,12 @@ export function dropItems(panel: Panel): Plain<schema.Drop>[] {
     const { port, reason } = table.key.decode(key) as { port: number; reason: number };
     const [count = { packets: 0, bytes: 0 }] = sumCounts(value, 16);
     const known = dropReasons[reason];
-    return { port: ports.get(port) ?? "-", reason: known?.name ?? `reason_${reason}`, description: known?.meaning ?? "", ...count };
+    return {
+      port: ports.get(port) ?? "-",
+      reason: known?.name ?? `reason_${reason}`,
+      description: known?.meaning ?? "",
+      ...count,
+    };
   });
   return items.toSorted((a, b) => b.packets - a.packets);
 }

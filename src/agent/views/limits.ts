@@ -29,7 +29,14 @@ export function limitItems(state: ClusterState, readings: LimitReadings): Item[]
     const inForce = new Set((state.limits.get(key) ?? []).map((rule) => rule.source));
     for (const [source, fault] of faultsOf(state.problems, key, pod)) {
       if (inForce.has(source)) continue;
-      items.push({ ...identity(key), direction: directionOf(source), source, written: fault.written, ...NOTHING, reason: fault.message });
+      items.push({
+        ...identity(key),
+        direction: directionOf(source),
+        source,
+        written: fault.written,
+        ...NOTHING,
+        reason: fault.message,
+      });
     }
   }
   return items.toSorted((a, b) => order(a) - order(b) || compare(sortKey(a), sortKey(b)));
@@ -37,19 +44,44 @@ export function limitItems(state: ClusterState, readings: LimitReadings): Item[]
 
 const NOTHING = { configured: null, effective: null, measured: null, mechanism: null } as const;
 
-function item(key: string, rule: LimitRule, device: string | undefined, fault: Fault | undefined, readings: LimitReadings): Item {
+function item(
+  key: string,
+  rule: LimitRule,
+  device: string | undefined,
+  fault: Fault | undefined,
+  readings: LimitReadings,
+): Item {
   const { direction, source } = rule;
   const common = { ...identity(key), direction, source, written: fault?.written ?? rule.configured };
   const configured = fault ? null : rule.rate;
   if (device === undefined) {
-    return { ...common, ...NOTHING, configured, reason: fault?.message ?? "not enforced: the pod has no network of Weir's on this node" };
+    return {
+      ...common,
+      ...NOTHING,
+      configured,
+      reason: fault?.message ?? "not enforced: the pod has no network of Weir's on this node",
+    };
   }
   const enforced = readings.enforced(device, rule);
   const measured = readings.measured(device, rule);
   if ("reason" in enforced) {
-    return { ...common, configured, effective: null, measured, mechanism: null, reason: `not enforced: ${enforced.reason}` };
+    return {
+      ...common,
+      configured,
+      effective: null,
+      measured,
+      mechanism: null,
+      reason: `not enforced: ${enforced.reason}`,
+    };
   }
-  return { ...common, configured, effective: enforced.rate, measured, mechanism: "htb", reason: fault?.message ?? null };
+  return {
+    ...common,
+    configured,
+    effective: enforced.rate,
+    measured,
+    mechanism: "htb",
+    reason: fault?.message ?? null,
+  };
 }
 
 interface Fault {

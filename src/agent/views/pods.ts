@@ -1,5 +1,5 @@
-import type * as schema from "../../api/schemas.ts";
 import type { Plain } from "../../api/backend.ts";
+import type * as schema from "../../api/schemas.ts";
 import type { ClusterState } from "../../model/cluster.ts";
 import type { Problem } from "../../model/objects.ts";
 

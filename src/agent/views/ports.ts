@@ -1,5 +1,5 @@
-import type * as schema from "../../api/schemas.ts";
 import type { Plain } from "../../api/backend.ts";
+import type * as schema from "../../api/schemas.ts";
 import type { DesiredState, Peer, Port } from "../../model/desired.ts";
 
 /** Packets and bytes of a port, by its full name. */

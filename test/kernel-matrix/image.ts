@@ -130,7 +130,7 @@ function findLibrary(name: string): string {
 }
 
 /** Shared libraries that a program is linked with, loader included. */
-function linked(path: string): string[] {
+export function linked(path: string): string[] {
   const text = execFileSync("ldd", [path], { encoding: "utf8" });
   return [...text.matchAll(/(?:=> )?(\/\S+) \(0x/g)].map((match) => match[1] ?? "");
 }

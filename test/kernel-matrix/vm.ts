@@ -70,7 +70,19 @@ function quote(word: string): string {
 async function boot(kernel: string, initrd: string, console: string, options: VmOptions): Promise<string> {
   const { memoryMb = 2048, timeoutMs = 120_000 } = options;
   const args = [
-    ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", String(memoryMb), "-nic", "none", "-no-reboot"],
+    [
+      "-accel",
+      "tcg,thread=multi,tb-size=1024",
+      "-cpu",
+      "Nehalem",
+      "-smp",
+      "2",
+      "-m",
+      String(memoryMb),
+      "-nic",
+      "none",
+      "-no-reboot",
+    ],
     ["-display", "none", "-monitor", "none", "-kernel", kernel, "-initrd", initrd],
     ["-append", "console=ttyS0 quiet panic=-1", "-serial", `file:${console}`, "-serial", "stdio"],
   ].flat();

@@ -1,0 +1,31 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { type Assertion, runSuiteInVm } from "./suite.ts";
+import type { VmResult } from "./vm.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const MINUTE = 60_000;
+/** The panel and the functions with real packets. Fuzzing repeats one path; it stays with the fast kernel. */
+const FILES = ["src/datapath", "src/functions"]
+  .flatMap((folder) => readdirSync(join(ROOT, folder), { recursive: true }).map((name) => join(folder, String(name))))
+  .filter((path) => path.endsWith(".kernel.test.ts") && !path.includes("fuzz"))
+  .sort();
+
+describe("on Linux 6.1, attached by clsact", () => {
+  let vm: VmResult;
+  let byFile: Map<string, Assertion[]>;
+
+  beforeAll(async () => {
+    ({ vm, byFile } = await runSuiteInVm(FILES, 4 * MINUTE));
+  }, 5 * MINUTE);
+
+  test.each(FILES)("%s", (file) => {
+    const tests = byFile.get(file) ?? [];
+    expect(tests.length, vm.output + vm.console).toBeGreaterThan(0);
+    const failed = tests.filter(({ status }) => status !== "passed");
+    expect(failed.map(({ fullName, failureMessages }) => [fullName, ...failureMessages].join("\n")).join("\n")).toBe(
+      "",
+    );
+  });
+});

@@ -233,13 +233,17 @@ function slots(btf: Btf, type: BtfType, path: string, base: number): Slot[] {
   });
 }
 
+function isFields(value: FieldValue): value is { readonly [field: string]: FieldValue } {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
+}
+
 function record(btf: Btf, type: BtfType, path: string): Part {
   const members = slots(btf, type, path, 0);
   const byName = new Map(members.map((slot) => [slot.name, slot]));
   return {
     size: type.size,
     write(out, at, value, where) {
-      if (typeof value !== "object" || Array.isArray(value) || value instanceof Uint8Array) refuse(where, "not fields");
+      if (!isFields(value)) refuse(where, "not fields");
       for (const [name, field] of Object.entries(value)) {
         const slot = byName.get(name);
         if (!slot)

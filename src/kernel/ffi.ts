@@ -48,10 +48,10 @@ function functions<Name extends string>(
   return bound;
 }
 
-export const PrintFn = koffi.proto("int weir_print_fn(int level, void *format, void *arguments)");
-export const SampleFn = koffi.proto("int weir_sample_fn(void *ctx, void *data, size_t size)");
+export const PrintFn = koffi.proto("int", ["int", "void *", "void *"]);
+export const SampleFn = koffi.proto("int", ["void *", "void *", "size_t"]);
 
-export const TestRunOpts = koffi.struct("weir_test_run_opts", {
+export const TestRunOpts = koffi.struct({
   sz: "size_t",
   data_in: "void *",
   data_out: "void *",
@@ -68,13 +68,13 @@ export const TestRunOpts = koffi.struct("weir_test_run_opts", {
   cpu: "uint32_t",
   batch_size: "uint32_t",
 });
-export const TcHook = koffi.struct("weir_tc_hook", {
+export const TcHook = koffi.struct({
   sz: "size_t",
   ifindex: "int",
   attach_point: "int",
   parent: "uint32_t",
 });
-export const TcOpts = koffi.struct("weir_tc_opts", {
+export const TcOpts = koffi.struct({
   sz: "size_t",
   prog_fd: "int",
   flags: "uint32_t",
@@ -83,7 +83,7 @@ export const TcOpts = koffi.struct("weir_tc_opts", {
   priority: "uint32_t",
 });
 /** `bpf_link_create_opts`; the last three words are its union of per-type options, unused by tcx. */
-export const LinkCreateOpts = koffi.struct("weir_link_create_opts", {
+export const LinkCreateOpts = koffi.struct({
   sz: "size_t",
   flags: "uint32_t",
   iter_info: "void *",
@@ -91,7 +91,7 @@ export const LinkCreateOpts = koffi.struct("weir_link_create_opts", {
   target_btf_id: "uint32_t",
   perType: koffi.array("uint64_t", 4),
 });
-export const BatchOpts = koffi.struct("weir_batch_opts", {
+export const BatchOpts = koffi.struct({
   sz: "size_t",
   elem_flags: "uint64_t",
   flags: "uint64_t",

@@ -3,7 +3,7 @@ import { check } from "./errors.ts";
 import { bpf } from "./ffi.ts";
 
 /** Heads of the kernel's info structs; it fills no more than the size that it is told. */
-const MapInfo = koffi.struct("weir_map_info", {
+export const MapInfoStruct = koffi.struct({
   type: "uint32_t",
   id: "uint32_t",
   key_size: "uint32_t",
@@ -12,7 +12,7 @@ const MapInfo = koffi.struct("weir_map_info", {
   map_flags: "uint32_t",
   name: koffi.array("char", 16),
 });
-const ProgramInfo = koffi.struct("weir_prog_info", {
+export const ProgramInfoStruct = koffi.struct({
   type: "uint32_t",
   id: "uint32_t",
   tag: koffi.array("uint8_t", 8),
@@ -26,7 +26,7 @@ const ProgramInfo = koffi.struct("weir_prog_info", {
   map_ids: "uint64_t",
   name: koffi.array("char", 16),
 });
-const LinkInfo = koffi.struct("weir_link_info", {
+export const LinkInfoStruct = koffi.struct({
   type: "uint32_t",
   id: "uint32_t",
   prog_id: "uint32_t",
@@ -67,6 +67,6 @@ function info<T>(fd: number, struct: TypeObject, what: string): T {
   return koffi.decode(bytes, struct) as T;
 }
 
-export const mapInfo = (fd: number): MapInfo => info(fd, MapInfo, "a map");
-export const programInfo = (fd: number): ProgramInfo => info(fd, ProgramInfo, "a program");
-export const linkInfo = (fd: number): LinkInfo => info(fd, LinkInfo, "a link");
+export const mapInfo = (fd: number): MapInfo => info(fd, MapInfoStruct, "a map");
+export const programInfo = (fd: number): ProgramInfo => info(fd, ProgramInfoStruct, "a program");
+export const linkInfo = (fd: number): LinkInfo => info(fd, LinkInfoStruct, "a link");

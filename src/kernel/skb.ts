@@ -17,8 +17,9 @@ export interface SkbCtx {
   gsoSize: number;
 }
 
-const skb = lazy(() =>
-  koffi.struct("weir_sk_buff", {
+/** `struct __sk_buff`; the fields between `napi_id` and `flow_keys` are of other program types. */
+export const skb = lazy(() =>
+  koffi.struct({
     len: "uint32_t",
     pkt_type: "uint32_t",
     mark: "uint32_t",

@@ -12,7 +12,7 @@ const FEATURE_STRINGS = 4;
 const NAME = 32;
 
 const ifreq = lazy(() =>
-  koffi.struct("weir_ifreq", { name: koffi.array("char", 16), data: "void *", rest: koffi.array("uint8_t", 16) }),
+  koffi.struct({ name: koffi.array("char", 16), data: "void *", rest: koffi.array("uint8_t", 16) }),
 );
 const ifreqPointer = lazy(() => koffi.pointer(ifreq()));
 

@@ -2,16 +2,7 @@ import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { AgentConfig } from "../api/config.ts";
 import { isOwnDevice } from "../datapath/devices.ts";
-import {
-  ClsactLink,
-  links,
-  openLink,
-  Program,
-  removeLink,
-  removeRoute,
-  routes,
-  WEIR_ROUTE_PROTOCOL,
-} from "../kernel/index.ts";
+import { links, openLink, removeLink, removeRoute, routes, WEIR_ROUTE_PROTOCOL } from "../kernel/index.ts";
 import { panelRoot } from "./paths.ts";
 
 export interface UninstallOptions {
@@ -57,33 +48,7 @@ function removePanel(root: string): void {
     link.detach();
     link.close();
   }
-  detachFilters(programsOf(root));
   rmSync(root, { recursive: true, force: true });
-}
-
-/** Ids of the programs that a panel has pinned. */
-function programsOf(root: string): Set<number> {
-  const folders = existsSync(root) ? readdirSync(root).filter((name) => name.startsWith("abi-")) : [];
-  const pins = folders.flatMap((abi) => {
-    const folder = join(root, abi, "programs");
-    return existsSync(folder) ? readdirSync(folder).map((pin) => join(folder, pin)) : [];
-  });
-  return new Set(
-    pins.map((pin) => {
-      const program = Program.open(pin);
-      const { id } = program;
-      program.close();
-      return id;
-    }),
-  );
-}
-
-/** Where the kernel has no tcx, filters hang on devices without a pin: found by their program. */
-function detachFilters(programs: ReadonlySet<number>): void {
-  for (const { ifindex } of links()) {
-    const filter = new ClsactLink(ifindex, "ingress");
-    if (programs.has(filter.programId)) filter.detach();
-  }
 }
 
 function removeFromNamespace(): void {

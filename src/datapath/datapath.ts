@@ -1,11 +1,12 @@
 import type { DesiredState, Row } from "../model/desired.ts";
-import { RECIRC, SPLIT } from "../model/panel.ts";
+import { RECIRC, SHAPE, SPLIT } from "../model/panel.ts";
 import { attachAll } from "./attach.ts";
 import { compile, type Generation, type Ids, portName } from "./compile.ts";
 import { Devices } from "./devices.ts";
 import type { Failure } from "./failure.ts";
 import type { Panel } from "./panel.ts";
 import { encodeRows } from "./rows.ts";
+import { Shapers } from "./shapers.ts";
 import { type Rows, readRows, writeDifference } from "./tables.ts";
 
 export interface Applied {
@@ -26,6 +27,7 @@ export interface DatapathOptions {
 export class Datapath {
   readonly panel: Panel;
   readonly devices: Devices;
+  readonly shapers: Shapers;
   readonly #tables: readonly string[];
   readonly #events: boolean;
   readonly #held = new Map<string, Rows>();
@@ -34,6 +36,7 @@ export class Datapath {
   constructor({ panel, tables, events = false }: DatapathOptions) {
     this.panel = panel;
     this.devices = new Devices();
+    this.shapers = new Shapers(SHAPE.device);
     this.#tables = tables;
     this.#events = events;
   }
@@ -59,6 +62,7 @@ export class Datapath {
     };
     failures.push(...this.devices.ensure(desired.links));
     const ids = this.#ids();
+    attempt("shapers", () => failures.push(...this.shapers.ensure(desired.shapers, ids.instance)));
     const wanted = this.#encode(desired.rows, ids, failures);
     for (const [table, rows] of wanted) attempt(`table ${table}`, () => this.#write(table, rows, "add"));
     const generation = compile(desired, ids);
@@ -68,6 +72,7 @@ export class Datapath {
     failures.push(...this.devices.activate(desired.links));
     attempt("routes", () => failures.push(...this.devices.ensureRoutes(desired.routes, desired.links)));
     for (const [table, rows] of wanted) attempt(`table ${table}`, () => this.#write(table, rows, "remove"));
+    attempt("shapers", () => this.shapers.prune(desired.shapers, ids.instance));
     attempt("devices", () => this.devices.prune(desired.links));
     attempt("names", () => this.#prune(desired));
     if (failures.length === 0) this.panel.dropOldPanels();
@@ -76,7 +81,7 @@ export class Datapath {
   }
 
   #writes(): number {
-    return this.panel.writes + this.devices.writes;
+    return this.panel.writes + this.devices.writes + this.shapers.writes;
   }
 
   #ids(): Ids {

@@ -1,20 +1,27 @@
 import type { Row, RowFields, RowValue } from "../model/desired.ts";
 import type { Ids } from "./compile.ts";
+import { classId, type Leaf } from "./shapers.ts";
 import { type Rows, rowKey, type Table } from "./tables.ts";
 
-/** Puts ids in the place of names: `{ port }`, `{ instance }`, `{ device }` (0 while the device does not exist). */
+/** Puts ids in the place of names; a device that does not exist is 0. */
 export function resolve(value: RowValue, ids: Ids): unknown {
   if (typeof value !== "object" || value instanceof Uint8Array) return value;
   if (Array.isArray(value)) return value.map((item: RowValue) => resolve(item, ids));
   const fields = value as RowFields;
-  const [name, ...others] = Object.keys(fields);
-  const target = name === undefined ? undefined : fields[name];
-  if (others.length === 0 && typeof target === "string") {
-    if (name === "port") return ids.port(target);
-    if (name === "instance") return ids.instance(target);
-    if (name === "device") return ids.device(target) ?? 0;
-  }
-  return Object.fromEntries(Object.entries(fields).map(([field, inner]) => [field, resolve(inner, ids)]));
+  return (
+    idOf(fields, ids) ?? Object.fromEntries(Object.entries(fields).map(([name, one]) => [name, resolve(one, ids)]))
+  );
+}
+
+/** The id that a reference stands for; undefined if the fields are no reference. */
+function idOf(fields: RowFields, ids: Ids): number | undefined {
+  const names = Object.keys(fields).join();
+  const text = (name: string): string => String(fields[name]);
+  if (names === "class,leaf") return classId(ids.instance(text("class")), fields["leaf"] as Leaf);
+  if (names === "port" && typeof fields["port"] === "string") return ids.port(fields["port"]);
+  if (names === "instance" && typeof fields["instance"] === "string") return ids.instance(fields["instance"]);
+  if (names === "device" && typeof fields["device"] === "string") return ids.device(fields["device"]) ?? 0;
+  return undefined;
 }
 
 /** Rows of one table as bytes. Throws with the table's name and the field's path on a value that does not fit. */

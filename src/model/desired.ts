@@ -28,7 +28,10 @@ export interface Port {
   egress: readonly string[];
 }
 
-/** A row of a function's table: fields by name as in the C structs; `{ port: name }` and `{ instance: name }` stand for ids. */
+/**
+ * A row of a function's table: fields by name as in the C structs. Names stand for ids: `{ port }`, `{ instance }`,
+ * `{ device }`, and `{ class, leaf }` for a class of the shaper that an instance owns.
+ */
 export type RowValue =
   | number
   | bigint
@@ -37,6 +40,7 @@ export type RowValue =
   | { port: string }
   | { instance: string }
   | { device: string }
+  | { class: string; leaf: "small" | "bulk" }
   | readonly RowValue[]
   | { readonly [field: string]: RowValue };
 export type RowFields = { readonly [field: string]: RowValue };

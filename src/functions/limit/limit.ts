@@ -1,0 +1,70 @@
+import type { ClusterState, Endpoint } from "../../model/cluster.ts";
+import type { Contribution, Row, Shaper } from "../../model/desired.ts";
+import type { NetworkFunction } from "../../model/function.ts";
+import type { LimitRule } from "../../model/limits.ts";
+import { SHAPE } from "../../model/panel.ts";
+import { SMALL_BYTES } from "../../model/shape.ts";
+
+/** Place in a chain among other functions. */
+const ORDER = 100;
+/** A pause that ends a measurement's window, ns. */
+const IDLE = 200_000_000;
+
+interface Limit {
+  instance: string;
+  endpoint: Endpoint;
+  rule: LimitRule;
+}
+
+/** Holds a pod's bandwidth, each direction, at exactly its rate. */
+export const limit: NetworkFunction = {
+  name: "limit",
+  kind: "transparent",
+  summary: "holds a pod's bandwidth at its rate, in each direction, small packets first",
+  tables: ["weir_limits"],
+  desired(state: ClusterState): Contribution {
+    const limits = limitsOf(state);
+    return {
+      instances: limits.map(({ instance }) => ({ name: instance, function: "limit" })),
+      attach: limits.map(({ instance, endpoint, rule }) => ({
+        port: `router:${endpoint.device}`,
+        // what a pod sends enters its port, what it receives leaves by it
+        direction: rule.direction === "egress" ? "ingress" : "egress",
+        instance,
+        order: ORDER,
+      })),
+      shapers: limits.map(({ instance, rule }) => shaper(instance, rule, state.node.mtu)),
+      rows: limits.map(({ instance }) => row(instance)),
+    };
+  },
+};
+
+/** Instance of the limit of a pod's device in one direction. */
+export const limitInstance = (device: string, direction: LimitRule["direction"]): string =>
+  `limit:${device}:${direction}`;
+
+function limitsOf(state: ClusterState): Limit[] {
+  const limits = state.endpoints.flatMap((endpoint) => {
+    const rules = state.limits.get(`${endpoint.namespace}/${endpoint.name}`) ?? [];
+    return rules.map((rule) => ({ instance: limitInstance(endpoint.device, rule.direction), endpoint, rule }));
+  });
+  return limits.toSorted((a, b) => (a.instance < b.instance ? -1 : 1));
+}
+
+function shaper(owner: string, { rate }: LimitRule, mtu: number): Shaper {
+  return { owner, device: SHAPE.device, rate, mtu };
+}
+
+function row(instance: string): Row {
+  return {
+    table: "weir_limits",
+    key: { instance: { instance } },
+    value: {
+      device: { device: SHAPE.device },
+      small_class: { class: instance, leaf: "small" },
+      bulk_class: { class: instance, leaf: "bulk" },
+      small_bytes: SMALL_BYTES,
+      idle: IDLE,
+    },
+  };
+}

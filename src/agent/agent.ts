@@ -6,6 +6,7 @@ import type { RuleSettings } from "../model/limits.ts";
 import { Runner } from "../reconcile/runner.ts";
 import { type LastGood, reduceCluster } from "../sources/cluster.ts";
 import type { EndpointStore } from "../sources/endpoints.ts";
+import type { LastGoodFile } from "../sources/last-good.ts";
 import type { ManifestWatch } from "../sources/manifests/index.ts";
 import type { Logger } from "./log.ts";
 import { plan } from "./plan.ts";
@@ -15,6 +16,7 @@ export interface AgentParts {
   settings: RuleSettings;
   manifests: ManifestWatch | undefined;
   endpoints: EndpointStore;
+  lastGood: LastGoodFile;
   datapath: Datapath;
   log: Logger;
   signal: AbortSignal;
@@ -41,12 +43,13 @@ export class Agent {
   passSeconds = 0;
   synced = false;
   writes = 0;
-  #lastGood: LastGood = new Map();
+  #lastGood: LastGood;
   #view: AgentView;
   #reported = "";
 
   constructor(parts: AgentParts) {
     this.parts = parts;
+    this.#lastGood = parts.lastGood.load();
     const { node } = parts;
     const state: ClusterState = { node, nodes: [], pods: [], endpoints: [], limits: new Map(), problems: [] };
     this.#view = { state, desired: plan(state), failures: [] };
@@ -65,13 +68,14 @@ export class Agent {
   /** Number of rows or objects that could not be made real. */
   #pass(): number {
     if (!this.synced) return 0; // nothing is pruned before every source has told all it knew
-    const { node, settings, manifests, endpoints, datapath } = this.parts;
+    const { node, settings, manifests, endpoints, lastGood: file, datapath } = this.parts;
     const begin = performance.now();
     const snapshot = manifests?.snapshot() ?? { objects: [], problems: [] };
-    const problems = [...snapshot.problems, ...endpoints.problems];
+    const problems = [...snapshot.problems, ...endpoints.problems, ...file.problems];
     const input = { node, settings, problems, objects: snapshot.objects, endpoints: endpoints.list() };
     const { state, lastGood } = reduceCluster(this.#lastGood, input);
     this.#lastGood = lastGood;
+    file.save(lastGood);
     const desired = plan(state);
     const { failures, writes } = datapath.apply(desired);
     this.#view = { state, desired, failures };

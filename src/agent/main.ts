@@ -8,6 +8,7 @@ import { isBpffs, mountBpffs } from "../kernel/index.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
 import type { Node } from "../model/objects.ts";
 import { openEndpoints } from "../sources/endpoints.ts";
+import { LastGoodFile } from "../sources/last-good.ts";
 import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
 import { Agent } from "./agent.ts";
 import { AgentBackend } from "./backend.ts";
@@ -74,6 +75,7 @@ function start(config: AgentConfig, manifests: ManifestWatch | undefined, log: L
   });
   const datapath = new Datapath({ panel, tables: functions.flatMap((fn) => fn.tables) });
   const endpoints = openEndpoints({ folder: config.state, podCIDRs: node.podCIDRs });
+  const lastGood = new LastGoodFile(config.state);
   const settings = { ...DEFAULT_RULE_SETTINGS, ...config.rules };
-  return { node, settings, manifests, endpoints, datapath, log, signal };
+  return { node, settings, manifests, endpoints, lastGood, datapath, log, signal };
 }

@@ -109,7 +109,7 @@ export function reduceRules(
   return {
     rules: { uid: pod.uid, byKey },
     limits,
-    problems: [...problems, ...conflicts.map((c) => ({ object, ...c }))],
+    problems: [...problems, ...conflicts.map((c) => ({ object, ...c, severity: "warning" as const }))],
   };
 }
 

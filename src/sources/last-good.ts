@@ -1,0 +1,78 @@
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import type { Problem } from "../model/objects.ts";
+import { MAXIMUM_RATE, MINIMUM_RATE } from "../model/rules.ts";
+import type { LastGood } from "./cluster.ts";
+
+const rule = z.object({
+  direction: z.enum(["ingress", "egress"]),
+  rate: z.number().int().min(MINIMUM_RATE).max(MAXIMUM_RATE),
+  source: z.string(),
+  configured: z.string(),
+});
+const stored = z.array(
+  z.tuple([z.string(), z.object({ uid: z.string().optional(), byKey: z.record(z.string(), z.array(rule)) })]),
+);
+
+/**
+ * The last good rules on disk, as `rules.json` in the agent's state folder: so that a limit whose annotation was broken
+ * stays through a restart of the agent.
+ */
+export class LastGoodFile {
+  /** What was wrong with the file at the start; it was set aside as `rules.json.broken`. */
+  readonly problems: Problem[] = [];
+  readonly #folder: string;
+  readonly #path: string;
+  #written = "";
+
+  /** Makes the folder. Throws if that cannot be done. */
+  constructor(folder: string) {
+    this.#folder = folder;
+    this.#path = join(folder, "rules.json");
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  }
+
+  /** What was saved last; empty if there is nothing, or nothing readable. */
+  load(): LastGood {
+    try {
+      const text = readFileSync(this.#path, "utf8");
+      const rules = new Map(stored.parse(JSON.parse(text)));
+      this.#written = text;
+      return rules;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return new Map();
+      renameSync(this.#path, `${this.#path}.broken`);
+      const message = "read last good rules: not readable; set aside as rules.json.broken, limits are read anew";
+      this.problems.push({ object: this.#path, message });
+      return new Map();
+    }
+  }
+
+  /** Writes only what differs from before. Throws what the disk says. */
+  save(rules: LastGood): void {
+    const text = JSON.stringify([...rules].sort(([a], [b]) => (a < b ? -1 : 1)));
+    if (text === this.#written || (this.#written === "" && rules.size === 0)) return;
+    const fresh = `${this.#path}.new`;
+    const fd = openSync(fresh, "w", 0o600);
+    try {
+      writeSync(fd, text);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(fresh, this.#path);
+    syncFolder(this.#folder);
+    this.#written = text;
+  }
+}
+
+/** A rename is on disk only when its folder is. */
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

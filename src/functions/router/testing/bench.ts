@@ -8,6 +8,7 @@ import { encodeRows } from "../../../datapath/rows.ts";
 import { enumNames, inspectObject, mountBpffs, type SkbCtx } from "../../../kernel/index.ts";
 import type { ClusterState } from "../../../model/cluster.ts";
 import { compose } from "../../../model/compose.ts";
+import type { DesiredState } from "../../../model/desired.ts";
 import { router } from "../router.ts";
 
 const root = new URL("../../../..", import.meta.url).pathname;
@@ -42,7 +43,11 @@ export class Bench {
   readonly #devices = new Map<string, number>();
   readonly #held = new Set<string>();
 
-  constructor() {
+  readonly #device: ((name: string) => number | undefined) | undefined;
+
+  /** @param device gives a device's index; without it any number does, for packets that are never sent */
+  constructor(device?: (name: string) => number | undefined) {
+    this.#device = device;
     compileObjects(this.directory);
     mountBpffs(this.bpffs);
     this.panel = Panel.open({ root: join(this.bpffs, "t"), objects: this.directory, functions: [router.name] });
@@ -54,10 +59,10 @@ export class Bench {
     return enumNames(inspectObject(join(this.directory, "router.bpf.o")).btf, type);
   }
 
-  /** Any number does for a device: nothing is sent. */
   ids(): Ids {
     const { names } = this.panel;
-    const ifindex = (name: string): number => {
+    const ifindex = (name: string): number | undefined => {
+      if (this.#device) return this.#device(name);
       const known = this.#devices.get(name) ?? 1000 + this.#devices.size;
       this.#devices.set(name, known);
       return known;
@@ -71,7 +76,8 @@ export class Bench {
   }
 
   /** Puts the router's desired state in force: hops and rows. */
-  apply(state: ClusterState, ids = this.ids()): void {
+  apply(state: ClusterState): DesiredState {
+    const ids = this.ids();
     const desired = compose([router.desired(state)]);
     const generation = compile(desired, ids);
     if (generation.problems.length > 0) throw new Error(JSON.stringify(generation.problems));
@@ -84,6 +90,7 @@ export class Bench {
       table.write([...encodeRows(rows, table, ids)].map(([key, value]) => [Buffer.from(key, "base64"), value]));
       this.#held.add(name);
     }
+    return desired;
   }
 
   /** Runs a frame as if it had come in by a port (`weir…`, `host`, `overlay`), read-only. */

@@ -1,0 +1,135 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ip, type Layer3 } from "../../../test/packets.ts";
+import { dns, fromA } from "./testing/frames.ts";
+import { inject } from "./testing/inject.ts";
+import { transfer } from "./testing/transfer.ts";
+import { World } from "./testing/world.ts";
+
+const POD = {
+  a: { 4: "10.244.1.10", 6: "fd00:10:244:1::a" },
+  b: { 4: "10.244.1.11", 6: "fd00:10:244:1::b" },
+  c: { 4: "10.244.2.12", 6: "fd00:10:244:2::c" },
+} as const;
+const GATEWAY = {
+  1: { 4: "10.244.1.1", 6: "fd00:10:244:1::1" },
+  2: { 4: "10.244.2.1", 6: "fd00:10:244:2::1" },
+} as const;
+const NODE = {
+  1: { 4: "192.168.0.1", 6: "fd00:192::1" },
+  2: { 4: "192.168.0.2", 6: "fd00:192::2" },
+} as const;
+const HEADERS = { 4: 28, 6: 48 } as const;
+
+describe.each(["vxlan", "direct"] as const)("overlay %s", (overlay) => {
+  let world: World;
+  beforeAll(() => {
+    world = new World(overlay);
+  });
+  afterAll(() => world?.close());
+
+  describe.each([4, 6] as const)("IPv%i", (family) => {
+    test.each([
+      ["pod to pod on its node", "a", POD.b],
+      ["pod to pod on another node", "a", POD.c],
+      ["back", "c", POD.b],
+      ["pod to its gateway", "a", GATEWAY[1]],
+      ["pod to its node", "a", NODE[1]],
+      ["pod to another node", "a", NODE[2]],
+      ["node to its pod", "node1", POD.a],
+      ["node to a pod on another node", "node1", POD.c],
+    ] as const)("ping: %s", (_, from, to) => {
+      expect(world.ping(from, to[family]).text).toContain("2 received");
+    });
+
+    test.each([
+      ["same node", POD.b],
+      ["another node", POD.c],
+    ] as const)("packets of exactly the MTU pass: %s", (_, to) => {
+      const size = String(1450 - HEADERS[family]);
+      expect(world.ping("a", to[family], "-M", "do", "-s", size).text).toContain("2 received");
+    });
+
+    test("traceroute names the gateways on the way", () => {
+      expect(world.trace("a", POD.b[family])).toEqual([GATEWAY[1][family], POD.b[family]]);
+      expect(world.trace("a", POD.c[family])).toEqual([GATEWAY[1][family], GATEWAY[2][family], POD.c[family]]);
+      expect(world.trace("a", POD.c[family], "-I")).toEqual([GATEWAY[1][family], GATEWAY[2][family], POD.c[family]]);
+      expect(world.trace("a", GATEWAY[1][family])).toEqual([GATEWAY[1][family]]);
+    });
+
+    test("a pod that does not exist is unreachable", () => {
+      const missing = { 4: ["10.244.1.99", "10.244.2.99"], 6: ["fd00:10:244:1::99", "fd00:10:244:2::99"] } as const;
+      for (const [index, address] of missing[family].entries()) {
+        const { text } = world.ping("a", address);
+        const gateway = GATEWAY[index === 0 ? 1 : 2][family];
+        // on the uplink the stack answers what is for no pod: silence, or its own error
+        if (overlay === "direct" && index === 1) expect(text).toContain("0 received");
+        else expect(text).toMatch(new RegExp(`From ${gateway} .*unreachable`, "i"));
+      }
+    });
+
+    test.each([
+      ["same node", "b"],
+      ["another node", "c"],
+    ] as const)("TCP carries 20 MB: %s", async (_, to) => {
+      expect(await transfer(world.namespace("a"), world.namespace(to), POD[to][family])).toBe(true);
+    });
+  });
+
+  test("a pod that takes another address is not heard", () => {
+    world.must("a", "ip", "addr", "add", "10.244.1.77/32", "dev", "eth0");
+    const before = world.benches[1].drops("weir0a0a0a0a0a0")["SPOOFED"] ?? 0;
+    expect(world.ping("a", POD.b[4], "-I", "10.244.1.77").text).toContain("0 received");
+    expect((world.benches[1].drops("weir0a0a0a0a0a0")["SPOOFED"] ?? 0) - before).toBe(2);
+    world.must("a", "ip", "addr", "del", "10.244.1.77/32", "dev", "eth0");
+  });
+
+  const good4 = ip({ src: POD.a[4], dst: POD.b[4] }, dns());
+  const good6 = ip({ src: POD.a[6], dst: POD.b[6] }, dns());
+  const tag = (packet: Layer3): Layer3 => ({
+    type: 0x8100,
+    bytes: Buffer.concat([Buffer.from([0, 5, packet.type >> 8, packet.type & 0xff]), packet.bytes]),
+  });
+  test.each([
+    ["an IPv4 header cut short", fromA(good4).subarray(0, 33), "MALFORMED"],
+    ["nothing behind Ethernet, IPv4", fromA(good4).subarray(0, 14), "MALFORMED"],
+    ["an IPv6 header cut short", fromA(good6).subarray(0, 53), "MALFORMED"],
+    ["nothing behind Ethernet, IPv6", fromA(good6).subarray(0, 14), "MALFORMED"],
+    ["a VLAN tag", fromA(tag(good4)), "PROTOCOL"],
+    ["two VLAN tags", fromA(tag(tag(good6))), "PROTOCOL"],
+  ])("frames that a pod may put on its link: %s", (_, frame, reason) => {
+    const count = () => world.benches[1].drops("weir0a0a0a0a0a0")[reason] ?? 0;
+    const before = count();
+    inject(world.namespace("a"), "eth0", frame);
+    expect(count() - before).toBe(1);
+  });
+
+  describe("a pod with a larger MTU than the way", () => {
+    beforeAll(() => {
+      world.must("node1", "ip", "link", "set", "weir0a0a0a0a0a0", "mtu", "1500");
+      world.must("node2", "ip", "link", "set", "weir0c0c0c0c0c0", "mtu", "1500");
+      for (const pod of ["a", "c"]) world.must(pod, "ip", "link", "set", "eth0", "mtu", "1500");
+    });
+
+    test("learns the path's MTU, IPv4", () => {
+      expect(world.ping("a", POD.c[4], "-M", "do", "-s", "1472").text).toContain("mtu = 1450");
+      expect(world.must("a", "ip", "route", "get", POD.c[4])).toContain("mtu 1450");
+    });
+
+    test("learns the path's MTU, IPv6", () => {
+      expect(world.ping("a", POD.c[6], "-M", "do", "-s", "1452").text).toMatch(/too big.*mtu=1450|mtu=1450/i);
+      expect(world.must("a", "ip", "-6", "route", "get", POD.c[6])).toContain("mtu 1450");
+    });
+
+    test.each([4, 6] as const)("TCP finds its size, IPv%i", async (family) => {
+      world.must("a", "ip", "route", "flush", "cache");
+      world.must("a", "ip", "-6", "route", "flush", "cache");
+      expect(await transfer(world.namespace("a"), world.namespace("c"), POD.c[family])).toBe(true);
+      expect(await transfer(world.namespace("c"), world.namespace("a"), POD.a[family])).toBe(true);
+    });
+
+    test("IPv4 without DF is fragmented by the node", () => {
+      world.must("a", "ip", "route", "flush", "cache");
+      expect(world.ping("a", POD.b[4], "-M", "dont", "-s", "1472").text).toContain("2 received");
+    });
+  });
+});

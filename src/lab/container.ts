@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cgroupPids, insideCgroup } from "./cgroups.ts";
 import { LabError, messageOf } from "./errors.ts";
@@ -16,7 +16,7 @@ export interface ContainerMount {
 
 /** Everything needed to run one container; nothing in it is interpreted by a shell. */
 export interface ContainerSpec {
-  /** Directory of its own, for namespaces' handles and logs. */
+  /** Directory of its own. */
   dir: string;
   netns: string;
   cgroup: string;
@@ -44,53 +44,62 @@ export interface RunningContainer {
   exited: Promise<ContainerExit>;
 }
 
-const NAMESPACES = ["mnt", "uts", "ipc"] as const;
-
 /** Mounts that would hold other namespaces, labs and pins alive as long as the container, and that it has no use for. */
 function foreignMounts(): string[] {
   return mounts()
     .filter(({ path, type }) => type === "bpf" || within(path, "/run/netns") || within(path, "/run/weir"))
-    .filter(({ root }) => !root.startsWith("mnt:")) // handles of mount namespaces are not copied into a new one
     .map(({ path }) => path)
     .reverse();
 }
 
 /**
- * Makes the container's namespaces (mount, UTS, IPC) and its mounts, once; they stay as files under `dir/ns` until
- * `removeContainerNamespaces`, so that a restarted command finds them. `dir` must be on a private mount.
+ * A process that holds new namespaces (mount, UTS, IPC) open while they are furnished. Not files under /run: the kernel
+ * refuses to mount some mount namespaces' handles inside others. `cat` repeats what it reads once it runs, so its
+ * answer says that the namespaces are there; the end of its input ends it.
  */
-export function prepareContainer(spec: ContainerSpec): void {
-  const ns = `${spec.dir}/ns`;
-  mkdirSync(ns, { recursive: true });
-  for (const name of NAMESPACES) writeFileSync(`${ns}/${name}`, "");
-  const handles = [`--mount=${ns}/mnt`, `--uts=${ns}/uts`, `--ipc=${ns}/ipc`];
-  runSync("unshare", [...handles, "--propagation", "private", "--", "umount", "-n", "-l", ...foreignMounts()], {
-    tolerate: /not mounted|no mount point/, // gone since the list was read
+async function holdNamespaces(): Promise<ChildProcess> {
+  const args = ["--mount", "--uts", "--ipc", "--propagation", "private", "--", "cat"];
+  const holder = spawn("unshare", args, { stdio: ["pipe", "pipe", "pipe"], cwd: "/" });
+  let said = "";
+  holder.stderr.on("data", (chunk) => {
+    said += chunk;
   });
+  await new Promise<void>((resolve, reject) => {
+    holder.once("error", reject);
+    holder.once("exit", () =>
+      reject(new LabError("container", `make namespaces: ${said.trim() || "unshare has ended"}`)),
+    );
+    holder.stdout.once("data", () => resolve());
+    holder.stdin.on("error", () => {}); // its exit says why
+    holder.stdin.write("ready\n");
+  });
+  return holder;
+}
+
+/** Mounts and host name, inside the holder's namespaces. The mounts are made one line after the other, as fstab has them. */
+function furnish(spec: ContainerSpec, holder: string): void {
+  const foreign = foreignMounts();
+  if (foreign.length > 0) {
+    // Some may be gone since the list was read.
+    runSync("nsenter", ["-t", holder, "-m", "--", "umount", "-n", "-l", ...foreign], {
+      tolerate: /not mounted|no mount point/,
+    });
+  }
   const fstab = `${spec.dir}/fstab`;
   writeFileSync(fstab, spec.mounts.map(fstabLine).join(""));
-  runSync("nsenter", [`--net=${spec.netns}`, `--mount=${ns}/mnt`, "--", "mount", "-n", "-a", "-T", fstab]);
-  runSync("nsenter", [`--uts=${ns}/uts`, "--", "tee", "/proc/sys/kernel/hostname"], { input: spec.hostname });
+  runSync("nsenter", ["-t", holder, `--net=${spec.netns}`, "-m", "--", "mount", "-n", "-a", "-T", fstab]);
+  runSync("nsenter", ["-t", holder, "-u", "--", "tee", "/proc/sys/kernel/hostname"], { input: spec.hostname });
 }
 
 function fstabLine(mount: ContainerMount): string {
   return `${[mount.source, mount.target, mount.type, mount.options].map(escapeFstab).join(" ")} 0 0\n`;
 }
 
-/** Undoes `prepareContainer`. */
-export function removeContainerNamespaces(dir: string): void {
-  const made = NAMESPACES.map((name) => `${dir}/ns/${name}`);
-  const mounted = new Set(mounts().map((mount) => mount.path));
-  const left = made.filter((path) => mounted.has(path));
-  if (left.length > 0) runSync("umount", ["-n", "-l", ...left]);
-}
-
-/** The argument vector that enters the container's namespaces and runs its command as process 1 of a new PID namespace. */
-export function containerArgv(spec: ContainerSpec): string[] {
-  const ns = `${spec.dir}/ns`;
+/** The argument vector that enters the holder's namespaces and runs the command as process 1 of a new PID namespace. */
+export function containerArgv(spec: ContainerSpec, holder: string): string[] {
   const root = spec.rootfs === undefined ? [] : [`--root=${spec.rootfs}`];
   return [
-    ...["nsenter", `--net=${spec.netns}`, `--mount=${ns}/mnt`, `--uts=${ns}/uts`, `--ipc=${ns}/ipc`, "--"],
+    ...["nsenter", "-t", holder, `--net=${spec.netns}`, "-m", "-u", "-i", "--"],
     ...["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", ...root, `--wd=${spec.workingDir ?? "/"}`, "--"],
     ...spec.argv,
   ];
@@ -98,10 +107,19 @@ export function containerArgv(spec: ContainerSpec): string[] {
 
 /**
  * Starts the container's command, born in the pod's cgroup.
- * @throws LabError `container` with the last lines of its output if the command could not be started.
+ * @throws LabError `container` if the command could not be started.
  */
 export async function startContainer(spec: ContainerSpec): Promise<RunningContainer> {
-  const [file = "", ...args] = containerArgv(spec);
+  const holder = await holdNamespaces();
+  try {
+    furnish(spec, String(holder.pid));
+    return await launch(spec, containerArgv(spec, String(holder.pid)));
+  } finally {
+    holder.stdin?.end();
+  }
+}
+
+async function launch(spec: ContainerSpec, [file = "", ...args]: readonly string[]): Promise<RunningContainer> {
   const fd = openSync(spec.log, "a", 0o600);
   let child: ChildProcess;
   try {

@@ -25,6 +25,7 @@ export function claimLab(name: string, settings: LabSettings, root: string = LAB
     createdAt: new Date().toISOString(),
     ...settings,
     cgroup,
+    madeNetnsDir: !existsSync("/run/netns"),
     madeNetnsMount: !mounts().some((mount) => mount.path === "/run/netns"),
   };
   // Beside and renamed: a lab's directory never is without its record.

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, ClientError } from "../api/client.ts";
 import type { Container, Pod } from "../model/objects.ts";
 import { createCgroup, removeCgroup } from "./cgroups.ts";
-import { type ContainerSpec, prepareContainer, removeContainerNamespaces } from "./container.ts";
+import type { ContainerSpec } from "./container.ts";
 import { ContainerLoop } from "./container-loop.ts";
 import { messageOf } from "./errors.ts";
 import type { Images } from "./images.ts";
@@ -25,7 +25,7 @@ export interface BoundPod {
 
 /** What a pod needs of the lab around it. */
 export interface PodHost {
-  /** Directory of this pod, on a private mount. */
+  /** Directory of this pod. */
   dir: string;
   netns: string;
   cgroup: string;
@@ -124,9 +124,6 @@ export class PodWorker {
       await attempt(() => this.#insist(() => this.#host.agent.deleteEndpoint(namespace, name), 5000));
       await attempt(() => ipBatch([`netns del ${this.#host.netns}`]));
     }
-    for (const container of this.#bound.pod.containers) {
-      await attempt(() => removeContainerNamespaces(`${this.#host.dir}/${container.name}`));
-    }
     await attempt(() => rmSync(this.#host.dir, { recursive: true, force: true }));
     return left;
   }
@@ -180,19 +177,13 @@ export class PodWorker {
     const dir = `${this.#host.dir}/${container.name}`;
     const log = `${dir}/log`;
     mkdirSync(dir, { recursive: true });
-    let prepared = false;
     return new ContainerLoop({
       name: container.name,
       policy: this.#bound.pod.restartPolicy,
       log,
       signals: constants.signals as Readonly<Record<string, number>>,
       onChange: this.#host.onChange,
-      spec: () => {
-        const spec = this.#spec(container, dir, hosts, log);
-        if (!prepared) prepareContainer(spec);
-        prepared = true;
-        return spec;
-      },
+      spec: () => this.#spec(container, dir, hosts, log),
     });
   }
 

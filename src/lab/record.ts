@@ -15,7 +15,8 @@ const Record = z.object({
   images: z.record(z.string(), z.string()),
   /** Absolute path of the lab's cgroup. */
   cgroup: z.string(),
-  /** Did this lab make /run/netns a mount point (as `ip netns` would)? Then the last one to leave undoes it. */
+  /** Did this lab make /run/netns, or make it a mount point, as `ip netns` would? Then the last lab to leave undoes it. */
+  madeNetnsDir: z.boolean(),
   madeNetnsMount: z.boolean(),
   supervisor: z.object({ pid: z.number().int() }).optional(),
 });

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import type { ContainerMount } from "./container.ts";
 import { LabError } from "./errors.ts";
 
@@ -31,6 +31,7 @@ export function imageRoot(dir: string, lower: string, files: ContainerFiles): Ro
     throw new LabError("bad-image", `mount image ${lower}: a path with "\\", ":" or "," cannot be an overlay's layer`);
   }
   const [upper, work, rootfs] = [`${dir}/upper`, `${dir}/work`, `${dir}/rootfs`];
+  for (const path of [upper, work]) rmSync(path, { recursive: true, force: true }); // a restarted container begins anew
   for (const path of [upper, work, rootfs, `${upper}/proc`, `${upper}/sys`, `${upper}/dev`]) {
     mkdirSync(path, { recursive: true });
   }

@@ -1,10 +1,8 @@
 import { createCgroup, joinCgroup } from "./cgroups.ts";
 import { messageOf } from "./errors.ts";
 import { Lab, type LabOptions } from "./lab.ts";
-import { mounts } from "./mounts.ts";
 import { labNames } from "./names.ts";
 import { readRecord, writeRecord } from "./record.ts";
-import { run } from "./run.ts";
 import { serveLab, UpProgress } from "./server.ts";
 
 export interface SuperviseOptions extends Omit<LabOptions, "names" | "record"> {
@@ -23,7 +21,6 @@ export async function supervise(options: SuperviseOptions): Promise<void> {
   createCgroup(`${record.cgroup}/supervisor`);
   joinCgroup(`${record.cgroup}/supervisor`);
   writeRecord(names, record);
-  await privateMount(names.dir);
   const lab = new Lab({ ...options, names, record });
   const up = new UpProgress((report) => lab.up(report));
   const server = await serveLab(names.socket, lab, up);
@@ -34,11 +31,4 @@ export async function supervise(options: SuperviseOptions): Promise<void> {
   server.close();
   server.closeAllConnections();
   await lab.close();
-}
-
-/** Makes `dir` a mount of its own that no other namespace hears of: bpffs and namespaces' handles live below it. */
-async function privateMount(dir: string): Promise<void> {
-  if (mounts().some((mount) => mount.path === dir)) return;
-  await run("mount", ["-n", "--bind", dir, dir]);
-  await run("mount", ["-n", "--make-private", dir]);
 }

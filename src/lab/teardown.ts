@@ -5,7 +5,7 @@ import { removeCgroup } from "./cgroups.ts";
 import { LabError } from "./errors.ts";
 import { mounts, within } from "./mounts.ts";
 import { LABS_ROOT, type LabNames, labNames } from "./names.ts";
-import { listLabs, readRecord, writeRecord } from "./record.ts";
+import { type LabRecord, listLabs, readRecord, writeRecord } from "./record.ts";
 import { ipBatch, run } from "./run.ts";
 
 const NETNS_DIR = "/run/netns";
@@ -30,7 +30,7 @@ export async function teardown(names: LabNames, root: string = LABS_ROOT): Promi
     { force: true },
   );
   await unmountAll(names.dir);
-  await giveBackNetnsDir(names, record.madeNetnsMount, root);
+  await giveBackNetnsDir(names, record, root);
   removeDir(names);
   for (const dir of [root, dirname(root)]) removeIfEmpty(dir);
 }
@@ -55,16 +55,19 @@ function removeDir(names: LabNames): void {
 }
 
 /** The lab that made /run/netns a mount undoes it; while others need it, the duty goes to one of them. */
-async function giveBackNetnsDir(names: LabNames, made: boolean, root: string): Promise<void> {
-  if (!made) return;
+async function giveBackNetnsDir(names: LabNames, record: LabRecord, root: string): Promise<void> {
+  const { madeNetnsDir, madeNetnsMount } = record;
+  if (!madeNetnsMount && !madeNetnsDir) return;
   const heir = listLabs(root).find((name) => name !== names.name);
   if (heir !== undefined) {
     const other = labNames(heir, root);
-    writeRecord(other, { ...readRecord(other), madeNetnsMount: true });
+    writeRecord(other, { ...readRecord(other), madeNetnsDir, madeNetnsMount });
     return;
   }
+  if (existsSync(NETNS_DIR) && readdirSync(NETNS_DIR).length > 0) return; // someone else's are in it by now
   const isMounted = mounts().some((mount) => mount.path === NETNS_DIR);
-  if (isMounted && readdirSync(NETNS_DIR).length === 0) await run("umount", ["-n", NETNS_DIR]);
+  if (madeNetnsMount && isMounted) await run("umount", ["-n", NETNS_DIR]);
+  if (madeNetnsDir) removeIfEmpty(NETNS_DIR);
 }
 
 function removeIfEmpty(dir: string): void {

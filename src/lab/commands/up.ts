@@ -3,6 +3,7 @@ import { closeSync, existsSync, openSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ManifestObject, Problem } from "../../model/objects.ts";
 import { readManifests } from "../../sources/manifests/index.ts";
+import { createCgroup, joinCgroup } from "../cgroups.ts";
 import { LabClient } from "../client.ts";
 import { nodeObject } from "../cluster.ts";
 import { tail } from "../container.ts";
@@ -13,6 +14,7 @@ import { Images } from "../images.ts";
 import { commandProblems } from "../launch.ts";
 import { type LabNames, labNames, MAX_NODES, nodeNames } from "../names.ts";
 import type { Report } from "../progress.ts";
+import { readRecord } from "../record.ts";
 import { teardown } from "../teardown.ts";
 import { type LabIo, labsRoot, needRoot, tellProblems, withProgress } from "./io.ts";
 
@@ -84,6 +86,10 @@ async function start(names: LabNames, io: LabIo, report: Report): Promise<"up"> 
     env: env as NodeJS.ProcessEnv,
   });
   closeSync(log);
+  // From the first moment in the lab's cgroup: `down` finds it there even if it comes before the supervisor has woken up.
+  const cgroup = `${readRecord(names).cgroup}/supervisor`;
+  createCgroup(cgroup);
+  if (child.pid !== undefined) joinCgroup(cgroup, child.pid);
   child.unref();
   await listening(names, child);
   await new LabClient(names).progress(report);

@@ -1,0 +1,68 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { agentArgv, restartDelay } from "./agent-process.ts";
+import { backoff, exitCode, restarts } from "./container-loop.ts";
+import { reached, toProblem } from "./in-force.ts";
+import { labNames, nodeNames } from "./names.ts";
+import { writeAtomically } from "./record.ts";
+
+describe("agentArgv", () => {
+  it("enters the node's network and keeps the named capabilities only", () => {
+    const lab = labNames("x");
+    const argv = agentArgv({ command: ["node", "weir"], capabilities: ["bpf", "net_admin"] }, lab, nodeNames(lab, 2));
+    expect(argv.join(" ")).toBe(
+      "nsenter --net=/run/netns/weir.x.node-2 -- " +
+        "setpriv --bounding-set=-all,+bpf,+net_admin --inh-caps=-all -- " +
+        "node weir agent --node node-2 --socket /run/weir/labs/x/nodes/node-2/agent.sock " +
+        "--manifests /run/weir/labs/x/cluster --state /run/weir/labs/x/nodes/node-2/state " +
+        "--bpffs /run/weir/labs/x/bpf --config /run/weir/labs/x/nodes/node-2/agent.yaml --keep",
+    );
+  });
+});
+
+describe("restarting", () => {
+  it("starts an agent again at once, then ever later", () => {
+    expect([0, 1, 2, 3, 9].map(restartDelay)).toEqual([0, 100, 200, 400, 5000]);
+  });
+  it("backs off from a container that keeps failing", () => {
+    expect([0, 1, 2, 10].map(backoff)).toEqual([1000, 2000, 4000, 60_000]);
+  });
+  it.each([
+    ["Always", false, true],
+    ["Always", true, true],
+    ["OnFailure", false, false],
+    ["OnFailure", true, true],
+    ["Never", true, false],
+  ] as const)("policy %s, failed %s: %s", (policy, failed, again) => expect(restarts(policy, failed)).toBe(again));
+  it("counts a signal as a shell does", () => {
+    expect(exitCode({ code: null, signal: "SIGKILL" }, { SIGKILL: 9 })).toBe(137);
+    expect(exitCode({ code: 3, signal: null }, {})).toBe(3);
+  });
+});
+
+describe("in force", () => {
+  it.each([
+    ["7", "7", true],
+    ["10", "9", true],
+    ["9", "10", false],
+    [null, "1", false],
+    ["x", "1", false],
+  ])("seen %j, wanted %j: %s", (seen, wanted, done) => expect(reached(seen, wanted)).toBe(done));
+  it("takes an agent's problem in any form", () => {
+    expect(toProblem("a/b", "bad")).toEqual({ object: "Pod/a/b", message: "bad" });
+    expect(toProblem("a/b", { message: "bad", path: "x" })).toMatchObject({ message: "bad", path: "x" });
+    expect(toProblem("a/b", null).message).toBe("null");
+  });
+});
+
+describe("writeAtomically", () => {
+  it("leaves nothing but the file, whole", () => {
+    const dir = mkdtempSync(join(tmpdir(), "weir-write-"));
+    writeAtomically(`${dir}/a.yaml`, "one");
+    writeAtomically(`${dir}/a.yaml`, "two");
+    expect(readFileSync(`${dir}/a.yaml`, "utf8")).toBe("two");
+    rmSync(dir, { recursive: true });
+  });
+});

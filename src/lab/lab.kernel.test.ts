@@ -1,0 +1,225 @@
+import { spawn, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { LabStatus } from "./index.ts";
+import { makeTar } from "./testing/tar.ts";
+
+/** The lab with an agent that has no datapath: everything of the lab's own. */
+const scratch = mkdtempSync(join(tmpdir(), "weir-lab-"));
+const weir = `${scratch}/weir.mjs`;
+const lab = `t${process.pid}`;
+const env = { ...process.env, NODE_EXTRA_CA_CERTS: "" };
+
+function run(...args: string[]) {
+  return spawnSync(process.execPath, [weir, "lab", ...args], { encoding: "utf8", env, timeout: 60_000, input: "in" });
+}
+const status = (): LabStatus => JSON.parse(run("status", "--name", lab, "-o", "json").stdout) as LabStatus;
+const inPod = (pod: string, ...argv: string[]) => run("exec", "--name", lab, pod, "--", ...argv);
+
+interface PodOptions {
+  annotations?: Record<string, string>;
+  spec?: object;
+  container?: object;
+}
+function pod(name: string, { annotations = {}, spec = {}, container = {} }: PodOptions = {}): string {
+  const containers = [{ name: "c", command: ["sleep", "infinity"], ...container }];
+  return JSON.stringify({
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, annotations },
+    spec: { containers, ...spec },
+  });
+}
+function write(name: string, ...documents: string[]): string {
+  writeFileSync(`${scratch}/${name}`, documents.join("\n---\n"));
+  return `${scratch}/${name}`;
+}
+
+beforeAll(async () => {
+  await build({
+    entryPoints: [fileURLToPath(new URL("testing/main.ts", import.meta.url))],
+    outfile: weir,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    external: ["koffi"],
+    logLevel: "silent",
+    banner: { js: 'import { createRequire as make } from "node:module"; const require = make(import.meta.url);' },
+  });
+  mkdirSync(`${scratch}/manifests`);
+  const rootfs = makeTar([
+    { path: "bin/", type: "5" },
+    { path: "bin/busy", data: readFileSync("/sbin/ldconfig"), mode: 0o755 },
+  ]);
+  const config = { config: { Entrypoint: ["/nothing"], Env: ["FROM=image"] } };
+  writeFileSync(
+    `${scratch}/image.tar`,
+    makeTar([
+      { path: "manifest.json", data: JSON.stringify([{ Config: "c", Layers: ["l"] }]) },
+      { path: "c", data: JSON.stringify(config) },
+      { path: "l", data: rootfs },
+    ]),
+  );
+  write(
+    "manifests/a.yaml",
+    pod("a", { container: { env: [{ name: "FOO", value: "b a$(z)r; $HOME" }] }, spec: { nodeName: "node-2" } }),
+    pod("host", { spec: { hostNetwork: true, nodeName: "node-1" } }),
+    pod("once", { container: { command: ["sh", "-c", "exit 0"] }, spec: { restartPolicy: "Never" } }),
+  );
+  const up = run(
+    "up",
+    "--name",
+    lab,
+    "-f",
+    `${scratch}/manifests`,
+    "--nodes",
+    "2",
+    "--image",
+    `app:1=${scratch}/image.tar`,
+  );
+  expect(up.stderr).toContain("is up after");
+  expect(up.status).toBe(0);
+});
+afterAll(() => {
+  run("down", "--name", lab);
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+describe("weir lab", () => {
+  it("shows nodes and pods", () => {
+    const { nodes, pods, ready } = status();
+    expect(ready).toBe(true);
+    expect(nodes.map((node) => node.name)).toEqual(["node-1", "node-2"]);
+    expect(pods.map((one) => [one.name, one.node, one.phase])).toEqual([
+      ["a", "node-2", "Running"],
+      ["host", "node-1", "Running"],
+      ["once", "node-1", "Succeeded"],
+    ]);
+  });
+
+  it("runs commands in the pod: network, host name, variables, process table, cgroup", () => {
+    expect(inPod("a", "ls", "/sys/class/net").stdout.split("\n").filter(Boolean)).toEqual(["eth0", "lo"]);
+    expect(inPod("a", "hostname").stdout).toBe("a\n");
+    expect(inPod("a", "printenv", "FOO").stdout).toBe("b a$(z)r; $HOME\n");
+    expect(inPod("a", "cat", "/proc/1/cmdline").stdout).toBe("sleep\0infinity\0");
+    const found = status().pods.find((one) => one.name === "a");
+    expect(inPod("a", "cat", "/proc/self/cgroup").stdout).toContain(`0::/weir-${lab}/node-2/pod${found?.uid}\n`);
+    expect(inPod("a", "cat", "/etc/hosts").stdout).toContain(`${found?.ips[0]} a\n`);
+  });
+
+  it("gives a pod on its node's network the node's devices", () => {
+    expect(inPod("host", "ip", "-br", "addr").stdout).toContain("172.30.0.1/24");
+  });
+
+  it("passes stdio, exit codes and signals", async () => {
+    expect(inPod("a", "cat").stdout).toBe("in");
+    expect(inPod("a", "sh", "-c", "echo err >&2; exit 7")).toMatchObject({ status: 7, stderr: "err\n" });
+    expect(inPod("a", "sh", "-c", "kill -9 $$").status).toBe(137);
+    const child = spawn(
+      process.execPath,
+      [
+        weir,
+        "lab",
+        "exec",
+        "--name",
+        lab,
+        "a",
+        "--",
+        "sh",
+        "-c",
+        "trap 'exit 5' TERM; echo on; while :; do sleep 0.05; done",
+      ],
+      { env },
+    );
+    const code = new Promise((resolve) => child.once("exit", resolve));
+    await new Promise((resolve) => child.stdout.once("data", resolve));
+    child.kill("SIGTERM");
+    expect(await code).toBe(5);
+  });
+
+  it.each([
+    ["nope", /no such pod/],
+    ["once", /does not run/],
+  ])("says why it cannot enter %s", (name, reason) => {
+    expect(inPod(name, "true")).toMatchObject({ status: 1, stderr: expect.stringMatching(reason) });
+  });
+
+  it("keeps other namespaces and pins out of the pod's mounts", () => {
+    const { stdout } = inPod("a", "cat", "/proc/self/mountinfo");
+    expect(stdout).not.toMatch(/ - bpf | - nsfs /);
+  });
+
+  it("starts a killed agent again at once", async () => {
+    const before = status().nodes[0]?.agentPid ?? 0;
+    process.kill(before, "SIGKILL");
+    await expect.poll(() => status().nodes[0]?.agentPid, { timeout: 5000 }).not.toBe(before);
+    expect(status().nodes[0]).toMatchObject({ agentRestarts: 1, agentLastExit: "SIGKILL" });
+  });
+
+  it("runs agents with a reduced bounding set", () => {
+    const line = readFileSync(`/proc/${status().nodes[1]?.agentPid}/status`, "utf8").match(/CapEff:\s*(\w+)/);
+    const all = BigInt(`0x${line?.[1]}`);
+    expect(all & (1n << 12n)).not.toBe(0n); // net_admin
+    expect(all & (1n << 16n)).toBe(0n); // sys_module
+  });
+
+  it("applies a change without touching the pod, and tells what is wrong with one", () => {
+    const before = status().pods.find((one) => one.name === "a");
+    const container = { env: [{ name: "FOO", value: "b a$(z)r; $HOME" }] };
+    const spec = { nodeName: "node-2" };
+    const good = write("change.yaml", pod("a", { annotations: { "test/x": "y" }, container, spec }));
+    expect(run("apply", "--name", lab, "-f", good).status).toBe(0);
+    const after = status().pods.find((one) => one.name === "a");
+    expect(after).toMatchObject({ uid: before?.uid, containers: [{ pid: before?.containers[0]?.pid }] });
+    expect(Number(after?.resourceVersion)).toBeGreaterThan(Number(before?.resourceVersion));
+    const bad = write("bad.yaml", pod("a", { annotations: { "test/bad": "y" }, container, spec }));
+    expect(run("apply", "--name", lab, "-f", bad)).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/is bad/),
+    });
+    expect(run("apply", "--name", lab, "-f", write("no.yaml", pod("A b")))).toMatchObject({ status: 1 });
+  });
+
+  it("runs what an image archive holds, in a root of its own, and deletes it", () => {
+    // ldconfig is linked statically; in the image it finds no library, which it says.
+    const container = { image: "app:1", command: ["/bin/busy", "-N", "-X", "-v"] };
+    const path = write("image.yaml", pod("boxed", { container, spec: { restartPolicy: "Never" } }));
+    const applied = run("apply", "--name", lab, "-f", path);
+    expect(applied.stderr).not.toContain("✖");
+    expect(applied.status).toBe(0);
+    const logs = run("logs", "--name", lab, "boxed").stdout;
+    expect(logs).toContain("/bin/busy: Can't stat /usr/lib: No such file");
+    const bad = write("absent.yaml", pod("absent", { container: { image: "app:1", command: ["/bin/sh"] } }));
+    expect(run("apply", "--name", lab, "-f", bad).stderr).toMatch(/No such file or directory/);
+    expect(run("delete", "--name", lab, "-f", bad).status).toBe(0);
+    expect(run("delete", "--name", lab, "-f", path)).toMatchObject({
+      status: 0,
+      stdout: "deleted Pod/default/boxed\n",
+    });
+    expect(status().pods.map((one) => one.name)).not.toContain("boxed");
+    expect(readdirSync("/run/netns")).not.toContain(`weir.${lab}.default.boxed`);
+  });
+
+  it("follows the watched folder", async () => {
+    const path = write("manifests/b.yaml", pod("b"));
+    await expect.poll(() => status().pods.find((one) => one.name === "b")?.phase, { timeout: 10_000 }).toBe("Running");
+    rmSync(path);
+    await expect.poll(() => status().pods.some((one) => one.name === "b"), { timeout: 10_000 }).toBe(false);
+  });
+
+  it("refuses a second lab of the same name, bad manifests and unknown images, and makes nothing", () => {
+    expect(run("up", "--name", lab, "--nodes", "1")).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/already/),
+    });
+    const path = write("unknown.yaml", pod("u", { container: { command: [], image: "nginx" } }));
+    const up = run("up", "--name", `${lab}b`, "-f", path);
+    expect(up).toMatchObject({ status: 1, stderr: expect.stringMatching(/image "nginx" is unknown/) });
+    expect(run("list", "-o", "json").stdout).not.toContain(`${lab}b`);
+  });
+});

@@ -1,0 +1,46 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import type { Container, Pod } from "../model/objects.ts";
+import { Images } from "./images.ts";
+import { commandProblems, launchOf } from "./launch.ts";
+
+const scratch = mkdtempSync(join(tmpdir(), "weir-launch-"));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+const images = new Images(`${scratch}/images`, { "app:1": scratch }, "/");
+const pod = (container: Partial<Container>): [Pod, Container] => {
+  const one = { name: "c", command: [], args: [], env: [], ...container };
+  const metadata = { name: "p", namespace: "shop", labels: {}, annotations: {} };
+  return [{ kind: "Pod", metadata, hostNetwork: false, containers: [one], restartPolicy: "Always" }, one];
+};
+
+describe("launchOf", () => {
+  it("joins command and args, and gives the variables", () => {
+    const [owner, container] = pod({ command: ["a"], args: ["b c"], workingDir: "/srv" });
+    const launch = launchOf(owner, container, images, { PATH: "/x", FOO: "1" });
+    expect(launch).toMatchObject({ argv: ["a", "b c"], workingDir: "/srv", image: undefined });
+    expect(launch.env).toEqual({ PATH: "/x", HOSTNAME: "p", HOME: "/root", FOO: "1" });
+  });
+  it("runs a command in a mapped directory", () => {
+    const [owner, container] = pod({ image: "app:1", command: ["a"] });
+    expect(launchOf(owner, container, images, {}).image?.lower).toBe(scratch);
+  });
+  it.each([
+    [{}, /no command and it has no image/],
+    [{ image: "nginx" }, /image "nginx" is unknown.*--image nginx=PATH/],
+    [{ image: "nginx", args: ["x"] }, /unknown/],
+    [{ image: "app:1" }, /neither it nor its image names a command/],
+    [{ image: "/no/such.tar" }, /no such file/],
+    [{ image: "__proto__" }, /unknown/],
+  ])("refuses %j", (container, reason) => {
+    expect(() => launchOf(...pod(container), images, {})).toThrow(reason);
+  });
+});
+
+describe("commandProblems", () => {
+  it("finds what could never start, before anything is made", () => {
+    const pods = [pod({}), pod({ command: ["a"] }), pod({ image: "app:1" })].map(([owner]) => owner);
+    expect(commandProblems(pods, images).map((one) => one.object)).toEqual(["Pod/shop/p"]);
+  });
+});

@@ -13,7 +13,7 @@ test("defaults leave what can be discovered out", () => {
     state: "/var/lib/weir",
     bpffs: "/sys/fs/bpf",
     socket: "/run/weir/agent.sock",
-    rules: { bandwidth: true, rate: true, rateUnit: "megabits", kubernetes: true },
+    rules: { bandwidth: true, rate: true, rateUnit: "megabits", kubernetes: true, calico: true },
   });
   expect(read("")).toEqual(defaultConfig());
 });
@@ -35,7 +35,7 @@ rules: { rate: false, rateUnit: megabytes }
     node: "node-1",
     addresses: ["192.168.0.1", "fd00::1"],
     vxlan: { port: 4789, vni: 7 },
-    rules: { bandwidth: true, rate: false, rateUnit: "megabytes", kubernetes: true },
+    rules: { bandwidth: true, rate: false, rateUnit: "megabytes", kubernetes: true, calico: true },
   });
 });
 

@@ -16,6 +16,7 @@ const rules = z
     rate: z.boolean().default(true).describe("take the label `rate`"),
     rateUnit: z.enum(["megabits", "megabytes"]).default("megabits").describe("what the label's `M` stands for"),
     kubernetes: z.boolean().default(true).describe("take `kubernetes.io/ingress-bandwidth` and `egress-bandwidth`"),
+    calico: z.boolean().default(true).describe("take `qos.projectcalico.org/ingressBandwidth` and `egressBandwidth`"),
   })
   .describe("which keys of pods are rules; other tools use some of the names");
 

@@ -1,0 +1,50 @@
+import { readdirSync } from "node:fs";
+import { expect, it } from "vitest";
+import { limitsOf, reduceRules } from "../src/model/limits.ts";
+import { readManifests } from "../src/sources/manifests/index.ts";
+
+const folder = new URL("../examples/", import.meta.url).pathname;
+
+/** Rules by object, as `direction rate`; a workload's are those of its template. */
+function rulesIn(file: string): Record<string, string[]> {
+  const { objects, problems } = readManifests(`${folder}${file}`);
+  expect(problems).toEqual([]);
+  const found: Record<string, string[]> = {};
+  for (const object of objects) {
+    const { name, namespace = "" } = object.metadata;
+    const { labels, annotations } = "template" in object ? object.template : object.metadata;
+    const reduced = reduceRules(undefined, { name, namespace, labels, annotations });
+    const limits = limitsOf(reduced.rules).map((rule) => `${rule.direction} ${rule.rate / 1e6}`);
+    const conflicts = reduced.problems.map((one) => `${one.severity} ${one.path}`);
+    if (limits.length > 0) found[`${object.kind}/${name}`] = [...limits, ...conflicts];
+  }
+  return found;
+}
+
+it.each([
+  ["one-pod.yaml", { "Pod/server": ["ingress 20"] }],
+  [
+    "shop.yaml",
+    {
+      "Deployment/api": ["ingress 400", "egress 200"],
+      "Deployment/web": ["ingress 100", "egress 50"],
+      "StatefulSet/db": ["egress 37"],
+    },
+  ],
+  [
+    "rules.yaml",
+    {
+      "Pod/disagreeing": ["egress 50", 'warning metadata.labels["rate"]'],
+      "Pod/kubernetes-names": ["ingress 10", "egress 1073.741824"],
+      "Pod/label": ["egress 25"],
+      "Pod/one-annotation": ["ingress 100", "egress 0.8"],
+      "Pod/own-names": ["ingress 1500", "egress 0.5"],
+    },
+  ],
+])("examples/%s is read without a problem and says what it says", (file, expected) => {
+  expect(rulesIn(file)).toEqual(expected);
+});
+
+it("every example is tested here", () => {
+  expect(readdirSync(folder).sort()).toEqual(["one-pod.yaml", "rules.yaml", "shop.yaml"]);
+});

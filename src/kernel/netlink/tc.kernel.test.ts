@@ -90,6 +90,17 @@ test("classes count what passes, waits and is lost", () => {
   expect(stats.bytes).toBe(stats.packets * 1442n);
 });
 
+test("a token bucket under a class, changed in place", () => {
+  const leaf = { op: "set", kind: "tbf", handle: handle(0x20), parent: handle(1, 0x20), rate: 400e9 } as const;
+  const gone: TcChange = { op: "remove", kind: "qdisc", parent: leaf.parent };
+  changeTc("w0", [gone, { ...leaf, burst: 80_000, limit: 50_000 }], netns);
+  changeTc("w0", [{ ...leaf, burst: 160_000, limit: 60_000 }], netns);
+  expect(tc("qdisc", "show", "dev", "w0")).toMatch(
+    /qdisc tbf 20: parent 1:20 rate 400Gbit burst 1[56]\d{4}b.* limit 60000b/,
+  );
+  expect(() => changeTc("w0", [gone, tree.at(-1) as TcChange], netns)).not.toThrow();
+});
+
 test("refused changes are named, the others are in force, missing things may go", () => {
   const changes: TcChange[] = [
     { op: "set", kind: "bfifo", handle: handle(0x30), parent: handle(1, 0x30), limit: 1 },

@@ -1,6 +1,6 @@
 import { KernelError } from "../errors.ts";
 import { ifindexOf } from "./link.ts";
-import { attr, attributes, FLAG, nest, type Reply, type Request, string, text, u64 } from "./message.ts";
+import { attr, attributes, FLAG, nest, type Reply, type Request, string, text, u32, u64 } from "./message.ts";
 import { type At, type Refusal, refused, withNetlink } from "./socket.ts";
 
 const RTM = { qdisc: 36, tclass: 40 };
@@ -8,6 +8,7 @@ const TCA = { kind: 1, options: 2, stats2: 7 };
 const HTB = { parameters: 1, init: 2, rate64: 6, ceil64: 7 };
 const STATS = { basic: 1, queue: 3, packets64: 8 };
 const HEADER = 20;
+const TBF = { parameters: 1, rate64: 4, burst: 6 };
 const HTB_VERSION = 3;
 const LINK_LAYER_ETHERNET = 1;
 /** A tick of the packet scheduler. */
@@ -35,11 +36,25 @@ export interface HtbClass {
   prio?: number;
 }
 
+/**
+ * A token bucket over a bfifo. A GSO packet larger than `burst` is split to the wire's size as it is queued; any other
+ * packet larger than it is dropped, so `burst` is at least a frame.
+ */
+export interface Tbf {
+  /** bit/s. */
+  rate: number | bigint;
+  /** Bytes. */
+  burst: number;
+  /** Of the queue, bytes. */
+  limit: number;
+}
+
 /** One change of a batch. `set` creates or changes; `remove` of a missing thing succeeds. */
 export type TcChange =
   | { op: "set"; kind: "htb"; handle: number; parent?: number; defaultClass?: number }
   | { op: "set"; kind: "htb-class"; handle: number; parent: number; htb: HtbClass }
   | { op: "set"; kind: "bfifo"; handle: number; parent: number; limit: number }
+  | ({ op: "set"; kind: "tbf"; handle: number; parent: number } & Tbf)
   | { op: "remove"; kind: "qdisc"; handle?: number; parent: number }
   | { op: "remove"; kind: "class"; handle: number };
 
@@ -126,6 +141,16 @@ function htbInit(defaultClass = 0): Buffer {
   return nest(TCA.options, attr(HTB.init, glob));
 }
 
+function tbfParameters({ rate: bits, burst, limit }: Tbf): Buffer {
+  const rate = bytesPerSecond(bits);
+  const noPeak = Buffer.alloc(12);
+  const tail = Buffer.alloc(12);
+  tail.writeUInt32LE(limit, 0);
+  tail.writeUInt32LE(ticks(burst, rate), 4);
+  const parameters = attr(TBF.parameters, Buffer.concat([rateSpec(rate), noPeak, tail]));
+  return nest(TCA.options, parameters, u64(TBF.rate64, rate), u32(TBF.burst, burst));
+}
+
 const SET = FLAG.request | FLAG.create;
 const OFFSET = { create: 0, remove: 1, get: 2 };
 
@@ -153,6 +178,10 @@ function request(ifindex: number, change: TcChange): Request {
       const limit = Buffer.alloc(4);
       limit.writeUInt32LE(change.limit);
       const body = [header(ifindex, change.handle, change.parent), text(TCA.kind, "bfifo"), attr(TCA.options, limit)];
+      return { type: RTM.qdisc, flags: SET | FLAG.replace, body: Buffer.concat(body) };
+    }
+    case "tbf": {
+      const body = [header(ifindex, change.handle, change.parent), text(TCA.kind, "tbf"), tbfParameters(change)];
       return { type: RTM.qdisc, flags: SET | FLAG.replace, body: Buffer.concat(body) };
     }
   }

@@ -23,13 +23,13 @@ export async function uninstall({ bpffs, state, plan }: UninstallOptions): Promi
     ...nodes.map((node) => `pins ${join(root, node)}`),
     ...ownDevices().map((device) => `link ${device}`),
     ...ownRoutes().map((route) => `route ${route.cidr}`),
-    ...(existsSync(state) ? [`state ${state}`] : []),
+    ...stateFiles(state).map((path) => `state ${path}`),
   ];
   if (plan) return found;
   for (const node of nodes) removePanel(join(root, node));
   removeFromNamespace();
   if (existsSync(root)) rmdirSync(root);
-  rmSync(state, { recursive: true, force: true });
+  removeState(state);
   return found;
 }
 
@@ -37,7 +37,7 @@ export async function uninstall({ bpffs, state, plan }: UninstallOptions): Promi
 export function removeNode(config: Pick<AgentConfig, "bpffs" | "state">, node: string): void {
   removePanel(panelRoot(config.bpffs, node));
   removeFromNamespace();
-  rmSync(config.state, { recursive: true, force: true });
+  removeState(config.state);
 }
 
 /** Devices first lose their programs, so that no packet meets a half-removed panel. */
@@ -61,3 +61,13 @@ const ownDevices = (): string[] =>
     .map((link) => link.name)
     .filter(isOwnDevice);
 const ownRoutes = () => routes().filter((route) => route.protocol === WEIR_ROUTE_PROTOCOL);
+
+/** The folder is the user's choice, so only what Weir wrote there is Weir's to remove. */
+function stateFiles(state: string): string[] {
+  return ["endpoints", "rules.json"].map((name) => join(state, name)).filter((path) => existsSync(path));
+}
+
+function removeState(state: string): void {
+  for (const path of stateFiles(state)) rmSync(path, { recursive: true, force: true });
+  if (existsSync(state) && readdirSync(state).length === 0) rmdirSync(state);
+}

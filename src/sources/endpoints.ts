@@ -1,19 +1,10 @@
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Endpoint } from "../model/cluster.ts";
 import { AddressPool, podDevice } from "../model/ipam.ts";
 import type { Problem } from "../model/objects.ts";
+import { writeAtomically } from "./atomic.ts";
 
 /** What a runtime says of a pod that it wants a network for. */
 export interface EndpointRequest {
@@ -93,15 +84,7 @@ export class EndpointStore {
   }
 
   #write(endpoint: Endpoint): void {
-    const path = join(this.#folder, `${endpoint.device}.json`);
-    const fd = openSync(`${path}.new`, "w", 0o600);
-    try {
-      writeSync(fd, JSON.stringify(endpoint));
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(`${path}.new`, path);
+    writeAtomically(join(this.#folder, `${endpoint.device}.json`), JSON.stringify(endpoint));
   }
 
   #read(file: string): void {

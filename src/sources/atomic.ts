@@ -1,13 +1,21 @@
 import { closeSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
 
 /** Writes a file whole and on disk: a reader, or a crash, finds the old one or the new one. Mode 0600. */
 export function writeAtomically(path: string, text: string): void {
-  const fd = openSync(`${path}.new`, "w", 0o600);
-  try {
+  withFile(`${path}.new`, "w", (fd) => {
     writeSync(fd, text);
     fsyncSync(fd);
+  });
+  renameSync(`${path}.new`, path);
+  withFile(dirname(path), "r", fsyncSync); // a rename is on disk only when its folder is
+}
+
+function withFile(path: string, flags: string, work: (fd: number) => void): void {
+  const fd = openSync(path, flags, 0o600);
+  try {
+    work(fd);
   } finally {
     closeSync(fd);
   }
-  renameSync(`${path}.new`, path);
 }

@@ -1,8 +1,9 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Problem } from "../model/objects.ts";
 import { MAXIMUM_RATE, MINIMUM_RATE } from "../model/rules.ts";
+import { writeAtomically } from "./atomic.ts";
 import type { LastGood } from "./cluster.ts";
 
 const rule = z.object({
@@ -22,13 +23,11 @@ const stored = z.array(
 export class LastGoodFile {
   /** What was wrong with the file at the start; it was set aside as `rules.json.broken`. */
   readonly problems: Problem[] = [];
-  readonly #folder: string;
   readonly #path: string;
   #written = "";
 
   /** Makes the folder. Throws if that cannot be done. */
   constructor(folder: string) {
-    this.#folder = folder;
     this.#path = join(folder, "rules.json");
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   }
@@ -53,26 +52,7 @@ export class LastGoodFile {
   save(rules: LastGood): void {
     const text = JSON.stringify([...rules].sort(([a], [b]) => (a < b ? -1 : 1)));
     if (text === this.#written || (this.#written === "" && rules.size === 0)) return;
-    const fresh = `${this.#path}.new`;
-    const fd = openSync(fresh, "w", 0o600);
-    try {
-      writeSync(fd, text);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(fresh, this.#path);
-    syncFolder(this.#folder);
+    writeAtomically(this.#path, text);
     this.#written = text;
-  }
-}
-
-/** A rename is on disk only when its folder is. */
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }

@@ -22,6 +22,9 @@ export interface AgentParts {
   signal: AbortSignal;
 }
 
+/** The kernel is read again this often, ms; between, the agent trusts what it wrote. */
+const COMPARE_EVERY = 25_000;
+
 /** What the agent has seen and done; what its API answers from. */
 export interface AgentView {
   state: ClusterState;
@@ -46,6 +49,7 @@ export class Agent {
   #lastGood: LastGood;
   #view: AgentView;
   #reported = "";
+  #comparedAt = 0;
 
   constructor(parts: AgentParts) {
     this.parts = parts;
@@ -77,6 +81,10 @@ export class Agent {
     this.#lastGood = lastGood;
     file.save(lastGood);
     const desired = plan(state);
+    if (begin - this.#comparedAt > COMPARE_EVERY) {
+      datapath.forget();
+      this.#comparedAt = begin;
+    }
     const { failures, writes } = datapath.apply(desired);
     this.#view = { state, desired, failures };
     this.writes += writes;

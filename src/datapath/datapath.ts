@@ -46,6 +46,13 @@ export class Datapath {
     return this.#applied;
   }
 
+  /** The next pass compares with the kernel anew, and so mends what others broke. */
+  forget(): void {
+    this.#held.clear();
+    this.shapers.forget();
+    this.panel.generations.reload(this.panel.names.all("port").keys());
+  }
+
   /**
    * One pass, idempotent. The order keeps packets flowing: what a row refers to exists before the row, and goes
    * after it. A failure of one object does not stop the others.

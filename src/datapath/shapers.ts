@@ -28,6 +28,11 @@ export class Shapers {
     this.#device = device;
   }
 
+  /** Forgets what the kernel held: the next pass reads it again. */
+  forget(): void {
+    this.#held = undefined;
+  }
+
   /** Adds and changes classes, live: a change touches no other class and loses no packet. */
   ensure(wanted: readonly Shaper[], instanceId: (owner: string) => number): Failure[] {
     const held = this.#read(wanted.length > 0);

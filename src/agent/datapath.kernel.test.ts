@@ -1,0 +1,169 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { Datapath } from "../datapath/datapath.ts";
+import { Panel } from "../datapath/panel.ts";
+import {
+  classes,
+  createNamespace,
+  inNamespace,
+  links,
+  mountBpffs,
+  namespacePath,
+  removeNamespace,
+} from "../kernel/index.ts";
+import type { ClusterState, Endpoint } from "../model/cluster.ts";
+import { podDevice } from "../model/ipam.ts";
+import type { LimitRule } from "../model/limits.ts";
+import { functions, plan } from "./plan.ts";
+
+const id = (name: string) => `weir-t${process.pid}-${name}`;
+const folder = mkdtempSync(join(tmpdir(), "weir-datapath-"));
+const bpffs = join(folder, "bpf");
+const objects = new URL("../../dist/bpf", import.meta.url).pathname;
+const pods = ["a", "b"];
+
+const endpoints: Endpoint[] = pods.map((name, index) => ({
+  namespace: "ns",
+  name,
+  uid: name,
+  netns: namespacePath(id(name)),
+  ifname: "eth0",
+  ...podDevice({ namespace: "ns", name, uid: name }),
+  ips: [`10.244.1.${index + 2}`, `fd00:10:244:1::${index + 2}`],
+}));
+const limit = (direction: LimitRule["direction"], rate: number): LimitRule => ({
+  direction,
+  rate,
+  source: "bandwidth",
+  configured: "",
+});
+
+function state(change: Partial<ClusterState> = {}): ClusterState {
+  const node = {
+    name: "n1",
+    overlay: "vxlan" as const,
+    addresses: ["192.0.2.1"],
+    podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"],
+    uplink: "lo",
+    mtu: 1450,
+    vxlan: { port: 4789, vni: 1 },
+  };
+  return { node, nodes: [], pods: [], endpoints, limits: new Map(), problems: [], ...change };
+}
+
+let datapath: Datapath;
+const inNode = <T>(work: () => T): T => inNamespace(namespacePath(id("node")), work);
+const open = (): Datapath =>
+  inNode(() => {
+    const panel = Panel.open({ root: join(bpffs, "n1"), objects, functions: functions.map((fn) => fn.name) });
+    return new Datapath({ panel, tables: functions.flatMap((fn) => fn.tables) });
+  });
+const apply = (change?: Partial<ClusterState>) => inNode(() => datapath.apply(plan(state(change))));
+const run = (pod: string, ...command: string[]) =>
+  execFileSync("nsenter", [`--net=${namespacePath(id(pod))}`, ...command], { encoding: "utf8" });
+const ping = (from: string, to: string) => run(from, "ping", "-n", "-q", "-c", "2", "-i", "0.05", "-W", "1", to);
+
+beforeAll(() => {
+  mountBpffs(bpffs);
+  for (const name of ["node", ...pods]) createNamespace(id(name));
+  execFileSync("ip", ["-n", id("node"), "link", "set", "lo", "up"]);
+  execFileSync("ip", ["-n", id("node"), "addr", "add", "192.0.2.1/32", "dev", "lo"]);
+  datapath = open();
+});
+afterAll(() => {
+  datapath?.panel.close();
+  for (const name of ["node", ...pods]) removeNamespace(id(name));
+  execFileSync("umount", ["-l", bpffs]);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe("a node's datapath", () => {
+  beforeEach(() => expect(apply().failures).toEqual([]));
+
+  test("pods, gateway and host reach each other by both families", () => {
+    for (const to of ["10.244.1.3", "fd00:10:244:1::3", "10.244.1.1", "fd00:10:244:1::1"]) {
+      expect(ping("a", to)).toContain("2 received");
+    }
+    expect(ping("node", "10.244.1.2")).toContain("2 received");
+  });
+
+  test("what is in force costs no write: neither in a second pass, nor for a new agent", () => {
+    expect(apply().writes).toBe(0);
+    datapath.panel.close();
+    datapath = open();
+    expect(datapath.panel.writes).toBe(0);
+    expect(apply()).toEqual({ failures: [], writes: 0 });
+  });
+
+  test("a limit is added, changed and removed; a change of rate touches its classes alone", () => {
+    const [device] = endpoints.map((endpoint) => endpoint.device);
+    const limited = (rate: number) => apply({ limits: new Map([["ns/a", [limit("egress", rate)]]]) });
+    expect(limited(10e6).failures).toEqual([]);
+    const id = datapath.panel.names.find("instance", `limit:${device}:egress`) ?? 0;
+    const rates = () => inNode(() => classes("weir_shape0").map((one) => Number(one.htb?.ceil)));
+    const l2 = (rate: number) => Math.round((rate * 1464) / 1450 / 8) * 8;
+    expect(rates()).toEqual([l2(10e6), l2(10e6), l2(10e6)]);
+    const { active } = datapath.panel.generations;
+    expect(limited(20e6)).toEqual({ failures: [], writes: 1 });
+    expect(datapath.panel.generations.active).toBe(active);
+    expect(rates()).toEqual([l2(20e6), l2(20e6), l2(20e6)]);
+    expect(datapath.panel.names.find("instance", `limit:${device}:egress`)).toBe(id);
+    expect(ping("a", "10.244.1.3")).toContain("2 received");
+    apply(); // drains …
+    apply(); // … and goes
+    expect(rates()).toEqual([]);
+  });
+
+  test("a pod that goes takes its device along, and the others do not notice", () => {
+    expect(apply({ endpoints: endpoints.slice(0, 1) }).failures).toEqual([]);
+    const own = inNode(() => links().filter((link) => /^weir[0-9a-f]{11}$/.test(link.name)));
+    expect(own.map((link) => link.name)).toEqual([endpoints[0]?.device]);
+    expect(ping("a", "10.244.1.1")).toContain("2 received");
+  });
+
+  test.each([
+    ["a pod's device", () => execFileSync("ip", ["-n", id("node"), "link", "del", endpoints[0]?.device ?? ""])],
+    ["a route", () => execFileSync("ip", ["-n", id("node"), "route", "flush", "proto", "119"])],
+    [
+      "the shaping device's classes",
+      () => execFileSync("tc", ["-n", id("node"), "qdisc", "del", "dev", "weir_shape0", "root"]),
+    ],
+    [
+      "the panel's rows",
+      () =>
+        datapath.panel.table("weir_devices").remove(
+          datapath.panel
+            .table("weir_devices")
+            .entries()
+            .map(([key]) => key),
+        ),
+    ],
+  ])("mends what others broke: %s", (_, damage) => {
+    const limits = new Map([["ns/a", [limit("egress", 10e6)]]]);
+    apply({ limits });
+    damage();
+    inNode(() => datapath.forget());
+    expect(apply({ limits }).failures).toEqual([]);
+    expect(ping("a", "10.244.1.3")).toContain("2 received");
+    expect(ping("node", "10.244.1.2")).toContain("2 received");
+    expect(inNode(() => classes("weir_shape0")).length).toBe(3);
+  });
+
+  test("a pod whose namespace is gone is reported, and the others are in force", () => {
+    const gone = {
+      ...(endpoints[0] as Endpoint),
+      name: "gone",
+      device: "weir00000000000",
+      netns: "/run/netns/none",
+      ips: [],
+    };
+    const { failures } = apply({ endpoints: [...endpoints, gone] });
+    expect(failures).toEqual([
+      { object: "device weir00000000000", message: expect.stringContaining("/run/netns/none") },
+    ]);
+    expect(ping("a", "10.244.1.3")).toContain("2 received");
+  });
+});

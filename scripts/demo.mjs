@@ -4,7 +4,6 @@ import { execFile, spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import Table from "cli-table3";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 delete process.env.NODE_EXTRA_CA_CERTS; // 40 ms at every start of node
@@ -63,29 +62,33 @@ async function round(limits, pods) {
   });
 }
 
-const rate = (bits) => (typeof bits === "number" ? `${(bits / 1e6).toFixed(2)} Mbit/s` : "-");
+const megabits = (bits) => (typeof bits === "number" ? (bits / 1e6).toFixed(2) : "-");
+
+const COLUMNS = {
+  POD: (row) => row.pod,
+  NODE: (row) => row.node,
+  DIRECTION: (row) => row.direction,
+  RULE: (row) => `${row.source}: ${row.written}`,
+  CONFIGURED: (row) => megabits(row.configured),
+  EFFECTIVE: (row) => megabits(row.effective),
+  MEASURED: (row) => megabits(row.measured),
+  IPERF3: (row) => megabits(row.received),
+  ERROR: (row) => row.reason ?? `${((row.received / row.configured - 1) * 100).toFixed(2)} %`,
+};
 
 function print(rows) {
-  const head = [
-    "pod",
-    "node",
-    "direction",
-    "rule",
-    "configured",
-    "effective",
-    "agent measured",
-    "iperf3 received",
-    "error",
-  ];
-  const table = new Table({ head, style: { head: [], border: [] } });
-  for (const row of rows) {
-    const error = `${((row.received / row.configured - 1) * 100).toFixed(2)} %`;
-    const figures = [row.configured, row.effective, row.measured, row.received].map(rate);
-    table.push([row.pod, row.node, row.direction, `${row.source}: ${row.written}`, ...figures, row.reason ?? error]);
+  const lines = [Object.keys(COLUMNS), ...rows.map((row) => Object.values(COLUMNS).map((value) => value(row)))];
+  const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
+  process.stdout.write(`\nEach limit under one TCP flow from another node, ${SECONDS} s, Mbit/s at layer 3. MEASURED is what the
+agent saw meanwhile, IPERF3 what the receiver got, ERROR its distance from what is configured.\n\n`);
+  for (const line of lines) {
+    process.stdout.write(
+      `${line
+        .map((text, column) => text.padEnd(widths[column]))
+        .join("  ")
+        .trimEnd()}\n`,
+    );
   }
-  process.stdout.write(
-    `\nEach limit under one TCP flow from another node, ${SECONDS} s, rates at layer 3:\n${table}\n`,
-  );
 }
 
 async function demo() {

@@ -44,6 +44,8 @@ export class Agent {
   reconciledAt: Date | undefined;
   /** How long the last pass took, seconds. */
   passSeconds = 0;
+  /** Told how long each pass took, seconds. */
+  onPass: (seconds: number) => void = () => {};
   synced = false;
   writes = 0;
   #lastGood: LastGood;
@@ -91,6 +93,7 @@ export class Agent {
     this.generation++;
     this.reconciledAt = new Date();
     this.passSeconds = (performance.now() - begin) / 1000;
+    this.onPass(this.passSeconds);
     this.#report(failures, writes);
     return failures.length;
   }

@@ -48,6 +48,8 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     socket: config.socket,
     metricsAddress: config.metrics,
   });
+  if (agent.generation > 0) server.metrics.reconciled(agent.passSeconds);
+  agent.onPass = server.metrics.reconciled;
   log.info({ socket: config.socket, abi: parts.datapath.panel.abi, mtu: parts.node.mtu }, "agent started");
   await stopped;
   await server.close();

@@ -1,8 +1,8 @@
 import type { DesiredState } from "../model/desired.ts";
 import type * as schema from "./schemas.ts";
 
-/** An item as the agent gives it; the server adds the node. */
-export type Plain<T> = Omit<T, "node">;
+/** An item as the agent gives it; the server adds the node and, to what belongs to a port, the pod. */
+export type Plain<T> = Omit<T, "node" | "owner">;
 
 /**
  * What the server asks of an agent. Methods give plain, JSON-compatible data read at the time of the call and throw

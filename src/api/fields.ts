@@ -44,6 +44,10 @@ export const direction = z.enum(["ingress", "egress"]);
 export const count = z.number().int().nonnegative();
 export const rate = z.number().nonnegative();
 export const namespace = z.string().describe("the pod's namespace");
+export const owner = z
+  .string()
+  .nullable()
+  .describe("pod whose port it is, as `namespace/name`; null if it is the node's");
 export const node = z.string().describe("node that answers");
 
 export const counter = z.object({

@@ -8,8 +8,6 @@ export interface Kind {
   name: KindName;
   /** Other words that `weir get` takes. */
   aliases: readonly string[];
-  /** Is an item of one namespace, so that `-n` chooses among them. */
-  namespaced: boolean;
   /** One line for help and docs. */
   summary: string;
 }
@@ -23,49 +21,41 @@ export const kinds: readonly Kind[] = [
   {
     name: "pods",
     aliases: ["pod", "po"],
-    namespaced: true,
     summary: "pods of the node with their addresses and what was wrong with their rules",
   },
   {
     name: "limits",
     aliases: ["limit"],
-    namespaced: true,
     summary: "bandwidth limits: configured, effective, measured, and why they differ",
   },
   {
     name: "ports",
     aliases: ["port"],
-    namespaced: false,
     summary: "ports of the network functions, their peers and counters",
   },
   {
     name: "chains",
     aliases: ["chain"],
-    namespaced: false,
     summary: "the order in which functions see a port's packets",
   },
   {
     name: "drops",
     aliases: ["drop"],
-    namespaced: false,
     summary: "dropped packets by port and reason",
   },
   {
     name: "topology",
     aliases: ["topologies"],
-    namespaced: false,
     summary: "the desired state as a document: links, instances, ports, tables, shapers",
   },
   {
     name: "problems",
     aliases: ["problem"],
-    namespaced: false,
     summary: "what could not be taken or enforced, and why",
   },
   {
     name: "endpoints",
     aliases: ["endpoint", "ep"],
-    namespaced: true,
     summary: "pods whose network a runtime asked for, with their devices",
   },
 ];

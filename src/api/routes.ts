@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import { z } from "zod";
-import type { Backend, Plain } from "./backend.ts";
+import type { Backend } from "./backend.ts";
 import { ApiError } from "./errors.ts";
 import { kinds, type ListName } from "./kinds.ts";
 import * as schema from "./schemas.ts";
@@ -31,9 +31,9 @@ export function routes(backend: Backend): FastifyPluginAsync {
 
     list(app, node, "pods", () => backend.pods());
     list(app, node, "limits", () => backend.limits());
-    list(app, node, "ports", () => backend.ports());
-    list(app, node, "chains", () => backend.chains());
-    list(app, node, "drops", () => backend.drops());
+    list(app, node, "ports", async () => owned(backend, await backend.ports(), ({ name }) => name));
+    list(app, node, "chains", async () => owned(backend, await backend.chains(), ({ port }) => port));
+    list(app, node, "drops", async () => owned(backend, await backend.drops(), ({ port }) => port));
     list(app, node, "problems", () => backend.problems());
     list(app, node, "endpoints", () => backend.endpoints());
 
@@ -90,10 +90,17 @@ function list<K extends ListName>(
   app: FastifyInstance,
   node: string,
   name: K,
-  read: () => Promise<readonly Plain<schema.Items[K]>[]>,
+  read: () => Promise<readonly Omit<schema.Items[K], "node">[]>,
 ): void {
   const response = { 200: z.object({ items: z.array(schema.items[name] as z.ZodType) }), ...errors };
   app.get(`/v1/${name}`, { schema: { summary: summary(name), response } }, async () => ({
     items: (await read()).map((item) => ({ node, ...item })),
   }));
+}
+
+/** Names the pod whose device a port is called after. */
+async function owned<T>(backend: Backend, items: readonly T[], portOf: (item: T) => string) {
+  const endpoints = await backend.endpoints();
+  const pods = new Map(endpoints.map(({ device, namespace, name }) => [device, `${namespace}/${name}`]));
+  return items.map((item) => ({ owner: pods.get(portOf(item).replace(/^.*:/, "")) ?? null, ...item }));
 }

@@ -85,6 +85,7 @@ export const limit = z
 export const port = z
   .object({
     node: field.node,
+    owner: field.owner,
     name: z.string().describe("`instance:port`"),
     instance: z.string().describe("instance of a function that has the port"),
     function: z.string().describe("function of the instance"),
@@ -101,6 +102,7 @@ export const port = z
 export const chain = z
   .object({
     node: field.node,
+    owner: field.owner,
     port: z.string().describe("`instance:port`"),
     direction: field.direction.describe("ingress is into the port's function, egress is out of it"),
     hops: z
@@ -118,6 +120,7 @@ export const chain = z
 export const drop = z
   .object({
     node: field.node,
+    owner: field.owner,
     port: z.string().describe("`instance:port`; `-` if the packet came in by no port"),
     reason: z.string().describe("e.g. `no_route`"),
     description: z.string().describe("the reason in words"),

@@ -65,7 +65,13 @@ describe("reading", () => {
     const { app } = await start(state);
     const answer = await app.inject(`/v1/${kind}`);
     expect(answer.statusCode).toBe(200);
-    expect(answer.json()).toEqual({ items: items.map((item) => ({ node: "node-1", ...item })) });
+    const owner = ["ports", "chains", "drops"].includes(kind) ? { owner: "shop/web-0" } : {};
+    expect(answer.json()).toEqual({ items: items.map((item) => ({ node: "node-1", ...owner, ...item })) });
+  });
+
+  test("a port that no pod has is the node's", async () => {
+    const { app } = await start({ ...state, endpoints: [] });
+    expect((await app.inject("/v1/ports")).json().items).toMatchObject([{ name: "router:weir1", owner: null }]);
   });
 
   test("GET /v1/status and /v1/doctor give one object", async () => {

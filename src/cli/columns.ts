@@ -18,6 +18,7 @@ export interface View<T> {
 
 const dash = (text: string | null | undefined): string => (text ? text : "-");
 const node = { title: "NODE", value: (item: { node: string }) => item.node };
+const owner = { title: "POD", value: (item: { owner: string | null }) => dash(item.owner) };
 const namespace = { title: "NAMESPACE", value: (item: { namespace: string }) => item.namespace };
 
 export const views: { [K in KindName]: View<Item<K>> } = {
@@ -74,6 +75,7 @@ export const views: { [K in KindName]: View<Item<K>> } = {
     columns: [
       node,
       { title: "PORT", value: (port) => port.name },
+      owner,
       { title: "FUNCTION", value: (port) => port.function, wide: true },
       { title: "STATE", value: (port) => port.state, colour: (port) => (port.state === "up" ? "green" : "red") },
       { title: "PEER", value: (port) => port.peer },
@@ -91,6 +93,7 @@ export const views: { [K in KindName]: View<Item<K>> } = {
     columns: [
       node,
       { title: "PORT", value: (chain) => chain.port },
+      owner,
       { title: "DIRECTION", value: (chain) => chain.direction },
       { title: "CHAIN", value: (chain) => [...chain.hops.map((hop) => hop.instance), chain.end].join(" > ") },
     ],
@@ -102,6 +105,7 @@ export const views: { [K in KindName]: View<Item<K>> } = {
     columns: [
       node,
       { title: "PORT", value: (drop) => drop.port },
+      owner,
       { title: "REASON", value: (drop) => drop.reason },
       { title: "PACKETS", value: (drop) => drop.packets, number: true },
       { title: "BYTES", value: (drop) => drop.bytes, number: true },

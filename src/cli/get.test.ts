@@ -56,33 +56,33 @@ describe("tables", () => {
   test("ports", async () => {
     expect(await table("ports")).toMatchInlineSnapshot(`
       "
-      NODE    PORT                    STATE  PEER                    RECEIVED  SENT
-      node-1  router:weir0123456789a  up     device weir0123456789a      1200     7
+      NODE    PORT                    POD          STATE  PEER                    RECEIVED  SENT
+      node-1  router:weir0123456789a  shop/web-10  up     device weir0123456789a      1200     7
       "
     `);
   });
   test("ports -o wide", async () => {
     expect(await table("ports", "-o", "wide")).toMatchInlineSnapshot(`
       "
-      NODE    PORT                    FUNCTION  STATE  PEER                    DEVICE           RECEIVED  SENT  RECEIVED BYTES  SENT BYTES
-      node-1  router:weir0123456789a  router    up     device weir0123456789a  weir0123456789a      1200     7         1800000         700
+      NODE    PORT                    POD          FUNCTION  STATE  PEER                    DEVICE           RECEIVED  SENT  RECEIVED BYTES  SENT BYTES
+      node-1  router:weir0123456789a  shop/web-10  router    up     device weir0123456789a  weir0123456789a      1200     7         1800000         700
       "
     `);
   });
   test("chains", async () => {
     expect(await table("chains")).toMatchInlineSnapshot(`
       "
-      NODE    PORT                    DIRECTION  CHAIN
-      node-1  router:weir0123456789a  ingress    limit:shop/web-10:egress > router
-      node-1  router:weir0123456789a  egress     device weir0123456789a
+      NODE    PORT                    POD          DIRECTION  CHAIN
+      node-1  router:weir0123456789a  shop/web-10  ingress    limit:shop/web-10:egress > router
+      node-1  router:weir0123456789a  shop/web-10  egress     device weir0123456789a
       "
     `);
   });
   test("drops", async () => {
     expect(await table("drops")).toMatchInlineSnapshot(`
       "
-      NODE    PORT                    REASON    PACKETS  BYTES  MEANING
-      node-1  router:weir0123456789a  no_route        4    400  no route to the destination
+      NODE    PORT                    POD          REASON    PACKETS  BYTES  MEANING
+      node-1  router:weir0123456789a  shop/web-10  no_route        4    400  no route to the destination
       "
     `);
   });
@@ -202,6 +202,26 @@ describe("choosing", () => {
     [["--lab", "a", "web-10"], ["node-1/web-10"]],
   ])("get pods %j", async (argv, expected) => {
     expect(await names(...argv)).toEqual(expected);
+  });
+});
+
+describe("what belongs to a pod", () => {
+  test.each([
+    [["ports", "-n", "shop"], 1],
+    [["ports", "-n", "default"], 0],
+    [["ports", "web-10"], 1],
+    [["chains", "-n", "shop", "web-10"], 2],
+    [["drops", "web-10"], 1],
+    [["drops", "no_route"], 1],
+    [["limits", "web-10"], 2],
+    [["problems", "-n", "shop"], 1],
+    [["problems", "web-9"], 1],
+    [["problems", "-n", "default"], 0],
+    [["topology"], 1],
+  ])("get %j", async (argv, expected) => {
+    await machine.agent("node-1", shop());
+    const { out } = await machine.run(["get", ...argv, "-o", "json"]);
+    expect(JSON.parse(out).items).toHaveLength(expected);
   });
 });
 

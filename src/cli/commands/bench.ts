@@ -14,7 +14,7 @@ const benches: readonly [BenchName, string][] = [
 export function addBench(program: Command, io: Io, load: Modules["bench"]): void {
   const bench = program
     .command("bench")
-    .summary("measure")
+    .summary("measure limits, forwarding and footprint")
     .description("Measure, and write figures with their raw samples.");
   for (const [what, description] of benches) {
     bench

@@ -21,7 +21,7 @@ export function addGet(program: Command, io: Io): void {
     .description("Show what the agent of this machine holds, or all agents of a lab.")
     .addArgument(kind)
     .argument("[name]", "only the items of this name")
-    .option("-n, --namespace <namespace>", "only this namespace")
+    .option("-n, --namespace <namespace>", "only what belongs to pods of this namespace")
     .option("-A, --all-namespaces", "all namespaces (as without -n)")
     .addOption(output("table", "wide", "json", "yaml"))
     .addHelpText(
@@ -46,14 +46,22 @@ async function get<K extends KindName>(io: Io, kind: K, only: string | undefined
   const { values, failures } = await ask(io, await chooseAgents(io, flags), (client) => fetch(client, kind));
   const items = sorted(values.flat(), ...view.order).filter(
     (item) =>
-      (only === undefined || view.name(item) === only) &&
+      (only === undefined || view.name(item) === only || podOf(item)?.name === only) &&
       (flags.node === undefined || view.node(item) === flags.node) &&
-      (flags.namespace === undefined || !("namespace" in item) || item.namespace === flags.namespace),
+      (flags.namespace === undefined || kind === "topology" || podOf(item)?.namespace === flags.namespace),
   );
   // one agent that fails leaves nothing to show
   if (values.length > 0) await show(io, kind, view, items, flags);
   if (failures.length > 0) throw new Failure(failures.join("\n"));
   if (only !== undefined && items.length === 0) throw new Failure(`get ${kind} ${JSON.stringify(only)}: not there`);
+}
+
+/** The pod that an item is, or belongs to. */
+function podOf(item: object): { namespace: string; name: string } | undefined {
+  const { namespace, name, pod, owner, object } = item as Partial<Record<string, string | null>>;
+  if (namespace) return { namespace, name: pod ?? name ?? "" };
+  const [first = "", last = ""] = (owner ?? object?.replace(/^[^/]*\//, "") ?? "").split("/", 2);
+  return last ? { namespace: first, name: last } : undefined;
 }
 
 async function fetch<K extends KindName>(client: Client, kind: K): Promise<Item<K>[]> {

@@ -1,86 +1,77 @@
 import { describe, expect, it } from "vitest";
+import { manifestOf } from "../model/manifest.ts";
 import type { Pod } from "../model/objects.ts";
-import { bindPods } from "./binding.ts";
-import { nodeObject } from "./cluster.ts";
-import { labNames, nodeNames } from "./names.ts";
+import { parseManifests } from "../sources/manifests/index.ts";
+import { bindingsOf, planPods, withoutUids } from "./binding.ts";
+import { podManifest } from "./manifest.ts";
 import type { BoundPod } from "./pod.ts";
 
-const nodes = [1, 2, 3].map((index) => nodeObject(nodeNames(labNames("x"), index)));
-const pod = (name: string, more: Partial<Pod> = {}, annotations: Record<string, string> = {}): Pod => ({
+const pod = (name: string, uid: string, annotations: Record<string, string> = {}, nodeName = "node-1"): Pod => ({
   kind: "Pod",
-  metadata: { name, namespace: "default", labels: {}, annotations },
+  metadata: { name, namespace: "default", uid, labels: {}, annotations },
+  nodeName,
   hostNetwork: false,
   containers: [{ name: "c", command: ["sleep"], args: [], env: [] }],
   restartPolicy: "Always",
-  ...more,
 });
 
 function cluster() {
   let bound: ReadonlyMap<string, BoundPod> = new Map();
-  let [uid, version] = [0, 0];
-  return (wanted: Pod[]) => {
-    const input = { bound, wanted, nodes, newUid: () => `u${++uid}`, newVersion: () => String(++version) };
-    const plan = bindPods(input);
+  let version = 0;
+  return (...wanted: Pod[]) => {
+    const plan = planPods(bound, wanted, () => String(++version));
     bound = plan.bound;
-    return plan;
+    const names = (pods: readonly BoundPod[]): string[] => pods.map((one) => `${one.uid}@${one.resourceVersion}`);
+    return { plan, created: names(plan.created), updated: names(plan.updated), removed: names(plan.removed) };
   };
 }
-const where = (plan: ReturnType<typeof bindPods>): Record<string, string> =>
-  Object.fromEntries([...plan.bound.values()].map((one) => [one.pod.metadata.name, one.node]));
 
-describe("bindPods", () => {
-  it("spreads pods, and counts those that name their node", () => {
-    const plan = cluster()([pod("a"), pod("b"), pod("c", { nodeName: "node-1" }), pod("d")]);
-    expect(where(plan)).toEqual({ c: "node-1", a: "node-2", b: "node-3", d: "node-1" });
-  });
-
-  it("leaves pods where they are when others come and go", () => {
+describe("planPods", () => {
+  it("creates and removes", () => {
     const apply = cluster();
-    apply([pod("a"), pod("b"), pod("c")]);
-    const plan = apply([pod("c"), pod("z")]);
-    expect(where(plan)).toEqual({ c: "node-3", z: "node-1" });
-    expect(plan.removed.map((one) => one.pod.metadata.name)).toEqual(["a", "b"]);
+    expect(apply(pod("a", "1"), pod("b", "2"))).toMatchObject({ created: ["1@1", "2@2"], removed: [] });
+    expect(apply(pod("b", "2"))).toMatchObject({ created: [], updated: [], removed: ["1@1"] });
   });
-
-  it("changes annotations in place with a higher version, and nothing else", () => {
+  it("changes annotations in place, with a higher version", () => {
     const apply = cluster();
-    const before = apply([pod("a"), pod("b")]).bound;
-    const plan = apply([pod("a", {}, { bandwidth: "1 mbps egress" }), pod("b")]);
-    expect(plan.created).toEqual([]);
-    expect(plan.removed).toEqual([]);
-    expect(plan.updated.map((one) => [one.uid, one.resourceVersion])).toEqual([["u1", "3"]]);
-    expect(plan.bound.get("default/b")).toBe(before.get("default/b"));
+    apply(pod("a", "1"), pod("b", "2"));
+    const { created, updated, removed } = apply(pod("a", "1", { x: "y" }), pod("b", "2"));
+    expect([created, updated, removed]).toEqual([[], ["1@3"], []]);
   });
-
-  it("replaces a pod whose containers or node changed", () => {
+  it("makes a pod of another uid or on another node anew", () => {
     const apply = cluster();
-    apply([pod("a"), pod("b", { nodeName: "node-2" })]);
-    const plan = apply([pod("a", { containers: [] }), pod("b", { nodeName: "node-3" })]);
-    expect(plan.removed.map((one) => one.uid).sort()).toEqual(["u1", "u2"]);
-    expect(plan.created.map((one) => [one.pod.metadata.name, one.node]).sort()).toEqual([
-      ["a", "node-1"],
-      ["b", "node-3"],
-    ]);
+    apply(pod("a", "1"), pod("b", "2"));
+    const { created, removed } = apply(pod("a", "3"), pod("b", "2", {}, "node-2"));
+    expect(created).toEqual(["3@3", "2@4"]);
+    expect(removed).toEqual(["1@1", "2@2"]);
   });
-
-  it("is idle when nothing changed", () => {
+  it("is idle when nothing changed, and remembers where pods are", () => {
     const apply = cluster();
-    apply([pod("a")]);
-    const plan = apply([pod("a")]);
-    expect([plan.created, plan.updated, plan.removed]).toEqual([[], [], []]);
+    apply(pod("a", "1"));
+    const { plan, created, updated, removed } = apply(pod("a", "1"));
+    expect([created, updated, removed]).toEqual([[], [], []]);
+    expect([...bindingsOf(plan.bound)]).toEqual([["default/a", "node-1"]]);
   });
+});
 
-  it.each([
-    [{ nodeName: "node-9" }, /node-9.*node-1, node-2, node-3/],
-    [{ nodeSelector: { disk: "fast" } }, /nodeSelector/],
-  ])("says why no node takes %j", (more, reason) => {
-    const plan = cluster()([pod("a", more)]);
-    expect(plan.unbound[0]?.reason).toMatch(reason);
-    expect(plan.bound.size).toBe(0);
+describe("withoutUids", () => {
+  it("keeps what an author wrote as uid out of paths", () => {
+    expect(withoutUids([pod("a", "../../etc")])[0]?.metadata.uid).toBeUndefined();
   });
+});
 
-  it("honours node labels", () => {
-    const plan = cluster()([pod("a", { nodeSelector: { "kubernetes.io/hostname": "node-3" } })]);
-    expect(where(plan)).toEqual({ a: "node-3" });
+describe("podManifest", () => {
+  it("reads back as the pod that was bound", () => {
+    const bound = {
+      pod: pod("a", "u-1", { bandwidth: "1 mbps egress" }),
+      uid: "u-1",
+      node: "node-2",
+      resourceVersion: "17",
+    };
+    const { objects, problems } = parseManifests(podManifest(bound), "pod.yaml");
+    expect(problems).toEqual([]);
+    const metadata = { ...bound.pod.metadata, resourceVersion: "17" };
+    expect(objects[0]?.object).toEqual({ ...bound.pod, nodeName: "node-2", metadata });
+    expect(manifestOf(objects[0]?.object as Pod)).toEqual(JSON.parse(podManifest(bound)));
   });
 });

@@ -1,9 +1,10 @@
-import { randomUUID } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
-import type { ManifestObject, Node, Pod, Problem } from "../model/objects.ts";
-import { type BindingPlan, bindPods } from "./binding.ts";
+import { objectKey, podKey } from "../model/names.ts";
+import type { Node, Problem } from "../model/objects.ts";
+import { expandWorkloads, schedule } from "../model/workloads/index.ts";
+import { type BindingPlan, bindingsOf, planPods, withoutUids } from "./binding.ts";
 import type { Kubelet } from "./kubelet.ts";
-import { keyOf, nodeManifest, podManifest } from "./manifest.ts";
+import { nodeManifest, podManifest } from "./manifest.ts";
 import { isNamespaceName, isPodName, type LabNames, type NodeNames } from "./names.ts";
 import { ObjectStore } from "./objects.ts";
 import type { BoundPod } from "./pod.ts";
@@ -11,43 +12,41 @@ import { writeAtomically } from "./record.ts";
 
 /** The lab's nodes as Kubernetes would show them. */
 export function nodeObject(node: NodeNames): Node {
+  const labels = { "kubernetes.io/hostname": node.name };
   return {
     kind: "Node",
-    metadata: {
-      name: node.name,
-      labels: { "kubernetes.io/hostname": node.name },
-      annotations: {},
-      resourceVersion: "1",
-    },
+    metadata: { name: node.name, labels, annotations: {}, resourceVersion: "1" },
     addresses: node.addresses.map((address) => address.slice(0, address.indexOf("/"))),
     podCIDRs: node.podCIDRs,
   };
 }
 
-/** Turns workloads into pods: a controller manager in one pure step. `problems`: what could not be expanded. */
-export type Expand = (
-  objects: readonly ManifestObject[],
-  nodes: readonly Node[],
-) => { pods: readonly Pod[]; problems: readonly Problem[] };
-
 export interface ClusterOptions {
   lab: LabNames;
   nodes: readonly NodeNames[];
   kubelet: Kubelet;
-  expand: Expand;
+  /** ms since the epoch. */
+  now: () => number;
 }
+
+/** The longest that setTimeout can wait, ms; a cron job further away is looked at again then. */
+const LONGEST = 2 ** 31 - 1;
 
 /** API server, controllers and scheduler of a lab: objects in; bound pods out, as files for agents and as work for the kubelet. */
 export class Cluster {
   readonly store = new ObjectStore();
   readonly #options: ClusterOptions;
   readonly #nodes: readonly Node[];
+  readonly #since: number;
   #bound: ReadonlyMap<string, BoundPod> = new Map();
   #problems: readonly Problem[] = [];
   #version = 1;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
+    this.#since = options.now();
     this.#nodes = options.nodes.map(nodeObject);
     mkdirSync(options.lab.cluster, { recursive: true, mode: 0o755 });
     for (const node of this.#nodes) {
@@ -65,20 +64,35 @@ export class Cluster {
 
   /** Brings pods, files and kubelet in line with the objects of now. Synchronous: the plan is made and handed out whole. */
   reconcile(): BindingPlan {
-    const { pods, problems } = this.#options.expand(this.store.all, this.#nodes);
-    const good = pods.filter((pod) => isPodName(pod.metadata.name) && isNamespaceName(pod.metadata.namespace));
-    const plan = bindPods({
-      bound: this.#bound,
-      wanted: good,
+    const { kubelet, now } = this.#options;
+    const expanded = expandWorkloads({
+      objects: withoutUids(this.store.all),
       nodes: this.#nodes,
-      newUid: randomUUID,
-      newVersion: () => String(++this.#version),
+      finished: kubelet.finished,
+      known: new Set([...this.#bound.values()].map((one) => one.uid)),
+      clock: { since: this.#since, now: now() },
     });
+    // Names become parts of paths: judged here once more, whoever read them.
+    const good = expanded.pods.filter((pod) => isPodName(pod.metadata.name) && isNamespaceName(pod.metadata.namespace));
+    const bad = expanded.pods.filter((pod) => !good.includes(pod));
+    const scheduled = schedule(good, this.#nodes, bindingsOf(this.#bound));
+    const plan = planPods(this.#bound, scheduled.pods, () => String(++this.#version));
     this.#problems = [
-      ...problems,
-      ...pods.filter((pod) => !good.includes(pod)).map((pod) => badName(pod)),
-      ...plan.unbound.map(({ pod, reason }) => ({ object: `Pod/${keyOf(pod)}`, message: `not started: ${reason}` })),
+      ...expanded.problems,
+      ...scheduled.problems,
+      ...bad.map(({ metadata }) => ({ object: objectKey("Pod", metadata), message: "not started: no valid name" })),
     ];
+    this.#hand(plan);
+    this.#wake(expanded.wakeAt);
+    return plan;
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  #hand(plan: BindingPlan): void {
     this.#bound = plan.bound;
     for (const one of plan.removed) rmSync(this.#file(one), { force: true });
     for (const one of [...plan.created, ...plan.updated]) writeAtomically(this.#file(one), podManifest(one));
@@ -86,7 +100,14 @@ export class Cluster {
     for (const one of plan.removed) kubelet.remove(one);
     for (const one of plan.updated) kubelet.update(one);
     for (const one of plan.created) kubelet.create(one);
-    return plan;
+  }
+
+  /** The next run of a cron job. */
+  #wake(at: number | undefined): void {
+    clearTimeout(this.#timer);
+    if (at === undefined || this.#closed) return;
+    const delay = Math.min(Math.max(at - this.#options.now(), 0), LONGEST);
+    this.#timer = setTimeout(() => this.reconcile(), delay);
   }
 
   #file(one: BoundPod): string {
@@ -94,6 +115,7 @@ export class Cluster {
   }
 }
 
-function badName(pod: Pod): Problem {
-  return { object: `Pod/${keyOf(pod)}`, path: "metadata.name", message: "not started: no valid name" };
+/** Key of a bound pod, `namespace/name`. */
+export function keyOf(one: BoundPod): string {
+  return podKey(one.pod.metadata);
 }

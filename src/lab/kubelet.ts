@@ -1,8 +1,10 @@
 import type { Client } from "../api/client.ts";
+import type { ResolvedContainer } from "../model/environment.ts";
+import { podKey } from "../model/names.ts";
 import type { Container } from "../model/objects.ts";
+import type { Finished } from "../model/workloads/index.ts";
 import type { Images } from "./images.ts";
 import { Limiter } from "./limiter.ts";
-import { keyOf } from "./manifest.ts";
 import { type LabNames, type NodeNames, podNetns } from "./names.ts";
 import { type BoundPod, type PodHost, PodWorker } from "./pod.ts";
 import type { PodStatus } from "./status.ts";
@@ -18,7 +20,7 @@ export interface KubeletOptions {
   nodes: readonly NodeNames[];
   agents: ReadonlyMap<string, Client>;
   images: Images;
-  environment(bound: BoundPod, container: Container, ips: readonly string[]): Readonly<Record<string, string>>;
+  resolve(bound: BoundPod, container: Container, ips: readonly string[]): ResolvedContainer;
   onChange(): void;
   onLeft(message: string): void;
 }
@@ -39,12 +41,19 @@ export class Kubelet {
     return [...this.#workers.values()].map((worker) => worker.status).sort(byName);
   }
 
+  /** How pods ended that have ended, by uid. */
+  get finished(): Finished {
+    const ended = new Map<string, "Succeeded" | "Failed">();
+    for (const { uid, phase } of this.pods) if (phase === "Succeeded" || phase === "Failed") ended.set(uid, phase);
+    return ended;
+  }
+
   worker(key: string): PodWorker | undefined {
     return this.#workers.get(key);
   }
 
   create(bound: BoundPod): void {
-    const key = keyOf(bound.pod);
+    const key = podKey(bound.pod.metadata);
     this.#inTurn(key, async () => {
       const worker = new PodWorker(this.#host(bound), bound);
       this.#workers.set(key, worker);
@@ -54,12 +63,12 @@ export class Kubelet {
   }
 
   update(bound: BoundPod): void {
-    const key = keyOf(bound.pod);
+    const key = podKey(bound.pod.metadata);
     this.#inTurn(key, async () => this.#workers.get(key)?.update(bound));
   }
 
   remove(bound: BoundPod): void {
-    const key = keyOf(bound.pod);
+    const key = podKey(bound.pod.metadata);
     this.#inTurn(key, async () => {
       const left = (await this.#workers.get(key)?.stop()) ?? [];
       this.#workers.delete(key);
@@ -81,7 +90,7 @@ export class Kubelet {
   }
 
   #host(bound: BoundPod): PodHost {
-    const { lab, cgroup, homeCgroup, nodes, agents, images, environment, onChange } = this.#options;
+    const { lab, cgroup, homeCgroup, nodes, agents, images, resolve, onChange } = this.#options;
     const node = nodes.find((one) => one.name === bound.node);
     const agent = agents.get(bound.node);
     if (node === undefined || agent === undefined) throw new Error(`no node ${bound.node}`);
@@ -94,7 +103,7 @@ export class Kubelet {
       nodeAddresses: node.addresses.map((address) => address.slice(0, address.indexOf("/"))),
       agent,
       images,
-      environment,
+      resolve,
       limiter: this.#limiter,
       onChange,
     };

@@ -1,17 +1,18 @@
 import { mkdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "../api/client.ts";
-import type { Container, ManifestObject, Problem } from "../model/objects.ts";
+import { type ResolvedContainer, resolveContainer } from "../model/environment.ts";
+import type { ConfigMap, Container, ManifestObject, Problem } from "../model/objects.ts";
 import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
 import { AgentProcess, type AgentProgram, agentArgv } from "./agent-process.ts";
 import type { BindingPlan } from "./binding.ts";
 import { createCgroup } from "./cgroups.ts";
-import { Cluster, type Expand } from "./cluster.ts";
+import { Cluster, keyOf } from "./cluster.ts";
 import { LabError, messageOf } from "./errors.ts";
 import { Images } from "./images.ts";
 import { type ForceResult, waitInForce } from "./in-force.ts";
 import { Kubelet } from "./kubelet.ts";
-import { keyOf } from "./manifest.ts";
+import { environmentOf } from "./launch.ts";
 import { type LabNames, type NodeNames, nodeNames } from "./names.ts";
 import { isError } from "./objects.ts";
 import type { BoundPod } from "./pod.ts";
@@ -26,14 +27,8 @@ export interface LabOptions {
   record: LabRecord;
   program: AgentProgram;
   env: NodeJS.ProcessEnv;
-  expand: Expand;
-  environment(
-    objects: readonly ManifestObject[],
-    bound: BoundPod,
-    container: Container,
-    ips: readonly string[],
-    hostIPs: readonly string[],
-  ): Readonly<Record<string, string>>;
+  /** ms since the epoch. */
+  now: () => number;
 }
 
 /** How long a change may take to be in force, ms. */
@@ -51,6 +46,8 @@ export class Lab {
   readonly #kubelet: Kubelet;
   readonly #left: Problem[] = [];
   #cluster: Cluster | undefined;
+  #pending: NodeJS.Immediate | undefined;
+  #ended = "";
 
   constructor(options: LabOptions) {
     const { names, record } = options;
@@ -64,8 +61,8 @@ export class Lab {
       nodes: this.#nodes,
       agents: this.#clients,
       images: new Images(names.images, record.images, record.sources[0] ?? "/"),
-      environment: (bound, container, ips) => this.#environment(bound, container, ips),
-      onChange: () => {},
+      resolve: (bound, container, ips) => this.#resolve(bound, container, ips),
+      onChange: () => this.#changed(),
       onLeft: (message) => this.#left.push({ object: `Lab/${names.name}`, message }),
     });
   }
@@ -75,12 +72,12 @@ export class Lab {
     const { names, record } = this.#options;
     report({ state: "start", text: "network between the nodes" });
     await this.#ground();
-    report({ state: "done", text: `network between ${this.#nodes.length} nodes` });
+    report({ state: "done", text: `network of ${this.#nodes.length} ${this.#nodes.length === 1 ? "node" : "nodes"}` });
     this.#cluster = new Cluster({
       lab: names,
       nodes: this.#nodes,
       kubelet: this.#kubelet,
-      expand: this.#options.expand,
+      now: this.#options.now,
     });
     for (const node of this.#nodes) this.#startAgent(node);
     report({ state: "start", text: "manifests" });
@@ -155,11 +152,13 @@ export class Lab {
         `${what}: container ${found.name} does not run (${message ?? found.reason ?? found.state})`,
       );
     }
-    return { init: found.pid, cgroup, env: this.#environment(worker.bound, spec, ips) };
+    return { init: found.pid, cgroup, env: environmentOf(this.#resolve(worker.bound, spec, ips)) };
   }
 
   async close(): Promise<void> {
     this.#abort.abort();
+    clearImmediate(this.#pending);
+    this.#cluster?.close();
     await Promise.all(this.#watches.map((watch) => watch.close()));
     await Promise.all([...this.#agents.values()].map((agent) => agent.stop()));
   }
@@ -179,7 +178,7 @@ export class Lab {
           count();
         }),
       ),
-      ...removed.map((one) => this.#kubelet.quiet(keyOf(one.pod)).then(count)),
+      ...removed.map((one) => this.#kubelet.quiet(keyOf(one)).then(count)),
       ...updated.map(async () => count()),
       ...this.#expectations([...created, ...updated]).map(async (wait) => {
         for (const result of await wait) problems.push(...result.problems);
@@ -206,13 +205,13 @@ export class Lab {
     return [...this.#clients].flatMap(([node, client]) => {
       const expected = pods
         .filter((one) => one.node === node && !one.pod.hostNetwork)
-        .map((one) => ({ key: keyOf(one.pod), resourceVersion: one.resourceVersion }));
+        .map((one) => ({ key: keyOf(one), resourceVersion: one.resourceVersion }));
       return expected.length === 0 ? [] : [waitInForce(client, expected, PATIENCE, this.#abort.signal)];
     });
   }
 
   async #podReady(bound: BoundPod): Promise<Problem[]> {
-    const key = keyOf(bound.pod);
+    const key = keyOf(bound);
     const deadline = Date.now() + READY_PATIENCE;
     await this.#kubelet.quiet(key);
     for (;;) {
@@ -279,10 +278,22 @@ export class Lab {
     this.#ready().store.put(watch.snapshot().objects);
   }
 
-  #environment(bound: BoundPod, container: Container, ips: readonly string[]): Readonly<Record<string, string>> {
+  #resolve(bound: BoundPod, container: Container, ips: readonly string[]): ResolvedContainer {
     const node = this.#nodes.find((one) => one.name === bound.node);
     const hostIPs = (node?.addresses ?? []).map((address) => address.slice(0, address.indexOf("/")));
-    return this.#options.environment(this.#cluster?.store.all ?? [], bound, container, ips, hostIPs);
+    const maps = (this.#cluster?.store.all ?? []).filter((one): one is ConfigMap => one.kind === "ConfigMap");
+    return resolveContainer(bound.pod, container, maps, { podIPs: ips, hostIPs });
+  }
+
+  /** A pod that ends may make room for a job's next one. Looked at once for all that happens in one turn. */
+  #changed(): void {
+    if (this.#pending !== undefined) return;
+    this.#pending = setImmediate(() => {
+      this.#pending = undefined;
+      const ended = [...this.#kubelet.finished.keys()].sort().join();
+      if (ended !== this.#ended) this.#cluster?.reconcile();
+      this.#ended = ended;
+    });
   }
 
   #nodeStatus(node: NodeNames): NodeStatus {

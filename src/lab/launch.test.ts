@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import type { ResolvedContainer } from "../model/environment.ts";
 import type { Container, Pod } from "../model/objects.ts";
 import { Images } from "./images.ts";
 import { commandProblems, launchOf } from "./launch.ts";
@@ -15,16 +16,28 @@ const pod = (container: Partial<Container>): [Pod, Container] => {
   return [{ kind: "Pod", metadata, hostNetwork: false, containers: [one], restartPolicy: "Always" }, one];
 };
 
+const resolved = ({ command, args }: Container, env: ResolvedContainer["env"] = []): ResolvedContainer => ({
+  command,
+  args,
+  env,
+  problems: [],
+});
+
 describe("launchOf", () => {
   it("joins command and args, and gives the variables", () => {
     const [owner, container] = pod({ command: ["a"], args: ["b c"], workingDir: "/srv" });
-    const launch = launchOf(owner, container, images, { PATH: "/x", FOO: "1" });
+    const env = [
+      { name: "PATH", value: "/x" },
+      { name: "FOO", value: "1" },
+      { name: "A=B", value: "1" },
+    ];
+    const launch = launchOf(owner, container, images, resolved(container, env));
     expect(launch).toMatchObject({ argv: ["a", "b c"], workingDir: "/srv", image: undefined });
     expect(launch.env).toEqual({ PATH: "/x", HOSTNAME: "p", HOME: "/root", FOO: "1" });
   });
   it("runs a command in a mapped directory", () => {
     const [owner, container] = pod({ image: "app:1", command: ["a"] });
-    expect(launchOf(owner, container, images, {}).image?.lower).toBe(scratch);
+    expect(launchOf(owner, container, images, resolved(container)).image?.lower).toBe(scratch);
   });
   it.each([
     [{}, /no command and it has no image/],
@@ -34,7 +47,13 @@ describe("launchOf", () => {
     [{ image: "/no/such.tar" }, /no such file/],
     [{ image: "__proto__" }, /unknown/],
   ])("refuses %j", (container, reason) => {
-    expect(() => launchOf(...pod(container), images, {})).toThrow(reason);
+    const [owner, one] = pod(container);
+    expect(() => launchOf(owner, one, images, resolved(one))).toThrow(reason);
+  });
+  it("refuses a container whose ConfigMap is not there", () => {
+    const [owner, one] = pod({ command: ["a"] });
+    const problems = [{ object: "Pod/shop/p", message: "there is no ConfigMap shop/x" }];
+    expect(() => launchOf(owner, one, images, { ...resolved(one), problems })).toThrow("no ConfigMap shop/x");
   });
 });
 

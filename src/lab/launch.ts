@@ -1,3 +1,4 @@
+import type { ResolvedContainer } from "../model/environment.ts";
 import type { Container, Pod, Problem } from "../model/objects.ts";
 import { LabError } from "./errors.ts";
 import type { Image, Images } from "./images.ts";
@@ -14,17 +15,15 @@ export interface Launch {
 
 /**
  * Command, root and environment of one container. Kubernetes' rules: `command` replaces the image's entry point and its
- * command, `args` the image's command alone. `env`: the container's variables with all references resolved.
- * @throws LabError `no-command` for a container with neither a command nor an image that the lab knows.
+ * command, `args` the image's command alone.
+ * @throws LabError `no-command` for a container with neither a command nor an image that the lab knows, `no-config` for
+ * one that asks for a ConfigMap that is not there.
  */
-export function launchOf(
-  pod: Pod,
-  container: Container,
-  images: Images,
-  env: Readonly<Record<string, string>>,
-): Launch {
+export function launchOf(pod: Pod, container: Container, images: Images, resolved: ResolvedContainer): Launch {
+  const [missing] = resolved.problems;
+  if (missing !== undefined) throw new LabError("no-config", `start container ${container.name}: ${missing.message}`);
   const image = container.image === undefined ? undefined : images.find(container.image);
-  const argv = argvOf(container, image);
+  const argv = argvOf(resolved, image);
   if (argv.length === 0) throw noCommand(pod, container, image);
   return {
     argv,
@@ -35,16 +34,22 @@ export function launchOf(
       HOSTNAME: pod.metadata.name,
       HOME: "/root",
       ...Object.fromEntries((image?.config.env ?? []).map(splitVariable)),
-      ...env,
+      ...environmentOf(resolved),
     },
   };
 }
 
-function argvOf(container: Container, image: Image | undefined): string[] {
+function argvOf(container: Pick<ResolvedContainer, "command" | "args">, image: Image | undefined): string[] {
   if (container.command.length > 0) return [...container.command, ...container.args];
   const entrypoint = image?.config.entrypoint ?? [];
   if (container.args.length > 0) return image === undefined ? [] : [...entrypoint, ...container.args];
   return [...entrypoint, ...(image?.config.command ?? [])];
+}
+
+/** Variables by name; what execve could not take as one is left out. */
+export function environmentOf({ env }: Pick<ResolvedContainer, "env">): Record<string, string> {
+  const good = env.filter(({ name, value }) => /^[^=\0]+$/.test(name) && !value.includes("\0"));
+  return Object.fromEntries(good.map(({ name, value }) => [name, value]));
 }
 
 function splitVariable(text: string): [string, string] {

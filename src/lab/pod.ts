@@ -2,6 +2,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, ClientError } from "../api/client.ts";
+import type { ResolvedContainer } from "../model/environment.ts";
 import type { Container, Pod } from "../model/objects.ts";
 import { createCgroup, removeCgroup } from "./cgroups.ts";
 import type { ContainerSpec } from "./container.ts";
@@ -34,8 +35,8 @@ export interface PodHost {
   nodeAddresses: readonly string[];
   agent: Client;
   images: Images;
-  /** The container's variables with ConfigMaps and the pod's own fields filled in. Throws if one is missing. */
-  environment(bound: BoundPod, container: Container, ips: readonly string[]): Readonly<Record<string, string>>;
+  /** The container with ConfigMaps and the pod's own fields filled in; its problems say what is missing. */
+  resolve(bound: BoundPod, container: Container, ips: readonly string[]): ResolvedContainer;
   limiter: Limiter;
   onChange(): void;
 }
@@ -189,8 +190,8 @@ export class PodWorker {
 
   #spec(container: Container, dir: string, hosts: string, log: string): ContainerSpec {
     const { pod } = this.#bound;
-    const env = this.#host.environment(this.#bound, container, this.#ips);
-    const launch = launchOf(pod, container, this.#host.images, env);
+    const resolved = this.#host.resolve(this.#bound, container, this.#ips);
+    const launch = launchOf(pod, container, this.#host.images, resolved);
     const files = { "/etc/hosts": hosts };
     const root = launch.image === undefined ? machineRoot(files) : imageRoot(dir, launch.image.lower, files);
     return {

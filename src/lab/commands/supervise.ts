@@ -1,4 +1,3 @@
-import { environmentOf, expandObjects } from "../controllers.ts";
 import { supervise as run } from "../supervise.ts";
 import { type LabIo, labsRoot, needRoot } from "./io.ts";
 
@@ -13,8 +12,7 @@ export async function supervise(
     root: labsRoot(io),
     program: { command: [process.execPath, process.argv[1] ?? "weir"], capabilities: options.capabilities },
     env: io.env as NodeJS.ProcessEnv,
-    expand: expandObjects,
-    environment: environmentOf,
+    now: Date.now,
     signal: io.signal,
   });
   return 0;

@@ -2,12 +2,13 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, openSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ManifestObject, Problem } from "../../model/objects.ts";
+import { expandWorkloads, schedule } from "../../model/workloads/index.ts";
 import { readManifests } from "../../sources/manifests/index.ts";
+import { withoutUids } from "../binding.ts";
 import { createCgroup, joinCgroup } from "../cgroups.ts";
 import { LabClient } from "../client.ts";
 import { nodeObject } from "../cluster.ts";
 import { tail } from "../container.ts";
-import { expandObjects } from "../controllers.ts";
 import { claimLab } from "../create.ts";
 import { LabError } from "../errors.ts";
 import { Images } from "../images.ts";
@@ -68,9 +69,14 @@ function check(options: UpOptions, names: LabNames): Problem[] {
   const snapshots = options.files.map((path) => readManifests(path));
   const objects: ManifestObject[] = snapshots.flatMap((one) => [...one.objects]);
   const nodes = Array.from({ length: options.nodes }, (_, index) => nodeObject(nodeNames(names, index + 1)));
-  const { pods, problems } = expandObjects(objects, nodes);
+  const { pods, problems } = expandWorkloads({ objects: withoutUids(objects), nodes });
   const images = new Images(names.images, options.images, options.files[0] ?? "/");
-  const found = [...snapshots.flatMap((one) => [...one.problems]), ...problems, ...commandProblems(pods, images)];
+  const found = [
+    ...snapshots.flatMap((one) => [...one.problems]),
+    ...problems,
+    ...schedule(pods, nodes, new Map()).problems,
+    ...commandProblems(pods, images),
+  ];
   return found.filter((one) => one.severity === undefined || one.severity === "error");
 }
 

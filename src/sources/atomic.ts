@@ -8,13 +8,14 @@ export function writeAtomically(path: string, text: string): void {
     fsyncSync(fd);
   });
   renameSync(`${path}.new`, path);
-  withFile(dirname(path), "r", fsyncSync); // a rename is on disk only when its folder is
+  // A rename is on disk only when its folder is.
+  withFile(dirname(path), "r", fsyncSync);
 }
 
-function withFile(path: string, flags: string, work: (fd: number) => void): void {
+function withFile(path: string, flags: string, use: (fd: number) => void): void {
   const fd = openSync(path, flags, 0o600);
   try {
-    work(fd);
+    use(fd);
   } finally {
     closeSync(fd);
   }

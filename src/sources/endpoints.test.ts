@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -54,4 +54,18 @@ test("a broken file is set aside and reported; the others stay", () => {
   expect(store.list().map((endpoint) => endpoint.name)).toEqual(["a"]);
   expect(store.problems[0]?.message).toContain("set aside as weir00000000000.json.broken");
   expect(readdirSync(join(folder, "endpoints"))).toContain("weir00000000000.json.broken");
+});
+
+test("of two files for one name the newer counts, and the older goes", () => {
+  const old = open().put("ns", "a", request("u1"));
+  const [file = ""] = readdirSync(join(folder, "endpoints"));
+  const text = readFileSync(join(folder, "endpoints", file), "utf8");
+  const next = open().put("ns", "a", request("u2"));
+  writeFileSync(join(folder, "endpoints", file), text);
+  utimesSync(join(folder, "endpoints", file), 1, 1);
+  const store = open();
+  expect(store.list()).toEqual([next]);
+  expect(readdirSync(join(folder, "endpoints"))).toEqual([`${next.device}.json`]);
+  const given = Array.from({ length: 4 }, (_, n) => store.put("ns", `p${n}`, request(`v${n}`)).ips[0]);
+  expect(given).toContain(old.ips[0]);
 });

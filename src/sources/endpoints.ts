@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Endpoint } from "../model/cluster.ts";
@@ -41,7 +41,9 @@ export class EndpointStore {
     this.#folder = folder;
     this.#pool = pool;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    for (const file of readdirSync(folder)) if (file.endsWith(".json")) this.#read(file);
+    const files = readdirSync(folder).filter((file) => file.endsWith(".json"));
+    const written = (file: string): bigint => statSync(join(folder, file), { bigint: true }).mtimeNs;
+    for (const file of files.toSorted((a, b) => (written(a) < written(b) ? -1 : 1))) this.#read(file);
   }
 
   list(): Endpoint[] {
@@ -91,6 +93,9 @@ export class EndpointStore {
     const path = join(this.#folder, file);
     try {
       const endpoint = stored.parse(JSON.parse(readFileSync(path, "utf8")));
+      // Two of one name: an agent died between writing the new pod's file and removing the old one's.
+      const older = this.get(endpoint.namespace, endpoint.name);
+      if (older) this.#forget(older);
       this.#endpoints.set(`${endpoint.namespace}/${endpoint.name}`, endpoint);
       this.#pool.take(endpoint.ips);
     } catch (error) {

@@ -81,7 +81,6 @@ export class Agent {
     const input = { node, settings, problems, objects: snapshot.objects, endpoints: endpoints.list() };
     const { state, lastGood } = reduceCluster(this.#lastGood, input);
     this.#lastGood = lastGood;
-    file.save(lastGood);
     const desired = plan(state);
     if (begin - this.#comparedAt > COMPARE_EVERY) {
       datapath.forget();
@@ -95,6 +94,7 @@ export class Agent {
     this.passSeconds = (performance.now() - begin) / 1000;
     this.onPass(this.passSeconds);
     this.#report(failures, writes);
+    file.save(lastGood); // last: a full disk must not keep a limit from being in force
     return failures.length;
   }
 

@@ -64,7 +64,8 @@ const ownRoutes = () => routes().filter((route) => route.protocol === WEIR_ROUTE
 
 /** The folder is the user's choice, so only what Weir wrote there is Weir's to remove. */
 function stateFiles(state: string): string[] {
-  return ["endpoints", "rules.json"].map((name) => join(state, name)).filter((path) => existsSync(path));
+  const names = ["endpoints", "rules.json", "rules.json.new", "rules.json.broken"];
+  return names.map((name) => join(state, name)).filter((path) => existsSync(path));
 }
 
 function removeState(state: string): void {

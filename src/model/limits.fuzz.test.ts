@@ -68,7 +68,7 @@ function expectWithinBounds(rules: PodRules): void {
   }
 }
 
-describe("hostile annotations and labels", () => {
+describe("hostile annotations and labels", { timeout: 60_000 }, () => {
   it("give a rule within bounds or a problem with a printable reason, and never throw", () => {
     fc.assert(
       fc.property(maps, maps, settings, (annotations, labels, given) => {

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { access, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Client } from "../api/client.ts";
 import { describe, Failure, UsageError } from "./errors.ts";
@@ -30,15 +30,29 @@ export async function labNodes(io: Io, lab: string): Promise<string[]> {
   return (await names(join(io.runDir, "labs", lab, "nodes"))).filter(isName).sort(naturally);
 }
 
-/** The agents that the flags mean: all of a lab, or the one of this machine. */
+/**
+ * The agents that the flags mean: all of a lab, or the one of this machine. Without flags and without an agent of this
+ * machine, the only lab that runs is meant, and it is said on stderr.
+ */
 export async function chooseAgents(io: Io, flags: AgentFlags): Promise<Agent[]> {
-  const { lab, socket, node } = flags;
-  const { signal } = io;
-  if (lab === undefined) {
-    const path = socket ?? join(io.runDir, "agent.sock");
-    return [{ label: path, client: new Client({ socket: path, signal }) }];
-  }
-  if (socket !== undefined) throw new UsageError("--lab and --socket exclude each other");
+  const { socket } = flags;
+  if (flags.lab !== undefined && socket !== undefined) throw new UsageError("--lab and --socket exclude each other");
+  const own = join(io.runDir, "agent.sock");
+  const lab = flags.lab ?? (socket === undefined ? await onlyLab(io, own) : undefined);
+  if (lab !== undefined) return labAgents(io, lab, flags.node);
+  const path = socket ?? own;
+  return [{ label: path, client: new Client({ socket: path, signal: io.signal }) }];
+}
+
+async function onlyLab(io: Io, own: string): Promise<string | undefined> {
+  if (await exists(own)) return undefined;
+  const [lab, ...others] = await labs(io);
+  if (lab === undefined || others.length > 0) return undefined;
+  io.stderr.write(`lab ${lab}:\n`);
+  return lab;
+}
+
+async function labAgents(io: Io, lab: string, node: string | undefined): Promise<Agent[]> {
   const nodes = await labNodes(io, lab);
   if (nodes.length === 0) throw new Failure(await noLab(io, lab));
   if (node !== undefined && !nodes.includes(node)) {
@@ -50,7 +64,7 @@ export async function chooseAgents(io: Io, flags: AgentFlags): Promise<Agent[]> 
     .filter((name) => node === undefined || name === node)
     .map((name) => ({
       label: name,
-      client: new Client({ socket: join(io.runDir, "labs", lab, "nodes", name, "agent.sock"), signal }),
+      client: new Client({ socket: join(io.runDir, "labs", lab, "nodes", name, "agent.sock"), signal: io.signal }),
     }));
 }
 
@@ -88,6 +102,13 @@ async function explainFailure(io: Io, { label, client }: Agent, reason: unknown)
   const running = await labs(io);
   const hint = running.length > 0 ? `; labs that run: ${running.join(", ")} (--lab NAME)` : "";
   return `${describe(reason)}${hint}`;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function names(directory: string): Promise<string[]> {

@@ -2,8 +2,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { RULE_KEYS } from "../model/limits.ts";
 import type { AgentOptions, LabModule, Modules } from "./modules.ts";
 import { Machine } from "./testing/harness.ts";
+import { keyTopics } from "./topics.ts";
 
 let machine: Machine;
 beforeEach(async () => {
@@ -224,10 +226,15 @@ describe("weir explain", () => {
     [["topology"], /spec\.ports\[\]\.peer\.kind +"device"\|"tunnel"\|"port"\|"stack"\|"none"/],
     [["bandwidth"], /10 mbps egress/],
     [["kubernetes.io/ingress-bandwidth"], /Kubernetes quantity/],
+    [["qos.projectcalico.org/egressBandwidth"], /rules\.calico/],
     [["spoofed"], /the source address is not the pod's/],
   ])("%j", async (argv, expected) => {
     expect(await explain(...argv)).toMatch(expected);
   });
+  test("knows every key of pods, in their order", () => {
+    expect(keyTopics.map(({ name }) => name)).toEqual(RULE_KEYS.map(({ key }) => key));
+  });
+
   test.each([
     [["limits.efective"], "did you mean effective?"],
     [["bandwith"], "did you mean bandwidth?"],

@@ -146,7 +146,9 @@ async function pods(line: Line, io: Io): Promise<{ namespace: string; name: stri
 function agentsOf(line: Line, io: Io) {
   const socket = line.flags.get("--socket");
   const inLab = line.flags.has("--lab") || line.command.parent?.name() === "lab";
-  return chooseAgents(patient(io), inLab ? { lab: labOf(line) } : { socket });
+  // what is said beside the answer would disturb the line that is being written
+  const quiet = { ...patient(io), stderr: { write: () => true } };
+  return chooseAgents(quiet, inLab ? { lab: labOf(line) } : { socket });
 }
 
 function labOf(line: Line): string {

@@ -233,7 +233,7 @@ describe("failures", () => {
     [["get", "pods", "-o", "xml"], 2, "Allowed choices are table, wide, json, yaml"],
     [["get", "pods", "--lba", "x"], 2, "Did you mean --lab?"],
     [["get", "pods", "--lab", "a", "--socket", "/x"], 2, "--lab and --socket exclude each other"],
-    [["get", "pods"], 1, "weir: connect to agent at /run/weir/agent.sock: ENOENT (is the agent running?"],
+    [["get", "pods", "--socket", "/none"], 1, "weir: connect to agent at /none: ENOENT (is the agent running?"],
     [["get", "pods", "--lab", "b"], 1, 'find lab "b": not running (start it with weir lab up --name b; running: a)'],
     [["get", "pods", "--lab", "../.."], 1, 'find lab "../..": not running'],
     [["get", "pods", "--lab", "a", "--node", "node-11"], 1, "find node node-11 in lab a: did you mean node-1?"],
@@ -247,9 +247,26 @@ describe("failures", () => {
     expect(ran.err).toContain(message);
   });
 
-  test("no agent but a lab: the lab is named", async () => {
+  test("no agent and no lab, or more labs than one: what to do is said", async () => {
+    const none = await machine.run(["get", "pods"]);
+    expect(none).toMatchObject({ code: 1, out: "" });
+    expect(none.err).toMatch(
+      /^weir: connect to agent at \/run\/weir\/agent.sock: ENOENT \(is the agent running\?.*\)\n$/,
+    );
     await machine.agent("node-1", shop(), "a");
-    expect((await machine.run(["get", "pods"])).err).toContain("labs that run: a (--lab NAME)");
+    await machine.agent("node-1", shop(), "b");
+    expect((await machine.run(["get", "pods"])).err).toContain("; labs that run: a, b (--lab NAME)\n");
+  });
+
+  test("no agent but one lab: it is meant, and said", async () => {
+    await machine.agent("node-1", shop(), "a");
+    expect(await machine.run(["get", "pods"])).toMatchObject({
+      code: 0,
+      err: "lab a:\n",
+      out: expect.stringMatching(/web-9/),
+    });
+    await machine.agent("node-1");
+    expect(await machine.run(["get", "pods"])).toMatchObject({ code: 0, err: "no pods\n" });
   });
 
   test("of one agent take nothing from the others' answers", async () => {

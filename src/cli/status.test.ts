@@ -62,6 +62,13 @@ describe("weir status", () => {
     expect(slept).toBe(3);
   });
 
+  test("--wait says once which lab is meant", async () => {
+    const backend = await machine.agent("node-1", {}, "a");
+    backend.state.status.state = "starting";
+    const sleep = async () => void Object.assign(backend.state.status, { state: "ready" });
+    expect(await machine.run(["status", "--wait"], {}, { sleep })).toMatchObject({ code: 0, err: "lab a:\n" });
+  });
+
   test.each([
     [[], "not within 60 s"],
     [["--timeout", "500ms"], "not within 0.5 s"],

@@ -8,37 +8,53 @@ export interface KeyTopic {
   setting: string;
 }
 
+const annotation = "annotation of a Pod or of a workload's pod template";
+const both = "limits what the pod receives (ingress) or sends (egress), in bits a second: kbits is 10^3, mbps 10^6";
+const words = '"<whole number> <bps|kbits|mbps> <ingress|egress>", two with ";" between them';
+
+function quantity(name: string, direction: "ingress" | "egress", setting: string): KeyTopic {
+  return {
+    name,
+    where: annotation,
+    grammar: "a Kubernetes quantity in bits a second",
+    example: `${name}: 10M`,
+    meaning: `limits what the pod ${direction === "ingress" ? "receives" : "sends"}`,
+    setting,
+  };
+}
+
+const always = "always read";
+
+/** In the order of precedence: of two that speak of one direction, the earlier counts. */
 export const keyTopics: readonly KeyTopic[] = [
+  quantity("weir.dev/ingress-bandwidth", "ingress", always),
+  quantity("weir.dev/egress-bandwidth", "egress", always),
+  {
+    name: "weir.dev/bandwidth",
+    where: annotation,
+    grammar: words,
+    example: 'weir.dev/bandwidth: "10 mbps egress"',
+    meaning: both,
+    setting: always,
+  },
   {
     name: "bandwidth",
-    where: "annotation of a Pod or of a workload's pod template",
-    grammar: '"<whole number> <bps|kbits|mbps> <ingress|egress>", several with ";" between them',
+    where: annotation,
+    grammar: words,
     example: 'bandwidth: "10 mbps egress"',
-    meaning: "limits what the pod receives (ingress) or sends (egress), in bits a second: kbits is 10^3, mbps 10^6",
-    setting: "rules.bandwidth",
+    meaning: both,
+    setting: "rules.bandwidth (weir explain config)",
   },
+  quantity("qos.projectcalico.org/ingressBandwidth", "ingress", "rules.calico (weir explain config)"),
+  quantity("qos.projectcalico.org/egressBandwidth", "egress", "rules.calico (weir explain config)"),
+  quantity("kubernetes.io/ingress-bandwidth", "ingress", "rules.kubernetes (weir explain config)"),
+  quantity("kubernetes.io/egress-bandwidth", "egress", "rules.kubernetes (weir explain config)"),
   {
     name: "rate",
     where: "label of a Pod or of a workload's pod template",
     grammar: "<whole number>M",
     example: "rate: 10M",
     meaning: "limits what the pod sends; M is megabits a second, or megabytes with rules.rateUnit",
-    setting: "rules.rate, rules.rateUnit",
-  },
-  {
-    name: "kubernetes.io/ingress-bandwidth",
-    where: "annotation of a Pod or of a workload's pod template",
-    grammar: "a Kubernetes quantity in bits a second",
-    example: "kubernetes.io/ingress-bandwidth: 10M",
-    meaning: "limits what the pod receives",
-    setting: "rules.kubernetes",
-  },
-  {
-    name: "kubernetes.io/egress-bandwidth",
-    where: "annotation of a Pod or of a workload's pod template",
-    grammar: "a Kubernetes quantity in bits a second",
-    example: "kubernetes.io/egress-bandwidth: 10M",
-    meaning: "limits what the pod sends",
-    setting: "rules.kubernetes",
+    setting: "rules.rate, rules.rateUnit (weir explain config)",
   },
 ];

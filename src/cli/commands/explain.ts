@@ -49,14 +49,14 @@ async function overview(io: Io, functions: readonly FunctionTopic[]): Promise<vo
   const lines = sections
     .filter(([, entries]) => entries.length > 0)
     .map(([title, entries]) =>
-      [`${title}:`, ...entries.map(({ name, summary }) => `  ${name.padEnd(31)} ${summary}`)].join("\n"),
+      [`${title}:`, ...entries.map(({ name, summary }) => `  ${name.padEnd(39)} ${summary}`)].join("\n"),
     );
   io.stdout.write(`${lines.join("\n\n")}\n\nweir explain TOPIC says more, weir explain KIND.FIELD about one field.\n`);
 }
 
 async function explain(io: Io, topic: string, functions: readonly FunctionTopic[]): Promise<void> {
   const word = topic.toLowerCase();
-  const key = keyTopics.find(({ name }) => name === word);
+  const key = keyTopics.find(({ name }) => name.toLowerCase() === word);
   if (key) return explainKey(io, key);
   const [first = "", ...rest] = word.split(".");
   // the function limit goes before the alias of limits
@@ -74,7 +74,7 @@ async function explain(io: Io, topic: string, functions: readonly FunctionTopic[
 function explainKey(io: Io, key: (typeof keyTopics)[number]): void {
   const { name, where, grammar, example, meaning, setting } = key;
   io.stdout.write(
-    `${name}: ${where}\n\n${meaning}\n\nwritten as  ${grammar}\nexample     ${example}\nsetting     ${setting} (weir explain config)\n`,
+    `${name}: ${where}\n\n${meaning}\n\nwritten as  ${grammar}\nexample     ${example}\nsetting     ${setting}\n`,
   );
 }
 

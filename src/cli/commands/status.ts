@@ -44,8 +44,10 @@ async function once(io: Io, flags: StatusFlags): Promise<Answers<Status>> {
 /** Asks until all are ready, a moment apart. A lab or an agent that is not there yet is waited for. */
 async function wait(io: Io, flags: StatusFlags): Promise<Answers<Status>> {
   const end = io.now() + flags.timeout;
-  for (;;) {
-    const answers = await once(io, flags).catch((error: unknown) => {
+  // which lab is meant is said once
+  const quiet: Io = { ...io, stderr: { write: () => true } };
+  for (let first = true; ; first = false) {
+    const answers = await once(first ? io : quiet, flags).catch((error: unknown) => {
       if (!(error instanceof Failure)) throw error;
       return { values: [], failures: [error.message] };
     });

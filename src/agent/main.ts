@@ -1,10 +1,8 @@
-import { mkdirSync } from "node:fs";
 import type { AgentConfig } from "../api/config.ts";
 import { serve } from "../api/serve.ts";
 import { Datapath } from "../datapath/datapath.ts";
 import { Panel } from "../datapath/panel.ts";
 import { functions } from "../functions/index.ts";
-import { isBpffs, mountBpffs } from "../kernel/index.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
 import type { Node } from "../model/objects.ts";
 import { openEndpoints } from "../sources/endpoints.ts";
@@ -12,6 +10,7 @@ import { LastGoodFile } from "../sources/last-good.ts";
 import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
 import { Agent } from "./agent.ts";
 import { AgentBackend } from "./backend.ts";
+import { ensureBpffs } from "./bpffs.ts";
 import { createLogger, type Logger } from "./log.ts";
 import { nodeContext, nodeName } from "./node.ts";
 import { objectsDir, panelRoot } from "./paths.ts";
@@ -66,10 +65,7 @@ function start(config: AgentConfig, manifests: ManifestWatch | undefined, log: L
   const isOwn = (object: { kind: string; metadata: { name: string } }): object is Node =>
     object.kind === "Node" && object.metadata.name === name;
   const node = nodeContext(config, manifests?.snapshot().objects.find(isOwn));
-  if (!isBpffs(config.bpffs)) {
-    mkdirSync(config.bpffs, { recursive: true });
-    mountBpffs(config.bpffs);
-  }
+  ensureBpffs(config);
   const panel = Panel.open({
     root: panelRoot(config.bpffs, name),
     objects: objectsDir(process.env),

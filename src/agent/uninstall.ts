@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { AgentConfig } from "../api/config.ts";
 import { isOwnDevice } from "../datapath/devices.ts";
 import { links, openLink, removeLink, removeRoute, routes, WEIR_ROUTE_PROTOCOL } from "../kernel/index.ts";
+import { mountNote, releaseBpffs } from "./bpffs.ts";
 import { panelRoot } from "./paths.ts";
 
 export interface UninstallOptions {
@@ -28,8 +29,7 @@ export async function uninstall({ bpffs, state, plan }: UninstallOptions): Promi
   if (plan) return found;
   for (const node of nodes) removePanel(join(root, node));
   removeFromNamespace();
-  if (existsSync(root)) rmdirSync(root);
-  removeState(state);
+  releaseFolders({ bpffs, state });
   return found;
 }
 
@@ -37,7 +37,17 @@ export async function uninstall({ bpffs, state, plan }: UninstallOptions): Promi
 export function removeNode(config: Pick<AgentConfig, "bpffs" | "state">, node: string): void {
   removePanel(panelRoot(config.bpffs, node));
   removeFromNamespace();
-  removeState(config.state);
+  releaseFolders(config);
+}
+
+function releaseFolders(places: Pick<AgentConfig, "bpffs" | "state">): void {
+  const root = join(places.bpffs, "weir");
+  const others = existsSync(root) && readdirSync(root).length > 0; // nodes that share the bpffs
+  if (!others) {
+    rmSync(root, { recursive: true, force: true });
+    releaseBpffs(places);
+  }
+  removeState(places.state);
 }
 
 /** Devices first lose their programs, so that no packet meets a half-removed panel. */
@@ -65,7 +75,7 @@ const ownRoutes = () => routes().filter((route) => route.protocol === WEIR_ROUTE
 /** The folder is the user's choice, so only what Weir wrote there is Weir's to remove. */
 function stateFiles(state: string): string[] {
   const names = ["endpoints", "rules.json", "rules.json.new", "rules.json.broken"];
-  return names.map((name) => join(state, name)).filter((path) => existsSync(path));
+  return [...names.map((name) => join(state, name)), mountNote(state)].filter((path) => existsSync(path));
 }
 
 function removeState(state: string): void {

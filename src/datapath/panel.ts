@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { BpfMap, type Program } from "../kernel/index.ts";
+import { basename, dirname, join } from "node:path";
+import { BpfMap, mapSchema, type Program } from "../kernel/index.ts";
 import { Generations } from "./generations.ts";
 import type { KernelTable } from "./kernel-table.ts";
 import { HOP_IDS, MAX_PORTS, MAX_SLOTS, OPS, type Op } from "./layout.ts";
@@ -40,7 +40,10 @@ type RawStep = { hop: number; op: number; instance: number; port: number; reason
 /** The panel as the kernel holds it: its programs in their slots, its tables, its ids. */
 export class Panel {
   readonly abi: number;
+  /** Folder with the pins of this node. */
   readonly root: string;
+  /** Folder with the pins of this panel: `abi-<version>-<schema of its maps>`. */
+  readonly own: string;
   readonly entry: Program;
   readonly resume: Program;
   readonly tables: ReadonlyMap<string, KernelTable>;
@@ -49,12 +52,13 @@ export class Panel {
 
   private constructor(
     abi: number,
-    root: string,
+    own: string,
     programs: { entry: Program; resume: Program },
     tables: ReadonlyMap<string, KernelTable>,
   ) {
     this.abi = abi;
-    this.root = root;
+    this.root = dirname(own);
+    this.own = own;
     this.entry = programs.entry;
     this.resume = programs.resume;
     this.tables = tables;
@@ -71,26 +75,26 @@ export class Panel {
   }
 
   /**
-   * Loads what the kernel does not hold yet. With the same ABI, programs are replaced in their slots; with another
-   * one, a second panel is built beside the first and takes over its state; `dropOldPanels` ends the first.
+   * Loads what the kernel does not hold yet. With the same ABI and map schemas, programs are replaced in their slots;
+   * else a second panel is built beside the first and takes over its state; `dropOldPanels` ends the first.
    */
   static open({ root, objects, functions }: PanelOptions): Panel {
     const files = ["entry", ...functions].map((name) => readObject(objects, name));
     const abi = abiOf(files[0] as (typeof files)[number]);
-    const own = join(root, `abi-${abi}`);
+    const declared = files.flatMap(({ spec }) => spec.maps.map((map) => ({ btf: spec.btf, map })));
+    const own = join(root, `abi-${abi}-${mapSchema(declared)}`);
     const pins = { maps: join(own, "maps"), programs: join(own, "programs") };
-    const isNew = !existsSync(pins.maps);
     for (const path of [pins.maps, pins.programs, join(root, "links")]) mkdirSync(path, { recursive: true });
     const loaded = files.map((file) => loadPinned(file, pins));
     const tables = new Map(loaded.flatMap((object) => [...object.tables]));
     assertLayout(tables);
-    if (isNew) carryState(root, own, tables);
+    if (!wasInForce(tables)) carryState(own, tables);
     const program = (name: string): Program => {
       const found = loaded.flatMap((object) => [...object.programs]).find(([known]) => known === name);
       if (!found) throw new Error(`open panel: program ${name} is in no object of ${objects}`);
       return found[1];
     };
-    const panel = new Panel(abi, root, { entry: program("weir_entry"), resume: program("weir_resume") }, tables);
+    const panel = new Panel(abi, own, { entry: program("weir_entry"), resume: program("weir_resume") }, tables);
     for (const name of functions) panel.#fillSlot(name, program(`weir_${name}`));
     return panel;
   }
@@ -123,11 +127,11 @@ export class Panel {
     return { steps, step: named };
   }
 
-  /** Ends panels of other ABI versions; their devices must have moved. */
+  /** Ends panels of other builds; their devices must have moved. */
   dropOldPanels(): string[] {
-    const old = otherPanels(this.root, this.abi);
-    for (const name of old) rmSync(join(this.root, name), { recursive: true, force: true });
-    return old;
+    const old = otherPanels(this.own);
+    for (const path of old) rmSync(path, { recursive: true, force: true });
+    return old.map((path) => basename(path));
   }
 
   close(): void {
@@ -147,17 +151,26 @@ export class Panel {
   }
 }
 
-function otherPanels(root: string, abi: number): string[] {
-  if (!existsSync(root)) return [];
-  return readdirSync(root).filter((name) => /^abi-\d+$/.test(name) && name !== `abi-${abi}`);
+/** A panel that never applied a state has no ABI in its configuration: new, or left half-built by a crash. */
+function wasInForce(tables: ReadonlyMap<string, KernelTable>): boolean {
+  const config = tables.get("weir_config");
+  const row = config?.lookup(Buffer.alloc(4));
+  return config !== undefined && row !== undefined && Number(config.value.decode(row)["abi"]) !== 0;
+}
+
+/** Panels of other builds in the same folder. */
+function otherPanels(own: string): string[] {
+  const root = dirname(own);
+  const names = readdirSync(root).filter((name) => name.startsWith("abi-") && name !== basename(own));
+  return names.map((name) => join(root, name));
 }
 
 /** Copies state (ids, sessions, counters, learned rows) from the panel in force into a new one. */
-function carryState(root: string, own: string, tables: ReadonlyMap<string, KernelTable>): void {
-  const [old] = otherPanels(root, Number(own.slice(own.lastIndexOf("-") + 1)));
+function carryState(own: string, tables: ReadonlyMap<string, KernelTable>): void {
+  const [old] = otherPanels(own);
   if (!old) return;
   for (const [name, table] of tables) {
-    const path = join(root, old, "maps", name);
+    const path = join(old, "maps", name);
     if (NOT_CARRIED.has(name) || !existsSync(path)) continue;
     const from = BpfMap.open(path);
     const fits =

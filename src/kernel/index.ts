@@ -14,6 +14,7 @@ export { type Codec, codec, type Decoded, type FieldValue } from "./codec.ts";
 export { errnoName, KernelError, VerifierError } from "./errors.ts";
 export { attachDevice, type Direction, type Link, openLink } from "./link.ts";
 export { BpfMap, type MapType, possibleCpus, UPDATE } from "./map.ts";
+export { mapSchema } from "./map-schema.ts";
 export {
   createNamespace,
   inNamespace,
@@ -67,7 +68,7 @@ export {
   type TcStats,
 } from "./netlink/tc.ts";
 export { BpfObject, inspectObject, type LoadOptions, loadObject, type ObjectSpec } from "./object.ts";
-export { isBpffs, mountBpffs } from "./pin.ts";
+export { isBpffs, mountBpffs, unmountBpffs } from "./pin.ts";
 export { type CgroupDriver, findPodCgroup, type PodCgroup, type PodQos, podCgroupCandidates } from "./pod-cgroup.ts";
 export { atLeast, type Examination, examine, type Probe, type ProbeResult, runProbes } from "./probes.ts";
 export { Program, type TestRun, type TestRunResult } from "./program.ts";

@@ -28,6 +28,14 @@ export function mountBpffs(path: string): void {
   });
 }
 
+const MNT_DETACH = 2;
+
+/** Unmounts the bpffs at `path`; one that is not mounted succeeds. @throws KernelError `mount-failed` */
+export function unmountBpffs(path: string): void {
+  if (!isBpffs(path) || (libc.umount2(path, MNT_DETACH) as number) === 0) return;
+  throw new KernelError(`unmount bpffs at ${path}`, { code: "mount-failed", errno: errnoName(koffi.errno()) });
+}
+
 /** Pins a descriptor, making the directories above. @throws KernelError `pin-failed` */
 export function pinObject(fd: number, path: string, what: string): void {
   makeDirectory(dirname(path));

@@ -28,7 +28,7 @@ const route = (state: ClusterState, cidr: string): RowFields | undefined => {
   )?.value;
 };
 const flagsOf = (state: ClusterState, port: string) =>
-  rows(state, "weir_rt_ports").find((row) => toPort(row.key) === `router:${port}`)?.value["flags"];
+  rows(state, "weir_rt_ports").find((row) => row.key["port"] === `router:${port}`)?.value["flags"];
 
 describe("vxlan", () => {
   const state = cluster();

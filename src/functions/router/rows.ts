@@ -91,7 +91,7 @@ function portRows(state: ClusterState): Row[] {
   };
   const row = (port: string, flags: number): Row => ({
     table: "weir_rt_ports",
-    key: { port: { port: fullName(port) } },
+    key: { port: fullName(port) }, // stands for the id itself
     value: { ...common, flags },
   });
   const between =

@@ -37,9 +37,6 @@ struct weir_rt_target {
 	__u8 mac[6];
 	__u16 reserved;
 };
-struct weir_rt_port_key {
-	__u32 port;
-};
 struct weir_rt_port {
 	enum weir_rt_port_flags flags;
 	__u32 mtu;            /* bytes at layer 3; 0: no such port */
@@ -68,7 +65,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__type(key, struct weir_rt_port_key);
+	__type(key, __u32); /* port */
 	__type(value, struct weir_rt_port);
 	__uint(max_entries, WEIR_MAX_PORTS);
 } weir_rt_ports SEC(".maps");
@@ -103,8 +100,7 @@ WEIR_INLINE struct weir_rt_target *rt_route(const struct weir_rt_host_key *host)
 
 WEIR_INLINE struct weir_rt_port *rt_port(__u32 id)
 {
-	struct weir_rt_port_key key = { .port = id };
-	struct weir_rt_port *port = bpf_map_lookup_elem(&weir_rt_ports, &key);
+	struct weir_rt_port *port = bpf_map_lookup_elem(&weir_rt_ports, &id);
 
 	return port && port->mtu ? port : 0;
 }

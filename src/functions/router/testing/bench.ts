@@ -10,8 +10,8 @@ import type { ClusterState } from "../../../model/cluster.ts";
 import { compose } from "../../../model/compose.ts";
 import type { DesiredState } from "../../../model/desired.ts";
 import { router } from "../router.ts";
+import { compiledObjects } from "./objects.ts";
 
-const root = new URL("../../../..", import.meta.url).pathname;
 const TRACE = 0x80000000;
 const PORT_HOPS = 16;
 
@@ -24,21 +24,12 @@ export interface Outcome {
   frame: Buffer;
 }
 
-/** Compiles the panel's entry and the router. */
-function compileObjects(directory: string): void {
-  const flags = ["--target=bpf", "-std=gnu11", "-O2", "-g", "-mcpu=v3", "-Wall", "-Wextra", "-Werror", "-Ibpf"];
-  const include = `-I/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
-  for (const source of ["bpf/entry.bpf.c", "src/functions/router/router.bpf.c"]) {
-    const name = source.slice(source.lastIndexOf("/") + 1).replace(/c$/, "o");
-    execFileSync("clang", [...flags, include, "-c", source, "-o", join(directory, name)], { cwd: root });
-  }
-}
-
 /** The router on a panel of its own, with rows but no devices: packets run read-only. */
 export class Bench {
   readonly directory = mkdtempSync(join(tmpdir(), "weir-router-"));
   readonly bpffs = join(this.directory, "bpf");
   readonly panel: Panel;
+  readonly #objects = compiledObjects();
   readonly #reasons: Map<number, string>;
   readonly #devices = new Map<string, number>();
   readonly #held = new Set<string>();
@@ -48,15 +39,14 @@ export class Bench {
   /** @param device gives a device's index; without it any number does, for packets that are never sent */
   constructor(device?: (name: string) => number | undefined) {
     this.#device = device;
-    compileObjects(this.directory);
     mountBpffs(this.bpffs);
-    this.panel = Panel.open({ root: join(this.bpffs, "t"), objects: this.directory, functions: [router.name] });
+    this.panel = Panel.open({ root: join(this.bpffs, "t"), objects: this.#objects, functions: [router.name] });
     this.#reasons = this.names("weir_drop_reason");
   }
 
   /** Names of an enum of the router's object. */
   names(type: string): Map<number, string> {
-    return enumNames(inspectObject(join(this.directory, "router.bpf.o")).btf, type);
+    return enumNames(inspectObject(join(this.#objects, "router.bpf.o")).btf, type);
   }
 
   ids(): Ids {

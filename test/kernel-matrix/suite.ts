@@ -1,5 +1,7 @@
-import { readdirSync, realpathSync } from "node:fs";
-import { join } from "node:path";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
 import { linked } from "./image.ts";
 import { runInVm, type VmResult } from "./vm.ts";
 
@@ -7,7 +9,7 @@ const ROOT = join(import.meta.dirname, "../..");
 /** Big, and of no use to a test that runs. */
 const LEFT_OUT = new Set(["@biomejs", "@typescript", "@types", "typescript", "vega", "vega-lite", ".vite", ".bin"]);
 const OWN = ["src", "test", "bpf", "dist", "package.json", "vitest.config.ts", "tsconfig.json"];
-const HEADERS = ["bpf", "linux", "asm-generic", `${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu/asm`];
+const ABIS = [1, 2];
 const MODULES = ["veth", "vxlan", "sch_ingress", "cls_bpf", "sch_htb", "ifb", "sch_fq", "sch_netem"];
 const REPORT = "weir-report ";
 
@@ -28,8 +30,15 @@ export async function runSuiteInVm(
   // The runner's own output may end within a line, or with a terminal's codes.
   const script = `"$@" >&2; printf '\\n%s' '${REPORT}'; cat /tmp/report; echo`;
   const command = ["sh", "-c", script, "sh", ...vitest, ...limits, ...files];
-  const vm = await runInVm({ files: { ...modules(), ...own(), ...compiler() }, command, modules: MODULES, timeoutMs });
-  return { vm, byFile: parse(vm.output) };
+  const objects = mkdtempSync(join(tmpdir(), "weir-objects-"));
+  try {
+    for (const abi of ABIS) compileAll(join(objects, `abi-${abi}`), abi);
+    const given = { ...modules(), ...own(), ...libraries(), ...compiler(objects) };
+    const vm = await runInVm({ files: given, command, modules: MODULES, timeoutMs });
+    return { vm, byFile: parse(vm.output) };
+  } finally {
+    rmSync(objects, { recursive: true, force: true });
+  }
 }
 
 function own(): Record<string, string> {
@@ -42,9 +51,8 @@ function modules(): Record<string, string> {
   return Object.fromEntries(names.map((name) => [`weir/node_modules/${name}`, join(directory, name)]));
 }
 
-/** clang with its libraries and the kernel's headers: tests compile the programs that they bring along. */
-function compiler(): Record<string, string> {
-  const clang = realpathSync("/usr/bin/clang");
+/** What vitest's native parts are linked with. */
+function libraries(): Record<string, string> {
   const native = readdirSync(join(ROOT, "node_modules/@rollup")).map((name) =>
     join(ROOT, "node_modules/@rollup", name),
   );
@@ -53,12 +61,24 @@ function compiler(): Record<string, string> {
       .filter(isAddon)
       .map((name) => join(folder, name)),
   );
-  const libraries = [clang, ...addons].flatMap(linked);
-  return {
-    "usr/bin/clang": clang,
-    ...Object.fromEntries(libraries.map((path) => [path.replace(/^\/(usr\/)?/, "usr/"), path])),
-    ...Object.fromEntries(HEADERS.map((name) => [`usr/include/${name}`, `/usr/include/${name}`])),
-  };
+  return Object.fromEntries(addons.flatMap(linked).map((path) => [path.replace(/^\/(usr\/)?/, "usr/"), path]));
+}
+
+/** Compiling would take most of the machine's time, so its clang hands out what ours has compiled. */
+function compiler(objects: string): Record<string, string> {
+  return { "usr/bin/clang": join(import.meta.dirname, "clang.sh"), "weir/objects": objects };
+}
+
+/** All programs, those of tests too, as the build compiles them. */
+function compileAll(directory: string, abi: number): void {
+  mkdirSync(directory);
+  const flags = ["--target=bpf", "-std=gnu11", "-O2", "-g", "-mcpu=v3", "-Wall", "-Wextra", "-Werror", "-Ibpf"];
+  const include = `-I/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
+  const listed = execFileSync("git", ["ls-files", "*.bpf.c"], { cwd: ROOT, encoding: "utf8" });
+  for (const source of listed.split("\n").filter((path) => path !== "")) {
+    const out = join(directory, basename(source).replace(/c$/, "o"));
+    execFileSync("clang", [...flags, include, `-DWEIR_ABI=${abi}`, "-c", source, "-o", out], { cwd: ROOT });
+  }
 }
 
 const isAddon = (name: string): boolean => name.endsWith(".node");

@@ -17,6 +17,8 @@ import type { Modules } from "./modules.ts";
 const OK = 0;
 const FAILED = 1;
 const USAGE = 2;
+/** As a shell says that SIGINT ended it. */
+const INTERRUPTED = 130;
 
 /** The `weir` command. Commands whose module is left out are not there. */
 export function buildProgram(io: Io, modules: Partial<Modules>): Command {
@@ -48,7 +50,7 @@ export function buildProgram(io: Io, modules: Partial<Modules>): Command {
   return program;
 }
 
-/** Runs one command line (without the program's name). Gives the exit code: 0 done, 1 failed, 2 wrong usage, or the command's own. */
+/** Runs one command line (without the program's name). Gives the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted, or the command's own. */
 export async function run(argv: readonly string[], io: Io, modules: Partial<Modules>): Promise<number> {
   const program = buildProgram(io, modules);
   try {
@@ -62,10 +64,17 @@ export async function run(argv: readonly string[], io: Io, modules: Partial<Modu
 function report(error: unknown, io: Io): number {
   // commander has written its own message; help and version end with 0
   if (error instanceof CommanderError) return error.exitCode === 0 ? OK : USAGE;
+  if (io.signal.aborted && isAbort(error)) return INTERRUPTED;
   const lines = describe(error).split("\n");
   io.stderr.write(lines.map((line) => `weir: ${line}\n`).join(""));
   if (error instanceof UsageError) return USAGE;
   if (io.env["WEIR_DEBUG"] && error instanceof Error && !(error instanceof Failure))
     io.stderr.write(`${error.stack}\n`);
   return FAILED;
+}
+
+/** Whoever pressed Ctrl+C knows why the answer did not come. */
+function isAbort(error: unknown): boolean {
+  const { name, code } = error as { name?: unknown; code?: unknown };
+  return name === "AbortError" || code === "ABORT_ERR" || error instanceof Failure;
 }

@@ -6,7 +6,7 @@ import type { DesiredState, Port } from "../model/desired.ts";
 import { attachAll } from "./attach.ts";
 import { compile, type Ids } from "./compile.ts";
 import { Panel } from "./panel.ts";
-import { Bench, compileObjects, devicePort, document } from "./testdata/bench.ts";
+import { Bench, compileObjects, devicePort, document } from "./testing/bench.ts";
 
 const VERDICTS = ["next", "forward", "clone", "stack", "up", "drop", "split", "shape", "recirculate", "flow"] as const;
 type Act = { verdict: (typeof VERDICTS)[number]; port?: string; arg?: number; extra?: string; device?: string };

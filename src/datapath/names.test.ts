@@ -1,0 +1,39 @@
+import { expect, test } from "vitest";
+import { Names } from "./names.ts";
+import { memoryTable } from "./testing/memory.ts";
+
+test("a name keeps its id, for the next agent too", () => {
+  const table = memoryTable("weir_names");
+  const names = new Names(table);
+  const ids = ["a", "b", "c"].map((name) => names.id("port", name));
+  expect(ids).toEqual([1, 2, 3]);
+  expect(names.id("instance", "a")).toBe(1); // kinds count apart
+  const next = new Names(table);
+  expect(["c", "b", "a"].map((name) => next.id("port", name))).toEqual([3, 2, 1]);
+  expect(next.id("port", "d")).toBe(4);
+});
+
+test("a released id is handed out as late as possible", () => {
+  const names = new Names(memoryTable("weir_names"));
+  for (let i = 1; i < 64; i++) names.id("function", `f${i}`);
+  expect(() => names.id("function", "one too many")).toThrow("all 63 are taken");
+  names.prune("function", new Set(Array.from({ length: 61 }, (_, i) => `f${i + 3}`))); // releases 1 and 2
+  expect(names.id("function", "x")).toBe(1);
+  names.prune("function", new Set(Array.from({ length: 61 }, (_, i) => `f${i + 3}`))); // releases 1 again
+  expect(names.id("function", "y")).toBe(2);
+});
+
+test("pruning one kind leaves the others", () => {
+  const table = memoryTable("weir_names");
+  const names = new Names(table);
+  names.id("port", "p");
+  names.id("instance", "i");
+  names.prune("port", new Set());
+  expect([names.find("port", "p"), names.find("instance", "i")]).toEqual([undefined, 1]);
+  expect(table.entries()).toHaveLength(1);
+});
+
+test("refuses a name that does not fit its row", () => {
+  const names = new Names(memoryTable("weir_names"));
+  expect(() => names.id("port", "x".repeat(60))).toThrow("at most 55 fit");
+});

@@ -8,7 +8,7 @@ import type { Node } from "../model/objects.ts";
 import { openEndpoints } from "../sources/endpoints.ts";
 import { LastGoodFile } from "../sources/last-good.ts";
 import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
-import { Agent } from "./agent.ts";
+import { Agent, type AgentParts } from "./agent.ts";
 import { AgentBackend } from "./backend.ts";
 import { ensureBpffs } from "./bpffs.ts";
 import { createLogger, type Logger } from "./log.ts";
@@ -36,31 +36,38 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
   const manifests = config.manifests
     ? watchManifests({ path: config.manifests, onChange: () => changed(), signal: stop.signal })
     : undefined;
-  await manifests?.synced;
-  const parts = start(config, manifests, log, stop.signal);
-  const agent = new Agent(parts);
-  changed = () => agent.runner.mark();
-  agent.synced = true;
-  agent.runner.mark();
-  const server = await serve({
-    backend: new AgentBackend(agent),
-    socket: config.socket,
-    metricsAddress: config.metrics,
-  });
-  if (agent.generation > 0) server.metrics.reconciled(agent.passSeconds);
-  agent.onPass = server.metrics.reconciled;
-  log.info({ socket: config.socket, abi: parts.datapath.panel.abi, mtu: parts.node.mtu }, "agent started");
-  await stopped;
-  await server.close();
-  stop.abort();
-  await agent.runner.finished;
-  await manifests?.close();
-  parts.datapath.panel.close();
-  if (!options.keep) removeNode(config, parts.node.name);
-  log.info({ kept: options.keep }, "agent stopped");
+  let parts: AgentParts | undefined;
+  try {
+    await manifests?.synced;
+    parts = start(config, manifests, log, stop.signal);
+    const agent = new Agent(parts);
+    // the socket first: a second agent of the same node is refused here, before it touches anything
+    const backend = new AgentBackend(agent);
+    const server = await serve({ backend, socket: config.socket, metricsAddress: config.metrics });
+    agent.onPass = server.metrics.reconciled;
+    changed = () => agent.runner.mark();
+    agent.synced = true;
+    agent.runner.mark();
+    log.info({ socket: config.socket, abi: parts.datapath.panel.abi, mtu: parts.node.mtu }, "agent started");
+    await stopped;
+    await server.close();
+    stop.abort();
+    await agent.runner.finished;
+    if (!options.keep) removeNode(config, parts.node.name);
+    log.info({ kept: options.keep }, "agent stopped");
+  } finally {
+    stop.abort();
+    await manifests?.close();
+    parts?.datapath.panel.close();
+  }
 }
 
-function start(config: AgentConfig, manifests: ManifestWatch | undefined, log: Logger, signal: AbortSignal) {
+function start(
+  config: AgentConfig,
+  manifests: ManifestWatch | undefined,
+  log: Logger,
+  signal: AbortSignal,
+): AgentParts {
   const name = nodeName(config);
   const isOwn = (object: { kind: string; metadata: { name: string } }): object is Node =>
     object.kind === "Node" && object.metadata.name === name;

@@ -345,6 +345,22 @@ WEIR_INLINE int weir_shape(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
 	return bpf_redirect(ifindex, 0);
 }
 
+/* The same, no longer charged to the sender's socket: the queue holds a copy, and copies belong to nobody. */
+WEIR_INLINE int weir_shape_detached(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
+{
+	__u32 mark = weir_mark(skb, weir_get(skb, hop), WEIR_MARK_RESUMED);
+
+	if (!mark)
+		return weir_drop(skb, WEIR_DROP_LOOP);
+	if (weir_unlikely(weir_tracing(skb)))
+		return weir_next(skb);
+	skb->mark = mark;
+	skb->priority = classid;
+	if (bpf_clone_redirect(skb, ifindex, 0) < 0)
+		return weir_drop(skb, WEIR_DROP_DELIVERY);
+	return TC_ACT_SHOT; /* the queue has the copy */
+}
+
 /* Hand the packet to userspace, within the port's rate. */
 WEIR_INLINE int weir_up(struct __sk_buff *skb, __u32 reason)
 {

@@ -83,6 +83,7 @@ export const topology = z
             device: z.string(),
             rate: field.rate.describe("bit/s at layer 3"),
             mtu: field.count,
+            sender: z.string().optional().describe("host-side device of the pod that sends all that is shaped"),
           }),
         )
         .describe("classes on the shaping devices"),

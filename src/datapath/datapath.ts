@@ -6,6 +6,7 @@ import { Devices } from "./devices.ts";
 import type { Failure } from "./failure.ts";
 import type { Panel } from "./panel.ts";
 import { encodeRows } from "./rows.ts";
+import { Senders } from "./senders.ts";
 import { Shapers } from "./shapers.ts";
 import { type Rows, readRows, writeDifference } from "./tables.ts";
 
@@ -28,6 +29,7 @@ export class Datapath {
   readonly panel: Panel;
   readonly devices: Devices;
   readonly shapers: Shapers;
+  readonly #senders = new Senders();
   readonly #tables: readonly string[];
   readonly #events: boolean;
   readonly #held = new Map<string, Rows>();
@@ -36,7 +38,7 @@ export class Datapath {
   constructor({ panel, tables, events = false }: DatapathOptions) {
     this.panel = panel;
     this.devices = new Devices();
-    this.shapers = new Shapers(SHAPE.device);
+    this.shapers = new Shapers(SHAPE);
     this.#tables = tables;
     this.#events = events;
   }
@@ -77,6 +79,7 @@ export class Datapath {
     attempt("panel", () => this.#writePanel(generation, ids));
     failures.push(...attachAll(this.panel, this.#attachments(desired), ids));
     failures.push(...this.devices.activate(desired.links));
+    failures.push(...this.#senders.ensure(desired, ids.device));
     attempt("routes", () => failures.push(...this.devices.ensureRoutes(desired.routes, desired.links)));
     for (const [table, rows] of wanted) attempt(`table ${table}`, () => this.#write(table, rows, "remove"));
     attempt("shapers", () => this.shapers.prune(desired.shapers, ids.instance));
@@ -88,7 +91,7 @@ export class Datapath {
   }
 
   #writes(): number {
-    return this.panel.writes + this.devices.writes + this.shapers.writes;
+    return this.panel.writes + this.devices.writes + this.shapers.writes + this.#senders.writes;
   }
 
   #ids(): Ids {

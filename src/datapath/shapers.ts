@@ -1,6 +1,16 @@
-import { type ClassInfo, changeTc, classes, handle, KernelError, TC_ROOT, type TcChange } from "../kernel/index.ts";
+import {
+  type ClassInfo,
+  changeTc,
+  classes,
+  findLink,
+  handle,
+  KernelError,
+  setLink,
+  TC_ROOT,
+  type TcChange,
+} from "../kernel/index.ts";
 import type { Shaper } from "../model/desired.ts";
-import { type Shape, shape } from "../model/shape.ts";
+import { type Shape, type ShapeClass, shape } from "../model/shape.ts";
 import type { Failure } from "./failure.ts";
 
 export type Leaf = "small" | "bulk";
@@ -9,7 +19,9 @@ const MAJOR = 1;
 const PER_INSTANCE = 3;
 const OFFSET = { parent: 0, small: 1, bulk: 2 } as const;
 /** An instance's limit is gone: what is queued leaves at this rate before the class goes, bit/s. */
-const DRAIN = 100e9;
+const DRAIN = { rate: 100e9, mtu: 1500, charged: false };
+/** The bulk leaf's bucket is there to split packets, never to hold them: beyond what a CPU can dequeue. bit/s. */
+const NEVER_HOLDS = 400e9;
 
 const minor = (instance: number, part: keyof typeof OFFSET): number => instance * PER_INSTANCE + OFFSET[part];
 
@@ -21,11 +33,17 @@ export class Shapers {
   /** Kernel objects made, changed or removed so far. */
   writes = 0;
   readonly #device: string;
+  readonly #other: string;
+  /** The device that `#held` is about. */
+  #ifindex: number | undefined;
+  #mtu = 0;
   /** What each class tree was given last, by instance id; read from the kernel at first. */
   #held: Map<number, Held> | undefined;
 
-  constructor(device: string) {
+  /** The pair's end that has the classes, and its far end. */
+  constructor({ device, other }: { device: string; other: string }) {
     this.#device = device;
+    this.#other = other;
   }
 
   /** Forgets what the kernel held: the next pass reads it again. */
@@ -35,15 +53,19 @@ export class Shapers {
 
   /** Adds and changes classes, live: a change touches no other class and loses no packet. */
   ensure(wanted: readonly Shaper[], instanceId: (owner: string) => number): Failure[] {
-    const held = this.#read(wanted.length > 0);
     const failures: Failure[] = [];
+    if (wanted.length === 0) return failures;
+    this.#follow();
+    this.#fit(Math.max(...wanted.map((shaper) => shaper.mtu)));
+    const held = this.#read(true);
     for (const shaper of wanted) {
       const id = instanceId(shaper.owner);
       const now = held.get(id);
-      const rate = kernelRate(shape(shaper.rate, shaper.mtu).parent.rate);
+      const target = shapeOf(shaper);
+      const rate = kernelRate(target.parent.rate);
       if (now?.rate === rate && now.whole) continue;
       try {
-        changeTc(this.#device, changesFor(id, shape(shaper.rate, shaper.mtu)));
+        changeTc(this.#device, changesFor(id, target));
         held.set(id, { rate, whole: true, draining: false });
         this.writes++;
       } catch (error) {
@@ -70,7 +92,7 @@ export class Shapers {
       }
       draining++;
       if (state.draining) continue;
-      changeTc(this.#device, changesFor(id, { ...shape(DRAIN, 1500) }).slice(1));
+      changeTc(this.#device, changesFor(id, shape(DRAIN)).slice(1));
       this.#held?.set(id, { ...state, draining: true });
     }
     return draining;
@@ -83,6 +105,23 @@ export class Shapers {
     return found.reduce((sum, info) => sum + info.stats.drops, 0);
   }
 
+  /** A device that was made anew has no classes, whatever the old one had. */
+  #follow(): void {
+    const ifindex = findLink(this.#device)?.ifindex;
+    if (ifindex !== this.#ifindex) this.#held = undefined;
+    this.#ifindex = ifindex;
+  }
+
+  /** The kernel warns, on every change, of a bucket smaller than its device's MTU. */
+  #fit(mtu: number): void {
+    if (mtu <= this.#mtu) return;
+    if (findLink(this.#device)?.mtu !== mtu) {
+      for (const name of [this.#other, this.#device]) setLink(name, { mtu });
+      this.writes++;
+    }
+    this.#mtu = mtu;
+  }
+
   #read(create: boolean): Map<number, Held> {
     if (this.#held) return this.#held;
     const found = readHeld(this.#device);
@@ -90,6 +129,9 @@ export class Shapers {
     return found;
   }
 }
+
+/** What a limit's classes are made of. */
+export const shapeOf = ({ rate, mtu, sender }: Shaper): Shape => shape({ rate, mtu, charged: sender !== undefined });
 
 interface Held {
   /** bit/s as the kernel keeps it. */
@@ -117,7 +159,7 @@ function readHeld(device: string): Map<number, Held> {
     held.set(id, {
       rate,
       whole: found.length === PER_INSTANCE,
-      draining: rate === kernelRate(shape(DRAIN, 1500).parent.rate),
+      draining: rate === kernelRate(shape(DRAIN).parent.rate),
     });
   }
   return held;
@@ -143,15 +185,22 @@ function backlogs(infos: readonly ClassInfo[]): Map<number, number> {
 function changesFor(instance: number, { parent, small, bulk }: Shape): TcChange[] {
   const root = handle(MAJOR);
   const top = handle(MAJOR, minor(instance, "parent"));
-  const leaf = (part: Leaf, { queue, ...htb }: Shape[Leaf]): TcChange[] => [
-    { op: "set", kind: "htb-class", handle: classId(instance, part), parent: top, htb },
-    { op: "set", kind: "bfifo", handle: handle(minor(instance, part)), parent: classId(instance, part), limit: queue },
-  ];
+  const leaf = (part: Leaf, htb: ShapeClass): TcChange => ({
+    op: "set",
+    kind: "htb-class",
+    handle: classId(instance, part),
+    parent: top,
+    htb,
+  });
+  const queue = (part: Leaf) =>
+    ({ op: "set", handle: handle(minor(instance, part)), parent: classId(instance, part) }) as const;
   return [
     { op: "set", kind: "htb", handle: root, parent: TC_ROOT },
     { op: "set", kind: "htb-class", handle: top, parent: root, htb: parent },
-    ...leaf("small", small),
-    ...leaf("bulk", bulk),
+    leaf("small", small),
+    { ...queue("small"), kind: "bfifo", limit: small.queue },
+    leaf("bulk", bulk),
+    { ...queue("bulk"), kind: "tbf", rate: NEVER_HOLDS, burst: bulk.split, limit: bulk.queue },
   ];
 }
 

@@ -96,6 +96,8 @@ export interface Shaper {
   rate: number;
   /** MTU of the packets, bytes at layer 3: HTB counts 14 more a packet. */
   mtu: number;
+  /** Host-side device of the pod whose local sockets send all that is shaped, if it is one pod's. */
+  sender?: string | undefined;
 }
 
 export interface DesiredState {

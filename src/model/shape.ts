@@ -5,8 +5,6 @@ export interface ShapeClass {
   burst: number;
   quantum: number;
   prio: number;
-  /** Queue of a leaf. */
-  queue: number;
 }
 
 /**
@@ -14,52 +12,77 @@ export interface ShapeClass {
  * one for the rest, which may only borrow. Together they never pass the parent's rate.
  */
 export interface Shape {
-  parent: Omit<ShapeClass, "queue">;
-  small: ShapeClass;
-  bulk: ShapeClass;
+  parent: ShapeClass;
+  /** `queue`: bytes that may wait. */
+  small: ShapeClass & { queue: number };
+  /** `split`: segmentation-offload packets of more bytes than this are split to the wire's size as they are queued. */
+  bulk: ShapeClass & { queue: number; split: number };
+  /** Segments that a local sender should put into one packet at most. */
+  senderSegments: number;
+}
+
+/** What is shaped. */
+export interface ShapeInput {
+  /** bit/s at layer 3. */
+  rate: number;
+  /** Bytes at layer 3; the rate is exact for packets of this size. */
+  mtu: number;
+  /**
+   * The senders' sockets are charged for what waits, so TCP holds back by itself and the queue may be deep. Without
+   * that, senders learn of the limit by delay and loss alone.
+   */
+  charged: boolean;
 }
 
 /** Packets up to this many bytes at layer 3 are small: acknowledgements, DNS, requests, ping. */
 export const SMALL_BYTES = 256;
+/** Segments a packet where nothing restricts them: the kernel's own bound. */
+export const ANY_SEGMENTS = 65_535;
 
 const ETHERNET = 14;
 const MBIT = 1e6;
+/** A packet should not stand for more of the rate than this, seconds. */
+const PACKET_TIME = 0.001;
+/** No packet is larger: nothing is split. */
+const NO_SPLIT = 1 << 24;
+/** The largest TCP packet that senders build by default, bytes. */
+const LARGEST_PACKET = 65_536;
+/** Eight flows of BBR put 1.6 MB into the queue before they know the rate; dropped, they take seconds to recover. */
+const CHARGED_QUEUE = 2_000_000;
 
-/** Sizes in bytes that held the rate best, by rate in bit/s; between two of them the sizes follow in proportion. */
-const MEASURED: readonly { rate: number; burst: number; queue: number }[] = [
-  { rate: 1 * MBIT, burst: 3_000, queue: 60_000 },
-  { rate: 37 * MBIT, burst: 3_000, queue: 150_000 },
-  { rate: 100 * MBIT, burst: 20_000, queue: 250_000 },
-  { rate: 650 * MBIT, burst: 60_000, queue: 600_000 },
-  { rate: 1000 * MBIT, burst: 70_000, queue: 900_000 },
-  { rate: 4000 * MBIT, burst: 160_000, queue: 2_500_000 },
-  { rate: 10_000 * MBIT, burst: 400_000, queue: 6_000_000 },
-];
-
-/** @param rate bit/s at layer 3. @param mtu bytes at layer 3: the rate is exact for packets of this size. */
-export function shape(rate: number, mtu: number): Shape {
-  const ceil = (rate * (mtu + ETHERNET)) / mtu;
-  const { burst, queue } = sizes(rate);
-  const quantum = Math.min(60_000, Math.max(2 * (mtu + ETHERNET), burst));
+/** The parameters that held the rate best; the function's README has the measurements. */
+export function shape({ rate, mtu, charged }: ShapeInput): Shape {
+  const frame = mtu + ETHERNET;
+  const ceil = (rate * frame) / mtu;
+  const burst = burstOf(rate, frame);
+  const quantum = Math.min(60_000, Math.max(2 * frame, burst));
   const common = { ceil, burst, quantum };
+  const packet = bytesIn(rate, PACKET_TIME);
+  const segments = packet >= LARGEST_PACKET ? ANY_SEGMENTS : Math.max(1, Math.floor(packet / mtu));
   return {
     parent: { ...common, rate: ceil, prio: 0 },
-    small: { ...common, rate: ceil, prio: 0, queue: 15_000 + Math.round(queue / 10) },
-    bulk: { ...common, rate: 8, prio: 1, queue },
+    small: { ...common, rate: ceil, prio: 0, queue: clamp(bytesIn(rate, 0.002), 30_000, 500_000) },
+    bulk: { ...common, rate: 8, prio: 1, queue: queueOf(rate, charged), split: splitOf(segments, frame) },
+    senderSegments: segments,
   };
 }
 
-function sizes(rate: number): { burst: number; queue: number } {
-  const above = MEASURED.findIndex((point) => point.rate >= rate);
-  const high = MEASURED[above < 0 ? MEASURED.length - 1 : above];
-  const low = MEASURED[above - 1];
-  if (!high) throw new Error("no sizes measured");
-  if (above === 0) return high;
-  if (!low) return { burst: scale(high.burst, rate / high.rate), queue: scale(high.queue, rate / high.rate) };
-  const share = (rate - low.rate) / (high.rate - low.rate);
-  const between = (a: number, b: number) => Math.round(a + (b - a) * share);
-  return { burst: between(low.burst, high.burst), queue: between(low.queue, high.queue) };
+const bytesIn = (rate: number, seconds: number): number => Math.round((rate / 8) * seconds);
+const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, Math.round(value)));
+
+/** What a sender that has been silent may send at once: it also bridges moments at which the CPU is not ours. */
+function burstOf(rate: number, frame: number): number {
+  const bytes = Math.min(bytesIn(rate, 0.025), bytesIn(rate, 0.002) + 1_200_000);
+  return Math.max(2 * frame, bytes);
 }
 
-/** Beyond the table; the kernel keeps queue sizes in 32 bits. */
-const scale = (size: number, factor: number): number => Math.min(1_000_000_000, Math.round(size * factor));
+function queueOf(rate: number, charged: boolean): number {
+  if (charged) return CHARGED_QUEUE + bytesIn(rate, 0.004);
+  return clamp(30_000 * (rate / MBIT) ** 0.54, 15_000, 1_000_000_000);
+}
+
+/** Two segments are let through whole even at the lowest rates: splitting them gains nothing and costs TCP its bearings. */
+function splitOf(segments: number, frame: number): number {
+  if (segments === ANY_SEGMENTS) return NO_SPLIT;
+  return Math.max(2, segments) * frame + 128;
+}

@@ -12,6 +12,15 @@
 #define WEIR_LIMIT_WINDOW 1000000000ULL /* ns: a published rate is over at least this */
 #define WEIR_LIMIT_ETH 14
 
+/*
+ * Queue a copy that is no longer charged to its sender's socket. A sender on
+ * this node whose packets are split in the queue would otherwise wait for its
+ * whole charge and then send in a lump; so it is paced by acknowledgements, as
+ * any remote sender is. Not for a pod's own limit: there the charge is what
+ * keeps the queue short (see README).
+ */
+#define WEIR_LIMIT_DETACH 1
+
 struct weir_limit_key {
 	__u32 instance;
 };
@@ -22,6 +31,8 @@ struct weir_limit {
 	__u32 small_class; /* HTB classes: qdisc handle << 16 | minor */
 	__u32 bulk_class;
 	__u32 small_bytes; /* layer 3; packets up to this go first */
+	__u32 flags;       /* WEIR_LIMIT_* */
+	__u32 reserved;
 	__u64 idle;        /* ns without a packet that break a measurement's window */
 };
 
@@ -155,7 +166,7 @@ int weir_limit(struct __sk_buff *skb)
 {
 	struct weir_limit_key key = { .instance = weir_instance(skb) };
 	struct weir_limit *limit = bpf_map_lookup_elem(&weir_limits, &key);
-	int small;
+	__u32 class;
 
 	if (!limit || !limit->device || is_link_control(skb))
 		return weir_next(skb);
@@ -164,8 +175,10 @@ int weir_limit(struct __sk_buff *skb)
 			measure(skb, &key, limit->idle);
 		return weir_next(skb);
 	}
-	small = skb->len <= limit->small_bytes + WEIR_LIMIT_ETH;
-	return weir_shape(skb, limit->device, small ? limit->small_class : limit->bulk_class);
+	class = skb->len <= limit->small_bytes + WEIR_LIMIT_ETH ? limit->small_class : limit->bulk_class;
+	if (limit->flags & WEIR_LIMIT_DETACH)
+		return weir_shape_detached(skb, limit->device, class);
+	return weir_shape(skb, limit->device, class);
 }
 
 char weir_license[] SEC("license") = "Dual BSD/GPL";

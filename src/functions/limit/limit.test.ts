@@ -45,7 +45,10 @@ describe("desired", () => {
     expect(attach).toEqual([
       { port: "router:weir-a", direction: chain, instance: `limit:weir-a:${direction}`, order: 100 },
     ]);
-    expect(shapers).toEqual([{ owner: `limit:weir-a:${direction}`, device: "weir_shape0", rate: 5e6, mtu: 1450 }]);
+    const sender = direction === "egress" ? { sender: "weir-a" } : {};
+    expect(shapers).toEqual([
+      { owner: `limit:weir-a:${direction}`, device: "weir_shape0", rate: 5e6, mtu: 1450, ...sender },
+    ]);
   });
 
   test("a pod without a network here, or without a rule, adds nothing", () => {

@@ -7,8 +7,12 @@ import { SMALL_BYTES } from "../../model/shape.ts";
 
 /** Place in a chain among other functions. */
 const ORDER = 100;
-/** A pause that ends a measurement's window, ns. */
+/** A pause that ends a measurement's window, ns; longer where a single packet takes long. */
 const IDLE = 200_000_000;
+const PACKETS_IDLE = 4;
+const PACKET_BITS = 12_000;
+/** `WEIR_LIMIT_DETACH` of limit.bpf.c. */
+const DETACH = 1;
 
 interface Limit {
   instance: string;
@@ -33,8 +37,8 @@ export const limit: NetworkFunction = {
         instance,
         order: ORDER,
       })),
-      shapers: limits.map(({ instance, rule }) => shaper(instance, rule, state.node.mtu)),
-      rows: limits.map(({ instance }) => row(instance)),
+      shapers: limits.map((one) => shaper(one, state.node.mtu)),
+      rows: limits.map(row),
     };
   },
 };
@@ -51,11 +55,12 @@ function limitsOf(state: ClusterState): Limit[] {
   return limits.toSorted((a, b) => (a.instance < b.instance ? -1 : 1));
 }
 
-function shaper(owner: string, { rate }: LimitRule, mtu: number): Shaper {
-  return { owner, device: SHAPE.device, rate, mtu };
+function shaper({ instance, rule, endpoint }: Limit, mtu: number): Shaper {
+  const sender = rule.direction === "egress" ? { sender: endpoint.device } : {};
+  return { owner: instance, device: SHAPE.device, rate: rule.rate, mtu, ...sender };
 }
 
-function row(instance: string): Row {
+function row({ instance, rule }: Limit): Row {
   return {
     table: "weir_limits",
     key: { instance: { instance } },
@@ -64,7 +69,10 @@ function row(instance: string): Row {
       small_class: { class: instance, leaf: "small" },
       bulk_class: { class: instance, leaf: "bulk" },
       small_bytes: SMALL_BYTES,
-      idle: IDLE,
+      flags: rule.direction === "ingress" ? DETACH : 0,
+      idle: idle(rule.rate),
     },
   };
 }
+
+const idle = (rate: number): number => Math.max(IDLE, Math.round((PACKETS_IDLE * PACKET_BITS * 1e9) / rate));

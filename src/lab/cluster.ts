@@ -9,6 +9,7 @@ import { isNamespaceName, isPodName, type LabNames, type NodeNames } from "./nam
 import { ObjectStore } from "./objects.ts";
 import type { BoundPod } from "./pod.ts";
 import { writeAtomically } from "./record.ts";
+import { volumeProblems } from "./volumes.ts";
 
 /** The lab's nodes as Kubernetes would show them. */
 export function nodeObject(node: NodeNames): Node {
@@ -81,6 +82,7 @@ export class Cluster {
       ...expanded.problems,
       ...scheduled.problems,
       ...bad.map(({ metadata }) => ({ object: objectKey("Pod", metadata), message: "not started: no valid name" })),
+      ...scheduled.pods.flatMap(volumeProblems),
     ];
     this.#hand(plan);
     this.#wake(expanded.wakeAt);

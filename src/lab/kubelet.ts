@@ -1,7 +1,7 @@
 import type { Client } from "../api/client.ts";
 import type { ResolvedContainer } from "../model/environment.ts";
 import { podKey } from "../model/names.ts";
-import type { Container } from "../model/objects.ts";
+import type { ConfigMap, Container } from "../model/objects.ts";
 import type { Finished } from "../model/workloads/index.ts";
 import type { Images } from "./images.ts";
 import { Limiter } from "./limiter.ts";
@@ -21,6 +21,7 @@ export interface KubeletOptions {
   agents: ReadonlyMap<string, Client>;
   images: Images;
   resolve(bound: BoundPod, container: Container, ips: readonly string[]): ResolvedContainer;
+  configMaps(): readonly ConfigMap[];
   onChange(): void;
   onLeft(message: string): void;
 }
@@ -90,7 +91,7 @@ export class Kubelet {
   }
 
   #host(bound: BoundPod): PodHost {
-    const { lab, cgroup, homeCgroup, nodes, agents, images, resolve, onChange } = this.#options;
+    const { lab, cgroup, homeCgroup, nodes, agents, images, resolve, configMaps, onChange } = this.#options;
     const node = nodes.find((one) => one.name === bound.node);
     const agent = agents.get(bound.node);
     if (node === undefined || agent === undefined) throw new Error(`no node ${bound.node}`);
@@ -104,6 +105,7 @@ export class Kubelet {
       agent,
       images,
       resolve,
+      configMaps,
       limiter: this.#limiter,
       onChange,
     };

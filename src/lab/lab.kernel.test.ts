@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -203,6 +203,41 @@ describe("weir lab", () => {
     });
     expect(status().pods.map((one) => one.name)).not.toContain("boxed");
     expect(readdirSync("/run/netns")).not.toContain(`weir.${lab}.default.boxed`);
+  });
+
+  it("mounts volumes where the machine has such a path and where it has none, and leaves the machine as it is", () => {
+    const map = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "conf" }, data: { "a.txt": "one", b: "two" } };
+    const volumes = [
+      { name: "conf", configMap: { name: "conf" } },
+      { name: "scratch", emptyDir: {} },
+      { name: "secret", secret: { secretName: "s" } },
+    ];
+    const volumeMounts = [
+      { name: "conf", mountPath: "/weir-top" },
+      { name: "conf", mountPath: "/etc/weir-deep/b.conf", subPath: "b" },
+      { name: "scratch", mountPath: "/mnt" },
+    ];
+    const text = pod("vol", { container: { volumeMounts }, spec: { volumes } });
+    const applied = run("apply", "--name", lab, "-f", write("vol.yaml", JSON.stringify(map), text));
+    expect(applied.status).toBe(0);
+    expect(applied.stderr).toContain('"secret" volumes are not mounted');
+    expect(inPod("vol", "cat", "/weir-top/a.txt", "/etc/weir-deep/b.conf").stdout).toBe("onetwo");
+    expect(inPod("vol", "sh", "-c", "echo x > /weir-top/a.txt").stderr).toMatch(/Read-only/);
+    expect(
+      inPod("vol", "sh", "-c", "echo x > /mnt/f && cat /mnt/f && test -x /usr/bin/env && test -e /etc/passwd").stdout,
+    ).toBe("x\n");
+    expect(inPod("vol", "ls", "/sys/class/net").stdout).toBe("eth0\nlo\n");
+    expect([existsSync("/weir-top"), existsSync("/etc/weir-deep"), existsSync("/mnt/f")]).toEqual([
+      false,
+      false,
+      false,
+    ]);
+    const gone = write(
+      "gone.yaml",
+      pod("gone", { container: { volumeMounts }, spec: { volumes } }).replaceAll('"conf"}', '"none"}'),
+    );
+    expect(run("apply", "--name", lab, "-f", gone).stderr).toMatch(/no ConfigMap default\/none/);
+    expect(run("delete", "--name", lab, "-f", gone).status).toBe(0);
   });
 
   it("follows the watched folder", async () => {

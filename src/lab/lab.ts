@@ -62,6 +62,7 @@ export class Lab {
       agents: this.#clients,
       images: new Images(names.images, record.images, record.sources[0] ?? "/"),
       resolve: (bound, container, ips) => this.#resolve(bound, container, ips),
+      configMaps: () => this.#configMaps(),
       onChange: () => this.#changed(),
       onLeft: (message) => this.#left.push({ object: `Lab/${names.name}`, message }),
     });
@@ -281,8 +282,11 @@ export class Lab {
   #resolve(bound: BoundPod, container: Container, ips: readonly string[]): ResolvedContainer {
     const node = this.#nodes.find((one) => one.name === bound.node);
     const hostIPs = (node?.addresses ?? []).map((address) => address.slice(0, address.indexOf("/")));
-    const maps = (this.#cluster?.store.all ?? []).filter((one): one is ConfigMap => one.kind === "ConfigMap");
-    return resolveContainer(bound.pod, container, maps, { podIPs: ips, hostIPs });
+    return resolveContainer(bound.pod, container, this.#configMaps(), { podIPs: ips, hostIPs });
+  }
+
+  #configMaps(): ConfigMap[] {
+    return (this.#cluster?.store.all ?? []).filter((one): one is ConfigMap => one.kind === "ConfigMap");
   }
 
   /** A pod that ends may make room for a job's next one. Looked at once for all that happens in one turn. */

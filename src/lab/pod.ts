@@ -3,7 +3,7 @@ import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, ClientError } from "../api/client.ts";
 import type { ResolvedContainer } from "../model/environment.ts";
-import type { Container, Pod } from "../model/objects.ts";
+import type { ConfigMap, Container, Pod } from "../model/objects.ts";
 import { createCgroup, removeCgroup } from "./cgroups.ts";
 import type { ContainerSpec } from "./container.ts";
 import { ContainerLoop } from "./container-loop.ts";
@@ -15,6 +15,7 @@ import { netnsPath } from "./names.ts";
 import { imageRoot, machineRoot } from "./rootfs.ts";
 import { ipBatch } from "./run.ts";
 import type { Phase, PodStatus } from "./status.ts";
+import { type Binding, bindVolumes } from "./volumes.ts";
 
 /** A pod bound to a node, with the identity that the lab gave it. */
 export interface BoundPod {
@@ -37,6 +38,7 @@ export interface PodHost {
   images: Images;
   /** The container with ConfigMaps and the pod's own fields filled in; its problems say what is missing. */
   resolve(bound: BoundPod, container: Container, ips: readonly string[]): ResolvedContainer;
+  configMaps(): readonly ConfigMap[];
   limiter: Limiter;
   onChange(): void;
 }
@@ -192,8 +194,11 @@ export class PodWorker {
     const { pod } = this.#bound;
     const resolved = this.#host.resolve(this.#bound, container, this.#ips);
     const launch = launchOf(pod, container, this.#host.images, resolved);
-    const files = { "/etc/hosts": hosts };
-    const root = launch.image === undefined ? machineRoot(files) : imageRoot(dir, launch.image.lower, files);
+    const bindings: Binding[] = [
+      { source: hosts, target: "/etc/hosts", directory: false, readOnly: false },
+      ...bindVolumes(pod, container, this.#host.configMaps(), this.#host.dir),
+    ];
+    const root = launch.image === undefined ? machineRoot(dir, bindings) : imageRoot(dir, launch.image.lower, bindings);
     return {
       dir,
       netns: netnsPath(this.#host.netns),

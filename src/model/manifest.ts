@@ -1,4 +1,4 @@
-import type { ConfigMap, Container, EnvVar, Namespace, Node, Pod } from "./objects.ts";
+import type { ConfigMap, Container, EnvVar, Namespace, Node, Pod, Volume } from "./objects.ts";
 
 /**
  * An object as a Kubernetes manifest: plain data for JSON. What `readManifests` makes of it is the object again.
@@ -18,8 +18,17 @@ function ownerOf({ owner }: Pod) {
   return kind && name ? { ownerReferences: [{ kind, name, controller: true }] } : {};
 }
 
-function podSpec({ nodeName, nodeSelector, hostNetwork, restartPolicy, containers }: Pod) {
-  return { nodeName, nodeSelector, hostNetwork, restartPolicy, containers: containers.map(containerOf) };
+function podSpec({ nodeName, nodeSelector, hostNetwork, restartPolicy, containers, volumes }: Pod) {
+  const spec = { nodeName, nodeSelector, hostNetwork, restartPolicy, containers: containers.map(containerOf) };
+  return volumes ? { ...spec, volumes: volumes.map(volumeOf) } : spec;
+}
+
+function volumeOf(volume: Volume) {
+  const { name } = volume;
+  if (volume.kind === "emptyDir") return { name, emptyDir: {} };
+  if (volume.kind === "other") return { name, [volume.source]: {} };
+  const { configMap, optional, items } = volume;
+  return { name, configMap: { name: configMap, optional, ...(items && { items }) } };
 }
 
 function containerOf({ env, envFrom, ...rest }: Container) {

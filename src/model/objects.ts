@@ -18,7 +18,29 @@ export interface Container {
   /** Whole ConfigMaps as variables; earlier than `env`, so `env` wins. */
   envFrom?: readonly EnvFrom[] | undefined;
   workingDir?: string | undefined;
+  volumeMounts?: readonly VolumeMount[] | undefined;
 }
+
+/** Where a container sees a volume. `subPath`: only this file or directory of it. */
+export interface VolumeMount {
+  name: string;
+  mountPath: string;
+  subPath?: string | undefined;
+  readOnly: boolean;
+}
+
+/** A pod's volume. `items`: which keys of the ConfigMap, and as what files; all if left out. */
+export type Volume =
+  | {
+      name: string;
+      kind: "configMap";
+      configMap: string;
+      optional: boolean;
+      items?: readonly { key: string; path: string }[] | undefined;
+    }
+  | { name: string; kind: "emptyDir" }
+  /** One that the lab does not mount. */
+  | { name: string; kind: "other"; source: string };
 
 /** A variable. With `from`, `value` is empty and `resolveEnvironment` gives it. */
 export interface EnvVar {
@@ -46,6 +68,7 @@ export interface Pod {
   hostNetwork: boolean;
   containers: readonly Container[];
   restartPolicy: "Always" | "OnFailure" | "Never";
+  volumes?: readonly Volume[] | undefined;
   owner?: string | undefined;
 }
 
@@ -76,7 +99,7 @@ export type ClusterObject = Pod | Node | Namespace | ConfigMap;
 export interface PodTemplate {
   labels: Readonly<Record<string, string>>;
   annotations: Readonly<Record<string, string>>;
-  spec: Pick<Pod, "nodeName" | "nodeSelector" | "hostNetwork" | "containers" | "restartPolicy">;
+  spec: Pick<Pod, "nodeName" | "nodeSelector" | "hostNetwork" | "containers" | "restartPolicy" | "volumes">;
 }
 
 interface WorkloadBase {

@@ -36,6 +36,7 @@ export async function exec(options: ExecOptions, io: LabIo): Promise<number> {
   const [file = "", ...args] = execArgv(target, command);
   const terminal = io.env.TERM === undefined ? {} : { TERM: io.env.TERM };
   const env = { PATH: DEFAULT_PATH, HOSTNAME: pod, HOME: "/root", ...terminal, ...target.env };
+  if (io.signal.aborted) return 128 + constants.signals.SIGTERM;
   const child = spawn(file, args, { stdio: "inherit", env });
   const release = passSignals(child);
   try {
@@ -59,23 +60,27 @@ function passSignals(child: ChildProcess): () => void {
   const fromTerminal = process.stdin.isTTY === true;
   const handlers = signals.map((name) => {
     const before = process.listeners(name);
-    process.removeAllListeners(name);
     const keyboard = fromTerminal && (name === "SIGINT" || name === "SIGQUIT");
-    process.on(name, () => {
+    const own = (): void => {
       if (!keyboard) signalCommand(child.pid, name);
-    });
-    return { name, before };
+    };
+    // The new one first: between two listeners a signal would be lost.
+    process.on(name, own);
+    for (const listener of before) process.off(name, listener as NodeJS.SignalsListener);
+    return { name, before, own };
   });
   return () => {
-    for (const { name, before } of handlers) {
-      process.removeAllListeners(name);
+    for (const { name, before, own } of handlers) {
       for (const listener of before) process.on(name, listener as NodeJS.SignalsListener);
+      process.off(name, own);
     }
   };
 }
 
 function signalCommand(nsenter: number | undefined, signal: NodeJS.Signals): void {
-  for (const pid of nsenter === undefined ? [] : childrenOf(nsenter)) {
+  if (nsenter === undefined) return;
+  const below = childrenOf(nsenter);
+  for (const pid of below.length > 0 ? below : [nsenter]) {
     try {
       process.kill(pid, signal);
     } catch {} // ended meanwhile

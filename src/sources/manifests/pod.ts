@@ -2,6 +2,7 @@ import { z } from "zod";
 import { checkConfigKey, checkLabelName, checkSubdomain } from "../../model/names.ts";
 import type { EnvVar } from "../../model/objects.ts";
 import { annotations, checked, labels, listOf, maybe, namespaced, plainText } from "./fields.ts";
+import { volume, volumeMount } from "./volumes.ts";
 
 const envName = plainText.min(1).regex(/^[\x20-\x3c\x3e-\x7e]+$/, 'must be printable ASCII without "="');
 
@@ -53,11 +54,31 @@ const container = z
     env: listOf(envVar),
     envFrom: listOf(envFrom),
     workingDir: maybe(plainText),
+    volumeMounts: listOf(volumeMount),
   })
-  .transform(({ envFrom: from, ...rest }) => (from.length > 0 ? { ...rest, envFrom: from } : rest));
+  .transform(({ envFrom: from, volumeMounts, ...rest }) => ({
+    ...rest,
+    ...(from.length > 0 && { envFrom: from }),
+    ...(volumeMounts.length > 0 && { volumeMounts }),
+  }));
 
-const uniqueNames = (containers: readonly { name: string }[]) =>
-  new Set(containers.map((one) => one.name)).size === containers.length;
+const uniqueNames = (list: readonly { name: string }[]) => new Set(list.map((one) => one.name)).size === list.length;
+
+interface Mounting {
+  containers: readonly { volumeMounts?: readonly { name: string }[] }[];
+  volumes: readonly { name: string }[];
+}
+
+function checkMounts({ containers, volumes }: Mounting, context: z.RefinementCtx): void {
+  const known = new Set(volumes.map((one) => one.name));
+  for (const [index, { volumeMounts = [] }] of containers.entries()) {
+    for (const [at, { name }] of volumeMounts.entries()) {
+      if (known.has(name)) continue;
+      const path = ["containers", index, "volumeMounts", at, "name"];
+      context.addIssue({ code: "custom", path, message: `there is no volume ${name} in spec.volumes` });
+    }
+  }
+}
 
 /** spec of a pod or of a template. */
 export const podSpec = z
@@ -67,13 +88,16 @@ export const podSpec = z
     hostNetwork: maybe(z.boolean()),
     containers: z.array(container).min(1, "must have a container").refine(uniqueNames, "two containers have one name"),
     restartPolicy: maybe(z.enum(["Always", "OnFailure", "Never"])),
+    volumes: listOf(volume).refine(uniqueNames, "two volumes have one name"),
   })
-  .transform(({ nodeName, nodeSelector, hostNetwork, containers, restartPolicy }) => ({
+  .superRefine(checkMounts)
+  .transform(({ nodeName, nodeSelector, hostNetwork, containers, restartPolicy, volumes }) => ({
     ...(nodeName && { nodeName }),
     ...(Object.keys(nodeSelector).length > 0 && { nodeSelector }),
     hostNetwork: hostNetwork ?? false,
     containers,
     restartPolicy: restartPolicy ?? ("Always" as const),
+    ...(volumes.length > 0 && { volumes }),
   }));
 
 /** The part `template` of a workload; `policies` are the restart policies that its kind allows. */
@@ -106,7 +130,6 @@ export const pod = z
 export const UNUSED_POD_FIELDS: Readonly<Record<string, string>> = {
   initContainers: "init containers are not run",
   ephemeralContainers: "ephemeral containers are not run",
-  volumes: "volumes are not mounted",
   affinity: "affinity is not evaluated; use nodeName or nodeSelector",
   topologySpreadConstraints: "spread constraints are not evaluated; pods are spread evenly",
 };

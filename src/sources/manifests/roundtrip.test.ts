@@ -27,7 +27,16 @@ it.each<ClusterObject>([
           { name: "C", value: "", from: { configMap: "m", key: "k", optional: true } },
         ],
         envFrom: [{ configMap: "m", prefix: "P_", optional: false }],
+        volumeMounts: [
+          { name: "conf", mountPath: "/etc/app", readOnly: true },
+          { name: "scratch", mountPath: "/data", subPath: "a/b", readOnly: false },
+        ],
       },
+    ],
+    volumes: [
+      { name: "conf", kind: "configMap", configMap: "m", optional: false, items: [{ key: "k", path: "a/k.txt" }] },
+      { name: "scratch", kind: "emptyDir" },
+      { name: "secret", kind: "other", source: "secret" },
     ],
   },
   {

@@ -1,0 +1,40 @@
+import { z } from "zod";
+import { checkConfigKey, checkLabelName, checkSubdomain } from "../../model/names.ts";
+import type { Volume } from "../../model/objects.ts";
+import { checked, listOf, maybe, plainText } from "./fields.ts";
+
+const inside = (path: string): boolean => path !== "" && !path.startsWith("/") && !path.split("/").includes("..");
+const relative = plainText.refine(inside, 'must be a path below the volume, without ".."');
+
+export const volumeMount = z
+  .object({
+    name: checked(checkLabelName),
+    mountPath: plainText.refine(
+      (path) => /^\/[^:]+$/.test(path) && !path.split("/").includes(".."),
+      'must be an absolute path without ":" and ".."',
+    ),
+    subPath: maybe(z.union([z.literal(""), relative])),
+    readOnly: maybe(z.boolean()),
+  })
+  .transform(({ subPath, readOnly, ...rest }) => ({
+    ...rest,
+    ...(subPath && { subPath }),
+    readOnly: readOnly ?? false,
+  }));
+
+const items = listOf(z.object({ key: checked(checkConfigKey), path: relative }));
+const configMap = z.object({ name: checked(checkSubdomain), optional: maybe(z.boolean()), items });
+
+/** A volume: `configMap` and `emptyDir` are read; of others only which kind they are. */
+export const volume = z
+  .looseObject({ name: checked(checkLabelName), configMap: maybe(configMap), emptyDir: maybe(z.looseObject({})) })
+  .transform(({ name, configMap: map, emptyDir, ...rest }): Volume => {
+    if (map) {
+      const { name: of, optional = false, items: chosen } = map;
+      const some = chosen.length > 0 ? { items: chosen } : {};
+      return { name, kind: "configMap", configMap: of, optional: optional ?? false, ...some };
+    }
+    const [source] = Object.keys(rest);
+    // As in Kubernetes, a volume without a source is an empty directory.
+    return emptyDir || source === undefined ? { name, kind: "emptyDir" } : { name, kind: "other", source };
+  });

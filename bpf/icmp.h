@@ -79,11 +79,18 @@ WEIR_INLINE int weir_icmp6_may_answer(struct __sk_buff *skb, const struct ipv6hd
 	return type >= 128 && type != 137;
 }
 
-/* Padding beyond the quote must not hold an earlier packet. volatile: a call of memset would not link. */
-WEIR_INLINE void weir_icmp_clear(struct weir_icmp_frame *frame)
+/*
+ * Padding beyond the quote must not hold an earlier packet. volatile: a call of
+ * memset would not link. Not static: the verifier walks the loop once, not once
+ * for every way here.
+ */
+__noinline int weir_icmp_clear(struct weir_icmp_frame *frame)
 {
+	if (!frame)
+		return -1;
 	for (int i = 0; i < 160; i++)
 		*(volatile __u64 *)&frame->words[i] = 0;
+	return 0;
 }
 
 /*

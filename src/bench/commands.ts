@@ -21,6 +21,9 @@ export type Bench = (context: BenchContext) => Promise<readonly Finding[]>;
 
 /** Measurements by name, each loaded when it runs, in the order of `all`. */
 export const benches = {
+  live: async () => (await import("./live.ts")).live,
+  survive: async () => (await import("./survive.ts")).survive,
+  matrix: async () => (await import("./matrix.ts")).matrix,
   footprint: async () => (await import("./footprint.ts")).footprint,
 } as const satisfies Record<string, () => Promise<Bench>>;
 

@@ -37,6 +37,16 @@ export interface LimitItem {
   measured: number | null;
   reason: string | null;
 }
+/** One agent as `weir status -o json` tells it, as far as measurements need it. */
+export interface AgentStatus {
+  node: string;
+  state: "starting" | "ready" | "degraded";
+  abi: number;
+  pid: number;
+  problems: { object: string; message: string }[];
+  /** Kernel objects and map rows written or removed since the agent's start. */
+  observed: { writes: number };
+}
 export interface LabNode {
   name: string;
   agentPid: number;
@@ -220,18 +230,19 @@ export class Stage {
   async awaitAgent(node: string, oldPid: number, timeout = 30_000): Promise<void> {
     const end = Date.now() + timeout;
     for (;;) {
-      const now = (await this.nodes().catch(() => [])).find(({ name }) => name === node);
-      if (now && now.agentPid > 0 && now.agentPid !== oldPid && (await this.#ready(node))) return;
+      const now = await this.status(node).catch(() => undefined);
+      if (now?.state === "ready" && now.pid !== oldPid) return;
       if (Date.now() > end) throw new Error(`wait for agent of ${node} to be ready again: not after ${timeout} ms`);
       await sleep(50);
     }
   }
 
-  async #ready(node: string): Promise<boolean> {
-    const ended = await attempt([...this.#options.weir, "status", "--lab", this.name, "-o", "json"]);
-    if (ended.code === null || ended.stdout === "") return false;
-    const status = JSON.parse(ended.stdout) as { items?: { node: string; state: string }[] };
-    return status.items?.some((item) => item.node === node && item.state === "ready") ?? false;
+  /** What a node's agent says of itself. Throws while it does not answer. */
+  async status(node: string): Promise<AgentStatus> {
+    const text = await this.weir(["status", "--lab", this.name, "--node", node, "-o", "json"]);
+    const found = (JSON.parse(text) as { items: AgentStatus[] }).items.find((item) => item.node === node);
+    if (!found) throw new Error(`ask agent of ${node}: weir status does not list it`);
+    return found;
   }
 
   /** The last lines of the lab's and the agents' logs. */

@@ -1,0 +1,28 @@
+import { expect, test } from "vitest";
+import { losses, type Round, softnetDrops } from "./continuity.ts";
+
+const good: Round = {
+  udpSent: 100,
+  udpArrived: 100,
+  tcpBytes: 1,
+  tcpRetransmitted: 0,
+  tcpResets: 0,
+  backlogDrops: 0,
+  done: 1,
+};
+
+test.each<[string, Partial<Round>, number]>([
+  ["nothing lost", {}, 0],
+  ["a datagram", { udpArrived: 99 }, 1],
+  ["a datagram too many", { udpArrived: 101 }, 1],
+  ["a reset", { tcpResets: 1 }, 1],
+  ["nothing carried", { tcpBytes: 0 }, 1],
+  ["a segment sent again", { tcpRetransmitted: 1 }, 1],
+  ["a full queue, and what it cost", { backlogDrops: 2, udpArrived: 98 }, 2],
+])("%s", (_, change, count) => {
+  expect(losses({ ...good, ...change }, good)).toHaveLength(count);
+});
+
+test("drops of all CPUs, hexadecimal", () => {
+  expect(softnetDrops("0001 0000000a 0\n0002 00000001 0\n")).toBe(11);
+});

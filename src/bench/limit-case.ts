@@ -1,0 +1,100 @@
+import { firstSecond, flow, goodput, headerBytes, layer3 } from "./iperf.ts";
+import { pingPong } from "./pingpong.ts";
+import { type PodSpec, trafficCommands } from "./pods.ts";
+import { Stage, type StageOptions } from "./stage.ts";
+import type { Spread } from "./stats.ts";
+
+/** One way to load a limit. Directions are the limited pod's. */
+export interface Load {
+  direction: "ingress" | "egress";
+  where: "same" | "across";
+  family: 4 | 6;
+  protocol: "tcp" | "udp";
+  congestion?: string | undefined;
+  flows: number;
+}
+export interface LimitCase extends Load {
+  /** bit/s at layer 3. */
+  rate: number;
+}
+
+/** Rates in bit/s at layer 3, round trips in µs. */
+export interface LoadResult {
+  /** After the first second. */
+  rate: number;
+  firstSecond: number;
+  /** TCP segments sent again; null for UDP. */
+  retransmits: number | null;
+  /** A ping-pong between the same pods meanwhile. */
+  pingPong: Spread;
+}
+
+/** The pod that is limited, and whom it talks to: `same` on its node, `across` on the other. */
+export const LIMITED = "limited";
+export const LIMIT_PODS: readonly PodSpec[] = [
+  { name: LIMITED, node: "node-1", commands: trafficCommands(1) },
+  { name: "same", node: "node-1", commands: trafficCommands(1) },
+  { name: "across", node: "node-2", commands: trafficCommands(1) },
+];
+
+export function limitStage(options: Omit<StageOptions, "pods" | "nodes">): Promise<Stage> {
+  return Stage.up({ ...options, nodes: 2, pods: LIMIT_PODS });
+}
+
+/** Sets the limits of the pod, or takes them away; resolves once that is in force. */
+export async function setLimits(stage: Stage, rates: Partial<Record<Load["direction"], number>>): Promise<void> {
+  const entries = Object.entries(rates).map(([direction, rate]) => [
+    `kubernetes.io/${direction}-bandwidth`,
+    String(rate),
+  ]);
+  const pod = LIMIT_PODS.find(({ name }) => name === LIMITED) as PodSpec;
+  await stage.apply([{ ...pod, annotations: Object.fromEntries(entries) }]);
+}
+
+/**
+ * Writes of TCP: those of about 10 ms of the rate, since iperf3 counts only whole ones; at most its own default.
+ * Packets of UDP: as many bytes as fit the MTU.
+ */
+export function writeLength(load: Load, rate: number | undefined, mtu: number): number {
+  if (load.protocol === "udp") return mtu - headerBytes(load.family, "udp");
+  const share = Math.round((rate ?? Number.POSITIVE_INFINITY) / 8 / 100);
+  return Math.min(131072, Math.max(1000, share));
+}
+
+/** Saturates the pod in one way for `seconds`, and plays ping-pong beside. UDP is offered at 10 times the rate. */
+export async function runLoad(
+  stage: Stage,
+  load: Load,
+  options: { seconds: number; mtu: number; rate?: number | undefined },
+): Promise<LoadResult> {
+  const { seconds, mtu, rate } = options;
+  const { direction, where, family, protocol, congestion, flows } = load;
+  const [from, to] = direction === "egress" ? [LIMITED, where] : [where, LIMITED];
+  const length = writeLength(load, rate, mtu);
+  const offered = protocol === "udp" && rate ? (10 * rate) / flows : undefined;
+  const common = { from, to, family, seconds, protocol, congestion, flows, length, rate: offered };
+  const [result, trips] = await Promise.all([
+    flow(stage, common),
+    pingPong(stage, where, LIMITED, { ms: seconds * 1000, family }),
+  ]);
+  const onWire = (bits: number): number => layer3(bits, mtu, family, protocol);
+  return {
+    rate: onWire(goodput(result, 1)),
+    firstSecond: onWire(firstSecond(result)),
+    retransmits: result.retransmits ?? null,
+    pingPong: trips,
+  };
+}
+
+/** A case in words that are also its key. */
+export function caseName(load: Load & { rate?: number }): string {
+  const { rate, direction, where, family, protocol, congestion, flows } = load;
+  const how = protocol === "udp" ? "udp" : `${congestion ?? "tcp"}×${flows}`;
+  return `${rate === undefined ? "unlimited" : rateText(rate)} ${direction} ${where} ipv${family} ${how}`;
+}
+
+/** `37M`, `1G`, `1.5G`. */
+export function rateText(rate: number): string {
+  const [unit, factor] = rate >= 1e9 ? (["G", 1e9] as const) : (["M", 1e6] as const);
+  return `${Number((rate / factor).toPrecision(4))}${unit}`;
+}

@@ -1,0 +1,145 @@
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { BenchContext } from "./commands.ts";
+import {
+  caseName,
+  LIMITED,
+  type LimitCase,
+  type Load,
+  type LoadResult,
+  limitStage,
+  rateText,
+  runLoad,
+  setLimits,
+} from "./limit-case.ts";
+import { pingPong } from "./pingpong.ts";
+import { type Finding, judge, publish } from "./report.ts";
+import type { Stage } from "./stage.ts";
+import type { Spread } from "./stats.ts";
+
+const MTU = 1450;
+const RATES = [1e6, 3e6, 10e6, 37e6, 100e6, 300e6, 650e6, 1e9, 4e9, 5e9];
+const HOW = [
+  { protocol: "tcp", congestion: "cubic", flows: 1 },
+  { protocol: "tcp", congestion: "cubic", flows: 8 },
+  { protocol: "tcp", congestion: "bbr", flows: 1 },
+  { protocol: "tcp", congestion: "bbr", flows: 8 },
+  { protocol: "udp", flows: 1 },
+] as const;
+
+/** A case with what it gave, and the same load without the limit. */
+export interface CaseResult extends LimitCase {
+  name: string;
+  result: LoadResult;
+  /** The same load with no limit, in this run: shorter. */
+  unlimited: LoadResult;
+  /** Ping-pong with neither limit nor load. */
+  idle: Spread;
+}
+
+function cases(rates: readonly number[], loads: readonly Load[]): LimitCase[] {
+  return rates.flatMap((rate) => loads.map((load) => ({ ...load, rate })));
+}
+
+function loads(): Load[] {
+  const directions = ["ingress", "egress"] as const;
+  const places = ["same", "across"] as const;
+  const families = [4, 6] as const;
+  return places.flatMap((where) =>
+    families.flatMap((family) =>
+      directions.flatMap((direction) => HOW.map((how) => ({ where, family, direction, ...how }))),
+    ),
+  );
+}
+
+/** Every rate under every load. Results are appended to `matrix.jsonl` one by one; a run goes on where the last one ended. */
+export async function matrix(context: BenchContext): Promise<readonly Finding[]> {
+  const { out, quick, say } = context;
+  mkdirSync(out, { recursive: true });
+  const file = join(out, quick ? "matrix-quick.jsonl" : "matrix.jsonl");
+  const done = readResults(file);
+  const all = quick
+    ? cases(
+        [10e6, 1e9],
+        loads().filter(({ family }) => family === 4),
+      )
+    : cases(RATES, loads());
+  const missing = all.filter((one) => !done.has(caseName(one)));
+  say(`${all.length} cases, ${done.size} done before (${file})`);
+  if (missing.length > 0) {
+    const stage = await limitStage(context);
+    try {
+      await runCases(stage, missing, quick, (one) => {
+        done.set(one.name, one);
+        appendFileSync(file, `${JSON.stringify(one)}\n`);
+        say(`${done.size}/${all.length} ${summary(one)}`);
+      });
+    } finally {
+      await stage.down();
+    }
+  }
+  const results = all.flatMap((one) => done.get(caseName(one)) ?? []);
+  const findings = results.flatMap(judgeCase);
+  await publish(
+    { name: quick ? "matrix-quick" : "matrix", title: "Limits under every load", findings, samples: results },
+    context,
+  );
+  return findings;
+}
+
+function readResults(file: string): Map<string, CaseResult> {
+  if (!existsSync(file)) return new Map();
+  const lines = readFileSync(file, "utf8").split("\n").filter(Boolean);
+  return new Map(lines.map((line) => JSON.parse(line) as CaseResult).map((one) => [one.name, one]));
+}
+
+async function runCases(
+  stage: Stage,
+  missing: readonly LimitCase[],
+  quick: boolean,
+  done: (result: CaseResult) => void,
+): Promise<void> {
+  const baselines = new Map<string, { unlimited: LoadResult; idle: Spread }>();
+  for (const { rate, ...load } of missing) {
+    const key = caseName(load);
+    const baseline = baselines.get(key) ?? (await measureBaseline(stage, load, quick));
+    baselines.set(key, baseline);
+    await setLimits(stage, { [load.direction]: rate });
+    const result = await runLoad(stage, load, { seconds: quick ? 4 : 30, mtu: MTU, rate });
+    done({ rate, ...load, name: caseName({ rate, ...load }), result, ...baseline });
+  }
+}
+
+async function measureBaseline(
+  stage: Stage,
+  load: Load,
+  quick: boolean,
+): Promise<{ unlimited: LoadResult; idle: Spread }> {
+  await setLimits(stage, {});
+  const idle = await pingPong(stage, load.where, LIMITED, { ms: quick ? 1000 : 3000, family: load.family });
+  return { idle, unlimited: await runLoad(stage, load, { seconds: quick ? 3 : 5, mtu: MTU }) };
+}
+
+const percent = (value: number): string => `${value >= 0 ? "+" : ""}${(100 * value).toFixed(2)} %`;
+
+function summary({ name, rate, result }: CaseResult): string {
+  const { p50, p99 } = result.pingPong;
+  return `${name}: ${percent(result.rate / rate - 1)}, first second ${percent(result.firstSecond / rate - 1)}, ping-pong ${p50.toFixed(0)}/${p99.toFixed(0)} µs`;
+}
+
+/** One row a case: the rate decides; a rate that the machine cannot carry without the limit is shown beside what it can. */
+function judgeCase(one: CaseResult): Finding[] {
+  const { name, rate, result, unlimited, idle } = one;
+  const tolerance = rate >= 10e6 ? 0.005 : 0.02;
+  const error = result.rate / rate - 1;
+  const first = result.firstSecond / rate - 1;
+  const { p50, p99 } = result.pingPong;
+  const measured = `${percent(error)}, first second ${percent(first)}, p50 ${p50.toFixed(0)} µs (idle ${idle.p50.toFixed(0)}), p99 ${p99.toFixed(0)} µs`;
+  const target = `±${100 * tolerance} %, ≤ +5 %${rate >= 10e6 ? ", ≤ 3 × idle, < 2000 µs" : ""}`;
+  if (unlimited.rate < 1.02 * rate) {
+    const carries = `this machine carries ${rateText(unlimited.rate)}`;
+    return [{ what: name, measured: `${measured}; ${carries}`, target, verdict: "shown" }];
+  }
+  const trips = rate < 10e6 || (p50 <= 3 * idle.p50 && p99 < 2000);
+  return [judge(name, measured, target, Math.abs(error) <= tolerance && first <= 0.05 && trips)];
+}

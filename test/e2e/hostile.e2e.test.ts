@@ -1,0 +1,109 @@
+import { existsSync, rmSync } from "node:fs";
+import fc from "fast-check";
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { stringify } from "yaml";
+import { ECHO_PORT, trafficCommands } from "../../src/bench/pods.ts";
+import type { Ended } from "../../src/bench/weir.ts";
+import { inNamespace, MARK, NAMES, named, TEXTS, VALUES, withAnnotation, withRate } from "./hostile.ts";
+import { lab } from "./lab.ts";
+
+const commands = trafficCommands(0);
+
+describe("hostile manifests", () => {
+  const fixture = lab({
+    nodes: 2,
+    pods: [
+      { name: "victim", node: "node-1", commands },
+      { name: "neighbour", node: "node-2", commands },
+    ],
+  });
+  let pids: number[] = [];
+  const agents = async () => (await fixture.stage.nodes()).map(({ agentPid }) => agentPid);
+
+  beforeAll(async () => {
+    rmSync(MARK, { force: true });
+    pids = await agents();
+  });
+
+  /** Nothing ran, nobody died, packets pass. */
+  afterEach(async () => {
+    const { stage } = fixture;
+    expect(existsSync(MARK)).toBe(false);
+    expect(await agents()).toEqual(pids);
+    for (const family of [4, 6] as const) {
+      await stage.exec("neighbour", ["ping", "-n", "-c1", "-W2", stage.ip("victim", family)]);
+    }
+    const connect = `require("node:net").connect(${ECHO_PORT}, process.argv[1], () => process.exit(0)).on("error", () => process.exit(1))`;
+    await stage.exec("neighbour", ["node", "-e", connect, stage.ip("victim", 4)]);
+  });
+
+  const apply = (object: object | string): Promise<Ended> =>
+    fixture.stage.attemptApply(typeof object === "string" ? object : stringify(object));
+
+  /** Refused by an ordinary error, not by a crash, and told in one screen of printable text. */
+  const expectRefused = (ended: Ended, reason: RegExp): void => {
+    const said = ended.stdout + ended.stderr;
+    expect(ended.code, said.slice(0, 2000)).toBe(1);
+    expect(said).toMatch(reason);
+    expect(said).not.toMatch(/\n {4}at /);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: such characters are what must not come out
+    expect(said).not.toMatch(/[\u0000-\u0008\u000b-\u001a\u202e]/);
+    expect(said.length).toBeLessThan(5000);
+  };
+
+  test.each(Object.entries(VALUES))("a bandwidth annotation with %s", async (_, value) => {
+    expectRefused(await apply(withAnnotation("bandwidth", value)), /bandwidth/);
+    expect((await fixture.stage.limits()).filter(({ effective }) => effective !== null)).toEqual([]);
+  });
+
+  test("the same values as the other keys of limits", async () => {
+    for (const value of [
+      VALUES["command substitution"],
+      VALUES["a minus"],
+      VALUES["beyond every number"],
+    ] as string[]) {
+      expectRefused(await apply(withAnnotation("kubernetes.io/egress-bandwidth", value)), /egress-bandwidth/);
+      expectRefused(await apply(withRate(value)), /rate/);
+    }
+  });
+
+  test.each(Object.entries(NAMES))("a pod's name with %s", async (_, name) => {
+    expectRefused(await apply(named(name)), /name/);
+  });
+
+  test.each(Object.entries(NAMES).filter(([what]) => what !== "nothing"))("a namespace with %s", async (_, name) => {
+    expectRefused(await apply(inNamespace(name)), /namespace/);
+  });
+
+  test.each(Object.entries(TEXTS))("%s", async (_, [text, reason]) => {
+    expectRefused(await apply(text), reason);
+  });
+
+  test("whatever text a rule has, it is in force or refused", async () => {
+    const value = fc.oneof(
+      fc.string({ unit: "binary", maxLength: 40 }),
+      fc
+        .tuple(fc.string({ maxLength: 6 }), fc.constantFrom("bps", "kbits", "mbps"), fc.string({ maxLength: 8 }))
+        .map((parts) => parts.join(" ")),
+    );
+    await fc.assert(
+      fc.asyncProperty(value, async (text) => {
+        const ended = await apply(withAnnotation("bandwidth", text));
+        if (ended.code !== 0) return expectRefused(ended, /bandwidth/);
+        const limits = (await fixture.stage.limits()).filter(({ pod }) => pod === "victim");
+        expect(limits.length).toBeGreaterThan(0);
+        expect(limits.every(({ configured, effective }) => configured === effective && effective !== null)).toBe(true);
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  test("ten thousand annotations, none of them ours", async () => {
+    const annotations = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`example.com/k${i}`, "v"]));
+    const object = withAnnotation("bandwidth", "100 mbps egress") as { metadata: { annotations: object } };
+    Object.assign(object.metadata.annotations, annotations);
+    const ended = await apply(object);
+    expect(ended.code, ended.stderr).toBe(0);
+    expect(await fixture.stage.limits()).toMatchObject([{ pod: "victim", configured: 100e6, effective: 100e6 }]);
+  });
+});

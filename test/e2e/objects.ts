@@ -1,0 +1,52 @@
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { run } from "../../src/bench/weir.ts";
+import { REPOSITORY, testEnvironment } from "./lab.ts";
+
+/** BPF objects in a folder that agents are told to take them from, and other builds to put in their place. */
+export interface Objects {
+  folder: string;
+  /** Puts another build in place: the next agent that starts takes it. */
+  install(build: string): void;
+  close(): void;
+}
+
+/** A statement that does nothing, put where every packet passes: programs differ, what they do does not. */
+const PASSED = "struct weir_hop *hop = weir_hop_row(skb, id);";
+const NOTHING = `${PASSED}\n\n\tasm volatile("r0 = 7" ::: "r0");`;
+
+/**
+ * Builds the tree's BPF sources twice more, in a folder of their own: `rebuilt` with other instructions and the same ABI,
+ * `abi2` with another ABI.
+ */
+export async function buildObjects(): Promise<Objects> {
+  const scratch = mkdtempSync(join(tmpdir(), "weir-objects-"));
+  const folder = join(scratch, "installed");
+  mkdirSync(folder);
+  for (const path of ["bpf", "src/functions", "scripts/build.mjs", "package-lock.json"]) {
+    cpSync(join(REPOSITORY, path), join(scratch, "tree", path), { recursive: true });
+  }
+  const panel = join(scratch, "tree/bpf/panel.h");
+  const source = readFileSync(panel, "utf8");
+  if (!source.includes(PASSED)) throw new Error(`change ${panel}: no line ${JSON.stringify(PASSED)}`);
+  writeFileSync(panel, source.replace(PASSED, NOTHING));
+  const build = [process.execPath, join(scratch, "tree/scripts/build.mjs"), "--quiet"];
+  await run(build, { env: testEnvironment(), timeout: 120_000 });
+  await run(build, { env: testEnvironment({ WEIR_ABI: "2" }), timeout: 120_000 });
+  const builds: Record<string, string> = {
+    original: join(REPOSITORY, "dist/bpf"),
+    rebuilt: join(scratch, "tree/dist/bpf"),
+    abi2: join(scratch, "tree/dist/bpf-abi2"),
+  };
+  const install = (name: string): void => {
+    const from = builds[name];
+    if (from === undefined) throw new Error(`install objects: no build ${name}`);
+    for (const file of readdirSync(from).filter((one) => one.endsWith(".bpf.o"))) {
+      cpSync(join(from, file), join(scratch, file));
+      renameSync(join(scratch, file), join(folder, file));
+    }
+  };
+  install("original");
+  return { folder, install, close: () => rmSync(scratch, { recursive: true, force: true }) };
+}

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { manifests, type PodSpec } from "./pods.ts";
-import { attempt, type Beside, type Ended, run, start } from "./weir.ts";
+import { attempt, type Beside, CommandError, type Ended, run, start } from "./weir.ts";
 
 export interface StageOptions {
   /** The command under test with its first arguments, e.g. `[node, bin/weir]`. */
@@ -154,7 +154,9 @@ export class Stage {
   }
 
   async nodes(): Promise<LabNode[]> {
-    return (JSON.parse(await this.lab(["status", "-o", "json"])) as { nodes: LabNode[] }).nodes;
+    const ended = await this.attemptLab(["status", "-o", "json"]); // exit code 1 says that not all is ready
+    if (ended.stdout === "") throw new CommandError(["weir", "lab", "status"], ended);
+    return (JSON.parse(ended.stdout) as { nodes: LabNode[] }).nodes;
   }
 
   /** Path of a node's network namespace. */

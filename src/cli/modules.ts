@@ -88,7 +88,7 @@ export interface FunctionsModule {
   functions: readonly Pick<NetworkFunction, "name" | "kind" | "summary">[];
 }
 
-export type BenchName = "all" | "limits" | "forward" | "footprint";
+export type BenchName = "all" | "limits" | "matrix" | "live" | "survive" | "forward" | "footprint";
 export interface BenchModule {
   bench(options: { what: BenchName; out: string; quick: boolean }, io: Io): Result;
 }

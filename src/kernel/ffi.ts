@@ -135,6 +135,7 @@ export const bpf = functions(
     bpf_obj_pin: ["int", "int", S],
     bpf_obj_get: ["int", S],
     bpf_obj_get_info_by_fd: ["int", "int", P, P],
+    bpf_enable_stats: ["int", "int"],
     bpf_prog_load: ["int", "int", S, S, P, "size_t", P],
     bpf_prog_test_run_opts: ["int", "int", koffi.inout(koffi.pointer(TestRunOpts))],
     bpf_link_create: ["int", "int", "int", "int", koffi.pointer(LinkCreateOpts)],

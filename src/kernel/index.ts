@@ -76,3 +76,4 @@ export { RingBuffer } from "./ringbuf.ts";
 export type { SkbCtx } from "./skb.ts";
 export { readSysctl, writeSysctl } from "./sysctl.ts";
 export { attachTcx, TcxLink, tcxSupported } from "./tcx.ts";
+export { enableStatistics, type RunStatistics, runStatistics } from "./statistics.ts";

@@ -25,6 +25,22 @@ export const ProgramInfoStruct = koffi.struct({
   nr_map_ids: "uint32_t",
   map_ids: "uint64_t",
   name: koffi.array("char", 16),
+  ifindex: "uint32_t",
+  gpl_compatible: "uint32_t",
+  netns_dev: "uint64_t",
+  netns_ino: "uint64_t",
+  ksyms: koffi.array("uint32_t", 2), // numbers, then addresses of what the JIT made
+  ksym_addresses: koffi.array("uint64_t", 2),
+  btf_id: "uint32_t",
+  func_info_rec_size: "uint32_t",
+  func_info: "uint64_t",
+  nr_func_info: "uint32_t",
+  nr_line_info: "uint32_t",
+  line_info: koffi.array("uint64_t", 2),
+  line_info_sizes: koffi.array("uint32_t", 4),
+  prog_tags: "uint64_t",
+  run_time_ns: "uint64_t",
+  run_cnt: "uint64_t",
 });
 export const LinkInfoStruct = koffi.struct({
   type: "uint32_t",
@@ -48,6 +64,9 @@ export interface ProgramInfo {
   type: number;
   id: number;
   name: string;
+  /** Counted while statistics are on. */
+  run_time_ns: number | bigint;
+  run_cnt: number | bigint;
 }
 export interface LinkInfo {
   type: number;

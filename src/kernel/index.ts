@@ -74,6 +74,6 @@ export { atLeast, type Examination, examine, type Probe, type ProbeResult, runPr
 export { Program, type TestRun, type TestRunResult } from "./program.ts";
 export { RingBuffer } from "./ringbuf.ts";
 export type { SkbCtx } from "./skb.ts";
+export { enableStatistics, type RunStatistics, runStatistics } from "./statistics.ts";
 export { readSysctl, writeSysctl } from "./sysctl.ts";
 export { attachTcx, TcxLink, tcxSupported } from "./tcx.ts";
-export { enableStatistics, type RunStatistics, runStatistics } from "./statistics.ts";

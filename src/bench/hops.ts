@@ -1,0 +1,112 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { BpfMap, type Codec, inspectObject, loadObject, Program } from "../kernel/index.ts";
+
+/** Hops of one port, and of one of its chains, as `bpf/weir.h` has them. */
+const PORT_HOPS = 16;
+const HOP_IDS = 4096 * PORT_HOPS;
+/** Two ports that no node of a measurement reaches: room for a chain of up to 31 hops. */
+const SPARE = 4094 * PORT_HOPS;
+/** A slot of the program array that no function has. */
+export const PASS_SLOT = 63;
+export const OP = { down: 0, call: 1, jump: 2, peer: 3 } as const;
+
+/** A row of `weir_hops`. */
+export interface HopRow {
+  op: number;
+  flags: number;
+  slot: number;
+  instance: number;
+  port: number;
+  target: number;
+}
+
+export interface HopsOptions {
+  /** Folder of the node's panel on its bpffs: `…/weir/node-1/abi-1`. */
+  panel: string;
+  /** Folder of the compiled objects. */
+  objects: string;
+}
+
+/**
+ * A running node's hop rows, changed by hand to lengthen a path. The node's agent must not run meanwhile, or it would put
+ * them right. `close` puts them right.
+ */
+export class Hops {
+  readonly entry: Program;
+  readonly resume: Program;
+  readonly #hops: BpfMap;
+  readonly #codec: Codec;
+  readonly #base: number;
+  readonly #ports: ReadonlyMap<string, number>;
+  readonly #slots: BpfMap;
+  readonly #changed = new Map<number, Buffer>();
+
+  constructor({ panel, objects }: HopsOptions) {
+    const maps = join(panel, "maps");
+    const spec = inspectObject(join(objects, "entry.bpf.o"));
+    const rows = (name: string): Record<string, unknown>[] => {
+      const map = BpfMap.open(join(maps, name));
+      const { key, value } = spec.codecs(name);
+      const all = map.entries().map(([k, v]) => ({ key: key.decode(k), value: value.decode(v) }));
+      map.close();
+      return all;
+    };
+    this.#hops = BpfMap.open(join(maps, "weir_hops"));
+    this.#codec = spec.codecs("weir_hops").value;
+    const config = rows("weir_config")[0] as { value: { gen: number } };
+    this.#base = (config.value.gen & 1) * HOP_IDS;
+    const names = rows("weir_names") as { key: { name: string }; value: { id: number } }[];
+    this.#ports = new Map(names.map(({ key, value }) => [key.name, value.id]));
+    this.#slots = BpfMap.open(join(maps, "weir_functions"));
+    const object = loadObject(join(objects, "pass.bpf.o"), { pinDir: maps });
+    this.#slots.update(u32(PASS_SLOT), u32(object.program("weir_pass").fd));
+    object.close();
+    const programs = join(panel, "programs");
+    const open = (name: string): Program => {
+      const pin = readdirSync(programs).find((file) => file.startsWith(`${name}_`));
+      if (!pin) throw new Error(`find program ${name}: not pinned in ${programs}`);
+      return Program.open(join(programs, pin));
+    };
+    this.entry = open("weir_entry");
+    this.resume = open("weir_resume");
+  }
+
+  /** First hop of a port's ingress chain; ports are named `instance:port`. */
+  ingress(port: string): number {
+    const id = this.#ports.get(`port:${port}`);
+    if (id === undefined) throw new Error(`find port ${port}: the panel has ${[...this.#ports.keys()].join(", ")}`);
+    return id * PORT_HOPS;
+  }
+
+  read(hop: number): HopRow {
+    const row = this.#hops.lookup(u32(this.#base + hop));
+    if (!row) throw new Error(`read hop ${hop}: no such row`);
+    return this.#codec.decode(row) as unknown as HopRow;
+  }
+
+  write(hop: number, row: HopRow): void {
+    const key = this.#base + hop;
+    if (!this.#changed.has(key)) this.#changed.set(key, this.#hops.lookup(u32(key)) as Buffer);
+    this.#hops.update(u32(key), this.#codec.encode(row as unknown as Record<string, number>));
+  }
+
+  /** Makes the chain that begins at `first` another one: a jump to spare rows that hold `rows`. */
+  detour(first: number, rows: readonly HopRow[]): void {
+    for (const [i, row] of rows.entries()) this.write(SPARE + i, row);
+    const { port } = rows[0] as HopRow;
+    this.write(first, { op: OP.jump, flags: 0, slot: 0, instance: 0, port, target: SPARE });
+  }
+
+  close(): void {
+    for (const [key, row] of this.#changed) this.#hops.update(u32(key), row);
+    this.#changed.clear();
+    this.#slots.delete(u32(PASS_SLOT));
+  }
+}
+
+function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}

@@ -27,7 +27,12 @@ export interface Round {
   udpSent: number;
   udpArrived: number;
   tcpBytes: number;
+  /** Segments sent again. A busy machine makes TCP impatient, so some of them were never lost. */
   tcpRetransmitted: number;
+  /** Segments that arrived with one before them missing: lost, or overtaken where the sender changed CPUs. */
+  tcpGaps: number;
+  /** Bytes that the sender's IP sent and the receiver's did not get; null where a tunnel merges packets on the way. */
+  tcpOctetsLost: number | null;
   tcpResets: number;
   /** Packets that this machine's receive queues dropped for want of CPU, all namespaces together. */
   backlogDrops: number;
@@ -75,6 +80,8 @@ export async function underLoad(stage: Stage, load: Load, act: () => Promise<unk
     udpArrived: udpTo.udpArrived,
     tcpBytes: tcp.intervals.reduce((sum, { bytes }) => sum + bytes, 0),
     tcpRetransmitted: tcpFrom.tcpRetransmitted,
+    tcpGaps: tcpTo.tcpGaps,
+    tcpOctetsLost: stage.overlay === "direct" ? tcpFrom.octetsOut - tcpTo.octetsIn : null,
     tcpResets: [udpFrom, udpTo, tcpFrom, tcpTo].reduce((sum, { tcpResets }) => sum + tcpResets, 0),
     backlogDrops: softnetDrops() - backlog,
     done,
@@ -99,14 +106,14 @@ export function softnetDrops(text = readFileSync("/proc/net/softnet_stat", "utf8
   return drops.reduce((sum, value) => sum + (value || 0), 0);
 }
 
-/** What of a round was lost, in words; empty if nothing was. `baseline` is a round in which nothing was done. */
-export function losses(round: Round, baseline: Pick<Round, "tcpRetransmitted">): string[] {
+/** What of a round was lost, in words; empty if nothing was. */
+export function losses(round: Round): string[] {
   const lost = round.udpSent - round.udpArrived;
   return [
     lost === 0 ? "" : `${lost} of ${round.udpSent} datagrams lost`,
     round.tcpResets === 0 ? "" : `${round.tcpResets} connections reset`,
     round.tcpBytes > 0 ? "" : "TCP carried nothing",
-    round.tcpRetransmitted <= baseline.tcpRetransmitted ? "" : `${round.tcpRetransmitted} segments sent again`,
+    round.tcpOctetsLost ? `${round.tcpOctetsLost} bytes of TCP lost` : "",
     round.backlogDrops === 0 ? "" : `this machine's receive queues dropped ${round.backlogDrops} for want of CPU`,
   ].filter((text) => text !== "");
 }

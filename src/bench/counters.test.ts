@@ -13,9 +13,10 @@ test("pairs of lines and single lines", () => {
 });
 
 test("the running kernel's own files have the counters that the proofs rely on", () => {
-  const all = parseSnmp(readFileSync("/proc/net/snmp", "utf8") + readFileSync("/proc/net/snmp6", "utf8"));
+  const all = parseSnmp(["snmp", "snmp6", "netstat"].map((name) => readFileSync(`/proc/net/${name}`, "utf8")).join(""));
   const delivered = ["IpInDelivers", "Ip6InDelivers", "TcpInSegs", "IcmpInMsgs", "Icmp6InMsgs"];
-  const names = [...delivered, "UdpOutDatagrams", "Udp6OutDatagrams", "TcpRetransSegs", "TcpEstabResets"];
+  const extended = ["TcpExtTCPOFOQueue", "IpExtOutOctets", "IpExtInOctets"];
+  const names = [...delivered, ...extended, "UdpOutDatagrams", "Udp6OutDatagrams", "TcpRetransSegs", "TcpEstabResets"];
   for (const name of names) expect(all.get(name), name).toBeTypeOf("number");
 });
 
@@ -26,7 +27,8 @@ test("datagrams that no reader took have arrived all the same", () => {
 });
 
 test("differences", () => {
-  const before = { udpOut: 1, udpArrived: 1, tcpRetransmitted: 0, tcpResets: 2 };
-  const after = { udpOut: 5, udpArrived: 4, tcpRetransmitted: 1, tcpResets: 2 };
-  expect(since(before, after)).toEqual({ udpOut: 4, udpArrived: 3, tcpRetransmitted: 1, tcpResets: 0 });
+  const before = { udpOut: 1, udpArrived: 1, tcpRetransmitted: 0, tcpResets: 2, tcpGaps: 0, octetsOut: 5, octetsIn: 7 };
+  const after = { ...before, udpOut: 5, udpArrived: 4, tcpRetransmitted: 1, octetsIn: 8 };
+  const none = { tcpResets: 0, tcpGaps: 0, octetsOut: 0 };
+  expect(since(before, after)).toEqual({ ...none, udpOut: 4, udpArrived: 3, tcpRetransmitted: 1, octetsIn: 1 });
 });

@@ -7,9 +7,14 @@ export interface Counters {
   udpArrived: number;
   tcpRetransmitted: number;
   tcpResets: number;
+  /** TCP segments that arrived with one before them missing. */
+  tcpGaps: number;
+  /** Bytes of IPv4 packets, headers and all. */
+  octetsOut: number;
+  octetsIn: number;
 }
 
-/** Pairs of lines `Name: keys…`, `Name: values…` as in /proc/net/snmp; and lines `key value` as in snmp6. */
+/** Pairs of lines `Name: keys…`, `Name: values…` as in /proc/net/snmp and netstat; and lines `key value` as in snmp6. */
 export function parseSnmp(text: string): Map<string, number> {
   const out = new Map<string, number>();
   let keys: string[] | undefined;
@@ -32,7 +37,7 @@ export function parseSnmp(text: string): Map<string, number> {
  * datagram, so arrivals are what IP delivered less what TCP and ICMP got.
  */
 export async function counters(stage: Stage, pod: string): Promise<Counters> {
-  return fromSnmp(await stage.exec(pod, ["cat", "/proc/net/snmp", "/proc/net/snmp6"]));
+  return fromSnmp(await stage.exec(pod, ["cat", ...["snmp", "snmp6", "netstat"].map((name) => `/proc/net/${name}`)]));
 }
 
 export function fromSnmp(text: string): Counters {
@@ -43,15 +48,14 @@ export function fromSnmp(text: string): Counters {
     udpArrived: sum("IpInDelivers", "Ip6InDelivers") - sum("TcpInSegs", "IcmpInMsgs", "Icmp6InMsgs"),
     tcpRetransmitted: sum("TcpRetransSegs"),
     tcpResets: sum("TcpEstabResets"),
+    tcpGaps: sum("TcpExtTCPOFOQueue"),
+    octetsOut: sum("IpExtOutOctets"),
+    octetsIn: sum("IpExtInOctets"),
   };
 }
 
 /** What was added between two readings. */
 export function since(before: Counters, after: Counters): Counters {
-  return {
-    udpOut: after.udpOut - before.udpOut,
-    udpArrived: after.udpArrived - before.udpArrived,
-    tcpRetransmitted: after.tcpRetransmitted - before.tcpRetransmitted,
-    tcpResets: after.tcpResets - before.tcpResets,
-  };
+  const fields = Object.keys(after) as (keyof Counters)[];
+  return Object.fromEntries(fields.map((field) => [field, after[field] - before[field]])) as unknown as Counters;
 }

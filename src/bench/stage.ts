@@ -61,12 +61,14 @@ export class Stage {
   readonly folder: string;
   /** Wall time of `weir lab up`, seconds. */
   upSeconds = 0;
+  readonly overlay: "vxlan" | "direct";
   readonly #options: StageOptions;
   readonly #scratch: string;
   #pods = new Map<string, PodItem>();
 
   private constructor(options: StageOptions) {
     this.#options = options;
+    this.overlay = options.overlay ?? "vxlan";
     this.name = `t${process.pid}x${++count}`;
     this.#scratch = mkdtempSync(join(tmpdir(), "weir-stage-"));
     this.folder = join(this.#scratch, "manifests");
@@ -76,9 +78,9 @@ export class Stage {
   /** Starts a lab and waits until its pods are ready. Takes it down again if that fails. */
   static async up(options: StageOptions): Promise<Stage> {
     const stage = new Stage(options);
-    const { nodes = 1, overlay = "vxlan", pods } = options;
+    const { nodes = 1, pods } = options;
     for (const pod of pods) stage.writePod(pod);
-    const args = ["up", "-f", stage.folder, "--nodes", String(nodes), "--overlay", overlay];
+    const args = ["up", "-f", stage.folder, "--nodes", String(nodes), "--overlay", stage.overlay];
     try {
       const begin = performance.now();
       await stage.lab(args, 120_000);

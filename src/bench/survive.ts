@@ -9,7 +9,7 @@ const LOAD = { packets: 10_000, rate: 200e6 };
 export async function survive(context: BenchContext): Promise<readonly Finding[]> {
   const { quick, say } = context;
   const wanted = quick ? 10 : 100;
-  const stage = await Stage.up({ ...context, nodes: 2, pods: LOAD_PODS });
+  const stage = await Stage.up({ ...context, nodes: 2, overlay: "direct", pods: LOAD_PODS });
   const rounds: Round[] = [];
   const writes: number[] = [];
   let kills = 0;
@@ -20,7 +20,7 @@ export async function survive(context: BenchContext): Promise<readonly Finding[]
         writes.push(await restart(stage, `node-${(kills++ % 2) + 1}`));
       });
       rounds.push(round);
-      say(`${kills} of ${wanted} kills; ${losses(round, baseline).join(", ") || "nothing lost"}`);
+      say(`${kills} of ${wanted} kills; ${losses(round).join(", ") || "nothing lost"}`);
     }
     const findings = judgeRounds(rounds, baseline, kills, writes);
     const samples = { baseline, rounds, writes };
@@ -41,7 +41,7 @@ export async function restart(stage: Stage, node: string): Promise<number> {
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 function judgeRounds(rounds: readonly Round[], baseline: Round, kills: number, writes: readonly number[]): Finding[] {
-  const total = (field: keyof Round): number => rounds.reduce((sum, round) => sum + round[field], 0);
+  const total = (field: keyof Round): number => rounds.reduce((sum, round) => sum + (round[field] ?? 0), 0);
   const lost = total("udpSent") - total("udpArrived");
   const highest = Math.max(...writes);
   const again = `${total("tcpRetransmitted")} in ${rounds.length} rounds (${baseline.tcpRetransmitted} in one without)`;

@@ -25,7 +25,7 @@ describe("bandwidth limits hold at layer 3", () => {
     mtu = await podMtu(fixture.stage, LIMITED);
   });
 
-  test.each(CASES.map((one) => ({ name: caseName(one), ...one })))("$name", async ({ rate, name: _, ...load }) => {
+  test.each(CASES.map((one) => ({ name: caseName(one), ...one })))("$name", async ({ rate, name: _name, ...load }) => {
     const { stage } = fixture;
     await setLimits(stage, { [load.direction]: rate });
     const result = await runLoad(stage, load, { seconds: 5, mtu, rate });

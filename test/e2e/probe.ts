@@ -54,7 +54,7 @@ const probe = async ({ name, ip }) => {
   const v6 = ip.includes(":"), family = v6 ? "-6" : "-4", size = mtu - (v6 ? 48 : 28);
   const full = ["-M", "do", "-s"];
   const found = { name, ip, ping: await ping(ip, []), fullSize: await ping(ip, [...full, String(size)]) };
-  found.tooBig = await ping(ip, [...full, String(size + 1)]);
+  found.tooBig = await ping(ip, [...full, String(size + 1), "-W1"]);
   found.tcp = await tcp(ip);
   found.udp = await udp(ip, v6);
   found.traceroute = hops((await run("traceroute", [family, "-n", "-q1", "-w2", "-m6", ip])).text);

@@ -64,6 +64,7 @@ export class Stage {
   readonly overlay: "vxlan" | "direct";
   readonly #options: StageOptions;
   readonly #scratch: string;
+  #files = 0;
   #pods = new Map<string, PodItem>();
 
   private constructor(options: StageOptions) {
@@ -217,7 +218,7 @@ export class Stage {
   }
 
   #scratchFile(text: string): string {
-    const file = join(this.#scratch, "apply.yaml");
+    const file = join(this.#scratch, `apply-${++this.#files}.yaml`);
     writeFileSync(file, text);
     return file;
   }

@@ -76,18 +76,21 @@ async function holdNamespaces(): Promise<ChildProcess> {
   return holder;
 }
 
-/** Mounts and host name, inside the holder's namespaces. The mounts are made one line after the other, as fstab has them. */
+/**
+ * Mounts and host name, inside the holder's namespaces. Everywhere with the holder's root (-r): a mount namespace's own
+ * root is another than ours where we run in a chroot. The mounts are made one line after the other, as fstab has them.
+ */
 function furnish(spec: ContainerSpec, holder: string): void {
   const foreign = foreignMounts();
   if (foreign.length > 0) {
     // Some may be gone since the list was read.
-    runSync("nsenter", ["-t", holder, "-m", "--", "umount", "-n", "-l", ...foreign], {
+    runSync("nsenter", ["-t", holder, "-m", "-r", "--", "umount", "-n", "-l", ...foreign], {
       tolerate: /not mounted|no mount point/,
     });
   }
   const fstab = `${spec.dir}/fstab`;
   writeFileSync(fstab, spec.mounts.map(fstabLine).join(""));
-  runSync("nsenter", ["-t", holder, `--net=${spec.netns}`, "-m", "--", "mount", "-n", "-a", "-T", fstab]);
+  runSync("nsenter", ["-t", holder, `--net=${spec.netns}`, "-m", "-r", "--", "mount", "-n", "-a", "-T", fstab]);
   runSync("nsenter", ["-t", holder, "-u", "--", "tee", "/proc/sys/kernel/hostname"], { input: spec.hostname });
 }
 
@@ -99,7 +102,7 @@ function fstabLine(mount: ContainerMount): string {
 export function containerArgv(spec: ContainerSpec, holder: string): string[] {
   const root = spec.rootfs === undefined ? [] : [`--root=${spec.rootfs}`];
   return [
-    ...["nsenter", "-t", holder, `--net=${spec.netns}`, "-m", "-u", "-i", "--"],
+    ...["nsenter", "-t", holder, `--net=${spec.netns}`, "-m", "-r", "-u", "-i", "--"],
     ...["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", ...root, `--wd=${spec.workingDir ?? "/"}`, "--"],
     ...spec.argv,
   ];

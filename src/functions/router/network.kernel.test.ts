@@ -120,6 +120,13 @@ describe.each(["vxlan", "direct"] as const)("overlay %s", (overlay) => {
       expect(world.must("a", "ip", "-6", "route", "get", POD.c[6])).toContain("mtu 1450");
     });
 
+    test.each([4, 6] as const)("tracepath finds it too, IPv%i", (family) => {
+      world.must("a", "ip", `-${family}`, "route", "flush", "cache");
+      const out = world.must("a", "tracepath", "-n", `-${family}`, POD.c[family]);
+      expect(out).toMatch(new RegExp(`${GATEWAY[1][family]} .*pmtu 1450`));
+      expect(out).toContain("Resume: pmtu 1450 hops 3 back 3");
+    });
+
     test.each([4, 6] as const)("TCP finds its size, IPv%i", async (family) => {
       world.must("a", "ip", "route", "flush", "cache");
       world.must("a", "ip", "-6", "route", "flush", "cache");

@@ -11,6 +11,8 @@ export interface Target {
   init: number;
   cgroup: string;
   env: Readonly<Record<string, string>>;
+  /** Does it have an image's root, where the machine's programs are not? */
+  ownRoot: boolean;
 }
 
 /** Calls of a running lab's supervisor. All reject with LabError; `gone` if it does not answer. */

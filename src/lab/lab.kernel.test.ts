@@ -142,6 +142,18 @@ describe("weir lab", () => {
     expect(await code).toBe(5);
   });
 
+  it("passes a terminal: the command is in front of it, and handles Ctrl+C itself", async () => {
+    const program =
+      'process.on("SIGINT", () => process.exit(6)); console.log(process.stdin.isTTY); setInterval(Date, 99)';
+    const command = [process.execPath, weir, "lab", "exec", "--name", lab, "a", "--", process.execPath, "-e", program];
+    const inside = spawn("script", ["-qec", command.map((word) => `'${word}'`).join(" "), "/dev/null"], { env });
+    const code = new Promise((resolve) => inside.once("exit", resolve));
+    const first = await new Promise((resolve) => inside.stdout.once("data", (chunk) => resolve(String(chunk))));
+    expect(first).toContain("true");
+    inside.stdin.write("\x03");
+    expect(await code).toBe(6);
+  });
+
   it.each([
     ["nope", /no such pod/],
     ["once", /does not run/],

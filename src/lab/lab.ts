@@ -7,12 +7,13 @@ import { type ManifestWatch, watchManifests } from "../sources/manifests/index.t
 import { AgentProcess, type AgentProgram, agentArgv } from "./agent-process.ts";
 import type { BindingPlan } from "./binding.ts";
 import { createCgroup } from "./cgroups.ts";
+import type { Target } from "./client.ts";
 import { Cluster, keyOf } from "./cluster.ts";
 import { LabError, messageOf } from "./errors.ts";
 import { Images } from "./images.ts";
 import { type ForceResult, waitInForce } from "./in-force.ts";
 import { Kubelet } from "./kubelet.ts";
-import { environmentOf } from "./launch.ts";
+import { launchOf } from "./launch.ts";
 import { type LabNames, type NodeNames, nodeNames } from "./names.ts";
 import { isError } from "./objects.ts";
 import type { BoundPod } from "./pod.ts";
@@ -43,6 +44,7 @@ export class Lab {
   readonly #clients: ReadonlyMap<string, Client>;
   readonly #watches: ManifestWatch[] = [];
   readonly #abort = new AbortController();
+  readonly #images: Images;
   readonly #kubelet: Kubelet;
   readonly #left: Problem[] = [];
   #cluster: Cluster | undefined;
@@ -54,13 +56,14 @@ export class Lab {
     this.#options = options;
     this.#nodes = Array.from({ length: record.nodes }, (_, index) => nodeNames(names, index + 1));
     this.#clients = new Map(this.#nodes.map((node) => [node.name, new Client({ socket: node.socket })]));
+    this.#images = new Images(names.images, record.images, record.sources[0] ?? "/");
     this.#kubelet = new Kubelet({
       lab: names,
       cgroup: record.cgroup,
       homeCgroup: `${record.cgroup}/supervisor`,
       nodes: this.#nodes,
       agents: this.#clients,
-      images: new Images(names.images, record.images, record.sources[0] ?? "/"),
+      images: this.#images,
       resolve: (bound, container, ips) => this.#resolve(bound, container, ips),
       configMaps: () => this.#configMaps(),
       onChange: () => this.#changed(),
@@ -131,11 +134,7 @@ export class Lab {
   }
 
   /** What `weir lab exec` needs to enter a container. Throws LabError `no-pod`, `no-container`, `not-running`. */
-  target(
-    namespace: string,
-    pod: string,
-    container?: string,
-  ): { init: number; cgroup: string; env: Readonly<Record<string, string>> } {
+  target(namespace: string, pod: string, container?: string): Target {
     const what = `enter pod ${namespace}/${pod}`;
     const worker = this.#kubelet.worker(`${namespace}/${pod}`);
     if (worker === undefined)
@@ -153,7 +152,9 @@ export class Lab {
         `${what}: container ${found.name} does not run (${message ?? found.reason ?? found.state})`,
       );
     }
-    return { init: found.pid, cgroup, env: environmentOf(this.#resolve(worker.bound, spec, ips)) };
+    const { bound } = worker;
+    const { env, image } = launchOf(bound.pod, spec, this.#images, this.#resolve(bound, spec, ips));
+    return { init: found.pid, cgroup, env, ownRoot: image !== undefined };
   }
 
   async close(): Promise<void> {

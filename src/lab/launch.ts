@@ -47,7 +47,7 @@ function argvOf(container: Pick<ResolvedContainer, "command" | "args">, image: I
 }
 
 /** Variables by name; what execve could not take as one is left out. */
-export function environmentOf({ env }: Pick<ResolvedContainer, "env">): Record<string, string> {
+function environmentOf({ env }: Pick<ResolvedContainer, "env">): Record<string, string> {
   const good = env.filter(({ name, value }) => /^[^=\0]+$/.test(name) && !value.includes("\0"));
   return Object.fromEntries(good.map(({ name, value }) => [name, value]));
 }

@@ -17,9 +17,19 @@ export interface ExecOptions {
   command: readonly string[];
 }
 
-/** Argument vector that runs a command beside a container's first process: its namespaces, root and working directory. */
-export function execArgv(target: Target, command: readonly string[]): string[] {
-  return ["nsenter", "-t", String(target.init), "-m", "-u", "-i", "-n", "-p", "-r", "-w", "--", ...command];
+/** Keys of a terminal that send a signal to everything in front of it. */
+const KEYBOARD = "INT,QUIT";
+
+/**
+ * Argument vector that runs a command beside a container's first process: its namespaces, root and working directory.
+ * nsenter stays as the command's parent. On a terminal Ctrl+C would end it, and a command that handles Ctrl+C itself (an
+ * interpreter) would be left alone: so nsenter ignores the keys, and the command gets their meaning back.
+ */
+export function execArgv(target: Target, command: readonly string[], terminal: boolean): string[] {
+  const enter = ["nsenter", "-t", String(target.init), "-m", "-u", "-i", "-n", "-p", "-r", "-w", "--"];
+  // env would take a command with "=" for a variable; in an image's root there may be no such env.
+  if (!terminal || target.ownRoot || command[0]?.includes("=") === true) return [...enter, ...command];
+  return ["env", `--ignore-signal=${KEYBOARD}`, ...enter, "/usr/bin/env", `--default-signal=${KEYBOARD}`, ...command];
 }
 
 /**
@@ -33,7 +43,7 @@ export async function exec(options: ExecOptions, io: LabIo): Promise<number> {
   readRecord(names);
   const target = await new LabClient(names).target(namespace, pod, container);
   joinCgroup(target.cgroup, process.pid);
-  const [file = "", ...args] = execArgv(target, command);
+  const [file = "", ...args] = execArgv(target, command, process.stdin.isTTY === true);
   const terminal = io.env.TERM === undefined ? {} : { TERM: io.env.TERM };
   const env = { PATH: DEFAULT_PATH, HOSTNAME: pod, HOME: "/root", ...terminal, ...target.env };
   if (io.signal.aborted) return 128 + constants.signals.SIGTERM;

@@ -70,9 +70,12 @@ export function shape({ rate, mtu, charged }: ShapeInput): Shape {
 const bytesIn = (rate: number, seconds: number): number => Math.round((rate / 8) * seconds);
 const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, Math.round(value)));
 
-/** What a sender that has been silent may send at once: it also bridges moments at which the CPU is not ours. */
+/**
+ * What a sender that has been silent may send at once: together with the packet that overdraws it 4 % of a second. It
+ * bridges moments at which the CPU is not ours: time that passes with a full bucket is lost to the rate for good.
+ */
 function burstOf(rate: number, frame: number): number {
-  const bytes = Math.min(bytesIn(rate, 0.025), bytesIn(rate, 0.002) + 1_200_000);
+  const bytes = Math.min(bytesIn(rate, 0.04) - frame, bytesIn(rate, 0.004) + 2_000_000);
   return Math.max(2 * frame, bytes);
 }
 

@@ -1,0 +1,119 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Datapath } from "../../../datapath/datapath.ts";
+import { Panel } from "../../../datapath/panel.ts";
+import { createNamespace, inNamespace, mountBpffs, namespacePath, removeNamespace } from "../../../kernel/index.ts";
+import type { Endpoint } from "../../../model/cluster.ts";
+import { compose } from "../../../model/compose.ts";
+import type { LimitRule } from "../../../model/limits.ts";
+import { functions } from "../../index.ts";
+
+const root = new URL("../../../..", import.meta.url).pathname;
+const PODS = ["a", "b"] as const;
+export type PodName = (typeof PODS)[number];
+const MTU = 1500;
+
+/** A node with pods a and b behind the real panel, datapath and functions; each a namespace of this test file. */
+export class Node {
+  readonly directory = mkdtempSync(join(tmpdir(), "weir-limit-"));
+  readonly bpffs = join(this.directory, "bpf");
+  readonly panel: Panel;
+  readonly #prefix: string;
+  readonly #datapath: Datapath;
+
+  constructor(prefix = `weir-t${process.pid}-limit`) {
+    this.#prefix = prefix;
+    compileObjects(this.directory);
+    mountBpffs(this.bpffs);
+    for (const name of ["node", ...PODS]) createNamespace(this.namespace(name));
+    this.panel = this.inNode(() =>
+      Panel.open({
+        root: join(this.bpffs, "t"),
+        objects: this.directory,
+        functions: functions.map((one) => one.name),
+      }),
+    );
+    this.#datapath = this.inNode(() => this.datapath());
+  }
+
+  /** Another agent's view of the same kernel. */
+  datapath(): Datapath {
+    return new Datapath({ panel: this.panel, tables: functions.flatMap((one) => one.tables) });
+  }
+
+  namespace(name: string): string {
+    return `${this.#prefix}-${name}`;
+  }
+
+  path(name: string): string {
+    return namespacePath(this.namespace(name));
+  }
+
+  inNode<T>(work: () => T): T {
+    return inNamespace(this.path("node"), work);
+  }
+
+  run(name: string, ...command: string[]): string {
+    return execFileSync("nsenter", [`--net=${this.path(name)}`, ...command], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+  }
+
+  /** Puts pods' limits in force; what was touched. Throws if anything failed. */
+  apply(limits: Partial<Record<PodName, readonly LimitRule[]>>, datapath = this.#datapath): number {
+    const context = {
+      name: "node-1",
+      overlay: "vxlan",
+      addresses: [],
+      podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"],
+    } as const;
+    const state = {
+      node: { ...context, uplink: "lo", mtu: MTU, vxlan: { port: 4789, vni: 1 } },
+      nodes: [],
+      pods: [],
+      endpoints: PODS.map((name) => this.endpoint(name)),
+      limits: new Map(Object.entries(limits).map(([name, rules]) => [`default/${name}`, rules])),
+      problems: [],
+    };
+    const desired = compose(functions.map((one) => one.desired(state)));
+    const { failures, writes } = this.inNode(() => datapath.apply(desired));
+    if (failures.length > 0) throw new Error(JSON.stringify(failures));
+    return writes;
+  }
+
+  endpoint(name: PodName): Endpoint {
+    const n = 10 + PODS.indexOf(name);
+    return {
+      namespace: "default",
+      name,
+      uid: name,
+      netns: this.path(name),
+      ifname: "eth0",
+      device: `weir${`${n}`.repeat(6).slice(0, 11)}`,
+      mac: `02:00:00:00:01:${n}`,
+      ips: [`10.244.1.${n}`, `fd00:10:244:1::${n}`],
+    };
+  }
+
+  close(): void {
+    this.panel.close();
+    for (const name of [...PODS, "node"]) removeNamespace(this.namespace(name));
+    execFileSync("umount", ["-l", this.bpffs]);
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+function compileObjects(directory: string): void {
+  const flags = ["--target=bpf", "-std=gnu11", "-O2", "-g", "-mcpu=v3", "-Wall", "-Wextra", "-Werror", "-Ibpf"];
+  const include = `-I/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
+  const sources = [
+    ["entry", "bpf/entry.bpf.c"],
+    ...functions.map(({ name }) => [name, `src/functions/${name}/${name}.bpf.c`]),
+  ];
+  for (const [name = "", source = ""] of sources) {
+    execFileSync("clang", [...flags, include, "-c", source, "-o", join(directory, `${name}.bpf.o`)], { cwd: root });
+  }
+}

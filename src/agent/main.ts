@@ -78,7 +78,11 @@ function start(
     objects: objectsDir(process.env),
     functions: functions.map((fn) => fn.name),
   });
-  const datapath = new Datapath({ panel, tables: functions.flatMap((fn) => fn.tables) });
+  const datapath = new Datapath({
+    panel,
+    tables: functions.flatMap((fn) => fn.tables),
+    state: functions.flatMap((fn) => fn.state ?? []),
+  });
   const endpoints = openEndpoints({ folder: config.state, podCIDRs: node.podCIDRs });
   const lastGood = new LastGoodFile(config.state);
   const settings = { ...DEFAULT_RULE_SETTINGS, ...config.rules };

@@ -20,6 +20,8 @@ export interface DatapathOptions {
   panel: Panel;
   /** Maps that functions own, by name: rows that are not desired are removed from these alone. */
   tables: readonly string[];
+  /** Maps that programs fill, by instance: rows of instances that are gone are removed. */
+  state?: readonly string[];
   /** Drops are also events. */
   events?: boolean;
 }
@@ -31,15 +33,17 @@ export class Datapath {
   readonly shapers: Shapers;
   readonly #senders = new Senders();
   readonly #tables: readonly string[];
+  readonly #state: readonly string[];
   readonly #events: boolean;
   readonly #held = new Map<string, Rows>();
   #applied: DesiredState | undefined;
 
-  constructor({ panel, tables, events = false }: DatapathOptions) {
+  constructor({ panel, tables, state = [], events = false }: DatapathOptions) {
     this.panel = panel;
     this.devices = new Devices();
     this.shapers = new Shapers(SHAPE);
     this.#tables = tables;
+    this.#state = state;
     this.#events = events;
   }
 
@@ -145,6 +149,10 @@ export class Datapath {
 
   #prune(desired: DesiredState): void {
     this.panel.names.prune("port", new Set(desired.ports.map(portName)));
-    this.panel.names.prune("instance", new Set(desired.instances.map((instance) => instance.name)));
+    const gone = this.panel.names.prune("instance", new Set(desired.instances.map((instance) => instance.name)));
+    for (const name of this.#state) {
+      const table = this.panel.table(name);
+      table.remove(gone.map((instance) => table.key.encode({ instance })));
+    }
   }
 }

@@ -54,15 +54,16 @@ export class Names {
     return new Map(names.map(([name, id]) => [id, name.slice(prefix.length)]));
   }
 
-  /** Releases every name of a kind that `keep` does not hold. */
-  prune(kind: NameKind, keep: ReadonlySet<string>): void {
-    for (const [id, name] of this.all(kind)) {
-      if (keep.has(name)) continue;
+  /** Releases every name of a kind that `keep` does not hold; their ids. */
+  prune(kind: NameKind, keep: ReadonlySet<string>): number[] {
+    const gone = [...this.all(kind)].filter(([, name]) => !keep.has(name));
+    for (const [id, name] of gone) {
       const full = `${kind}:${name}`;
       this.#table.remove([this.#key(full)]);
       this.#ids.delete(full);
       this.#used[kind].delete(id);
     }
+    return gone.map(([id]) => id);
   }
 
   #key(full: string): Buffer {

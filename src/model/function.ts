@@ -9,6 +9,8 @@ export interface NetworkFunction {
   summary: string;
   /** Maps whose rows `desired()` gives; each is owned by this function alone. */
   tables: readonly string[];
+  /** Maps that its program fills, keyed by instance alone; the rows go with their instance. */
+  state?: readonly string[];
   /** Pure: same state, same contribution, sorted. */
   desired(state: ClusterState): Contribution;
 }

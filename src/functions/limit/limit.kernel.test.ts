@@ -131,13 +131,17 @@ test("another agent that finds the limits in place writes nothing", () => {
   ).toBe(0);
 });
 
-test("a limit that is gone leaves no class behind", () => {
+test("a limit that is gone leaves no class and no counter behind", () => {
   node.apply({ a: [rule("egress", 5e6)] });
   const minor = classId(instanceId("egress"), "bulk");
   const held = () => classes(SHAPE.device, node.path("node")).some((one) => one.handle === minor);
   expect(held()).toBe(true);
+  const counted = () => node.panel.table("weir_limit_use").entries().length;
+  run("egress", udp4(1500), {}, true);
+  expect(counted()).toBeGreaterThan(0);
   for (let pass = 0; pass < 3; pass++) node.apply({});
   expect(held()).toBe(false);
+  expect(counted()).toBe(0);
 });
 
 describe("real traffic", () => {

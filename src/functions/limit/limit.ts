@@ -26,6 +26,7 @@ export const limit: NetworkFunction = {
   kind: "transparent",
   summary: "holds a pod's bandwidth at its rate, in each direction, small packets first",
   tables: ["weir_limits"],
+  state: ["weir_limit_use"],
   desired(state: ClusterState): Contribution {
     const limits = limitsOf(state);
     return {

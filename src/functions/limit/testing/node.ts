@@ -40,7 +40,11 @@ export class Node {
 
   /** Another agent's view of the same kernel. */
   datapath(): Datapath {
-    return new Datapath({ panel: this.panel, tables: functions.flatMap((one) => one.tables) });
+    return new Datapath({
+      panel: this.panel,
+      tables: functions.flatMap((one) => one.tables),
+      state: functions.flatMap((one) => one.state ?? []),
+    });
   }
 
   namespace(name: string): string {

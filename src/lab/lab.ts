@@ -32,9 +32,9 @@ export interface LabOptions {
   now: () => number;
 }
 
-/** How long a change may take to be in force, ms. */
-const PATIENCE = 30_000;
-const READY_PATIENCE = 60_000;
+/** How long a change may take to be in force, ms: an emulated processor needs most of it. */
+const PATIENCE = 120_000;
+const READY_PATIENCE = 120_000;
 
 /** A running lab: underlay, agents, cluster, kubelet. `teardown` takes it away; this only makes and changes it. */
 export class Lab {

@@ -3,23 +3,12 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { attachDevice, type BpfObject, loadObject, type Program } from "../../src/kernel/index.ts";
-import type { CheckResult } from "./matrix.ts";
+import { check } from "./report.ts";
 
 const OBJECTS = "/weir/dist/bpf";
 const PINS = "/sys/fs/bpf/weir-matrix";
 const ETH_HEADER = 14;
 const UNKNOWN_PROTOCOL = 0x88b5; // IEEE 802 local experimental: no function knows it
-
-function check(name: string, run: () => string): void {
-  let result: CheckResult;
-  try {
-    result = { name, passed: true, detail: run() };
-  } catch (error) {
-    const log = error instanceof Error && "log" in error ? `\n${String(error.log)}` : "";
-    result = { name, passed: false, detail: `${String(error)}${log}` };
-  }
-  process.stdout.write(`${JSON.stringify(result)}\n`);
-}
 
 const ip = (...args: string[]) => execFileSync("ip", args, { encoding: "utf8" });
 

@@ -7,8 +7,8 @@ import { finished } from "node:stream/promises";
 import { type Entry, writeArchive } from "./cpio.ts";
 
 const PROGRAMS = [
-  "bash bridge bpftool cat env ethtool find grep ip iperf3 kill ls mkdir modprobe mount nsenter ping ps rm sed seq sh sleep",
-  "ss stat sysctl tc timeout tracepath traceroute umount uname unshare node",
+  "bash bridge bpftool cat env ethtool find grep ip iperf3 kill ls mkdir modprobe mount nsenter ping ps rm sed seq setpriv sh sleep",
+  "ss stat sysctl tail tc tee timeout tracepath traceroute umount uname unshare node",
 ]
   .join(" ")
   .split(" ");
@@ -90,6 +90,7 @@ function rootEntries(): Entry[] {
   for (const path of [...libraries]) for (const more of linked(path)) libraries.add(more);
   return [
     ...["bin", "sbin", "lib", "lib64"].map((name): Entry => ({ kind: "symlink", path: name, target: `usr/${name}` })),
+    { kind: "symlink", path: "usr/sbin", target: "bin" }, // where the kernel looks for modprobe
     ...programs.map(([name, path]): Entry => ({ kind: "file", path: `usr/bin/${name}`, source: realpathSync(path) })),
     { kind: "file", path: "usr/bin/busybox", source: "/usr/bin/busybox" },
     ...[...libraries].map((path): Entry => ({ kind: "file", path: merged(path), source: realpathSync(path) })),

@@ -4,13 +4,7 @@ import { basename, join } from "node:path";
 import { build } from "esbuild";
 import { runInVm, type VmOptions, type VmResult } from "./vm.ts";
 
-/** One line that a script in the test machine prints. */
-export interface CheckResult {
-  name: string;
-  passed: boolean;
-  /** What was seen, or the error with the verifier's log. */
-  detail: string;
-}
+export { type CheckResult, checks } from "./report.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 /** What a bundle leaves outside, and the folder where koffi keeps its binary. */
@@ -48,11 +42,4 @@ export async function runScriptInVm(entry: string, options: Partial<VmOptions> =
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
-}
-
-/** The checks that a script printed, by name; other lines are left out. */
-export function checks(output: string): Map<string, CheckResult> {
-  const lines = output.split("\n").filter((line) => line.startsWith('{"name":'));
-  const results = lines.map((line) => JSON.parse(line) as CheckResult);
-  return new Map(results.map((result) => [result.name, result]));
 }

@@ -1,22 +1,46 @@
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { builtObjects, type CheckResult, checks, runScriptInVm } from "./matrix.ts";
+import { builtObjects, runScriptInVm } from "./matrix.ts";
+import { type CheckResult, checks } from "./report.ts";
 import type { VmResult } from "./vm.ts";
 
-describe("Linux 6.1", () => {
+const MINUTE = 60_000;
+
+/** Each script runs once in a machine of its own and prints its checks; a check that is missing has failed. */
+const SCRIPTS = [
+  {
+    title: "Linux 6.1: objects",
+    script: "guest.ts",
+    modules: ["veth", "sch_ingress", "cls_bpf"],
+    names: builtObjects().flatMap((name) => [`${name} loads`, `${name} attaches`, `${name} runs`]),
+  },
+  {
+    title: "Linux 6.1: a lab",
+    script: "guest-lab.ts",
+    modules: ["veth", "vxlan", "sch_ingress", "cls_bpf", "sch_htb"],
+    names: [
+      "a lab of two nodes comes up",
+      "the agents name their pods",
+      ...["on the same node", "across nodes"].flatMap((at) => [`ping ${at}, IPv4`, `ping ${at}, IPv6`, `TCP ${at}`]),
+      "a limit holds",
+      "the lab leaves nothing behind",
+    ],
+  },
+];
+
+describe.each(SCRIPTS)("$title", ({ script, modules, names }) => {
   let vm: VmResult;
   let results: Map<string, CheckResult>;
 
   beforeAll(async () => {
-    vm = await runScriptInVm(join(import.meta.dirname, "guest.ts"), { modules: ["veth", "sch_ingress", "cls_bpf"] });
+    vm = await runScriptInVm(join(import.meta.dirname, script), { modules, timeoutMs: 5 * MINUTE });
     results = checks(vm.output);
-  });
+  }, 6 * MINUTE);
 
   test("the machine ran to its end", () => {
     expect(vm, vm.output + vm.console).toMatchObject({ exitCode: 0 });
   });
 
-  const names = builtObjects().flatMap((name) => [`${name} loads`, `${name} attaches`, `${name} runs`]);
   test.each(names)("%s", (name) => {
     const result = results.get(name) ?? { name, passed: false, detail: `no result; output:\n${vm.output}` };
     expect(result.passed, result.detail).toBe(true);

@@ -103,7 +103,7 @@ async function start(names: LabNames, io: LabIo, report: Report): Promise<"up"> 
 }
 
 async function listening(names: LabNames, child: ChildProcess): Promise<void> {
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 60_000;
   while (!existsSync(names.socket)) {
     const ended = child.exitCode !== null || child.signalCode !== null;
     if (ended || Date.now() > deadline) {

@@ -1,4 +1,4 @@
-import { existsSync, realpathSync } from "node:fs";
+import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { linearRegression, median } from "simple-statistics";
@@ -73,10 +73,9 @@ async function withHops(
 ): Promise<void> {
   const pid = (await stage.nodes())[0]?.agentPid;
   if (!pid) throw new Error("stop the agent: it does not run");
-  const hops = new Hops({
-    panel: `/run/weir/labs/${stage.name}/bpf/weir/node-1/abi-1`,
-    objects: objectsFolder(context),
-  });
+  const node = `/run/weir/labs/${stage.name}/bpf/weir/node-1`;
+  const panel = readdirSync(node).find((name) => name.startsWith("abi-")) ?? "abi";
+  const hops = new Hops({ panel: join(node, panel), objects: objectsFolder(context) });
   process.kill(pid, "SIGSTOP");
   const statistics = enableStatistics();
   try {

@@ -1,11 +1,11 @@
 import { Bridge } from "./bridge.ts";
 import type { BenchContext } from "./commands.ts";
 import { costs } from "./cost.ts";
-import { goodput, parseFlow } from "./iperf.ts";
+import { goodput, untilServed } from "./iperf.ts";
 import { type Finding, judge, publish } from "./report.ts";
 import { Stage } from "./stage.ts";
 import { pairedRatio, type Ratio } from "./stats.ts";
-import { attempt, CommandError, start } from "./weir.ts";
+import { attempt, start } from "./weir.ts";
 
 /** Where a flow runs: two network namespaces and the receiver's address. */
 interface Path {
@@ -82,12 +82,7 @@ async function throughput({ from, to, address }: Path, seconds: number): Promise
   const options = ["-p", String(PORT), "-t", String(seconds), "-C", "cubic", "-J", "--get-server-output"];
   const client = ["nsenter", `--net=${from}`, "--", "iperf3", "-c", address, ...options];
   try {
-    for (let tries = 0; ; tries++) {
-      const ended = await attempt(client, { timeout: (seconds + 20) * 1000 });
-      if (ended.code === 0) return goodput(parseFlow(ended.stdout));
-      if (tries === 40 || !ended.stdout.includes("Connection refused")) throw new CommandError(client, ended);
-      await new Promise((resolve) => setTimeout(resolve, 25));
-    }
+    return goodput(await untilServed(client, () => attempt(client, { timeout: (seconds + 20) * 1000 })));
   } finally {
     await server.stop();
   }

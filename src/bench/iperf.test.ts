@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { firstSecond, goodput, headerBytes, iperfArgv, layer3, parseFlow } from "./iperf.ts";
+import { errorOf, firstSecond, goodput, headerBytes, iperfArgv, layer3, parseFlow, untilServed } from "./iperf.ts";
 
 const second = (start: number, bytes: number, length = 1) => ({ start, end: start + length, bytes });
 
@@ -45,9 +45,20 @@ describe("iperf3", () => {
     );
   });
 
-  test("an error that it reports is thrown", () => {
-    const report = { start: {}, error: "boom", server_output_json: { intervals: [] }, end: {} };
-    expect(() => parseFlow(JSON.stringify(report))).toThrow("boom");
+  test.each([
+    ["an error that it reports", { code: 0, stdout: '{"error":"boom"}' }, "boom"],
+    ["a code", { code: 1, stdout: "{}" }, "said"],
+    ["no report", { code: null, stdout: "" }, "said"],
+    ["nothing wrong", { code: 0, stdout: "{}" }, undefined],
+  ])("%s", (_, ended, error) => {
+    expect(errorOf({ ...ended, stderr: "said" })).toBe(error);
+  });
+
+  test("a client waits for its server, but not for another error", async () => {
+    const answers = ["Connection refused", "the server is busy", "boom"];
+    const client = async () => ({ code: 0, stderr: "", stdout: JSON.stringify({ error: answers.shift() }) });
+    await expect(untilServed(["iperf3"], client)).rejects.toThrow("boom");
+    expect(answers).toEqual([]);
   });
 
   test("a report of the receiver", () => {

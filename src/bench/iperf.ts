@@ -1,13 +1,12 @@
 import { z } from "zod";
 import { IPERF_PORTS } from "./pods.ts";
 import type { Stage } from "./stage.ts";
-import { CommandError } from "./weir.ts";
+import { CommandError, type Ended } from "./weir.ts";
 
 const Sum = z.object({ start: z.number(), end: z.number(), seconds: z.number(), bytes: z.number() });
 const Side = z.object({ intervals: z.array(z.object({ sum: Sum })) });
 const Report = z.object({
   start: z.object({ tcp_mss_default: z.number().optional() }),
-  error: z.string().optional(),
   server_output_json: Side,
   end: z.object({
     sum: z.object({ lost_packets: z.number(), packets: z.number() }).partial().optional(),
@@ -55,7 +54,6 @@ export interface FlowOptions {
 /** Reads the client's report of `iperf3 -J --get-server-output` whose server ran with -J too. */
 export function parseFlow(text: string): Flow {
   const report = Report.parse(JSON.parse(text));
-  if (report.error !== undefined) throw new Error(`run iperf3: ${report.error}`);
   const cpu = report.end.cpu_utilization_percent;
   return {
     intervals: report.server_output_json.intervals.map(({ sum: { start, end, bytes } }) => ({ start, end, bytes })),
@@ -88,24 +86,32 @@ export function iperfArgv(options: FlowOptions, address: string): string[] {
 }
 
 /** Runs one measurement between two pods. The receiver must run the servers of `trafficCommands`. */
-export async function flow(stage: Stage, options: FlowOptions): Promise<Flow> {
+export function flow(stage: Stage, options: FlowOptions): Promise<Flow> {
   const argv = iperfArgv(options, stage.ip(options.to, options.family ?? 4));
-  const timeout = (options.seconds + 30) * 1000;
-  // A server that has just served, or has just been started, may refuse for a moment.
+  return untilServed(argv, () => stage.attemptExec(options.from, argv, (options.seconds + 30) * 1000));
+}
+
+const PATIENCE = 60;
+
+/** Runs a client again while its server is busy or not there yet: one that has just served or started needs a moment. */
+export async function untilServed(argv: readonly string[], client: () => Promise<Ended>): Promise<Flow> {
   for (let tries = 0; ; tries++) {
-    const ended = await stage.attemptExec(options.from, argv, timeout);
-    if (ended.code === 0) return parseFlow(ended.stdout);
-    const busy = /busy|Connection refused|unable to receive/.test(ended.stdout);
-    if (!busy || tries >= 40) throw new CommandError(argv, { ...ended, stderr: ended.stderr + errorOf(ended.stdout) });
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    const ended = await client();
+    const error = errorOf(ended);
+    if (error === undefined) return parseFlow(ended.stdout);
+    const passing = /busy|Connection refused|unable to receive/.test(error);
+    if (!passing || tries >= PATIENCE) throw new CommandError(argv, { ...ended, stderr: error });
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 
-function errorOf(report: string): string {
+/** What went wrong: with -J iperf3 tells that in its report, and ends with code 0. */
+export function errorOf({ code, stdout, stderr }: Ended): string | undefined {
   try {
-    return String((JSON.parse(report) as { error?: string }).error ?? "");
+    const { error } = JSON.parse(stdout) as { error?: string };
+    return error ?? (code === 0 ? undefined : stderr);
   } catch {
-    return report.slice(0, 300);
+    return `${stderr}${stdout.slice(0, 300)}`;
   }
 }
 

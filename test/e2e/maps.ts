@@ -21,7 +21,12 @@ export function panelRoot(stage: Stage, node: string): string {
   return root;
 }
 
-/** Names of what is pinned below a folder of a node's panel, e.g. `abi-1/programs`. */
+/** Names of a node's panels: `abi-1-…`. There is one, but for the moment in which devices move to another. */
+export function panels(stage: Stage, node: string): string[] {
+  return pinned(stage, node).filter((name) => name.startsWith("abi-"));
+}
+
+/** Names of what is pinned below a folder of a node's panel, e.g. `PANEL/programs`. */
 export function pinned(stage: Stage, node: string, folder = ""): string[] {
   return readdirSync(join(panelRoot(stage, node), folder)).sort();
 }
@@ -29,7 +34,7 @@ export function pinned(stage: Stage, node: string, folder = ""): string[] {
 /** Every row of every map that only userspace writes, by the map's name: `key=value` in hexadecimal, sorted. */
 export function dumpMaps(stage: Stage, node: string): Map<string, string[]> {
   const out = new Map<string, string[]>();
-  for (const abi of pinned(stage, node).filter((name) => name.startsWith("abi-"))) {
+  for (const abi of panels(stage, node)) {
     const folder = `${abi}/maps`;
     for (const name of pinned(stage, node, folder)) {
       const rows = MOVING.has(name) ? undefined : dump(join(panelRoot(stage, node), folder, name));

@@ -61,6 +61,15 @@ export function writeLength(load: Load, rate: number | undefined, mtu: number): 
   return Math.min(131072, Math.max(1000, share));
 }
 
+/** Bits of one round of ping-pong in one direction at layer 3: a segment of one byte, and at times an acknowledgement. */
+const ROUND_BITS = 8 * 105;
+
+/** ms between rounds of ping-pong: what it takes from the limit stays a small part of the tolerance. */
+export function pingGap(rate: number | undefined): number {
+  const share = (rate ?? Number.POSITIVE_INFINITY) >= 10e6 ? 0.001 : 0.004;
+  return Math.max(1, Math.round((1000 * ROUND_BITS) / (share * (rate ?? Number.POSITIVE_INFINITY))));
+}
+
 /** Saturates the pod in one way for `seconds`, and plays ping-pong beside. UDP is offered at 10 times the rate. */
 export async function runLoad(
   stage: Stage,
@@ -75,7 +84,7 @@ export async function runLoad(
   const common = { from, to, family, seconds, protocol, congestion, flows, length, rate: offered };
   const [result, trips] = await Promise.all([
     flow(stage, common),
-    pingPong(stage, where, LIMITED, { ms: seconds * 1000, family }),
+    pingPong(stage, where, LIMITED, { ms: seconds * 1000, gap: pingGap(rate), family }),
   ]);
   const onWire = (bits: number): number => layer3(bits, mtu, family, protocol);
   return {

@@ -1,5 +1,13 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { caseName, LIMIT_PODS, LIMITED, type LimitCase, runLoad, setLimits } from "../../src/bench/limit-case.ts";
+import {
+  caseName,
+  LIMIT_PODS,
+  LIMITED,
+  type LimitCase,
+  type LoadResult,
+  runLoad,
+  setLimits,
+} from "../../src/bench/limit-case.ts";
 import { lab } from "./lab.ts";
 import { podMtu } from "./probe.ts";
 

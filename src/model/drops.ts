@@ -65,4 +65,9 @@ export const dropReasons: readonly DropReason[] = [
   { name: "flow_table", meaning: "no room for the flow, or its tuple is taken", hint: "too many connections at once" },
   { name: "icmp_limit", meaning: "an ICMP error was due but over the port's rate", hint: "expected under a flood" },
   { name: "traced", meaning: "end of a read-only run", hint: "made by a trace, not by traffic" },
+  {
+    name: "tunnel",
+    meaning: "from a pod to the tunnel port of a node",
+    hint: "nodes believe what comes in there; a pod's own tunnel needs another UDP port or ends at a pod",
+  },
 ];

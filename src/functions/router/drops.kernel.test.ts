@@ -11,6 +11,7 @@ import {
   ip6,
   raw,
   solicitation,
+  udp,
 } from "../../../test/packets.ts";
 import { Bench } from "./testing/bench.ts";
 import { cluster } from "./testing/fixture.ts";
@@ -47,6 +48,8 @@ afterAll(() => bench?.close());
 describe("drops", () => {
   const cut = (frame: Buffer, length: number) => frame.subarray(0, length);
   const dead = { ttl: 1 };
+  const vxlan = udp({ sport: 40000, dport: 4789 }, bytes(64));
+  const bigVxlan = udp({ sport: 40000, dport: 4789 }, bytes(2000));
   const icmpIn = (type: number, code = 0) => icmp({ type, code }, bytes(36));
   const gatewayArp = (fields: object) =>
     arp({ op: 1, senderMac: MACS.a, sender: A4, target: GW4, ...fields } as Parameters<typeof arp>[0]);
@@ -91,6 +94,44 @@ describe("drops", () => {
     ["from link-local to a pod", A.device, fromA(ip({ src: "fe80::2", dst: B6 }, dns())), "LINK_LOCAL"],
     ["to loopback", A.device, fromA(ip({ src: A4, dst: "127.0.0.1" }, dns())), "NO_ROUTE"],
     ["to ::1", A.device, fromA(ip({ src: A6, dst: "::1" }, dns())), "NO_ROUTE"],
+    // the tunnel port of nodes, by whatever way
+    ["the node's tunnel port", A.device, fromA(ip({ src: A4, dst: NODE1.own4 }, vxlan)), "TUNNEL"],
+    ["the node's tunnel port, IPv6", A.device, fromA(ip({ src: A6, dst: NODE1.own6 }, vxlan)), "TUNNEL"],
+    ["another node's tunnel port", A.device, fromA(ip({ src: A4, dst: NODE2.own4 }, vxlan)), "TUNNEL"],
+    ["another node's tunnel port, IPv6", A.device, fromA(ip({ src: A6, dst: NODE2.own6 }, vxlan)), "TUNNEL"],
+    ["a tunnel port by the node's routes", A.device, fromA(ip({ src: A4, dst: WORLD.v4 }, vxlan)), "TUNNEL"],
+    ["a tunnel port behind options", A.device, fromA(ip4({ src: A4, dst: NODE1.own4, options }, vxlan)), "TUNNEL"],
+    [
+      "a tunnel port in a first fragment",
+      A.device,
+      fromA(ip4({ src: A4, dst: NODE1.own4, mf: true }, vxlan)),
+      "TUNNEL",
+    ],
+    ["a tunnel port too large for the way", A.device, fromA(ip4({ src: A4, dst: NODE2.own4 }, bigVxlan)), "TUNNEL"],
+    [
+      "a tunnel port behind extension headers",
+      A.device,
+      fromA(ip6({ src: A6, dst: NODE1.own6, extensions: [hopByHop, destinationOptions] }, vxlan)),
+      "TUNNEL",
+    ],
+    [
+      "a tunnel port in a first fragment, IPv6",
+      A.device,
+      fromA(ip6({ src: A6, dst: NODE1.own6, extensions: [fragmentHeader(0, true)] }, vxlan)),
+      "TUNNEL",
+    ],
+    [
+      "UDP to a node behind more extension headers than we walk",
+      A.device,
+      fromA(ip6({ src: A6, dst: NODE1.own6, extensions: Array.from({ length: 8 }, () => destinationOptions) }, dns())),
+      "MALFORMED",
+    ],
+    [
+      "UDP to a node cut before its port",
+      A.device,
+      fromA(ip({ src: A4, dst: NODE1.own4 }, raw(17, bytes(3)))),
+      "MALFORMED",
+    ],
     // no errors about errors
     ["TTL 1: an unreachable", A.device, fromA(ip({ src: A4, dst: B4, ...dead }, icmpIn(3, 1))), "TTL"],
     ["TTL 1: a time exceeded", A.device, fromA(ip({ src: A4, dst: B4, ...dead }, icmpIn(11))), "TTL"],

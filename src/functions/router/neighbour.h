@@ -41,7 +41,7 @@ WEIR_INLINE int rt_answer_port(struct rt_run *run)
 	to = rt_host(&run->src);
 	if (!to)
 		to = rt_route(&run->src);
-	return to && !to->flags ? RT_PORT(to->port) : RT_DROP(WEIR_DROP_NO_ROUTE);
+	return to && !(to->flags & ~WEIR_RT_NODE) ? RT_PORT(to->port) : RT_DROP(WEIR_DROP_NO_ROUTE);
 }
 
 /* The router's own addresses; on a proxy port also whatever is behind another port. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ip, type Layer3 } from "../../../test/packets.ts";
-import { dns, fromA } from "./testing/frames.ts";
+import { ethernet, ip, type Layer3, udp } from "../../../test/packets.ts";
+import { dns, fromA, MACS } from "./testing/frames.ts";
 import { inject } from "./testing/inject.ts";
 import { transfer } from "./testing/transfer.ts";
 import { World } from "./testing/world.ts";
@@ -81,6 +81,18 @@ describe.each(["vxlan", "direct"] as const)("overlay %s", (overlay) => {
     expect(world.ping("a", POD.b[4], "-I", "10.244.1.77").text).toContain("0 received");
     expect((world.benches[1].drops("weir0a0a0a0a0a0")["SPOOFED"] ?? 0) - before).toBe(2);
     world.must("a", "ip", "addr", "del", "10.244.1.77/32", "dev", "eth0");
+  });
+
+  test.each([4, 6] as const)("a pod cannot speak as another by a node's tunnel port, IPv%i", (family) => {
+    const posing = ip({ src: POD.c[4], dst: POD.b[4] }, dns());
+    const inner = ethernet({ src: MACS.far, dst: MACS.router }, posing);
+    const vxlan = udp({ sport: 40000, dport: 4789 }, Buffer.concat([Buffer.from([8, 0, 0, 0, 0, 0, 1, 0]), inner]));
+    const before = world.benches[1].sent("weir0b0b0b0b0b0");
+    for (const node of [1, 2] as const) {
+      inject(world.namespace("a"), "eth0", fromA(ip({ src: POD.a[family], dst: NODE[node][family] }, vxlan)));
+    }
+    expect(world.ping("a", NODE[2][family]).text).toContain("2 received");
+    expect(world.benches[1].sent("weir0b0b0b0b0b0")).toBe(before);
   });
 
   const good4 = ip({ src: POD.a[4], dst: POD.b[4] }, dns());

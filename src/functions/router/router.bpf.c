@@ -69,6 +69,33 @@ WEIR_INLINE int rt_decide(struct rt_run *run)
 	return run->out ? 0 : RT_DROP(WEIR_DROP_PORT_DOWN);
 }
 
+/*
+ * A node takes what comes out of its tunnel port for another node's: a pod that could send there would speak in any
+ * pod's name. Later fragments pass, since without the first they come to nothing.
+ */
+WEIR_INLINE int rt_guards_tunnel(const struct rt_run *run)
+{
+	return run->in->tunnel_port && (run->out->flags & WEIR_RT_HOST || run->to->flags & WEIR_RT_NODE);
+}
+
+WEIR_INLINE int rt_check_tunnel(struct __sk_buff *skb, const struct rt_run *run, __u32 l4)
+{
+	__be16 port;
+
+	if (bpf_skb_load_bytes(skb, l4 + 2, &port, sizeof(port)))
+		return RT_DROP(WEIR_DROP_MALFORMED);
+	return port == bpf_htons(run->in->tunnel_port) ? RT_DROP(WEIR_DROP_TUNNEL) : 0;
+}
+
+WEIR_INLINE int rt_check_tunnel6(struct __sk_buff *skb, const struct rt_run *run, __u8 first)
+{
+	struct weir_l4 l4;
+
+	if (weir_ip6_l4(skb, first, &l4))
+		return RT_DROP(WEIR_DROP_MALFORMED);
+	return l4.protocol == IPPROTO_UDP && !l4.later ? rt_check_tunnel(skb, run, l4.offset) : 0;
+}
+
 /* Bytes at layer 3 of one packet on the wire: of one segment, if this one stands for many. */
 WEIR_INLINE __u32 rt_wire_len(struct __sk_buff *skb, __u32 len, __u32 l4, __u8 protocol)
 {
@@ -176,6 +203,8 @@ WEIR_INLINE int rt_ip4(struct __sk_buff *skb, struct rt_run *run)
 	if (eth->h_dest[0] & 1 || (run->dst.addr[0] & 0xf0) == 224 || ip->daddr == 0xffffffff)
 		return RT_DROP(WEIR_DROP_MULTICAST);
 	fault = rt_decide(run);
+	if (!fault && ip->protocol == IPPROTO_UDP && rt_guards_tunnel(run) && !weir_ip4_later_fragment(ip))
+		fault = rt_check_tunnel(skb, run, run->l4);
 	if (fault)
 		return fault;
 	if (ip->ttl <= 1)
@@ -241,6 +270,8 @@ WEIR_INLINE int rt_ip6(struct __sk_buff *skb, struct rt_run *run)
 	if (eth->h_dest[0] & 1 || run->dst.addr[0] == 0xff)
 		return RT_DROP(WEIR_DROP_MULTICAST);
 	fault = rt_decide(run);
+	if (!fault && rt_guards_tunnel(run))
+		fault = rt_check_tunnel6(skb, run, ip6->nexthdr);
 	if (fault)
 		return fault;
 	if (ip6->hop_limit <= 1)

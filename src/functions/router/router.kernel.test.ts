@@ -96,6 +96,13 @@ describe("forwards", () => {
   add("overlay to pod, IPv6", overlay, toB, (ttl) => ip({ src: NODE2.pod6, dst: B6, ttl }, dns()));
   add("overlay to this node", overlay, toHost, (ttl) => ip({ src: NODE2.pod4, dst: NODE1.own4, ttl }, dns()));
   add("IPv4 options", a, toB, (ttl) => ip4({ src: A4, dst: B4, ttl, options }, dns()));
+  const vxlan = udp({ sport: 1, dport: 4789 }, DATA);
+  add("a pod's own tunnel to a pod", a, toB, (ttl) => ip({ src: A4, dst: B4, ttl }, vxlan));
+  add("a pod's own tunnel to another node's pod", a, toNode2, (ttl) => ip({ src: A6, dst: NODE2.pod6, ttl }, vxlan));
+  add("from the host to a tunnel port", host, toNode2, (ttl) => ip({ src: NODE1.own4, dst: NODE2.own4, ttl }, vxlan));
+  add("a later fragment to the node", a, toHost, (ttl) =>
+    ip4({ src: A4, dst: NODE1.own4, ttl, offset: 100 }, raw(17, bytes(64))),
+  );
   add("a first fragment", a, toB, (ttl) => ip4({ src: A4, dst: B4, ttl, mf: true }, raw(17, bytes(64))));
   add("a later fragment", a, toB, (ttl) => ip4({ src: A4, dst: B4, ttl, offset: 100 }, raw(17, bytes(64))));
   add("an IPv6 fragment", a, toB, (hopLimit) =>

@@ -92,8 +92,8 @@ describe("vxlan", () => {
     ["fd00:10:244:1::/64", "0", TARGET.unreachable],
     ["10.244.2.0/24", "router:node-2", 0],
     ["fd00:10:244:2::/64", "router:node-2", 0],
-    ["192.168.0.2/32", "router:node-2", 0],
-    ["fd00:192::2/128", "router:node-2", 0],
+    ["192.168.0.2/32", "router:node-2", TARGET.node],
+    ["fd00:192::2/128", "router:node-2", TARGET.node],
     ["127.0.0.0/8", "0", TARGET.blackhole],
     ["::1/128", "0", TARGET.blackhole],
     ["0.0.0.0/0", "router:host", 0],
@@ -101,6 +101,14 @@ describe("vxlan", () => {
   ])("route %s: %s, flags %i", (cidr, port, flags) => {
     const value = route(state, cidr);
     expect(value && [toPort(value), value["flags"]]).toEqual([port, flags]);
+  });
+
+  test("the tunnel's UDP port is closed to pods alone", () => {
+    const closed = (of: ClusterState) =>
+      rows(of, "weir_rt_ports").flatMap(({ key, value }) => (value["tunnel_port"] ? [key["port"]] : []));
+    expect(closed(state)).toEqual([`router:${a}`, `router:${b}`]);
+    expect(rows(cluster({ vxlan: { port: 8472, vni: 1 } }), "weir_rt_ports").at(-1)?.value["tunnel_port"]).toBe(8472);
+    expect(closed(cluster({ overlay: "direct" }))).toEqual([]);
   });
 
   test("ports' flags", () => {

@@ -5,7 +5,7 @@ import { fullName, GATEWAY_MAC, HOST, HOST_MAC, LINK_LOCAL, OVERLAY, ROUTER, UPL
 import { addressOf, isPrefix, type PeerNode, peerNodes, portToward } from "./peers.ts";
 
 /** `enum weir_rt_target_flags` */
-export const TARGET = { local: 1, unreachable: 2, prohibited: 4, blackhole: 8 } as const;
+export const TARGET = { local: 1, unreachable: 2, prohibited: 4, blackhole: 8, node: 16 } as const;
 /** `enum weir_rt_port_flags` */
 export const PORT = { strict: 1, proxy: 2, host: 4, uplink: 8, overlay: 16, fragment: 32 } as const;
 
@@ -64,12 +64,15 @@ function routeRows(state: ClusterState): Row[] {
 
 /** A peer's pods, and its own addresses: the node's stack answers them by the way that they came. */
 function peerRoutes(peer: PeerNode, state: ClusterState): Row[] {
-  const hosts = peer.addresses.map((address) => `${address}/${familyOf(address) === 4 ? 32 : 128}`);
-  return [...peer.podCIDRs, ...hosts].map((cidr) => {
-    const prefix = parsePrefix(cidr);
-    const port = portToward(peer, prefix.family, state.node.overlay);
-    return routeRow(prefix, port ? target(port, GATEWAY_MAC) : { ...NOWHERE, flags: TARGET.unreachable });
-  });
+  const rows = (cidrs: readonly string[], flags: number): Row[] =>
+    cidrs.map((cidr) => {
+      const prefix = parsePrefix(cidr);
+      const port = portToward(peer, prefix.family, state.node.overlay);
+      const toPeer = port && { ...target(port, GATEWAY_MAC), flags };
+      return routeRow(prefix, toPeer || { ...NOWHERE, flags: TARGET.unreachable });
+    });
+  const own = peer.addresses.map((address) => `${address}/${familyOf(address) === 4 ? 32 : 128}`);
+  return [...rows(own, TARGET.node), ...rows(peer.podCIDRs, 0)];
 }
 
 /** First address of each of the node's pod CIDRs. */
@@ -88,18 +91,20 @@ function portRows(state: ClusterState): Row[] {
     fragmenter_mac: macBytes(HOST_MAC),
     gateway4: gateway4 ? ipBytes(gateway4).subarray(0, 4) : new Uint8Array(4),
     gateway6: gateway6 ? ipBytes(gateway6) : new Uint8Array(16),
+    tunnel_port: 0,
   };
-  const row = (port: string, flags: number): Row => ({
+  const row = (port: string, flags: number, more: RowFields = {}): Row => ({
     table: "weir_rt_ports",
     key: { port: fullName(port) }, // stands for the id itself
-    value: { ...common, flags },
+    value: { ...common, flags, ...more },
   });
+  const closed = { tunnel_port: state.node.overlay === "vxlan" ? state.node.vxlan.port : 0 };
   const between =
     state.node.overlay === "direct"
       ? [row(UPLINK.port, PORT.uplink | PORT.fragment)]
       : [row(OVERLAY.port, PORT.overlay | PORT.fragment), ...tunnels(state).map(({ port }) => row(port, 0))];
   return [
-    ...state.endpoints.map(({ device }) => row(device, PORT.strict | PORT.fragment)),
+    ...state.endpoints.map(({ device }) => row(device, PORT.strict | PORT.fragment, closed)),
     row(HOST.port, PORT.host | PORT.proxy),
     ...between,
   ];

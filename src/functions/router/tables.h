@@ -8,6 +8,7 @@ enum weir_rt_target_flags {
 	WEIR_RT_UNREACHABLE = 2, /* routes: answer address unreachable */
 	WEIR_RT_PROHIBITED = 4,  /* routes: answer administratively prohibited */
 	WEIR_RT_BLACKHOLE = 8,   /* routes: drop without a word */
+	WEIR_RT_NODE = 16,       /* routes: another node's own address */
 };
 
 enum weir_rt_port_flags {
@@ -45,6 +46,8 @@ struct weir_rt_port {
 	__u8 fragmenter_mac[6];
 	__u8 gateway4[4];     /* sender of ICMP errors; zero: none are sent */
 	__u8 gateway6[16];
+	__u16 tunnel_port;    /* UDP port of the nodes' tunnels, closed to what comes in here; 0: none is */
+	__u16 reserved;
 };
 
 /* addresses of pods, of the node and of the router itself */

@@ -122,6 +122,16 @@ export class Bench {
     return found;
   }
 
+  /** Packets delivered so far to a port's peer. */
+  sent(port: string): number {
+    const id = Buffer.alloc(4);
+    id.writeUInt32LE(this.panel.names.id("port", `router:${port}`));
+    const row = this.panel.table("weir_ports").lookup(id) ?? Buffer.alloc(0);
+    let packets = 0;
+    for (let at = 16; at < row.length; at += 32) packets += Number(row.readBigUInt64LE(at));
+    return packets;
+  }
+
   reason(value: number): string {
     return (this.#reasons.get(value) ?? String(value)).replace("WEIR_DROP_", "");
   }

@@ -8,6 +8,8 @@ export interface BenchContext {
   out: string;
   /** Short runs that show that all works; the figures mean little. */
   quick: boolean;
+  /** Length of one run where a measurement has runs of one length, seconds. */
+  seconds?: number | undefined;
   env: NodeJS.ProcessEnv;
   signal: AbortSignal;
   /** Results. */
@@ -21,6 +23,7 @@ export type Bench = (context: BenchContext) => Promise<readonly Finding[]>;
 
 /** Measurements by name, each loaded when it runs, in the order of `all`, which leaves the matrix out: it takes hours. */
 export const benches = {
+  limits: async () => (await import("./limits.ts")).limits,
   forward: async () => (await import("./forward.ts")).forward,
   live: async () => (await import("./live.ts")).live,
   survive: async () => (await import("./survive.ts")).survive,
@@ -39,7 +42,7 @@ interface BenchIo {
 
 /** Runs one measurement, or all. A missed target is a result, not a failure: exit code 0. */
 export async function bench(
-  options: { what: BenchName; out: string; quick: boolean },
+  options: { what: BenchName; out: string; quick: boolean; seconds?: number | undefined },
   io: BenchIo,
   weir: readonly string[] = [process.execPath, process.argv[1] ?? ""],
 ): Promise<number> {
@@ -51,8 +54,8 @@ export async function bench(
   for (const name of names) {
     const say = (line: string): void => void io.stderr.write(`${name}: ${line}\n`);
     const run = await benches[name]();
-    const { out, quick } = options;
-    await run({ weir, out, quick, env, signal: io.signal, write: (text) => io.stdout.write(text), say });
+    const { out, quick, seconds } = options;
+    await run({ weir, out, quick, seconds, env, signal: io.signal, write: (text) => io.stdout.write(text), say });
     if (io.signal.aborted) return 130;
   }
   return 0;

@@ -1,5 +1,5 @@
-import { existsSync, readdirSync, realpathSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { linearRegression, median } from "simple-statistics";
 import type { TopLevelSpec } from "vega-lite";
@@ -7,6 +7,7 @@ import { stringify } from "yaml";
 import { enableStatistics, inNamespace, type Program, runStatistics } from "../kernel/index.ts";
 import type { BenchContext } from "./commands.ts";
 import { type HopRow, Hops, OP, PASS_SLOT } from "./hops.ts";
+import { objectsFolder } from "./objects.ts";
 import { podObject } from "./pods.ts";
 import type { Finding } from "./report.ts";
 import type { Stage } from "./stage.ts";
@@ -85,16 +86,6 @@ async function withHops(
     hops.close();
     process.kill(pid, "SIGCONT");
   }
-}
-
-/** Where the command under test has its BPF objects. */
-function objectsFolder({ weir, env }: BenchContext): string {
-  const own = env["WEIR_BPF_DIR"];
-  if (own) return own;
-  const main = realpathSync(weir.at(-1) ?? "");
-  const found = [join(dirname(main), "bpf"), join(dirname(main), "../dist/bpf")].find((path) => existsSync(path));
-  if (!found) throw new Error(`find BPF objects of ${main}: no folder bpf beside it (npm run build)`);
-  return found;
 }
 
 /** The path from pod a to pod b as the agent made it. */

@@ -116,7 +116,7 @@ export function errorOf({ code, stdout, stderr }: Ended): string | undefined {
 }
 
 /** Payload rate in bit/s over the receiver's intervals from `after` seconds on; the last, unless full, is left out. */
-export function goodput(flow: Pick<Flow, "intervals">, after = 0): number {
+export function goodput(flow: { readonly intervals: readonly Interval[] }, after = 0): number {
   const full = flow.intervals.filter(({ start, end }) => start >= after - 0.1 && end - start > 0.5);
   const bytes = full.reduce((sum, interval) => sum + interval.bytes, 0);
   const seconds = full.reduce((sum, { start, end }) => sum + end - start, 0);
@@ -124,7 +124,7 @@ export function goodput(flow: Pick<Flow, "intervals">, after = 0): number {
 }
 
 /** Payload rate of the first second, bit/s. */
-export function firstSecond(flow: Pick<Flow, "intervals">): number {
+export function firstSecond(flow: { readonly intervals: readonly Interval[] }): number {
   const [first] = flow.intervals;
   return first ? (8 * first.bytes) / (first.end - first.start) : 0;
 }

@@ -11,7 +11,9 @@ const input = fc.record({
 describe("shape", () => {
   test("the parent holds the rate at layer 3: HTB counts Ethernet's header of each packet", () => {
     const { parent, small, bulk } = shape({ rate: 150e6, mtu: 1500, charged: true });
-    expect([parent.rate, parent.ceil, small.ceil, bulk.ceil]).toEqual(Array(4).fill(151.4e6));
+    expect([parent.rate, small.rate]).toEqual([151.4e6, 151.4e6]);
+    expect(new Set([parent.ceil, small.ceil, bulk.ceil])).toEqual(new Set([parent.ceil]));
+    expect(parent.ceil / parent.rate).toBeCloseTo(1.035, 3);
   });
 
   test("small packets have the whole rate of their own, the rest borrow what is left", () => {
@@ -29,8 +31,15 @@ describe("shape", () => {
     fc.assert(
       fc.property(input, ({ rate, charged }) => {
         const { parent } = shape({ rate: Math.max(rate, 1e6), mtu: 1500, charged });
-        expect(parent.burst + 1514).toBeLessThanOrEqual((Math.max(rate, 1e6) / 8) * 0.05);
+        const second = parent.ceil / 8 + parent.cburst + 1514;
+        expect(second).toBeLessThanOrEqual((parent.rate / 8) * 1.05);
       }),
+    );
+  });
+
+  test("a pause of 80 ms is caught up: the bucket holds what it cost", () => {
+    fc.assert(
+      fc.property(input, (one) => void expect(shape(one).parent.burst).toBeGreaterThanOrEqual((one.rate / 8) * 0.079)),
     );
   });
 

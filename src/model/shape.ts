@@ -2,7 +2,10 @@
 export interface ShapeClass {
   rate: number;
   ceil: number;
+  /** At `rate`. */
   burst: number;
+  /** At `ceil`. */
+  cburst: number;
   quantum: number;
   prio: number;
 }
@@ -50,18 +53,26 @@ const LARGEST_PACKET = 65_536;
 /** Eight flows of BBR put 1.6 MB into the queue before they know the rate; dropped, they take seconds to recover. */
 const CHARGED_QUEUE = 2_000_000;
 
+/**
+ * A pause of the machine that costs nothing, seconds: a virtual CPU is taken away for up to 100 ms at a time. What could
+ * not be sent meanwhile is caught up slightly above the rate; so is a silence of the same length, once.
+ */
+const PAUSE = 0.08;
+/** Of a second: what the first one after a silence may be over the rate, all told. */
+const FIRST_SECOND = 0.045;
+
 /** The parameters that held the rate best; the function's README has the measurements. */
 export function shape({ rate, mtu, charged }: ShapeInput): Shape {
   const frame = mtu + ETHERNET;
-  const ceil = (rate * frame) / mtu;
+  const exact = (rate * frame) / mtu;
   const burst = burstOf(rate, frame);
   const quantum = Math.min(60_000, Math.max(2 * frame, burst));
-  const common = { ceil, burst, quantum };
+  const common = { ceil: exact * (1 + catchUp(rate, frame, burst)), burst, cburst: burst, quantum };
   const packet = bytesIn(rate, PACKET_TIME);
   const segments = packet >= LARGEST_PACKET ? ANY_SEGMENTS : Math.max(1, Math.floor(packet / mtu));
   return {
-    parent: { ...common, rate: ceil, prio: 0 },
-    small: { ...common, rate: ceil, prio: 0, queue: clamp(bytesIn(rate, 0.002), 30_000, 500_000) },
+    parent: { ...common, rate: exact, burst: Math.max(burst, bytesIn(rate, PAUSE)), prio: 0 },
+    small: { ...common, rate: exact, prio: 0, queue: clamp(bytesIn(rate, 0.002), 30_000, 500_000) },
     bulk: { ...common, rate: 8, prio: 1, queue: queueOf(rate, charged), split: splitOf(segments, frame) },
     senderSegments: segments,
   };
@@ -70,13 +81,14 @@ export function shape({ rate, mtu, charged }: ShapeInput): Shape {
 const bytesIn = (rate: number, seconds: number): number => Math.round((rate / 8) * seconds);
 const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, Math.round(value)));
 
-/**
- * What a sender that has been silent may send at once: together with the packet that overdraws it 4 % of a second. It
- * bridges moments at which the CPU is not ours: time that passes with a full bucket is lost to the rate for good.
- */
+/** What may leave at once after a silence. */
 function burstOf(rate: number, frame: number): number {
-  const bytes = Math.min(bytesIn(rate, 0.04) - frame, bytesIn(rate, 0.004) + 2_000_000);
-  return Math.max(2 * frame, bytes);
+  return Math.max(frame, Math.min(bytesIn(rate, 0.01), bytesIn(rate, 0.004) + 1_000_000));
+}
+
+/** How far above the rate to catch up: what the burst, and the packet that overdraws it, leave of the first second. */
+function catchUp(rate: number, frame: number, burst: number): number {
+  return Math.max(0.01, FIRST_SECOND - (burst + frame) / (rate / 8));
 }
 
 function queueOf(rate: number, charged: boolean): number {

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { setExitCode } from "../exit.ts";
 import type { Io } from "../io.ts";
 import type { BenchName, Modules } from "../modules.ts";
@@ -14,20 +14,27 @@ const benches: readonly [BenchName, string][] = [
   ["footprint", "Measure memory, CPU and start-up times."],
 ];
 
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (Number.isInteger(seconds) && seconds >= 3 && seconds <= 3600) return seconds;
+  throw new InvalidArgumentError("whole seconds from 3 to 3600");
+}
+
 export function addBench(program: Command, io: Io, load: Modules["bench"]): void {
   const bench = program
     .command("bench")
     .summary("measure limits, forwarding and footprint")
     .description("Measure, and write figures with their raw samples.");
   for (const [what, description] of benches) {
-    bench
+    const command = bench
       .command(what)
       .description(description)
       .option("--out <dir>", "where results go", "bench-results")
       .option("--quick", "short runs, to see that all works; the figures mean little", false)
-      .action(async ({ out, quick }) => {
+      .action(async ({ out, quick, seconds }) => {
         const module = await load();
-        setExitCode(bench, await module.bench({ what, out: resolve(io.cwd, out), quick }, io));
+        setExitCode(bench, await module.bench({ what, out: resolve(io.cwd, out), quick, seconds }, io));
       });
+    if (what === "limits") command.option("--seconds <n>", "length of one run (60: as published)", parseSeconds);
   }
 }

@@ -1,10 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Datapath } from "../datapath/datapath.ts";
 import { Panel } from "../datapath/panel.ts";
+import { idKey } from "../datapath/tables.ts";
 import {
   classes,
   createNamespace,
@@ -132,8 +133,22 @@ describe("a node's datapath", () => {
     expect(ping("a", "10.244.1.1")).toContain("2 received");
   });
 
+  test("a port that gets an id again starts with counters of its own", () => {
+    const drops = datapath.panel.table("weir_drops");
+    const ports = datapath.panel.table("weir_ports");
+    const port = datapath.panel.names.id("port", `router:${endpoints[1]?.device}`);
+    execFileSync("ip", ["-n", id("b"), "addr", "add", "10.9.9.9/32", "dev", "eth0"]);
+    expect(() => run("b", "ping", "-c", "1", "-W", "1", "-I", "10.9.9.9", "10.244.1.2")).toThrow();
+    const of = () => drops.entries().filter(([key]) => drops.key.decode(key)["port"] === port);
+    expect(of()).not.toHaveLength(0);
+    expect(apply({ endpoints: endpoints.slice(0, 1) }).failures).toEqual([]);
+    expect(of()).toHaveLength(0);
+    expect(ports.lookup(idKey(port))?.every((byte) => byte === 0)).toBe(true);
+  });
+
   test.each([
     ["a pod's device", () => execFileSync("ip", ["-n", id("node"), "link", "del", endpoints[0]?.device ?? ""])],
+    ["a pair's far end", () => execFileSync("ip", ["-n", id("node"), "link", "set", "weir_panel", "down"])],
     ["a route", () => execFileSync("ip", ["-n", id("node"), "route", "flush", "proto", "119"])],
     [
       "the shaping device's classes",
@@ -172,6 +187,51 @@ describe("a node's datapath", () => {
     expect(failures).toEqual([
       { object: "device weir00000000000", message: expect.stringContaining("/run/netns/none") },
     ]);
+    expect(ping("a", "10.244.1.3")).toContain("2 received");
+  });
+
+  test("what one agent left half done the next one finishes: a pod without routes", () => {
+    const desired = plan(state({ endpoints: endpoints.slice(0, 1) }));
+    inNode(() => datapath.apply({ ...desired, links: desired.links.filter((link) => link.kind !== "pod") }));
+    const links = desired.links.map((link) => (link.kind === "pod" ? { ...link, gateways: ["nonsense"] } : link));
+    const { failures } = inNode(() => datapath.apply({ ...desired, links }));
+    expect(failures.map(({ object }) => object)).toEqual([`device ${endpoints[0]?.device}`]);
+    datapath.panel.close();
+    datapath = open();
+    expect(apply().failures).toEqual([]);
+    expect(ping("a", "10.244.1.3")).toContain("2 received");
+  });
+
+  test("what one agent left half done the next one finishes: a splitting pair with offloads", () => {
+    const ip = (...words: string[]) => execFileSync("ip", ["-n", id("node"), "link", ...words]);
+    ip("del", "weir_split0");
+    ip("add", "weir_split0", "type", "veth", "peer", "name", "weir_split1");
+    expect(apply().failures).toEqual([]);
+    const features = run("node", "ethtool", "-k", "weir_split0");
+    expect(features).toContain("tcp-segmentation-offload: off");
+    expect(features).toContain("generic-segmentation-offload: off");
+  });
+
+  test("a device that could not be given its program stays down", () => {
+    const [{ device } = { device: "" }] = endpoints;
+    const pin = join(bpffs, "n1", "links", device);
+    const up = () => inNode(() => links().find((link) => link.name === device)?.up);
+    expect(apply({ endpoints: [] }).failures).toEqual([]);
+    mkdirSync(pin);
+    expect(apply().failures.map(({ object }) => object)).toEqual([`device ${device}`]);
+    expect(up()).toBe(false);
+    rmdirSync(pin);
+    expect(apply().failures).toEqual([]);
+    expect(up()).toBe(true);
+    expect(ping("a", "10.244.1.3")).toContain("2 received");
+  });
+
+  test("a pin that is no link is reported, and everything else is in force", () => {
+    const pin = join(bpffs, "n1", "links", "stray");
+    mkdirSync(pin);
+    expect(apply({ endpoints: endpoints.slice(0, 1) }).failures.map(({ object }) => object)).toEqual(["link of stray"]);
+    rmdirSync(pin);
+    expect(apply().failures).toEqual([]);
     expect(ping("a", "10.244.1.3")).toContain("2 received");
   });
 });

@@ -23,7 +23,12 @@ export function attachAll(panel: Panel, wanted: ReadonlyMap<string, "entry" | "r
     }
   }
   for (const device of readdirSync(pins)) {
-    if (!wanted.has(device)) detach(join(pins, device));
+    if (wanted.has(device)) continue;
+    try {
+      detach(join(pins, device));
+    } catch (error) {
+      failures.push({ object: `link of ${device}`, message: (error as Error).message });
+    }
   }
   return failures;
 }

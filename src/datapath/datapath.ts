@@ -66,11 +66,13 @@ export class Datapath {
   apply(desired: DesiredState): Applied {
     const before = this.#writes();
     const failures: Failure[] = [];
-    const attempt = (object: string, work: () => void): void => {
+    const attempt = (object: string, work: () => void): boolean => {
       try {
         work();
+        return true;
       } catch (error) {
         failures.push({ object, message: (error as Error).message });
+        return false;
       }
     };
     failures.push(...this.devices.ensure(desired.links));
@@ -78,17 +80,21 @@ export class Datapath {
     attempt("shapers", () => failures.push(...this.shapers.ensure(desired.shapers, ids.instance)));
     const wanted = this.#encode(desired.rows, ids, failures);
     for (const [table, rows] of wanted) attempt(`table ${table}`, () => this.#write(table, rows, "add"));
-    const generation = compile(desired, ids);
-    failures.push(...generation.problems);
-    attempt("panel", () => this.#writePanel(generation, ids));
-    failures.push(...attachAll(this.panel, this.#attachments(desired), ids));
-    failures.push(...this.devices.activate(desired.links));
+    const placed = attempt("panel", () => {
+      const generation = compile(desired, ids);
+      failures.push(...generation.problems);
+      this.#writePanel(generation, ids);
+    });
+    const detached = attachAll(this.panel, this.#attachments(desired), ids);
+    failures.push(...detached, ...this.devices.activate(desired.links, new Set(detached.map(({ object }) => object))));
     failures.push(...this.#senders.ensure(desired, ids.device));
     attempt("routes", () => failures.push(...this.devices.ensureRoutes(desired.routes, desired.links)));
-    for (const [table, rows] of wanted) attempt(`table ${table}`, () => this.#write(table, rows, "remove"));
-    attempt("shapers", () => this.shapers.prune(desired.shapers, ids.instance));
-    attempt("devices", () => this.devices.prune(desired.links));
-    attempt("names", () => this.#prune(desired));
+    if (placed) {
+      for (const [table, rows] of wanted) attempt(`table ${table}`, () => this.#write(table, rows, "remove"));
+      attempt("shapers", () => this.shapers.prune(desired.shapers, ids.instance));
+      attempt("devices", () => this.devices.prune(desired.links));
+      attempt("names", () => this.#prune(desired));
+    }
     if (failures.length === 0) this.panel.dropOldPanels();
     this.#applied = desired;
     return { failures, writes: this.#writes() - before };
@@ -147,8 +153,9 @@ export class Datapath {
     return devices;
   }
 
+  /** An id that comes back must not bring another's counters along. */
   #prune(desired: DesiredState): void {
-    this.panel.names.prune("port", new Set(desired.ports.map(portName)));
+    this.panel.forgetPorts(this.panel.names.prune("port", new Set(desired.ports.map(portName))));
     const gone = this.panel.names.prune("instance", new Set(desired.instances.map((instance) => instance.name)));
     for (const name of this.#state) {
       const table = this.panel.table(name);

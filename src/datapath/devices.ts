@@ -49,11 +49,16 @@ export class Devices {
     return failures;
   }
 
-  /** Brings up devices that are down, with addresses and routes. */
-  activate(wanted: readonly Link[]): Failure[] {
-    const down = wanted.filter((link) => this.#known.get(link.device)?.up === false || this.#fresh.has(link.device));
+  /**
+   * Brings up devices that are down, with addresses and routes.
+   * @param unguarded devices, as `device NAME`, that lack their program: what came in would pass the panel by
+   */
+  activate(wanted: readonly Link[], unguarded: ReadonlySet<string>): Failure[] {
+    const isDown = (device: string) => this.#known.get(device)?.up === false || this.#fresh.has(device);
+    const down = wanted.filter((link) => endsOf(link).some(isDown));
     return each(down, (link) => {
       if (!this.#known.has(link.device)) return; // it could not be made, and that was reported
+      if (endsOf(link).some((device) => unguarded.has(`device ${device}`))) return; // reported too
       activateLink(link);
       this.#fresh.delete(link.device);
       this.writes++;
@@ -84,7 +89,7 @@ export class Devices {
 
   /** Removes Weir's devices that are not wanted. */
   prune(wanted: readonly Link[]): void {
-    const keep = new Set(wanted.flatMap((link) => (link.kind === "pair" ? [link.device, link.other] : [link.device])));
+    const keep = new Set(wanted.flatMap(endsOf));
     for (const name of [...this.#known.keys()]) {
       if (!isOwnDevice(name) || keep.has(name)) continue;
       if (removeLink(name)) this.writes++;
@@ -107,6 +112,9 @@ export class Devices {
     return routeKey({ cidr: route.cidr, device, via: route.via, source: route.source });
   }
 }
+
+/** The link's devices in this namespace. */
+const endsOf = (link: Link): string[] => (link.kind === "pair" ? [link.device, link.other] : [link.device]);
 
 type WantedRoute = { cidr: string; device: string; via?: string | undefined; source?: string | undefined };
 
@@ -139,26 +147,27 @@ function makeLink(link: Link): void {
     createVeth({ name: device, mac: link.gatewayMac, mtu, peer });
   } else {
     createVeth({ name: device, mtu, ...(link.mac ? { mac: link.mac } : {}), peer: { name: link.other, mtu } });
-    if (!link.offloads) setOffloads(device, { segmentation: false });
   }
 }
 
+/** A device that is up counts as done, also for the next agent: so it comes up last. */
 function activateLink(link: Link): void {
   if (link.kind === "pair") {
     activatePair(link);
     return;
   }
   silence(link.device);
-  setLink(link.device, { up: true });
   if (link.kind === "pod") activatePod(link);
+  setLink(link.device, { up: true });
 }
 
-function activatePair({ device, other, addresses, routes: ownRoutes }: PairLink): void {
+function activatePair({ device, other, addresses, routes: ownRoutes, offloads }: PairLink): void {
   const carriesStack = ownRoutes.length > 0 || addresses.length > 0;
   if (!carriesStack) silence(device);
   silence(other);
-  for (const name of [device, other]) setLink(name, { up: true });
+  if (!offloads) setOffloads(device, { segmentation: false });
   for (const cidr of addresses) addAddress(device, cidr);
+  for (const name of [other, device]) setLink(name, { up: true });
 }
 
 /** A pod has its addresses alone, and everything else through its gateways. */

@@ -2,7 +2,7 @@ import { isIPv6 } from "node:net";
 import { ipBytes } from "../model/ip.ts";
 import type { Generation, Tunnel } from "./compile.ts";
 import { HOP_IDS, type Hop, OPS, PORT_HOPS } from "./layout.ts";
-import { type Rows, readRows, rowKey, type Table, writeDifference } from "./tables.ts";
+import { idKey, type Rows, readRows, rowKey, type Table, writeDifference } from "./tables.ts";
 
 export interface PanelTables {
   config: Table;
@@ -127,19 +127,15 @@ export class Generations {
   #encodeTunnels(tunnels: ReadonlyMap<number, Tunnel>): Rows {
     const rows: Rows = new Map();
     for (const [port, { vni, remote }] of tunnels) {
-      const key = Buffer.alloc(4);
-      key.writeUInt32LE(port);
       const family = isIPv6(remote) ? 6 : 4;
-      rows.set(rowKey(key), this.#tables.tunnels.value.encode({ family, vni, remote: ipBytes(remote) }));
+      rows.set(rowKey(idKey(port)), this.#tables.tunnels.value.encode({ family, vni, remote: ipBytes(remote) }));
     }
     return rows;
   }
 }
 
 function hopKey(generation: number, id: number): Buffer {
-  const key = Buffer.alloc(4);
-  key.writeUInt32LE(generation * HOP_IDS + id);
-  return key;
+  return idKey(generation * HOP_IDS + id);
 }
 
 function configKey(config: Table): Buffer {

@@ -6,6 +6,7 @@ import type { KernelTable } from "./kernel-table.ts";
 import { HOP_IDS, MAX_PORTS, MAX_SLOTS, OPS, type Op } from "./layout.ts";
 import { Names } from "./names.ts";
 import { abiOf, loadPinned, readObject } from "./objects.ts";
+import { idKey } from "./tables.ts";
 
 export interface PanelOptions {
   /** Folder on a bpffs that holds everything pinned of this node. */
@@ -127,6 +128,16 @@ export class Panel {
     return { steps, step: named };
   }
 
+  /** Sets the counters of ports that are gone to nothing. */
+  forgetPorts(ids: readonly number[]): void {
+    if (ids.length === 0) return;
+    const drops = this.table("weir_drops");
+    const gone = new Set(ids);
+    const keys = drops.entries().map(([key]) => key);
+    drops.remove(keys.filter((key) => gone.has(Number(drops.key.decode(key)["port"]))));
+    this.table("weir_ports").remove(ids.map(idKey));
+  }
+
   /** Ends panels of other builds; their devices must have moved. */
   dropOldPanels(): string[] {
     const old = otherPanels(this.own);
@@ -140,8 +151,7 @@ export class Panel {
 
   #fillSlot(name: string, program: Program): void {
     const slots = this.table("weir_functions");
-    const key = Buffer.alloc(4);
-    key.writeUInt32LE(this.names.id("function", name));
+    const key = idKey(this.names.id("function", name));
     // a look-up gives the id of the program in the slot, an update takes a descriptor
     if (slots.lookup(key)?.readUInt32LE() === program.id) return;
     const value = Buffer.alloc(4);

@@ -24,6 +24,13 @@ export type Rows = Map<string, Buffer>;
 export const rowKey = (key: Buffer): string => key.toString("base64");
 export const keyBytes = (key: string): Buffer => Buffer.from(key, "base64");
 
+/** The key of a table whose rows have numbers. */
+export function idKey(id: number): Buffer {
+  const key = Buffer.alloc(4);
+  key.writeUInt32LE(id);
+  return key;
+}
+
 /** What the table holds now. */
 export function readRows(table: Table): Rows {
   return new Map(table.entries().map(([key, value]) => [rowKey(key), value]));

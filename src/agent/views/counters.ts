@@ -1,6 +1,7 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
 import type { Panel } from "../../datapath/panel.ts";
+import { idKey } from "../../datapath/tables.ts";
 import { dropReasons } from "../../model/drops.ts";
 import type { PortCounters } from "./ports.ts";
 
@@ -23,9 +24,7 @@ export function portCounters(panel: Panel): Map<string, PortCounters> {
   const table = panel.table("weir_ports");
   const counters = new Map<string, PortCounters>();
   for (const [id, name] of panel.names.all("port")) {
-    const key = Buffer.alloc(4);
-    key.writeUInt32LE(id);
-    const [received, sent] = sumCounts(table.lookup(key) ?? Buffer.alloc(0), 32);
+    const [received, sent] = sumCounts(table.lookup(idKey(id)) ?? Buffer.alloc(0), 32);
     if (received && sent) counters.set(name, { received, sent });
   }
   return counters;

@@ -25,6 +25,9 @@ export interface AgentParts {
 /** The kernel is read again this often, ms; between, the agent trusts what it wrote. */
 const COMPARE_EVERY = 25_000;
 
+/** The object of a failure that broke off a whole pass. */
+export const AGENT = "agent";
+
 /** What the agent has seen and done; what its API answers from. */
 export interface AgentView {
   state: ClusterState;
@@ -62,7 +65,7 @@ export class Agent {
     this.runner = new Runner({
       signal: parts.signal,
       pass: async () => this.#pass(),
-      onError: (error) => parts.log.error({ error: (error as Error).message }, "reconcile failed"),
+      onError: (error) => this.#failed(error as Error),
     });
   }
 
@@ -88,14 +91,25 @@ export class Agent {
     }
     const { failures, writes } = datapath.apply(desired);
     this.#view = { state, desired, failures };
+    try {
+      file.save(lastGood); // last: a full disk must not keep a limit from being in force
+    } catch (error) {
+      failures.push({ object: "last good rules", message: (error as Error).message });
+    }
     this.writes += writes;
     this.generation++;
     this.reconciledAt = new Date();
     this.passSeconds = (performance.now() - begin) / 1000;
     this.onPass(this.passSeconds);
     this.#report(failures, writes);
-    file.save(lastGood); // last: a full disk must not keep a limit from being in force
     return failures.length;
+  }
+
+  /** A pass that broke off: what is in force is what was before, and the status says so. */
+  #failed({ message }: Error): void {
+    const failures = [{ object: AGENT, message }];
+    this.#view = { ...this.#view, failures };
+    this.#report(failures, 0);
   }
 
   /** A line per change, not per pass. */

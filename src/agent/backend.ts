@@ -4,7 +4,7 @@ import { ApiError } from "../api/errors.ts";
 import type * as schema from "../api/schemas.ts";
 import type { DesiredState } from "../model/desired.ts";
 import { version } from "../model/version.ts";
-import type { Agent } from "./agent.ts";
+import { AGENT, type Agent } from "./agent.ts";
 import { examine } from "./doctor.ts";
 import { dropItems, portCounters } from "./views/counters.ts";
 import { limitItems } from "./views/limits.ts";
@@ -35,7 +35,7 @@ export class AgentBackend implements Backend {
       version,
       abi: datapath.panel.abi,
       state: !ready ? "starting" : failures.length > 0 ? "degraded" : "ready",
-      reason: !ready ? "sources are being read" : (failures[0]?.message ?? null),
+      reason: failures[0]?.message ?? (ready ? null : "sources are being read"),
       kernel: release(),
       pid: process.pid,
       startedAt: agent.startedAt.toISOString(),
@@ -112,7 +112,8 @@ export class AgentBackend implements Backend {
     }
     const endpoint = endpoints.put(namespace, name, spec);
     await this.#agent.runner.settled(false);
-    const failure = this.#agent.view.failures.find((one) => one.object === `device ${endpoint.device}`);
+    const deciding = new Set([`device ${endpoint.device}`, "panel", AGENT]);
+    const failure = this.#agent.view.failures.find((one) => deciding.has(one.object));
     if (failure) {
       if (!known) endpoints.remove(namespace, name);
       this.#agent.runner.mark();

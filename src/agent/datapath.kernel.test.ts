@@ -26,15 +26,10 @@ const bpffs = join(folder, "bpf");
 const objects = new URL("../../dist/bpf", import.meta.url).pathname;
 const pods = ["a", "b"];
 
-const endpoints: Endpoint[] = pods.map((name, index) => ({
-  namespace: "ns",
-  name,
-  uid: name,
-  netns: namespacePath(id(name)),
-  ifname: "eth0",
-  ...podDevice({ namespace: "ns", name, uid: name }),
-  ips: [`10.244.1.${index + 2}`, `fd00:10:244:1::${index + 2}`],
-}));
+const endpoints: Endpoint[] = pods.map((name, index) => {
+  const pod = { namespace: "ns", name, uid: name, netns: namespacePath(id(name)), ifname: "eth0" };
+  return { ...pod, ...podDevice(pod), ips: [`10.244.1.${index + 2}`, `fd00:10:244:1::${index + 2}`] };
+});
 const limit = (direction: LimitRule["direction"], rate: number): LimitRule => ({
   direction,
   rate,

@@ -1,5 +1,6 @@
 import type { AgentConfig } from "../api/config.ts";
 import { serve } from "../api/serve.ts";
+import { clearSocket } from "../api/socket.ts";
 import { Datapath } from "../datapath/datapath.ts";
 import { Panel } from "../datapath/panel.ts";
 import { functions } from "../functions/index.ts";
@@ -39,9 +40,9 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
   let parts: AgentParts | undefined;
   try {
     await manifests?.synced;
+    await clearSocket(config.socket); // a second agent of the same node is refused here, before it touches anything
     parts = start(config, manifests, log, stop.signal);
     const agent = new Agent(parts);
-    // the socket first: a second agent of the same node is refused here, before it touches anything
     const backend = new AgentBackend(agent);
     const server = await serve({ backend, socket: config.socket, metricsAddress: config.metrics });
     agent.onPass = server.metrics.reconciled;

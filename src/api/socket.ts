@@ -11,11 +11,7 @@ const MAX_PATH = 107;
  * 0600 from its first moment. A socket file left by a dead process is replaced; a live one is an error.
  */
 export async function listenUnix(server: Server, path: string): Promise<void> {
-  if (Buffer.byteLength(path) > MAX_PATH) {
-    throw failed(path, "ENAMETOOLONG", `unix socket paths hold at most ${MAX_PATH} bytes`);
-  }
-  await makeDirectory(path);
-  await removeStale(path);
+  await clearSocket(path);
   await new Promise<void>((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException): void => reject(failed(path, error.code ?? error.message, "", error));
     server.once("error", fail);
@@ -30,6 +26,15 @@ export async function listenUnix(server: Server, path: string): Promise<void> {
       process.umask(mask);
     }
   });
+}
+
+/** Makes way for a socket: its directory is there and nothing is at its path. Throws as `listenUnix` does. */
+export async function clearSocket(path: string): Promise<void> {
+  if (Buffer.byteLength(path) > MAX_PATH) {
+    throw failed(path, "ENAMETOOLONG", `unix socket paths hold at most ${MAX_PATH} bytes`);
+  }
+  await makeDirectory(path);
+  await removeStale(path);
 }
 
 async function makeDirectory(path: string): Promise<void> {

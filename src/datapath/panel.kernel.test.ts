@@ -19,7 +19,7 @@ const open = (abi = 1) =>
 
 beforeAll(() => {
   bench = new Bench();
-  for (const abi of [1, 2]) {
+  for (const abi of [1, 2, 3]) {
     mkdirSync(objects(abi));
     compileObjects(objects(abi), abi);
   }
@@ -310,5 +310,21 @@ describe("lifetime", () => {
     expect(bench.ping("a", "b", 3)).toBe(3);
     expect(runs("t1").runs).toBe(3);
     expect(open(2).writes).toBe(0);
+  });
+
+  test("a panel that was never in force, as a crash may leave it, gives nothing to the next", () => {
+    const openAt = (abi: number) =>
+      bench.inNode(() => Panel.open({ root: join(bench.bpffs, "crash"), objects: objects(abi), functions: ["act"] }));
+    const inForce = openAt(2);
+    for (const name of ["x:1", "x:2", "x:3"]) inForce.names.id("port", name);
+    const ports = inForce.names.all("port");
+    const config = { events: false, recirc: 0, split: 0, abi: 2 };
+    inForce.generations.apply({ hops: new Map(), devices: new Map(), tunnels: new Map(), config });
+    const halfBuilt = openAt(1);
+    halfBuilt.names.prune("port", new Set());
+    halfBuilt.names.id("port", "x:3");
+    const next = openAt(3);
+    expect(next.names.all("port")).toEqual(ports);
+    for (const one of [inForce, halfBuilt, next]) one.close();
   });
 });

@@ -168,6 +168,16 @@ function wasInForce(tables: ReadonlyMap<string, KernelTable>): boolean {
   return config !== undefined && row !== undefined && Number(config.value.decode(row)["abi"]) !== 0;
 }
 
+/** The same of a panel of another build, whose layouts are not ours: it applied a state if its configuration says anything. */
+function isInForce(panel: string): boolean {
+  const path = join(panel, "maps", "weir_config");
+  if (!existsSync(path)) return false;
+  const config = BpfMap.open(path);
+  const row = config.lookup(Buffer.alloc(config.keySize));
+  config.close();
+  return row?.some((byte) => byte !== 0) ?? false;
+}
+
 /** Panels of other builds in the same folder. */
 function otherPanels(own: string): string[] {
   const root = dirname(own);
@@ -177,7 +187,7 @@ function otherPanels(own: string): string[] {
 
 /** Copies state (ids, sessions, counters, learned rows) from the panel in force into a new one. */
 function carryState(own: string, tables: ReadonlyMap<string, KernelTable>): void {
-  const [old] = otherPanels(own);
+  const old = otherPanels(own).find(isInForce);
   if (!old) return;
   for (const [name, table] of tables) {
     const path = join(old, "maps", name);

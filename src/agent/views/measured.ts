@@ -1,5 +1,5 @@
 import type { LimitRule } from "../../model/limits.ts";
-import type { Agent } from "../agent.ts";
+import { AGENT, type Agent } from "../agent.ts";
 import type { LimitReadings } from "./limits.ts";
 
 /** What the datapath enforces and has measured of each limit. */
@@ -14,7 +14,7 @@ export function limitReadings(agent: Agent): LimitReadings {
       const instance = instanceOf(device, rule);
       const rate = shaped.get(instance);
       if (rate === undefined) return { reason: "no shaper is planned for it" };
-      const about = new Set([`shaper ${instance}`, "shapers", "panel", `device ${device}`, "table weir_limits"]);
+      const about = new Set([`shaper ${instance}`, "shapers", "panel", AGENT, `device ${device}`, "table weir_limits"]);
       const failure = failures.find((one) => about.has(one.object));
       return failure ? { reason: failure.message } : { rate };
     },

@@ -1,0 +1,79 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { Datapath } from "../datapath/datapath.ts";
+import type { Failure } from "../datapath/failure.ts";
+import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
+import { openEndpoints } from "../sources/endpoints.ts";
+import { LastGoodFile } from "../sources/last-good.ts";
+import { Agent } from "./agent.ts";
+import { AgentBackend } from "./backend.ts";
+import { createLogger } from "./log.ts";
+
+let folder: string;
+let stop: AbortController;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "weir-agent-"));
+  stop = new AbortController();
+});
+afterEach(() => {
+  stop.abort();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const NODE = {
+  name: "n1",
+  overlay: "vxlan" as const,
+  addresses: ["192.0.2.1"],
+  podCIDRs: ["10.244.1.0/24"],
+  uplink: "lo",
+  mtu: 1450,
+  vxlan: { port: 4789, vni: 1 },
+};
+const POD = { uid: "u1", netns: "/run/netns/a", ifname: "eth0" };
+
+/** An agent whose kernel does what `apply` says. */
+function agentOn(apply: () => Failure[]): AgentBackend {
+  const devices = { ifindex: () => 1 };
+  const datapath = { apply: () => ({ failures: apply(), writes: 0 }), forget: () => {}, devices, panel: { abi: 1 } };
+  const agent = new Agent({
+    node: NODE,
+    settings: DEFAULT_RULE_SETTINGS,
+    manifests: undefined,
+    endpoints: openEndpoints({ folder, podCIDRs: NODE.podCIDRs }),
+    lastGood: new LastGoodFile(folder),
+    datapath: datapath as unknown as Datapath,
+    log: createLogger("silent", "n1"),
+    signal: stop.signal,
+  });
+  agent.synced = true;
+  return new AgentBackend(agent);
+}
+
+test("a pod's network is there once a pass has made it", async () => {
+  const backend = agentOn(() => []);
+  expect(await backend.putEndpoint("ns", "a", POD)).toMatchObject({ created: true, endpoint: { ips: ["10.244.1.2"] } });
+  expect(await backend.status()).toMatchObject({ state: "ready", reason: null, pods: 1 });
+});
+
+test("a pass that breaks off is no success, and the status says why", async () => {
+  const backend = agentOn(() => {
+    throw new Error("list devices: ENOBUFS");
+  });
+  await expect(backend.putEndpoint("ns", "a", POD)).rejects.toThrow("give ns/a a network: list devices: ENOBUFS");
+  expect(await backend.status()).toMatchObject({ reason: "list devices: ENOBUFS" });
+  expect(await backend.problems()).toEqual([{ object: "agent", message: "list devices: ENOBUFS" }]);
+  expect(await backend.endpoints()).toEqual([]);
+});
+
+test("a failure of the panel is one of every new pod", async () => {
+  const backend = agentOn(() => [{ object: "panel", message: "EPERM" }]);
+  await expect(backend.putEndpoint("ns", "a", POD)).rejects.toThrow("give ns/a a network: EPERM");
+});
+
+test("another pod's failure is none of this one's", async () => {
+  const backend = agentOn(() => [{ object: "device weir00000000000", message: "EPERM" }]);
+  expect(await backend.putEndpoint("ns", "a", POD)).toMatchObject({ created: true });
+  expect(await backend.status()).toMatchObject({ state: "degraded", reason: "EPERM" });
+});

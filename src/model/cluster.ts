@@ -10,7 +10,7 @@ export interface Endpoint {
   netns: string;
   /** Device name inside the pod, normally `eth0`. */
   ifname: string;
-  /** Host-side device: `weir` and 11 hexadecimal digits of a hash over namespace, name and uid. */
+  /** Host-side device: `weir` and 11 hexadecimal digits of a hash over what identifies the pod and its namespace. */
   device: string;
   mac: string;
   /** Addresses without prefix length: at most one of each family. */

@@ -40,10 +40,13 @@ describe("AddressPool", () => {
   });
 });
 
-test("devices of pods differ by uid and fit the kernel's 15 characters", () => {
-  const one = podDevice({ namespace: "a", name: "b", uid: "1" });
-  const two = podDevice({ namespace: "a", name: "b", uid: "2" });
+test("devices of pods differ by uid and namespace, and fit the kernel's 15 characters", () => {
+  const pod = { namespace: "a", name: "b", uid: "1", netns: "/run/netns/1", ifname: "eth0" };
+  const one = podDevice(pod);
   expect(one.device).toMatch(/^weir[0-9a-f]{11}$/);
   expect(one.mac).toMatch(/^02(:[0-9a-f]{2}){5}$/);
-  expect(two).not.toEqual(one);
+  expect(podDevice({ ...pod })).toEqual(one);
+  for (const change of [{ uid: "2" }, { netns: "/run/netns/2" }, { ifname: "eth1" }]) {
+    expect(podDevice({ ...pod, ...change }).device).not.toBe(one.device);
+  }
 });

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { addressAt, type Cidr, indexIn, parseCidr, sizeOf } from "./addresses.ts";
+import type { Endpoint } from "./cluster.ts";
 
 /** The gateway has index 1; 0 is the network's own. */
 const FIRST = 2n;
@@ -58,9 +59,18 @@ export class AddressPool {
   }
 }
 
-/** Names of a pod's devices: they differ for a pod of the same name with another uid. */
-export function podDevice(pod: { namespace: string; name: string; uid: string }): { device: string; mac: string } {
-  const hash = createHash("sha256").update(`${pod.namespace}/${pod.name}/${pod.uid}`).digest("hex");
+/**
+ * Host-side device and MAC of a pod's link. They differ for a pod of the same name with another uid, and for a pod
+ * whose network namespace was made anew: a device cannot follow it there.
+ */
+export function podDevice(pod: Pick<Endpoint, "namespace" | "name" | "uid" | "netns" | "ifname">): {
+  device: string;
+  mac: string;
+} {
+  const { namespace, name, uid, netns, ifname } = pod;
+  const hash = createHash("sha256")
+    .update(JSON.stringify([namespace, name, uid, netns, ifname]))
+    .digest("hex");
   const pairs = hash.slice(16, 26).match(/../g) ?? [];
   return { device: `weir${hash.slice(0, 11)}`, mac: ["02", ...pairs].join(":") }; // 02: locally administered
 }

@@ -31,6 +31,17 @@ test("another uid under the same name is another pod", () => {
   expect(readdirSync(join(folder, "endpoints"))).toEqual([`${next.device}.json`]);
 });
 
+test("a pod whose namespace was made anew gets another device there, and keeps its addresses", () => {
+  const store = open();
+  const old = store.put("ns", "a", request("u1"));
+  const next = store.put("ns", "a", { ...request("u1"), netns: "/run/netns/anew" });
+  expect(next).toMatchObject({ ips: old.ips, netns: "/run/netns/anew" });
+  expect(next.device).not.toBe(old.device);
+  expect(readdirSync(join(folder, "endpoints"))).toEqual([`${next.device}.json`]);
+  expect(open().list()).toEqual([next]);
+  expect(store.put("ns", "b", request("u2")).ips).not.toEqual(old.ips);
+});
+
 test("removal frees the address, and succeeds when there is nothing", () => {
   const store = open();
   store.put("ns", "a", request("u1"));

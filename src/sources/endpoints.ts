@@ -60,14 +60,16 @@ export class EndpointStore {
     const kept = known?.uid === uid ? known : undefined;
     if (kept && kept.netns === netns && kept.ifname === ifname) return kept;
     const ips = kept?.ips ?? this.#pool.allocate();
-    const endpoint = { namespace, name, uid, netns, ifname, ...podDevice({ namespace, name, uid }), ips };
+    const pod = { namespace, name, uid, netns, ifname };
+    const endpoint = { ...pod, ...podDevice(pod), ips };
     try {
       this.#write(endpoint);
     } catch (error) {
       if (!kept) this.#pool.release(ips);
       throw error;
     }
-    if (known && !kept) this.#forget(known);
+    if (known) this.#removeFile(known);
+    if (known && !kept) this.#pool.release(known.ips);
     this.#endpoints.set(`${namespace}/${name}`, endpoint);
     return endpoint;
   }
@@ -81,8 +83,12 @@ export class EndpointStore {
   }
 
   #forget(endpoint: Endpoint): void {
-    rmSync(join(this.#folder, `${endpoint.device}.json`), { force: true });
+    this.#removeFile(endpoint);
     this.#pool.release(endpoint.ips);
+  }
+
+  #removeFile({ device }: Endpoint): void {
+    rmSync(join(this.#folder, `${device}.json`), { force: true });
   }
 
   #write(endpoint: Endpoint): void {

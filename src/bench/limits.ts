@@ -31,7 +31,7 @@ const METHODS = ["Weir", "tbf qdisc", "token bucket"] as const;
 type Method = (typeof METHODS)[number];
 const MTU = 1500;
 const PORT = 5301;
-const SECONDS = 15;
+const SECONDS = 20;
 
 /** Two network namespaces and the receiver's address. */
 interface Path {
@@ -232,7 +232,7 @@ function charts(samples: readonly Sample[]): Record<string, TopLevelSpec> {
     field: "error",
     type: "quantitative" as const,
     scale: { type: "symlog" as const, constant: 0.1 },
-    axis: { values: [-100, -10, -1, -0.1, 0, 0.1, 1, 10, 100] },
+    axis: { values: [-100, -10, -1, -0.1, 0, 0.1, 1, 10, 100], format: "+~g" },
     title: "error, %",
   };
   return {

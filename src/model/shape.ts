@@ -50,7 +50,10 @@ const PACKET_TIME = 0.001;
 const NO_SPLIT = 1 << 24;
 /** The largest TCP packet that senders build by default, bytes. */
 const LARGEST_PACKET = 65_536;
-/** Eight flows of BBR put 1.6 MB into the queue before they know the rate; dropped, they take seconds to recover. */
+/**
+ * Eight flows of BBR put 1.6 MB into the queue before they know the rate; dropped, they take seconds to recover. From
+ * gigabits on one flow's slow start puts in all that the kernel lets a socket queue, 4 MB.
+ */
 const CHARGED_QUEUE = 2_000_000;
 
 /**
@@ -92,7 +95,7 @@ function catchUp(rate: number, frame: number, burst: number): number {
 }
 
 function queueOf(rate: number, charged: boolean): number {
-  if (charged) return CHARGED_QUEUE + bytesIn(rate, 0.004);
+  if (charged) return CHARGED_QUEUE + bytesIn(rate, 0.03);
   return clamp(30_000 * (rate / MBIT) ** 0.54, 15_000, 1_000_000_000);
 }
 

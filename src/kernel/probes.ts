@@ -148,6 +148,7 @@ const ENTRIES: readonly Entry[] = [
   ),
   optional(like("ifb devices", "2.6.20", "nothing of Weir needs it now", device("ifb"))),
   optional(like("HTB qdisc", "2.4.20", "traffic limits are not enforced: load module sch_htb", qdisc("htb"))),
+  optional(like("TBF qdisc", "2.4.20", "traffic limits are not exact: load module sch_tbf", qdisc("tbf"))),
   optional(
     like(
       "clsact qdisc",

@@ -65,7 +65,7 @@ check("probes agree with the versions that they state", () => {
   );
 });
 check("modules that are there are found", () => {
-  const wanted = ["HTB qdisc", "fq qdisc", "netem qdisc", "VXLAN devices", "ifb devices"];
+  const wanted = ["HTB qdisc", "TBF qdisc", "fq qdisc", "netem qdisc", "VXLAN devices", "ifb devices"];
   equal(
     runProbes().filter(({ name, available }) => wanted.includes(name) && !available),
     [],

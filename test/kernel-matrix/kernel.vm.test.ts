@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { checks, runScriptInVm } from "./matrix.ts";
 
 test("the kernel layer keeps its promises on Linux 6.1", async () => {
-  const modules = ["veth", "vxlan", "ifb", "sch_ingress", "cls_bpf", "sch_htb", "sch_fq", "sch_netem"];
+  const modules = ["veth", "vxlan", "ifb", "sch_ingress", "cls_bpf", "sch_htb", "sch_tbf", "sch_fq", "sch_netem"];
   const vm = await runScriptInVm(join(import.meta.dirname, "kernel-guest.ts"), { modules });
   expect(vm, vm.output + vm.console).toMatchObject({ exitCode: 0 });
   const results = [...checks(vm.output).values()];

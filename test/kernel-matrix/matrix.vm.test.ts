@@ -17,7 +17,7 @@ const SCRIPTS = [
   {
     title: "Linux 6.1: a lab",
     script: "guest-lab.ts",
-    modules: ["veth", "vxlan", "sch_ingress", "cls_bpf", "sch_htb"],
+    modules: ["veth", "vxlan", "sch_ingress", "cls_bpf", "sch_htb", "sch_tbf"],
     names: [
       "a lab of two nodes comes up",
       "the agents name their pods",

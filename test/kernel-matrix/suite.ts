@@ -10,7 +10,7 @@ const ROOT = join(import.meta.dirname, "../..");
 const LEFT_OUT = new Set(["@biomejs", "@typescript", "@types", "typescript", "vega", "vega-lite", ".vite", ".bin"]);
 const OWN = ["src", "test", "bpf", "dist", "package.json", "vitest.config.ts", "tsconfig.json"];
 const ABIS = [1, 2];
-const MODULES = ["veth", "vxlan", "sch_ingress", "cls_bpf", "sch_htb", "ifb", "sch_fq", "sch_netem"];
+const MODULES = ["veth", "vxlan", "sch_ingress", "cls_bpf", "sch_htb", "sch_tbf", "ifb", "sch_fq", "sch_netem"];
 const REPORT = "weir-report ";
 /** Tests whose expectation is a speed: an emulated processor has none to speak of. */
 const SPEED = "real traffic";

@@ -26,6 +26,7 @@ export interface AgentOptions {
 
 /** Runs a node's agent until the signal; resolves once everything is taken down, or kept. */
 export async function runAgent(options: AgentOptions, { signal }: { signal: AbortSignal }): Promise<void> {
+  preferSmallHeap();
   const { config } = options;
   const log = createLogger(options.logLevel, nodeName(config));
   const stop = new AbortController();

@@ -13,6 +13,7 @@ import { Agent, type AgentParts } from "./agent.ts";
 import { AgentBackend } from "./backend.ts";
 import { ensureBpffs } from "./bpffs.ts";
 import { createLogger, type Logger } from "./log.ts";
+import { preferSmallHeap } from "./memory.ts";
 import { nodeContext, nodeName } from "./node.ts";
 import { objectsDir, panelRoot } from "./paths.ts";
 import { removeNode } from "./uninstall.ts";

@@ -10,10 +10,7 @@
  */
 #include "tables.h"
 #include "neighbour.h"
-
-/* Errors a port: 100/s in bursts of 64. */
-const volatile __u64 weir_rt_icmp_interval = 10000000;
-const volatile __u64 weir_rt_icmp_burst = 640000000;
+#include "error.h"
 
 WEIR_INLINE int rt_link_local(const struct weir_rt_host_key *key)
 {
@@ -283,80 +280,6 @@ WEIR_INLINE int rt_ip6(struct __sk_buff *skb, struct rt_run *run)
 	rt_rewrite(eth, run->to->mac, run->out->mac);
 	weir_ip6_set_hop_limit(skb, ip6, ip6->hop_limit - 1);
 	return RT_PORT(run->to->port);
-}
-
-/* One more error within this port's rate? A timestamp, not a count: no refill that starves or overflows. */
-WEIR_INLINE int rt_icmp_allowed(struct __sk_buff *skb, __u32 port)
-{
-	__u64 now = bpf_ktime_get_ns(), *next = bpf_map_lookup_elem(&weir_rt_icmp, &port), before, after;
-
-	if (!next)
-		return 0;
-	if (weir_tracing(skb))
-		return 1;
-	before = *next;
-	after = (before > now ? before : now) + weir_rt_icmp_interval;
-	if (after > now + weir_rt_icmp_burst)
-		return 0;
-	return __sync_val_compare_and_swap(next, before, after) == before; /* lost to another CPU: one error fewer */
-}
-
-WEIR_INLINE enum weir_drop_reason rt_reason(enum weir_icmp_error error)
-{
-	switch (error) {
-	case WEIR_ICMP_EXPIRED:
-		return WEIR_DROP_TTL;
-	case WEIR_ICMP_TOO_BIG:
-		return WEIR_DROP_TOO_BIG;
-	case WEIR_ICMP_PORT:
-		return WEIR_DROP_PROTOCOL;
-	default:
-		return WEIR_DROP_NO_ROUTE;
-	}
-}
-
-/* Turn the packet into an error for its sender. The packet itself counts as dropped. */
-static __noinline int rt_error4(struct __sk_buff *skb, struct rt_run *run, enum weir_icmp_error error)
-{
-	enum weir_drop_reason reason = rt_reason(error);
-	struct weir_icmp_frame *frame;
-	struct weir_cursor cursor = weir_cursor(skb);
-	struct ethhdr *eth = weir_parse_eth(&cursor);
-	struct iphdr *ip = eth ? weir_parse_ip4(&cursor, skb->len - ETH_HLEN) : 0;
-	__u32 zero = 0;
-	__be32 from;
-
-	__builtin_memcpy(&from, run->in->gateway4, 4);
-	frame = bpf_map_lookup_elem(&weir_rt_frame, &zero);
-	if (!ip || !frame || !from || !weir_icmp4_may_answer(skb, ip))
-		return RT_DROP(reason);
-	if (!rt_icmp_allowed(skb, run->port))
-		return RT_DROP(WEIR_DROP_ICMP_LIMIT);
-	weir_drop(skb, reason);
-	if (weir_icmp4_answer(skb, frame, eth, ip, run->in->mac, from, error, run->mtu))
-		return RT_GONE;
-	return rt_answer_port(run);
-}
-
-static __noinline int rt_error6(struct __sk_buff *skb, struct rt_run *run, enum weir_icmp_error error)
-{
-	enum weir_drop_reason reason = rt_reason(error);
-	struct weir_icmp_frame *frame;
-	struct weir_cursor cursor = weir_cursor(skb);
-	struct ethhdr *eth = weir_parse_eth(&cursor);
-	struct ipv6hdr *ip6 = eth ? weir_parse_ip6(&cursor) : 0;
-	const struct in6_addr *from = (void *)run->in->gateway6;
-	__u32 zero = 0;
-
-	frame = bpf_map_lookup_elem(&weir_rt_frame, &zero);
-	if (!ip6 || !frame || weir_ip6_unspecified(from) || !weir_icmp6_may_answer(skb, ip6))
-		return RT_DROP(reason);
-	if (!rt_icmp_allowed(skb, run->port))
-		return RT_DROP(WEIR_DROP_ICMP_LIMIT);
-	weir_drop(skb, reason);
-	if (weir_icmp6_answer(skb, frame, eth, ip6, run->in->mac, run->in->gateway6, error, run->mtu))
-		return RT_GONE;
-	return rt_answer_port(run);
 }
 
 /* On an uplink the router takes what is for a pod of this node; all else is the node's own business. */

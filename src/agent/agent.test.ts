@@ -34,14 +34,14 @@ const NODE = {
 const POD = { uid: "u1", netns: "/run/netns/a", ifname: "eth0" };
 
 /** An agent whose kernel does what `apply` says. */
-function agentOn(apply: () => Failure[]): AgentBackend {
+function agentOn(apply: () => Failure[], podCIDRs: readonly string[] = NODE.podCIDRs): AgentBackend {
   const devices = { ifindex: () => 1 };
   const datapath = { apply: () => ({ failures: apply(), writes: 0 }), forget: () => {}, devices, panel: { abi: 1 } };
   const agent = new Agent({
     node: NODE,
     settings: DEFAULT_RULE_SETTINGS,
     manifests: undefined,
-    endpoints: openEndpoints({ folder, podCIDRs: NODE.podCIDRs }),
+    endpoints: openEndpoints({ folder, podCIDRs }),
     lastGood: new LastGoodFile(folder),
     datapath: datapath as unknown as Datapath,
     log: createLogger("silent", "n1"),
@@ -76,4 +76,18 @@ test("another pod's failure is none of this one's", async () => {
   const backend = agentOn(() => [{ object: "device weir00000000000", message: "EPERM" }]);
   expect(await backend.putEndpoint("ns", "a", POD)).toMatchObject({ created: true });
   expect(await backend.status()).toMatchObject({ state: "degraded", reason: "EPERM" });
+});
+
+test("the node's own namespace is no pod's", async () => {
+  const backend = agentOn(() => []);
+  const call = backend.putEndpoint("ns", "a", { ...POD, netns: "/proc/self/ns/net" });
+  await expect(call).rejects.toMatchObject({ code: "invalid", path: "netns" });
+  expect(await backend.endpoints()).toEqual([]);
+});
+
+test("when all addresses are taken, one may be free later", async () => {
+  const backend = agentOn(() => [], ["10.244.1.0/30"]);
+  await backend.putEndpoint("ns", "a", POD);
+  const call = backend.putEndpoint("ns", "b", { ...POD, uid: "u2" });
+  await expect(call).rejects.toMatchObject({ code: "unavailable", message: expect.stringContaining("are taken") });
 });

@@ -2,6 +2,8 @@ import { release } from "node:os";
 import type { Backend, EndpointResult, Plain } from "../api/backend.ts";
 import { ApiError } from "../api/errors.ts";
 import type * as schema from "../api/schemas.ts";
+import { isOwnNamespace } from "../kernel/index.ts";
+import type { Endpoint } from "../model/cluster.ts";
 import type { DesiredState } from "../model/desired.ts";
 import { version } from "../model/version.ts";
 import { AGENT, type Agent } from "./agent.ts";
@@ -110,7 +112,11 @@ export class AgentBackend implements Backend {
         hint: "delete its endpoint first",
       });
     }
-    const endpoint = endpoints.put(namespace, name, spec);
+    if (isOwnNamespace(spec.netns)) {
+      const message = `give ${namespace}/${name} a network: ${spec.netns} is the node's own namespace`;
+      throw new ApiError("invalid", message, { path: "netns" });
+    }
+    const endpoint = this.#store(namespace, name, spec);
     await this.#agent.runner.settled(false);
     const deciding = new Set([`device ${endpoint.device}`, "panel", AGENT]);
     const failure = this.#agent.view.failures.find((one) => deciding.has(one.object));
@@ -127,6 +133,16 @@ export class AgentBackend implements Backend {
     if (!this.#agent.parts.endpoints.get(namespace, name)) return;
     this.#agent.parts.endpoints.remove(namespace, name);
     await this.#agent.runner.settled(false);
+  }
+
+  /** Addresses and disks that are full may be free again. */
+  #store(namespace: string, name: string, spec: schema.EndpointSpec): Endpoint {
+    try {
+      return this.#agent.parts.endpoints.put(namespace, name, spec);
+    } catch (cause) {
+      const message = `give ${namespace}/${name} a network: ${(cause as Error).message}`;
+      throw new ApiError("unavailable", message, { cause });
+    }
   }
 
   #mustBeReady(): void {

@@ -11,9 +11,15 @@ export const mountNote = (state: string): string => join(state, "mounted-bpffs")
 /** Mounts the BPF file system if nobody did, and notes it for the day of removal. */
 export function ensureBpffs({ bpffs, state }: Places): void {
   if (isBpffs(bpffs)) return;
-  mountBpffs(bpffs);
   mkdirSync(state, { recursive: true, mode: 0o700 });
+  // before the mount: on a full disk it would never be undone
   writeFileSync(mountNote(state), bpffs, { mode: 0o600 });
+  try {
+    mountBpffs(bpffs);
+  } catch (error) {
+    rmSync(mountNote(state));
+    throw error;
+  }
 }
 
 /** Unmounts what `ensureBpffs` mounted. */

@@ -1,9 +1,12 @@
+import { mkdirSync } from "node:fs";
 import type { AgentConfig } from "../api/config.ts";
 import { serve } from "../api/serve.ts";
 import { clearSocket } from "../api/socket.ts";
 import { Datapath } from "../datapath/datapath.ts";
 import { Panel } from "../datapath/panel.ts";
 import { functions } from "../functions/index.ts";
+import type { Lock } from "../kernel/index.ts";
+import type { NodeContext } from "../model/cluster.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
 import type { Node } from "../model/objects.ts";
 import { openEndpoints } from "../sources/endpoints.ts";
@@ -12,6 +15,7 @@ import { type ManifestWatch, watchManifests } from "../sources/manifests/index.t
 import { Agent, type AgentParts } from "./agent.ts";
 import { AgentBackend } from "./backend.ts";
 import { ensureBpffs } from "./bpffs.ts";
+import { lockNode } from "./lock.ts";
 import { createLogger, type Logger } from "./log.ts";
 import { preferSmallHeap } from "./memory.ts";
 import { nodeContext, nodeName } from "./node.ts";
@@ -39,11 +43,15 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
   const manifests = config.manifests
     ? watchManifests({ path: config.manifests, onChange: () => changed(), signal: stop.signal })
     : undefined;
+  let lock: Lock | undefined;
   let parts: AgentParts | undefined;
   try {
     await manifests?.synced;
+    const node = ownNode(config, manifests);
     await clearSocket(config.socket); // a second agent of the same node is refused here, before it touches anything
-    parts = start(config, manifests, log, stop.signal);
+    ensureBpffs(config);
+    lock = claim(config, node.name);
+    parts = start(config, node, manifests, log, stop.signal);
     const agent = new Agent(parts);
     const backend = new AgentBackend(agent);
     const server = await serve({ backend, socket: config.socket, metricsAddress: config.metrics });
@@ -62,22 +70,33 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     stop.abort();
     await manifests?.close();
     parts?.datapath.panel.close();
+    lock?.release();
   }
+}
+
+function ownNode(config: AgentConfig, manifests: ManifestWatch | undefined): NodeContext {
+  const name = nodeName(config);
+  const isOwn = (object: { kind: string; metadata: { name: string } }): object is Node =>
+    object.kind === "Node" && object.metadata.name === name;
+  return nodeContext(config, manifests?.snapshot().objects.find(isOwn));
+}
+
+/** A second agent of the same node is refused here too if its socket is another. */
+function claim({ bpffs, state }: AgentConfig, node: string): Lock {
+  const folders = [panelRoot(bpffs, node), state];
+  for (const folder of folders) mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return lockNode(`start agent of ${node}`, folders);
 }
 
 function start(
   config: AgentConfig,
+  node: NodeContext,
   manifests: ManifestWatch | undefined,
   log: Logger,
   signal: AbortSignal,
 ): AgentParts {
-  const name = nodeName(config);
-  const isOwn = (object: { kind: string; metadata: { name: string } }): object is Node =>
-    object.kind === "Node" && object.metadata.name === name;
-  const node = nodeContext(config, manifests?.snapshot().objects.find(isOwn));
-  ensureBpffs(config);
   const panel = Panel.open({
-    root: panelRoot(config.bpffs, name),
+    root: panelRoot(config.bpffs, node.name),
     objects: objectsDir(process.env),
     functions: functions.map((fn) => fn.name),
   });

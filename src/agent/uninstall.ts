@@ -4,6 +4,7 @@ import type { AgentConfig } from "../api/config.ts";
 import { isOwnDevice } from "../datapath/devices.ts";
 import { links, openLink, removeLink, removeRoute, routes, WEIR_ROUTE_PROTOCOL } from "../kernel/index.ts";
 import { mountNote, releaseBpffs } from "./bpffs.ts";
+import { lockNode } from "./lock.ts";
 import { panelRoot } from "./paths.ts";
 
 export interface UninstallOptions {
@@ -27,9 +28,14 @@ export async function uninstall({ bpffs, state, plan }: UninstallOptions): Promi
     ...stateFiles(state).map((path) => `state ${path}`),
   ];
   if (plan) return found;
-  for (const node of nodes) removePanel(join(root, node));
-  removeFromNamespace();
-  releaseFolders({ bpffs, state });
+  const lock = lockNode("uninstall", [...nodes.map((node) => join(root, node)), state]);
+  try {
+    for (const node of nodes) removePanel(join(root, node));
+    removeFromNamespace();
+    releaseFolders({ bpffs, state });
+  } finally {
+    lock.release();
+  }
   return found;
 }
 

@@ -14,7 +14,7 @@ const statusOf = {
  * - `missing`: no such thing
  * - `exists`: something else has that name
  * - `refused`: the kernel said no; the message holds its telling line
- * - `unavailable`: the agent is starting or stopping; try again
+ * - `unavailable`: not now: the agent is starting, or addresses or the disk are full; try again
  * - `internal`: a defect of Weir
  */
 export type ErrorCode = keyof typeof statusOf;

@@ -161,6 +161,7 @@ export const libc = functions(
   {
     vsnprintf: ["int", P, "size_t", P, P],
     close: ["int", "int"],
+    flock: ["int", "int", "int"],
     setns: ["int", "int", "int"],
     unshare: ["int", "int"],
     mount: ["int", S, S, S, "ulong", P],

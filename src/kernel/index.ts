@@ -13,12 +13,14 @@ export { attachClsact, ClsactLink } from "./clsact.ts";
 export { type Codec, codec, type Decoded, type FieldValue } from "./codec.ts";
 export { errnoName, KernelError, VerifierError } from "./errors.ts";
 export { attachDevice, type Direction, type Link, openLink } from "./link.ts";
+export { type Lock, lockPath } from "./lock.ts";
 export { BpfMap, type MapType, possibleCpus, UPDATE } from "./map.ts";
 export { mapSchema } from "./map-schema.ts";
 export {
   createNamespace,
   inNamespace,
   isNamespace,
+  isOwnNamespace,
   maybeInNamespace,
   namespacePath,
   removeNamespace,

@@ -137,6 +137,13 @@ export function isNamespace(path: string): boolean {
   }
 }
 
+/** True if `path` is the namespace that this thread is in. */
+export function isOwnNamespace(path: string): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  const own = statSync(SELF);
+  return found !== undefined && found.dev === own.dev && found.ino === own.ino;
+}
+
 /**
  * Makes a network namespace named as `ip netns` names them; returns its path. Its loopback is down.
  * @throws KernelError `namespace-exists`, `namespace-create-failed`

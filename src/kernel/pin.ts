@@ -17,11 +17,14 @@ export function isBpffs(path: string): boolean {
   }
 }
 
+/** What is pinned decides on packets: root's alone. The kernel's default lets everyone write. */
+const MOUNT_OPTIONS = Buffer.from("mode=0700\0");
+
 /** Makes `path` a bpffs unless it is (on) one already. Idempotent. @throws KernelError `mount-failed` */
 export function mountBpffs(path: string): void {
   if (isBpffs(path)) return;
   makeDirectory(path);
-  if ((libc.mount("bpf", path, "bpf", 0, null) as number) === 0) return;
+  if ((libc.mount("bpf", path, "bpf", 0, MOUNT_OPTIONS) as number) === 0) return;
   throw new KernelError(`mount bpffs at ${path}`, {
     code: "mount-failed",
     errno: errnoName(koffi.errno()),

@@ -1,8 +1,12 @@
-import { closeSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** Writes a file whole and on disk: a reader, or a crash, finds the old one or the new one. Mode 0600. */
+/**
+ * Writes a file whole and on disk: a reader, or a crash, finds the old one or the new one. Mode 0600; the folder is made
+ * again if someone removed it.
+ */
 export function writeAtomically(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   withFile(`${path}.new`, "w", (fd) => {
     writeSync(fd, text);
     fsyncSync(fd);

@@ -67,6 +67,26 @@ test("a broken file is set aside and reported; the others stay", () => {
   expect(readdirSync(join(folder, "endpoints"))).toContain("weir00000000000.json.broken");
 });
 
+test.each([
+  ["mac", "zz"],
+  ["device", "lo"],
+  ["ips", ["999.1.1.1"]],
+])("a file whose %s nobody could have written is set aside", (field, value) => {
+  const { device } = open().put("ns", "a", request("u1"));
+  const file = join(folder, "endpoints", `${device}.json`);
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), [field]: value }));
+  const store = open();
+  expect(store.list()).toEqual([]);
+  expect(store.problems[0]?.message).toContain("set aside");
+});
+
+test("a folder that someone removed is made again", () => {
+  const store = open();
+  rmSync(folder, { recursive: true });
+  store.put("ns", "a", request("u1"));
+  expect(open().list()).toHaveLength(1);
+});
+
 test("of two files for one name the newer counts, and the older goes", () => {
   const old = open().put("ns", "a", request("u1"));
   const [file = ""] = readdirSync(join(folder, "endpoints"));

@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } fr
 import { join } from "node:path";
 import { z } from "zod";
 import type { Endpoint } from "../model/cluster.ts";
+import { isAddress } from "../model/ip.ts";
 import { AddressPool, podDevice } from "../model/ipam.ts";
 import type { Problem } from "../model/objects.ts";
 import { writeAtomically } from "./atomic.ts";
@@ -13,16 +14,21 @@ export interface EndpointRequest {
   ifname: string;
 }
 
-const stored = z.object({
-  namespace: z.string(),
-  name: z.string(),
-  uid: z.string(),
-  netns: z.string(),
-  ifname: z.string(),
-  device: z.string(),
-  mac: z.string(),
-  ips: z.array(z.string()),
-});
+const stored = z
+  .object({
+    namespace: z.string(),
+    name: z.string(),
+    uid: z.string(),
+    netns: z.string(),
+    ifname: z.string(),
+    device: z.string(),
+    mac: z.string(),
+    ips: z.array(z.string().refine(isAddress, "no IP address")),
+  })
+  .refine((one) => {
+    const { device, mac } = podDevice(one);
+    return one.device === device && one.mac === mac;
+  }, "the device and its MAC address are another pod's");
 
 /** Opens the store of a node's endpoints: one JSON file each under `folder`/endpoints. Makes the folder. */
 export function openEndpoints(options: { folder: string; podCIDRs: readonly string[] }): EndpointStore {
@@ -106,7 +112,8 @@ export class EndpointStore {
       this.#pool.take(endpoint.ips);
     } catch (error) {
       renameSync(path, `${path}.broken`);
-      const message = `read endpoint: ${(error as Error).message}; set aside as ${file}.broken`;
+      const reason = error instanceof z.ZodError ? error.issues[0]?.message : (error as Error).message;
+      const message = `read endpoint: ${reason}; set aside as ${file}.broken`;
       this.problems.push({ object: path, message });
     }
   }

@@ -83,9 +83,10 @@ export class AgentBackend implements Backend {
 
   async problems(): Promise<schema.Problem[]> {
     const { state, failures } = this.#agent.view;
-    const rejected = state.problems.map(({ object, path, message, at }) => ({
+    const rejected = state.problems.map(({ object, path, message, at, severity }) => ({
       object,
       path,
+      severity,
       message: at === undefined ? message : `${message} (${at})`,
     }));
     return [...rejected, ...failures];

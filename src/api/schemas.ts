@@ -11,6 +11,10 @@ export const problem = z
     object: z.string().describe("what it is about: `Kind/namespace/name`, or a file"),
     path: z.string().optional().describe('field, e.g. `metadata.annotations["bandwidth"]`'),
     message: z.string().describe("what is wrong and what would be right"),
+    severity: z
+      .enum(["error", "warning", "skipped"])
+      .optional()
+      .describe("error if left out; a warning is in force all the same; what is skipped is not acted on"),
   })
   .meta({ id: "Problem", description: "something that could not be taken or enforced, and why" });
 

@@ -1,7 +1,7 @@
 import { type IncomingMessage, request } from "node:http";
 import { createInterface } from "node:readline";
 import type { ManifestObject, Problem } from "../model/objects.ts";
-import { LabError, messageOf } from "./errors.ts";
+import { codeOf, LabError, messageOf } from "./errors.ts";
 import type { LabNames } from "./names.ts";
 import type { Report, Step } from "./progress.ts";
 import type { LabStatus } from "./status.ts";
@@ -58,11 +58,15 @@ export class LabClient {
   async #stream(method: string, path: string, body: unknown, report: Report): Promise<unknown> {
     const response = await this.#send(method, path, body);
     const lines = createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
-    for await (const text of lines) {
-      const line = JSON.parse(text) as { step?: Step; result?: unknown; error?: { code: string; message: string } };
-      if (line.step !== undefined) report(line.step);
-      else if (line.error !== undefined) throw new LabError(line.error.code, line.error.message);
-      else return line.result;
+    try {
+      for await (const text of lines) {
+        const line = JSON.parse(text) as { step?: Step; result?: unknown; error?: { code: string; message: string } };
+        if (line.step !== undefined) report(line.step);
+        else if (line.error !== undefined) throw new LabError(line.error.code, line.error.message);
+        else return line.result;
+      }
+    } catch (error) {
+      if (codeOf(error) !== "ECONNRESET") throw error;
     }
     throw this.#gone("it ended during the call");
   }

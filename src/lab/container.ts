@@ -155,13 +155,17 @@ async function findInit(spec: ContainerSpec, child: ChildProcess): Promise<numbe
     const init = cgroupPids(spec.cgroup).find((pid) => parentOf(pid) === parent);
     if (init !== undefined && hasTakenOver(init, parent)) return init;
     if (child.exitCode !== null || child.signalCode !== null) {
-      // Ended already: with 126 or 127 it never was the command.
-      if (child.exitCode === 126 || child.exitCode === 127) throw notStarted(spec);
+      if (neverRan(child.exitCode, tail(spec.log, 1))) throw notStarted(spec);
       return init ?? 0;
     }
     await sleep(2);
   }
   throw new LabError("container", `start ${spec.argv[0]}: no process after 10 s`);
+}
+
+/** Did `unshare` fail before the command was there? `said`: the last line of the log. */
+export function neverRan(exitCode: number | null, said: string): boolean {
+  return exitCode === 126 || exitCode === 127 || (exitCode === 1 && said.startsWith("unshare: "));
 }
 
 function notStarted(spec: ContainerSpec): LabError {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
-import { isAbsolute, resolve } from "node:path";
+import { dirname, isAbsolute, resolve } from "node:path";
 import { type ImageConfig, readImageArchive } from "./archive.ts";
 import { LabError } from "./errors.ts";
 import { unpackLayer } from "./unpack.ts";
@@ -12,6 +12,11 @@ export interface Image {
 }
 
 const NO_CONFIG: ImageConfig = { env: [], entrypoint: [], command: [], workingDir: undefined };
+
+/** Where relative paths in `image:` start: the folder of the first manifests. */
+export function imageBase([first = "/"]: readonly string[]): string {
+  return statSync(first, { throwIfNoEntry: false })?.isDirectory() === false ? dirname(first) : first;
+}
 
 /** The images that a lab knows: mapped by name, or named by the path of an archive. Nothing is ever pulled. */
 export class Images {

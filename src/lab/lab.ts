@@ -10,7 +10,7 @@ import { createCgroup } from "./cgroups.ts";
 import type { Target } from "./client.ts";
 import { Cluster, keyOf } from "./cluster.ts";
 import { LabError, messageOf } from "./errors.ts";
-import { Images } from "./images.ts";
+import { Images, imageBase } from "./images.ts";
 import { type ForceResult, waitInForce } from "./in-force.ts";
 import { Kubelet } from "./kubelet.ts";
 import { launchOf } from "./launch.ts";
@@ -56,7 +56,7 @@ export class Lab {
     this.#options = options;
     this.#nodes = Array.from({ length: record.nodes }, (_, index) => nodeNames(names, index + 1));
     this.#clients = new Map(this.#nodes.map((node) => [node.name, new Client({ socket: node.socket })]));
-    this.#images = new Images(names.images, record.images, record.sources[0] ?? "/");
+    this.#images = new Images(names.images, record.images, imageBase(record.sources));
     this.#kubelet = new Kubelet({
       lab: names,
       cgroup: record.cgroup,

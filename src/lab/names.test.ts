@@ -46,7 +46,10 @@ describe("Kubernetes names", () => {
     ["..", false],
     ["a/b", false],
     ["A", false],
-    ["a".repeat(64), false],
+    ["a".repeat(253), true],
+    ["a".repeat(254), false],
+    ["../a", false],
+    ["a\n", false],
     [`${"a".repeat(63)}.b`, true],
   ])("pod %j: %s", (name, good) => expect(isPodName(name)).toBe(good));
   it.each([

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { checkLabelName, checkSubdomain } from "../model/names.ts";
 import { LabError } from "./errors.ts";
 
 /** Where labs keep their state: sockets, logs, bpffs. Gone after a reboot, like everything that a lab makes. */
@@ -94,16 +95,12 @@ export function podNetns(lab: LabNames, namespace: string, pod: string): string 
   return `${lab.netnsPrefix}pod_${hash}`;
 }
 
-const LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
-const NAMESPACE = new RegExp(`^${LABEL}$`);
-const SUBDOMAIN = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`);
-
-/** Is it a name that Kubernetes would take for a namespace (RFC 1123 label)? */
+/** Would Kubernetes take it for a namespace (RFC 1123 label)? */
 export function isNamespaceName(name: string): boolean {
-  return NAMESPACE.test(name);
+  return checkLabelName(name) === undefined;
 }
 
-/** Is it a name that Kubernetes would take for a pod (RFC 1123 subdomain)? Such a name is safe as one part of a path. */
+/** Would Kubernetes take it for a pod (RFC 1123 subdomain)? Such a name is safe as one part of a path. */
 export function isPodName(name: string): boolean {
-  return name.length <= 253 && SUBDOMAIN.test(name);
+  return checkSubdomain(name) === undefined;
 }

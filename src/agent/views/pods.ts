@@ -31,5 +31,5 @@ export function podItems(state: ClusterState, inForce: (device: string) => boole
 export function problemsOf(problems: readonly Problem[], key: string): schema.Problem[] {
   return problems
     .filter((problem) => problem.object === `Pod/${key}`)
-    .map(({ object, path, message }) => ({ object, path, message }));
+    .map(({ object, path, message, severity }) => ({ object, path, message, severity }));
 }

@@ -11,7 +11,7 @@ import { nodeObject } from "../cluster.ts";
 import { tail } from "../container.ts";
 import { claimLab } from "../create.ts";
 import { LabError } from "../errors.ts";
-import { Images } from "../images.ts";
+import { Images, imageBase } from "../images.ts";
 import { commandProblems } from "../launch.ts";
 import { type LabNames, labNames, MAX_NODES, nodeNames } from "../names.ts";
 import type { Report } from "../progress.ts";
@@ -70,14 +70,21 @@ function check(options: UpOptions, names: LabNames): Problem[] {
   const objects: ManifestObject[] = snapshots.flatMap((one) => [...one.objects]);
   const nodes = Array.from({ length: options.nodes }, (_, index) => nodeObject(nodeNames(names, index + 1)));
   const { pods, problems } = expandWorkloads({ objects: withoutUids(objects), nodes });
-  const images = new Images(names.images, options.images, options.files[0] ?? "/");
+  const images = new Images(names.images, options.images, imageBase(options.files));
   const found = [
+    ...missingImages(options.images),
     ...snapshots.flatMap((one) => [...one.problems]),
     ...problems,
     ...schedule(pods, nodes, new Map()).problems,
     ...commandProblems(pods, images),
   ];
   return found.filter((one) => one.severity === undefined || one.severity === "error");
+}
+
+function missingImages(images: UpOptions["images"]): Problem[] {
+  return Object.entries(images)
+    .filter(([, path]) => !existsSync(path))
+    .map(([name, path]) => ({ object: `--image ${name}`, message: `there is no ${path}` }));
 }
 
 async function start(names: LabNames, io: LabIo, report: Report): Promise<"up"> {

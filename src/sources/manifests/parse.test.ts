@@ -40,6 +40,13 @@ describe("kinds", () => {
     });
   });
 
+  it.each([
+    ["left out", "kind: Pod\nmetadata: {namespace: x}\nspec: {containers: [{name: c}]}\n"],
+    ["null", "kind: Pod\nmetadata: {name: null}\nspec: {containers: [{name: c}]}\n"],
+  ])("says that a name is required: %s", (_, text) =>
+    expect(problems(`apiVersion: v1\n${text}`)[0]).toContain("metadata.name: is required"),
+  );
+
   const template = (policy: string) => ({
     metadata: { labels: { app: "a" }, annotations: { bandwidth: "1 mbps egress" } },
     spec: { restartPolicy: policy, containers: [{ name: "c", env: [{ name: "A", value: "b" }] }] },

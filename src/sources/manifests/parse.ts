@@ -118,7 +118,7 @@ function readObject(draft: Draft, document: Read, raw: Fields, path: PropertyKey
   if (!result.success) {
     if (name) draft.refused.add(name);
     else draft.complete = false;
-    draft.problems.push(...result.error.issues.map((issue) => toProblem(issue, name ?? file, document, path)));
+    draft.problems.push(...result.error.issues.map((issue) => toProblem(issue, raw, name ?? file, document, path)));
     return;
   }
   const object = result.data;
@@ -140,9 +140,16 @@ function nameOf(kind: string, namespaced: boolean, raw: Fields): string | undefi
   return objectKey(kind, { namespace, name: metadata.name });
 }
 
-function toProblem(issue: z.core.$ZodIssue, object: string, document: Read, path: PropertyKey[]): Problem {
+function toProblem(issue: z.core.$ZodIssue, raw: Fields, object: string, document: Read, path: PropertyKey[]): Problem {
   const field = formatPath(issue.path);
-  return { object, path: field, message: issue.message, at: document.locate([...path, ...issue.path]) };
+  const value = issue.path.reduce<unknown>((at, key) => (at as Fields | undefined)?.[key as string], raw);
+  const left = issue.code === "invalid_type" && (value ?? undefined) === undefined;
+  return {
+    object,
+    path: field,
+    message: left ? "is required" : issue.message,
+    at: document.locate([...path, ...issue.path]),
+  };
 }
 
 function formatPath(path: readonly PropertyKey[]): string {

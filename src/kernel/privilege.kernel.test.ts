@@ -1,4 +1,4 @@
-import { chmodSync } from "node:fs";
+import { chmodSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { createCgroup } from "./cgroup.ts";
@@ -7,7 +7,7 @@ import { BpfMap } from "./map.ts";
 import { createNamespace, inNamespace } from "./namespace.ts";
 import { createLink } from "./netlink/link.ts";
 import { loadObject } from "./object.ts";
-import { isBpffs, mountBpffs } from "./pin.ts";
+import { isBpffs, mountBpffs, unmountBpffs } from "./pin.ts";
 import { asNobody, compile, openFds, runName, scratch, scratchBpffs } from "./testdata/harness.ts";
 
 const directory = scratch();
@@ -57,4 +57,12 @@ test("a bpffs is mounted once", () => {
   expect(isBpffs(bpffs)).toBe(true);
   mountBpffs(bpffs);
   expect(isBpffs(join(directory, "none"))).toBe(false);
+});
+
+test("a bpffs that Weir mounts is root's alone", () => {
+  const path = join(directory, "own");
+  mountBpffs(path);
+  expect(statSync(path).mode & 0o777).toBe(0o700);
+  unmountBpffs(path);
+  expect(isBpffs(path)).toBe(false);
 });

@@ -72,12 +72,19 @@ WEIR_INLINE struct weir_flow *weir_flow_find(const struct weir_tuple *tuple, __u
 /* Inserts a row unless a living flow holds the tuple; an expired one gives way. 0 or a negative error. */
 WEIR_INLINE int weir_flow_insert(const struct weir_tuple *tuple, const struct weir_flow *row, __u64 now)
 {
+	struct weir_flow *flow;
+	__u64 expired;
+
 	if (!bpf_map_update_elem(&weir_flows, tuple, row, BPF_NOEXIST))
 		return 0;
-	if (weir_flow_find(tuple, now))
+	flow = bpf_map_lookup_elem(&weir_flows, tuple);
+	if (!flow)
 		return -1;
-	bpf_map_delete_elem(&weir_flows, tuple);
-	return bpf_map_update_elem(&weir_flows, tuple, row, BPF_NOEXIST);
+	expired = flow->expires;
+	/* of two CPUs that find it expired one may have it */
+	if (expired > now || __sync_val_compare_and_swap(&flow->expires, expired, row->expires) != expired)
+		return -1;
+	return bpf_map_update_elem(&weir_flows, tuple, row, BPF_EXIST);
 }
 
 /*

@@ -331,31 +331,33 @@ WEIR_INLINE int weir_split(struct __sk_buff *skb)
 	return bpf_redirect(config->split_ifindex, 0);
 }
 
-/* Queue in a shaping device's class (a qdisc handle); come back here with weir_resumed(). */
-WEIR_INLINE int weir_shape(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
+/* Address the packet to a shaping device's class, to come back at this hop. Zero: it has been round too often. */
+WEIR_INLINE __u32 weir_to_class(struct __sk_buff *skb, __u32 classid)
 {
 	__u32 mark = weir_mark(skb, weir_get(skb, hop), WEIR_MARK_RESUMED);
 
-	if (!mark)
-		return weir_drop(skb, WEIR_DROP_LOOP);
-	if (weir_unlikely(weir_tracing(skb)))
-		return weir_next(skb);
 	skb->mark = mark;
 	skb->priority = classid;
+	return mark;
+}
+
+/* Queue in a shaping device's class (a qdisc handle); come back here with weir_resumed(). */
+WEIR_INLINE int weir_shape(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
+{
+	if (weir_unlikely(weir_tracing(skb)))
+		return weir_next(skb);
+	if (!weir_to_class(skb, classid))
+		return weir_drop(skb, WEIR_DROP_LOOP);
 	return bpf_redirect(ifindex, 0);
 }
 
 /* The same, no longer charged to the sender's socket: the queue holds a copy, and copies belong to nobody. */
 WEIR_INLINE int weir_shape_detached(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
 {
-	__u32 mark = weir_mark(skb, weir_get(skb, hop), WEIR_MARK_RESUMED);
-
-	if (!mark)
-		return weir_drop(skb, WEIR_DROP_LOOP);
 	if (weir_unlikely(weir_tracing(skb)))
 		return weir_next(skb);
-	skb->mark = mark;
-	skb->priority = classid;
+	if (!weir_to_class(skb, classid))
+		return weir_drop(skb, WEIR_DROP_LOOP);
 	if (bpf_clone_redirect(skb, ifindex, 0) < 0)
 		return weir_drop(skb, WEIR_DROP_DELIVERY);
 	return TC_ACT_SHOT; /* the queue has the copy */

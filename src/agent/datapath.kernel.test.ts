@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -14,15 +14,19 @@ import {
   mountBpffs,
   namespacePath,
   removeNamespace,
+  routes,
 } from "../kernel/index.ts";
 import type { ClusterState, Endpoint } from "../model/cluster.ts";
 import { podDevice } from "../model/ipam.ts";
 import type { LimitRule } from "../model/limits.ts";
+import { panelRoot } from "./paths.ts";
 import { functions, plan } from "./plan.ts";
+import { removeNode } from "./uninstall.ts";
 
 const id = (name: string) => `weir-t${process.pid}-${name}`;
 const folder = mkdtempSync(join(tmpdir(), "weir-datapath-"));
 const bpffs = join(folder, "bpf");
+const root = panelRoot(bpffs, "n1");
 const objects = new URL("../../dist/bpf", import.meta.url).pathname;
 const pods = ["a", "b"];
 
@@ -54,7 +58,7 @@ let datapath: Datapath;
 const inNode = <T>(work: () => T): T => inNamespace(namespacePath(id("node")), work);
 const open = (): Datapath =>
   inNode(() => {
-    const panel = Panel.open({ root: join(bpffs, "n1"), objects, functions: functions.map((fn) => fn.name) });
+    const panel = Panel.open({ root, objects, functions: functions.map((fn) => fn.name) });
     return new Datapath({ panel, tables: functions.flatMap((fn) => fn.tables) });
   });
 const apply = (change?: Partial<ClusterState>) => inNode(() => datapath.apply(plan(state(change))));
@@ -209,7 +213,7 @@ describe("a node's datapath", () => {
 
   test("a device that could not be given its program stays down", () => {
     const [{ device } = { device: "" }] = endpoints;
-    const pin = join(bpffs, "n1", "links", device);
+    const pin = join(root, "links", device);
     const up = () => inNode(() => links().find((link) => link.name === device)?.up);
     expect(apply({ endpoints: [] }).failures).toEqual([]);
     mkdirSync(pin);
@@ -222,10 +226,27 @@ describe("a node's datapath", () => {
   });
 
   test("a pin that is no link is reported, and everything else is in force", () => {
-    const pin = join(bpffs, "n1", "links", "stray");
+    const pin = join(root, "links", "stray");
     mkdirSync(pin);
     expect(apply({ endpoints: endpoints.slice(0, 1) }).failures.map(({ object }) => object)).toEqual(["link of stray"]);
     rmdirSync(pin);
+    expect(apply().failures).toEqual([]);
+    expect(ping("a", "10.244.1.3")).toContain("2 received");
+  });
+
+  test("a node that is taken down leaves nothing, whether or not its devices are there", () => {
+    const left = () =>
+      inNode(() => [
+        ...links().map(({ name }) => name),
+        ...routes().map(({ cidr }) => cidr),
+        ...(existsSync(root) ? readdirSync(root) : []),
+      ]);
+    apply({ limits: new Map([["ns/a", [limit("egress", 10e6)]]]) });
+    execFileSync("ip", ["-n", id("node"), "link", "del", endpoints[0]?.device ?? ""]);
+    inNode(() => removeNode({ bpffs, state: join(folder, "state") }, "n1"));
+    expect(left()).toEqual(["lo"]);
+    datapath.panel.close();
+    datapath = open();
     expect(apply().failures).toEqual([]);
     expect(ping("a", "10.244.1.3")).toContain("2 received");
   });

@@ -30,8 +30,8 @@ export async function uninstall({ bpffs, state, plan }: UninstallOptions): Promi
   if (plan) return found;
   const lock = lockNode("uninstall", [...nodes.map((node) => join(root, node)), state]);
   try {
-    for (const node of nodes) removePanel(join(root, node));
     removeFromNamespace();
+    for (const node of nodes) removePanel(join(root, node));
     releaseFolders({ bpffs, state });
   } finally {
     lock.release();
@@ -41,8 +41,8 @@ export async function uninstall({ bpffs, state, plan }: UninstallOptions): Promi
 
 /** Takes one node's datapath down. Pods lose their network; endpoints are forgotten. */
 export function removeNode(config: Pick<AgentConfig, "bpffs" | "state">, node: string): void {
-  removePanel(panelRoot(config.bpffs, node));
   removeFromNamespace();
+  removePanel(panelRoot(config.bpffs, node));
   releaseFolders(config);
 }
 
@@ -56,7 +56,7 @@ function releaseFolders(places: Pick<AgentConfig, "bpffs" | "state">): void {
   removeState(places.state);
 }
 
-/** Devices first lose their programs, so that no packet meets a half-removed panel. */
+/** Other devices lose their programs first, so that no packet meets a half-removed panel. */
 function removePanel(root: string): void {
   const pins = join(root, "links");
   for (const device of existsSync(pins) ? readdirSync(pins) : []) {
@@ -67,6 +67,7 @@ function removePanel(root: string): void {
   rmSync(root, { recursive: true, force: true });
 }
 
+/** Before the panel: a pod's device without its program would lead past all checks into the node's stack. */
 function removeFromNamespace(): void {
   for (const route of ownRoutes()) removeRoute({ cidr: route.cidr, device: route.ifindex, metric: route.metric });
   for (const device of ownDevices()) removeLink(device);

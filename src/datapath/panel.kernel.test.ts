@@ -8,6 +8,8 @@ import { compile, type Ids } from "./compile.ts";
 import { Panel } from "./panel.ts";
 import { Bench, compileObjects, devicePort, document } from "./testing/bench.ts";
 
+/** Bytes of a ping: what tells the flows of the test function apart. */
+const PING = 98;
 const VERDICTS = ["next", "forward", "clone", "stack", "up", "drop", "split", "shape", "recirculate", "flow"] as const;
 type Act = { verdict: (typeof VERDICTS)[number]; port?: string; arg?: number; extra?: string; device?: string };
 
@@ -167,6 +169,7 @@ describe("verdicts", () => {
     const server = bench.run(bench.pod("b"), "iperf3", "-s", "-D", "-1", "--pidfile", join(bench.directory, "pid"));
     expect(server).toBe("");
     bench.run(bench.pod("a"), "iperf3", "-c", "10.9.0.2", "-n", "20M", "--connect-timeout", "2000");
+    bench.quiet();
     const seen = runs("t2");
     expect(seen.runs).toBeGreaterThan(10000);
     expect(seen.segments).toBe(seen.runs);
@@ -238,6 +241,25 @@ describe("verdicts", () => {
       [7, 1, 2],
     ]);
   });
+});
+
+test("flow: an expired flow gives way to a new one", () => {
+  const flows = panel.table("weir_flows");
+  const state = pair();
+  act("left", { verdict: "flow", arg: 6, extra: "right:b" });
+  apply(state);
+  const own = () => {
+    const rows = flows
+      .entries()
+      .map(([key, value]) => ({ key, of: flows.key.decode(key), row: flows.value.decode(value) }));
+    return rows.filter(({ of }) => of["zone"] === 6 && (of["src_port"] === PING || of["dst_port"] === PING));
+  };
+  const counts = () => own().map(({ row }) => Number(row["packets"]));
+  expect(bench.ping("a", "b", 3)).toBe(3);
+  expect(counts().sort()).toEqual([0, 2]);
+  flows.write(own().map(({ key, row }) => [key, flows.value.encode({ ...row, expires: 1 })]));
+  expect(bench.ping("a", "b", 2)).toBe(2);
+  expect(counts().sort()).toEqual([0, 1]);
 });
 
 test("a port without a peer drops, with a reason", () => {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { cgroupPids, insideCgroup } from "./cgroups.ts";
 import { LabError, messageOf } from "./errors.ts";
 import { escapeFstab, mounts, within } from "./mounts.ts";
-import { runSync } from "./run.ts";
+import { programPath, runSync } from "./run.ts";
 
 /** A mount of a container, as one line of fstab. */
 export interface ContainerMount {
@@ -102,8 +102,17 @@ function fstabLine(mount: ContainerMount): string {
 export function containerArgv(spec: ContainerSpec, holder: string): string[] {
   const root = spec.rootfs === undefined ? [] : [`--root=${spec.rootfs}`];
   return [
-    ...["nsenter", "-t", holder, `--net=${spec.netns}`, "-m", "-r", "-u", "-i", "--"],
-    ...["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", ...root, `--wd=${spec.workingDir ?? "/"}`, "--"],
+    ...[programPath("nsenter"), "-t", holder, `--net=${spec.netns}`, "-m", "-r", "-u", "-i", "--"],
+    ...[
+      programPath("unshare"),
+      "--pid",
+      "--fork",
+      "--kill-child",
+      "--mount-proc",
+      ...root,
+      `--wd=${spec.workingDir ?? "/"}`,
+      "--",
+    ],
     ...spec.argv,
   ];
 }
@@ -186,10 +195,10 @@ function parentOf(pid: number): number | undefined {
 /** `unshare` and its child share a program until the child executes the command. */
 function hasTakenOver(init: number, parent: number): boolean {
   try {
-    const own = readlinkSync(`/proc/${init}/exe`);
+    const isOther = (read: (pid: number) => string): boolean => read(init) !== read(parent);
     return (
-      own !== readlinkSync(`/proc/${parent}/exe`) ||
-      !readFileSync(`/proc/${init}/cmdline`, "utf8").startsWith("unshare\0")
+      isOther((pid) => readlinkSync(`/proc/${pid}/exe`)) ||
+      isOther((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8"))
     );
   } catch {
     return false;

@@ -1,5 +1,16 @@
 import { execFile, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { delimiter, isAbsolute, join } from "node:path";
 import { LabError, messageOf } from "./errors.ts";
+
+/**
+ * Where this machine has a program: for one that is started with a container's variables, whose PATH is the container's.
+ * Its bare name where nobody has it, so that starting it says so.
+ */
+export function programPath(name: string, path: string = process.env["PATH"] ?? ""): string {
+  const places = path.split(delimiter).map((folder) => join(folder, name));
+  return places.find((place) => isAbsolute(place) && existsSync(place)) ?? name;
+}
 
 export interface RunOptions {
   /** Written to the program's stdin. */

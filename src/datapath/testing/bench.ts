@@ -71,6 +71,13 @@ export class Bench {
     }
   }
 
+  /** Waits until no connection of pods a and b has anything left to send: else its last words are counted elsewhere. */
+  quiet(): void {
+    const open = (pod: string) =>
+      this.run(this.pod(pod), "ss", "-Htan", "state", "connected", "exclude", "time-wait").trim() !== "";
+    for (let patience = 100; patience > 0 && ["a", "b"].some(open); patience--) this.run(this.node, "sleep", "0.02");
+  }
+
   inNode<T>(work: () => T): T {
     return inNamespace(namespacePath(this.node), work);
   }

@@ -7,6 +7,7 @@ import { LabError, messageOf } from "../errors.ts";
 import { DEFAULT_PATH } from "../launch.ts";
 import { labNames } from "../names.ts";
 import { readRecord } from "../record.ts";
+import { programPath } from "../run.ts";
 import { type LabIo, labsRoot, needRoot } from "./io.ts";
 
 export interface ExecOptions {
@@ -26,10 +27,17 @@ const KEYBOARD = "INT,QUIT";
  * interpreter) would be left alone: so nsenter ignores the keys, and the command gets their meaning back.
  */
 export function execArgv(target: Target, command: readonly string[], terminal: boolean): string[] {
-  const enter = ["nsenter", "-t", String(target.init), "-m", "-u", "-i", "-n", "-p", "-r", "-w", "--"];
+  const enter = [programPath("nsenter"), "-t", String(target.init), "-m", "-u", "-i", "-n", "-p", "-r", "-w", "--"];
   // env would take a command with "=" for a variable; in an image's root there may be no such env.
   if (!terminal || target.ownRoot || command[0]?.includes("=") === true) return [...enter, ...command];
-  return ["env", `--ignore-signal=${KEYBOARD}`, ...enter, "/usr/bin/env", `--default-signal=${KEYBOARD}`, ...command];
+  return [
+    programPath("env"),
+    `--ignore-signal=${KEYBOARD}`,
+    ...enter,
+    "/usr/bin/env",
+    `--default-signal=${KEYBOARD}`,
+    ...command,
+  ];
 }
 
 /**

@@ -40,6 +40,9 @@ interface BenchIo {
   signal: AbortSignal;
 }
 
+/** Exit code after Ctrl+C, as shells have it. */
+const INTERRUPTED = 130;
+
 /** Runs one measurement, or all. A missed target is a result, not a failure: exit code 0. */
 export async function bench(
   options: { what: BenchName; out: string; quick: boolean; seconds?: number | undefined },
@@ -55,8 +58,15 @@ export async function bench(
     const say = (line: string): void => void io.stderr.write(`${name}: ${line}\n`);
     const run = await benches[name]();
     const { out, quick, seconds } = options;
-    await run({ weir, out, quick, seconds, env, signal: io.signal, write: (text) => io.stdout.write(text), say });
-    if (io.signal.aborted) return 130;
+    try {
+      await run({ weir, out, quick, seconds, env, signal: io.signal, write: (text) => io.stdout.write(text), say });
+    } catch (error) {
+      if (!io.signal.aborted) throw error;
+    }
+    if (io.signal.aborted) {
+      say("interrupted; what it made is gone again");
+      return INTERRUPTED;
+    }
   }
   return 0;
 }

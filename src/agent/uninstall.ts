@@ -1,5 +1,5 @@
-import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, rmdirSync, rmSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { AgentConfig } from "../api/config.ts";
 import { isOwnDevice } from "../datapath/devices.ts";
 import { links, openLink, removeLink, removeRoute, routes, WEIR_ROUTE_PROTOCOL } from "../kernel/index.ts";
@@ -10,15 +10,18 @@ import { panelRoot } from "./paths.ts";
 export interface UninstallOptions {
   bpffs: string;
   state: string;
+  /** The agent's socket: one that was killed leaves it. */
+  socket: string;
   /** Only say what would be removed. */
   plan: boolean;
 }
 
 /**
- * Removes all that agents left in this network namespace, on the bpffs and in the state folder; gives it by name.
+ * Removes all that agents left in this network namespace, on the bpffs, in the state folder and of the socket; gives it
+ * by name.
  * What is not there is no error.
  */
-export async function uninstall({ bpffs, state, plan }: UninstallOptions): Promise<readonly string[]> {
+export async function uninstall({ bpffs, state, socket, plan }: UninstallOptions): Promise<readonly string[]> {
   const root = join(bpffs, "weir");
   const nodes = existsSync(root) ? readdirSync(root) : [];
   const found = [
@@ -26,6 +29,7 @@ export async function uninstall({ bpffs, state, plan }: UninstallOptions): Promi
     ...ownDevices().map((device) => `link ${device}`),
     ...ownRoutes().map((route) => `route ${route.cidr}`),
     ...stateFiles(state).map((path) => `state ${path}`),
+    ...(isSocket(socket) ? [`socket ${socket}`] : []),
   ];
   if (plan) return found;
   const lock = lockNode("uninstall", [...nodes.map((node) => join(root, node)), state]);
@@ -33,6 +37,7 @@ export async function uninstall({ bpffs, state, plan }: UninstallOptions): Promi
     removeFromNamespace();
     for (const node of nodes) removePanel(join(root, node));
     releaseFolders({ bpffs, state });
+    removeSocket(socket);
   } finally {
     lock.release();
   }
@@ -88,4 +93,13 @@ function stateFiles(state: string): string[] {
 function removeState(state: string): void {
   for (const path of stateFiles(state)) rmSync(path, { recursive: true, force: true });
   if (existsSync(state) && readdirSync(state).length === 0) rmdirSync(state);
+}
+
+const isSocket = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isSocket() === true;
+
+/** With its folder, unless others use it. */
+function removeSocket(path: string): void {
+  if (isSocket(path)) rmSync(path);
+  const folder = dirname(path);
+  if (existsSync(folder) && readdirSync(folder).length === 0) rmdirSync(folder);
 }

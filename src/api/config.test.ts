@@ -51,6 +51,11 @@ describe("errors name the file, the line and the field", () => {
     ["addresses:\n  - 10.0.0.1\n  - 010.0.0.1", "read agent.yaml:5: addresses.1: must be an IPv4 or IPv6 address"],
     ["addresses: [10.0.0.1, 10.0.0.2]", "read agent.yaml:3: addresses: at most one of each family"],
     ["podCIDRs: [10.0.0.0/33]", "read agent.yaml:3: podCIDRs.0: must be an IPv4 or IPv6 network"],
+    [
+      "podCIDRs: [10.0.0.1/8]",
+      'read agent.yaml:3: podCIDRs.0: "10.0.0.1/8" has bits set beyond its prefix; 10.0.0.0/8',
+    ],
+    ["podCIDRs: [10.0.0.0/31]", "read agent.yaml:3: podCIDRs.0: has no room for a pod"],
     ["overlay: geneve", "read agent.yaml:3: overlay: Invalid option"],
     ["uplik: eth0", "read agent.yaml:3: uplik: no such field"],
     ["rules:\n  rates: no", "read agent.yaml:4: rules.rates: no such field"],

@@ -1,5 +1,6 @@
 import { isMap, isScalar, parseDocument, visit } from "yaml";
 import { z } from "zod";
+import { parseCidr, sizeOf } from "../model/addresses.ts";
 import { apiVersion } from "../model/version.ts";
 import * as field from "./fields.ts";
 
@@ -9,6 +10,15 @@ const port = z.number().int().min(1).max(65535);
 const perFamily = (list: readonly string[]): boolean =>
   new Set(list.map((text) => text.includes(":"))).size === list.length;
 const once = "at most one of each family";
+
+/** Where pods' addresses come from: judged here, before anything is made. */
+const podNetwork = field.cidr.superRefine((text, context) => {
+  const cidr = parseCidr(text);
+  const reason = cidr.ok ? (sizeOf(cidr.value) < SMALLEST ? "has no room for a pod" : undefined) : cidr.reason;
+  if (reason) context.addIssue({ code: "custom", message: reason });
+});
+/** The network's own address, the gateway, a pod and IPv4's broadcast. */
+const SMALLEST = 4n;
 
 const rules = z
   .strictObject({
@@ -31,7 +41,7 @@ export const agentConfig = z
       .optional()
       .describe("underlay addresses; those of the uplink if left out"),
     podCIDRs: z
-      .array(field.cidr)
+      .array(podNetwork)
       .refine(perFamily, once)
       .optional()
       .describe("where pods' addresses come from; the Node object's if left out"),

@@ -183,7 +183,7 @@ test("weir uninstall says what it removes, or would", async () => {
     err: "",
   });
   expect((await machine.run(["uninstall", "--bpffs", "/b"], modules)).err).toBe("nothing to remove\n");
-  const options = { bpffs: "/sys/fs/bpf", state: "/var/lib/weir" };
+  const options = { bpffs: "/sys/fs/bpf", state: "/var/lib/weir", socket: "/run/weir/agent.sock" };
   expect(calls).toEqual([
     ["uninstall", { ...options, plan: true }],
     ["uninstall", { ...options, bpffs: "/b", plan: false }],

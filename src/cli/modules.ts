@@ -35,6 +35,7 @@ export interface AgentModule {
 export interface UninstallOptions {
   bpffs: string;
   state: string;
+  socket: string;
   /** Only say what would be removed. */
   plan: boolean;
 }

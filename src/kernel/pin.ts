@@ -28,6 +28,7 @@ export function mountBpffs(path: string): void {
   throw new KernelError(`mount bpffs at ${path}`, {
     code: "mount-failed",
     errno: errnoName(koffi.errno()),
+    hint: "needs CAP_SYS_ADMIN, or a bpffs that is mounted there",
   });
 }
 

@@ -132,6 +132,17 @@ describe("a node's datapath", () => {
     expect(ping("a", "10.244.1.1")).toContain("2 received");
   });
 
+  test("another MTU in the configuration reaches the devices that are there", () => {
+    const { node } = state();
+    const mtus = () => inNode(() => new Map(links().map(({ name, mtu }) => [name, mtu])));
+    expect(apply({ node: { ...node, mtu: 1400 } }).failures).toEqual([]);
+    const devices = [...endpoints.map(({ device }) => device), "weir_host", "weir_panel", "weir_vxlan"];
+    expect(devices.map((device) => mtus().get(device))).toEqual(devices.map(() => 1400));
+    expect(run("a", "ip", "link", "show", "eth0")).toContain("mtu 1400");
+    expect(apply({ node: { ...node, mtu: 1400 } }).writes).toBe(0);
+    expect(ping("a", "10.244.1.3")).toContain("2 received");
+  });
+
   test("a port that gets an id again starts with counters of its own", () => {
     const drops = datapath.panel.table("weir_drops");
     const ports = datapath.panel.table("weir_ports");

@@ -40,13 +40,24 @@ export class Devices {
     return this.#known.get(name)?.ifindex;
   }
 
-  /** Makes missing devices, down: nothing may pass before the panel's programs are attached. */
+  /**
+   * Makes missing devices, down: nothing may pass before the panel's programs are attached. Others get their MTU, but
+   * for the panel's own pairs: who queues packets there fits it.
+   */
   ensure(wanted: readonly Link[]): Failure[] {
     this.#refresh();
     const missing = wanted.filter((link) => !this.#known.has(link.device));
     const failures = each(missing, (link) => this.#make(link));
     if (missing.length > 0) this.#refresh();
-    return failures;
+    const misfits = wanted.filter((link) => isFitted(link) && this.#known.get(link.device)?.mtu !== link.mtu);
+    const present = misfits.filter((link) => this.#known.has(link.device));
+    return [...failures, ...each(present, (link) => this.#fit(link))];
+  }
+
+  #fit(link: Link): void {
+    if (link.kind === "pod") setLink(link.ifname, { mtu: link.mtu }, link.netns);
+    for (const device of endsOf(link).toReversed()) setLink(device, { mtu: link.mtu });
+    this.writes++;
   }
 
   /**
@@ -115,6 +126,8 @@ export class Devices {
 
 /** The link's devices in this namespace. */
 const endsOf = (link: Link): string[] => (link.kind === "pair" ? [link.device, link.other] : [link.device]);
+
+const isFitted = (link: Link): boolean => link.kind !== "pair" || link.mac !== "";
 
 type WantedRoute = { cidr: string; device: string; via?: string | undefined; source?: string | undefined };
 

@@ -31,7 +31,11 @@ export interface VmResult {
   console: string;
 }
 
-const EXIT = /^weir-vm-exit (\d+)\r?$/m;
+/** The exit code that init wrote on the console. The kernel's own messages may share its line: it does not wait for ours. */
+export function exitCodeOf(console: string): number | undefined {
+  const code = /weir-vm-exit (\d+)/.exec(console)?.[1];
+  return code === undefined ? undefined : Number(code);
+}
 
 /** Boots, runs, powers off. Throws if the machine cannot be started at all. */
 export async function runInVm(options: VmOptions): Promise<VmResult> {
@@ -45,8 +49,7 @@ export async function runInVm(options: VmOptions): Promise<VmResult> {
     await new Promise((resolve) => own.end(resolve));
     const output = await boot(image.kernel, initrd, join(scratch, "console"), options);
     const text = readFileSync(join(scratch, "console"), "utf8");
-    const code = text.match(EXIT)?.[1];
-    return { exitCode: code === undefined ? undefined : Number(code), output, console: text };
+    return { exitCode: exitCodeOf(text), output, console: text };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import type { AgentConfig } from "../api/config.ts";
 import { serve } from "../api/serve.ts";
 import { clearSocket } from "../api/socket.ts";
@@ -20,7 +20,7 @@ import { createLogger, type Logger } from "./log.ts";
 import { preferSmallHeap } from "./memory.ts";
 import { nodeContext, nodeName } from "./node.ts";
 import { objectsDir, panelRoot } from "./paths.ts";
-import { removeNode } from "./uninstall.ts";
+import { removeNode, undoStart } from "./uninstall.ts";
 
 export interface AgentOptions {
   config: AgentConfig;
@@ -44,13 +44,16 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     ? watchManifests({ path: config.manifests, onChange: () => changed(), signal: stop.signal })
     : undefined;
   let lock: Lock | undefined;
+  let undo = () => {};
   let parts: AgentParts | undefined;
   try {
     await manifests?.synced;
     const node = ownNode(config, manifests);
     await clearSocket(config.socket); // a second agent of the same node is refused here, before it touches anything
     ensureBpffs(config);
+    const fresh = !existsSync(panelRoot(config.bpffs, node.name));
     lock = claim(config, node.name);
+    if (fresh) undo = () => undoStart(config, node.name);
     parts = start(config, node, manifests, log, stop.signal);
     const agent = new Agent(parts);
     const backend = new AgentBackend(agent);
@@ -59,6 +62,7 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     changed = () => agent.runner.mark();
     agent.synced = true;
     agent.runner.mark();
+    undo = () => {};
     log.info({ socket: config.socket, abi: parts.datapath.panel.abi, mtu: parts.node.mtu }, "agent started");
     await stopped;
     await server.close();
@@ -69,6 +73,7 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
   } finally {
     stop.abort();
     await manifests?.close();
+    undo();
     parts?.datapath.panel.close();
     lock?.release();
   }

@@ -51,14 +51,25 @@ export function removeNode(config: Pick<AgentConfig, "bpffs" | "state">, node: s
   releaseFolders(config);
 }
 
+/** Takes back what a start made that failed. State stays: it may be from before the machine's own start. */
+export function undoStart(config: Pick<AgentConfig, "bpffs" | "state">, node: string): void {
+  removePanel(panelRoot(config.bpffs, node)); // devices come later, with the first pass
+  releasePins(config);
+  for (const folder of [join(config.state, "endpoints"), config.state]) removeIfEmpty(folder);
+}
+
 function releaseFolders(places: Pick<AgentConfig, "bpffs" | "state">): void {
+  releasePins(places);
+  removeState(places.state);
+}
+
+function releasePins(places: Pick<AgentConfig, "bpffs" | "state">): void {
   const root = join(places.bpffs, "weir");
   const others = existsSync(root) && readdirSync(root).length > 0; // nodes that share the bpffs
   if (!others) {
     rmSync(root, { recursive: true, force: true });
     releaseBpffs(places);
   }
-  removeState(places.state);
 }
 
 /** Other devices lose their programs first, so that no packet meets a half-removed panel. */
@@ -92,7 +103,7 @@ function stateFiles(state: string): string[] {
 
 function removeState(state: string): void {
   for (const path of stateFiles(state)) rmSync(path, { recursive: true, force: true });
-  if (existsSync(state) && readdirSync(state).length === 0) rmdirSync(state);
+  removeIfEmpty(state);
 }
 
 const isSocket = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isSocket() === true;
@@ -100,6 +111,9 @@ const isSocket = (path: string): boolean => statSync(path, { throwIfNoEntry: fal
 /** With its folder, unless others use it. */
 function removeSocket(path: string): void {
   if (isSocket(path)) rmSync(path);
-  const folder = dirname(path);
+  removeIfEmpty(dirname(path));
+}
+
+function removeIfEmpty(folder: string): void {
   if (existsSync(folder) && readdirSync(folder).length === 0) rmdirSync(folder);
 }

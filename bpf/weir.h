@@ -67,7 +67,7 @@ struct weir_meta {
 #define WEIR_META_GEN 0x40000000    /* generation that this packet walks */
 #define WEIR_META_TRACE 0x80000000  /* read-only: no map writes, clones, transmission */
 
-/* skb->mark across a Weir device: hop id and rounds. */
+/* skb->mark across a Weir device: hop id and rounds. A mark that the node gave the packet before is lost there. */
 #define WEIR_MARK_HOP 0x000fffff
 #define WEIR_MARK_ROUNDS_SHIFT 20
 #define WEIR_MARK_RESUMED 0x01000000

@@ -143,6 +143,15 @@ describe("a node's datapath", () => {
     expect(ping("a", "10.244.1.3")).toContain("2 received");
   });
 
+  test("another tunnel port in the configuration is the device's, and the one closed to pods", () => {
+    const { node } = state();
+    const change = { node: { ...node, vxlan: { port: 8472, vni: 1 } } };
+    expect(apply(change).failures).toEqual([]);
+    expect(run("node", "ip", "-d", "link", "show", "weir_vxlan")).toMatch(/state UNKNOWN.*dstport 8472/s);
+    expect(apply(change).writes).toBe(0);
+    expect(ping("a", "10.244.1.3")).toContain("2 received");
+  });
+
   test("a port that gets an id again starts with counters of its own", () => {
     const drops = datapath.panel.table("weir_drops");
     const ports = datapath.panel.table("weir_ports");

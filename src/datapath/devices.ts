@@ -46,12 +46,18 @@ export class Devices {
    */
   ensure(wanted: readonly Link[]): Failure[] {
     this.#refresh();
-    const missing = wanted.filter((link) => !this.#known.has(link.device));
+    const missing = wanted.filter((link) => !this.#serves(link));
     const failures = each(missing, (link) => this.#make(link));
     if (missing.length > 0) this.#refresh();
     const misfits = wanted.filter((link) => isFitted(link) && this.#known.get(link.device)?.mtu !== link.mtu);
     const present = misfits.filter((link) => this.#known.has(link.device));
     return [...failures, ...each(present, (link) => this.#fit(link))];
+  }
+
+  /** A VXLAN device cannot change its port: one with another is as good as none. */
+  #serves(link: Link): boolean {
+    const known = this.#known.get(link.device);
+    return known !== undefined && (link.kind !== "vxlan" || known.udpPort === link.port);
   }
 
   #fit(link: Link): void {
@@ -113,6 +119,7 @@ export class Devices {
   }
 
   #make(link: Link): void {
+    if (this.#known.has(link.device)) removeLink(link.device);
     makeLink(link);
     this.#fresh.add(link.device);
     this.writes++;

@@ -54,6 +54,8 @@ export interface DeviceInfo {
   /** The kernel's number for the peer's namespace if it is another one. */
   peerNetnsId: number | undefined;
   master: number | undefined;
+  /** Of a VXLAN device: its UDP port. */
+  udpPort: number | undefined;
   gsoMaxSegs: number;
   gsoMaxSize: number;
   rx: { packets: bigint; bytes: bigint; drops: bigint };
@@ -113,6 +115,12 @@ function readLink({ body }: Reply): DeviceInfo {
     peerIfindex: kind === "veth" ? uint(found, IFLA.link) : undefined,
     peerNetnsId: kind === "veth" ? uint(found, IFLA.peerNetns) : undefined,
     master: uint(found, IFLA.master),
+    udpPort:
+      kind === "vxlan"
+        ? attributes(info.get(INFO.data) ?? Buffer.alloc(0))
+            .get(VXLAN.port)
+            ?.readUInt16BE()
+        : undefined,
     gsoMaxSegs: uint(found, IFLA.gsoMaxSegs) ?? 0,
     gsoMaxSize: uint(found, IFLA.gsoMaxSize) ?? 0,
     rx: { packets: statsOf(stats, 0), bytes: statsOf(stats, 2), drops: statsOf(stats, 6) },

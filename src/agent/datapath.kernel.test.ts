@@ -9,6 +9,7 @@ import { idKey } from "../datapath/tables.ts";
 import {
   classes,
   createNamespace,
+  findLink,
   inNamespace,
   links,
   mountBpffs,
@@ -173,6 +174,7 @@ describe("a node's datapath", () => {
       "the shaping device's classes",
       () => execFileSync("tc", ["-n", id("node"), "qdisc", "del", "dev", "weir_shape0", "root"]),
     ],
+    ["the shaping pair", () => execFileSync("ip", ["-n", id("node"), "link", "del", "weir_shape0"])],
     [
       "the panel's rows",
       () =>
@@ -192,6 +194,18 @@ describe("a node's datapath", () => {
     expect(ping("a", "10.244.1.3")).toContain("2 received");
     expect(ping("node", "10.244.1.2")).toContain("2 received");
     expect(inNode(shaped).length).toBe(3);
+    expect(inNode(() => findLink("weir_shape0")?.mtu)).toBe(1450);
+  });
+
+  test("a pod that renames its device harms itself alone", () => {
+    const limits = new Map([["ns/a", [limit("egress", 10e6)]]]);
+    apply({ limits });
+    execFileSync("ip", ["-n", id("a"), "link", "set", "eth0", "down"]);
+    execFileSync("ip", ["-n", id("a"), "link", "set", "eth0", "name", "mine"]);
+    datapath.panel.close();
+    datapath = open();
+    expect(apply({ limits }).failures).toEqual([]);
+    execFileSync("ip", ["-n", id("a"), "link", "del", "mine"]); // made anew by the next pass
   });
 
   test("a pod whose namespace is gone is reported, and the others are in force", () => {

@@ -36,6 +36,7 @@ export class Senders {
 
   #set({ ifname, netns }: PodLink, ifindex: number, segments: number): void {
     const held = this.#held.get(ifindex) ?? findLink(ifname, netns)?.gsoMaxSegs;
+    if (held === undefined) return; // the pod renamed it: its own loss, since what it sends is split in the queue
     if (held !== segments) {
       setLink(ifname, { gsoMaxSegs: segments }, netns);
       this.writes++;

@@ -108,13 +108,15 @@ export class Shapers {
   /** A device that was made anew has no classes, whatever the old one had. */
   #follow(): void {
     const ifindex = findLink(this.#device)?.ifindex;
-    if (ifindex !== this.#ifindex) this.#held = undefined;
+    if (ifindex === this.#ifindex) return;
+    this.#held = undefined;
+    this.#mtu = 0;
     this.#ifindex = ifindex;
   }
 
   /** The kernel warns, on every change, of a bucket smaller than its device's MTU. */
   #fit(mtu: number): void {
-    if (mtu <= this.#mtu) return;
+    if (mtu === this.#mtu) return;
     if (findLink(this.#device)?.mtu !== mtu) {
       for (const name of [this.#other, this.#device]) setLink(name, { mtu });
       this.writes++;

@@ -1,7 +1,16 @@
 /** What a test machine boots: Debian's 6.1 cloud kernel and a root made of this machine's own programs. Both are cached. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { createWriteStream, existsSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
+import {
+  createWriteStream,
+  existsSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { finished } from "node:stream/promises";
 import { type Entry, writeArchive } from "./cpio.ts";
@@ -17,6 +26,7 @@ const LIBRARIES = ["libbpf.so.1", "libelf.so.1", "libz.so.1", "libgcc_s.so.1"];
 const SEARCH = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
 /** Parts of the modules' tree that a network needs. */
 const MODULES = ["arch", "crypto", "lib", "net", "drivers/net"];
+const DAY_MS = 24 * 3600 * 1000;
 const DATA = ["/etc/protocols", "/etc/services", "/etc/iproute2"];
 
 export interface Image {
@@ -36,7 +46,12 @@ export async function prepareImage(cache: string): Promise<Image> {
   if (!release) throw new Error(`unpack ${deb}: no kernel modules in it`);
   const entries = [...rootEntries(), ...moduleEntries(tree, release)];
   const root = join(cache, `root-${digest(entries)}.cpio`);
-  if (!existsSync(root)) await writeRoot(root, entries);
+  if (existsSync(root)) {
+    utimesSync(root, new Date(), new Date()); // in use
+  } else {
+    await writeRoot(root, entries);
+    dropOldRoots(cache);
+  }
   return { release, kernel: join(tree, "boot", `vmlinuz-${release}`), root };
 }
 
@@ -72,6 +87,15 @@ async function writeRoot(path: string, entries: readonly Entry[]): Promise<void>
   out.end();
   await finished(out);
   rename(scratch, path);
+}
+
+/** Roots that no run of the last day has used: they are of other versions of this machine's programs. */
+function dropOldRoots(cache: string): void {
+  const limit = Date.now() - DAY_MS;
+  for (const name of readdirSync(cache).filter((entry) => /^root-\w+\.cpio$/.test(entry))) {
+    const path = join(cache, name);
+    if ((statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? limit) < limit) rmSync(path, { force: true });
+  }
 }
 
 function digest(entries: readonly Entry[]): string {

@@ -9,7 +9,8 @@ const ROOT = join(import.meta.dirname, "../..");
 /** Big, and of no use to a test that runs. */
 const LEFT_OUT = new Set(["@biomejs", "@typescript", "@types", "typescript", "vega", "vega-lite", ".vite", ".bin"]);
 const OWN = ["src", "test", "bpf", "dist", "package.json", "vitest.config.ts", "tsconfig.json"];
-const ABIS = [1, 2];
+/** Numbers that tests build panels of. */
+const ABIS = [1, 2, 3, 4];
 const MODULES = ["veth", "vxlan", "sch_ingress", "cls_bpf", "sch_htb", "sch_tbf", "ifb", "sch_fq", "sch_netem"];
 const REPORT = "weir-report ";
 /** Tests whose expectation is a speed: an emulated processor has none to speak of. */
@@ -99,9 +100,10 @@ function parse(output: string): Map<string, Assertion[]> {
   };
   return new Map(
     testResults.map(({ name, message, assertionResults }) => {
-      const unloaded = { fullName: "(the file)", status: "failed", failureMessages: [message] };
       const ran = assertionResults.filter(({ fullName }) => !fullName.startsWith(SPEED));
-      return [name.replace(/^\/weir\//, ""), ran.length > 0 ? ran : [unloaded]];
+      // What went wrong outside of tests, in a hook or while loading.
+      const outside = { fullName: "(the file)", status: "failed", failureMessages: [message] };
+      return [name.replace(/^\/weir\//, ""), message === "" && ran.length > 0 ? ran : [outside, ...ran]];
     }),
   );
 }

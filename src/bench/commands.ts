@@ -10,6 +10,8 @@ export interface BenchContext {
   quick: boolean;
   /** Length of one run where a measurement has runs of one length, seconds. */
   seconds?: number | undefined;
+  /** Of a measurement with named cases: those whose names hold all of these words. */
+  only?: readonly string[] | undefined;
   env: NodeJS.ProcessEnv;
   signal: AbortSignal;
   /** Results. */
@@ -45,7 +47,13 @@ const INTERRUPTED = 130;
 
 /** Runs one measurement, or all. A missed target is a result, not a failure: exit code 0. */
 export async function bench(
-  options: { what: BenchName; out: string; quick: boolean; seconds?: number | undefined },
+  options: {
+    what: BenchName;
+    out: string;
+    quick: boolean;
+    seconds?: number | undefined;
+    only?: readonly string[] | undefined;
+  },
   io: BenchIo,
   weir: readonly string[] = [process.execPath, process.argv[1] ?? ""],
 ): Promise<number> {
@@ -57,9 +65,10 @@ export async function bench(
   for (const name of names) {
     const say = (line: string): void => void io.stderr.write(`${name}: ${line}\n`);
     const run = await benches[name]();
-    const { out, quick, seconds } = options;
+    const { out, quick, seconds, only } = options;
     try {
-      await run({ weir, out, quick, seconds, env, signal: io.signal, write: (text) => io.stdout.write(text), say });
+      const write = (text: string): unknown => io.stdout.write(text);
+      await run({ weir, out, quick, seconds, only, env, signal: io.signal, write, say });
     } catch (error) {
       if (!io.signal.aborted) throw error;
     }

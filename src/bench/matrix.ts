@@ -52,18 +52,25 @@ function loads(): Load[] {
   );
 }
 
-/** Every rate under every load. Results are appended to `matrix.jsonl` one by one; a run goes on where the last one ended. */
-export async function matrix(context: BenchContext): Promise<readonly Finding[]> {
-  const { out, quick, say } = context;
-  mkdirSync(out, { recursive: true });
-  const file = join(out, quick ? "matrix-quick.jsonl" : "matrix.jsonl");
-  const done = readResults(file);
+/** The cases of a run. With words: those whose names hold them all. */
+export function selectCases(quick: boolean, only: readonly string[]): LimitCase[] {
   const all = quick
     ? cases(
         [10e6, 1e9],
         loads().filter(({ family }) => family === 4),
       )
     : cases(RATES, loads());
+  return all.filter((one) => only.every((word) => caseName(one).split(" ").includes(word)));
+}
+
+/** Every rate under every load. Results are appended to `matrix.jsonl` one by one; a run goes on where the last one ended. */
+export async function matrix(context: BenchContext): Promise<readonly Finding[]> {
+  const { out, quick, say } = context;
+  mkdirSync(out, { recursive: true });
+  const file = join(out, quick ? "matrix-quick.jsonl" : "matrix.jsonl");
+  const done = readResults(file);
+  const all = selectCases(quick, context.only ?? []);
+  if (all.length === 0) throw new Error(`measure matrix: no case has all of ${context.only?.join(", ")}`);
   const missing = all.filter((one) => !done.has(caseName(one)));
   say(`${all.length} cases, ${done.size} done before (${file})`);
   if (missing.length > 0) {

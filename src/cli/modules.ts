@@ -91,5 +91,14 @@ export interface FunctionsModule {
 
 export type BenchName = "all" | "limits" | "matrix" | "live" | "survive" | "forward" | "footprint";
 export interface BenchModule {
-  bench(options: { what: BenchName; out: string; quick: boolean; seconds?: number | undefined }, io: Io): Result;
+  bench(
+    options: {
+      what: BenchName;
+      out: string;
+      quick: boolean;
+      seconds?: number | undefined;
+      only?: readonly string[] | undefined;
+    },
+    io: Io,
+  ): Result;
 }

@@ -20,6 +20,9 @@ function parseSeconds(text: string): number {
   throw new InvalidArgumentError("whole seconds from 3 to 3600");
 }
 
+/** Words that a case's name must all hold: `10M ingress ipv6`. */
+const parseWords = (text: string): string[] => text.split(/\s+/).filter(Boolean);
+
 export function addBench(program: Command, io: Io, load: Modules["bench"]): void {
   const bench = program
     .command("bench")
@@ -31,10 +34,12 @@ export function addBench(program: Command, io: Io, load: Modules["bench"]): void
       .description(description)
       .option("--out <dir>", "where results go", "bench-results")
       .option("--quick", "short runs, to see that all works; the figures mean little", false)
-      .action(async ({ out, quick, seconds }) => {
+      .action(async ({ out, quick, seconds, only }) => {
         const module = await load();
-        setExitCode(bench, await module.bench({ what, out: resolve(io.cwd, out), quick, seconds }, io));
+        setExitCode(bench, await module.bench({ what, out: resolve(io.cwd, out), quick, seconds, only }, io));
       });
     if (what === "limits") command.option("--seconds <n>", "length of one run (60: as published)", parseSeconds);
+    if (what === "matrix")
+      command.option("--only <words>", 'cases with all of these words, e.g. "10M ingress udp"', parseWords);
   }
 }

@@ -8,6 +8,7 @@ import {
   type Load,
   type LoadResult,
   limitStage,
+  pingGap,
   rateText,
   runLoad,
   setLimits,
@@ -33,7 +34,7 @@ export interface CaseResult extends LimitCase {
   result: LoadResult;
   /** The same load with no limit, in this run: shorter. */
   unlimited: LoadResult;
-  /** Ping-pong with neither limit nor load. */
+  /** Ping-pong with neither limit nor load, as often. */
   idle: Spread;
 }
 
@@ -106,25 +107,35 @@ async function runCases(
   quick: boolean,
   done: (result: CaseResult) => void,
 ): Promise<void> {
-  const baselines = new Map<string, { unlimited: LoadResult; idle: Spread }>();
+  const baselines = new Map<string, LoadResult>();
+  const idles = new Map<string, Spread>();
   for (const { rate, ...load } of missing) {
     const key = caseName(load);
-    const baseline = baselines.get(key) ?? (await measureBaseline(stage, load, quick));
-    baselines.set(key, baseline);
+    const unlimited = baselines.get(key) ?? (await measureUnlimited(stage, load, quick));
+    baselines.set(key, unlimited);
+    const pace = `${load.where} ${load.family} ${pingGap(rate)}`;
+    const idle = idles.get(pace) ?? (await measureIdle(stage, load, rate, quick));
+    idles.set(pace, idle);
     await setLimits(stage, { [load.direction]: rate });
     const result = await runLoad(stage, load, { seconds: quick ? 4 : 30, mtu: MTU, rate });
-    done({ rate, ...load, name: caseName({ rate, ...load }), result, ...baseline });
+    done({ rate, ...load, name: caseName({ rate, ...load }), result, unlimited, idle });
   }
 }
 
-async function measureBaseline(
-  stage: Stage,
-  load: Load,
-  quick: boolean,
-): Promise<{ unlimited: LoadResult; idle: Spread }> {
+async function measureUnlimited(stage: Stage, load: Load, quick: boolean): Promise<LoadResult> {
   await setLimits(stage, {});
-  const idle = await pingPong(stage, load.where, LIMITED, { ms: quick ? 1000 : 3000, family: load.family });
-  return { idle, unlimited: await runLoad(stage, load, { seconds: quick ? 3 : 5, mtu: MTU }) };
+  return runLoad(stage, load, { seconds: quick ? 3 : 5, mtu: MTU });
+}
+
+/** As often as beside the load: a processor that has slept between two rounds answers later. */
+async function measureIdle(stage: Stage, load: Load, rate: number, quick: boolean): Promise<Spread> {
+  await setLimits(stage, {});
+  const gap = pingGap(rate);
+  return pingPong(stage, load.where, LIMITED, {
+    ms: Math.max(quick ? 1000 : 3000, 50 * gap),
+    gap,
+    family: load.family,
+  });
 }
 
 const percent = (value: number): string => `${value >= 0 ? "+" : ""}${(100 * value).toFixed(2)} %`;

@@ -23,7 +23,7 @@ export interface AgentParts {
 }
 
 /** The kernel is read again this often, ms; between, the agent trusts what it wrote. */
-const COMPARE_EVERY = 25_000;
+const COMPARE_EVERY = 50_000;
 
 /** The object of a failure that broke off a whole pass. */
 export const AGENT = "agent";

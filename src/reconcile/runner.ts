@@ -67,7 +67,7 @@ export class Runner {
   }
 
   async #loop(): Promise<void> {
-    const { signal, backoff = { min: 50, max: 5000 }, resync = 30_000 } = this.#options;
+    const { signal, backoff = { min: 50, max: 5000 }, resync = 60_000 } = this.#options;
     let wait = 0;
     while (!signal.aborted) {
       if (!this.#dirty) await this.#idle(wait > 0 ? wait : resync);

@@ -106,6 +106,7 @@ function layer4Faults({ family, protocol, payload }: ParsedIp, packet: Buffer): 
   if (protocol === PROTO.icmp6) return ok() ? [] : ["ICMPv6 checksum"];
   if (protocol === PROTO.tcp) return ok() ? [] : ["TCP checksum"];
   if (protocol !== PROTO.udp) return [];
+  if (payload.length < 8) return [`UDP header of ${payload.length} bytes`];
   if (payload.readUInt16BE(6) === 0) return family === 4 ? [] : ["UDP checksum missing"];
   return ok() ? [] : ["UDP checksum"];
 }

@@ -146,7 +146,9 @@ describe("weir lab", () => {
     const program =
       'process.on("SIGINT", () => process.exit(6)); console.log(process.stdin.isTTY); setInterval(Date, 99)';
     const command = [process.execPath, weir, "lab", "exec", "--name", lab, "a", "--", process.execPath, "-e", program];
-    const inside = spawn("script", ["-qec", command.map((word) => `'${word}'`).join(" "), "/dev/null"], { env });
+    // exec: a shell that stays would itself die of the Ctrl+C, and hide the command's code behind its own
+    const line = `exec ${command.map((word) => `'${word}'`).join(" ")}`;
+    const inside = spawn("script", ["-qec", line, "/dev/null"], { env: { ...env, SHELL: "/bin/sh" } });
     const code = new Promise((resolve) => inside.once("exit", resolve));
     const first = await new Promise((resolve) => inside.stdout.once("data", (chunk) => resolve(String(chunk))));
     expect(first).toContain("true");

@@ -105,7 +105,10 @@ function layer4Faults({ family, protocol, payload }: ParsedIp, packet: Buffer): 
   if (protocol === PROTO.icmp) return checksum(payload) === 0 ? [] : ["ICMP checksum"];
   if (protocol === PROTO.icmp6) return ok() ? [] : ["ICMPv6 checksum"];
   if (protocol === PROTO.tcp) return ok() ? [] : ["TCP checksum"];
-  if (protocol !== PROTO.udp) return [];
+  return protocol === PROTO.udp ? udpFaults(family, payload, ok) : [];
+}
+
+function udpFaults(family: Family, payload: Buffer, ok: () => boolean): string[] {
   if (payload.length < 8) return [`UDP header of ${payload.length} bytes`];
   if (payload.readUInt16BE(6) === 0) return family === 4 ? [] : ["UDP checksum missing"];
   return ok() ? [] : ["UDP checksum"];

@@ -1,6 +1,6 @@
 import type { Datapath } from "../datapath/datapath.ts";
 import type { Failure } from "../datapath/failure.ts";
-import type { ClusterState, NodeContext } from "../model/cluster.ts";
+import { type ClusterState, emptyState, type NodeContext } from "../model/cluster.ts";
 import type { DesiredState } from "../model/desired.ts";
 import type { RuleSettings } from "../model/limits.ts";
 import { Runner } from "../reconcile/runner.ts";
@@ -60,7 +60,7 @@ export class Agent {
     this.parts = parts;
     this.#lastGood = parts.lastGood.load();
     const { node } = parts;
-    const state: ClusterState = { node, nodes: [], pods: [], endpoints: [], limits: new Map(), problems: [] };
+    const state = emptyState(node);
     this.#view = { state, desired: plan(state), failures: [] };
     this.runner = new Runner({
       signal: parts.signal,

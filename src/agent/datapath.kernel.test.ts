@@ -17,7 +17,7 @@ import {
   removeNamespace,
   routes,
 } from "../kernel/index.ts";
-import type { ClusterState, Endpoint } from "../model/cluster.ts";
+import { type ClusterState, type Endpoint, emptyState } from "../model/cluster.ts";
 import { podDevice } from "../model/ipam.ts";
 import type { LimitRule } from "../model/limits.ts";
 import { panelRoot } from "./paths.ts";
@@ -52,7 +52,7 @@ function state(change: Partial<ClusterState> = {}): ClusterState {
     mtu: 1450,
     vxlan: { port: 4789, vni: 1 },
   };
-  return { node, nodes: [], pods: [], endpoints, limits: new Map(), problems: [], ...change };
+  return { ...emptyState(node), endpoints, ...change };
 }
 
 let datapath: Datapath;

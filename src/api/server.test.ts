@@ -94,6 +94,7 @@ describe("reading", () => {
         instances: [{ name: "router", function: "router" }],
         ports: [],
         shapers: [],
+        leases: [],
         rows: [row],
       },
     });

@@ -87,6 +87,15 @@ export const topology = z
           }),
         )
         .describe("classes on the shaping devices"),
+      leases: z
+        .array(
+          z.object({
+            instance: z.string(),
+            seconds: z.number().describe("how long it acts after its last renewal"),
+            until: z.number().optional().describe("ms since the epoch at which it ends, renewed or not"),
+          }),
+        )
+        .describe("instances that end by themselves unless they are renewed"),
       rows: z
         .array(z.object({ table: z.string().describe("the map's name"), key: cells, value: cells }))
         .describe("rows of the functions' tables, fields as in their C structs"),
@@ -98,7 +107,7 @@ export type Topology = z.infer<typeof topology>;
 
 /** The document of a node's desired state. Pure; rows keep their order. */
 export function topologyDocument(node: string, desired: DesiredState): Topology {
-  const { links, resume, routes, instances, ports, shapers, rows } = desired;
+  const { links, resume, routes, instances, ports, shapers, leases, rows } = desired;
   return topology.parse({
     apiVersion,
     kind: "Topology",
@@ -110,6 +119,7 @@ export function topologyDocument(node: string, desired: DesiredState): Topology 
       instances,
       ports,
       shapers,
+      leases,
       rows: rows.map(({ table, key, value }) => ({ table, key: encodeFields(key), value: encodeFields(value) })),
     } satisfies Record<keyof DesiredState, unknown>,
   });

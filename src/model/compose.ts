@@ -16,6 +16,7 @@ export function compose(contributions: readonly Contribution[]): DesiredState {
     instances: sorted(contributions, "instances", (instance) => instance.name),
     ports: withChains(ports, attachments).toSorted((a, b) => compare(fullName(a), fullName(b))),
     shapers: sorted(contributions, "shapers", (shaper) => shaper.owner),
+    leases: contributions.flatMap((contribution) => contribution.leases ?? []),
     rows: contributions.flatMap((contribution) => contribution.rows ?? []),
   };
 }

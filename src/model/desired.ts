@@ -100,6 +100,17 @@ export interface Shaper {
   sender?: string | undefined;
 }
 
+/**
+ * What ends by itself in the datapath unless it is renewed: rows of `weir_leases`, by instance. An instance with a lease
+ * whose row is missing or past acts on nothing.
+ */
+export interface InstanceLease {
+  instance: string;
+  seconds: number;
+  /** ms since the epoch at which it ends, renewed or not. */
+  until?: number | undefined;
+}
+
 export interface DesiredState {
   links: readonly Link[];
   /** Devices on whose ingress packets go on at the hop in their mark: the far ends of Weir's own pairs. */
@@ -108,6 +119,7 @@ export interface DesiredState {
   instances: readonly Instance[];
   ports: readonly Port[];
   shapers: readonly Shaper[];
+  leases: readonly InstanceLease[];
   rows: readonly Row[];
 }
 
@@ -119,5 +131,6 @@ export interface Contribution {
   links?: readonly Link[];
   routes?: readonly Route[];
   shapers?: readonly Shaper[];
+  leases?: readonly InstanceLease[];
   rows?: readonly Row[];
 }

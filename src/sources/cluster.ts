@@ -1,5 +1,5 @@
 import { type Cidr, overlap, parseCidr, sizeOf } from "../model/addresses.ts";
-import type { ClusterState, Endpoint, NodeContext } from "../model/cluster.ts";
+import { type ClusterState, type Endpoint, emptyState, type NodeContext } from "../model/cluster.ts";
 import {
   DEFAULT_RULE_SETTINGS,
   type LimitRule,
@@ -48,7 +48,9 @@ export function reduceCluster(lastGood: LastGood, input: ClusterInput): { state:
   }
   keepForLiving(lastGood, next, limits, pods, endpoints);
   problems.push(...unboundWorkloads(input.objects), ...overlappingNodes(nodes));
-  return { state: { node, nodes, pods, endpoints: [...endpoints].sort(byPod), limits, problems }, lastGood: next };
+  const sortedEndpoints = [...endpoints].sort(byPod);
+  const state = { ...emptyState(node), nodes, pods, endpoints: sortedEndpoints, limits, problems };
+  return { state, lastGood: next };
 }
 
 /**

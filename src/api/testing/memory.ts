@@ -97,7 +97,7 @@ function emptyState(): MemoryState {
     drops: [],
     problems: [],
     endpoints: [],
-    topology: { links: [], resume: [], routes: [], instances: [], ports: [], shapers: [], rows: [] },
+    topology: { links: [], resume: [], routes: [], instances: [], ports: [], shapers: [], leases: [], rows: [] },
     doctor: { kernel: "6.1.0-18-amd64", arch: "x64", ok: true, probes: [] },
   };
 }

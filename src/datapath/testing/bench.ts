@@ -121,5 +121,5 @@ export function document(ports: readonly Port[]): DesiredState {
   const names = new Set(ports.flatMap((port) => [port.instance, ...port.ingress, ...port.egress]));
   const instances: Instance[] = [...names].map((name) => ({ name, function: "act" }));
   const resume = [RECIRC.other, SPLIT.other, SHAPE.other];
-  return { links: [], resume, routes: [], instances, ports, shapers: [], rows: [] };
+  return { links: [], resume, routes: [], instances, ports, shapers: [], leases: [], rows: [] };
 }

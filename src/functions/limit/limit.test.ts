@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { ClusterState, Endpoint } from "../../model/cluster.ts";
+import { type ClusterState, type Endpoint, emptyState } from "../../model/cluster.ts";
 import type { LimitRule } from "../../model/limits.ts";
 import { limit } from "./limit.ts";
 
@@ -20,7 +20,7 @@ const rule = (direction: LimitRule["direction"], rate: number): LimitRule => ({
   configured: "",
 });
 const state = (limits: Record<string, LimitRule[]>, endpoints: Endpoint[]): ClusterState => ({
-  node: {
+  ...emptyState({
     name: "n",
     overlay: "vxlan",
     addresses: [],
@@ -28,12 +28,9 @@ const state = (limits: Record<string, LimitRule[]>, endpoints: Endpoint[]): Clus
     uplink: "eth0",
     mtu: 1450,
     vxlan: { port: 4789, vni: 1 },
-  },
-  nodes: [],
-  pods: [],
+  }),
   endpoints,
   limits: new Map(Object.entries(limits)),
-  problems: [],
 });
 
 describe("desired", () => {

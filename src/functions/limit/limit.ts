@@ -1,4 +1,4 @@
-import type { ClusterState, Endpoint } from "../../model/cluster.ts";
+import { type ClusterState, type PodPort, podPorts } from "../../model/cluster.ts";
 import type { Contribution, Row, Shaper } from "../../model/desired.ts";
 import type { NetworkFunction } from "../../model/function.ts";
 import type { LimitRule } from "../../model/limits.ts";
@@ -16,7 +16,7 @@ const DETACH = 1;
 
 interface Limit {
   instance: string;
-  endpoint: Endpoint;
+  at: PodPort;
   rule: LimitRule;
 }
 
@@ -31,8 +31,8 @@ export const limit: NetworkFunction = {
     const limits = limitsOf(state);
     return {
       instances: limits.map(({ instance }) => ({ name: instance, function: "limit" })),
-      attach: limits.map(({ instance, endpoint, rule }) => ({
-        port: `router:${endpoint.device}`,
+      attach: limits.map(({ instance, at, rule }) => ({
+        port: at.port,
         // what a pod sends enters its port, what it receives leaves by it
         direction: rule.direction === "egress" ? "ingress" : "egress",
         instance,
@@ -44,20 +44,19 @@ export const limit: NetworkFunction = {
   },
 };
 
-/** Instance of the limit of a pod's device in one direction. */
-export const limitInstance = (device: string, direction: LimitRule["direction"]): string =>
-  `limit:${device}:${direction}`;
+/** Instance of the limit at a pod's port in one direction. */
+export const limitInstance = (port: string, direction: LimitRule["direction"]): string => `limit:${port}:${direction}`;
 
 function limitsOf(state: ClusterState): Limit[] {
-  const limits = state.endpoints.flatMap((endpoint) => {
-    const rules = state.limits.get(`${endpoint.namespace}/${endpoint.name}`) ?? [];
-    return rules.map((rule) => ({ instance: limitInstance(endpoint.device, rule.direction), endpoint, rule }));
+  const limits = podPorts(state).flatMap((at) => {
+    const rules = state.limits.get(at.key) ?? [];
+    return rules.map((rule) => ({ instance: limitInstance(at.id, rule.direction), at, rule }));
   });
   return limits.toSorted((a, b) => (a.instance < b.instance ? -1 : 1));
 }
 
-function shaper({ instance, rule, endpoint }: Limit, mtu: number): Shaper {
-  const sender = rule.direction === "egress" ? { sender: endpoint.device } : {};
+function shaper({ instance, rule, at }: Limit, mtu: number): Shaper {
+  const sender = rule.direction === "egress" ? { sender: at.sender } : {};
   return { owner: instance, device: SHAPE.device, rate: rule.rate, mtu, ...sender };
 }
 

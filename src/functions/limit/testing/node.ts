@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Datapath } from "../../../datapath/datapath.ts";
 import { Panel } from "../../../datapath/panel.ts";
 import { createNamespace, inNamespace, mountBpffs, namespacePath, removeNamespace } from "../../../kernel/index.ts";
-import type { Endpoint } from "../../../model/cluster.ts";
+import { type Endpoint, emptyState } from "../../../model/cluster.ts";
 import { compose } from "../../../model/compose.ts";
 import type { LimitRule } from "../../../model/limits.ts";
 import { functions } from "../../index.ts";
@@ -75,12 +75,9 @@ export class Node {
       podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"],
     } as const;
     const state = {
-      node: { ...context, uplink: "lo", mtu: MTU, vxlan: { port: 4789, vni: 1 } },
-      nodes: [],
-      pods: [],
+      ...emptyState({ ...context, uplink: "lo", mtu: MTU, vxlan: { port: 4789, vni: 1 } }),
       endpoints: PODS.map((name) => this.endpoint(name)),
       limits: new Map(Object.entries(limits).map(([name, rules]) => [`default/${name}`, rules])),
-      problems: [],
     };
     const desired = compose(functions.map((one) => one.desired(state)));
     const { failures, writes } = this.inNode(() => datapath.apply(desired));

@@ -1,4 +1,4 @@
-import type { ClusterState, Endpoint, NodeContext } from "../../../model/cluster.ts";
+import { type ClusterState, type Endpoint, emptyState, type NodeContext } from "../../../model/cluster.ts";
 import type { Node } from "../../../model/objects.ts";
 
 /** Pod `name` of node-1 with addresses 10.244.1.N and fd00:10:244:1::N (hexadecimal). */
@@ -30,7 +30,7 @@ export function node(n: number, changes: Partial<Node> = {}): Node {
 export function cluster(context: Partial<NodeContext> = {}, changes: Partial<ClusterState> = {}): ClusterState {
   const own = node(1);
   return {
-    node: {
+    ...emptyState({
       name: "node-1",
       overlay: "vxlan",
       addresses: own.addresses,
@@ -39,12 +39,9 @@ export function cluster(context: Partial<NodeContext> = {}, changes: Partial<Clu
       mtu: 1450,
       vxlan: { port: 4789, vni: 1 },
       ...context,
-    },
+    }),
     nodes: [own, node(2)],
-    pods: [],
     endpoints: [endpoint("a", 10), endpoint("b", 11)],
-    limits: new Map(),
-    problems: [],
     ...changes,
   };
 }

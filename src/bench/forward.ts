@@ -1,24 +1,17 @@
+import { alternate, type Path } from "./alternate.ts";
 import { Bridge } from "./bridge.ts";
 import type { BenchContext } from "./commands.ts";
 import { costs } from "./cost.ts";
-import { goodput, untilServed } from "./iperf.ts";
 import { type Finding, judge, publish } from "./report.ts";
 import { Stage } from "./stage.ts";
 import { pairedRatio, type Ratio } from "./stats.ts";
-import { attempt, start } from "./weir.ts";
 
-/** Where a flow runs: two network namespaces and the receiver's address. */
-interface Path {
-  from: string;
-  to: string;
-  address: string;
-}
-
-/** bit/s of pairs that were taken one right after the other, in turn in either order. */
+/** bit/s of two flows that took turns. */
 type Pair = [a: number, b: number];
 
-const PAIRS = 20;
-const PORT = 5301;
+/** Of turns there are so many in each of a pair's rounds, for each path. */
+const FULL = { count: 20, rounds: 6, turns: 20 };
+const QUICK = { count: 3, rounds: 1, turns: 5 };
 
 /** Same-node TCP beside a Linux bridge, Weir against itself, and the cost of a hop and of each function. */
 export async function forward(context: BenchContext): Promise<readonly Finding[]> {
@@ -30,10 +23,9 @@ export async function forward(context: BenchContext): Promise<readonly Finding[]
     bridge = await Bridge.make(1500);
     const weir = await podPath(stage);
     const linux: Path = { from: bridge.ends[0], to: bridge.ends[1], address: bridge.addresses[1] };
-    const count = quick ? 3 : PAIRS;
-    const seconds = quick ? 1 : 3;
-    const against = await comparePaths(weir, linux, count, seconds, (text) => say(`Weir / bridge ${text}`));
-    const same = await comparePaths(weir, weir, count, seconds, (text) => say(`Weir / Weir ${text}`));
+    const size = quick ? QUICK : FULL;
+    const against = await comparePaths(weir, linux, size, (text) => say(`Weir / bridge ${text}`));
+    const same = await comparePaths(weir, weir, size, (text) => say(`Weir / Weir ${text}`));
     const cost = await costs(stage, context);
     const findings = [judgeBridge(against), judgeSame(same), ...cost.findings];
     const samples = { against, same, cost: cost.samples };
@@ -59,33 +51,16 @@ async function podPath(stage: Stage): Promise<Path> {
 async function comparePaths(
   a: Path,
   b: Path,
-  count: number,
-  seconds: number,
+  { count, rounds, turns }: { count: number; rounds: number; turns: number },
   say: (text: string) => void,
 ): Promise<Pair[]> {
-  await throughput(a, 1);
-  await throughput(b, 1);
   const pairs: Pair[] = [];
   for (let i = 0; i < count; i++) {
-    const first = await throughput(i % 2 ? b : a, seconds);
-    const second = await throughput(i % 2 ? a : b, seconds);
-    const pair: Pair = i % 2 ? [second, first] : [first, second];
+    const pair = await alternate(a, b, rounds, turns);
     pairs.push(pair);
     say(`${i + 1}/${count}: ${pair.map((rate) => (rate / 1e9).toFixed(2)).join(" / ")} Gbit/s`);
   }
   return pairs;
-}
-
-/** One cubic flow; bit/s of payload at the receiver. Both ends are started alike, whatever path they measure. */
-async function throughput({ from, to, address }: Path, seconds: number): Promise<number> {
-  const server = start(["nsenter", `--net=${to}`, "--", "iperf3", "-s", "-1", "-J", "-p", String(PORT)]);
-  const options = ["-p", String(PORT), "-t", String(seconds), "-C", "cubic", "-J", "--get-server-output"];
-  const client = ["nsenter", `--net=${from}`, "--", "iperf3", "-c", address, ...options];
-  try {
-    return goodput(await untilServed(client, () => attempt(client, { timeout: (seconds + 20) * 1000 })));
-  } finally {
-    await server.stop();
-  }
 }
 
 const text = ({ mean, lower, upper }: Ratio): string =>

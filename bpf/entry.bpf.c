@@ -54,6 +54,8 @@ int weir_resume(struct __sk_buff *skb)
 	skb->mark = 0;
 	if (mark & WEIR_MARK_RESUMED)
 		state |= WEIR_META_RESUMED;
+	if (mark & WEIR_MARK_HELD)
+		state |= WEIR_META_HELD;
 	if (config && config->gen & 1)
 		state |= WEIR_META_GEN;
 	if (weir_unlikely(mark & WEIR_MARK_TRACE)) {

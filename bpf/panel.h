@@ -75,6 +75,36 @@ WEIR_INLINE int weir_resumed(struct __sk_buff *skb)
 	return weir_get(skb, state) & WEIR_META_RESUMED;
 }
 
+/* True when this hop has just got its packet back from a delaying device. */
+WEIR_INLINE int weir_held(struct __sk_buff *skb)
+{
+	return weir_get(skb, state) & WEIR_META_HELD;
+}
+
+/*
+ * True once packets have the wire's size, which holds until the end of this run;
+ * if not, the function returns weir_split(skb). All packets of a port should take
+ * that way, small ones too: else they overtake the segments of large ones.
+ */
+WEIR_INLINE int weir_wire(struct __sk_buff *skb)
+{
+	__u32 state = weir_get(skb, state);
+
+	if (!(state & (WEIR_META_WIRE | WEIR_META_RESUMED | WEIR_META_TRACE)))
+		return 0;
+	weir_set(skb, state, state | WEIR_META_WIRE);
+	return 1;
+}
+
+/* True while an instance's lease lasts. Without a row it has ended. */
+WEIR_INLINE int weir_leased(__u32 instance)
+{
+	struct weir_lease_key key = { .instance = instance };
+	__u64 *expires = bpf_map_lookup_elem(&weir_leases, &key);
+
+	return expires && *expires > bpf_ktime_get_ns();
+}
+
 WEIR_INLINE struct weir_config *weir_configuration(void)
 {
 	__u32 zero = 0;
@@ -278,7 +308,7 @@ WEIR_INLINE int weir_enter(struct __sk_buff *skb, __u32 id)
 /* A transparent function has done its part: on to the next hop of the chain. */
 WEIR_INLINE int weir_next(struct __sk_buff *skb)
 {
-	weir_set(skb, state, weir_get(skb, state) & ~WEIR_META_RESUMED);
+	weir_set(skb, state, weir_get(skb, state) & ~(WEIR_META_RESUMED | WEIR_META_HELD));
 	return weir_enter(skb, weir_get(skb, hop) + 1);
 }
 
@@ -309,6 +339,23 @@ WEIR_INLINE int weir_clone(struct __sk_buff *skb, __u32 port)
 	return error;
 }
 
+/* Also send a copy on to the next hop of this chain. 0, or a negative error. */
+WEIR_INLINE int weir_clone_next(struct __sk_buff *skb)
+{
+	struct weir_config *config = weir_configuration();
+	__u32 before = skb->mark, mark = weir_mark(skb, weir_get(skb, hop) + 1, 0);
+	int error;
+
+	if (!config || !mark)
+		return -1;
+	if (weir_unlikely(weir_tracing(skb)))
+		return 0;
+	skb->mark = mark;
+	error = bpf_clone_redirect(skb, config->recirc_ifindex, 0);
+	skb->mark = before;
+	return error;
+}
+
 /* Leave the packet to the stack of the device that it came from. */
 WEIR_INLINE int weir_stack(struct __sk_buff *skb)
 {
@@ -317,11 +364,11 @@ WEIR_INLINE int weir_stack(struct __sk_buff *skb)
 	return TC_ACT_UNSPEC;
 }
 
-/* Come back at this very hop in segments of the wire's size. */
+/* Come back at this very hop in segments of the wire's size, with weir_resumed(). */
 WEIR_INLINE int weir_split(struct __sk_buff *skb)
 {
 	struct weir_config *config = weir_configuration();
-	__u32 mark = weir_mark(skb, weir_get(skb, hop), 0);
+	__u32 mark = weir_mark(skb, weir_get(skb, hop), WEIR_MARK_RESUMED);
 
 	if (!config || !mark)
 		return weir_drop(skb, WEIR_DROP_LOOP);
@@ -361,6 +408,24 @@ WEIR_INLINE int weir_shape_detached(struct __sk_buff *skb, __u32 ifindex, __u32 
 	if (bpf_clone_redirect(skb, ifindex, 0) < 0)
 		return weir_drop(skb, WEIR_DROP_DELIVERY);
 	return TC_ACT_SHOT; /* the queue has the copy */
+}
+
+/*
+ * Hold until a time (ktime, ns) in a delaying device; come back here with weir_held(). The device holds a copy, which no
+ * socket is charged for: TCP would else keep no more under way than it queues on one device.
+ */
+WEIR_INLINE int weir_hold(struct __sk_buff *skb, __u32 ifindex, __u64 until)
+{
+	__u32 mark = weir_mark(skb, weir_get(skb, hop), WEIR_MARK_HELD);
+
+	if (weir_unlikely(weir_tracing(skb)))
+		return weir_next(skb);
+	if (!mark)
+		return weir_drop(skb, WEIR_DROP_LOOP);
+	skb->mark = mark;
+	if (bpf_skb_set_tstamp(skb, until, BPF_SKB_TSTAMP_DELIVERY_MONO) || bpf_clone_redirect(skb, ifindex, 0) < 0)
+		return weir_drop(skb, WEIR_DROP_DELIVERY);
+	return TC_ACT_SHOT; /* the device has the copy */
 }
 
 /* Hand the packet to userspace, within the port's rate. */

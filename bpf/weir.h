@@ -63,7 +63,9 @@ struct weir_meta {
 #define WEIR_META_CALLS 0x000000ff  /* tail calls so far */
 #define WEIR_META_ROUNDS 0x00000f00 /* recirculations so far */
 #define WEIR_META_ROUND 0x00000100
-#define WEIR_META_RESUMED 0x00001000 /* the first call after a shaping device */
+#define WEIR_META_RESUMED 0x00001000 /* the first call after a shaping or splitting device */
+#define WEIR_META_WIRE 0x00002000   /* for the rest of this run packets have the wire's size */
+#define WEIR_META_HELD 0x00004000   /* the first call after a delaying device */
 #define WEIR_META_GEN 0x40000000    /* generation that this packet walks */
 #define WEIR_META_TRACE 0x80000000  /* read-only: no map writes, clones, transmission */
 
@@ -71,6 +73,7 @@ struct weir_meta {
 #define WEIR_MARK_HOP 0x000fffff
 #define WEIR_MARK_ROUNDS_SHIFT 20
 #define WEIR_MARK_RESUMED 0x01000000
+#define WEIR_MARK_HELD 0x02000000
 #define WEIR_MARK_TRACE 0x80000000
 
 /* Userspace reads the version from BTF. */
@@ -98,6 +101,10 @@ struct weir_tunnel {
 	__u32 family; /* 4 or 6: the underlay's */
 	__u32 vni;
 	__u8 remote[16]; /* network order; IPv4 in the first four bytes */
+};
+
+struct weir_lease_key {
+	__u32 instance;
 };
 
 struct weir_drop_key {
@@ -184,6 +191,18 @@ struct {
 	__type(value, struct weir_tunnel);
 	__uint(max_entries, WEIR_MAX_PORTS);
 } weir_tunnels SEC(".maps");
+
+/*
+ * When instances that end by themselves do: ktime, ns. An agent renews them;
+ * nothing needs to run for them to end.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, struct weir_lease_key);
+	__type(value, __u64);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} weir_leases SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);

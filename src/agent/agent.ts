@@ -55,6 +55,7 @@ export class Agent {
   #view: AgentView;
   #reported = "";
   #comparedAt = 0;
+  #renewal: NodeJS.Timeout | undefined;
 
   constructor(parts: AgentParts) {
     this.parts = parts;
@@ -91,6 +92,7 @@ export class Agent {
     }
     const { failures, writes } = datapath.apply(desired);
     this.#view = { state, desired, failures };
+    this.#renewLater();
     try {
       file.save(lastGood); // last: a full disk must not keep a limit from being in force
     } catch (error) {
@@ -103,6 +105,22 @@ export class Agent {
     this.onPass(this.passSeconds);
     this.#report(failures, writes);
     return failures.length;
+  }
+
+  /** Leases last a third of a lease at least beyond the next renewal, so a late one ends nothing. */
+  #renewLater(): void {
+    clearTimeout(this.#renewal);
+    const { datapath, signal } = this.parts;
+    if (datapath.leases.interval === undefined || signal.aborted) return;
+    this.#renewal = setTimeout(() => {
+      try {
+        if (!signal.aborted) datapath.leases.renew();
+      } catch (error) {
+        this.#failed(error as Error);
+      }
+      this.#renewLater();
+    }, datapath.leases.interval);
+    this.#renewal.unref();
   }
 
   /** A pass that broke off: what is in force is what was before, and the status says so. */

@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import type { AgentConfig } from "../api/config.ts";
-import { addresses, links, routes } from "../kernel/index.ts";
+import { addresses, hasQdisc, links, routes } from "../kernel/index.ts";
 import type { NodeContext } from "../model/cluster.ts";
 import { familyOf } from "../model/ip.ts";
 import type { Node } from "../model/objects.ts";
@@ -35,6 +35,7 @@ export function nodeContext(config: AgentConfig, object: Node | undefined): Node
     uplink,
     mtu: config.mtu ?? device.mtu - overhead,
     vxlan: config.vxlan,
+    fq: hasQdisc("fq"),
   };
 }
 

@@ -48,6 +48,7 @@ const link = z.discriminatedUnion("kind", [
     addresses: z.array(z.string()).describe("of the first end"),
     routes: z.array(z.object({ cidr: z.string(), source: z.string().optional() })),
     offloads: z.boolean().describe("segmentation offloads; off: packets come out split to the wire's size"),
+    qdisc: z.enum(["fq"]).optional().describe("of the first end; `fq` holds packets until their time"),
   }),
   z.object({ kind: z.literal("vxlan"), device: z.string(), port: field.count, mtu: field.count }),
 ]);

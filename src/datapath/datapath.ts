@@ -4,6 +4,7 @@ import { attachAll } from "./attach.ts";
 import { compile, type Generation, type Ids, portName } from "./compile.ts";
 import { Devices } from "./devices.ts";
 import type { Failure } from "./failure.ts";
+import { Leases } from "./leases.ts";
 import type { Panel } from "./panel.ts";
 import { encodeRows } from "./rows.ts";
 import { Senders } from "./senders.ts";
@@ -31,6 +32,7 @@ export class Datapath {
   readonly panel: Panel;
   readonly devices: Devices;
   readonly shapers: Shapers;
+  readonly leases: Leases;
   readonly #senders = new Senders();
   readonly #tables: readonly string[];
   readonly #state: readonly string[];
@@ -42,8 +44,9 @@ export class Datapath {
     this.panel = panel;
     this.devices = new Devices();
     this.shapers = new Shapers(SHAPE);
+    this.leases = new Leases(panel.table("weir_leases"));
     this.#tables = tables;
-    this.#state = state;
+    this.#state = [...state, "weir_leases"];
     this.#events = events;
   }
 
@@ -80,6 +83,7 @@ export class Datapath {
     attempt("shapers", () => failures.push(...this.shapers.ensure(desired.shapers, ids.instance)));
     const wanted = this.#encode(desired.rows, ids, failures);
     for (const [table, rows] of wanted) attempt(`table ${table}`, () => this.#write(table, rows, "add"));
+    attempt("leases", () => this.leases.follow(desired.leases, ids.instance));
     const placed = attempt("panel", () => {
       const generation = compile(desired, ids);
       failures.push(...generation.problems);

@@ -1,9 +1,11 @@
 import {
   addAddress,
   addRoute,
+  changeTc,
   createVeth,
   createVxlan,
   type DeviceInfo,
+  handle,
   links,
   type RouteInfo,
   removeLink,
@@ -11,6 +13,7 @@ import {
   routes,
   setLink,
   setOffloads,
+  TC_ROOT,
   WEIR_ROUTE_PROTOCOL,
   writeSysctl,
 } from "../kernel/index.ts";
@@ -19,7 +22,7 @@ import { familyOf } from "../model/ip.ts";
 import type { Failure } from "./failure.ts";
 
 /** Devices that Weir makes; others are never touched. */
-const OWN = /^(weir_(recirc|split|shape)[01]|weir_(host|panel|vxlan)|weir[0-9a-f]{11})$/;
+const OWN = /^(weir_(recirc|split|shape|delay)[01]|weir_(host|panel|vxlan)|weir[0-9a-f]{11})$/;
 
 export const isOwnDevice = (name: string): boolean => OWN.test(name);
 
@@ -181,11 +184,15 @@ function activateLink(link: Link): void {
   setLink(link.device, { up: true });
 }
 
-function activatePair({ device, other, addresses, routes: ownRoutes, offloads }: PairLink): void {
+/** Packets that wait on the delaying device, and how long one may, µs. */
+const FQ = { limit: 1_000_000, flowLimit: 1_000_000, horizon: 60_000_000 };
+
+function activatePair({ device, other, addresses, routes: ownRoutes, offloads, qdisc }: PairLink): void {
   const carriesStack = ownRoutes.length > 0 || addresses.length > 0;
   if (!carriesStack) silence(device);
   silence(other);
   if (!offloads) setOffloads(device, { segmentation: false });
+  if (qdisc) changeTc(device, [{ op: "set", kind: qdisc, handle: handle(1), parent: TC_ROOT, ...FQ }]);
   for (const cidr of addresses) addAddress(device, cidr);
   for (const name of [other, device]) setLink(name, { up: true });
 }

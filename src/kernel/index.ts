@@ -72,7 +72,7 @@ export {
 export { BpfObject, inspectObject, type LoadOptions, loadObject, type ObjectSpec } from "./object.ts";
 export { isBpffs, mountBpffs, unmountBpffs } from "./pin.ts";
 export { type CgroupDriver, findPodCgroup, type PodCgroup, type PodQos, podCgroupCandidates } from "./pod-cgroup.ts";
-export { atLeast, type Examination, examine, type Probe, type ProbeResult, runProbes } from "./probes.ts";
+export { atLeast, type Examination, examine, hasQdisc, type Probe, type ProbeResult, runProbes } from "./probes.ts";
 export { Program, type TestRun, type TestRunResult } from "./program.ts";
 export { RingBuffer } from "./ringbuf.ts";
 export type { SkbCtx } from "./skb.ts";

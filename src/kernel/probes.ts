@@ -169,6 +169,16 @@ const ENTRIES: readonly Entry[] = [
   like("sockops programs", "4.13", "no pacing of sockets", programType(PROGRAM.sockOps)),
 ];
 
+/** Does the kernel have a qdisc of this kind? False, too, if that could not be found out. */
+export function hasQdisc(kind: string): boolean {
+  const netlink = inFreshNamespace(() => Netlink.open());
+  try {
+    return guarded(() => has(netlink, "qdisc", kind)).available;
+  } finally {
+    netlink.close();
+  }
+}
+
 function guarded(check: () => Seen): Seen {
   try {
     return check();

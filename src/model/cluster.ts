@@ -47,6 +47,8 @@ export interface NodeContext {
   /** MTU of pods' devices, bytes at layer 3. */
   mtu: number;
   vxlan: { port: number; vni: number };
+  /** The kernel has the fq qdisc: packets can be delayed and paced. */
+  fq?: boolean | undefined;
 }
 
 /** All that the planner sees. Plain and immutable. */

@@ -1,5 +1,5 @@
 import type { Contribution, DesiredState, Port } from "./desired.ts";
-import { panelLinks, RECIRC, SHAPE, SPLIT } from "./panel.ts";
+import { DELAY, panelLinks, RECIRC, SHAPE, SPLIT } from "./panel.ts";
 
 type Attachment = NonNullable<Contribution["attach"]>[number];
 
@@ -11,7 +11,7 @@ export function compose(contributions: readonly Contribution[]): DesiredState {
   const ports = contributions.flatMap((contribution) => contribution.ports ?? []);
   return {
     links: [...panelLinks(), ...sorted(contributions, "links", (link) => link.device)],
-    resume: [RECIRC.other, SPLIT.other, SHAPE.other],
+    resume: [RECIRC.other, SPLIT.other, SHAPE.other, DELAY.other],
     routes: sorted(contributions, "routes", (route) => route.cidr),
     instances: sorted(contributions, "instances", (instance) => instance.name),
     ports: withChains(ports, attachments).toSorted((a, b) => compare(fullName(a), fullName(b))),

@@ -73,6 +73,8 @@ export interface PairLink {
   routes: readonly { cidr: string; source?: string | undefined }[];
   /** Segmentation offloads on? Off: packets that cross come out split to the wire's size. */
   offloads: boolean;
+  /** Queueing discipline of the first end; the kernel's default if left out. `fq` holds packets until their time. */
+  qdisc?: "fq" | undefined;
 }
 export interface VxlanLink {
   kind: "vxlan";

@@ -70,4 +70,9 @@ export const dropReasons: readonly DropReason[] = [
     meaning: "from a pod to the tunnel port of a node",
     hint: "nodes believe what comes in there; a pod's own tunnel needs another UDP port or ends at a pod",
   },
+  {
+    name: "impaired",
+    meaning: "lost on purpose: an impairment of the pod asks for it",
+    hint: "weir get impairments shows the rules and what they did",
+  },
 ];

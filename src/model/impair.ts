@@ -77,3 +77,17 @@ export interface ImpairRule {
 
 /** At most so many impairments a pod and direction: a chain has seven places. */
 export const MAX_IMPAIRMENTS = 4;
+
+/** Probability that a packet is lost; with bursts, in the long run. */
+export function lossProbability(loss: Loss): number {
+  switch (loss.model) {
+    case "uniform":
+      return loss.probability;
+    case "exponential":
+      return Math.exp((-EXPONENTIAL.lambda * loss.threshold) / EXPONENTIAL.scale);
+    case "burst": {
+      const bad = loss.p + loss.r === 0 ? 0 : loss.p / (loss.p + loss.r);
+      return (1 - bad) * loss.lossGood + bad * loss.lossBad;
+    }
+  }
+}

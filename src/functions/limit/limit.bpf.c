@@ -4,10 +4,8 @@
  * the shaping device and sends the packet there; when the packet comes back at
  * its due time, it is counted and goes on. The rate lives in the class.
  */
-#include <linux/if_ether.h>
 #include <linux/in.h>
-#include <linux/in6.h>
-#include "panel.h"
+#include "link.h"
 
 #define WEIR_LIMIT_WINDOW 1000000000ULL /* ns: a published rate is over at least this */
 #define WEIR_LIMIT_ETH 14
@@ -133,34 +131,6 @@ WEIR_INLINE void measure(struct __sk_buff *skb, struct weir_limit_key *key, __u6
 	use->base = total;
 }
 
-/*
- * Neighbour discovery with a link-local or multicast address stays on this link,
- * like ARP: were it queued behind a flood, the flood's own pod would lose its
- * gateway.
- */
-WEIR_INLINE int is_link_control(struct __sk_buff *skb)
-{
-	struct {
-		__u8 source[16];
-		__u8 destination[16];
-		__u8 type;
-	} packet;
-	__u8 next[2]; /* next header, hop limit */
-
-	if (skb->protocol == bpf_htons(ETH_P_ARP))
-		return 1;
-	if (skb->protocol != bpf_htons(ETH_P_IPV6) || bpf_skb_load_bytes(skb, WEIR_LIMIT_ETH + 6, next, 2))
-		return 0;
-	if (next[0] != IPPROTO_ICMPV6 || next[1] != 255)
-		return 0;
-	if (bpf_skb_load_bytes(skb, WEIR_LIMIT_ETH + 8, &packet, sizeof(packet)))
-		return 0;
-	if (packet.type < 133 || packet.type > 137)
-		return 0;
-	return packet.destination[0] == 0xff || (packet.destination[0] == 0xfe && packet.destination[1] >> 6 == 2) ||
-	       (packet.source[0] == 0xfe && packet.source[1] >> 6 == 2);
-}
-
 SEC("tc")
 int weir_limit(struct __sk_buff *skb)
 {
@@ -168,7 +138,7 @@ int weir_limit(struct __sk_buff *skb)
 	struct weir_limit *limit = bpf_map_lookup_elem(&weir_limits, &key);
 	__u32 class;
 
-	if (!limit || !limit->device || is_link_control(skb))
+	if (!limit || !limit->device || weir_link_control(skb))
 		return weir_next(skb);
 	if (weir_resumed(skb)) {
 		if (!weir_tracing(skb))

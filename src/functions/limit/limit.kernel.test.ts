@@ -5,8 +5,8 @@ import { classId } from "../../datapath/shapers.ts";
 import { classes, findLink, type SkbCtx } from "../../kernel/index.ts";
 import type { LimitRule } from "../../model/limits.ts";
 import { SHAPE } from "../../model/panel.ts";
+import { Node } from "../testing/node.ts";
 import { limitInstance } from "./limit.ts";
-import { Node } from "./testing/node.ts";
 
 const REDIRECT = 7;
 const SHOT = 2;

@@ -9,6 +9,7 @@ const HTB = { parameters: 1, init: 2, rate64: 6, ceil64: 7 };
 const STATS = { basic: 1, queue: 3, packets64: 8 };
 const HEADER = 20;
 const TBF = { parameters: 1, rate64: 4, burst: 6 };
+const FQ = { limit: 1, flowLimit: 2, pacing: 5, horizon: 13 };
 const HTB_VERSION = 3;
 const LINK_LAYER_ETHERNET = 1;
 /** A tick of the packet scheduler. */
@@ -49,12 +50,22 @@ export interface Tbf {
   limit: number;
 }
 
+/** Holds packets until the time that is stamped on them, in the order of these times; does no pacing of its own. */
+export interface Fq {
+  /** Packets that may wait, in all and of one flow. */
+  limit: number;
+  flowLimit: number;
+  /** Packets with a time further ahead than this are dropped, µs. */
+  horizon: number;
+}
+
 /** One change of a batch. `set` creates or changes; `remove` of a missing thing succeeds. */
 export type TcChange =
   | { op: "set"; kind: "htb"; handle: number; parent?: number; defaultClass?: number }
   | { op: "set"; kind: "htb-class"; handle: number; parent: number; htb: HtbClass }
   | { op: "set"; kind: "bfifo"; handle: number; parent: number; limit: number }
   | ({ op: "set"; kind: "tbf"; handle: number; parent: number } & Tbf)
+  | ({ op: "set"; kind: "fq"; handle: number; parent: number } & Fq)
   | { op: "remove"; kind: "qdisc"; handle?: number; parent: number }
   | { op: "remove"; kind: "class"; handle: number };
 
@@ -151,6 +162,9 @@ function tbfParameters({ rate: bits, burst, limit }: Tbf): Buffer {
   return nest(TCA.options, parameters, u64(TBF.rate64, rate), u32(TBF.burst, burst));
 }
 
+const fqParameters = ({ limit, flowLimit, horizon }: Fq): Buffer =>
+  nest(TCA.options, u32(FQ.limit, limit), u32(FQ.flowLimit, flowLimit), u32(FQ.pacing, 0), u32(FQ.horizon, horizon));
+
 const SET = FLAG.request | FLAG.create;
 const OFFSET = { create: 0, remove: 1, get: 2 };
 
@@ -182,6 +196,10 @@ function request(ifindex: number, change: TcChange): Request {
     }
     case "tbf": {
       const body = [header(ifindex, change.handle, change.parent), text(TCA.kind, "tbf"), tbfParameters(change)];
+      return { type: RTM.qdisc, flags: SET | FLAG.replace, body: Buffer.concat(body) };
+    }
+    case "fq": {
+      const body = [header(ifindex, change.handle, change.parent), text(TCA.kind, "fq"), fqParameters(change)];
       return { type: RTM.qdisc, flags: SET | FLAG.replace, body: Buffer.concat(body) };
     }
   }

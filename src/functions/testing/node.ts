@@ -2,32 +2,42 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Datapath } from "../../../datapath/datapath.ts";
-import { Panel } from "../../../datapath/panel.ts";
-import { createNamespace, inNamespace, mountBpffs, namespacePath, removeNamespace } from "../../../kernel/index.ts";
-import { type Endpoint, emptyState } from "../../../model/cluster.ts";
-import { compose } from "../../../model/compose.ts";
-import type { LimitRule } from "../../../model/limits.ts";
-import { functions } from "../../index.ts";
+import { Datapath } from "../../datapath/datapath.ts";
+import { Panel } from "../../datapath/panel.ts";
+import { createNamespace, inNamespace, mountBpffs, namespacePath, removeNamespace } from "../../kernel/index.ts";
+import { type Endpoint, emptyState } from "../../model/cluster.ts";
+import { compose } from "../../model/compose.ts";
+import type { ImpairRule } from "../../model/impair.ts";
+import type { LimitRule } from "../../model/limits.ts";
+import { functions } from "../index.ts";
 
-const root = new URL("../../../..", import.meta.url).pathname;
+const root = new URL("../../..", import.meta.url).pathname;
 const PODS = ["a", "b"] as const;
+/** The node's own: what kubelet's probes come from. */
+export const NODE_ADDRESS = "192.0.2.1";
 export type PodName = (typeof PODS)[number];
 const MTU = 1500;
 
+type Rules<T> = Partial<Record<PodName, readonly T[]>>;
+interface AllRules {
+  limits?: Rules<LimitRule>;
+  impairments?: Rules<ImpairRule>;
+}
+
 /** A node with pods a and b behind the real panel, datapath and functions; each a namespace of this test file. */
 export class Node {
-  readonly directory = mkdtempSync(join(tmpdir(), "weir-limit-"));
+  readonly directory = mkdtempSync(join(tmpdir(), "weir-functions-"));
   readonly bpffs = join(this.directory, "bpf");
   readonly panel: Panel;
   readonly #prefix: string;
   readonly #datapath: Datapath;
 
-  constructor(prefix = `weir-t${process.pid}-limit`) {
+  constructor(prefix = `weir-t${process.pid}-fn`) {
     this.#prefix = prefix;
     compileObjects(this.directory);
     mountBpffs(this.bpffs);
     for (const name of ["node", ...PODS]) createNamespace(this.namespace(name));
+    this.run("node", "ip", "addr", "add", `${NODE_ADDRESS}/32`, "dev", "lo");
     this.panel = this.inNode(() =>
       Panel.open({
         root: join(this.bpffs, "t"),
@@ -67,17 +77,25 @@ export class Node {
   }
 
   /** Puts pods' limits in force; what was touched. Throws if anything failed. */
-  apply(limits: Partial<Record<PodName, readonly LimitRule[]>>, datapath = this.#datapath): number {
+  apply(limits: Rules<LimitRule>, datapath = this.#datapath): number {
+    return this.applyRules({ limits }, datapath);
+  }
+
+  /** The same with rules of every kind. */
+  applyRules({ limits = {}, impairments = {} }: AllRules, datapath = this.#datapath): number {
+    const byPod = <T>(rules: Rules<T>) =>
+      new Map(Object.entries(rules).map(([name, list]) => [`default/${name}`, list]));
     const context = {
       name: "node-1",
       overlay: "vxlan",
-      addresses: [],
+      addresses: [NODE_ADDRESS],
       podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"],
     } as const;
     const state = {
       ...emptyState({ ...context, uplink: "lo", mtu: MTU, vxlan: { port: 4789, vni: 1 } }),
       endpoints: PODS.map((name) => this.endpoint(name)),
-      limits: new Map(Object.entries(limits).map(([name, rules]) => [`default/${name}`, rules])),
+      limits: byPod(limits),
+      impairments: byPod(impairments),
     };
     const desired = compose(functions.map((one) => one.desired(state)));
     const { failures, writes } = this.inNode(() => datapath.apply(desired));

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Packets that keep a link going. */
+#pragma once
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+#include "panel.h"
+
+/*
+ * ARP, and neighbour discovery with a link-local or multicast address, which
+ * stays on this link: what does not leave it is neither limited nor impaired.
+ * Queued behind a flood, it would cost the flood's own pod its gateway.
+ */
+WEIR_INLINE int weir_link_control(struct __sk_buff *skb)
+{
+	struct {
+		__u8 source[16];
+		__u8 destination[16];
+		__u8 type;
+	} packet;
+	__u8 next[2]; /* next header, hop limit */
+
+	if (skb->protocol == bpf_htons(ETH_P_ARP))
+		return 1;
+	if (skb->protocol != bpf_htons(ETH_P_IPV6) || bpf_skb_load_bytes(skb, ETH_HLEN + 6, next, 2))
+		return 0;
+	if (next[0] != IPPROTO_ICMPV6 || next[1] != 255)
+		return 0;
+	if (bpf_skb_load_bytes(skb, ETH_HLEN + 8, &packet, sizeof(packet)))
+		return 0;
+	if (packet.type < 133 || packet.type > 137)
+		return 0;
+	return packet.destination[0] == 0xff || (packet.destination[0] == 0xfe && packet.destination[1] >> 6 == 2) ||
+	       (packet.source[0] == 0xfe && packet.source[1] >> 6 == 2);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Impairments: a transparent function in a port's chain. It loses, duplicates,
+ * corrupts, reorders, delays and paces packets as a rule asks. Packets are judged
+ * one by one as the wire has them, so a lost one is a true loss to TCP.
+ */
+#include "link.h"
+#include "match.h"
+#include "tables.h"
+
+#define ALWAYS (1ULL << 32)
+#define SECOND 1000000000ULL
+
+/* What a draw is for: seeded draws of one packet differ by it. */
+enum purpose { LOSS, STATE, DUPLICATE, CORRUPT, PLACE, REORDER, JITTER };
+
+/* The finaliser of SplitMix64 (Steele, Lea, Flood 2014): every bit of the input changes half of the output's. */
+WEIR_INLINE __u64 mix(__u64 x)
+{
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+	return x ^ (x >> 31);
+}
+
+/* 32 bits: random, or those that the seed has for this packet. */
+WEIR_INLINE __u32 draw(const struct weir_impair *rule, __u64 index, enum purpose purpose)
+{
+	if (!(rule->flags & WEIR_IMPAIR_SEEDED))
+		return bpf_get_prandom_u32();
+	return mix(mix(rule->seed + 0x9e3779b97f4a7c15ULL * (index + 1)) + purpose) >> 32;
+}
+
+WEIR_INLINE int happens(const struct weir_impair *rule, __u64 index, enum purpose purpose, __u64 probability)
+{
+	if (!probability)
+		return 0;
+	return probability >= ALWAYS || draw(rule, index, purpose) < probability;
+}
+
+WEIR_INLINE int is_lost(const struct weir_impair *rule, struct weir_impair_use *use, __u64 index)
+{
+	if (!(rule->flags & WEIR_IMPAIR_BURST))
+		return happens(rule, index, LOSS, rule->loss);
+	if (happens(rule, index, STATE, use->bad ? rule->to_good : rule->to_bad))
+		use->bad = !use->bad;
+	return happens(rule, index, LOSS, use->bad ? rule->loss_bad : rule->loss);
+}
+
+/* Flips one bit behind the layer-4 header, if there is anything; the checksum stays, so the receiver sees it. */
+WEIR_INLINE int flip(struct __sk_buff *skb, const struct packet *packet, __u32 random)
+{
+	__u32 header = packet->protocol == IPPROTO_TCP ? 20 : 8;
+	__u32 begin = packet->offset + header, len = skb->len;
+	__u32 at;
+	__u8 byte;
+
+	if (!packet->offset || begin >= len)
+		return 0;
+	at = begin + (random >> 3) % (len - begin);
+	if (bpf_skb_load_bytes(skb, at, &byte, 1))
+		return 0;
+	byte ^= 1 << (random & 7);
+	return !bpf_skb_store_bytes(skb, at, &byte, 1, 0);
+}
+
+/* When a packet may leave: after those before it at the rate, then its delay. */
+WEIR_INLINE __u64 leaves_at(const struct weir_impair *rule, struct weir_impair_use *use, __u64 index, __u32 bytes,
+			    __u64 now)
+{
+	__u64 at = now, cost;
+
+	if (rule->pace) {
+		cost = bytes * 8 * SECOND / rule->pace;
+		at = use->next > now ? use->next : now;
+		use->next = at + cost;
+	}
+	if (!rule->delay || happens(rule, index, REORDER, rule->reorder)) {
+		if (rule->delay)
+			__sync_fetch_and_add(&use->reordered, 1);
+		return at;
+	}
+	at += rule->delay;
+	if (rule->jitter)
+		at += ((2 * rule->jitter) * (__u64)(draw(rule, index, JITTER) >> 8) >> 24) - rule->jitter;
+	return at;
+}
+
+WEIR_INLINE struct weir_impair_use *find_use(struct weir_impair_key *key, __u32 epoch)
+{
+	struct weir_impair_use *use = bpf_map_lookup_elem(&weir_impair_use, key), first = { .epoch = epoch };
+
+	if (!use) {
+		bpf_map_update_elem(&weir_impair_use, key, &first, BPF_NOEXIST);
+		return bpf_map_lookup_elem(&weir_impair_use, key);
+	}
+	if (use->epoch != epoch) {
+		use->epoch = epoch;
+		use->index = 0;
+		use->next = 0;
+		use->bad = 0;
+	}
+	return use;
+}
+
+SEC("tc")
+int weir_impair(struct __sk_buff *skb)
+{
+	struct weir_impair_key key = { .instance = weir_instance(skb) };
+	struct weir_impair *rule = bpf_map_lookup_elem(&weir_impairs, &key);
+	struct weir_impair_use *use;
+	struct packet packet;
+	__u64 index, now, at;
+	__u32 bytes;
+
+	if (!rule || weir_held(skb) || weir_link_control(skb))
+		return weir_next(skb);
+	if (!weir_wire(skb))
+		return weir_split(skb);
+	if (weir_tracing(skb) || (rule->flags & WEIR_IMPAIR_LEASED && !weir_leased(key.instance)))
+		return weir_next(skb);
+	if (read_packet(skb, &packet, rule->flags & WEIR_IMPAIR_EGRESS) || !matches(rule, &packet, key.instance))
+		return weir_next(skb);
+	use = find_use(&key, rule->epoch);
+	if (!use)
+		return weir_next(skb);
+	bytes = skb->len - ETH_HLEN;
+	index = __sync_fetch_and_add(&use->index, 1);
+	__sync_fetch_and_add(&use->packets, 1);
+	__sync_fetch_and_add(&use->bytes, bytes);
+	if (is_lost(rule, use, index)) {
+		__sync_fetch_and_add(&use->lost, 1);
+		return weir_drop(skb, WEIR_DROP_IMPAIRED);
+	}
+	if (happens(rule, index, CORRUPT, rule->corrupt) && flip(skb, &packet, draw(rule, index, PLACE)))
+		__sync_fetch_and_add(&use->corrupted, 1);
+	if (happens(rule, index, DUPLICATE, rule->duplicate) && !weir_clone_next(skb))
+		__sync_fetch_and_add(&use->duplicated, 1);
+	if (!rule->device)
+		return weir_next(skb);
+	now = bpf_ktime_get_ns();
+	at = leaves_at(rule, use, index, bytes, now);
+	if (at <= now)
+		return weir_next(skb);
+	__sync_fetch_and_add(&use->delayed, 1);
+	return weir_hold(skb, rule->device, at);
+}
+
+char weir_license[] SEC("license") = "Dual BSD/GPL";

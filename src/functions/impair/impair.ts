@@ -1,0 +1,69 @@
+import { createHash } from "node:crypto";
+import { type ClusterState, type PodPort, podPorts } from "../../model/cluster.ts";
+import type { Contribution, InstanceLease } from "../../model/desired.ts";
+import type { NetworkFunction } from "../../model/function.ts";
+import { type ImpairRule, MAX_IMPAIRMENTS } from "../../model/impair.ts";
+import type { Direction } from "../../model/limits.ts";
+import { delayLinks } from "../../model/panel.ts";
+import { delays, ownRows, peerRows, ruleRow } from "./rows.ts";
+
+/** Place in a chain among other functions: before the limit, as in a network whose losses cost no budget behind them. */
+const ORDER = 75;
+
+/** A rule at its place. */
+export interface Impairment {
+  instance: string;
+  at: PodPort;
+  rule: ImpairRule;
+}
+
+/** Loses, duplicates, corrupts, reorders, delays and paces a pod's packets, in each direction. */
+export const impair: NetworkFunction = {
+  name: "impair",
+  kind: "transparent",
+  summary: "loses, duplicates, corrupts, reorders, delays and paces packets as a rule asks, each by itself",
+  tables: ["weir_impairs", "weir_impair_peers"],
+  state: ["weir_impair_use"],
+  desired(state: ClusterState): Contribution {
+    const impairments = impairmentsOf(state);
+    return {
+      links: state.node.fq && impairments.some(({ rule }) => delays(rule)) ? delayLinks() : [],
+      instances: impairments.map(({ instance }) => ({ name: instance, function: "impair" })),
+      attach: impairments.map(({ instance, at, rule }, place) => ({
+        port: at.port,
+        // what a pod sends enters its port, what it receives leaves by it
+        direction: rule.direction === "egress" ? "ingress" : "egress",
+        instance,
+        order: ORDER + place / (impairments.length + 1),
+      })),
+      leases: impairments.flatMap(lease),
+      rows: [
+        ...(impairments.length > 0 ? ownRows(state.node) : []),
+        ...impairments.map((one) => ruleRow(one, state.node)),
+        ...impairments.flatMap(peerRows),
+      ],
+    };
+  },
+};
+
+/** Instance of one rule of a pod's port: stays the same while the rule keeps its id. */
+export function impairInstance(port: string, direction: Direction, ruleId: string): string {
+  return `impair:${port}:${direction}:${createHash("sha256").update(ruleId).digest("hex").slice(0, 8)}`;
+}
+
+/** In the order of their places. A rule for nobody is none. */
+function impairmentsOf(state: ClusterState): Impairment[] {
+  return podPorts(state).flatMap((at) => {
+    const rules = (state.impairments.get(at.key) ?? []).filter(({ match }) => match.peers?.length !== 0);
+    return (["ingress", "egress"] as const).flatMap((direction) =>
+      rules
+        .filter((rule) => rule.direction === direction)
+        .slice(0, MAX_IMPAIRMENTS)
+        .map((rule) => ({ instance: impairInstance(at.id, direction, rule.id), at, rule })),
+    );
+  });
+}
+
+function lease({ instance, rule }: Impairment): InstanceLease[] {
+  return rule.lease ? [{ instance, ...rule.lease }] : [];
+}

@@ -1,0 +1,113 @@
+import { createHash } from "node:crypto";
+import { isIPv4 } from "node:net";
+import type { NodeContext } from "../../model/cluster.ts";
+import type { Row, RowFields } from "../../model/desired.ts";
+import { type Effects, type ImpairRule, type Loss, lossProbability, type PortMatch } from "../../model/impair.ts";
+import { ipBytes, parsePrefix } from "../../model/ip.ts";
+import { DELAY } from "../../model/panel.ts";
+import type { Impairment } from "./impair.ts";
+
+/** `enum weir_impair_flags`. */
+const FLAG = { egress: 1, leased: 2, seeded: 4, peers: 8, noProbes: 16, noDns: 32, burst: 64 } as const;
+const SIDE = { pod: 1, peer: 2, either: 3 } as const;
+const PROTOCOL = { ICMP: 1, TCP: 6, UDP: 17, SCTP: 132 } as const;
+/** What the program has room for. */
+export const MAX_PORTS = 8;
+const ANY_PORT = { first: 0, last: 65_535 };
+/** The instance of the node's own addresses. */
+const ALL_INSTANCES = 0;
+const IN_PEER_BITS = 32;
+const V4_BITS = 96;
+
+/** Parts of 2^32, the nearest: off by at most 1.2 × 10^-10. */
+export const parts = (probability: number): bigint =>
+  BigInt(Math.round(Math.min(1, Math.max(0, probability)) * 2 ** 32));
+
+/** Does a rule need the delaying device? */
+export const delays = ({ effects }: Pick<ImpairRule, "effects">): boolean =>
+  effects.delay !== undefined || effects.pace !== undefined;
+
+/** One rule as its program reads it. */
+export function ruleRow({ instance, rule }: Impairment, node: NodeContext): Row {
+  const { effects, match, seed } = rule;
+  const ports = (match.ports ?? []).slice(0, MAX_PORTS).map(portFields);
+  const unused = Array.from({ length: MAX_PORTS - ports.length }, () => ({}));
+  const delayed = node.fq === true && delays(rule);
+  return {
+    table: "weir_impairs",
+    key: { instance: { instance } },
+    value: {
+      flags: flagsOf(rule),
+      device: delayed ? { device: DELAY.device } : 0,
+      epoch: epochOf(rule),
+      seed: seed ?? 0,
+      ...lossFields(effects.loss),
+      ...probabilities(effects),
+      delay: BigInt(effects.delay?.base ?? 0),
+      jitter: BigInt(effects.delay?.jitter ?? 0),
+      pace: BigInt(effects.pace ?? 0),
+      port: [...ports, ...unused],
+      ports: ports.length,
+    },
+  };
+}
+
+function flagsOf({ direction, lease, seed, match, exempt, effects }: ImpairRule): number {
+  return (
+    (direction === "egress" ? FLAG.egress : 0) |
+    (lease ? FLAG.leased : 0) |
+    (seed === undefined ? 0 : FLAG.seeded) |
+    (match.peers ? FLAG.peers : 0) |
+    (exempt.probes ? FLAG.noProbes : 0) |
+    (exempt.dns ? FLAG.noDns : 0) |
+    (effects.loss?.model === "burst" ? FLAG.burst : 0)
+  );
+}
+
+/** What the rule does to a sequence of packets: when it changes, the sequence begins anew. */
+function epochOf({ seed, effects }: ImpairRule): number {
+  return createHash("sha256")
+    .update(JSON.stringify([seed, effects]))
+    .digest()
+    .readUInt32LE();
+}
+
+function lossFields(loss: Loss | undefined): RowFields {
+  if (loss?.model !== "burst") return { loss: loss ? parts(lossProbability(loss)) : 0n };
+  const { p, r, lossGood, lossBad } = loss;
+  return { loss: parts(lossGood), loss_bad: parts(lossBad), to_bad: parts(p), to_good: parts(r) };
+}
+
+function probabilities({ duplicate = 0, corrupt = 0, reorder = 0 }: Effects): RowFields {
+  return { duplicate: parts(duplicate), corrupt: parts(corrupt), reorder: parts(reorder) };
+}
+
+function portFields({ protocol, port, endPort, side }: PortMatch): RowFields {
+  const range = port === undefined ? ANY_PORT : { first: port, last: endPort ?? port };
+  return { ...range, protocol: PROTOCOL[protocol], side: SIDE[side] };
+}
+
+/** Whom a rule is for. */
+export function peerRows({ instance, rule }: Impairment): Row[] {
+  return (rule.match.peers ?? []).map((cidr) => peerRow(cidr, { instance }));
+}
+
+/** The node's own addresses, its pods' gateways among them: where kubelet's probes come from. */
+export function ownRows({ addresses }: NodeContext): Row[] {
+  const own = new Set(addresses);
+  return [...own].map((address) => peerRow(`${address}/${isIPv4(address) ? 32 : 128}`, ALL_INSTANCES));
+}
+
+function peerRow(cidr: string, instance: { instance: string } | number): Row {
+  const { family, bits, bytes } = prefixOf(cidr);
+  const mapped = new Uint8Array(16);
+  if (family === 4) mapped.set([...new Uint8Array(10), 0xff, 0xff, ...bytes.subarray(0, 4)]);
+  else mapped.set(bytes);
+  const prefixlen = IN_PEER_BITS + bits + (family === 4 ? V4_BITS : 0);
+  return { table: "weir_impair_peers", key: { prefixlen, instance, address: mapped }, value: { present: 1 } };
+}
+
+function prefixOf(cidr: string): { family: 4 | 6; bits: number; bytes: Uint8Array } {
+  const { family, address, length } = parsePrefix(cidr);
+  return { family, bits: length, bytes: ipBytes(address) };
+}

@@ -1,0 +1,99 @@
+/** Exact statistics of counts: how well `hits` of `trials` fit a probability. */
+
+/** ln Γ(x) for x ≥ 1: Stirling's series, after shifting x to where it is exact to the last digit. */
+function logGamma(x: number): number {
+  let shift = 0;
+  let at = x;
+  for (; at < 15; at++) shift += Math.log(at);
+  const inverse = 1 / (at * at);
+  const series = (1 / 12 - inverse * (1 / 360 - inverse * (1 / 1260 - inverse / 1680))) / at;
+  return (at - 0.5) * Math.log(at) - at + 0.5 * Math.log(2 * Math.PI) + series - shift;
+}
+
+/** ln of the probability of exactly `hits`. */
+function logMass(hits: number, trials: number, p: number): number {
+  if (p <= 0) return hits === 0 ? 0 : Number.NEGATIVE_INFINITY;
+  if (p >= 1) return hits === trials ? 0 : Number.NEGATIVE_INFINITY;
+  const ways = logGamma(trials + 1) - logGamma(hits + 1) - logGamma(trials - hits + 1);
+  return ways + hits * Math.log(p) + (trials - hits) * Math.log1p(-p);
+}
+
+/** Beyond this, further terms of a tail change no digit. */
+const NEGLIGIBLE = 1e-18;
+
+/** Sum of the masses from `from` on, by `step` of ±1, each computed from the one before. `from` lies beyond the mode. */
+function tail(from: number, trials: number, p: number, step: 1 | -1): number {
+  if (from < 0 || from > trials) return 0;
+  const first = Math.exp(logMass(from, trials, p));
+  const odds = p / (1 - p);
+  let sum = 0;
+  let mass = first;
+  for (let hits = from; hits >= 0 && hits <= trials && mass > 0; hits += step) {
+    sum += mass;
+    if (mass < sum * NEGLIGIBLE) break;
+    mass *= step === 1 ? ((trials - hits) / (hits + 1)) * odds : hits / (trials - hits + 1) / odds;
+  }
+  return sum;
+}
+
+function checkCounts(hits: number, trials: number): void {
+  const whole = Number.isSafeInteger(hits) && Number.isSafeInteger(trials);
+  if (!whole || hits < 0 || trials < hits) throw new RangeError(`test ${hits} of ${trials}: no counts`);
+}
+
+/**
+ * Exact two-sided binomial test: probability, at `p`, of a count that is at most as likely as `hits`. From 0 to 1.
+ * Source: the method of small p-values, as R's `binom.test`. @throws RangeError on what are no counts
+ */
+export function binomialTest(hits: number, trials: number, p: number): number {
+  checkCounts(hits, trials);
+  if (p <= 0 || p >= 1) return Math.exp(logMass(hits, trials, p));
+  // as R has it: what differs by rounding alone is equally likely
+  const bound = logMass(hits, trials, p) + 1e-7;
+  const mode = Math.floor((trials + 1) * p);
+  if (hits === mode) return 1;
+  const isRare = (count: number): boolean => logMass(count, trials, p) <= bound;
+  if (hits < mode) {
+    const other = firstWhere(mode, trials + 1, isRare);
+    return Math.min(1, tail(hits, trials, p, -1) + tail(other, trials, p, 1));
+  }
+  const other = mode - firstWhere(0, mode + 1, (below) => isRare(mode - below));
+  return Math.min(1, tail(hits, trials, p, 1) + tail(other, trials, p, -1));
+}
+
+/** The first of `from` … `to` − 1 at which `holds` is true, and stays so; `to` if there is none. */
+function firstWhere(from: number, to: number, holds: (value: number) => boolean): number {
+  let [low, high] = [from, to];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (holds(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/**
+ * Clopper–Pearson: the probabilities at which neither tail of `hits` is below (1 − confidence)/2.
+ * @throws RangeError on what are no counts
+ */
+export function binomialInterval(hits: number, trials: number, confidence = 0.95): [low: number, high: number] {
+  checkCounts(hits, trials);
+  if (trials === 0) return [0, 1];
+  const alpha = (1 - confidence) / 2;
+  const rate = hits / trials;
+  // Below the rate P(X ≥ hits) grows with p, above it P(X ≤ hits) falls.
+  const low = hits === 0 ? 0 : bisect(0, rate, (p) => tail(hits, trials, p, 1) < alpha);
+  const high = hits === trials ? 1 : bisect(rate, 1, (p) => tail(hits, trials, p, -1) > alpha);
+  return [low, high];
+}
+
+/** The point up to which `holds` does. */
+function bisect(from: number, to: number, holds: (p: number) => boolean): number {
+  let [low, high] = [from, to];
+  for (let i = 0; i < 60; i++) {
+    const middle = (low + high) / 2;
+    if (holds(middle)) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
+}

@@ -111,7 +111,8 @@ export class Agent {
   #renewLater(): void {
     clearTimeout(this.#renewal);
     const { datapath, signal } = this.parts;
-    if (datapath.leases.interval === undefined || signal.aborted) return;
+    const { interval } = datapath.leases;
+    if (interval === undefined || signal.aborted) return;
     this.#renewal = setTimeout(() => {
       try {
         if (!signal.aborted) datapath.leases.renew();
@@ -119,7 +120,7 @@ export class Agent {
         this.#failed(error as Error);
       }
       this.#renewLater();
-    }, datapath.leases.interval);
+    }, interval);
     this.#renewal.unref();
   }
 

@@ -13,7 +13,15 @@ test("defaults leave what can be discovered out", () => {
     state: "/var/lib/weir",
     bpffs: "/sys/fs/bpf",
     socket: "/run/weir/agent.sock",
-    rules: { bandwidth: true, rate: true, rateUnit: "megabits", kubernetes: true, calico: true },
+    rules: {
+      bandwidth: true,
+      rate: true,
+      rateUnit: "megabits",
+      kubernetes: true,
+      calico: true,
+      loss: true,
+      defaultLease: 60,
+    },
   });
   expect(read("")).toEqual(defaultConfig());
 });

@@ -27,6 +27,14 @@ const rules = z
     rateUnit: z.enum(["megabits", "megabytes"]).default("megabits").describe("what the label's `M` stands for"),
     kubernetes: z.boolean().default(true).describe("take `kubernetes.io/ingress-bandwidth` and `egress-bandwidth`"),
     calico: z.boolean().default(true).describe("take `qos.projectcalico.org/ingressBandwidth` and `egressBandwidth`"),
+    loss: z.boolean().default(true).describe("take the annotation `loss`"),
+    defaultLease: z
+      .number()
+      .int()
+      .min(5)
+      .max(86_400)
+      .default(60)
+      .describe("seconds that an impairment outlives its agent, if it names none itself"),
   })
   .describe("which keys of pods are rules; other tools use some of the names");
 

@@ -91,3 +91,8 @@ export function lossProbability(loss: Loss): number {
     }
   }
 }
+
+/** Ranges of ports that one rule may name. */
+export const MAX_RULE_PORTS = 8;
+/** The longest that a packet may be held, ns. */
+export const MAX_HOLD = 10e9;

@@ -48,6 +48,8 @@ const settings = fc.record({
   rateUnit: fc.constantFrom("megabits" as const, "megabytes" as const),
   kubernetes: fc.boolean(),
   calico: fc.boolean(),
+  loss: fc.boolean(),
+  defaultLease: fc.constant(60),
 });
 const pod = (annotations: Record<string, string>, labels: Record<string, string>) => ({
   name: "p",

@@ -1,7 +1,8 @@
+import { type ByKey, type RuleKey, readKeys } from "./keyed.ts";
 import { fieldPath, objectKey } from "./names.ts";
 import type { Metadata, Problem } from "./objects.ts";
 import { type ParsedRule, parseBandwidth, parseBandwidthQuantity, parseRateLabel, type RateUnit } from "./rules.ts";
-import { formatRate, quote, type Result } from "./text.ts";
+import { formatRate, good, quote, type Result } from "./text.ts";
 
 /** Seen from the pod: ingress is what it receives, egress what it sends. */
 export type Direction = "ingress" | "egress";
@@ -28,6 +29,10 @@ export interface RuleSettings {
   kubernetes: boolean;
   /** Annotations `qos.projectcalico.org/{ingress,egress}Bandwidth`. */
   calico: boolean;
+  /** Annotation `loss` (podmgr). */
+  loss: boolean;
+  /** How long an impairment outlives its agent, seconds; an impairment's own lease counts first. */
+  defaultLease: number;
 }
 
 export const DEFAULT_RULE_SETTINGS: RuleSettings = {
@@ -36,39 +41,47 @@ export const DEFAULT_RULE_SETTINGS: RuleSettings = {
   rateUnit: "megabits",
   kubernetes: true,
   calico: true,
+  loss: true,
+  defaultLease: 60,
 };
 
-interface RuleKey {
-  map: "annotations" | "labels";
-  key: string;
-  setting?: "bandwidth" | "rate" | "kubernetes" | "calico";
-  parse(value: string, settings: RuleSettings): Result<ParsedRule[]>;
-}
+type LimitKey = RuleKey<LimitRule, RuleSettings>;
 
-const quantity = (key: string, direction: Direction, setting?: RuleKey["setting"]): RuleKey => ({
-  map: "annotations",
-  key,
-  ...(setting && { setting }),
-  parse: (value) => parseBandwidthQuantity(value, direction),
-});
+/** Rules as parsed, with the key that they came from. */
+const from =
+  (key: string, parse: (value: string, settings: RuleSettings) => Result<ParsedRule[]>): LimitKey["parse"] =>
+  (value, settings) => {
+    const parsed = parse(value, settings);
+    return parsed.ok ? good(parsed.value.map((one) => ({ ...one, source: key }))) : parsed;
+  };
+
+const key = (
+  map: LimitKey["map"],
+  name: string,
+  parse: (value: string, settings: RuleSettings) => Result<ParsedRule[]>,
+  setting?: LimitKey["setting"],
+): LimitKey => ({ map, key: name, ...(setting && { setting }), parse: from(name, parse) });
+
+const quantity = (name: string, direction: Direction, setting?: LimitKey["setting"]): LimitKey =>
+  key("annotations", name, (value) => parseBandwidthQuantity(value, direction), setting);
 
 /** Every key, highest precedence first: of two that speak of one direction, the earlier wins. */
-export const RULE_KEYS: readonly RuleKey[] = [
+export const RULE_KEYS: readonly LimitKey[] = [
   quantity("weir.dev/ingress-bandwidth", "ingress"),
   quantity("weir.dev/egress-bandwidth", "egress"),
-  { map: "annotations", key: "weir.dev/bandwidth", parse: parseBandwidth },
-  { map: "annotations", key: "bandwidth", setting: "bandwidth", parse: parseBandwidth },
+  key("annotations", "weir.dev/bandwidth", parseBandwidth),
+  key("annotations", "bandwidth", parseBandwidth, "bandwidth"),
   quantity("qos.projectcalico.org/ingressBandwidth", "ingress", "calico"),
   quantity("qos.projectcalico.org/egressBandwidth", "egress", "calico"),
   quantity("kubernetes.io/ingress-bandwidth", "ingress", "kubernetes"),
   quantity("kubernetes.io/egress-bandwidth", "egress", "kubernetes"),
-  { map: "labels", key: "rate", setting: "rate", parse: (value, s) => parseRateLabel(value, s.rateUnit) },
+  key("labels", "rate", (value, { rateUnit }) => parseRateLabel(value, rateUnit), "rate"),
 ];
 
-/** The last good rules of one pod by key: what stays when a key's value turns bad. Plain data, can be stored. */
+/** The last good rules of one object by key: what stays when a key's value turns bad. Plain data, can be stored. */
 export interface PodRules {
   uid?: string | undefined;
-  byKey: Readonly<Record<string, readonly LimitRule[]>>;
+  byKey: ByKey<LimitRule>;
 }
 
 /** `rules` is the next state, `limits` what is in force (at most one a direction, ingress first). */
@@ -87,24 +100,11 @@ export function reduceRules(
   previous: PodRules | undefined,
   pod: Metadata & { namespace: string },
   settings: RuleSettings = DEFAULT_RULE_SETTINGS,
+  kind: "Pod" | "Service" = "Pod",
 ): ReducedRules {
-  const object = objectKey("Pod", pod);
+  const object = objectKey(kind, pod);
   const before = previous && previous.uid === pod.uid ? previous.byKey : {};
-  const byKey: Record<string, readonly LimitRule[]> = {};
-  const problems: Problem[] = [];
-  for (const rule of RULE_KEYS) {
-    if (rule.setting && !settings[rule.setting]) continue;
-    const written = pod[rule.map];
-    if (!Object.hasOwn(written, rule.key)) continue;
-    const parsed = rule.parse(written[rule.key] as string, settings);
-    if (parsed.ok) {
-      byKey[rule.key] = parsed.value.map((one) => ({ ...one, source: rule.key }));
-      continue;
-    }
-    const kept = Object.hasOwn(before, rule.key) ? before[rule.key] : undefined;
-    if (kept) byKey[rule.key] = kept;
-    problems.push({ object, path: fieldPath(rule.map, rule.key), message: `${parsed.reason}; ${staying(kept)}` });
-  }
+  const { byKey, problems } = readKeys(RULE_KEYS, { object, metadata: pod, before, settings }, staying);
   const { limits, conflicts } = choose(byKey);
   return {
     rules: { uid: pod.uid, byKey },

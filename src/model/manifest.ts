@@ -1,16 +1,28 @@
-import type { ConfigMap, Container, EnvVar, Namespace, Node, Pod, Volume } from "./objects.ts";
+import type { ClusterObject, Container, EnvVar, Pod, Service, Volume } from "./objects.ts";
+import { apiVersion } from "./version.ts";
 
 /**
  * An object as a Kubernetes manifest: plain data for JSON. What `readManifests` makes of it is the object again.
  */
-export function manifestOf(object: Pod | Node | Namespace | ConfigMap): Record<string, unknown> {
+export function manifestOf(object: ClusterObject): Record<string, unknown> {
   const { kind, metadata } = object;
   const head = { apiVersion: "v1", kind };
-  if (kind === "Pod") return { ...head, metadata: { ...metadata, ...ownerOf(object) }, spec: podSpec(object) };
+  if (kind === "Pod") return { ...head, metadata: { ...metadata, ...ownerOf(object) }, ...podParts(object) };
+  if (kind === "Service") return { ...head, metadata, spec: serviceSpec(object) };
+  if (kind === "Limit" || kind === "Impairment") return { apiVersion, kind, metadata, spec: object.spec };
   if (kind === "ConfigMap") return { ...head, metadata, data: object.data };
   if (kind === "Namespace") return { ...head, metadata };
   const addresses = object.addresses.map((address) => ({ type: "InternalIP", address }));
   return { ...head, metadata, spec: { podCIDRs: object.podCIDRs }, status: { addresses } };
+}
+
+function serviceSpec({ selector, clusterIPs }: Service) {
+  return { selector, clusterIPs, clusterIP: clusterIPs[0] };
+}
+
+function podParts(pod: Pod) {
+  const podIPs = pod.ips?.map((ip) => ({ ip }));
+  return { spec: podSpec(pod), ...(podIPs && { status: { podIPs } }) };
 }
 
 function ownerOf({ owner }: Pod) {

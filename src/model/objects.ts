@@ -1,3 +1,5 @@
+import type { ImpairmentSpec, LimitSpec } from "./rule-objects.ts";
+
 /** Kubernetes objects as far as Weir reads them. Shapes follow the Kubernetes API; unknown fields are kept out. */
 
 export interface Metadata {
@@ -70,6 +72,8 @@ export interface Pod {
   restartPolicy: "Always" | "OnFailure" | "Never";
   volumes?: readonly Volume[] | undefined;
   owner?: string | undefined;
+  /** Addresses from its status. */
+  ips?: readonly string[] | undefined;
 }
 
 /** A cluster node: where its pods' addresses come from and where its tunnel ends. */
@@ -93,7 +97,31 @@ export interface ConfigMap {
   data: Readonly<Record<string, string>>;
 }
 
-export type ClusterObject = Pod | Node | Namespace | ConfigMap;
+/** Whose pods share its rules: those that the selector selects; an empty one selects none. */
+export interface Service {
+  kind: "Service";
+  metadata: Metadata & { namespace: string };
+  selector: Readonly<Record<string, string>>;
+  clusterIPs: readonly string[];
+}
+
+/** A bandwidth limit of `weir.dev/v1alpha1`. */
+export interface Limit {
+  kind: "Limit";
+  metadata: Metadata & { namespace: string };
+  spec: LimitSpec;
+}
+
+/** An impairment of `weir.dev/v1alpha1`. */
+export interface Impairment {
+  kind: "Impairment";
+  metadata: Metadata & { namespace: string };
+  spec: ImpairmentSpec;
+}
+
+/** Objects that say what is done with pods' traffic. */
+export type RuleObject = Service | Limit | Impairment;
+export type ClusterObject = Pod | Node | Namespace | ConfigMap | RuleObject;
 
 /** What a workload makes its pods of. */
 export interface PodTemplate {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Endpoint, NodeContext } from "../model/cluster.ts";
+import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
 import { type ClusterInput, type LastGood, reduceCluster } from "./cluster.ts";
 import { parseManifests } from "./manifests/index.ts";
 
@@ -69,7 +70,7 @@ describe("reduceCluster", () => {
   });
 
   it("takes settings", () => {
-    const settings = { bandwidth: false, rate: true, rateUnit: "megabytes", kubernetes: true, calico: true } as const;
+    const settings = { ...DEFAULT_RULE_SETTINGS, bandwidth: false, rateUnit: "megabytes" } as const;
     const text = pod("a", "node-1", ', annotations: {bandwidth: "1 mbps egress"}, labels: {rate: 1M}');
     expect(reduce(none, input(text, { settings })).limits).toEqual({ "shop/a": ["egress 8000000"] });
   });

@@ -1,15 +1,11 @@
 import { type Cidr, overlap, parseCidr, sizeOf } from "../model/addresses.ts";
 import { type ClusterState, type Endpoint, emptyState, type NodeContext } from "../model/cluster.ts";
-import {
-  DEFAULT_RULE_SETTINGS,
-  type LimitRule,
-  limitsOf,
-  type PodRules,
-  type RuleSettings,
-  reduceRules,
-} from "../model/limits.ts";
+import { DEFAULT_RULE_SETTINGS, type RuleSettings } from "../model/limits.ts";
 import { objectKey, podKey } from "../model/names.ts";
 import type { ManifestObject, Node, Pod, Problem } from "../model/objects.ts";
+import { type LastGood, reduceAllRules } from "./rules.ts";
+
+export type { LastGood };
 
 /** What one reduction sees: the sources' rows at one moment. */
 export interface ClusterInput {
@@ -21,66 +17,52 @@ export interface ClusterInput {
   settings?: RuleSettings | undefined;
 }
 
-/** Last good rules by pod (`namespace/name`). Plain data; keep it over a restart and bad values keep meaning it. */
-export type LastGood = ReadonlyMap<string, PodRules>;
-
 /**
  * Makes the cluster state of one node. Pure: pass the `lastGood` that the call before returned (an empty map at first).
  * Rules are read for this node's pods only: others enforce theirs.
  */
-export function reduceCluster(lastGood: LastGood, input: ClusterInput): { state: ClusterState; lastGood: LastGood } {
+export function reduceCluster(before: LastGood, input: ClusterInput): { state: ClusterState; lastGood: LastGood } {
   const { node, endpoints, settings = DEFAULT_RULE_SETTINGS } = input;
   const pods = sorted(input.objects.filter((object): object is Pod => object.kind === "Pod"));
   const nodes = sorted(input.objects.filter((object): object is Node => object.kind === "Node"));
-  const byKey = new Map(endpoints.map((endpoint) => [podKey(endpoint), endpoint]));
-  const problems: Problem[] = [...input.problems];
-  const limits = new Map<string, readonly LimitRule[]>();
-  const next = new Map<string, PodRules>();
-
-  for (const pod of pods) {
-    const key = podKey(pod.metadata);
-    if (pod.nodeName !== node.name && !byKey.has(key)) continue;
-    const reduced = reduceRules(lastGood.get(key), pod.metadata, settings);
-    problems.push(...reduced.problems);
-    if (Object.keys(reduced.rules.byKey).length > 0) next.set(key, reduced.rules);
-    if (reduced.limits.length > 0) limits.set(key, reduced.limits);
-    if (pod.hostNetwork && reduced.limits.length > 0) problems.push(hostNetworkProblem(pod));
-  }
-  keepForLiving(lastGood, next, limits, pods, endpoints);
-  problems.push(...unboundWorkloads(input.objects), ...overlappingNodes(nodes));
-  const sortedEndpoints = [...endpoints].sort(byPod);
-  const state = { ...emptyState(node), nodes, pods, endpoints: sortedEndpoints, limits, problems };
-  return { state, lastGood: next };
+  const held = new Set(endpoints.map(podKey));
+  const own = pods.filter((pod) => pod.nodeName === node.name || held.has(podKey(pod.metadata)));
+  const here = new Set(own.map((pod) => podKey(pod.metadata)));
+  const { limits, impairments, lastGood, problems } = reduceAllRules(before, {
+    objects: sorted(input.objects),
+    pods,
+    here,
+    endpoints,
+    settings,
+  });
+  const idle = own.filter((pod) => pod.hostNetwork && hasRules(podKey(pod.metadata), limits, impairments));
+  const state = {
+    ...emptyState(node),
+    nodes,
+    pods,
+    endpoints: [...endpoints].sort(byPod),
+    limits,
+    impairments,
+    problems: [
+      ...input.problems,
+      ...problems,
+      ...idle.map(hostNetworkProblem),
+      ...unboundWorkloads(input.objects),
+      ...overlappingNodes(nodes),
+    ],
+  };
+  return { state, lastGood };
 }
 
-/**
- * A pod's object goes before its network does. Its limits stay as long as the network: else a dying pod would send
- * at full speed.
- */
-function keepForLiving(
-  lastGood: LastGood,
-  next: Map<string, PodRules>,
-  limits: Map<string, readonly LimitRule[]>,
-  pods: readonly Pod[],
-  endpoints: readonly Endpoint[],
-): void {
-  const known = new Set(pods.map((pod) => podKey(pod.metadata)));
-  for (const endpoint of endpoints) {
-    const key = podKey(endpoint);
-    const rules = known.has(key) ? undefined : lastGood.get(key);
-    if (!rules) continue;
-    next.set(key, rules);
-    limits.set(key, limitsOf(rules));
-  }
-}
+const hasRules = (key: string, ...rules: ReadonlyMap<string, unknown>[]): boolean => rules.some((map) => map.has(key));
 
 function hostNetworkProblem(pod: Pod): Problem {
-  const message = "limits are not enforced: the pod uses its node's network and has no device of its own";
+  const message = "its rules are not enforced: the pod uses its node's network and has no device of its own";
   return { object: objectKey("Pod", pod.metadata), path: "spec.hostNetwork", message, severity: "warning" };
 }
 
 function unboundWorkloads(objects: readonly ManifestObject[]): Problem[] {
-  const read = new Set(["Pod", "Node", "Namespace", "ConfigMap"]);
+  const read = new Set(["Pod", "Node", "Namespace", "ConfigMap", "Service", "Limit", "Impairment"]);
   return objects
     .filter((object) => !read.has(object.kind))
     .map((object) => ({

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { EXPONENTIAL } from "../model/impair.ts";
 import type { Problem } from "../model/objects.ts";
 import { MAXIMUM_RATE, MINIMUM_RATE } from "../model/rules.ts";
 import { writeAtomically } from "./atomic.ts";
@@ -12,8 +13,24 @@ const rule = z.object({
   source: z.string(),
   configured: z.string(),
 });
+const probability = z.number().min(0).max(1);
+const loss = z.object({
+  direction: z.enum(["ingress", "egress"]),
+  configured: z.string(),
+  loss: z.discriminatedUnion("model", [
+    z.object({ model: z.literal("uniform"), probability }),
+    z.object({ model: z.literal("exponential"), threshold: z.number().int().min(0).max(EXPONENTIAL.scale) }),
+  ]),
+});
 const stored = z.array(
-  z.tuple([z.string(), z.object({ uid: z.string().optional(), byKey: z.record(z.string(), z.array(rule)) })]),
+  z.tuple([
+    z.string(),
+    z.object({
+      uid: z.string().optional(),
+      byKey: z.record(z.string(), z.array(rule)),
+      losses: z.record(z.string(), z.array(loss)).optional(),
+    }),
+  ]),
 );
 
 /**

@@ -2,7 +2,14 @@ import { createHash } from "node:crypto";
 import { isIPv4 } from "node:net";
 import type { NodeContext } from "../../model/cluster.ts";
 import type { Row, RowFields } from "../../model/desired.ts";
-import { type Effects, type ImpairRule, type Loss, lossProbability, type PortMatch } from "../../model/impair.ts";
+import {
+  type Effects,
+  type ImpairRule,
+  type Loss,
+  lossProbability,
+  MAX_RULE_PORTS,
+  type PortMatch,
+} from "../../model/impair.ts";
 import { ipBytes, parsePrefix } from "../../model/ip.ts";
 import { DELAY } from "../../model/panel.ts";
 import type { Impairment } from "./impair.ts";
@@ -11,8 +18,6 @@ import type { Impairment } from "./impair.ts";
 const FLAG = { egress: 1, leased: 2, seeded: 4, peers: 8, noProbes: 16, noDns: 32, burst: 64 } as const;
 const SIDE = { pod: 1, peer: 2, either: 3 } as const;
 const PROTOCOL = { ICMP: 1, TCP: 6, UDP: 17, SCTP: 132 } as const;
-/** What the program has room for. */
-export const MAX_PORTS = 8;
 const ANY_PORT = { first: 0, last: 65_535 };
 /** The instance of the node's own addresses. */
 const ALL_INSTANCES = 0;
@@ -30,8 +35,8 @@ export const delays = ({ effects }: Pick<ImpairRule, "effects">): boolean =>
 /** One rule as its program reads it. */
 export function ruleRow({ instance, rule }: Impairment, node: NodeContext): Row {
   const { effects, match, seed } = rule;
-  const ports = (match.ports ?? []).slice(0, MAX_PORTS).map(portFields);
-  const unused = Array.from({ length: MAX_PORTS - ports.length }, () => ({}));
+  const ports = (match.ports ?? []).slice(0, MAX_RULE_PORTS).map(portFields);
+  const unused = Array.from({ length: MAX_RULE_PORTS - ports.length }, () => ({}));
   const delayed = node.fq === true && delays(rule);
   return {
     table: "weir_impairs",

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isAddress } from "../../model/ip.ts";
 import { checkConfigKey, checkLabelName, checkSubdomain } from "../../model/names.ts";
 import type { EnvVar } from "../../model/objects.ts";
 import { annotations, checked, labels, listOf, maybe, namespaced, plainText } from "./fields.ts";
@@ -118,12 +119,21 @@ export const podTemplate = (policies: readonly string[]) =>
 /** The lab's expansion notes a pod's workload here; Kubernetes' ownerReferences say the same. */
 const owners = listOf(z.object({ kind: z.string(), name: z.string(), controller: maybe(z.boolean()) }));
 
+const status = maybe(z.object({ podIPs: listOf(z.object({ ip: z.string() })) }));
+
 /** A Pod. */
 export const pod = z
-  .object({ kind: z.literal("Pod"), metadata: namespaced().extend({ ownerReferences: owners }), spec: podSpec })
-  .transform(({ metadata: { ownerReferences, ...metadata }, spec }) => {
+  .object({ kind: z.literal("Pod"), metadata: namespaced().extend({ ownerReferences: owners }), spec: podSpec, status })
+  .transform(({ metadata: { ownerReferences, ...metadata }, spec, status: said }) => {
     const owner = ownerReferences.find((one) => one.controller) ?? ownerReferences[0];
-    return { kind: "Pod" as const, metadata, ...spec, ...(owner && { owner: `${owner.kind}/${owner.name}` }) };
+    const ips = (said?.podIPs ?? []).map(({ ip }) => ip).filter(isAddress);
+    return {
+      kind: "Pod" as const,
+      metadata,
+      ...spec,
+      ...(owner && { owner: `${owner.kind}/${owner.name}` }),
+      ...(ips.length > 0 && { ips }),
+    };
   });
 
 /** Parts of a pod's spec that the lab does not act on: named, so that nobody waits for them. */

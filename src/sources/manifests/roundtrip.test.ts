@@ -53,6 +53,21 @@ it.each<ClusterObject>([
     podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"],
   },
   { kind: "Namespace", metadata: { name: "n", labels: {}, annotations: {} } },
+  { kind: "Service", metadata, selector: { app: "web" }, clusterIPs: ["10.96.0.7", "fd00:96::7"] },
+  { kind: "Service", metadata, selector: {}, clusterIPs: [] },
+  { kind: "Limit", metadata, spec: { service: "web", ingress: "10M" } },
+  {
+    kind: "Impairment",
+    metadata,
+    spec: {
+      selector: { matchLabels: { app: "web" }, matchExpressions: [{ key: "tier", operator: "Exists", values: [] }] },
+      direction: "egress",
+      loss: { burst: { p: "1%", r: "20%" } },
+      delay: { latency: "50ms", jitter: "10ms" },
+      match: { peers: [{ cidr: "10.0.0.0/8", except: ["10.1.0.0/16"] }], ports: [{ protocol: "TCP", port: 80 }] },
+      until: "2026-01-02T15:04:05Z",
+    },
+  },
   { kind: "ConfigMap", metadata, data: { "a.txt": "text\n" } },
 ])("a $kind written as a manifest is read back as it was", (object) => {
   const { objects, problems } = parseManifests(JSON.stringify(manifestOf(object)), "f.json");

@@ -3,8 +3,10 @@ import { parseAddress, parseCidr } from "../../model/addresses.ts";
 import { checkLabelName, checkSubdomain } from "../../model/names.ts";
 import type { ManifestObject, Node } from "../../model/objects.ts";
 import { quote } from "../../model/text.ts";
+import { apiVersion } from "../../model/version.ts";
 import { configData, listOf, maybe, metadata, namespaced } from "./fields.ts";
 import { pod } from "./pod.ts";
+import { impairment, limit, service } from "./rules.ts";
 import { cronJob, daemonSet, deployment, job, replicaSet, statefulSet } from "./workloads.ts";
 
 const address = z.string().transform((text, context) => {
@@ -77,6 +79,9 @@ export const KINDS: ReadonlyMap<string, KindSchema> = new Map<string, KindSchema
   ["Pod", { apiVersion: "v1", namespaced: true, schema: pod, podSpec: ["spec"] }],
   ["Node", { apiVersion: "v1", namespaced: false, schema: node }],
   ["Namespace", { apiVersion: "v1", namespaced: false, schema: namespace }],
+  ["Service", { apiVersion: "v1", namespaced: true, schema: service }],
+  ["Limit", { apiVersion, namespaced: true, schema: limit }],
+  ["Impairment", { apiVersion, namespaced: true, schema: impairment }],
   ["ConfigMap", { apiVersion: "v1", namespaced: true, schema: configMap }],
   ["Deployment", workload("apps/v1", deployment, "spec", "template")],
   ["ReplicaSet", workload("apps/v1", replicaSet, "spec", "template")],

@@ -1,40 +1,20 @@
 import { z } from "zod";
 import { parseSchedule } from "../../model/cron.ts";
 import { checkLabelName, checkSubdomain } from "../../model/names.ts";
-import { labels, listOf, maybe, namespaced, whole } from "./fields.ts";
+import { selectsLabels } from "../../model/selector.ts";
+import { maybe, namespaced, whole } from "./fields.ts";
 import { podTemplate } from "./pod.ts";
+import { selector } from "./selector.ts";
 
 /** More pods of one workload than this are refused: a slip of the finger must not fill the machine. */
 const MOST = 10_000;
 const count = maybe(whole(0, MOST));
 
-const selector = z.object({
-  matchLabels: labels,
-  matchExpressions: listOf(
-    z.object({
-      key: z.string(),
-      operator: z.enum(["In", "NotIn", "Exists", "DoesNotExist"]),
-      values: listOf(z.string()),
-    }),
-  ),
-});
-
-function matches({ matchLabels, matchExpressions }: z.output<typeof selector>, on: Record<string, string>): boolean {
-  const has = (key: string) => Object.hasOwn(on, key);
-  if (!Object.entries(matchLabels).every(([key, value]) => has(key) && on[key] === value)) return false;
-  return matchExpressions.every(({ key, operator, values }) => {
-    if (operator === "Exists") return has(key);
-    if (operator === "DoesNotExist") return !has(key);
-    const found = has(key) && values.includes(on[key] as string);
-    return operator === "In" ? found : !found;
-  });
-}
-
 const always = podTemplate(["Always"]);
 const selected = { selector, template: always };
 
 function checkSelector(spec: z.output<z.ZodObject<typeof selected>>, context: z.RefinementCtx): void {
-  if (matches(spec.selector, spec.template.labels)) return;
+  if (selectsLabels(spec.selector, spec.template.labels)) return;
   const message = "does not match the template's labels (spec.template.metadata.labels)";
   context.addIssue({ code: "custom", path: ["selector"], message });
 }

@@ -1,0 +1,42 @@
+import { fieldPath } from "./names.ts";
+import type { Metadata, Problem } from "./objects.ts";
+import type { Result } from "./text.ts";
+
+/** A key of labels or annotations that is a rule. */
+export interface RuleKey<T, S> {
+  map: "annotations" | "labels";
+  key: string;
+  /** The setting that turns it off; without one it is always read. */
+  setting?: keyof S | undefined;
+  parse(value: string, settings: S): Result<readonly T[]>;
+}
+
+/** Rules by their key: the last good ones. */
+export type ByKey<T> = Readonly<Record<string, readonly T[]>>;
+
+/**
+ * Reads an object's rules, given its last good ones. A key that is gone takes its rules along; a bad value leaves the
+ * key's last good rules in force and is a problem. `describe` tells of the rules that stay.
+ */
+export function readKeys<T, S>(
+  keys: readonly RuleKey<T, S>[],
+  { object, metadata, before, settings }: { object: string; metadata: Metadata; before: ByKey<T>; settings: S },
+  describe: (kept: readonly T[] | undefined) => string,
+): { byKey: Record<string, readonly T[]>; problems: Problem[] } {
+  const byKey: Record<string, readonly T[]> = {};
+  const problems: Problem[] = [];
+  for (const rule of keys) {
+    if (rule.setting !== undefined && !settings[rule.setting]) continue;
+    const written = metadata[rule.map];
+    if (!Object.hasOwn(written, rule.key)) continue;
+    const parsed = rule.parse(written[rule.key] as string, settings);
+    if (parsed.ok) {
+      byKey[rule.key] = parsed.value;
+      continue;
+    }
+    const kept = Object.hasOwn(before, rule.key) ? before[rule.key] : undefined;
+    if (kept) byKey[rule.key] = kept;
+    problems.push({ object, path: fieldPath(rule.map, rule.key), message: `${parsed.reason}; ${describe(kept)}` });
+  }
+  return { byKey, problems };
+}

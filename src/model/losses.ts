@@ -1,0 +1,51 @@
+import { EXPONENTIAL, type Loss } from "./impair.ts";
+import type { Direction } from "./limits.ts";
+import { bad, good, quote, type Result } from "./text.ts";
+import { parsePercent } from "./units.ts";
+
+/** What one value of a `loss` annotation says of one direction. */
+export interface ParsedLoss {
+  direction: Direction;
+  loss: Loss;
+  configured: string;
+}
+
+const LONGEST = 256;
+const HINT =
+  'write "uniform <ingress|egress> <0% to 100%>" or "exponential <ingress|egress> <0 to 1000>", for example "uniform egress 2%"';
+
+/** Reads podmgr's grammar: `uniform egress 2%`, `exponential ingress 300`. Two directions have `;` or `,` between them. */
+export function parseLoss(value: string): Result<ParsedLoss[]> {
+  if (value.length > LONGEST) return bad(`the value is longer than ${LONGEST} characters; ${HINT}`);
+  const rules: ParsedLoss[] = [];
+  for (const part of value.split(/[;,]/)) {
+    const rule = parseOne(part.replace(/^[ \t]+|[ \t]+$/g, ""));
+    if (!rule.ok) return rule;
+    if (rules.some((other) => other.direction === rule.value.direction)) {
+      return bad(`${quote(value)} gives ${rule.value.direction} twice; give each direction once`);
+    }
+    rules.push(rule.value);
+  }
+  return good(rules);
+}
+
+function parseOne(text: string): Result<ParsedLoss> {
+  const [model = "", direction = "", amount = "", ...rest] = text.split(/[ \t]+/);
+  if (rest.length > 0 || amount === "") return bad(`${quote(text)} is not a rule; ${HINT}`);
+  if (direction !== "ingress" && direction !== "egress") {
+    return bad(`${quote(text)} has the direction ${quote(direction)}; ${HINT}`);
+  }
+  const loss = lossOf(model, amount);
+  return loss.ok ? good({ direction, loss: loss.value, configured: text }) : loss;
+}
+
+function lossOf(model: string, amount: string): Result<Loss> {
+  if (model === "uniform") {
+    const probability = parsePercent(amount);
+    return probability.ok ? good({ model, probability: probability.value }) : probability;
+  }
+  if (model !== "exponential") return bad(`${quote(model)} is no model of loss; ${HINT}`);
+  const threshold = /^\d{1,4}$/.test(amount) ? Number(amount) : Number.NaN;
+  if (threshold <= EXPONENTIAL.scale) return good({ model, threshold });
+  return bad(`${quote(amount)} is no threshold of 0 to ${EXPONENTIAL.scale}; ${HINT}`);
+}

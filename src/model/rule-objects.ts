@@ -1,0 +1,59 @@
+import type { LabelSelector } from "./selector.ts";
+
+/** Specs of `weir.dev/v1alpha1` objects as they are written. The schemas that read them have checked every text. */
+
+/** Pods of the object's own namespace; one of the three. */
+export interface PodChoice {
+  /** A single pod by name. */
+  pod?: string | undefined;
+  selector?: LabelSelector | undefined;
+  /** The pods that a Service selects. */
+  service?: string | undefined;
+}
+
+/** Quantities in bit/s. */
+export interface LimitSpec extends PodChoice {
+  ingress?: string | undefined;
+  egress?: string | undefined;
+}
+
+export interface ImpairmentSpec extends PodChoice {
+  direction: "ingress" | "egress" | "both";
+  loss?: LossSpec | undefined;
+  /** Percentages. */
+  duplicate?: string | undefined;
+  corrupt?: string | undefined;
+  reorder?: string | undefined;
+  /** Durations. */
+  delay?: { latency: string; jitter?: string | undefined } | undefined;
+  /** Quantity in bit/s. */
+  pace?: string | undefined;
+  seed?: number | undefined;
+  match?: { peers?: readonly PeerSpec[] | undefined; ports?: readonly PortSpec[] | undefined } | undefined;
+  exempt?: { probes?: boolean | undefined; dns?: boolean | undefined } | undefined;
+  /** Duration: how long it outlives its agent. */
+  lease?: string | undefined;
+  /** RFC 3339: when it ends. */
+  until?: string | undefined;
+}
+
+/** A percentage, or one of the other models. */
+export type LossSpec =
+  | string
+  | { exponential: { threshold: number } }
+  | { burst: { p: string; r: string; lossGood?: string | undefined; lossBad?: string | undefined } };
+
+/** The other end: one of the three. */
+export interface PeerSpec {
+  cidr?: string | undefined;
+  except?: readonly string[] | undefined;
+  podSelector?: LabelSelector | undefined;
+  namespaceSelector?: LabelSelector | undefined;
+  service?: { name: string; namespace?: string | undefined } | undefined;
+}
+
+export interface PortSpec {
+  protocol: "TCP" | "UDP" | "SCTP" | "ICMP";
+  port?: number | undefined;
+  endPort?: number | undefined;
+}

@@ -1,0 +1,272 @@
+import { describe, expect, test } from "vitest";
+import { type Endpoint, emptyState } from "../model/cluster.ts";
+import { describeEffects } from "../model/impairments.ts";
+import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
+import { reduceCluster } from "./cluster.ts";
+import { parseManifests } from "./manifests/index.ts";
+import type { LastGood } from "./rules.ts";
+
+const { node } = emptyState({
+  name: "node-1",
+  overlay: "vxlan",
+  addresses: [],
+  podCIDRs: [],
+  uplink: "eth0",
+  mtu: 1450,
+  vxlan: { port: 4789, vni: 1 },
+});
+type Texts = Record<string, string>;
+interface PodOptions {
+  labels?: Texts;
+  annotations?: Texts;
+  node?: string;
+  ips?: string[];
+}
+const pod = (name: string, { labels = {}, annotations = {}, node: nodeName = "node-1", ips }: PodOptions = {}) => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name, namespace: "shop", uid: `u-${name}`, labels, annotations },
+  spec: { nodeName, containers: [{ name: "c" }] },
+  ...(ips && { status: { podIPs: ips.map((ip) => ({ ip })) } }),
+});
+const service = (name: string, selector: Texts, annotations: Texts = {}, clusterIPs: string[] = []) => ({
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: { name, namespace: "shop", annotations },
+  spec: { selector, clusterIPs },
+});
+const own = (kind: "Limit" | "Impairment", name: string, spec: object, namespace = "shop") => ({
+  apiVersion: "weir.dev/v1alpha1",
+  kind,
+  metadata: { name, namespace },
+  spec,
+});
+const endpoint = (name: string): Endpoint => ({
+  namespace: "shop",
+  name,
+  uid: `u-${name}`,
+  netns: "/run/netns/x",
+  ifname: "eth0",
+  device: `weir-${name}`,
+  mac: "02:00:00:00:00:01",
+  ips: ["10.244.1.9"],
+});
+
+function reduce(objects: object[], before: LastGood = new Map(), endpoints: Endpoint[] = []) {
+  const text = objects.map((object) => JSON.stringify(object)).join("\n---\n");
+  const parsed = parseManifests(text, "f.yaml");
+  const input = { node, objects: parsed.objects.map((one) => one.object), endpoints, problems: parsed.problems };
+  const { state, lastGood } = reduceCluster(before, input);
+  const limits = [...state.limits].flatMap(([key, rules]) =>
+    rules.map(({ direction, rate, source }) => `${key} ${direction} ${rate / 1e6}M by ${source}`),
+  );
+  const impairments = [...state.impairments].flatMap(([key, rules]) =>
+    rules.map(({ direction, effects, source }) => `${key} ${direction} ${describeEffects(effects)} by ${source}`),
+  );
+  const problems = state.problems.map(({ object, path, message }) => `${object} ${path ?? ""}: ${message}`);
+  return { state, limits, impairments, problems, lastGood };
+}
+
+const WEB = { app: "web" };
+const egress = (rate: string) => ({ bandwidth: `${rate} mbps egress` });
+
+describe("whose word counts", () => {
+  test.each([
+    [
+      "a Service's for the pods that it selects",
+      [service("s", WEB, egress("5"))],
+      {},
+      ["shop/a egress 5M by Service/shop/s"],
+    ],
+    [
+      "a Limit's before a Service's",
+      [service("s", WEB, egress("5")), own("Limit", "l", { service: "s", egress: "6M" })],
+      {},
+      ["shop/a egress 6M by Limit/shop/l"],
+    ],
+    [
+      "the pod's own before both",
+      [service("s", WEB, egress("5")), own("Limit", "l", { pod: "a", egress: "6M" })],
+      egress("7"),
+      ["shop/a egress 7M by bandwidth"],
+    ],
+    [
+      "each direction by itself",
+      [service("s", WEB, { bandwidth: "5 mbps ingress" })],
+      egress("7"),
+      ["shop/a ingress 5M by Service/shop/s", "shop/a egress 7M by bandwidth"],
+    ],
+    [
+      "a selector's",
+      [own("Limit", "l", { selector: { matchLabels: WEB }, ingress: "6M" })],
+      {},
+      ["shop/a ingress 6M by Limit/shop/l"],
+    ],
+    ["a Service without a selector selects nobody", [service("s", {}, egress("5"))], {}, []],
+    [
+      "another namespace's is none of this pod's",
+      [own("Limit", "l", { selector: {}, ingress: "6M" }, "other")],
+      {},
+      [],
+    ],
+  ])("%s", (_what, objects, annotations, expected) => {
+    const { limits, problems } = reduce([pod("a", { labels: WEB, annotations }), ...objects]);
+    expect(problems).toEqual([]);
+    expect(limits).toEqual(expected);
+  });
+
+  test("two Services that disagree: the first by name counts, and both are told", () => {
+    const { limits, problems } = reduce([
+      pod("a", { labels: WEB }),
+      pod("b", { labels: WEB }),
+      service("t", WEB, egress("6")),
+      service("s", WEB, egress("5")),
+    ]);
+    expect(limits).toEqual(["shop/a egress 5M by Service/shop/s", "shop/b egress 5M by Service/shop/s"]);
+    expect(problems).toEqual([
+      'Service/shop/s metadata.annotations["bandwidth"]: says 5 Mbit/s egress; Service/shop/t says 6 Mbit/s egress for the same pod, and comes later: this one counts',
+      'Service/shop/t metadata.annotations["bandwidth"]: says 6 Mbit/s egress, but Service/shop/s says 5 Mbit/s egress for the same pod and comes first; remove one of them',
+    ]);
+  });
+
+  test("two that agree are no conflict", () => {
+    const { problems } = reduce([
+      pod("a", { labels: WEB }),
+      service("s", WEB, egress("5")),
+      service("t", WEB, egress("5")),
+    ]);
+    expect(problems).toEqual([]);
+  });
+});
+
+describe("losses and Impairments", () => {
+  const LOSS = { loss: "uniform egress 2%" };
+  const impair = (name: string, spec: object) => own("Impairment", name, { pod: "a", direction: "egress", ...spec });
+  test.each([
+    ["the pod's annotation", LOSS, [], ["shop/a egress loss 2% by loss"]],
+    ["a Service's annotation", {}, [service("s", WEB, LOSS)], ["shop/a egress loss 2% by Service/shop/s"]],
+    [
+      "an Impairment, both ways",
+      {},
+      [own("Impairment", "i", { pod: "a", loss: "1%" })],
+      ["shop/a ingress loss 1% by Impairment/shop/i", "shop/a egress loss 1% by Impairment/shop/i"],
+    ],
+    [
+      "the pod's own loss before an Impairment's",
+      LOSS,
+      [impair("i", { loss: "1%" })],
+      ["shop/a egress loss 2% by loss"],
+    ],
+    [
+      "an Impairment's delay beside the pod's own loss",
+      LOSS,
+      [impair("i", { loss: "1%", delay: { latency: "50ms" } })],
+      ["shop/a egress loss 2% by loss", "shop/a egress delay 50ms by Impairment/shop/i"],
+    ],
+    [
+      "a narrowed one beside one for all",
+      LOSS,
+      [impair("i", { loss: "9%", match: { ports: [{ protocol: "TCP", port: 80 }] } })],
+      ["shop/a egress loss 2% by loss", "shop/a egress loss 9% by Impairment/shop/i"],
+    ],
+  ])("%s", (_what, annotations, objects, expected) => {
+    const { impairments, problems } = reduce([pod("a", { labels: WEB, annotations }), ...objects]);
+    expect(problems).toEqual([]);
+    expect(impairments).toEqual(expected);
+  });
+
+  test("two for the same packets: the first by name counts, and both are told", () => {
+    const { impairments, problems } = reduce([pod("a"), impair("y", { loss: "2%" }), impair("x", { loss: "1%" })]);
+    expect(impairments).toEqual(["shop/a egress loss 1% by Impairment/shop/x"]);
+    expect(problems.map((text) => text.split(":")[0])).toEqual(["Impairment/shop/x spec", "Impairment/shop/y spec"]);
+  });
+
+  test("more than a chain can hold are said to be left out", () => {
+    const many = Array.from({ length: 6 }, (_, i) =>
+      impair(`i${i}`, { loss: "1%", match: { ports: [{ protocol: "TCP", port: i + 1 }] } }),
+    );
+    const { impairments, problems } = reduce([pod("a"), ...many]);
+    expect(impairments).toHaveLength(4);
+    expect(problems.map((text) => text.split(" ")[0])).toEqual(["Impairment/shop/i4", "Impairment/shop/i5"]);
+  });
+
+  test("every rule has a lease and exemptions, narrowed ones none of these", () => {
+    const { state } = reduce([
+      pod("a", { annotations: LOSS }),
+      impair("i", {
+        corrupt: "1%",
+        lease: "20s",
+        until: "2026-01-02T15:04:05Z",
+        match: { peers: [{ cidr: "10.0.0.0/8" }] },
+      }),
+    ]);
+    expect(state.impairments.get("shop/a")).toMatchObject([
+      { exempt: { probes: true, dns: true }, lease: { seconds: DEFAULT_RULE_SETTINGS.defaultLease } },
+      { exempt: { probes: false, dns: false }, lease: { seconds: 20, until: Date.UTC(2026, 0, 2, 15, 4, 5) } },
+    ]);
+  });
+});
+
+describe("peers", () => {
+  const db = { labels: { app: "db" }, ips: ["10.244.2.7", "fd00:10:244:2::7"], node: "node-2" };
+  test.each([
+    ["a network", [{ cidr: "10.0.0.0/8" }], ["10.0.0.0/8"]],
+    ["a network without a part", [{ cidr: "10.0.0.0/30", except: ["10.0.0.0/31"] }], ["10.0.0.2/31"]],
+    [
+      "pods of another node by their status",
+      [{ podSelector: { matchLabels: { app: "db" } } }],
+      ["10.244.2.7/32", "fd00:10:244:2::7/128"],
+    ],
+    ["this node's pods by their endpoints", [{ podSelector: { matchLabels: WEB } }], ["10.244.1.9/32"]],
+    [
+      "pods of selected namespaces",
+      [{ podSelector: {}, namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "none" } } }],
+      [],
+    ],
+    [
+      "a Service's pods and its own address",
+      [{ service: { name: "db" } }],
+      ["10.244.2.7/32", "10.96.0.5/32", "fd00:10:244:2::7/128"],
+    ],
+  ])("%s", (_what, peers, expected) => {
+    const objects = [
+      pod("a", { labels: WEB }),
+      pod("db", db),
+      service("db", { app: "db" }, {}, ["10.96.0.5"]),
+      own("Impairment", "i", { pod: "a", loss: "1%", match: { peers } }),
+    ];
+    const { state, problems } = reduce(objects, new Map(), [endpoint("a")]);
+    expect(problems).toEqual([]);
+    expect(state.impairments.get("shop/a")?.[0]?.match.peers).toEqual(expected);
+  });
+
+  test("a Service that is not there is said, and stands for nobody", () => {
+    const { state, problems } = reduce([
+      pod("a"),
+      own("Impairment", "i", { pod: "a", loss: "1%", match: { peers: [{ service: { name: "nope" } }] } }),
+    ]);
+    expect(problems).toEqual([
+      "Impairment/shop/i spec.match.peers[0].service: there is no Service shop/nope: it stands for nobody",
+    ]);
+    expect(state.impairments.get("shop/a")?.[0]?.match.peers).toEqual([]);
+  });
+});
+
+describe("the last good state", () => {
+  test.each([
+    ["a pod", (loss: string) => [pod("a", { annotations: { loss } })]],
+    ["a Service", (loss: string) => [pod("a", { labels: WEB }), service("s", WEB, { loss })]],
+  ])("of %s stays while its value is bad", (_what, objects) => {
+    const first = reduce(objects("uniform egress 2%"));
+    const second = reduce(objects("uniform egress 2"), first.lastGood);
+    expect(second.impairments).toEqual(first.impairments);
+    expect(second.problems).toEqual([expect.stringContaining("the last good value stays: uniform egress 2%")]);
+    expect(reduce([pod("a", { labels: WEB })], second.lastGood).impairments).toEqual([]);
+  });
+
+  test("a pod's loss stays until its network goes", () => {
+    const first = reduce([pod("a", { annotations: { loss: "uniform egress 2%" } })], new Map(), [endpoint("a")]);
+    expect(reduce([], first.lastGood, [endpoint("a")]).impairments).toEqual(first.impairments);
+    expect(reduce([], first.lastGood).impairments).toEqual([]);
+  });
+});

@@ -1,0 +1,185 @@
+import type { Endpoint, Tap } from "../model/cluster.ts";
+import type { ImpairRule } from "../model/impair.ts";
+import { chosen, impairmentRules, LOSS_KEYS, lossRule, reduceLosses } from "../model/impairments.ts";
+import type { ByKey } from "../model/keyed.ts";
+import { type LimitRule, limitsOf, type PodRules, RULE_KEYS, type RuleSettings, reduceRules } from "../model/limits.ts";
+import type { ParsedLoss } from "../model/losses.ts";
+import { fieldPath, objectKey, podKey } from "../model/names.ts";
+import type { Impairment, Limit, ManifestObject, Metadata, Pod, Problem, Service } from "../model/objects.ts";
+import { type Candidate, chooseImpairments, chooseLimits, RANK } from "../model/precedence.ts";
+import { parseBandwidthQuantity } from "../model/rules.ts";
+import { Selection } from "./selection.ts";
+
+/** Last good rules of one object's labels and annotations. */
+export interface Remembered extends PodRules {
+  losses?: ByKey<ParsedLoss> | undefined;
+}
+/** By `namespace/name` of a pod, or `Service/namespace/name`. Plain data; keep it over a restart and bad values keep meaning it. */
+export type LastGood = ReadonlyMap<string, Remembered>;
+
+export interface RulesInput {
+  objects: readonly ManifestObject[];
+  pods: readonly Pod[];
+  /** `namespace/name` of the pods whose rules this node enforces. */
+  here: ReadonlySet<string>;
+  endpoints: readonly (Endpoint | Tap)[];
+  settings: RuleSettings;
+}
+
+export interface RulesOutput {
+  limits: Map<string, readonly LimitRule[]>;
+  impairments: Map<string, readonly ImpairRule[]>;
+  lastGood: Map<string, Remembered>;
+  problems: Problem[];
+}
+
+/** What one author's labels and annotations say. */
+interface Said {
+  limits: readonly LimitRule[];
+  losses: readonly (ParsedLoss & { key: string })[];
+}
+
+/** The rules of this node's pods: their own, those of objects that select them, and those of their Services. Pure. */
+export function reduceAllRules(before: LastGood, input: RulesInput): RulesOutput {
+  const { objects, pods, here, endpoints, settings } = input;
+  const lastGood = new Map<string, Remembered>();
+  const problems: Problem[] = [];
+  const selection = new Selection(objects, pods, endpoints);
+  const candidates = new Candidates();
+  const read = (kind: "Pod" | "Service", key: string, metadata: Metadata & { namespace: string }): Said => {
+    const { said, remembered, found } = readObject(before.get(key), kind, metadata, settings);
+    problems.push(...found);
+    if (remembered) lastGood.set(key, remembered);
+    return said;
+  };
+
+  for (const pod of pods) {
+    const key = podKey(pod.metadata);
+    if (!here.has(key)) continue;
+    candidates.say(key, RANK.own, objectKey("Pod", pod.metadata), read("Pod", key, pod.metadata), settings);
+  }
+  for (const object of objects) {
+    if (object.kind === "Limit") candidates.limit(object, selection.choose(object.metadata, object.spec));
+    else if (object.kind === "Impairment") {
+      candidates.impairment(object, selection.choose(object.metadata, object.spec), selection.peers(object), settings);
+    } else if (object.kind === "Service" && hasRules(object)) {
+      const author = objectKey("Service", object.metadata);
+      const said = read("Service", author, object.metadata);
+      for (const key of selection.service(object)) candidates.say(key, RANK.service, author, said, settings);
+    }
+  }
+  const { limits, impairments, found } = candidates.choose(here);
+  problems.push(...found, ...selection.problems);
+  keepForLiving(before, lastGood, { limits, impairments }, input);
+  return { limits, impairments, lastGood, problems: distinct(problems) };
+}
+
+function readObject(
+  before: Remembered | undefined,
+  kind: "Pod" | "Service",
+  metadata: Metadata & { namespace: string },
+  settings: RuleSettings,
+): { said: Said; remembered: Remembered | undefined; found: Problem[] } {
+  const { rules, limits, problems } = reduceRules(before, metadata, settings, kind);
+  const known = before?.uid === metadata.uid ? before?.losses : undefined;
+  const { byKey, losses, problems: more } = reduceLosses(known ?? {}, kind, metadata, settings);
+  const isEmpty = Object.keys(rules.byKey).length + Object.keys(byKey).length === 0;
+  const remembered = { ...rules, ...(Object.keys(byKey).length > 0 && { losses: byKey }) };
+  return { said: { limits, losses }, remembered: isEmpty ? undefined : remembered, found: [...problems, ...more] };
+}
+
+const KEYS = [...RULE_KEYS, ...LOSS_KEYS];
+const hasRules = ({ metadata }: Service): boolean => KEYS.some(({ map, key }) => Object.hasOwn(metadata[map], key));
+
+/** What is said of each pod, by whom. */
+class Candidates {
+  readonly #limits = new Map<string, Candidate<LimitRule>[]>();
+  readonly #impairments = new Map<string, Candidate<ImpairRule>[]>();
+
+  say(pod: string, rank: number, object: string, { limits, losses }: Said, settings: RuleSettings): void {
+    const isOwn = rank === RANK.own;
+    for (const rule of limits) {
+      const map = RULE_KEYS.find(({ key }) => key === rule.source)?.map ?? "annotations";
+      const path = fieldPath(map, rule.source);
+      push(this.#limits, pod, { rank, object, path, rule: isOwn ? rule : { ...rule, source: object } });
+    }
+    for (const loss of losses) {
+      const rule = lossRule(loss, isOwn ? loss.key : object, settings);
+      push(this.#impairments, pod, { rank, object, path: fieldPath("annotations", loss.key), rule });
+    }
+  }
+
+  limit({ metadata, spec }: Limit, pods: readonly string[]): void {
+    const object = objectKey("Limit", metadata);
+    for (const direction of ["ingress", "egress"] as const) {
+      const written = spec[direction];
+      const parsed = written === undefined ? undefined : parseBandwidthQuantity(written, direction);
+      if (!parsed?.ok) continue;
+      for (const rule of parsed.value.map((one) => ({ ...one, source: object }))) {
+        const candidate = { rank: RANK.object, object, path: `spec.${direction}`, rule };
+        for (const pod of pods) push(this.#limits, pod, candidate);
+      }
+    }
+  }
+
+  impairment(
+    impairment: Impairment,
+    pods: readonly string[],
+    peers: readonly string[] | undefined,
+    settings: RuleSettings,
+  ): void {
+    if (pods.length === 0) return;
+    const object = objectKey("Impairment", impairment.metadata);
+    for (const rule of impairmentRules(impairment, peers, settings)) {
+      for (const pod of pods) push(this.#impairments, pod, { rank: RANK.object, object, path: "spec", rule });
+    }
+  }
+
+  choose(here: ReadonlySet<string>) {
+    const limits = new Map<string, readonly LimitRule[]>();
+    const impairments = new Map<string, readonly ImpairRule[]>();
+    const found: Problem[] = [];
+    for (const key of here) {
+      const limited = chooseLimits(this.#limits.get(key) ?? []);
+      const impaired = chooseImpairments(this.#impairments.get(key) ?? []);
+      if (limited.rules.length > 0) limits.set(key, limited.rules);
+      if (impaired.rules.length > 0) impairments.set(key, impaired.rules);
+      found.push(...limited.problems, ...impaired.problems);
+    }
+    return { limits, impairments, found };
+  }
+}
+
+function push<T>(map: Map<string, T[]>, key: string, value: T): void {
+  const list = map.get(key);
+  if (list) list.push(value);
+  else map.set(key, [value]);
+}
+
+/**
+ * A pod's object goes before its network does. Its own rules stay as long as the network: else a dying pod would send
+ * at full speed.
+ */
+function keepForLiving(
+  before: LastGood,
+  lastGood: Map<string, Remembered>,
+  { limits, impairments }: Pick<RulesOutput, "limits" | "impairments">,
+  { pods, endpoints, settings }: RulesInput,
+): void {
+  const known = new Set(pods.map((pod) => podKey(pod.metadata)));
+  for (const endpoint of endpoints) {
+    const key = podKey(endpoint);
+    const rules = known.has(key) ? undefined : before.get(key);
+    if (!rules) continue;
+    lastGood.set(key, rules);
+    const limited = limitsOf(rules);
+    const impaired = chosen(rules.losses ?? {}).map((loss) => lossRule(loss, loss.key, settings));
+    if (limited.length > 0) limits.set(key, limited);
+    if (impaired.length > 0) impairments.set(key, impaired);
+  }
+}
+
+/** One Service may say the same of a hundred pods. */
+function distinct(problems: readonly Problem[]): Problem[] {
+  return [...new Map(problems.map((one) => [`${one.object} ${one.path} ${one.message}`, one])).values()];
+}

@@ -1,0 +1,104 @@
+import { excludeCidr, mergeCidr } from "cidr-tools";
+import type { Endpoint, Tap } from "../model/cluster.ts";
+import { objectKey, podKey } from "../model/names.ts";
+import type { Impairment, ManifestObject, Metadata, Pod, Problem, Service } from "../model/objects.ts";
+import type { PeerSpec, PodChoice } from "../model/rule-objects.ts";
+import { type LabelSelector, selectsLabels } from "../model/selector.ts";
+
+type Namespaced = Metadata & { namespace: string };
+
+/** Works out whom selectors and Services mean. Pods are looked at by namespace; one choice costs its namespace's pods. */
+export class Selection {
+  /** On objects that name what is not there. */
+  readonly problems: Problem[] = [];
+  readonly #byNamespace = new Map<string, Pod[]>();
+  readonly #services = new Map<string, Service>();
+  readonly #namespaces = new Map<string, Metadata>();
+  readonly #addresses = new Map<string, readonly string[]>();
+
+  constructor(
+    objects: readonly ManifestObject[],
+    pods: readonly Pod[],
+    endpoints: readonly Pick<Endpoint | Tap, "namespace" | "name" | "ips">[],
+  ) {
+    for (const pod of pods) {
+      const { namespace } = pod.metadata;
+      const list = this.#byNamespace.get(namespace);
+      if (list) list.push(pod);
+      else this.#byNamespace.set(namespace, [pod]);
+      if (pod.ips) this.#addresses.set(podKey(pod.metadata), pod.ips);
+    }
+    for (const endpoint of endpoints) this.#addresses.set(podKey(endpoint), endpoint.ips);
+    for (const object of objects) {
+      if (object.kind === "Service") this.#services.set(podKey(object.metadata), object);
+      else if (object.kind === "Namespace") this.#namespaces.set(object.metadata.name, object.metadata);
+    }
+  }
+
+  /** Keys of the pods that a Limit or an Impairment is about: of its own namespace. */
+  choose(metadata: Namespaced, { pod, selector, service }: PodChoice): string[] {
+    const { namespace } = metadata;
+    if (pod !== undefined) return [`${namespace}/${pod}`];
+    if (selector) return this.#select(namespace, selector).map(keyOf);
+    const found = this.#services.get(`${namespace}/${service}`);
+    return found ? this.service(found) : [];
+  }
+
+  /** Keys of the pods that a Service selects; without a selector none. */
+  service({ metadata, selector }: Service): string[] {
+    if (Object.keys(selector).length === 0) return [];
+    return this.#select(metadata.namespace, { matchLabels: selector }).map(keyOf);
+  }
+
+  /** The other ends that an Impairment is narrowed to, as CIDRs, sorted; undefined: anybody. */
+  peers({ metadata, spec }: Impairment): string[] | undefined {
+    const peers = spec.match?.peers;
+    if (!peers) return undefined;
+    const found = peers.flatMap((peer, index) => this.#peer(metadata, peer, index));
+    return mergeCidr(found).toSorted();
+  }
+
+  #peer(metadata: Namespaced, { cidr, except = [], podSelector, namespaceSelector, service }: PeerSpec, index: number) {
+    if (cidr !== undefined) return except.length > 0 ? excludeCidr([cidr], [...except]) : [cidr];
+    if (service) return this.#servicePeers(metadata, service, index);
+    const namespaces = namespaceSelector ? this.#selectNamespaces(namespaceSelector) : [metadata.namespace];
+    const pods = namespaces.flatMap((namespace) => this.#select(namespace, podSelector ?? {}));
+    return pods.flatMap((pod) => this.#addressesOf(keyOf(pod)));
+  }
+
+  /** A Service's pods, and its own addresses, where traffic still carries them. */
+  #servicePeers(
+    metadata: Namespaced,
+    { name, namespace = metadata.namespace }: NonNullable<PeerSpec["service"]>,
+    index: number,
+  ): string[] {
+    const service = this.#services.get(`${namespace}/${name}`);
+    if (!service) {
+      const object = objectKey("Impairment", metadata);
+      const message = `there is no Service ${namespace}/${name}: it stands for nobody`;
+      this.problems.push({ object, path: `spec.match.peers[${index}].service`, message, severity: "warning" });
+      return [];
+    }
+    return [...service.clusterIPs.map(hostCidr), ...this.service(service).flatMap((key) => this.#addressesOf(key))];
+  }
+
+  #addressesOf(key: string): string[] {
+    return (this.#addresses.get(key) ?? []).map(hostCidr);
+  }
+
+  #select(namespace: string, selector: LabelSelector): Pod[] {
+    return (this.#byNamespace.get(namespace) ?? []).filter((pod) => selectsLabels(selector, pod.metadata.labels));
+  }
+
+  /** A namespace without an object has its name as its only label, as the API server gives it. */
+  #selectNamespaces(selector: LabelSelector): string[] {
+    const names = new Set([...this.#namespaces.keys(), ...this.#byNamespace.keys()]);
+    return [...names].filter((name) => {
+      const labels = { "kubernetes.io/metadata.name": name, ...this.#namespaces.get(name)?.labels };
+      return selectsLabels(selector, labels);
+    });
+  }
+}
+
+const keyOf = (pod: Pod): string => podKey(pod.metadata);
+const hostCidr = (ip: string): string => `${ip}/${ip.includes(":") ? 128 : 32}`;

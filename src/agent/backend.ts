@@ -9,8 +9,9 @@ import { version } from "../model/version.ts";
 import { AGENT, type Agent } from "./agent.ts";
 import { examine } from "./doctor.ts";
 import { dropItems, portCounters } from "./views/counters.ts";
+import { impairmentItems } from "./views/impairments.ts";
 import { limitItems } from "./views/limits.ts";
-import { limitReadings } from "./views/measured.ts";
+import { impairReadings, limitReadings } from "./views/measured.ts";
 import { podItems } from "./views/pods.ts";
 import { chainItems, portItems } from "./views/ports.ts";
 
@@ -54,6 +55,7 @@ export class AgentBackend implements Backend {
         failed: failures.length,
         writes: agent.writes,
         reconciledAt: agent.reconciledAt?.toISOString() ?? null,
+        resourceVersion: state.nodes.find((one) => one.metadata.name === this.node)?.metadata.resourceVersion ?? null,
       },
     };
   }
@@ -65,6 +67,10 @@ export class AgentBackend implements Backend {
 
   async limits(): Promise<Plain<schema.Limit>[]> {
     return limitItems(this.#agent.view.state, limitReadings(this.#agent));
+  }
+
+  async impairments(): Promise<Plain<schema.Impairment>[]> {
+    return impairmentItems(this.#agent.view.state, impairReadings(this.#agent));
   }
 
   async ports(): Promise<Plain<schema.Port>[]> {

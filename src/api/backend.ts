@@ -14,6 +14,7 @@ export interface Backend {
   status(): Promise<Plain<schema.Status>>;
   pods(): Promise<readonly Plain<schema.Pod>[]>;
   limits(): Promise<readonly Plain<schema.Limit>[]>;
+  impairments(): Promise<readonly Plain<schema.Impairment>[]>;
   ports(): Promise<readonly Plain<schema.Port>[]>;
   chains(): Promise<readonly Plain<schema.Chain>[]>;
   drops(): Promise<readonly Plain<schema.Drop>[]>;

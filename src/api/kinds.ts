@@ -12,7 +12,16 @@ export interface Kind {
   summary: string;
 }
 
-export type KindName = "pods" | "limits" | "ports" | "chains" | "drops" | "topology" | "problems" | "endpoints";
+export type KindName =
+  | "pods"
+  | "limits"
+  | "impairments"
+  | "ports"
+  | "chains"
+  | "drops"
+  | "topology"
+  | "problems"
+  | "endpoints";
 
 /** The kinds whose route gives `{items: […]}`; `topology` gives one document. */
 export type ListName = Exclude<KindName, "topology">;
@@ -27,6 +36,11 @@ export const kinds: readonly Kind[] = [
     name: "limits",
     aliases: ["limit"],
     summary: "bandwidth limits: configured, effective, measured, and why they differ",
+  },
+  {
+    name: "impairments",
+    aliases: ["impairment"],
+    summary: "impairments: configured, effective, what they did to how many packets, and when they end",
   },
   {
     name: "ports",

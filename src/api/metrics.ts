@@ -64,6 +64,21 @@ export function createMetrics(backend: Backend, usage: ProcessUsage = ownUsage):
     });
   }
 
+  const impairLabels = [...limitLabels, "source"];
+  for (const field of ["packets", "lost", "duplicated", "corrupted", "reordered", "delayed"] as const) {
+    const what = field === "packets" ? "packets that an impairment was for" : `of these, ${field}`;
+    counter(`weir_impairment_${field}_total`, what, impairLabels, async (add) => {
+      for (const { namespace, pod, direction, source, [field]: count } of await backend.impairments()) {
+        add({ namespace, pod, direction, source }, count);
+      }
+    });
+  }
+  gauge("weir_impairment_active", "1 while an impairment acts", impairLabels, async (set) => {
+    for (const { namespace, pod, direction, source, state } of await backend.impairments()) {
+      set({ namespace, pod, direction, source }, state === "active" ? 1 : 0);
+    }
+  });
+
   for (const unit of ["packets", "bytes"] as const) {
     const name = unit === "packets" ? "weir_drops_total" : "weir_drop_bytes_total";
     counter(name, `dropped ${unit} by reason`, ["reason"], async (add) => {

@@ -53,6 +53,10 @@ export const status = z
         failed: field.count.describe("rows that the kernel refused; they are tried again"),
         writes: field.count.describe("kernel objects and map rows written or removed since start"),
         reconciledAt: z.iso.datetime().nullable().describe("end of the last reconciliation"),
+        resourceVersion: z
+          .string()
+          .nullable()
+          .describe("metadata.resourceVersion of the node's own Node object in force"),
       })
       .describe("what the agent has seen and done"),
   })
@@ -85,6 +89,33 @@ export const limit = z
     reason: z.string().nullable().describe("why effective is not configured"),
   })
   .meta({ id: "Limit", description: "a bandwidth limit of one pod in one direction, and whether it is in force" });
+
+const probability = z.number().min(0).max(1).nullable();
+export const impairment = z
+  .object({
+    namespace: field.namespace,
+    pod: z.string().describe("the pod's name"),
+    node: field.node,
+    direction: field.direction.describe("as the pod sees it"),
+    source: z.string().describe("where it is written: a key of the pod, or `Kind/namespace/name`"),
+    configured: z.string().describe("what it asks for"),
+    match: z.string().nullable().describe("whom and which ports it is for; null: all traffic"),
+    effective: z.string().nullable().describe("what the datapath does; null if it does nothing"),
+    state: z.enum(["active", "expired", "not enforced"]).describe("expired: its lease is over"),
+    remaining: z.number().nonnegative().nullable().describe("seconds until its lease ends unless it is renewed"),
+    packets: field.count.describe("packets that it was for"),
+    lost: field.count.describe("of these, lost"),
+    duplicated: field.count.describe("sent twice"),
+    corrupted: field.count.describe("with a flipped bit"),
+    reordered: field.count.describe("that overtook delayed ones"),
+    delayed: field.count.describe("that were held"),
+    expectedLoss: probability.describe("probability of a loss that it asks for"),
+    measuredLoss: probability.describe("part of the packets that was lost; null before the first packet"),
+    lossLow: probability.describe("lower end of the exact 95 % interval of the loss (Clopper and Pearson)"),
+    lossHigh: probability.describe("upper end of that interval"),
+    reason: z.string().nullable().describe("why effective is not configured"),
+  })
+  .meta({ id: "Impairment", description: "an impairment of one pod in one direction, and what it did" });
 
 export const port = z
   .object({
@@ -191,6 +222,7 @@ export const endpointParams = z.object({ namespace: field.namespaceName, name: f
 export const items = {
   pods: pod,
   limits: limit,
+  impairments: impairment,
   ports: port,
   chains: chain,
   drops: drop,
@@ -203,6 +235,7 @@ export type NodeProblem = z.infer<typeof nodeProblem>;
 export type Status = z.infer<typeof status>;
 export type Pod = z.infer<typeof pod>;
 export type Limit = z.infer<typeof limit>;
+export type Impairment = z.infer<typeof impairment>;
 export type Port = z.infer<typeof port>;
 export type Chain = z.infer<typeof chain>;
 export type Drop = z.infer<typeof drop>;

@@ -104,7 +104,16 @@ describe("the socket", () => {
 describe("the client", () => {
   test("reads every kind", async () => {
     const { client } = await start();
-    for (const kind of ["pods", "limits", "ports", "chains", "drops", "problems", "endpoints"] as const) {
+    for (const kind of [
+      "pods",
+      "limits",
+      "impairments",
+      "ports",
+      "chains",
+      "drops",
+      "problems",
+      "endpoints",
+    ] as const) {
       expect(await client.list(kind)).toEqual([]);
     }
     expect(await client.doctor()).toMatchObject({ ok: true });

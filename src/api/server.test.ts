@@ -218,9 +218,19 @@ test("/openapi.json is OpenAPI 3.1 with every route, description and the strict 
   expect(document.openapi).toBe("3.1.0");
   expect(Object.keys(document.paths).sort()).toEqual(
     [
-      ...["chains", "doctor", "drops", "endpoints", "limits", "pods", "ports", "problems", "status", "topology"].map(
-        (k) => `/v1/${k}`,
-      ),
+      ...[
+        "chains",
+        "doctor",
+        "drops",
+        "endpoints",
+        "impairments",
+        "limits",
+        "pods",
+        "ports",
+        "problems",
+        "status",
+        "topology",
+      ].map((k) => `/v1/${k}`),
       "/v1/endpoints/{namespace}/{name}",
     ].sort(),
   );

@@ -1,7 +1,7 @@
 import type { KindName } from "../api/kinds.ts";
 import type { Items } from "../api/schemas.ts";
 import type { Topology } from "../api/topology.ts";
-import { formatRate } from "./format.ts";
+import { formatInterval, formatRate, formatShare } from "./format.ts";
 import type { Column } from "./table.ts";
 
 /** Item type by kind. */
@@ -68,6 +68,34 @@ export const views: { [K in KindName]: View<Item<K>> } = {
       { title: "REASON", value: (limit) => dash(limit.reason) },
     ],
   },
+  impairments: {
+    name: (one) => one.pod,
+    node: (one) => one.node,
+    order: [(one) => one.namespace, (one) => one.pod, (one) => one.direction, (one) => one.source],
+    columns: [
+      namespace,
+      { title: "POD", value: (one) => one.pod },
+      { ...node, wide: true },
+      { title: "DIRECTION", value: (one) => one.direction },
+      { title: "CONFIGURED", value: (one) => one.configured },
+      { title: "MATCH", value: (one) => dash(one.match), wide: true },
+      {
+        title: "STATE",
+        value: (one) => one.state,
+        colour: (one) => (one.state === "active" ? "green" : one.state === "expired" ? undefined : "red"),
+      },
+      { title: "PACKETS", value: (one) => one.packets, number: true },
+      { title: "LOST", value: (one) => one.lost, number: true },
+      { title: "LOSS", value: (one) => formatShare(one.measuredLoss), number: true },
+      { title: "95 %", value: (one) => formatInterval(one.lossLow, one.lossHigh), wide: true },
+      { title: "DUPLICATED", value: (one) => one.duplicated, number: true, wide: true },
+      { title: "CORRUPTED", value: (one) => one.corrupted, number: true, wide: true },
+      { title: "DELAYED", value: (one) => one.delayed, number: true, wide: true },
+      { title: "ENDS IN", value: (one) => (one.remaining === null ? "-" : `${one.remaining} s`) },
+      { title: "SOURCE", value: (one) => one.source, wide: true },
+      { title: "REASON", value: (one) => dash(one.reason) },
+    ],
+  },
   ports: {
     name: (port) => port.name,
     node: (port) => port.node,
@@ -118,7 +146,7 @@ export const views: { [K in KindName]: View<Item<K>> } = {
     order: [({ metadata }) => metadata.name],
     columns: [
       { title: "NODE", value: ({ metadata }) => metadata.name },
-      ...(["links", "routes", "instances", "ports", "shapers", "rows"] as const).map((part) => ({
+      ...(["links", "routes", "instances", "ports", "shapers", "leases", "rows"] as const).map((part) => ({
         title: part.toUpperCase(),
         value: ({ spec }: Topology) => spec[part].length,
         number: true,

@@ -37,3 +37,13 @@ export function naturally(a: string, b: string): number {
   return collator.compare(a, b);
 }
 const collator = new Intl.Collator("en", { numeric: true });
+
+/** A share of packets as `2.01 %`, to three digits; `-` if there is none. */
+export function formatShare(share: number | null): string {
+  return share === null ? "-" : `${Number((100 * share).toPrecision(3))} %`;
+}
+
+/** `1.9 % – 2.1 %`. */
+export function formatInterval(low: number | null, high: number | null): string {
+  return low === null || high === null ? "-" : `${formatShare(low)} – ${formatShare(high)}`;
+}

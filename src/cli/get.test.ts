@@ -44,6 +44,15 @@ describe("tables", () => {
       "
     `);
   });
+  test("impairments", async () => {
+    expect(await table("impairments")).toMatchInlineSnapshot(`
+      "
+      NAMESPACE  POD     DIRECTION  CONFIGURED         STATE   PACKETS  LOST    LOSS  ENDS IN  REASON
+      shop       web-10  egress     uniform egress 2%  active   100000  2013  2.01 %  59.5 s   -
+      "
+    `);
+  });
+
   test("limits -o wide", async () => {
     expect(await table("limit", "-o", "wide")).toMatchInlineSnapshot(`
       "
@@ -89,8 +98,8 @@ describe("tables", () => {
   test("topology", async () => {
     expect(await table("topology")).toMatchInlineSnapshot(`
       "
-      NODE    LINKS  ROUTES  INSTANCES  PORTS  SHAPERS  ROWS
-      node-1      0       0          0      0        0     0
+      NODE    LINKS  ROUTES  INSTANCES  PORTS  SHAPERS  LEASES  ROWS
+      node-1      0       0          0      0        0       0     0
       "
     `);
   });
@@ -228,7 +237,7 @@ describe("what belongs to a pod", () => {
 describe("failures", () => {
   test.each([
     [["get", "podz"], 2, "did you mean pods?"],
-    [["get", "nonsense"], 2, "Kinds: pods, limits, ports"],
+    [["get", "nonsense"], 2, "Kinds: pods, limits, impairments, ports"],
     [["get"], 2, "missing required argument 'kind'"],
     [["get", "pods", "-o", "xml"], 2, "Allowed choices are table, wide, json, yaml"],
     [["get", "pods", "--lba", "x"], 2, "Did you mean --lab?"],

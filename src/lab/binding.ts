@@ -12,6 +12,8 @@ export interface BindingPlan {
   /** Same pod, other labels or annotations. */
   updated: readonly BoundPod[];
   removed: readonly BoundPod[];
+  /** Version of the Services, Limits and Impairments that agents must have put in force, if these changed. */
+  rules?: string | undefined;
 }
 
 /**
@@ -55,9 +57,9 @@ export function bindingsOf(bound: ReadonlyMap<string, BoundPod>): Bindings {
   return new Map([...bound].map(([key, one]) => [key, one.node]));
 }
 
-/** uids become parts of paths and tell pods apart, so those that an author wrote do not count: the lab gives its own. */
+/** uids become parts of paths and tell pods apart, addresses are given: what an author wrote of them does not count. */
 export function withoutUids(objects: readonly ManifestObject[]): ManifestObject[] {
   return objects.map((object) =>
-    object.kind === "Pod" ? { ...object, metadata: { ...object.metadata, uid: undefined } } : object,
+    object.kind === "Pod" ? { ...object, ips: undefined, metadata: { ...object.metadata, uid: undefined } } : object,
   );
 }

@@ -1,10 +1,11 @@
 import { mkdirSync, rmSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import { objectKey, podKey } from "../model/names.ts";
-import type { Node, Problem } from "../model/objects.ts";
+import type { ManifestObject, Namespace, Node, Problem, RuleObject } from "../model/objects.ts";
 import { expandWorkloads, schedule } from "../model/workloads/index.ts";
 import { type BindingPlan, bindingsOf, planPods, withoutUids } from "./binding.ts";
 import type { Kubelet } from "./kubelet.ts";
-import { nodeManifest, podManifest } from "./manifest.ts";
+import { clusterManifest, podManifest } from "./manifest.ts";
 import { isNamespaceName, isPodName, type LabNames, type NodeNames } from "./names.ts";
 import { ObjectStore } from "./objects.ts";
 import type { BoundPod } from "./pod.ts";
@@ -42,6 +43,8 @@ export class Cluster {
   #bound: ReadonlyMap<string, BoundPod> = new Map();
   #problems: readonly Problem[] = [];
   #version = 1;
+  #rules: readonly (RuleObject | Namespace)[] = [];
+  readonly #ips = new Map<string, readonly string[]>();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -50,9 +53,7 @@ export class Cluster {
     this.#since = options.now();
     this.#nodes = options.nodes.map(nodeObject);
     mkdirSync(options.lab.cluster, { recursive: true, mode: 0o755 });
-    for (const node of this.#nodes) {
-      writeAtomically(`${options.lab.cluster}/node-${node.metadata.name}.yaml`, nodeManifest(node));
-    }
+    this.#handRules([], String(this.#version));
   }
 
   get bound(): ReadonlyMap<string, BoundPod> {
@@ -86,7 +87,30 @@ export class Cluster {
     ];
     this.#hand(plan);
     this.#wake(expanded.wakeAt);
-    return plan;
+    return { ...plan, rules: this.#reconcileRules() };
+  }
+
+  /** A pod has been given its addresses: others' rules may be about them. */
+  addresses(bound: BoundPod, ips: readonly string[]): void {
+    const { pod } = bound;
+    const now = this.#bound.get(podKey(pod.metadata));
+    if (now?.uid !== bound.uid) return;
+    this.#ips.set(bound.uid, ips);
+    writeAtomically(this.#file(now), podManifest(now, ips));
+  }
+
+  /** The version to wait for, if what is said of pods' traffic has changed. */
+  #reconcileRules(): string | undefined {
+    const rules = this.store.all.filter(isRule);
+    if (isDeepStrictEqual(rules, this.#rules)) return undefined;
+    const version = String(++this.#version);
+    this.#handRules(rules, version);
+    return version;
+  }
+
+  #handRules(rules: readonly (RuleObject | Namespace)[], version: string): void {
+    this.#rules = rules;
+    writeAtomically(`${this.#options.lab.cluster}/cluster.yaml`, clusterManifest(this.#nodes, rules, version));
   }
 
   close(): void {
@@ -96,8 +120,13 @@ export class Cluster {
 
   #hand(plan: BindingPlan): void {
     this.#bound = plan.bound;
-    for (const one of plan.removed) rmSync(this.#file(one), { force: true });
-    for (const one of [...plan.created, ...plan.updated]) writeAtomically(this.#file(one), podManifest(one));
+    for (const one of plan.removed) {
+      rmSync(this.#file(one), { force: true });
+      this.#ips.delete(one.uid);
+    }
+    for (const one of [...plan.created, ...plan.updated]) {
+      writeAtomically(this.#file(one), podManifest(one, this.#ips.get(one.uid)));
+    }
     const { kubelet } = this.#options;
     for (const one of plan.removed) kubelet.remove(one);
     for (const one of plan.updated) kubelet.update(one);
@@ -116,6 +145,9 @@ export class Cluster {
     return `${this.#options.lab.cluster}/pod-${one.uid}.yaml`;
   }
 }
+
+const RULES = new Set(["Service", "Limit", "Impairment", "Namespace"]);
+const isRule = (object: ManifestObject): object is RuleObject | Namespace => RULES.has(object.kind);
 
 /** Key of a bound pod, `namespace/name`. */
 export function keyOf(one: BoundPod): string {

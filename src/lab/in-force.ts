@@ -75,3 +75,34 @@ export async function waitInForce(
   }
   return results;
 }
+
+/** Objects whose problems a change of rules may bring. */
+const RULE = /^(Service|Limit|Impairment)\//;
+
+/** Waits until a node's agent has put a version of Services, Limits and Impairments in force; what it says of them. */
+export async function waitRules(
+  agent: Client,
+  { node, version }: { node: string; version: string },
+  patience: number,
+  signal?: AbortSignal,
+): Promise<Problem[]> {
+  const deadline = Date.now() + patience;
+  let trouble = "the agent has not reported it";
+  for (let pause = 5; ; pause = Math.min(pause * 1.5, 100)) {
+    try {
+      const { observed } = await agent.status();
+      if (reached(observed.resourceVersion, version)) break;
+    } catch (error) {
+      trouble = messageOf(error);
+    }
+    if (signal?.aborted === true) return [];
+    if (Date.now() > deadline) {
+      return [{ object: `Node/${node}`, message: `rules are not in force after ${patience / 1000} s: ${trouble}` }];
+    }
+    await sleep(pause);
+  }
+  const problems = await agent.list("problems");
+  return problems
+    .filter(({ object }) => RULE.test(object))
+    .map(({ object, path, message, severity }) => ({ object, path, message, severity }));
+}

@@ -23,6 +23,7 @@ export interface KubeletOptions {
   resolve(bound: BoundPod, container: Container, ips: readonly string[]): ResolvedContainer;
   configMaps(): readonly ConfigMap[];
   onChange(): void;
+  onAddresses(bound: BoundPod, ips: readonly string[]): void;
   onLeft(message: string): void;
 }
 
@@ -91,7 +92,8 @@ export class Kubelet {
   }
 
   #host(bound: BoundPod): PodHost {
-    const { lab, cgroup, homeCgroup, nodes, agents, images, resolve, configMaps, onChange } = this.#options;
+    const { lab, cgroup, homeCgroup, nodes, agents, images, resolve, configMaps, onChange, onAddresses } =
+      this.#options;
     const node = nodes.find((one) => one.name === bound.node);
     const agent = agents.get(bound.node);
     if (node === undefined || agent === undefined) throw new Error(`no node ${bound.node}`);
@@ -108,6 +110,7 @@ export class Kubelet {
       configMaps,
       limiter: this.#limiter,
       onChange,
+      onAddresses,
     };
   }
 }

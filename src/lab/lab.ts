@@ -11,7 +11,7 @@ import type { Target } from "./client.ts";
 import { Cluster, keyOf } from "./cluster.ts";
 import { LabError, messageOf } from "./errors.ts";
 import { Images, imageBase } from "./images.ts";
-import { type ForceResult, waitInForce } from "./in-force.ts";
+import { type ForceResult, waitInForce, waitRules } from "./in-force.ts";
 import { Kubelet } from "./kubelet.ts";
 import { launchOf } from "./launch.ts";
 import { type LabNames, type NodeNames, nodeNames } from "./names.ts";
@@ -67,6 +67,7 @@ export class Lab {
       resolve: (bound, container, ips) => this.#resolve(bound, container, ips),
       configMaps: () => this.#configMaps(),
       onChange: () => this.#changed(),
+      onAddresses: (bound, ips) => this.#cluster?.addresses(bound, ips),
       onLeft: (message) => this.#left.push({ object: `Lab/${names.name}`, message }),
     });
   }
@@ -185,6 +186,9 @@ export class Lab {
       ...this.#expectations([...created, ...updated]).map(async (wait) => {
         for (const result of await wait) problems.push(...result.problems);
       }),
+      ...(plan.rules === undefined ? [] : this.#rulesInForce(plan.rules)).map(async (wait) => {
+        problems.push(...(await wait));
+      }),
     ]);
     report({ state: "done", text: summary(plan) });
     return dedupe(problems);
@@ -210,6 +214,12 @@ export class Lab {
         .map((one) => ({ key: keyOf(one), resourceVersion: one.resourceVersion }));
       return expected.length === 0 ? [] : [waitInForce(client, expected, PATIENCE, this.#abort.signal)];
     });
+  }
+
+  #rulesInForce(version: string): Promise<Problem[]>[] {
+    return [...this.#clients].map(([node, client]) =>
+      waitRules(client, { node, version }, PATIENCE, this.#abort.signal),
+    );
   }
 
   async #podReady(bound: BoundPod): Promise<Problem[]> {
@@ -340,11 +350,12 @@ function dedupe(problems: readonly Problem[]): Problem[] {
   return [...new Map(problems.map((one) => [line(one), one])).values()];
 }
 
-function summary({ created, updated, removed }: BindingPlan): string {
+function summary({ created, updated, removed, rules }: BindingPlan): string {
   const parts = [
     created.length > 0 ? `${created.length} started` : "",
     updated.length > 0 ? `${updated.length} changed` : "",
     removed.length > 0 ? `${removed.length} removed` : "",
+    rules === undefined ? "" : "rules changed",
   ].filter((part) => part !== "");
   return parts.length === 0 ? "nothing to change" : `pods: ${parts.join(", ")}`;
 }

@@ -1,14 +1,24 @@
 import { manifestOf } from "../model/manifest.ts";
-import type { Node } from "../model/objects.ts";
+import type { Namespace, Node, RuleObject } from "../model/objects.ts";
 import type { BoundPod } from "./pod.ts";
 
 /** A bound pod as an ordinary Kubernetes manifest, in the form of YAML that JSON is. Agents read it. */
-export function podManifest({ pod, uid, node, resourceVersion }: BoundPod): string {
-  return text(manifestOf({ ...pod, nodeName: node, metadata: { ...pod.metadata, uid, resourceVersion } }));
+export function podManifest({ pod, uid, node, resourceVersion }: BoundPod, ips: readonly string[] = []): string {
+  const status = ips.length > 0 ? { ips } : {};
+  return text(manifestOf({ ...pod, nodeName: node, ...status, metadata: { ...pod.metadata, uid, resourceVersion } }));
 }
 
-export function nodeManifest(node: Node): string {
-  return text(manifestOf(node));
+/**
+ * Nodes, and what says how pods' traffic is treated, as one file: it changes whole. The nodes carry the version, by which
+ * an agent tells what it has put in force.
+ */
+export function clusterManifest(
+  nodes: readonly Node[],
+  rules: readonly (RuleObject | Namespace)[],
+  version: string,
+): string {
+  const versioned = nodes.map((node) => ({ ...node, metadata: { ...node.metadata, resourceVersion: version } }));
+  return text({ apiVersion: "v1", kind: "List", items: [...versioned, ...rules].map(manifestOf) });
 }
 
 function text(manifest: object): string {

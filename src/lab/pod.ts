@@ -41,6 +41,8 @@ export interface PodHost {
   configMaps(): readonly ConfigMap[];
   limiter: Limiter;
   onChange(): void;
+  /** The pod has been given its addresses. */
+  onAddresses(bound: BoundPod, ips: readonly string[]): void;
 }
 
 /** How long a command may take to end after SIGTERM, ms. */
@@ -141,6 +143,7 @@ export class PodWorker {
     mkdirSync(this.#host.dir, { recursive: true, mode: 0o700 });
     createCgroup(this.#host.cgroup);
     this.#ips = pod.hostNetwork ? this.#host.nodeAddresses : await this.#network();
+    this.#host.onAddresses(this.#bound, this.#ips);
     this.#say("waiting for its containers");
     const hosts = `${this.#host.dir}/hosts`;
     writeFileSync(hosts, hostsFile(pod.metadata.name, this.#ips), { mode: 0o644 });

@@ -1,5 +1,6 @@
 import type { LimitRule } from "../../model/limits.ts";
 import { AGENT, type Agent } from "../agent.ts";
+import type { ImpairReadings } from "./impairments.ts";
 import type { LimitReadings } from "./limits.ts";
 
 /** What the datapath enforces and has measured of each limit. */
@@ -23,6 +24,36 @@ export function limitReadings(agent: Agent): LimitReadings {
       const row = id === undefined ? undefined : uses?.lookup(uses.key.encode({ instance: id }));
       const rate = row && uses && Number(uses.value.decode(row)["rate"]);
       return rate ? rate : null;
+    },
+  };
+}
+
+const COUNTS = ["packets", "lost", "duplicated", "corrupted", "reordered", "delayed"] as const;
+
+/** What the datapath did for each impairment. */
+export function impairReadings(agent: Agent): ImpairReadings {
+  const { failures } = agent.view;
+  const { panel, leases } = agent.parts.datapath;
+  const uses = panel.tables.get("weir_impair_use");
+  const idOf = (instance: string): number | undefined => panel.names.find("instance", instance);
+  return {
+    use(instance) {
+      const id = idOf(instance);
+      const row = id === undefined ? undefined : uses?.lookup(uses.key.encode({ instance: id }));
+      const fields = row && uses ? uses.value.decode(row) : {};
+      const [packets = 0, lost = 0, duplicated = 0, corrupted = 0, reordered = 0, delayed = 0] = COUNTS.map((name) =>
+        Number(fields[name] ?? 0),
+      );
+      return { packets, lost, duplicated, corrupted, reordered, delayed };
+    },
+    remaining(instance) {
+      const id = idOf(instance);
+      return id === undefined ? undefined : leases.remaining(id);
+    },
+    fault(_instance, device) {
+      const tables = ["table weir_impairs", "table weir_impair_peers", "leases"];
+      const about = new Set([...tables, "panel", AGENT, `device ${device}`]);
+      return failures.find((one) => about.has(one.object))?.message;
     },
   };
 }

@@ -9,6 +9,7 @@ export interface MemoryState {
   status: Plain<schema.Status>;
   pods: Plain<schema.Pod>[];
   limits: Plain<schema.Limit>[];
+  impairments: Plain<schema.Impairment>[];
   ports: Plain<schema.Port>[];
   chains: Plain<schema.Chain>[];
   drops: Plain<schema.Drop>[];
@@ -31,6 +32,7 @@ export class MemoryBackend implements Backend {
   status = async (): Promise<Plain<schema.Status>> => this.state.status;
   pods = async (): Promise<Plain<schema.Pod>[]> => this.state.pods;
   limits = async (): Promise<Plain<schema.Limit>[]> => this.state.limits;
+  impairments = async (): Promise<Plain<schema.Impairment>[]> => this.state.impairments;
   ports = async (): Promise<Plain<schema.Port>[]> => this.state.ports;
   chains = async (): Promise<Plain<schema.Chain>[]> => this.state.chains;
   drops = async (): Promise<Plain<schema.Drop>[]> => this.state.drops;
@@ -88,10 +90,12 @@ function emptyState(): MemoryState {
         failed: 0,
         writes: 0,
         reconciledAt: "2026-01-02T03:04:06.000Z",
+        resourceVersion: "1",
       },
     },
     pods: [],
     limits: [],
+    impairments: [],
     ports: [],
     chains: [],
     drops: [],

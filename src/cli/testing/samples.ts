@@ -47,6 +47,30 @@ export function shop(): Partial<MemoryState> {
   return {
     pods: [web, bad],
     limits: [limit, unenforced],
+    impairments: [
+      {
+        namespace: "shop",
+        pod: "web-10",
+        direction: "egress",
+        source: "loss",
+        configured: "uniform egress 2%",
+        match: null,
+        effective: "loss 2%",
+        state: "active",
+        remaining: 59.5,
+        packets: 100_000,
+        lost: 2013,
+        duplicated: 0,
+        corrupted: 0,
+        reordered: 0,
+        delayed: 0,
+        expectedLoss: 0.02,
+        measuredLoss: 0.02013,
+        lossLow: 0.01927,
+        lossHigh: 0.02102,
+        reason: null,
+      },
+    ],
     ports: [
       {
         name: "router:weir0123456789a",

@@ -1,0 +1,97 @@
+import type { Plain } from "../../api/backend.ts";
+import type * as schema from "../../api/schemas.ts";
+import { impairInstance } from "../../functions/impair/impair.ts";
+import { type ClusterState, podPorts } from "../../model/cluster.ts";
+import { type Effects, type ImpairRule, lossProbability, type Match } from "../../model/impair.ts";
+import { describeEffects } from "../../model/impairments.ts";
+import { binomialInterval } from "../../model/statistics.ts";
+
+/** What a rule did, as its program counted. */
+export interface ImpairUse {
+  packets: number;
+  lost: number;
+  duplicated: number;
+  corrupted: number;
+  reordered: number;
+  delayed: number;
+}
+
+/** What the datapath says of one impairment's instance. */
+export interface ImpairReadings {
+  use(instance: string): ImpairUse;
+  /** ms that it still acts; undefined if it has no lease. */
+  remaining(instance: string): number | undefined;
+  /** Why it is not in force. */
+  fault(instance: string, device: string): string | undefined;
+}
+
+type Item = Plain<schema.Impairment>;
+
+const NO_FQ = "delay and pace are not enforced: the kernel has no fq qdisc (load module sch_fq)";
+
+/** Receipts: each rule with what was asked for, what is in force, what it did, and when it ends. */
+export function impairmentItems(state: ClusterState, readings: ImpairReadings): Item[] {
+  const ports = new Map(podPorts(state).map((port) => [port.key, port]));
+  return [...state.impairments].flatMap(([key, rules]) => {
+    const at = ports.get(key);
+    return rules.map((rule) => item(key, rule, at?.id, state.node.fq === true, readings));
+  });
+}
+
+const NOTHING: ImpairUse = { packets: 0, lost: 0, duplicated: 0, corrupted: 0, reordered: 0, delayed: 0 };
+
+function item(key: string, rule: ImpairRule, id: string | undefined, fq: boolean, readings: ImpairReadings): Item {
+  const [namespace = "", pod = ""] = key.split("/");
+  const { direction, source, configured, effects, match } = rule;
+  const common = { namespace, pod, direction, source, configured, match: describeMatch(match) };
+  if (id === undefined || match.peers?.length === 0) {
+    const why = id === undefined ? "the pod has no network of Weir's on this node" : "its match selects nobody";
+    const idle = { effective: null, state: "not enforced", remaining: null, reason: `not enforced: ${why}` } as const;
+    return { ...common, ...idle, ...NOTHING, ...rates(NOTHING, effects) };
+  }
+  const instance = impairInstance(id, direction, rule.id);
+  const use = readings.use(instance);
+  return { ...common, ...standing(rule, { instance, id, fq }, readings), ...use, ...rates(use, effects) };
+}
+
+/** Whether a rule is in force, and why not. */
+function standing(
+  { effects, lease }: ImpairRule,
+  { instance, id, fq }: { instance: string; id: string; fq: boolean },
+  readings: ImpairReadings,
+): Pick<Item, "effective" | "state" | "remaining" | "reason"> {
+  const left = readings.remaining(instance);
+  const remaining = left === undefined ? null : Math.round(left / 100) / 10;
+  const fault = readings.fault(instance, id);
+  if (fault !== undefined) {
+    return { effective: null, state: "not enforced", remaining, reason: `not enforced: ${fault}` };
+  }
+  if (lease && !left) return { effective: null, state: "expired", remaining, reason: "its lease is over" };
+  const held = fq ? effects : withoutTime(effects);
+  const reason = held === effects ? null : NO_FQ;
+  if (Object.keys(held).length === 0) return { effective: null, state: "not enforced", remaining, reason };
+  return { effective: describeEffects(held), state: "active", remaining, reason };
+}
+
+/** What is left of effects where packets cannot be held. */
+function withoutTime(effects: Effects): Effects {
+  if (effects.delay === undefined && effects.pace === undefined) return effects;
+  const { delay: _, pace: __, reorder: ___, ...rest } = effects;
+  return rest;
+}
+
+function rates(use: ImpairUse, { loss }: Effects) {
+  const expected = loss ? lossProbability(loss) : null;
+  if (use.packets === 0) return { expectedLoss: expected, measuredLoss: null, lossLow: null, lossHigh: null };
+  const [lossLow, lossHigh] = binomialInterval(use.lost, use.packets);
+  return { expectedLoss: expected, measuredLoss: use.lost / use.packets, lossLow, lossHigh };
+}
+
+function describeMatch({ peers, ports }: Match): string | null {
+  const parts = [
+    peers && `peers ${peers.slice(0, 3).join(", ")}${peers.length > 3 ? ` and ${peers.length - 3} more` : ""}`,
+    ports &&
+      `ports ${ports.map(({ protocol, port, endPort }) => `${protocol}${port === undefined ? "" : `/${port}`}${endPort === undefined ? "" : `-${endPort}`}`).join(", ")}`,
+  ].filter(Boolean);
+  return parts.length > 0 ? parts.join("; ") : null;
+}

@@ -270,6 +270,41 @@ describe("leases", () => {
   });
 });
 
+describe("real packets", () => {
+  const COUNT = 100;
+  const UDP = { ports: [{ protocol: "UDP", side: "either" }] } as const;
+  const counters = (): { taken: number; bad: number } => {
+    const snmp = node.run("b", "cat", "/proc/net/snmp", "/proc/net/snmp6");
+    const [names, values] = snmp.split("\n").filter((line) => line.startsWith("Udp: "));
+    const v4 = new Map((names ?? "").split(" ").map((name, i) => [name, Number((values ?? "").split(" ")[i])]));
+    const v6 = (name: string) => Number(new RegExp(`Udp6${name}\\s+(\\d+)`).exec(snmp)?.[1] ?? 0);
+    return {
+      taken: (v4.get("NoPorts") ?? 0) + v6("NoPorts"),
+      bad: (v4.get("InCsumErrors") ?? 0) + v6("InCsumErrors"),
+    };
+  };
+  /** Datagrams to a port where nobody listens: the kernel counts good ones and bad ones apart. */
+  const send = (address: string): void => {
+    const loop = `for i in {1..${COUNT}}; do echo "datagram $i of this test" > /dev/udp/${address}/9; done`;
+    node.run("a", "bash", "-c", loop);
+    node.run("a", "sleep", "0.2");
+  };
+
+  test.each([
+    ["every one corrupted is seen to be", "egress", B.v4, { corrupt: 1 }, 0, COUNT],
+    ["the same over IPv6", "egress", B.v6, { corrupt: 1 }, 0, COUNT],
+    ["every one sent twice arrives twice", "egress", B.v4, { duplicate: 1 }, 2 * COUNT, 0],
+    ["the same over IPv6", "egress", B.v6, { duplicate: 1 }, 2 * COUNT, 0],
+    ["an effect that does nothing", "egress", B.v4, { loss: { model: "uniform", probability: 0 } }, COUNT, 0],
+  ] as const)("%s (%s, %s)", (_what, direction, address, effects, taken, bad) => {
+    node.applyRules({ impairments: { a: [rule(direction, effects, { match: UDP })] } });
+    const before = counters();
+    send(address);
+    const after = counters();
+    expect({ taken: after.taken - before.taken, bad: after.bad - before.bad }).toEqual({ taken, bad });
+  });
+});
+
 test("a rule that is gone leaves nothing behind", () => {
   const effects: Effects = { loss: { model: "uniform", probability: 1 } };
   const match = { peers: ["10.0.0.0/8"] };

@@ -191,7 +191,8 @@ function activatePair({ device, other, addresses, routes: ownRoutes, offloads, q
   const carriesStack = ownRoutes.length > 0 || addresses.length > 0;
   if (!carriesStack) silence(device);
   silence(other);
-  if (!offloads) setOffloads(device, { segmentation: false });
+  // a checksum that is left for a device to fill in would hide what happens to the packet before it
+  if (!offloads) setOffloads(device, { segmentation: false, txChecksum: false });
   if (qdisc) changeTc(device, [{ op: "set", kind: qdisc, handle: handle(1), parent: TC_ROOT, ...FQ }]);
   for (const cidr of addresses) addAddress(device, cidr);
   for (const name of [other, device]) setLink(name, { up: true });

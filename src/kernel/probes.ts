@@ -157,7 +157,14 @@ const ENTRIES: readonly Entry[] = [
       qdisc("clsact"),
     ),
   ),
-  optional(like("fq qdisc", "3.12", "no pacing by departure time: load module sch_fq", qdisc("fq"))),
+  optional(
+    like(
+      "fq qdisc",
+      "3.12",
+      "no pacing by departure time, impairments neither delay nor pace: load module sch_fq",
+      qdisc("fq"),
+    ),
+  ),
   optional(
     like("netem qdisc", "2.6.0", "no delay, loss or reordering by netem: load module sch_netem", qdisc("netem")),
   ),

@@ -71,7 +71,7 @@ export interface PairLink {
   mtu: number;
   addresses: readonly string[];
   routes: readonly { cidr: string; source?: string | undefined }[];
-  /** Segmentation offloads on? Off: packets that cross come out split to the wire's size. */
+  /** Offloads on? Off: packets that cross come out split to the wire's size, with their checksums filled in. */
   offloads: boolean;
   /** Queueing discipline of the first end; the kernel's default if left out. `fq` holds packets until their time. */
   qdisc?: "fq" | undefined;

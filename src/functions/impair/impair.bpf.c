@@ -10,6 +10,8 @@
 
 #define ALWAYS (1ULL << 32)
 #define SECOND 1000000000ULL
+#define PACE_QUEUE (2 * SECOND) /* how long a paced packet may wait for those before it */
+#define PACE_TRIES 8
 
 /* What a draw is for: seeded draws of one packet differ by it. */
 enum purpose { LOSS, STATE, DUPLICATE, CORRUPT, PLACE, REORDER, JITTER };
@@ -39,41 +41,84 @@ WEIR_INLINE int happens(const struct weir_impair *rule, __u64 index, enum purpos
 
 WEIR_INLINE int is_lost(const struct weir_impair *rule, struct weir_impair_use *use, __u64 index)
 {
+	__u32 bad = use->bad;
+
 	if (!(rule->flags & WEIR_IMPAIR_BURST))
 		return happens(rule, index, LOSS, rule->loss);
-	if (happens(rule, index, STATE, use->bad ? rule->to_good : rule->to_bad))
-		use->bad = !use->bad;
-	return happens(rule, index, LOSS, use->bad ? rule->loss_bad : rule->loss);
+	if (happens(rule, index, STATE, bad ? rule->to_good : rule->to_bad)) {
+		__sync_val_compare_and_swap(&use->bad, bad, !bad); /* of two CPUs one makes the step */
+		bad = !bad;
+	}
+	return happens(rule, index, LOSS, bad ? rule->loss_bad : rule->loss);
 }
 
-/* Flips one bit behind the layer-4 header, if there is anything; the checksum stays, so the receiver sees it. */
+/* Bytes of the layer-4 header; 0: a protocol whose payload begins who knows where. */
+WEIR_INLINE __u32 header_bytes(struct __sk_buff *skb, const struct packet *packet)
+{
+	__u8 words;
+
+	switch (packet->protocol) {
+	case IPPROTO_UDP:
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return 8;
+	case IPPROTO_SCTP:
+		return 12;
+	case IPPROTO_TCP:
+		if (bpf_skb_load_bytes(skb, packet->offset + 12, &words, 1) || words >> 4 < 5)
+			return 0;
+		return (words >> 4) * 4;
+	}
+	return 0;
+}
+
+/*
+ * Flips one bit behind the layer-4 header, if there is anything. The checksum stays, and what a device said of it is
+ * forgotten, so the receiver looks and sees it. Behind the splitting pair no checksum is still to be filled in.
+ */
 WEIR_INLINE int flip(struct __sk_buff *skb, const struct packet *packet, __u32 random)
 {
-	__u32 header = packet->protocol == IPPROTO_TCP ? 20 : 8;
+	__u32 header = packet->offset ? header_bytes(skb, packet) : 0;
 	__u32 begin = packet->offset + header, len = skb->len;
 	__u32 at;
 	__u8 byte;
 
-	if (!packet->offset || begin >= len)
+	if (!header || begin >= len)
 		return 0;
 	at = begin + (random >> 3) % (len - begin);
 	if (bpf_skb_load_bytes(skb, at, &byte, 1))
 		return 0;
 	byte ^= 1 << (random & 7);
-	return !bpf_skb_store_bytes(skb, at, &byte, 1, 0);
+	if (bpf_skb_store_bytes(skb, at, &byte, 1, 0))
+		return 0;
+	bpf_csum_level(skb, BPF_CSUM_LEVEL_RESET);
+	return 1;
 }
 
-/* When a packet may leave: after those before it at the rate, then its delay. */
+/* A paced packet's place behind those before it, ktime; 0: the queue is full. CPUs take turns. */
+WEIR_INLINE __u64 paced_at(struct weir_impair_use *use, __u64 cost, __u64 now)
+{
+	for (int i = 0; i < PACE_TRIES; i++) {
+		__u64 next = use->next, at = next > now ? next : now;
+
+		if (at > now + PACE_QUEUE)
+			return 0;
+		if (__sync_val_compare_and_swap(&use->next, next, at + cost) == next)
+			return at;
+	}
+	return 0;
+}
+
+/* When a packet may leave: after those before it at the rate, then its delay. 0: it finds the queue full. */
 WEIR_INLINE __u64 leaves_at(const struct weir_impair *rule, struct weir_impair_use *use, __u64 index, __u32 bytes,
 			    __u64 now)
 {
-	__u64 at = now, cost;
+	__u64 at = now;
 
-	if (rule->pace) {
-		cost = bytes * 8 * SECOND / rule->pace;
-		at = use->next > now ? use->next : now;
-		use->next = at + cost;
-	}
+	if (rule->pace)
+		at = paced_at(use, bytes * 8 * SECOND / rule->pace, now);
+	if (!at)
+		return 0;
 	if (!rule->delay || happens(rule, index, REORDER, rule->reorder)) {
 		if (rule->delay)
 			__sync_fetch_and_add(&use->reordered, 1);
@@ -139,6 +184,8 @@ int weir_impair(struct __sk_buff *skb)
 		return weir_next(skb);
 	now = bpf_ktime_get_ns();
 	at = leaves_at(rule, use, index, bytes, now);
+	if (!at)
+		return weir_drop(skb, WEIR_DROP_RATE_LIMIT);
 	if (at <= now)
 		return weir_next(skb);
 	__sync_fetch_and_add(&use->delayed, 1);

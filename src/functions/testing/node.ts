@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Datapath } from "../../datapath/datapath.ts";
 import { Panel } from "../../datapath/panel.ts";
-import { createNamespace, inNamespace, mountBpffs, namespacePath, removeNamespace } from "../../kernel/index.ts";
+import { createNamespace, hasQdisc, inNamespace, mountBpffs, namespacePath, removeNamespace } from "../../kernel/index.ts";
 import { type Endpoint, emptyState } from "../../model/cluster.ts";
 import { compose } from "../../model/compose.ts";
 import type { ImpairRule } from "../../model/impair.ts";
@@ -29,19 +29,21 @@ export class Node {
   readonly directory = mkdtempSync(join(tmpdir(), "weir-functions-"));
   readonly bpffs = join(this.directory, "bpf");
   readonly panel: Panel;
+  readonly #fq = hasQdisc("fq");
   readonly #prefix: string;
   readonly #datapath: Datapath;
 
-  constructor(prefix = `weir-t${process.pid}-fn`) {
+  /** @param objects folder of compiled objects; without one they are compiled */
+  constructor(prefix = `weir-t${process.pid}-fn`, objects?: string) {
     this.#prefix = prefix;
-    compileObjects(this.directory);
+    if (objects === undefined) compileObjects(this.directory);
     mountBpffs(this.bpffs);
     for (const name of ["node", ...PODS]) createNamespace(this.namespace(name));
     this.run("node", "ip", "addr", "add", `${NODE_ADDRESS}/32`, "dev", "lo");
     this.panel = this.inNode(() =>
       Panel.open({
         root: join(this.bpffs, "t"),
-        objects: this.directory,
+        objects: objects ?? this.directory,
         functions: functions.map((one) => one.name),
       }),
     );
@@ -92,7 +94,7 @@ export class Node {
       podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"],
     } as const;
     const state = {
-      ...emptyState({ ...context, uplink: "lo", mtu: MTU, vxlan: { port: 4789, vni: 1 } }),
+      ...emptyState({ ...context, uplink: "lo", mtu: MTU, vxlan: { port: 4789, vni: 1 }, fq: this.#fq }),
       endpoints: PODS.map((name) => this.endpoint(name)),
       limits: byPod(limits),
       impairments: byPod(impairments),

@@ -12,7 +12,16 @@ export interface Kind {
   summary: string;
 }
 
-export type KindName = "pods" | "limits" | "ports" | "chains" | "drops" | "topology" | "problems" | "endpoints";
+export type KindName =
+  | "pods"
+  | "limits"
+  | "ports"
+  | "chains"
+  | "drops"
+  | "topology"
+  | "problems"
+  | "endpoints"
+  | "objects";
 
 /** The kinds whose route gives `{items: […]}`; `topology` gives one document. */
 export type ListName = Exclude<KindName, "topology">;
@@ -57,5 +66,10 @@ export const kinds: readonly Kind[] = [
     name: "endpoints",
     aliases: ["endpoint", "ep"],
     summary: "pods whose network a runtime asked for, with their devices",
+  },
+  {
+    name: "objects",
+    aliases: ["object"],
+    summary: "objects that were applied to the agent",
   },
 ];

@@ -324,30 +324,33 @@ describe("a flood of datagrams between the pods", () => {
   test.each([
     ["egress", 4, B.v4, 0.2],
     ["ingress", 6, B.v6, 0.02],
-  ] as const)("%s, IPv%d: as many are lost as should be, and the others arrive", (direction, family, address, probability) => {
-    const pod = direction === "egress" ? "a" : "b";
-    node.applyRules({
-      impairments: { [pod]: [rule(direction, { loss: { model: "uniform", probability } }, { match })] },
-    });
-    const name = impairInstance(node.endpoint(pod).device, direction, ID);
-    const table = node.panel.table("weir_impair_use");
-    const key = table.key.encode({ instance: node.panel.names.id("instance", name) });
-    const before = arrived(family);
-    node.run("b", "iperf3", "-s", "-1", "-D");
-    node.run("a", "sleep", "0.3");
-    node.run("a", "iperf3", "-u", "-c", address, "-l", "100", "-b", "100M", "-k", "100000");
-    node.run("a", "sleep", "0.3");
-    const { packets, lost } = table.value.decode(table.lookup(key) ?? Buffer.alloc(0)) as Record<
-      "packets" | "lost",
-      bigint
-    >;
-    expect(Number(packets)).toBeGreaterThan(99_000);
-    expect(binomialTest(Number(lost), Number(packets), probability)).toBeGreaterThan(UNLIKELY);
-    // what the receiver had not read when the test's end came is not counted by its kernel
-    const missing = Number(packets - lost) - (arrived(family) - before);
-    expect(missing).toBeGreaterThanOrEqual(0);
-    expect(missing).toBeLessThan(1000);
-  });
+  ] as const)(
+    "%s, IPv%d: as many are lost as should be, and the others arrive",
+    (direction, family, address, probability) => {
+      const pod = direction === "egress" ? "a" : "b";
+      node.applyRules({
+        impairments: { [pod]: [rule(direction, { loss: { model: "uniform", probability } }, { match })] },
+      });
+      const name = impairInstance(node.endpoint(pod).device, direction, ID);
+      const table = node.panel.table("weir_impair_use");
+      const key = table.key.encode({ instance: node.panel.names.id("instance", name) });
+      const before = arrived(family);
+      node.run("b", "iperf3", "-s", "-1", "-D");
+      node.run("a", "sleep", "0.3");
+      node.run("a", "iperf3", "-u", "-c", address, "-l", "100", "-b", "100M", "-k", "100000");
+      node.run("a", "sleep", "0.3");
+      const { packets, lost } = table.value.decode(table.lookup(key) ?? Buffer.alloc(0)) as Record<
+        "packets" | "lost",
+        bigint
+      >;
+      expect(Number(packets)).toBeGreaterThan(99_000);
+      expect(binomialTest(Number(lost), Number(packets), probability)).toBeGreaterThan(UNLIKELY);
+      // what the receiver had not read when the test's end came is not counted by its kernel
+      const missing = Number(packets - lost) - (arrived(family) - before);
+      expect(missing).toBeGreaterThanOrEqual(0);
+      expect(missing).toBeLessThan(1000);
+    },
+  );
 });
 
 test("a rule that is gone leaves nothing behind", () => {

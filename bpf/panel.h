@@ -364,70 +364,6 @@ WEIR_INLINE int weir_stack(struct __sk_buff *skb)
 	return TC_ACT_UNSPEC;
 }
 
-/* Come back at this very hop in segments of the wire's size, with weir_resumed(). */
-WEIR_INLINE int weir_split(struct __sk_buff *skb)
-{
-	struct weir_config *config = weir_configuration();
-	__u32 mark = weir_mark(skb, weir_get(skb, hop), WEIR_MARK_RESUMED);
-
-	if (!config || !mark)
-		return weir_drop(skb, WEIR_DROP_LOOP);
-	if (weir_unlikely(weir_tracing(skb)))
-		return weir_next(skb);
-	skb->mark = mark;
-	return bpf_redirect(config->split_ifindex, 0);
-}
-
-/* Address the packet to a shaping device's class, to come back at this hop. Zero: it has been round too often. */
-WEIR_INLINE __u32 weir_to_class(struct __sk_buff *skb, __u32 classid)
-{
-	__u32 mark = weir_mark(skb, weir_get(skb, hop), WEIR_MARK_RESUMED);
-
-	skb->mark = mark;
-	skb->priority = classid;
-	return mark;
-}
-
-/* Queue in a shaping device's class (a qdisc handle); come back here with weir_resumed(). */
-WEIR_INLINE int weir_shape(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
-{
-	if (weir_unlikely(weir_tracing(skb)))
-		return weir_next(skb);
-	if (!weir_to_class(skb, classid))
-		return weir_drop(skb, WEIR_DROP_LOOP);
-	return bpf_redirect(ifindex, 0);
-}
-
-/* The same, no longer charged to the sender's socket: the queue holds a copy, and copies belong to nobody. */
-WEIR_INLINE int weir_shape_detached(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
-{
-	if (weir_unlikely(weir_tracing(skb)))
-		return weir_next(skb);
-	if (!weir_to_class(skb, classid))
-		return weir_drop(skb, WEIR_DROP_LOOP);
-	if (bpf_clone_redirect(skb, ifindex, 0) < 0)
-		return weir_drop(skb, WEIR_DROP_DELIVERY);
-	return TC_ACT_SHOT; /* the queue has the copy */
-}
-
-/*
- * Hold until a time (ktime, ns) in a delaying device; come back here with weir_held(). The device holds a copy, which no
- * socket is charged for: TCP would else keep no more under way than it queues on one device.
- */
-WEIR_INLINE int weir_hold(struct __sk_buff *skb, __u32 ifindex, __u64 until)
-{
-	__u32 mark = weir_mark(skb, weir_get(skb, hop), WEIR_MARK_HELD);
-
-	if (weir_unlikely(weir_tracing(skb)))
-		return weir_next(skb);
-	if (!mark)
-		return weir_drop(skb, WEIR_DROP_LOOP);
-	skb->mark = mark;
-	if (bpf_skb_set_tstamp(skb, until, BPF_SKB_TSTAMP_DELIVERY_MONO) || bpf_clone_redirect(skb, ifindex, 0) < 0)
-		return weir_drop(skb, WEIR_DROP_DELIVERY);
-	return TC_ACT_SHOT; /* the device has the copy */
-}
-
 /* Hand the packet to userspace, within the port's rate. */
 WEIR_INLINE int weir_up(struct __sk_buff *skb, __u32 reason)
 {
@@ -455,3 +391,5 @@ WEIR_INLINE int weir_up(struct __sk_buff *skb, __u32 reason)
 	bpf_ringbuf_submit(up, 0);
 	return TC_ACT_SHOT; /* userspace has it */
 }
+
+#include "detour.h"

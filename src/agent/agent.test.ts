@@ -36,7 +36,9 @@ const POD = { uid: "u1", netns: "/run/netns/a", ifname: "eth0" };
 /** An agent whose kernel does what `apply` says. */
 function agentOn(apply: () => Failure[], podCIDRs: readonly string[] = NODE.podCIDRs): AgentBackend {
   const devices = { ifindex: () => 1 };
-  const datapath = { apply: () => ({ failures: apply(), writes: 0 }), forget: () => {}, devices, panel: { abi: 1 } };
+  const leases = { interval: undefined };
+  const panel = { abi: 1 };
+  const datapath = { apply: () => ({ failures: apply(), writes: 0 }), forget: () => {}, devices, leases, panel };
   const agent = new Agent({
     node: NODE,
     settings: DEFAULT_RULE_SETTINGS,

@@ -4,7 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Datapath } from "../../datapath/datapath.ts";
 import { Panel } from "../../datapath/panel.ts";
-import { createNamespace, hasQdisc, inNamespace, mountBpffs, namespacePath, removeNamespace } from "../../kernel/index.ts";
+import {
+  createNamespace,
+  hasQdisc,
+  inNamespace,
+  mountBpffs,
+  namespacePath,
+  removeNamespace,
+} from "../../kernel/index.ts";
 import { type Endpoint, emptyState } from "../../model/cluster.ts";
 import { compose } from "../../model/compose.ts";
 import type { ImpairRule } from "../../model/impair.ts";

@@ -1,37 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/*
- * Detours: verdicts that send a packet through one of Weir's device pairs, from
- * which it comes back to the hop that it left. Part of panel.h.
- */
+/* Verdicts that send a packet through one of Weir's device pairs, to come back at the same hop. Part of panel.h. */
 #pragma once
 #include "panel.h"
-
-/* True when this hop has just got its packet back from a shaping device. */
-WEIR_INLINE int weir_resumed(struct __sk_buff *skb)
-{
-	return weir_get(skb, state) & WEIR_META_RESUMED;
-}
-
-/* True when this hop has just got its packet back from a delaying device. */
-WEIR_INLINE int weir_held(struct __sk_buff *skb)
-{
-	return weir_get(skb, state) & WEIR_META_HELD;
-}
-
-/*
- * True once packets have the wire's size, which holds until the end of this run;
- * if not, the function returns weir_split(skb). All packets of a port should take
- * that way, small ones too: else they overtake the segments of large ones.
- */
-WEIR_INLINE int weir_wire(struct __sk_buff *skb)
-{
-	__u32 state = weir_get(skb, state);
-
-	if (!(state & (WEIR_META_WIRE | WEIR_META_RESUMED | WEIR_META_TRACE)))
-		return 0;
-	weir_set(skb, state, state | WEIR_META_WIRE);
-	return 1;
-}
 
 /* Come back at this very hop in segments of the wire's size, with weir_resumed(). */
 WEIR_INLINE int weir_split(struct __sk_buff *skb)

@@ -69,6 +69,33 @@ WEIR_INLINE int weir_tracing(struct __sk_buff *skb)
 	return weir_get(skb, state) & WEIR_META_TRACE;
 }
 
+/* True when this hop has just got its packet back from a shaping device. */
+WEIR_INLINE int weir_resumed(struct __sk_buff *skb)
+{
+	return weir_get(skb, state) & WEIR_META_RESUMED;
+}
+
+/* True when this hop has just got its packet back from a delaying device. */
+WEIR_INLINE int weir_held(struct __sk_buff *skb)
+{
+	return weir_get(skb, state) & WEIR_META_HELD;
+}
+
+/*
+ * True once packets have the wire's size, which holds until the end of this run;
+ * if not, the function returns weir_split(skb). All packets of a port should take
+ * that way, small ones too: else they overtake the segments of large ones.
+ */
+WEIR_INLINE int weir_wire(struct __sk_buff *skb)
+{
+	__u32 state = weir_get(skb, state);
+
+	if (!(state & (WEIR_META_WIRE | WEIR_META_RESUMED | WEIR_META_TRACE)))
+		return 0;
+	weir_set(skb, state, state | WEIR_META_WIRE);
+	return 1;
+}
+
 /* True while an instance's lease lasts. Without a row it has ended. */
 WEIR_INLINE int weir_leased(__u32 instance)
 {

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { compose } from "./compose.ts";
 import type { Port } from "./desired.ts";
+import { delayLinks } from "./panel.ts";
 
 const port = (name: string): Port => ({ instance: "router", name, peer: { kind: "none" }, ingress: [], egress: [] });
 
@@ -30,4 +31,8 @@ test("every node has the panel's three pairs, and knows the fourth", () => {
   const { links, resume } = compose([]);
   expect(links.map((link) => link.device)).toEqual(["weir_recirc0", "weir_split0", "weir_shape0"]);
   expect(resume).toEqual(["weir_recirc1", "weir_split1", "weir_shape1", "weir_delay1"]);
+});
+
+test("packets come back from the delaying pair where there is one", () => {
+  expect(compose([{ links: delayLinks() }]).resume).toContain("weir_delay1");
 });

@@ -9,9 +9,11 @@ export function compose(contributions: readonly Contribution[]): DesiredState {
     .flatMap((contribution) => contribution.attach ?? [])
     .toSorted((a, b) => a.order - b.order || compare(a.instance, b.instance));
   const ports = contributions.flatMap((contribution) => contribution.ports ?? []);
+  const links = sorted(contributions, "links", (link) => link.device);
+  const delays = links.some((link) => link.device === DELAY.device);
   return {
-    links: [...panelLinks(), ...sorted(contributions, "links", (link) => link.device)],
-    resume: [RECIRC.other, SPLIT.other, SHAPE.other, DELAY.other],
+    links: [...panelLinks(), ...links],
+    resume: [RECIRC.other, SPLIT.other, SHAPE.other, ...(delays ? [DELAY.other] : [])],
     routes: sorted(contributions, "routes", (route) => route.cidr),
     instances: sorted(contributions, "instances", (instance) => instance.name),
     ports: withChains(ports, attachments).toSorted((a, b) => compare(fullName(a), fullName(b))),

@@ -26,6 +26,19 @@ const SCRIPTS = [
       "the lab leaves nothing behind",
     ],
   },
+  {
+    title: "Linux 6.1: impairments with fq",
+    script: "guest-impair.ts",
+    modules: ["veth", "sch_ingress", "cls_bpf", "sch_htb", "sch_tbf", "sch_fq", "sch_netem"],
+    names: [
+      "a node comes up",
+      "delay 50 ± 10 ms",
+      "delay alone keeps the order",
+      "pace",
+      "TCP at 1 % loss: impair as netem",
+      "the node goes",
+    ],
+  },
 ];
 
 describe.each(SCRIPTS)("$title", ({ script, modules, names }) => {
@@ -44,5 +57,6 @@ describe.each(SCRIPTS)("$title", ({ script, modules, names }) => {
   test.each(names)("%s", (name) => {
     const result = results.get(name) ?? { name, passed: false, detail: `no result; output:\n${vm.output}` };
     expect(result.passed, result.detail).toBe(true);
+    if (/\d/.test(result.detail)) process.stdout.write(`${name}: ${result.detail}\n`); // what was measured
   });
 });

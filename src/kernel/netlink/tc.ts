@@ -9,7 +9,7 @@ const HTB = { parameters: 1, init: 2, rate64: 6, ceil64: 7 };
 const STATS = { basic: 1, queue: 3, packets64: 8 };
 const HEADER = 20;
 const TBF = { parameters: 1, rate64: 4, burst: 6 };
-const FQ = { limit: 1, flowLimit: 2, pacing: 5, horizon: 13 };
+const FQ = { limit: 1, flowLimit: 2, pacing: 5, horizon: 14 };
 const HTB_VERSION = 3;
 const LINK_LAYER_ETHERNET = 1;
 /** A tick of the packet scheduler. */

@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Effects, ImpairRule } from "../../model/impair.ts";
+import type { Direction } from "../../model/limits.ts";
+import { binomialTest } from "../../model/statistics.ts";
+import { Node } from "../testing/node.ts";
+import { impairInstance } from "./impair.ts";
+
+const ID = "Impairment/default/x";
+/** What a right build fails once in ten thousand times. */
+const UNLIKELY = 1e-4;
+const B = { v4: "10.244.1.11", v6: "fd00:10:244:1::11" };
+
+let node: Node;
+beforeAll(() => {
+  node = new Node();
+});
+afterAll(() => node?.close());
+
+const rule = (direction: Direction, effects: Effects, more: Partial<ImpairRule> = {}): ImpairRule => ({
+  id: ID,
+  direction,
+  source: ID,
+  configured: "",
+  effects,
+  match: {},
+  exempt: { probes: false, dns: false },
+  ...more,
+});
+
+describe("real packets", () => {
+  const COUNT = 100;
+  const UDP = { ports: [{ protocol: "UDP", side: "either" }] } as const;
+  const counters = (): { taken: number; bad: number } => {
+    const snmp = node.run("b", "cat", "/proc/net/snmp", "/proc/net/snmp6");
+    const [names, values] = snmp.split("\n").filter((line) => line.startsWith("Udp: "));
+    const v4 = new Map((names ?? "").split(" ").map((name, i) => [name, Number((values ?? "").split(" ")[i])]));
+    const v6 = (name: string) => Number(new RegExp(`Udp6${name}\\s+(\\d+)`).exec(snmp)?.[1] ?? 0);
+    return {
+      taken: (v4.get("NoPorts") ?? 0) + v6("NoPorts"),
+      bad: (v4.get("InCsumErrors") ?? 0) + v6("InCsumErrors"),
+    };
+  };
+  /** Datagrams to a port where nobody listens: the kernel counts good ones and bad ones apart. */
+  const send = (address: string): void => {
+    const loop = `for i in {1..${COUNT}}; do echo "datagram $i of this test" > /dev/udp/${address}/9; done`;
+    node.run("a", "bash", "-c", loop);
+    node.run("a", "sleep", "0.2");
+  };
+
+  test.each([
+    ["every one corrupted is seen to be", "egress", B.v4, { corrupt: 1 }, 0, COUNT],
+    ["the same over IPv6", "egress", B.v6, { corrupt: 1 }, 0, COUNT],
+    ["every one sent twice arrives twice", "egress", B.v4, { duplicate: 1 }, 2 * COUNT, 0],
+    ["the same over IPv6", "egress", B.v6, { duplicate: 1 }, 2 * COUNT, 0],
+    ["an effect that does nothing", "egress", B.v4, { loss: { model: "uniform", probability: 0 } }, COUNT, 0],
+  ] as const)("%s (%s, %s)", (_what, direction, address, effects, taken, bad) => {
+    node.applyRules({ impairments: { a: [rule(direction, effects, { match: UDP })] } });
+    const before = counters();
+    send(address);
+    const after = counters();
+    expect({ taken: after.taken - before.taken, bad: after.bad - before.bad }).toEqual({ taken, bad });
+  });
+});
+
+describe("a flood of datagrams between the pods", () => {
+  const match = { ports: [{ protocol: "UDP", side: "either" }] } as const;
+  /** Datagrams that reached pod b's sockets, whether or not they were read in time. */
+  const arrived = (family: 4 | 6): number => {
+    const text = node.run("b", "cat", "/proc/net/snmp", "/proc/net/snmp6");
+    if (family === 6) {
+      return ["InDatagrams", "InErrors"].reduce(
+        (sum, name) => sum + Number(new RegExp(`Udp6${name}\\s+(\\d+)`).exec(text)?.[1]),
+        0,
+      );
+    }
+    const [names = "", values = ""] = text.split("\n").filter((line) => line.startsWith("Udp: "));
+    const value = (name: string) => Number(values.split(" ")[names.split(" ").indexOf(name)]);
+    return value("InDatagrams") + value("InErrors");
+  };
+
+  test.each([
+    ["egress", 4, B.v4, 0.2],
+    ["ingress", 6, B.v6, 0.02],
+  ] as const)(
+    "%s, IPv%d: as many are lost as should be, and the others arrive",
+    (direction, family, address, probability) => {
+      const pod = direction === "egress" ? "a" : "b";
+      node.applyRules({
+        impairments: { [pod]: [rule(direction, { loss: { model: "uniform", probability } }, { match })] },
+      });
+      const name = impairInstance(node.endpoint(pod).device, direction, ID);
+      const table = node.panel.table("weir_impair_use");
+      const key = table.key.encode({ instance: node.panel.names.id("instance", name) });
+      const before = arrived(family);
+      node.run("b", "iperf3", "-s", "-1", "-D");
+      node.run("a", "sleep", "0.3");
+      node.run("a", "iperf3", "-u", "-c", address, "-l", "100", "-b", "100M", "-k", "100000");
+      node.run("a", "sleep", "0.3");
+      const { packets, lost } = table.value.decode(table.lookup(key) ?? Buffer.alloc(0)) as Record<
+        "packets" | "lost",
+        bigint
+      >;
+      expect(Number(packets)).toBeGreaterThan(99_000);
+      expect(binomialTest(Number(lost), Number(packets), probability)).toBeGreaterThan(UNLIKELY);
+      // what the receiver had not read when the test's end came is not counted by its kernel
+      const missing = Number(packets - lost) - (arrived(family) - before);
+      expect(missing).toBeGreaterThanOrEqual(0);
+      expect(missing).toBeLessThan(1000);
+    },
+  );
+});

@@ -1,0 +1,121 @@
+/** Runs inside the test machine: delay and pacing with fq, and loss beside netem's; one JSON line a check. */
+import { Node } from "../../src/functions/testing/node.ts";
+import type { Effects, ImpairRule } from "../../src/model/impair.ts";
+import { check } from "./report.ts";
+
+const B = "10.244.1.11";
+const DELAY = { base: 50e6, jitter: 10e6 };
+const PACE = 2_000_000;
+/** One flow at 1 % loss is held by its losses as long as the round trip is long: far below what the emulation carries. */
+const ROUND_TRIP = "10ms";
+const PAIRS = 4;
+const SECONDS = 6;
+
+let node: Node;
+const run = (pod: string, ...command: string[]): string => node.run(pod, ...command);
+
+function impair(effects?: Effects): void {
+  const rule = (given: Effects): ImpairRule => ({
+    id: "loss",
+    direction: "egress",
+    source: "loss",
+    configured: "",
+    effects: given,
+    match: {},
+    exempt: { probes: false, dns: false },
+  });
+  node.applyRules({ impairments: effects ? { a: [rule(effects)] } : {} });
+}
+
+/** Round trips from pod a to pod b, ms, and the sequence numbers as they came back. */
+function pings(count: number, interval: string): { times: number[]; order: number[] } {
+  const output = run("a", "ping", "-n", "-c", String(count), "-i", interval, "-W", "5", B);
+  const found = [...output.matchAll(/icmp_seq=(\d+) ttl=\d+ time=([\d.]+) ms/g)];
+  return { order: found.map((one) => Number(one[1])), times: found.map((one) => Number(one[2])) };
+}
+
+const at = (values: readonly number[], q: number): number =>
+  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(q * values.length))] ?? Number.NaN;
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+const within = (what: string, value: number, low: number, high: number): void => {
+  if (!(value >= low && value <= high)) throw new Error(`${what}: ${value}, not ${low} to ${high}`);
+};
+
+function distribution(): string {
+  impair();
+  const idle = at(pings(40, "0.05").times, 0.5);
+  impair({ delay: DELAY });
+  const { times } = pings(200, "0.05");
+  const delays = times.map((time) => time - idle);
+  const quantiles = [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1].map((q) => `p${100 * q} ${at(delays, q).toFixed(1)}`);
+  const said = `${times.length} of 200, ms: ${quantiles.join(", ")}; idle ${idle.toFixed(2)}`;
+  if (times.length !== 200) throw new Error(said);
+  // an even spread of 40 to 60: its mean within 5 standard errors, emulation may add a little
+  within(`mean (${said})`, mean(delays), 48, 53);
+  within(`p5 (${said})`, at(delays, 0.05), 39, 43);
+  within(`p95 (${said})`, at(delays, 0.95), 57, 63);
+  return said;
+}
+
+function order(): string {
+  impair({ delay: { base: 50e6, jitter: 0 } });
+  const { order: came } = pings(200, "0.01");
+  const sorted = came.every((number, i) => i === 0 || number > (came[i - 1] ?? 0));
+  if (!sorted || came.length !== 200) throw new Error(`came back: ${came.join(" ")}`);
+  return "200 in order";
+}
+
+interface Report {
+  end: Record<"sum" | "sum_received", { bits_per_second: number }>;
+}
+function iperf(...options: string[]): Report["end"] {
+  run("b", "iperf3", "-s", "-1", "-D");
+  run("b", "sleep", "0.5");
+  return (JSON.parse(run("a", "iperf3", "-J", "-c", B, ...options)) as Report).end;
+}
+
+function pace(): string {
+  impair({ pace: PACE });
+  const bytes = 1000;
+  const { sum_received: received } = iperf("-u", "-b", String(3 * PACE), "-l", String(bytes), "-t", "6", "-O", "2");
+  const rate = (received.bits_per_second * (bytes + 28)) / bytes;
+  const said = `${(rate / 1e6).toFixed(3)} Mbit/s of ${PACE / 1e6}`;
+  within(said, rate / PACE, 0.9, 1.05);
+  return said;
+}
+
+function loss(): string {
+  run("b", "tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", ROUND_TRIP, "limit", "10000");
+  // netem loses what it queues, and TCP hands down many segments in one: here one each, so that each is lost by itself
+  run("a", "ip", "link", "set", "eth0", "gso_max_segs", "1");
+  const flow = () => iperf("-t", String(SECONDS), "-C", "cubic").sum_received.bits_per_second / 1e6;
+  const ours: number[] = [];
+  const theirs: number[] = [];
+  for (let pair = 0; pair < PAIRS; pair++) {
+    impair({ loss: { model: "uniform", probability: 0.01 } });
+    ours.push(flow());
+    impair();
+    run("a", "tc", "qdisc", "add", "dev", "eth0", "root", "netem", "loss", "1%", "limit", "10000");
+    theirs.push(flow());
+    run("a", "tc", "qdisc", "del", "dev", "eth0", "root");
+  }
+  const list = (rates: readonly number[]) => rates.map((rate) => rate.toFixed(2)).join(" ");
+  const ratio = mean(ours) / mean(theirs);
+  const said = `impair ${list(ours)}, netem ${list(theirs)} Mbit/s: ratio ${ratio.toFixed(3)}`;
+  within(said, ratio, 0.85, 1.15);
+  return said;
+}
+
+check("a node comes up", () => {
+  node = new Node("vm", "/weir/dist/bpf");
+  node.applyRules({});
+  return `${pings(3, "0.2").times.length} pings`;
+});
+check("delay 50 ± 10 ms", distribution);
+check("delay alone keeps the order", order);
+check("pace", pace);
+check("TCP at 1 % loss: impair as netem", loss);
+check("the node goes", () => {
+  node.close();
+  return "";
+});

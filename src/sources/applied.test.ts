@@ -1,0 +1,117 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { AppliedStore, DocumentError, withApplied } from "./applied.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "weir-applied-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const file = () => join(folder, "applied.json");
+const pod = (name: string, annotations: Record<string, string> = {}, namespace?: string) => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name, ...(namespace && { namespace }), annotations },
+  spec: { containers: [{ name: "c", image: "x" }] },
+});
+const actions = (changes: readonly { key: string; action: string }[]) =>
+  changes.map(({ key, action }) => `${key} ${action}`);
+
+describe("put", () => {
+  test("tells what becomes of each, and a default namespace that is written is no change", () => {
+    const store = new AppliedStore(folder);
+    expect(actions(store.put([pod("a"), pod("b")]))).toEqual(["Pod/default/a created", "Pod/default/b created"]);
+    expect(actions(store.put([pod("b", { bandwidth: "1 mbps egress" }), pod("a", {}, "default")]))).toEqual([
+      "Pod/default/b changed",
+      "Pod/default/a unchanged",
+    ]);
+    expect(store.list().map(({ key }) => key)).toEqual(["Pod/default/a", "Pod/default/b"]);
+  });
+
+  test("a dry run says the same and keeps nothing", () => {
+    const store = new AppliedStore(folder);
+    expect(actions(store.put([pod("a")], { dryRun: true }))).toEqual(["Pod/default/a created"]);
+    expect(store.list()).toEqual([]);
+    expect(new AppliedStore(folder).list()).toEqual([]);
+  });
+
+  test.each<[string, unknown[], string, string]>([
+    ["no object", [pod("a"), 7], "items[1]", "is not a Kubernetes object"],
+    ["a bad name", [pod("A")], "items[0].metadata.name", "lower-case"],
+    ["no name", [{ ...pod("a"), metadata: {} }], "items[0].metadata.name", "is required"],
+    ["a kind of others", [{ ...pod("a"), kind: "Ingress" }], "items[0].kind", "does not act on Ingress"],
+    ["a list", [{ apiVersion: "v1", kind: "List", items: [] }], "items[0].kind", "write its items"],
+    ["one twice", [pod("a"), pod("a", {}, "default")], "items[1]", "is in items[0] already"],
+  ])("%s is refused with its place, and the whole set with it", (_, documents, path, message) => {
+    const store = new AppliedStore(folder);
+    let error: unknown;
+    try {
+      store.put(documents);
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(error).toBeInstanceOf(DocumentError);
+    expect(error).toMatchObject({ path, message: expect.stringContaining(message) });
+    expect(store.list()).toEqual([]);
+  });
+
+  test("an unknown field is a warning", () => {
+    const [change] = new AppliedStore(folder).put([{ ...pod("a"), sepc: {} }]);
+    expect(change?.warnings).toEqual(["sepc: unknown field: ignored"]);
+  });
+});
+
+test("remove gives what was there", () => {
+  const store = new AppliedStore(folder);
+  store.put([pod("a"), pod("b")]);
+  expect(store.remove(["Pod/default/b", "Pod/default/none"], { dryRun: true })).toEqual(["Pod/default/b"]);
+  expect(store.remove(["Pod/default/b", "Pod/default/none"])).toEqual(["Pod/default/b"]);
+  expect(new AppliedStore(folder).list().map(({ key }) => key)).toEqual(["Pod/default/a"]);
+});
+
+describe("after a restart", () => {
+  test("all is there", () => {
+    new AppliedStore(folder).put([pod("a", { bandwidth: "1 mbps egress" })]);
+    const store = new AppliedStore(folder);
+    expect(store.problems).toEqual([]);
+    expect(store.list()[0]?.object.metadata.annotations).toEqual({ bandwidth: "1 mbps egress" });
+  });
+
+  test.each([
+    ["cut short", '{"items":['],
+    ["not a list", '{"items":7}'],
+    ["empty", ""],
+  ])("a file that is %s is set aside", (_, text) => {
+    writeFileSync(file(), text);
+    const store = new AppliedStore(folder);
+    expect(store.list()).toEqual([]);
+    expect(store.problems).toMatchObject([{ object: file() }]);
+    expect(readFileSync(`${file()}.broken`, "utf8")).toBe(text);
+    expect(new AppliedStore(folder).problems).toEqual([]);
+  });
+
+  test("one bad object takes no other along", () => {
+    writeFileSync(file(), JSON.stringify({ items: [pod("BAD"), pod("a")] }));
+    const store = new AppliedStore(folder);
+    expect(store.list().map(({ key }) => key)).toEqual(["Pod/default/a"]);
+    expect(store.problems[0]?.message).toContain("items[0].metadata.name");
+    expect(new AppliedStore(folder).list().map(({ key }) => key)).toEqual(["Pod/default/a"]);
+  });
+});
+
+test("what is in the folder as well counts as the folder has it", () => {
+  const store = new AppliedStore(folder);
+  store.put([pod("a", { from: "api" }), pod("b")]);
+  const other = new AppliedStore(join(folder, "other"));
+  other.put([pod("a", { from: "folder" })]);
+  const objects = other.list().map(({ object }) => object);
+  const merged = withApplied({ objects, problems: [] }, store.list());
+  expect(merged.objects.map(({ metadata }) => [metadata.name, metadata.annotations["from"]])).toEqual([
+    ["a", "folder"],
+    ["b", undefined],
+  ]);
+  expect(merged.problems).toMatchObject([{ object: "Pod/default/a" }]);
+});

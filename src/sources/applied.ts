@@ -1,0 +1,181 @@
+import { mkdirSync, readFileSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { objectKey } from "../model/names.ts";
+import type { ManifestObject, Problem } from "../model/objects.ts";
+import { quote } from "../model/text.ts";
+import { writeAtomically } from "./atomic.ts";
+import { type ManifestSnapshot, parseManifests } from "./manifests/index.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** An object that somebody gave to the agent, and the document that said so. */
+export interface AppliedObject {
+  /** `Kind/namespace/name`. */
+  key: string;
+  object: ManifestObject;
+  /** As it was written, with its namespace filled in. */
+  document: Fields;
+  /** What is accepted but not acted on, e.g. unknown fields. */
+  warnings: readonly string[];
+}
+
+export type AppliedAction = "created" | "changed" | "unchanged";
+export interface AppliedChange extends AppliedObject {
+  action: AppliedAction;
+}
+
+/** A document is not what the kinds' schemas ask for. `path` is its place in the set, e.g. `items[1].spec.loss`. */
+export class DocumentError extends Error {
+  readonly path: string;
+  constructor(path: string, message: string) {
+    super(message);
+    this.name = "DocumentError";
+    this.path = path;
+  }
+}
+
+const FILE = "applied.json";
+/** What the agent holds of others must not fill the disk. */
+const MOST_OBJECTS = 20_000;
+
+/**
+ * Objects that were applied through the API, on disk as `applied.json` in the agent's state folder before anybody hears
+ * of them. The file is a Kubernetes List: it can be read, and applied elsewhere, as it is.
+ */
+export class AppliedStore {
+  /** What could not be read at the start; the file was set aside as `applied.json.broken`. */
+  readonly problems: Problem[] = [];
+  readonly #path: string;
+  #objects: ReadonlyMap<string, AppliedObject> = new Map();
+
+  /** Makes the folder. Throws if that cannot be done. */
+  constructor(folder: string) {
+    this.#path = join(folder, FILE);
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    this.#read();
+  }
+
+  /** Sorted by key. */
+  list(): AppliedObject[] {
+    return [...this.#objects.values()].toSorted((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  /**
+   * Takes all documents or none; tells what becomes of each. @throws DocumentError, or what the disk says
+   */
+  put(documents: readonly unknown[], { dryRun = false }: { dryRun?: boolean } = {}): AppliedChange[] {
+    const changes = readAll(documents).map((one) => ({ ...one, action: this.#actionOf(one) }));
+    const next = new Map(this.#objects);
+    for (const { action: _, ...one } of changes) next.set(one.key, one);
+    if (next.size > MOST_OBJECTS) throw new DocumentError("items", `more than ${MOST_OBJECTS} objects`);
+    if (!dryRun && changes.some(({ action }) => action !== "unchanged")) this.#write(next);
+    return changes;
+  }
+
+  /** Forgets objects by key; gives those that were there. Throws what the disk says. */
+  remove(keys: readonly string[], { dryRun = false }: { dryRun?: boolean } = {}): string[] {
+    const there = [...new Set(keys)].filter((key) => this.#objects.has(key));
+    if (dryRun || there.length === 0) return there;
+    const gone = new Set(there);
+    this.#write(new Map([...this.#objects].filter(([key]) => !gone.has(key))));
+    return there;
+  }
+
+  #actionOf({ key, document }: AppliedObject): AppliedAction {
+    const before = this.#objects.get(key);
+    if (!before) return "created";
+    return isDeepStrictEqual(before.document, document) ? "unchanged" : "changed";
+  }
+
+  #write(next: ReadonlyMap<string, AppliedObject>): void {
+    const items = [...next.values()].map(({ document }) => document);
+    writeAtomically(this.#path, JSON.stringify({ apiVersion: "v1", kind: "List", items }));
+    this.#objects = next;
+  }
+
+  #read(): void {
+    const objects = new Map<string, AppliedObject>();
+    try {
+      const { items } = JSON.parse(readFileSync(this.#path, "utf8")) as { items: unknown[] };
+      // One that a newer schema refuses takes no other along.
+      for (const [index, document] of items.entries()) this.#take(objects, document, index);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+      this.#problem(`not readable (${(error as Error).message})`);
+    }
+    this.#objects = objects;
+    if (this.problems.length === 0) return;
+    renameSync(this.#path, `${this.#path}.broken`);
+    this.#write(objects);
+  }
+
+  #take(objects: Map<string, AppliedObject>, document: unknown, index: number): void {
+    try {
+      const one = readDocument(document, `items[${index}]`);
+      objects.set(one.key, one);
+    } catch (error) {
+      if (!(error instanceof DocumentError)) throw error;
+      this.#problem(`${error.path}: ${error.message}`);
+    }
+  }
+
+  #problem(reason: string): void {
+    const message = `read applied objects: ${reason}; set aside as ${FILE}.broken`;
+    this.problems.push({ object: this.#path, message });
+  }
+}
+
+function readAll(documents: readonly unknown[]): AppliedObject[] {
+  const places = new Map<string, string>();
+  return documents.map((document, index) => {
+    const path = `items[${index}]`;
+    const one = readDocument(document, path);
+    const other = places.get(one.key);
+    if (other) throw new DocumentError(path, `${one.key} is in ${other} already; write it once`);
+    places.set(one.key, path);
+    return one;
+  });
+}
+
+/** Reads one document as a manifest file's would be. `path`: its place. @throws DocumentError */
+function readDocument(document: unknown, path: string): AppliedObject {
+  if ((document as Fields | null)?.["kind"] === "List") {
+    throw new DocumentError(`${path}.kind`, "is a List; write its items");
+  }
+  const { objects, problems } = parseManifests(JSON.stringify(document) ?? "", path);
+  const wrong = problems.find(({ severity }) => (severity ?? "error") === "error");
+  if (wrong) throw new DocumentError(wrong.path ? `${path}.${wrong.path}` : path, wordsOf(wrong, path));
+  const [placed] = objects;
+  if (!placed) throw new DocumentError(`${path}.kind`, problems[0]?.message ?? "is no object");
+  const warnings = problems.map((one) => (one.path ? `${one.path}: ${one.message}` : one.message));
+  return { key: placed.key, object: placed.object, document: complete(document as Fields, placed.object), warnings };
+}
+
+function wordsOf({ object, message }: Problem, path: string): string {
+  return object === path ? message : `${object}: ${message}`;
+}
+
+/** A default namespace that is written is no change. */
+function complete(document: Fields, { metadata }: ManifestObject): Fields {
+  const { namespace } = metadata;
+  const written = document["metadata"] as Fields;
+  return JSON.parse(JSON.stringify({ ...document, metadata: { ...written, ...(namespace && { namespace }) } }));
+}
+
+/** Adds what was applied to what is written in the watched folder. What is in both counts as the folder has it. */
+export function withApplied(folder: ManifestSnapshot, applied: readonly AppliedObject[]): ManifestSnapshot {
+  if (applied.length === 0) return folder;
+  const written = new Set(folder.objects.map(({ kind, metadata }) => objectKey(kind, metadata)));
+  const doubled = applied.filter(({ key }) => written.has(key));
+  return {
+    objects: [...folder.objects, ...applied.filter(({ key }) => !written.has(key)).map(({ object }) => object)],
+    problems: [
+      ...folder.problems,
+      ...doubled.map(({ key }) => ({
+        object: key,
+        message: `is applied, and written in the watched folder, which counts; weir delete ${quote(key).slice(1, -1)} ends this`,
+      })),
+    ],
+  };
+}

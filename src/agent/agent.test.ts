@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Datapath } from "../datapath/datapath.ts";
 import type { Failure } from "../datapath/failure.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
+import { AppliedStore } from "../sources/applied.ts";
 import { openEndpoints } from "../sources/endpoints.ts";
 import { LastGoodFile } from "../sources/last-good.ts";
 import { Agent } from "./agent.ts";
@@ -49,6 +50,7 @@ function agentOn(apply: () => Failure[], podCIDRs: readonly string[] = NODE.podC
     manifests: undefined,
     endpoints: openEndpoints({ folder, podCIDRs }),
     lastGood: new LastGoodFile(folder),
+    applied: new AppliedStore(folder),
     datapath: datapath as unknown as Datapath,
     log: createLogger("silent", "n1"),
     signal: stop.signal,
@@ -96,4 +98,28 @@ test("when all addresses are taken, one may be free later", async () => {
   await backend.putEndpoint("ns", "a", POD);
   const call = backend.putEndpoint("ns", "b", { ...POD, uid: "u2" });
   await expect(call).rejects.toMatchObject({ code: "unavailable", message: expect.stringContaining("are taken") });
+});
+
+test("objects are judged, kept, and in the state once a pass has seen them", async () => {
+  const backend = agentOn(() => []);
+  const pod = (bandwidth: string) => ({
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name: "a", namespace: "ns", annotations: { bandwidth } },
+    spec: { nodeName: "n1", containers: [{ name: "c", image: "x" }] },
+  });
+  await expect(backend.putObjects([pod("1 mbps egress"), { kind: "Pod" }], { dryRun: false })).rejects.toMatchObject({
+    code: "invalid",
+    path: "items[1].apiVersion",
+  });
+  expect(await backend.putObjects([pod("1 mbps egress")], { dryRun: true })).toMatchObject([{ action: "created" }]);
+  expect(await backend.pods()).toEqual([]);
+  expect(await backend.putObjects([pod("fast")], { dryRun: false })).toMatchObject([
+    { kind: "Pod", namespace: "ns", name: "a", action: "created", problems: [{ object: "Pod/ns/a" }] },
+  ]);
+  expect(await backend.pods()).toMatchObject([{ namespace: "ns", name: "a" }]);
+  expect(await backend.objects()).toMatchObject([{ kind: "Pod", namespace: "ns", name: "a" }]);
+  await backend.deleteObject({ kind: "Pod", namespace: "ns", name: "a" });
+  await backend.deleteObject({ kind: "Pod", namespace: "ns", name: "a" });
+  expect(await backend.pods()).toEqual([]);
 });

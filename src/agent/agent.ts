@@ -4,6 +4,7 @@ import { type ClusterState, emptyState, type NodeContext } from "../model/cluste
 import type { DesiredState } from "../model/desired.ts";
 import type { RuleSettings } from "../model/limits.ts";
 import { Runner } from "../reconcile/runner.ts";
+import { type AppliedStore, withApplied } from "../sources/applied.ts";
 import { type LastGood, reduceCluster } from "../sources/cluster.ts";
 import type { EndpointStore } from "../sources/endpoints.ts";
 import type { LastGoodFile } from "../sources/last-good.ts";
@@ -17,6 +18,7 @@ export interface AgentParts {
   manifests: ManifestWatch | undefined;
   endpoints: EndpointStore;
   lastGood: LastGoodFile;
+  applied: AppliedStore;
   datapath: Datapath;
   log: Logger;
   signal: AbortSignal;
@@ -78,10 +80,10 @@ export class Agent {
   /** Number of rows or objects that could not be made real. */
   #pass(): number {
     if (!this.synced) return 0; // nothing is pruned before every source has told all it knew
-    const { node, settings, manifests, endpoints, lastGood: file, datapath } = this.parts;
+    const { node, settings, manifests, endpoints, lastGood: file, applied, datapath } = this.parts;
     const begin = performance.now();
-    const snapshot = manifests?.snapshot() ?? { objects: [], problems: [] };
-    const problems = [...snapshot.problems, ...endpoints.problems, ...file.problems];
+    const snapshot = withApplied(manifests?.snapshot() ?? { objects: [], problems: [] }, applied.list());
+    const problems = [...snapshot.problems, ...endpoints.problems, ...file.problems, ...applied.problems];
     const input = { node, settings, problems, objects: snapshot.objects, endpoints: endpoints.list() };
     const { state, lastGood } = reduceCluster(this.#lastGood, input);
     this.#lastGood = lastGood;

@@ -1,10 +1,11 @@
 import { release } from "node:os";
-import type { Backend, EndpointResult, Plain } from "../api/backend.ts";
+import type { Backend, EndpointResult, ObjectName, Plain } from "../api/backend.ts";
 import { ApiError } from "../api/errors.ts";
 import type * as schema from "../api/schemas.ts";
 import { isOwnNamespace } from "../kernel/index.ts";
 import type { Endpoint } from "../model/cluster.ts";
 import type { DesiredState } from "../model/desired.ts";
+import { objectKey } from "../model/names.ts";
 import { version } from "../model/version.ts";
 import { AGENT, type Agent } from "./agent.ts";
 import { examine } from "./doctor.ts";
@@ -12,6 +13,7 @@ import { dropItems, portCounters } from "./views/counters.ts";
 import { impairmentItems } from "./views/impairments.ts";
 import { limitItems } from "./views/limits.ts";
 import { impairReadings, limitReadings } from "./views/measured.ts";
+import { changeItems, objectItems, putObjects, removeObject } from "./views/objects.ts";
 import { podItems } from "./views/pods.ts";
 import { chainItems, portItems } from "./views/ports.ts";
 
@@ -48,6 +50,7 @@ export class AgentBackend implements Backend {
         sources: [
           ...(manifests ? [{ name: "manifests", synced: agent.synced, objects }] : []),
           { name: "endpoints", synced: true, objects: state.endpoints.length },
+          { name: "objects", synced: true, objects: agent.parts.applied.size },
         ],
         generation: agent.generation,
         rows,
@@ -108,6 +111,24 @@ export class AgentBackend implements Backend {
 
   async doctor(): Promise<schema.Doctor> {
     return examine();
+  }
+
+  async objects(): Promise<Plain<schema.AppliedObject>[]> {
+    return objectItems(this.#agent.parts.applied);
+  }
+
+  async putObjects(documents: readonly unknown[], options: { dryRun: boolean }): Promise<Plain<schema.ObjectChange>[]> {
+    this.#mustBeReady();
+    const changes = putObjects(this.#agent.parts.applied, documents, options);
+    if (!options.dryRun) await this.#agent.runner.settled(false);
+    return changeItems(changes, options.dryRun ? [] : await this.problems());
+  }
+
+  async deleteObject({ kind, namespace, name }: ObjectName): Promise<void> {
+    this.#mustBeReady();
+    if (removeObject(this.#agent.parts.applied, objectKey(kind, { namespace, name }))) {
+      await this.#agent.runner.settled(false);
+    }
   }
 
   async putEndpoint(namespace: string, name: string, spec: schema.EndpointSpec): Promise<EndpointResult> {

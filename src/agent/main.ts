@@ -9,6 +9,7 @@ import type { Lock } from "../kernel/index.ts";
 import type { NodeContext } from "../model/cluster.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
 import type { Node } from "../model/objects.ts";
+import { AppliedStore } from "../sources/applied.ts";
 import { openEndpoints } from "../sources/endpoints.ts";
 import { LastGoodFile } from "../sources/last-good.ts";
 import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
@@ -112,6 +113,7 @@ function start(
   });
   const endpoints = openEndpoints({ folder: config.state, podCIDRs: node.podCIDRs });
   const lastGood = new LastGoodFile(config.state);
+  const applied = new AppliedStore(config.state);
   const settings = { ...DEFAULT_RULE_SETTINGS, ...config.rules };
-  return { node, settings, manifests, endpoints, lastGood, datapath, log, signal };
+  return { node, settings, manifests, endpoints, lastGood, applied, datapath, log, signal };
 }

@@ -31,6 +31,22 @@ export interface Backend {
   putEndpoint(namespace: string, name: string, spec: schema.EndpointSpec): Promise<EndpointResult>;
   /** Takes it away and returns once it is gone. A missing one succeeds. */
   deleteEndpoint(namespace: string, name: string): Promise<void>;
+  /** Objects that were applied. */
+  objects(): Promise<readonly Plain<schema.AppliedObject>[]>;
+  /**
+   * Takes a set of manifests, all or none, and returns once they are in force. Throws `invalid` with the field's path,
+   * `unavailable`.
+   */
+  putObjects(documents: readonly unknown[], options: { dryRun: boolean }): Promise<Plain<schema.ObjectChange>[]>;
+  /** Forgets an applied object and returns once that is in force. A missing one succeeds. */
+  deleteObject(object: ObjectName): Promise<void>;
+}
+
+/** Names an object: its kind, its namespace if the kind has one, its name. */
+export interface ObjectName {
+  kind: string;
+  namespace?: string | undefined;
+  name: string;
 }
 
 export interface EndpointResult {

@@ -1,4 +1,5 @@
 import { request } from "node:http";
+import type { ObjectName } from "./backend.ts";
 import type { ListName } from "./kinds.ts";
 import type * as schema from "./schemas.ts";
 import type { Topology } from "./topology.ts";
@@ -79,6 +80,21 @@ export class Client {
   /** Takes a pod's network away; resolves once it is gone. A missing one succeeds. */
   deleteEndpoint(namespace: string, name: string): Promise<void> {
     return this.#call("DELETE", endpointPath(namespace, name));
+  }
+
+  /**
+   * Creates or changes objects from their manifests, all or none; resolves once they are in force, or, in a dry run, with
+   * what would happen.
+   */
+  async putObjects(items: readonly unknown[], { dryRun = false } = {}): Promise<schema.ObjectChange[]> {
+    const path = dryRun ? "/v1/objects?dryRun=true" : "/v1/objects";
+    return (await this.#call<{ items: schema.ObjectChange[] }>("PUT", path, { items })).items;
+  }
+
+  /** Deletes an applied object; resolves once that is in force. A missing one succeeds. */
+  deleteObject({ kind, namespace, name }: ObjectName): Promise<void> {
+    const parts = [kind, ...(namespace ? [namespace] : []), name].map(encodeURIComponent);
+    return this.#call("DELETE", `/v1/objects/${parts.join("/")}`);
   }
 
   /** The Prometheus text exposition. */

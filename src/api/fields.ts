@@ -17,6 +17,12 @@ export const objectName = z
   .regex(subdomain, "must be lower-case letters, digits, '-' and '.', and start and end with a letter or digit")
   .describe("Kubernetes object name, e.g. `web-0`");
 
+export const kind = z
+  .string()
+  .max(63)
+  .regex(/^[A-Za-z][A-Za-z0-9]*$/, "must be letters and digits")
+  .describe("the object's kind, e.g. `Impairment`");
+
 export const uid = z
   .string()
   .max(128)

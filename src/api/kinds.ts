@@ -21,7 +21,8 @@ export type KindName =
   | "drops"
   | "topology"
   | "problems"
-  | "endpoints";
+  | "endpoints"
+  | "objects";
 
 /** The kinds whose route gives `{items: […]}`; `topology` gives one document. */
 export type ListName = Exclude<KindName, "topology">;
@@ -71,5 +72,10 @@ export const kinds: readonly Kind[] = [
     name: "endpoints",
     aliases: ["endpoint", "ep"],
     summary: "pods whose network a runtime asked for, with their devices",
+  },
+  {
+    name: "objects",
+    aliases: ["object"],
+    summary: "objects that were applied to the agent",
   },
 ];

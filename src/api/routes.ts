@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { Backend } from "./backend.ts";
 import { ApiError } from "./errors.ts";
 import { kinds, type ListName } from "./kinds.ts";
+import { objectRoutes } from "./object-routes.ts";
 import * as schema from "./schemas.ts";
 import { topology, topologyDocument } from "./topology.ts";
 
@@ -35,8 +36,10 @@ export function routes(backend: Backend): FastifyPluginAsync {
     list(app, node, "ports", async () => owned(backend, await backend.ports(), ({ name }) => name));
     list(app, node, "chains", async () => owned(backend, await backend.chains(), ({ port }) => port));
     list(app, node, "drops", async () => owned(backend, await backend.drops(), ({ port }) => port));
+    list(app, node, "objects", () => backend.objects());
     list(app, node, "problems", () => backend.problems());
     list(app, node, "endpoints", () => backend.endpoints());
+    await app.register(objectRoutes(backend));
 
     const path = "/v1/endpoints/:namespace/:name";
     const params = schema.endpointParams;

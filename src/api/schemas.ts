@@ -186,6 +186,43 @@ export const endpoint = z
   })
   .meta({ id: "Endpoint", description: "a pod whose network is in force because a runtime asked for it" });
 
+const objectNames = {
+  kind: field.kind,
+  namespace: z.string().nullable().describe("the object's namespace; null if its kind has none"),
+  name: z.string().describe("the object's name"),
+};
+
+export const appliedObject = z
+  .object({
+    node: field.node,
+    ...objectNames,
+    manifest: z.record(z.string(), z.unknown()).describe("the document as it was applied"),
+  })
+  .meta({ id: "AppliedObject", description: "an object that was applied to the agent" });
+
+export const objectSet = z
+  .object({ items: z.array(z.unknown()).max(20_000).describe("manifests, e.g. of kind `Impairment`") })
+  .meta({ id: "ObjectSet", description: "manifests to be applied, all or none; a Kubernetes List is one" });
+
+export const objectChange = z
+  .object({
+    node: field.node,
+    ...objectNames,
+    action: z.enum(["created", "changed", "unchanged"]).describe("what became of it, or would in a dry run"),
+    problems: z.array(problem).describe("what is not acted on, or not in force, and why"),
+  })
+  .meta({ id: "ObjectChange", description: "what applying did to one object" });
+
+export const dryRun = z.object({
+  dryRun: z.enum(["true", "false"]).default("false").describe("true: say what would happen, and do nothing"),
+});
+
+export const objectParams = z.object({
+  kind: field.kind,
+  namespace: field.namespaceName,
+  name: field.objectName,
+});
+
 export const probe = z
   .object({
     name: z.string().describe("e.g. `tcx links`"),
@@ -228,6 +265,7 @@ export const items = {
   drops: drop,
   problems: nodeProblem,
   endpoints: endpoint,
+  objects: appliedObject,
 };
 
 export type Problem = z.infer<typeof problem>;
@@ -241,6 +279,8 @@ export type Chain = z.infer<typeof chain>;
 export type Drop = z.infer<typeof drop>;
 export type EndpointSpec = z.infer<typeof endpointSpec>;
 export type Endpoint = z.infer<typeof endpoint>;
+export type AppliedObject = z.infer<typeof appliedObject>;
+export type ObjectChange = z.infer<typeof objectChange>;
 export type Probe = z.infer<typeof probe>;
 export type Doctor = z.infer<typeof doctor>;
 export type ErrorBody = z.infer<typeof apiError>;

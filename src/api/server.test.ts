@@ -225,6 +225,7 @@ test("/openapi.json is OpenAPI 3.1 with every route, description and the strict 
         "endpoints",
         "impairments",
         "limits",
+        "objects",
         "pods",
         "ports",
         "problems",
@@ -232,6 +233,8 @@ test("/openapi.json is OpenAPI 3.1 with every route, description and the strict 
         "topology",
       ].map((k) => `/v1/${k}`),
       "/v1/endpoints/{namespace}/{name}",
+      "/v1/objects/{kind}/{name}",
+      "/v1/objects/{kind}/{namespace}/{name}",
     ].sort(),
   );
   const { put } = document.paths["/v1/endpoints/{namespace}/{name}"];
@@ -247,6 +250,43 @@ test("/openapi.json is OpenAPI 3.1 with every route, description and the strict 
   });
   expect(schemas.Limit.properties.effective.description).toContain("bit/s");
   expect(JSON.stringify(document)).not.toContain("undefined");
+});
+
+describe("objects", () => {
+  const manifest = { apiVersion: "weir.dev/v1alpha1", kind: "Limit", metadata: { name: "slow", namespace: "shop" } };
+  const put = (items: unknown, query = "") => ({
+    method: "PUT" as const,
+    url: `/v1/objects${query}`,
+    payload: { items },
+  });
+
+  test("are created, listed, left alone and deleted", async () => {
+    const { app } = await start();
+    const named = { node: "node-1", kind: "Limit", namespace: "shop", name: "slow" };
+    const act = async (request: object) => (await app.inject(request)).json().items;
+    expect(await act(put([manifest], "?dryRun=true"))).toEqual([{ ...named, action: "created", problems: [] }]);
+    expect((await app.inject("/v1/objects")).json()).toEqual({ items: [] });
+    expect(await act(put([manifest]))).toEqual([{ ...named, action: "created", problems: [] }]);
+    expect(await act(put([manifest]))).toEqual([{ ...named, action: "unchanged", problems: [] }]);
+    expect((await app.inject("/v1/objects")).json()).toEqual({ items: [{ ...named, manifest }] });
+    for (let again = 0; again < 2; again++) {
+      const gone = await app.inject({ method: "DELETE", url: "/v1/objects/Limit/shop/slow" });
+      expect(gone.statusCode).toBe(204);
+    }
+    expect((await app.inject("/v1/objects")).json()).toEqual({ items: [] });
+  });
+
+  test.each([
+    ["no set", { method: "PUT", url: "/v1/objects", payload: {} }, "items"],
+    ["a bad document", put([manifest, { kind: "Limit" }]), "items[1].metadata.name"],
+    ["a wrong flag", put([], "?dryRun=maybe"), "dryRun"],
+    ["a bad kind", { method: "DELETE", url: "/v1/objects/a%2fb/x" }, "kind"],
+    ["a bad name", { method: "DELETE", url: "/v1/objects/Limit/shop/X" }, "name"],
+  ])("%s is 400 with its path", async (_, request, path) => {
+    const { app } = await start();
+    const answer = await app.inject(request as object);
+    expect([answer.statusCode, answer.json().error.path]).toEqual([400, path]);
+  });
 });
 
 describe("metrics", () => {

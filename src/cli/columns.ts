@@ -164,6 +164,17 @@ export const views: { [K in KindName]: View<Item<K>> } = {
       { title: "PROBLEM", value: (problem) => problem.message },
     ],
   },
+  objects: {
+    name: (object) => object.name,
+    node: (object) => object.node,
+    order: [(object) => object.kind, (object) => object.namespace ?? "", (object) => object.name],
+    columns: [
+      { title: "NAMESPACE", value: (object) => dash(object.namespace) },
+      { title: "KIND", value: (object) => object.kind },
+      { title: "NAME", value: (object) => object.name },
+      node,
+    ],
+  },
   endpoints: {
     name: (endpoint) => endpoint.name,
     node: (endpoint) => endpoint.node,

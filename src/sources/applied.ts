@@ -56,6 +56,10 @@ export class AppliedStore {
     this.#read();
   }
 
+  get size(): number {
+    return this.#objects.size;
+  }
+
   /** Sorted by key. */
   list(): AppliedObject[] {
     return [...this.#objects.values()].toSorted((a, b) => (a.key < b.key ? -1 : 1));
@@ -145,11 +149,19 @@ function readDocument(document: unknown, path: string): AppliedObject {
   }
   const { objects, problems } = parseManifests(JSON.stringify(document) ?? "", path);
   const wrong = problems.find(({ severity }) => (severity ?? "error") === "error");
-  if (wrong) throw new DocumentError(wrong.path ? `${path}.${wrong.path}` : path, wordsOf(wrong, path));
+  if (wrong) throw new DocumentError(placeOf(wrong, document, path), wordsOf(wrong, path));
   const [placed] = objects;
   if (!placed) throw new DocumentError(`${path}.kind`, problems[0]?.message ?? "is no object");
   const warnings = problems.map((one) => (one.path ? `${one.path}: ${one.message}` : one.message));
   return { key: placed.key, object: placed.object, document: complete(document as Fields, placed.object), warnings };
+}
+
+/** A document that cannot even be named has a problem without a field. */
+function placeOf(problem: Problem, document: unknown, path: string): string {
+  if (problem.path) return `${path}.${problem.path}`;
+  if (typeof document !== "object" || document === null || Array.isArray(document)) return path;
+  const unnamed = ["kind", "apiVersion"].find((field) => typeof (document as Fields)[field] !== "string");
+  return unnamed ? `${path}.${unnamed}` : path;
 }
 
 function wordsOf({ object, message }: Problem, path: string): string {

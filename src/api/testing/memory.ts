@@ -1,6 +1,6 @@
 import type { DesiredState } from "../../model/desired.ts";
 import { version } from "../../model/version.ts";
-import type { Backend, EndpointResult, Plain } from "../backend.ts";
+import type { Backend, EndpointResult, ObjectName, Plain } from "../backend.ts";
 import { ApiError } from "../errors.ts";
 import type * as schema from "../schemas.ts";
 
@@ -15,8 +15,14 @@ export interface MemoryState {
   drops: Plain<schema.Drop>[];
   problems: schema.Problem[];
   endpoints: Plain<schema.Endpoint>[];
+  objects: Plain<schema.AppliedObject>[];
   topology: DesiredState;
   doctor: schema.Doctor;
+}
+
+interface Manifest {
+  kind: string;
+  metadata?: { name?: string; namespace?: string };
 }
 
 /** An agent that holds plain data and no kernel: for tests of the API and the command line. */
@@ -39,6 +45,7 @@ export class MemoryBackend implements Backend {
   problems = async (): Promise<schema.Problem[]> => this.state.problems;
   endpoints = async (): Promise<Plain<schema.Endpoint>[]> => this.state.endpoints;
   topology = async (): Promise<DesiredState> => this.state.topology;
+  objects = async (): Promise<Plain<schema.AppliedObject>[]> => this.state.objects;
   doctor = async (): Promise<schema.Doctor> => this.state.doctor;
 
   async putEndpoint(namespace: string, name: string, spec: schema.EndpointSpec): Promise<EndpointResult> {
@@ -63,6 +70,32 @@ export class MemoryBackend implements Backend {
   async deleteEndpoint(namespace: string, name: string): Promise<void> {
     const found = this.#find(namespace, name);
     this.state.endpoints = this.state.endpoints.filter((each) => each !== found);
+  }
+
+  async putObjects(documents: readonly unknown[], options: { dryRun: boolean }): Promise<Plain<schema.ObjectChange>[]> {
+    return documents.map((document, index) => this.#put(document as Manifest, `items[${index}]`, options.dryRun));
+  }
+
+  async deleteObject({ kind, namespace, name }: ObjectName): Promise<void> {
+    const gone = this.#object(kind, namespace ?? null, name);
+    this.state.objects = this.state.objects.filter((each) => each !== gone);
+  }
+
+  #put(manifest: Manifest, path: string, dryRun: boolean): Plain<schema.ObjectChange> {
+    const { kind, metadata } = manifest;
+    if (!metadata?.name) throw new ApiError("invalid", `${kind}: is required`, { path: `${path}.metadata.name` });
+    const { name, namespace = "default" } = metadata;
+    const before = this.#object(kind, namespace, name);
+    const same = before !== undefined && JSON.stringify(before.manifest) === JSON.stringify(manifest);
+    if (!dryRun) {
+      this.state.objects = this.state.objects.filter((each) => each !== before);
+      this.state.objects.push({ kind, namespace, name, manifest: { ...manifest } });
+    }
+    return { kind, namespace, name, action: !before ? "created" : same ? "unchanged" : "changed", problems: [] };
+  }
+
+  #object(kind: string, namespace: string | null, name: string): Plain<schema.AppliedObject> | undefined {
+    return this.state.objects.find((one) => one.kind === kind && one.namespace === namespace && one.name === name);
   }
 
   #find(namespace: string, name: string): Plain<schema.Endpoint> | undefined {
@@ -101,6 +134,7 @@ function emptyState(): MemoryState {
     drops: [],
     problems: [],
     endpoints: [],
+    objects: [],
     topology: { links: [], resume: [], routes: [], instances: [], ports: [], shapers: [], leases: [], rows: [] },
     doctor: { kernel: "6.1.0-18-amd64", arch: "x64", ok: true, probes: [] },
   };

@@ -35,13 +35,21 @@ export async function labNodes(io: Io, lab: string): Promise<string[]> {
  * machine, the only lab that runs is meant, and it is said on stderr.
  */
 export async function chooseAgents(io: Io, flags: AgentFlags): Promise<Agent[]> {
-  const { socket } = flags;
-  if (flags.lab !== undefined && socket !== undefined) throw new UsageError("--lab and --socket exclude each other");
-  const own = join(io.runDir, "agent.sock");
-  const lab = flags.lab ?? (socket === undefined ? await onlyLab(io, own) : undefined);
+  const lab = await chooseLab(io, flags);
   if (lab !== undefined) return labAgents(io, lab, flags.node);
-  const path = socket ?? own;
-  return [{ label: path, client: new Client({ socket: path, signal: io.signal }) }];
+  return [ownAgent(io, flags)];
+}
+
+/** The lab that the flags mean, by name or as the only one; undefined if they mean one agent. */
+export async function chooseLab(io: Io, { lab, socket }: AgentFlags): Promise<string | undefined> {
+  if (lab !== undefined && socket !== undefined) throw new UsageError("--lab and --socket exclude each other");
+  return lab ?? (socket === undefined ? onlyLab(io, join(io.runDir, "agent.sock")) : undefined);
+}
+
+/** The agent at the socket of the flags, or of this machine. */
+export function ownAgent(io: Io, { socket }: AgentFlags): Agent {
+  const path = socket ?? join(io.runDir, "agent.sock");
+  return { label: path, client: new Client({ socket: path, signal: io.signal }) };
 }
 
 async function onlyLab(io: Io, own: string): Promise<string | undefined> {

@@ -23,6 +23,7 @@ function recorder() {
   const lab: LabModule = {
     up: note("up"),
     apply: note("apply", 0),
+    changes: async () => ({ changes: [], problems: [] }),
     del: note("del", 1),
     exec: note("exec", 42),
     logs: note("logs"),
@@ -50,6 +51,7 @@ function recorder() {
       functions: [{ name: "limit", kind: "transparent", summary: "holds a pod to a rate" }],
     }),
     capabilities: async () => ({ capabilityNames: ["bpf", "net_admin"] }),
+    manifests: () => Promise.reject(new Error("not used")),
   };
   return { calls, modules };
 }

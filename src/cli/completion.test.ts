@@ -21,6 +21,7 @@ const modules: Modules = {
   bench: unused,
   functions: unused,
   capabilities: unused,
+  manifests: unused,
 };
 
 let machine: Machine;

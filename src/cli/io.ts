@@ -8,6 +8,7 @@ export interface Output {
 export interface Io {
   stdout: Output;
   stderr: Output;
+  stdin: AsyncIterable<Uint8Array | string>;
   env: Readonly<Record<string, string | undefined>>;
   cwd: string;
   /** Folder of sockets and labs: `/run/weir`. */
@@ -24,6 +25,8 @@ export function systemIo(signal: AbortSignal): Io {
   return {
     stdout: process.stdout,
     stderr: process.stderr,
+    // opened only where it is read: some commands hand it to a pod
+    stdin: { [Symbol.asyncIterator]: () => process.stdin[Symbol.asyncIterator]() },
     env: process.env,
     cwd: process.cwd(),
     runDir: "/run/weir",

@@ -8,5 +8,6 @@ export const systemModules: Partial<Modules> = {
   functions: () => import("../agent/plan.ts"),
   bench: () => import("../bench/commands.ts"),
   capabilities: () => import("../agent/capabilities.ts"),
+  manifests: () => import("../agent/manifests.ts"),
   lab: () => import("../lab/index.ts"),
 };

@@ -1,6 +1,7 @@
 import type { AgentConfig } from "../api/config.ts";
 import type { Doctor } from "../api/schemas.ts";
 import type { NetworkFunction } from "../model/function.ts";
+import type { Problem } from "../model/objects.ts";
 import type { Io } from "./io.ts";
 
 /**
@@ -15,6 +16,7 @@ export interface Modules {
   bench(): Promise<BenchModule>;
   functions(): Promise<FunctionsModule>;
   capabilities(): Promise<CapabilitiesModule>;
+  manifests(): Promise<ManifestsModule>;
 }
 
 /** A number is the exit code; anything else is 0. */
@@ -57,6 +59,19 @@ interface Container {
   /** The first one unless given. */
   container?: string | undefined;
 }
+interface Change {
+  /** The lab's. */
+  name: string;
+  files: readonly string[];
+  /** Manifests from elsewhere. */
+  text?: string | undefined;
+}
+/** An object before and after a change; `before` is undefined if it would be new. */
+export interface ObjectChange {
+  key: string;
+  before?: object | undefined;
+  after: object;
+}
 export interface LabModule {
   up(
     options: {
@@ -69,8 +84,10 @@ export interface LabModule {
     },
     io: Io,
   ): Result;
-  apply(options: { name: string; files: readonly string[] }, io: Io): Result;
-  del(options: { name: string; files: readonly string[] }, io: Io): Result;
+  apply(options: Change, io: Io): Result;
+  /** What `apply` would change. */
+  changes(options: Change, io: Io): Promise<{ changes: readonly ObjectChange[]; problems: readonly Problem[] }>;
+  del(options: Change & { keys?: readonly string[] | undefined; dryRun?: boolean | undefined }, io: Io): Result;
   exec(options: Container & { command: readonly string[] }, io: Io): Result;
   logs(options: Container, io: Io): Result;
   status(options: { name: string; output: "table" | "json" | "yaml" }, io: Io): Result;
@@ -83,6 +100,17 @@ export interface LabModule {
 export interface CapabilitiesModule {
   /** All that an agent needs, as setpriv names them. */
   capabilityNames: readonly string[];
+}
+
+export type ManifestInput = { path: string } | { text: string; name: string };
+export interface ManifestsModule {
+  /** Documents that the schemas have judged good, lists taken apart, and what is wrong with others. */
+  readManifestDocuments(inputs: readonly ManifestInput[]): {
+    documents: readonly { key: string; document: Readonly<Record<string, unknown>> }[];
+    problems: readonly Problem[];
+  };
+  /** The kind that a word names in any case, singular or plural. */
+  findKind(word: string): { kind: string; namespaced: boolean } | undefined;
 }
 
 export interface FunctionsModule {

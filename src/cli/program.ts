@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { version } from "../model/version.ts";
 import { addAgent } from "./commands/agent.ts";
+import { addApply, addDelete, addDiff } from "./commands/apply.ts";
 import { addBench } from "./commands/bench.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addDoctor } from "./commands/doctor.ts";
@@ -35,6 +36,11 @@ export function buildProgram(io: Io, modules: Partial<Modules>): Command {
     });
   addStatus(program, io);
   addGet(program, io);
+  if (modules.manifests && modules.lab) {
+    addApply(program, io, { manifests: modules.manifests, lab: modules.lab });
+    addDiff(program, io, { manifests: modules.manifests, lab: modules.lab });
+    addDelete(program, io, { manifests: modules.manifests, lab: modules.lab });
+  }
   addExplain(program, io, modules);
   addDoctor(program, io, modules);
   if (modules.lab && modules.capabilities) addLab(program, io, modules.lab, modules.capabilities);

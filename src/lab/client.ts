@@ -27,6 +27,10 @@ export class LabClient {
     return this.#json("GET", "/v1/lab") as Promise<LabStatus>;
   }
 
+  objects(): Promise<ManifestObject[]> {
+    return this.#json("GET", "/v1/objects") as Promise<ManifestObject[]>;
+  }
+
   target(namespace: string, pod: string, container?: string): Promise<Target> {
     const query = new URLSearchParams({ namespace, pod, ...(container === undefined ? {} : { container }) });
     return this.#json("GET", `/v1/target?${query}`) as Promise<Target>;

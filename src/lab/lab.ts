@@ -111,6 +111,11 @@ export class Lab {
     return { removed, problems: await this.#change(report) };
   }
 
+  /** The objects as they were given. */
+  get objects(): readonly ManifestObject[] {
+    return this.#cluster?.store.all ?? [];
+  }
+
   get problems(): Problem[] {
     return [
       ...this.#watches.flatMap((watch) => watch.snapshot().problems),

@@ -37,6 +37,7 @@ export async function serveLab(socket: string, lab: Lab, up: UpProgress): Promis
   const changes = serial();
   const routes: Readonly<Record<string, Handler>> = {
     "GET /v1/lab": (_, response) => answer(response, 200, lab.status),
+    "GET /v1/objects": (_, response) => answer(response, 200, lab.objects),
     "GET /v1/progress": (_, response) => stream(response, (report) => up.follow(report)),
     "GET /v1/target": (_, response, url) => {
       const query = (name: string): string | undefined => url.searchParams.get(name) ?? undefined;

@@ -81,15 +81,16 @@ export class MemoryBackend implements Backend {
     this.state.objects = this.state.objects.filter((each) => each !== gone);
   }
 
-  #put(manifest: Manifest, path: string, dryRun: boolean): Plain<schema.ObjectChange> {
-    const { kind, metadata } = manifest;
+  #put(document: Manifest, path: string, dryRun: boolean): Plain<schema.ObjectChange> {
+    const { kind, metadata } = document;
     if (!metadata?.name) throw new ApiError("invalid", `${kind}: is required`, { path: `${path}.metadata.name` });
     const { name, namespace = "default" } = metadata;
+    const manifest = { ...document, metadata: { ...metadata, namespace } };
     const before = this.#object(kind, namespace, name);
     const same = before !== undefined && JSON.stringify(before.manifest) === JSON.stringify(manifest);
     if (!dryRun) {
       this.state.objects = this.state.objects.filter((each) => each !== before);
-      this.state.objects.push({ kind, namespace, name, manifest: { ...manifest } });
+      this.state.objects.push({ kind, namespace, name, manifest });
     }
     return { kind, namespace, name, action: !before ? "created" : same ? "unchanged" : "changed", problems: [] };
   }

@@ -46,6 +46,7 @@ export class Machine {
     const io: Io = {
       stdout: { write: (text) => out.push(text) },
       stderr: { write: (text) => err.push(text) },
+      stdin: { async *[Symbol.asyncIterator]() {} },
       env: {},
       cwd: "/work-dir",
       runDir: this.runDir,

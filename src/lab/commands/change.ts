@@ -1,6 +1,6 @@
 import { objectKey } from "../../model/names.ts";
-import type { Problem } from "../../model/objects.ts";
-import { readManifests } from "../../sources/manifests/index.ts";
+import type { ManifestObject, Problem } from "../../model/objects.ts";
+import { parseManifests, readManifests } from "../../sources/manifests/index.ts";
 import { LabClient } from "../client.ts";
 import { labNames } from "../names.ts";
 import { isError } from "../objects.ts";
@@ -11,28 +11,75 @@ export interface ChangeOptions {
   name: string;
   /** Absolute paths. */
   files: readonly string[];
+  /** Manifests from elsewhere, e.g. standard input. */
+  text?: string | undefined;
+}
+
+/** An object before and after a change; `before` is undefined if it would be new. */
+export interface ObjectChange {
+  key: string;
+  before?: object | undefined;
+  after: object;
 }
 
 /** Adds or changes objects; resolves when that is in force. Exit code 1 with reasons if some of it is not. */
 export async function apply(options: ChangeOptions, io: LabIo): Promise<number> {
   const client = running(options.name, io);
-  const snapshots = options.files.map((path) => readManifests(path));
-  const objects = snapshots.flatMap((one) => one.objects);
-  const found = snapshots.flatMap((one) => one.problems);
+  const { objects, problems: found } = read(options);
   const { problems } = await withProgress(io, ({ report }) => client.apply(objects, report));
   return told(io, [...found, ...problems]);
 }
 
-/** Deletes the objects that the files name, whatever else the files say of them; resolves when they are gone. */
-export async function del(options: ChangeOptions, io: LabIo): Promise<number> {
+/** What `apply` would change. */
+export async function changes(
+  options: ChangeOptions,
+  io: LabIo,
+): Promise<{ changes: ObjectChange[]; problems: readonly Problem[] }> {
   const client = running(options.name, io);
-  const snapshots = options.files.map((path) => readManifests(path));
-  const keys = snapshots.flatMap((one) => one.objects.map((object) => objectKey(object.kind, object.metadata)));
-  const { removed, problems } = await withProgress(io, ({ report }) => client.delete(keys, report));
-  for (const key of removed) io.stdout.write(`deleted ${key}\n`);
+  const { objects, problems } = read(options);
+  const held = new Map((await client.objects()).map((object) => [keyOf(object), object]));
+  // as the lab holds it: without what JSON leaves out
+  const plain = (object: ManifestObject): object => JSON.parse(JSON.stringify(object));
+  return {
+    changes: objects.map((object) => ({ key: keyOf(object), before: held.get(keyOf(object)), after: plain(object) })),
+    problems,
+  };
+}
+
+/**
+ * Deletes the objects that the files name, whatever else the files say of them, and those of `keys`; resolves when they
+ * are gone. In a dry run only says which would go.
+ */
+export async function del(
+  options: ChangeOptions & { keys?: readonly string[] | undefined; dryRun?: boolean | undefined },
+  io: LabIo,
+): Promise<number> {
+  const client = running(options.name, io);
+  const { objects, problems: found } = read(options);
+  const keys = [...new Set([...(options.keys ?? []), ...objects.map(keyOf)])];
+  const { removed, problems } = options.dryRun
+    ? { removed: await held(client, keys), problems: [] }
+    : await withProgress(io, ({ report }) => client.delete(keys, report));
+  for (const key of removed) io.stdout.write(`${options.dryRun ? "would delete" : "deleted"} ${key}\n`);
   const missing = keys.filter((key) => !removed.includes(key));
   for (const key of missing) io.stderr.write(`! ${key}: not in lab ${options.name}\n`);
-  return told(io, [...snapshots.flatMap((one) => one.problems.filter(isError)), ...problems]);
+  return told(io, [...found.filter(isError), ...problems]);
+}
+
+async function held(client: LabClient, keys: readonly string[]): Promise<string[]> {
+  const there = new Set((await client.objects()).map(keyOf));
+  return keys.filter((key) => there.has(key));
+}
+
+const keyOf = ({ kind, metadata }: ManifestObject): string => objectKey(kind, metadata);
+
+function read({ files, text }: ChangeOptions): { objects: ManifestObject[]; problems: Problem[] } {
+  const snapshots = files.map((path) => readManifests(path));
+  const parsed = text === undefined ? undefined : parseManifests(text, "stdin");
+  return {
+    objects: [...snapshots.flatMap((one) => one.objects), ...(parsed?.objects ?? []).map(({ object }) => object)],
+    problems: [...snapshots.flatMap((one) => one.problems), ...(parsed?.problems ?? [])],
+  };
 }
 
 function running(name: string, io: LabIo): LabClient {

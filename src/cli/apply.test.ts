@@ -1,0 +1,162 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { findKind, readManifestDocuments } from "../agent/manifests.ts";
+import type { MemoryBackend } from "../api/testing/memory.ts";
+import type { LabModule, Modules } from "./modules.ts";
+import { Machine } from "./testing/harness.ts";
+
+let machine: Machine;
+let backend: MemoryBackend;
+let folder: string;
+let calls: unknown[];
+beforeEach(async () => {
+  machine = await Machine.create();
+  folder = mkdtempSync(join(tmpdir(), "weir-apply-"));
+  calls = [];
+});
+afterEach(async () => {
+  await machine.close();
+  rmSync(folder, { recursive: true });
+});
+
+const POD = (name: string, bandwidth = "1 mbps egress") =>
+  `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, annotations: {bandwidth: ${bandwidth}}}\nspec: {containers: [{name: c, image: x}]}\n`;
+
+function written(text: string): string {
+  const path = join(folder, "objects.yaml");
+  writeFileSync(path, text);
+  return path;
+}
+
+const lab = {
+  apply: async (options: unknown) => {
+    calls.push(["apply", options]);
+    return 0;
+  },
+  del: async (options: unknown) => {
+    calls.push(["del", options]);
+    return 0;
+  },
+  changes: async () => ({
+    changes: [
+      { key: "Pod/default/new", after: { kind: "Pod" } },
+      { key: "Pod/default/old", before: { a: 1, b: [1] }, after: { a: 2, b: [1], c: "\u001b[31m" } },
+      { key: "Pod/default/same", before: { a: 1 }, after: { a: 1 } },
+    ],
+    problems: [],
+  }),
+} as unknown as LabModule;
+const modules: Partial<Modules> = {
+  manifests: async () => ({ findKind, readManifestDocuments }),
+  lab: async () => lab,
+};
+const run = (argv: string[], stdin = "") =>
+  machine.run(argv, modules, {
+    stdin: {
+      async *[Symbol.asyncIterator]() {
+        yield stdin;
+      },
+    },
+  });
+
+describe("at an agent", () => {
+  beforeEach(async () => {
+    backend = await machine.agent("node-1");
+  });
+
+  test("apply, diff and delete, over one set's life", async () => {
+    const path = written(`${POD("a")}---\n${POD("b")}`);
+    const dry = await run(["apply", "-f", path, "--dry-run"]);
+    expect(dry).toEqual({
+      code: 0,
+      out: "would be created: Pod/default/a\nwould be created: Pod/default/b\n",
+      err: "",
+    });
+    expect(backend.state.objects).toEqual([]);
+    expect((await run(["diff", "-f", path])).code).toBe(1);
+    expect((await run(["apply", "-f", path])).out).toBe("created Pod/default/a\ncreated Pod/default/b\n");
+    expect(await run(["diff", "-f", path])).toEqual({ code: 0, out: "", err: "" });
+    expect((await run(["apply", "-f", path])).out).toBe("unchanged Pod/default/a\nunchanged Pod/default/b\n");
+    written(POD("a", "2 mbps egress"));
+    expect((await run(["apply", "-f", "-"], POD("a", "2 mbps egress"))).out).toBe("changed Pod/default/a\n");
+    expect(await run(["delete", "-f", path, "pods/b", "Pod/none", "--dry-run"])).toEqual({
+      code: 0,
+      out: "would delete Pod/default/b\nwould delete Pod/default/a\n",
+      err: "! Pod/default/none: not there\n",
+    });
+    expect((await run(["delete", "-f", path, "pods/b"])).out).toBe("deleted Pod/default/b\ndeleted Pod/default/a\n");
+    expect(backend.state.objects).toEqual([]);
+  });
+
+  test("a field's change is a line", async () => {
+    const manifest = { kind: "Pod", apiVersion: "v1", metadata: { name: "a", namespace: "default" }, spec: {} };
+    backend.state.objects = [{ kind: "Pod", namespace: "default", name: "a", manifest }];
+    const ran = await run(["diff", "-f", "-"], POD("a"));
+    expect(ran.code).toBe(1);
+    expect(ran.out).toBe(
+      [
+        "changed Pod/default/a",
+        '  + metadata.annotations: {"bandwidth":"1 mbps egress"}',
+        '  + spec.containers: [{"name":"c","image":"x"}]',
+        "",
+      ].join("\n"),
+    );
+  });
+
+  test("one that is wrong is said with its place, and nothing is applied", async () => {
+    const path = written(`${POD("a")}---\n${POD("B")}`);
+    const ran = await run(["apply", "-f", path]);
+    expect(ran.code).toBe(1);
+    expect(ran.err).toMatch(
+      /^✖ objects.yaml metadata.name: "B" must be .* \(objects.yaml:8:18\)\nweir: .*nothing was done/,
+    );
+    expect(backend.state.objects).toEqual([]);
+    expect((await run(["diff", "-f", path])).code).toBe(2);
+    expect((await run(["diff", "-f", join(folder, "none")])).code).toBe(2);
+  });
+
+  test.each<[string[], string]>([
+    [["apply"], "-f, --file"],
+    [["delete"], "KIND/NAME"],
+    [["delete", "nonsense/a"], "no such kind"],
+    [["delete", "pod"], "write Pod/[NAMESPACE/]NAME"],
+    [["delete", "node/a/b"], "write Node/NAME"],
+    [["apply", "-f", "-", "--lab", "x", "--socket", "y"], "exclude each other"],
+  ])("%j is wrong usage", async (argv, message) => {
+    const { code, err } = await run(argv);
+    expect(code).toBe(2);
+    expect(err).toContain(message);
+  });
+});
+
+describe("in a lab", () => {
+  test("apply and delete are the lab's", async () => {
+    const path = written(POD("a"));
+    expect((await run(["apply", "-f", path, "-f", "-", "--lab", "x"], "text")).code).toBe(0);
+    expect((await run(["delete", "-n", "shop", "pod/slow", "--lab", "x"])).code).toBe(0);
+    expect(calls).toEqual([
+      ["apply", { name: "x", files: [path], text: "text" }],
+      ["del", { name: "x", files: [], keys: ["Pod/shop/slow"], dryRun: undefined }],
+    ]);
+  });
+
+  test("diff shows fields, with what others wrote made harmless", async () => {
+    expect(await run(["diff", "-f", "x", "--lab", "x"])).toEqual({
+      code: 1,
+      out: [
+        "created Pod/default/new",
+        '  + kind: "Pod"',
+        "changed Pod/default/old",
+        "  ~ a: 1 → 2",
+        '  + c: "\\u001b[31m"',
+        "",
+      ].join("\n"),
+      err: "",
+    });
+    expect((await run(["apply", "-f", "x", "--lab", "x", "--dry-run"])).out).toBe(
+      "would be created: Pod/default/new\nwould be changed: Pod/default/old\nunchanged Pod/default/same\n",
+    );
+  });
+});

@@ -1,0 +1,73 @@
+import type { Problem } from "../../model/objects.ts";
+import { readDocuments } from "./document.ts";
+import { findManifests, readManifest } from "./files.ts";
+import { parseManifests } from "./parse.ts";
+import { KINDS } from "./schemas.ts";
+
+/** Where manifests come from: a file or folder, or a text with the name that problems show. */
+export type ManifestInput = { path: string } | { text: string; name: string };
+
+/** A document of a manifest file, as it is written, that the schemas have judged good. */
+export interface ManifestDocument {
+  /** `Kind/namespace/name`. */
+  key: string;
+  document: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Reads manifests as documents, lists taken apart. What is wrong with one is in `problems`.
+ * @throws ManifestError if the path cannot be read
+ */
+export function readManifestDocuments(inputs: readonly ManifestInput[]): {
+  documents: ManifestDocument[];
+  problems: Problem[];
+} {
+  const documents: ManifestDocument[] = [];
+  const problems: Problem[] = [];
+  for (const input of inputs) {
+    for (const one of textsOf(input)) {
+      if ("problem" in one) problems.push(one.problem);
+      else {
+        problems.push(...parseManifests(one.text, one.name).problems);
+        documents.push(...documentsOf(one.text, one.name));
+      }
+    }
+  }
+  const known = new Set<string>();
+  for (const { key } of documents) {
+    if (known.has(key)) problems.push({ object: key, message: "is written twice; remove one" });
+    known.add(key);
+  }
+  return { documents, problems };
+}
+
+function* textsOf(input: ManifestInput): Generator<{ text: string; name: string } | { problem: Problem }> {
+  if ("text" in input) return yield input;
+  const { files, problems } = findManifests(input.path);
+  for (const problem of problems) yield { problem };
+  for (const file of files) {
+    const read = readManifest(file);
+    yield "text" in read ? { text: read.text, name: file.name } : { problem: read.problem };
+  }
+}
+
+function documentsOf(text: string, name: string): ManifestDocument[] {
+  return readDocuments(text, name)
+    .flatMap((one) => ("value" in one ? flat(one.value) : []))
+    .flatMap((value) => {
+      const [placed] = parseManifests(JSON.stringify(value) ?? "", name).objects;
+      return placed ? [{ key: placed.key, document: value as ManifestDocument["document"] }] : [];
+    });
+}
+
+function flat(value: unknown): unknown[] {
+  const { kind, items } = (value ?? {}) as { kind?: unknown; items?: unknown };
+  return kind === "List" && Array.isArray(items) ? items.flatMap(flat) : [value];
+}
+
+/** The kind that a word such as `impairment`, `Impairments` or `Impairment` names. */
+export function findKind(word: string): { kind: string; namespaced: boolean } | undefined {
+  const singular = word.toLowerCase().replace(/s$/, "");
+  const found = [...KINDS].find(([kind]) => kind.toLowerCase() === singular);
+  return found && { kind: found[0], namespaced: found[1].namespaced };
+}

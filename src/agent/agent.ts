@@ -27,6 +27,9 @@ export interface AgentParts {
 /** The kernel is read again this often, ms; between, the agent trusts what it wrote. */
 const COMPARE_EVERY = 50_000;
 
+/** What setTimeout can wait, ms. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
 /** The object of a failure that broke off a whole pass. */
 export const AGENT = "agent";
 
@@ -58,6 +61,7 @@ export class Agent {
   #reported = "";
   #comparedAt = 0;
   #renewal: NodeJS.Timeout | undefined;
+  #expiry: NodeJS.Timeout | undefined;
 
   constructor(parts: AgentParts) {
     this.parts = parts;
@@ -82,6 +86,7 @@ export class Agent {
     if (!this.synced) return 0; // nothing is pruned before every source has told all it knew
     const { node, settings, manifests, endpoints, lastGood: file, applied, datapath } = this.parts;
     const begin = performance.now();
+    const unforgotten = this.#forgetOneOffs();
     const snapshot = withApplied(manifests?.snapshot() ?? { objects: [], problems: [] }, applied.list());
     const problems = [...snapshot.problems, ...endpoints.problems, ...file.problems, ...applied.problems];
     const input = { node, settings, problems, objects: snapshot.objects, endpoints: endpoints.list() };
@@ -93,6 +98,7 @@ export class Agent {
       this.#comparedAt = begin;
     }
     const { failures, writes } = datapath.apply(desired);
+    failures.push(...unforgotten);
     this.#view = { state, desired, failures };
     this.#renewLater();
     try {
@@ -107,6 +113,22 @@ export class Agent {
     this.onPass(this.passSeconds);
     this.#report(failures, writes);
     return failures.length;
+  }
+
+  /** One-off impairments go some time after their end. What cannot be forgotten acts on nothing all the same. */
+  #forgetOneOffs(): Failure[] {
+    clearTimeout(this.#expiry);
+    const { applied, signal } = this.parts;
+    const now = Date.now();
+    try {
+      const next = applied.expire(now);
+      if (next === undefined || signal.aborted) return [];
+      this.#expiry = setTimeout(() => this.runner.mark(), Math.min(next - now, LONGEST_TIMER));
+      this.#expiry.unref();
+      return [];
+    } catch (error) {
+      return [{ object: "one-off impairments", message: (error as Error).message }];
+    }
   }
 
   /** Leases last a third of a lease at least beyond the next renewal, so a late one ends nothing. */

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { ONE_OFF_STAYS, oneOffManifest } from "../model/one-off.ts";
 import { AppliedStore, DocumentError, withApplied } from "./applied.ts";
 
 let folder: string;
@@ -70,6 +71,23 @@ test("remove gives what was there", () => {
   expect(store.remove(["Pod/default/b", "Pod/default/none"], { dryRun: true })).toEqual(["Pod/default/b"]);
   expect(store.remove(["Pod/default/b", "Pod/default/none"])).toEqual(["Pod/default/b"]);
   expect(new AppliedStore(folder).list().map(({ key }) => key)).toEqual(["Pod/default/a"]);
+});
+
+test("one-offs are forgotten some time after their end, other impairments stay", () => {
+  const store = new AppliedStore(folder);
+  const until = Date.parse("2026-01-02T03:04:05Z");
+  const spec = { direction: "both" as const, loss: "2%" };
+  const oneOff = oneOffManifest({ namespace: "shop", pod: "web", id: "1", spec, until });
+  const later = oneOffManifest({ namespace: "shop", pod: "web", id: "2", spec, until: until + 60_000 });
+  const kept = { ...oneOff, metadata: { name: "kept", namespace: "shop" } };
+  store.put([oneOff, later, kept]);
+  const keys = () => store.list().map(({ key }) => key.replace(/.*\//, ""));
+  expect(store.expire(until)).toBe(until + ONE_OFF_STAYS);
+  expect(keys()).toEqual(["impair-web-1", "impair-web-2", "kept"]);
+  expect(store.expire(until + ONE_OFF_STAYS)).toBe(until + 60_000 + ONE_OFF_STAYS);
+  expect(keys()).toEqual(["impair-web-2", "kept"]);
+  expect(store.expire(until + 1e9)).toBeUndefined();
+  expect(new AppliedStore(folder).list().map(({ key }) => key)).toEqual(["Impairment/shop/kept"]);
 });
 
 describe("after a restart", () => {

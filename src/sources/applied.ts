@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { objectKey } from "../model/names.ts";
 import type { ManifestObject, Problem } from "../model/objects.ts";
+import { forgottenAt } from "../model/one-off.ts";
 import { quote } from "../model/text.ts";
 import { writeAtomically } from "./atomic.ts";
 import { type ManifestSnapshot, parseManifests } from "./manifests/index.ts";
@@ -84,6 +85,20 @@ export class AppliedStore {
     const gone = new Set(there);
     this.#write(new Map([...this.#objects].filter(([key]) => !gone.has(key))));
     return there;
+  }
+
+  /**
+   * Forgets one-off impairments whose time is over. `now`: ms since the epoch. Gives when the next one's is.
+   * Throws what the disk says.
+   */
+  expire(now: number): number | undefined {
+    const ends = [...this.#objects.values()].flatMap(({ key, document }) => {
+      const at = forgottenAt(document);
+      return at === undefined ? [] : [{ key, at }];
+    });
+    this.remove(ends.filter(({ at }) => at <= now).map(({ key }) => key));
+    const next = ends.map(({ at }) => at).filter((at) => at > now);
+    return next.length > 0 ? Math.min(...next) : undefined;
   }
 
   #actionOf({ key, document }: AppliedObject): AppliedAction {

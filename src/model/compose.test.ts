@@ -27,10 +27,10 @@ test("chains follow the declared order, then the name, whatever the order of con
   }
 });
 
-test("every node has the panel's three pairs, and knows the fourth", () => {
+test("every node has the panel's three pairs", () => {
   const { links, resume } = compose([]);
   expect(links.map((link) => link.device)).toEqual(["weir_recirc0", "weir_split0", "weir_shape0"]);
-  expect(resume).toEqual(["weir_recirc1", "weir_split1", "weir_shape1", "weir_delay1"]);
+  expect(resume).toEqual(["weir_recirc1", "weir_split1", "weir_shape1"]);
 });
 
 test("packets come back from the delaying pair where there is one", () => {

@@ -23,6 +23,7 @@ function rulesIn(file: string): Record<string, string[]> {
 
 it.each([
   ["one-pod.yaml", { "Pod/server": ["ingress 20"] }],
+  ["impairments.yaml", {}],
   [
     "shop.yaml",
     {

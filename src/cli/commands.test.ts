@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { LOSS_KEYS } from "../model/impairments.ts";
 import { RULE_KEYS } from "../model/limits.ts";
 import type { AgentOptions, LabModule, Modules } from "./modules.ts";
 import { Machine } from "./testing/harness.ts";
@@ -234,7 +235,7 @@ describe("weir explain", () => {
     expect(await explain(...argv)).toMatch(expected);
   });
   test("knows every key of pods, in their order", () => {
-    expect(keyTopics.map(({ name }) => name)).toEqual(RULE_KEYS.map(({ key }) => key));
+    expect(keyTopics.map(({ name }) => name)).toEqual([...RULE_KEYS, ...LOSS_KEYS].map(({ key }) => key));
   });
 
   test.each([

@@ -57,4 +57,13 @@ export const keyTopics: readonly KeyTopic[] = [
     meaning: "limits what the pod sends; M is megabits a second, or megabytes with rules.rateUnit",
     setting: "rules.rate, rules.rateUnit (weir explain config)",
   },
+  ...(["weir.dev/loss", "loss"] as const).map((name) => ({
+    name,
+    where: `${annotation}, or of a Service`,
+    grammar:
+      '"uniform <ingress|egress> <0% to 100%>" or "exponential <ingress|egress> <0 to 1000>", two with ";" between them',
+    example: `${name}: "uniform egress 2%"`,
+    meaning: "loses packets by chance; exponential with a probability of exp(-5 × threshold / 1000)",
+    setting: name === "loss" ? "rules.loss (weir explain config)" : always,
+  })),
 ];

@@ -47,5 +47,5 @@ it.each([
 });
 
 it("every example is tested here", () => {
-  expect(readdirSync(folder).sort()).toEqual(["one-pod.yaml", "rules.yaml", "shop.yaml"]);
+  expect(readdirSync(folder).sort()).toEqual(["impairments.yaml", "one-pod.yaml", "rules.yaml", "shop.yaml"]);
 });

@@ -217,6 +217,11 @@ export class Stage {
     return this.attemptLab(["apply", "-f", this.#scratchFile(text)]);
   }
 
+  /** `weir lab delete` of what a text names: returns when it is gone. */
+  deleteText(text: string): Promise<string> {
+    return this.lab(["delete", "-f", this.#scratchFile(text)]);
+  }
+
   #scratchFile(text: string): string {
     const file = join(this.#scratch, `apply-${++this.#files}.yaml`);
     writeFileSync(file, text);
@@ -229,6 +234,13 @@ export class Stage {
     if (pid === undefined) throw new Error(`kill agent of ${node}: weir lab status does not list it`);
     process.kill(pid, "SIGKILL");
     return pid;
+  }
+
+  /** Kills the lab's supervisor and then its agents with -9: nobody is left to start them again. */
+  async killAll(): Promise<void> {
+    const { stdout } = await this.attemptLab(["status", "-o", "json"]);
+    const { supervisorPid, nodes } = JSON.parse(stdout) as { supervisorPid: number; nodes: LabNode[] };
+    for (const pid of [supervisorPid, ...nodes.map(({ agentPid }) => agentPid)]) process.kill(pid, "SIGKILL");
   }
 
   /** Waits until a node's agent runs under another pid and is ready. */

@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { attempt } from "../../src/bench/weir.ts";
+import { binomialTest } from "../../src/model/statistics.ts";
+import { lab } from "./lab.ts";
+
+interface Receipt {
+  pod: string;
+  direction: string;
+  source: string;
+  state: string;
+  packets: number;
+  lost: number;
+  remaining: number | null;
+}
+
+const PACKETS = 100_000;
+/** What a right build fails once in ten thousand times. */
+const UNLIKELY = 1e-4;
+const server = [["iperf3", "-s"]];
+const A = { name: "a", node: "node-1", labels: { app: "a" } };
+const B = { name: "b", node: "node-2", labels: { app: "b" }, commands: server };
+
+const impairment = (name: string, spec: object): string =>
+  JSON.stringify({ apiVersion: "weir.dev/v1alpha1", kind: "Impairment", metadata: { name }, spec });
+
+describe("impairments in a lab", () => {
+  const fixture = lab({ nodes: 2, overlay: "vxlan", pods: [A, B] });
+  const receipts = () => fixture.stage.get<Receipt>("impairments");
+
+  /** Replies to pings from a to b, of ten. */
+  async function replies(family: 4 | 6 = 4): Promise<number> {
+    const { stage } = fixture;
+    const ping = ["ping", "-n", "-q", "-c", "10", "-i", "0.02", "-W", "0.3", stage.ip("b", family)];
+    const { stdout } = await stage.attemptExec("a", ping);
+    return Number(/(\d+) received/.exec(stdout)?.[1]);
+  }
+
+  test.each([
+    { family: 4, pod: A, direction: "egress", loss: "uniform egress 2%", p: 0.02 },
+    { family: 6, pod: B, direction: "ingress", loss: "exponential ingress 300", p: Math.exp(-1.5) },
+  ] as const)("$loss over $family: as many of 100,000 datagrams across nodes as it says", async (one) => {
+    const { stage } = fixture;
+    const other = one.pod.name === "a" ? B : A;
+    await stage.apply([{ ...one.pod, annotations: { loss: one.loss } }, other]);
+    const flood = ["iperf3", "-u", "-c", stage.ip("b", one.family), "-l", "100", "-b", "60M", "-k", String(PACKETS)];
+    await stage.exec("a", flood, 60_000);
+    const found = (await receipts()).filter(
+      ({ pod, direction }) => pod === one.pod.name && direction === one.direction,
+    );
+    expect(found).toMatchObject([{ source: "loss", state: "active" }]);
+    const [{ packets = 0, lost = 0 } = {}] = found;
+    expect(packets).toBeGreaterThanOrEqual(PACKETS);
+    expect(binomialTest(lost, packets, one.p)).toBeGreaterThan(UNLIKELY);
+    await stage.apply([A, B]);
+    expect(await receipts()).toEqual([]);
+  });
+
+  test("an Impairment is in force when the command returns, and gone when that of its removal does", async () => {
+    const { stage } = fixture;
+    const text = impairment("cut", { selector: { matchLabels: { app: "a" } }, direction: "egress", loss: "100%" });
+    await stage.applyText(text);
+    expect(await receipts()).toMatchObject([{ pod: "a", direction: "egress", state: "active" }]);
+    expect([await replies(), await replies(6)]).toEqual([0, 0]);
+    await stage.deleteText(text);
+    expect(await receipts()).toEqual([]);
+    expect([await replies(), await replies(6)]).toEqual([10, 10]);
+  });
+
+  test("narrowed to a Service, it spares all others; its pods are found on other nodes", async () => {
+    const { stage } = fixture;
+    const service = { apiVersion: "v1", kind: "Service", metadata: { name: "b" }, spec: { selector: { app: "b" } } };
+    await stage.applyText(JSON.stringify(service));
+    const match = { peers: [{ service: { name: "b" } }] };
+    const text = impairment("cut", { pod: "a", loss: "100%", match });
+    await stage.applyText(text);
+    expect([await replies(), await replies(6)]).toEqual([0, 0]);
+    await stage.applyText(impairment("cut", { pod: "a", loss: "100%", match: { ports: [{ protocol: "UDP" }] } }));
+    expect([await replies(), await replies(6)]).toEqual([10, 10]);
+    await stage.deleteText(text);
+  });
+
+  test("a wrong one is refused with its field, and nothing is lost", async () => {
+    const { code, stderr } = await fixture.stage.attemptApply(impairment("bad", { pod: "a", loss: "200%" }));
+    expect(code).toBe(1);
+    expect(stderr).toContain("spec.loss");
+    expect(await replies()).toBe(10);
+  });
+
+  test("with every process of Weir killed, a leased one ends within a second of its time", async () => {
+    const { stage } = fixture;
+    const LEASE = 4;
+    await stage.applyText(impairment("cut", { pod: "a", direction: "egress", loss: "100%", lease: `${LEASE}s` }));
+    await sleep(1.5 * LEASE * 1000);
+    expect(await replies()).toBe(0); // renewed all the while
+    const netns = (await stage.get<{ name: string; netns: string }>("endpoints")).find(
+      ({ name }) => name === "a",
+    )?.netns;
+    const ping = ["nsenter", `--net=${netns}`, "--", "ping", "-n", "-c", "1", "-W", "0.2", stage.ip("b", 4)];
+    const inside = () => attempt(ping);
+    await stage.killAll();
+    const killed = performance.now();
+    expect((await inside()).code).toBe(1);
+    let healed: number | undefined;
+    while (healed === undefined && performance.now() - killed < 3 * LEASE * 1000) {
+      const begin = performance.now();
+      if ((await inside()).code === 0) healed = begin;
+      else await sleep(50);
+    }
+    // the last renewal was before the kill, and not more than a third of a lease
+    expect(((healed ?? Number.POSITIVE_INFINITY) - killed) / 1000).toBeLessThan(LEASE + 1);
+  });
+});

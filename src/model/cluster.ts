@@ -1,5 +1,6 @@
 import type { ImpairRule } from "./impair.ts";
 import type { LimitRule } from "./limits.ts";
+import { memo } from "./memo.ts";
 import type { Node, Pod, Problem } from "./objects.ts";
 import type { ProgramRule } from "./programs.ts";
 
@@ -100,14 +101,18 @@ export interface PodPort {
 
 /** Ports of all pods whose packets pass Weir on this node, sorted by id. */
 export function podPorts({ endpoints, taps }: Pick<ClusterState, "endpoints" | "taps">): PodPort[] {
-  const ports = [
-    ...endpoints.map((one) => ({
-      key: `${one.namespace}/${one.name}`,
-      id: one.device,
-      port: `router:${one.device}`,
-      sender: one.device,
-    })),
-    ...taps.map((one) => ({ key: `${one.namespace}/${one.name}`, id: one.id, port: `wire:${one.id}` })),
-  ];
+  const ports = [...endpoints.map(endpointPort), ...taps.map(tapPort)];
   return ports.toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
+
+const endpointPort = memo(
+  ({ namespace, name, device }: Endpoint): PodPort => ({
+    key: `${namespace}/${name}`,
+    id: device,
+    port: `router:${device}`,
+    sender: device,
+  }),
+);
+const tapPort = memo(
+  ({ namespace, name, id }: Tap): PodPort => ({ key: `${namespace}/${name}`, id, port: `wire:${id}` }),
+);

@@ -1,6 +1,7 @@
 import { type Cidr, overlap, parseCidr, sizeOf } from "../model/addresses.ts";
 import { type ClusterState, type Endpoint, emptyState, type NodeContext } from "../model/cluster.ts";
 import { DEFAULT_RULE_SETTINGS, type RuleSettings } from "../model/limits.ts";
+import { memo } from "../model/memo.ts";
 import { objectKey, podKey } from "../model/names.ts";
 import type { ManifestObject, Node, Pod, Problem } from "../model/objects.ts";
 import { type LastGood, reduceAllRules } from "./rules.ts";
@@ -108,6 +109,9 @@ function overlapProblem({ node, text }: Network, other: Network): Problem {
 const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 const byPod = (a: Endpoint, b: Endpoint): number => order(podKey(a), podKey(b));
 
+const keyOf = memo((metadata: ManifestObject["metadata"]) => objectKey("", metadata));
+
 function sorted<T extends ManifestObject>(objects: readonly T[]): T[] {
-  return [...objects].sort((a, b) => order(objectKey("", a.metadata), objectKey("", b.metadata)));
+  const keyed = objects.map((object) => ({ object, key: keyOf(object.metadata) }));
+  return keyed.sort((a, b) => order(a.key, b.key)).map(({ object }) => object);
 }

@@ -4,9 +4,10 @@ import { chosen, impairmentRules, LOSS_KEYS, lossRule, reduceLosses } from "../m
 import type { ByKey } from "../model/keyed.ts";
 import { type LimitRule, limitsOf, type PodRules, RULE_KEYS, type RuleSettings, reduceRules } from "../model/limits.ts";
 import type { ParsedLoss } from "../model/losses.ts";
+import { memo } from "../model/memo.ts";
 import { fieldPath, objectKey, podKey } from "../model/names.ts";
 import type { Impairment, Limit, ManifestObject, Metadata, Pod, Problem, Service } from "../model/objects.ts";
-import { type Candidate, chooseImpairments, chooseLimits, RANK } from "../model/precedence.ts";
+import { type Candidate, type Chosen, chooseImpairments, chooseLimits, RANK } from "../model/precedence.ts";
 import { parseBandwidthQuantity } from "../model/rules.ts";
 import { Selection } from "./selection.ts";
 
@@ -39,6 +40,12 @@ interface Said {
   losses: readonly (ParsedLoss & { key: string })[];
 }
 
+interface Reading {
+  said: Said;
+  remembered: Remembered | undefined;
+  found: readonly Problem[];
+}
+
 /** The rules of this node's pods: their own, those of objects that select them, and those of their Services. Pure. */
 export function reduceAllRules(before: LastGood, input: RulesInput): RulesOutput {
   const { objects, pods, here, endpoints, settings } = input;
@@ -47,7 +54,7 @@ export function reduceAllRules(before: LastGood, input: RulesInput): RulesOutput
   const selection = new Selection(objects, pods, endpoints);
   const candidates = new Candidates();
   const read = (kind: "Pod" | "Service", key: string, metadata: Metadata & { namespace: string }): Said => {
-    const { said, remembered, found } = readObject(before.get(key), kind, metadata, settings);
+    const { said, remembered, found } = readAgain(before.get(key), kind, metadata, settings);
     problems.push(...found);
     if (remembered) lastGood.set(key, remembered);
     return said;
@@ -74,12 +81,29 @@ export function reduceAllRules(before: LastGood, input: RulesInput): RulesOutput
   return { limits, impairments, lastGood, problems: distinct(problems) };
 }
 
+const readings = new WeakMap<Metadata, { before: Remembered | undefined; settings: RuleSettings; read: Reading }>();
+
+/** Reads an object's rules, unless they are those of the last time: after it what is remembered is what was read. */
+function readAgain(
+  before: Remembered | undefined,
+  kind: "Pod" | "Service",
+  metadata: Metadata & { namespace: string },
+  settings: RuleSettings,
+): Reading {
+  const last = readings.get(metadata);
+  const isSame = last?.settings === settings && (last.before === before || last.read.remembered === before);
+  if (last && isSame) return last.read;
+  const read = readObject(before, kind, metadata, settings);
+  readings.set(metadata, { before, settings, read });
+  return read;
+}
+
 function readObject(
   before: Remembered | undefined,
   kind: "Pod" | "Service",
   metadata: Metadata & { namespace: string },
   settings: RuleSettings,
-): { said: Said; remembered: Remembered | undefined; found: Problem[] } {
+): Reading {
   const { rules, limits, problems } = reduceRules(before, metadata, settings, kind);
   const known = before?.uid === metadata.uid ? before?.losses : undefined;
   const { byKey, losses, problems: more } = reduceLosses(known ?? {}, kind, metadata, settings);
@@ -93,20 +117,13 @@ const hasRules = ({ metadata }: Service): boolean => KEYS.some(({ map, key }) =>
 
 /** What is said of each pod, by whom. */
 class Candidates {
-  readonly #limits = new Map<string, Candidate<LimitRule>[]>();
-  readonly #impairments = new Map<string, Candidate<ImpairRule>[]>();
+  readonly #limits = new Map<string, (readonly Candidate<LimitRule>[])[]>();
+  readonly #impairments = new Map<string, (readonly Candidate<ImpairRule>[])[]>();
 
-  say(pod: string, rank: number, object: string, { limits, losses }: Said, settings: RuleSettings): void {
-    const isOwn = rank === RANK.own;
-    for (const rule of limits) {
-      const map = RULE_KEYS.find(({ key }) => key === rule.source)?.map ?? "annotations";
-      const path = fieldPath(map, rule.source);
-      push(this.#limits, pod, { rank, object, path, rule: isOwn ? rule : { ...rule, source: object } });
-    }
-    for (const loss of losses) {
-      const rule = lossRule(loss, isOwn ? loss.key : object, settings);
-      push(this.#impairments, pod, { rank, object, path: fieldPath("annotations", loss.key), rule });
-    }
+  say(pod: string, rank: number, object: string, said: Said, settings: RuleSettings): void {
+    const { limits, impairments } = candidatesOf(said, rank, object, settings);
+    if (limits.length > 0) push(this.#limits, pod, limits);
+    if (impairments.length > 0) push(this.#impairments, pod, impairments);
   }
 
   limit({ metadata, spec }: Limit, pods: readonly string[]): void {
@@ -116,8 +133,8 @@ class Candidates {
       const parsed = written === undefined ? undefined : parseBandwidthQuantity(written, direction);
       if (!parsed?.ok) continue;
       for (const rule of parsed.value.map((one) => ({ ...one, source: object }))) {
-        const candidate = { rank: RANK.object, object, path: `spec.${direction}`, rule };
-        for (const pod of pods) push(this.#limits, pod, candidate);
+        const candidates = [{ rank: RANK.object, object, path: `spec.${direction}`, rule }];
+        for (const pod of pods) push(this.#limits, pod, candidates);
       }
     }
   }
@@ -131,7 +148,8 @@ class Candidates {
     if (pods.length === 0) return;
     const object = objectKey("Impairment", impairment.metadata);
     for (const rule of impairmentRules(impairment, peers, settings)) {
-      for (const pod of pods) push(this.#impairments, pod, { rank: RANK.object, object, path: "spec", rule });
+      const candidates = [{ rank: RANK.object, object, path: "spec", rule }];
+      for (const pod of pods) push(this.#impairments, pod, candidates);
     }
   }
 
@@ -140,8 +158,8 @@ class Candidates {
     const impairments = new Map<string, readonly ImpairRule[]>();
     const found: Problem[] = [];
     for (const key of here) {
-      const limited = chooseLimits(this.#limits.get(key) ?? []);
-      const impaired = chooseImpairments(this.#impairments.get(key) ?? []);
+      const limited = chooseAmong(this.#limits.get(key), limitsAmong);
+      const impaired = chooseAmong(this.#impairments.get(key), impairmentsAmong);
       if (limited.rules.length > 0) limits.set(key, limited.rules);
       if (impaired.rules.length > 0) impairments.set(key, impaired.rules);
       found.push(...limited.problems, ...impaired.problems);
@@ -149,6 +167,33 @@ class Candidates {
     return { limits, impairments, found };
   }
 }
+
+const limitsAmong = memo(chooseLimits);
+const impairmentsAmong = memo(chooseImpairments);
+
+/** Where one author alone speaks of a pod, as mostly, it is the same choice as the last time. */
+function chooseAmong<T>(
+  said: readonly (readonly Candidate<T>[])[] | undefined,
+  choose: (candidates: readonly Candidate<T>[]) => Chosen<T>,
+): Chosen<T> {
+  if (!said) return { rules: [], problems: [] };
+  return choose(said.length === 1 && said[0] ? said[0] : said.flat());
+}
+
+const candidatesOf = memo(({ limits, losses }: Said, rank: number, object: string, settings: RuleSettings) => {
+  const isOwn = rank === RANK.own;
+  return {
+    limits: limits.map((rule): Candidate<LimitRule> => {
+      const map = RULE_KEYS.find(({ key }) => key === rule.source)?.map ?? "annotations";
+      const path = fieldPath(map, rule.source);
+      return { rank, object, path, rule: isOwn ? rule : { ...rule, source: object } };
+    }),
+    impairments: losses.map((loss): Candidate<ImpairRule> => {
+      const rule = lossRule(loss, isOwn ? loss.key : object, settings);
+      return { rank, object, path: fieldPath("annotations", loss.key), rule };
+    }),
+  };
+});
 
 function push<T>(map: Map<string, T[]>, key: string, value: T): void {
   const list = map.get(key);

@@ -4,6 +4,7 @@ import type { Contribution, InstanceLease } from "../../model/desired.ts";
 import type { NetworkFunction } from "../../model/function.ts";
 import { type ImpairRule, MAX_IMPAIRMENTS } from "../../model/impair.ts";
 import type { Direction } from "../../model/limits.ts";
+import { memo } from "../../model/memo.ts";
 import { delayLinks } from "../../model/panel.ts";
 import { delays, ownRows, peerRows, ruleRow } from "./rows.ts";
 
@@ -40,7 +41,7 @@ export const impair: NetworkFunction = {
       rows: [
         ...(impairments.length > 0 ? ownRows(state.node) : []),
         ...impairments.map((one) => ruleRow(one, state.node)),
-        ...impairments.flatMap(peerRows),
+        ...impairments.flatMap((one) => peerRows(one)),
       ],
     };
   },
@@ -53,16 +54,19 @@ export function impairInstance(port: string, direction: Direction, ruleId: strin
 
 /** In the order of their places. A rule for nobody is none. */
 function impairmentsOf(state: ClusterState): Impairment[] {
-  return podPorts(state).flatMap((at) => {
-    const rules = (state.impairments.get(at.key) ?? []).filter(({ match }) => match.peers?.length !== 0);
-    return (["ingress", "egress"] as const).flatMap((direction) =>
-      rules
-        .filter((rule) => rule.direction === direction)
-        .slice(0, MAX_IMPAIRMENTS)
-        .map((rule) => ({ instance: impairInstance(at.id, direction, rule.id), at, rule })),
-    );
-  });
+  return podPorts(state).flatMap((at) => impairmentsAt(at, state.impairments.get(at.key) ?? NONE));
 }
+
+const NONE: readonly ImpairRule[] = [];
+const impairmentsAt = memo((at: PodPort, all: readonly ImpairRule[]): Impairment[] => {
+  const rules = all.filter(({ match }) => match.peers?.length !== 0);
+  return (["ingress", "egress"] as const).flatMap((direction) =>
+    rules
+      .filter((rule) => rule.direction === direction)
+      .slice(0, MAX_IMPAIRMENTS)
+      .map((rule) => ({ instance: impairInstance(at.id, direction, rule.id), at, rule })),
+  );
+});
 
 function lease({ instance, rule }: Impairment): InstanceLease[] {
   return rule.lease ? [{ instance, ...rule.lease }] : [];

@@ -11,6 +11,7 @@ import {
   type PortMatch,
 } from "../../model/impair.ts";
 import { ipBytes, parsePrefix } from "../../model/ip.ts";
+import { memo } from "../../model/memo.ts";
 import { DELAY } from "../../model/panel.ts";
 import type { Impairment } from "./impair.ts";
 
@@ -33,7 +34,7 @@ export const delays = ({ effects }: Pick<ImpairRule, "effects">): boolean =>
   effects.delay !== undefined || effects.pace !== undefined;
 
 /** One rule as its program reads it. */
-export function ruleRow({ instance, rule }: Impairment, node: NodeContext): Row {
+export const ruleRow = memo(({ instance, rule }: Impairment, node: NodeContext): Row => {
   const { effects, match, seed } = rule;
   const ports = (match.ports ?? []).slice(0, MAX_RULE_PORTS).map(portFields);
   const unused = Array.from({ length: MAX_RULE_PORTS - ports.length }, () => ({}));
@@ -55,7 +56,7 @@ export function ruleRow({ instance, rule }: Impairment, node: NodeContext): Row 
       ports: ports.length,
     },
   };
-}
+});
 
 function flagsOf({ direction, lease, seed, match, exempt, effects }: ImpairRule): number {
   return (
@@ -93,9 +94,9 @@ function portFields({ protocol, port, endPort, side }: PortMatch): RowFields {
 }
 
 /** Whom a rule is for. */
-export function peerRows({ instance, rule }: Impairment): Row[] {
-  return (rule.match.peers ?? []).map((cidr) => peerRow(cidr, { instance }));
-}
+export const peerRows = memo(({ instance, rule }: Impairment): Row[] =>
+  (rule.match.peers ?? []).map((cidr) => peerRow(cidr, { instance })),
+);
 
 /** The node's own addresses, its pods' gateways among them: where kubelet's probes come from. */
 export function ownRows({ addresses }: NodeContext): Row[] {

@@ -2,6 +2,7 @@ import { type ClusterState, type PodPort, podPorts } from "../../model/cluster.t
 import type { Contribution, Row, Shaper } from "../../model/desired.ts";
 import type { NetworkFunction } from "../../model/function.ts";
 import type { LimitRule } from "../../model/limits.ts";
+import { memo } from "../../model/memo.ts";
 import { SHAPE } from "../../model/panel.ts";
 import { SMALL_BYTES } from "../../model/shape.ts";
 
@@ -39,7 +40,7 @@ export const limit: NetworkFunction = {
         order: ORDER,
       })),
       shapers: limits.map((one) => shaper(one, state.node.mtu)),
-      rows: limits.map(row),
+      rows: limits.map((one) => row(one)),
     };
   },
 };
@@ -48,19 +49,21 @@ export const limit: NetworkFunction = {
 export const limitInstance = (port: string, direction: LimitRule["direction"]): string => `limit:${port}:${direction}`;
 
 function limitsOf(state: ClusterState): Limit[] {
-  const limits = podPorts(state).flatMap((at) => {
-    const rules = state.limits.get(at.key) ?? [];
-    return rules.map((rule) => ({ instance: limitInstance(at.id, rule.direction), at, rule }));
-  });
+  const limits = podPorts(state).flatMap((at) => limitsAt(at, state.limits.get(at.key) ?? NONE));
   return limits.toSorted((a, b) => (a.instance < b.instance ? -1 : 1));
 }
 
-function shaper({ instance, rule, at }: Limit, mtu: number): Shaper {
+const NONE: readonly LimitRule[] = [];
+const limitsAt = memo((at: PodPort, rules: readonly LimitRule[]): Limit[] =>
+  rules.map((rule) => ({ instance: limitInstance(at.id, rule.direction), at, rule })),
+);
+
+const shaper = memo(({ instance, rule, at }: Limit, mtu: number): Shaper => {
   const sender = rule.direction === "egress" ? { sender: at.sender } : {};
   return { owner: instance, device: SHAPE.device, rate: rule.rate, mtu, ...sender };
-}
+});
 
-function row({ instance, rule }: Limit): Row {
+const row = memo(({ instance, rule }: Limit): Row => {
   return {
     table: "weir_limits",
     key: { instance: { instance } },
@@ -73,6 +76,6 @@ function row({ instance, rule }: Limit): Row {
       idle: idle(rule.rate),
     },
   };
-}
+});
 
 const idle = (rate: number): number => Math.max(IDLE, Math.round((PACKETS_IDLE * PACKET_BITS * 1e9) / rate));

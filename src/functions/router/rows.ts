@@ -1,6 +1,7 @@
-import type { ClusterState } from "../../model/cluster.ts";
+import type { ClusterState, Endpoint } from "../../model/cluster.ts";
 import type { Row, RowFields } from "../../model/desired.ts";
 import { familyOf, firstAddress, ipBytes, isAddress, macBytes, type Prefix, parsePrefix } from "../../model/ip.ts";
+import { memo } from "../../model/memo.ts";
 import { fullName, GATEWAY_MAC, HOST, HOST_MAC, LINK_LOCAL, OVERLAY, ROUTER, UPLINK } from "./names.ts";
 import { addressOf, isPrefix, type PeerNode, peerNodes, portToward } from "./peers.ts";
 
@@ -18,11 +19,13 @@ const NOWHERE = { port: 0, mac: new Uint8Array(6) };
 export function routerRows(state: ClusterState): Row[] {
   const rows = new Map<string, Row>();
   for (const row of [...hostRows(state), ...routeRows(state), ...portRows(state)]) {
-    const key = `${row.table} ${JSON.stringify(row.key)}`;
+    const key = keyText(row);
     if (!rows.has(key)) rows.set(key, row);
   }
   return [...rows].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
 }
+
+const keyText = memo((row: Row) => `${row.table} ${JSON.stringify(row.key)}`);
 
 const target = (port: string, mac: string): RowFields => ({
   port: { port: fullName(port) },
@@ -42,9 +45,11 @@ function hostRows(state: ClusterState): Row[] {
   return [
     ...own.map((address) => hostRow(address, { ...NOWHERE, flags: TARGET.local })),
     ...state.node.addresses.filter(isAddress).map((address) => hostRow(address, target(HOST.port, HOST_MAC))),
-    ...endpoints.flatMap(({ device, mac, ips }) => ips.map((address) => hostRow(address, target(device, mac)))),
+    ...endpoints.flatMap(podRows),
   ];
 }
+
+const podRows = memo(({ device, mac, ips }: Endpoint) => ips.map((address) => hostRow(address, target(device, mac))));
 
 function routeRow({ family, length, address }: Prefix, value: RowFields): Row {
   const key = { prefixlen: 64 + length, instance: { instance: ROUTER }, family, addr: ipBytes(address) };

@@ -45,11 +45,12 @@ describe("bandwidth limits hold at layer 3", () => {
     const small = rate < 10e6; // what was lost before the first second ends may be delivered after it
     await setLimits(stage, { [load.direction]: rate });
     // A busy machine may fall short of a rate, but nothing may exceed it: every try counts for that, the best for the rest.
+    // A pause of the machine is caught up, 80 ms at most: that is 2 % of the four seconds that count.
     const tries: LoadResult[] = [];
     do {
       const result = await runLoad(stage, load, { seconds: 5, mtu, rate });
       tries.push(result);
-      expect(result.rate / rate, JSON.stringify(result)).toBeLessThan(small ? 1.08 : 1.01);
+      expect(result.rate / rate, JSON.stringify(result)).toBeLessThan(small ? 1.08 : 1.02);
       expect(result.firstSecond / rate, JSON.stringify(result)).toBeLessThan(small ? 1.1 : 1.06);
     } while (tries.length < 3 && !good(tries, rate));
     expect(good(tries, rate), JSON.stringify(tries)).toBe(true);

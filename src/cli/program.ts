@@ -7,6 +7,7 @@ import { addCompletion } from "./commands/completion.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addExplain } from "./commands/explain.ts";
 import { addGet } from "./commands/get.ts";
+import { addImpair } from "./commands/impair.ts";
 import { addLab } from "./commands/lab.ts";
 import { addStatus } from "./commands/status.ts";
 import { addUninstall } from "./commands/uninstall.ts";
@@ -41,6 +42,7 @@ export function buildProgram(io: Io, modules: Partial<Modules>): Command {
     addDiff(program, io, { manifests: modules.manifests, lab: modules.lab });
     addDelete(program, io, { manifests: modules.manifests, lab: modules.lab });
   }
+  addImpair(program, io);
   addExplain(program, io, modules);
   addDoctor(program, io, modules);
   if (modules.lab && modules.capabilities) addLab(program, io, modules.lab, modules.capabilities);

@@ -11,6 +11,7 @@ import { addImpair } from "./commands/impair.ts";
 import { addLab } from "./commands/lab.ts";
 import { addStatus } from "./commands/status.ts";
 import { addUninstall } from "./commands/uninstall.ts";
+import { addVerify } from "./commands/verify.ts";
 import { describe, Failure, UsageError } from "./errors.ts";
 import { exitCode } from "./exit.ts";
 import type { Io } from "./io.ts";
@@ -43,6 +44,7 @@ export function buildProgram(io: Io, modules: Partial<Modules>): Command {
     addDelete(program, io, { manifests: modules.manifests, lab: modules.lab });
   }
   addImpair(program, io);
+  addVerify(program, io);
   addExplain(program, io, modules);
   addDoctor(program, io, modules);
   if (modules.lab && modules.capabilities) addLab(program, io, modules.lab, modules.capabilities);

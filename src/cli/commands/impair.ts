@@ -4,13 +4,12 @@ import { Client } from "../../api/client.ts";
 import type { Items } from "../../api/schemas.ts";
 import { objectKey } from "../../model/names.ts";
 import { oneOffManifest, oneOffName } from "../../model/one-off.ts";
-import { type Agent, type AgentFlags, ask, chooseAgents } from "../agents.ts";
+import { type AgentFlags, agentOf, chooseAgents } from "../agents.ts";
 import { describe, Failure, UsageError } from "../errors.ts";
 import { setExitCode } from "../exit.ts";
 import { formatInterval, formatShare, printable } from "../format.ts";
 import { type EffectFlags, loss, peer, percent, port, seed, specOf, time } from "../impair-flags.ts";
 import type { Io } from "../io.ts";
-import { suggestion } from "../suggest.ts";
 import { duration, withAgents } from "./options.ts";
 
 type Receipt = Items["impairments"];
@@ -66,7 +65,11 @@ async function impair(io: Io, pod: string, flags: Flags): Promise<number> {
   if (effects.every((name) => flags[name] === undefined)) {
     throw new UsageError(`impair ${pod}: give one of ${effects.map((name) => `--${name}`).join(", ")}`);
   }
-  const agent = await agentOf(io, await chooseAgents(io, flags), namespace, pod);
+  const agent = await agentOf(io, await chooseAgents(io, flags), {
+    what: `impair ${namespace}/${pod}`,
+    namespace,
+    pod,
+  });
   const one = { namespace, pod, id: randomBytes(4).toString("hex"), spec: specOf(flags), until: io.wall() + flags.for };
   // Calls that clean up must not end with the command's signal.
   const client = new Client({ socket: agent.client.socket });
@@ -92,19 +95,6 @@ async function impair(io: Io, pod: string, flags: Flags): Promise<number> {
   for (const each of last) io.stdout.write(`${measured(each)}\n`);
   return io.signal.aborted ? INTERRUPTED : 0;
 }
-
-/** The agent of the node on which a pod is. */
-async function agentOf(io: Io, agents: readonly Agent[], namespace: string, pod: string): Promise<Agent> {
-  const { values, failures } = await ask(io, agents, async (client) => ({ client, pods: await client.list("pods") }));
-  const found = values.find(({ pods }) => pods.some((one) => one.namespace === namespace && one.name === pod));
-  const agent = agents.find(({ client }) => client === found?.client);
-  if (agent) return agent;
-  if (failures.length > 0) throw new Failure(failures.join("\n"));
-  const known = values.flatMap(({ pods }) => pods.map(({ name }) => name));
-  throw new Failure(`impair ${namespace}/${pod}: no such pod here${hint(suggestion(pod, known))}`);
-}
-
-const hint = (text: string): string => ` (${text || "weir get pods lists them; -n names the namespace"})`;
 
 async function receiptsOf(client: Client, source: string): Promise<Receipt[]> {
   return (await client.list("impairments")).filter((one) => one.source === source);

@@ -104,6 +104,22 @@ export async function ask<T>(
   return { values, failures };
 }
 
+/** The agent of the node on which a pod is. `what` begins the message if there is none. */
+export async function agentOf(
+  io: Io,
+  agents: readonly Agent[],
+  { what, namespace, pod }: { what: string; namespace: string; pod: string },
+): Promise<Agent> {
+  const { values, failures } = await ask(io, agents, async (client) => ({ client, pods: await client.list("pods") }));
+  const found = values.find(({ pods }) => pods.some((one) => one.namespace === namespace && one.name === pod));
+  const agent = agents.find(({ client }) => client === found?.client);
+  if (agent) return agent;
+  if (failures.length > 0) throw new Failure(failures.join("\n"));
+  const known = values.flatMap(({ pods }) => pods.filter((one) => one.namespace === namespace).map(({ name }) => name));
+  const hint = suggestion(pod, known) || "weir get pods lists them; -n names the namespace";
+  throw new Failure(`${what}: no such pod here (${hint})`);
+}
+
 async function explainFailure(io: Io, { label, client }: Agent, reason: unknown): Promise<string> {
   const inLab = label !== client.socket;
   if (inLab) return `${label}: ${describe(reason)}`;

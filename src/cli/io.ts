@@ -17,6 +17,8 @@ export interface Io {
   signal: AbortSignal;
   /** Milliseconds of a clock that only goes forward. */
   now(): number;
+  /** Milliseconds since the epoch. */
+  wall(): number;
   /** Resolves after so many milliseconds, or at once when the signal is aborted. */
   sleep(ms: number): Promise<void>;
 }
@@ -32,6 +34,7 @@ export function systemIo(signal: AbortSignal): Io {
     runDir: "/run/weir",
     signal,
     now: () => performance.now(),
+    wall: () => Date.now(),
     sleep: (ms) =>
       new Promise((resolve) => {
         if (signal.aborted) return resolve();

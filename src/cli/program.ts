@@ -7,9 +7,11 @@ import { addCompletion } from "./commands/completion.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addExplain } from "./commands/explain.ts";
 import { addGet } from "./commands/get.ts";
+import { addImpair } from "./commands/impair.ts";
 import { addLab } from "./commands/lab.ts";
 import { addStatus } from "./commands/status.ts";
 import { addUninstall } from "./commands/uninstall.ts";
+import { addVerify } from "./commands/verify.ts";
 import { describe, Failure, UsageError } from "./errors.ts";
 import { exitCode } from "./exit.ts";
 import type { Io } from "./io.ts";
@@ -41,6 +43,8 @@ export function buildProgram(io: Io, modules: Partial<Modules>): Command {
     addDiff(program, io, { manifests: modules.manifests, lab: modules.lab });
     addDelete(program, io, { manifests: modules.manifests, lab: modules.lab });
   }
+  addImpair(program, io);
+  addVerify(program, io);
   addExplain(program, io, modules);
   addDoctor(program, io, modules);
   if (modules.lab && modules.capabilities) addLab(program, io, modules.lab, modules.capabilities);

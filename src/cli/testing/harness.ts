@@ -52,6 +52,7 @@ export class Machine {
       runDir: this.runDir,
       signal: new AbortController().signal,
       now: () => clock,
+      wall: () => Date.parse("2026-01-02T03:04:05Z") + clock,
       sleep: async (ms) => {
         clock += ms;
       },

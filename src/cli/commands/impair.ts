@@ -1,0 +1,140 @@
+import { randomBytes } from "node:crypto";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { Client } from "../../api/client.ts";
+import type { Items } from "../../api/schemas.ts";
+import { objectKey } from "../../model/names.ts";
+import { oneOffManifest, oneOffName } from "../../model/one-off.ts";
+import { type AgentFlags, agentOf, chooseAgents } from "../agents.ts";
+import { describe, Failure, UsageError } from "../errors.ts";
+import { setExitCode } from "../exit.ts";
+import { formatInterval, formatShare, printable } from "../format.ts";
+import { type EffectFlags, loss, peer, percent, port, seed, specOf, time } from "../impair-flags.ts";
+import type { Io } from "../io.ts";
+import { duration, withAgents } from "./options.ts";
+
+type Receipt = Items["impairments"];
+interface Flags extends AgentFlags, EffectFlags {
+  namespace: string;
+  for: number;
+  wait?: boolean | undefined;
+}
+
+const INTERRUPTED = 130;
+/** Receipts are read this often while a command waits, ms. */
+const PAUSE = 500;
+/** The datapath's clock and ours differ by less, ms. */
+const MARGIN = 50;
+
+export function addImpair(program: Command, io: Io): void {
+  withAgents(program.command("impair").summary("impair a pod for some time"))
+    .description(
+      "Lose, duplicate, corrupt or delay a pod's packets for some time. The datapath itself ends it, whatever becomes of Weir.",
+    )
+    .argument("<pod>", "the pod's name")
+    .option("-n, --namespace <namespace>", "the pod's namespace", "default")
+    .requiredOption("--for <duration>", "how long, e.g. 30s", length)
+    .addOption(
+      new Option("--direction <direction>", "as the pod sees it")
+        .choices(["ingress", "egress", "both"])
+        .default("both"),
+    )
+    .option("--loss <loss>", '2%, "exponential 300", or "burst p=1% r=20%"', loss)
+    .option("--duplicate <share>", "share of packets that come twice, e.g. 1%", percent)
+    .option("--corrupt <share>", "share of packets with a flipped bit", percent)
+    .option("--delay <duration>", "how long packets wait, e.g. 50ms", time)
+    .option("--jitter <duration>", "how much that varies, both ways", time)
+    .option("--reorder <share>", "share of packets that do not wait", percent)
+    .option("--pace <rate>", "bit/s at which packets leave, e.g. 10M")
+    .option("--seed <number>", "same seed and same packets, same fate", seed)
+    .option("--peer <cidr>", "only packets to or from these addresses; may be given several times", peer)
+    .option("--port <port>", "only this port, e.g. 53/UDP; may be given several times", port)
+    .option("--lease <duration>", "how long it outlives its agent", time)
+    .option("--wait", "return when it is over, with what it did; Ctrl+C ends it early")
+    .action(async (pod: string, flags: Flags) => setExitCode(program, await impair(io, pod, flags)));
+}
+
+function length(text: string): number {
+  const ms = duration(text);
+  if (ms >= 1000) return ms;
+  throw new InvalidArgumentError("Write one second or more.");
+}
+
+async function impair(io: Io, pod: string, flags: Flags): Promise<number> {
+  const { namespace } = flags;
+  const effects = ["loss", "duplicate", "corrupt", "delay", "pace"] as const;
+  if (effects.every((name) => flags[name] === undefined)) {
+    throw new UsageError(`impair ${pod}: give one of ${effects.map((name) => `--${name}`).join(", ")}`);
+  }
+  const agent = await agentOf(io, await chooseAgents(io, flags), {
+    what: `impair ${namespace}/${pod}`,
+    namespace,
+    pod,
+  });
+  const one = { namespace, pod, id: randomBytes(4).toString("hex"), spec: specOf(flags), until: io.wall() + flags.for };
+  // Calls that clean up must not end with the command's signal.
+  const client = new Client({ socket: agent.client.socket });
+  const object = { kind: "Impairment", namespace, name: oneOffName(one) };
+  const [change] = await client.putObjects([oneOffManifest(one)]);
+  const source = objectKey(object.kind, object);
+  const receipts = await receiptsOf(client, source);
+  const wanted = flags.direction === "both" ? 2 : 1;
+  const wrong = receipts.find(({ state }) => state !== "active");
+  if (wrong || receipts.length < wanted) {
+    await client.deleteObject(object);
+    const why = wrong?.reason ?? change?.problems.map(({ message }) => message).join("; ");
+    throw new Failure(`impair ${namespace}/${pod}: ${printable(why || "no rule came of it")}; taken back`);
+  }
+  for (const each of receipts) io.stdout.write(`${line(each)}; ends at ${new Date(one.until).toISOString()}\n`);
+  for (const reason of new Set(receipts.map((each) => each.reason)))
+    if (reason) io.stderr.write(`! ${printable(reason)}\n`);
+  if (!flags.wait) return 0;
+  const last = await follow(io, client, source, one.until, receipts);
+  await client
+    .deleteObject(object)
+    .catch((error) => io.stderr.write(`! ${describe(error)}; it is over all the same\n`));
+  for (const each of last) io.stdout.write(`${measured(each)}\n`);
+  return io.signal.aborted ? INTERRUPTED : 0;
+}
+
+async function receiptsOf(client: Client, source: string): Promise<Receipt[]> {
+  return (await client.list("impairments")).filter((one) => one.source === source);
+}
+
+/** Waits for the end; gives the last receipts that could be read. An agent that dies meanwhile ends nothing early. */
+async function follow(
+  io: Io,
+  client: Client,
+  source: string,
+  until: number,
+  first: readonly Receipt[],
+): Promise<readonly Receipt[]> {
+  let last = first;
+  let told = false;
+  for (;;) {
+    const left = until + MARGIN - io.wall();
+    if (left > 0) await io.sleep(Math.min(left, PAUSE));
+    try {
+      const now = await receiptsOf(client, source);
+      if (now.length > 0) last = now;
+    } catch (error) {
+      if (!told) io.stderr.write(`! ${describe(error)}; the impairment ends by itself\n`);
+      told = true;
+    }
+    if (left <= PAUSE || io.signal.aborted) return last;
+  }
+}
+
+function line({ namespace, pod, direction, effective, match, state }: Receipt): string {
+  return printable(`${namespace}/${pod} ${direction}: ${effective}${match ? ` for ${match}` : ""}, ${state}`);
+}
+
+function measured(one: Receipt): string {
+  const counts = (["duplicated", "corrupted", "reordered", "delayed"] as const)
+    .filter((name) => one[name] > 0)
+    .map((name) => `, ${one[name]} ${name}`);
+  const rate =
+    one.measuredLoss === null
+      ? ""
+      : ` (${formatShare(one.measuredLoss)}; 95 %: ${formatInterval(one.lossLow, one.lossHigh)})`;
+  return `${one.namespace}/${one.pod} ${one.direction}: ${one.packets} packets, ${one.lost} lost${rate}${counts.join("")}`;
+}

@@ -1,0 +1,144 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { MemoryBackend } from "../api/testing/memory.ts";
+import { port } from "./impair-flags.ts";
+import { Machine } from "./testing/harness.ts";
+import { shop } from "./testing/samples.ts";
+
+let machine: Machine;
+let backend: MemoryBackend;
+/** Manifests that were applied, also those that are gone again. */
+let applied: { metadata: { name: string }; spec: Record<string, unknown> }[];
+let state: "active" | "not enforced";
+beforeEach(async () => {
+  machine = await Machine.create();
+  backend = await machine.agent("node-1", shop());
+  applied = [];
+  state = "active";
+  const put = backend.putObjects.bind(backend);
+  backend.putObjects = async (documents, options) => {
+    applied.push(...(documents as typeof applied));
+    return put(documents, options);
+  };
+  const [sample] = shop().impairments ?? [];
+  if (!sample) throw new Error("no sample");
+  backend.impairments = async () =>
+    backend.state.objects.flatMap(({ name, manifest }) => {
+      const { direction } = manifest["spec"] as { direction: string };
+      const source = `Impairment/shop/${name}`;
+      const reason = state === "active" ? null : "not enforced: no room";
+      const both = ["ingress", "egress"] as const;
+      return both
+        .filter((one) => direction === "both" || direction === one)
+        .map((one) => ({ ...sample, direction: one, source, state, reason }));
+    });
+});
+afterEach(() => machine.close());
+
+const run = (...argv: string[]) => machine.run(["impair", "web-10", "-n", "shop", ...argv]);
+
+describe("weir impair", () => {
+  test("applies an Impairment with an end, and says that it is in force", async () => {
+    const ran = await run("--direction", "egress", "--loss", "2%", "--for", "30s");
+    expect(ran).toEqual({
+      code: 0,
+      out: "shop/web-10 egress: loss 2%, active; ends at 2026-01-02T03:04:35.000Z\n",
+      err: "",
+    });
+    expect(applied).toMatchObject([
+      { spec: { pod: "web-10", direction: "egress", loss: "2%", until: "2026-01-02T03:04:35.000Z" } },
+    ]);
+    expect(applied[0]?.metadata.name).toMatch(/^impair-web-10-[0-9a-f]{8}$/);
+    expect(backend.state.objects).toHaveLength(1);
+  });
+
+  test("waits, says what was measured, and removes it", async () => {
+    const ran = await run("--loss", "2%", "--for", "3s", "--wait");
+    expect(ran.code).toBe(0);
+    expect(ran.out.split("\n").slice(2)).toEqual([
+      "shop/web-10 ingress: 100000 packets, 2013 lost (2.01 %; 95 %: 1.93 % – 2.1 %)",
+      "shop/web-10 egress: 100000 packets, 2013 lost (2.01 %; 95 %: 1.93 % – 2.1 %)",
+      "",
+    ]);
+    expect(backend.state.objects).toEqual([]);
+  });
+
+  test("Ctrl+C ends it early", async () => {
+    const interrupt = new AbortController();
+    const argv = ["impair", "web-10", "-n", "shop", "--loss", "2%", "--for", "1h", "--wait"];
+    const sleep = async () => interrupt.abort();
+    const { code, out } = await machine.run(argv, {}, { signal: interrupt.signal, sleep });
+    expect(code).toBe(130);
+    expect(out).toContain("100000 packets");
+    expect(backend.state.objects).toEqual([]);
+  });
+
+  test("what is not enforced is taken back", async () => {
+    state = "not enforced";
+    expect(await run("--loss", "2%", "--for", "30s")).toEqual({
+      code: 1,
+      out: "",
+      err: "weir: impair shop/web-10: not enforced: no room; taken back\n",
+    });
+    expect(backend.state.objects).toEqual([]);
+  });
+
+  test.each<[string[], Record<string, unknown>]>([
+    [["--loss", "exponential 300"], { loss: { exponential: { threshold: 300 } } }],
+    [["--loss", "burst p=1% r=20% bad=90%"], { loss: { burst: { p: "1%", r: "20%", lossBad: "90%" } } }],
+    [
+      ["--delay", "50ms", "--jitter", "10ms", "--reorder", "1%"],
+      { delay: { latency: "50ms", jitter: "10ms" }, reorder: "1%" },
+    ],
+    [
+      ["--corrupt", "1%", "--seed", "7", "--lease", "10s", "--peer", "10.0.0.0/8", "--port", "53/udp", "--port", "80"],
+      {
+        corrupt: "1%",
+        seed: 7,
+        lease: "10s",
+        match: {
+          peers: [{ cidr: "10.0.0.0/8" }],
+          ports: [
+            { protocol: "UDP", port: 53 },
+            { protocol: "TCP", port: 80 },
+          ],
+        },
+      },
+    ],
+  ])("%j", async (argv, expected) => {
+    expect((await run(...argv, "--for", "30s")).err).toBe("");
+    const until = "2026-01-02T03:04:35.000Z";
+    expect(applied[0]?.spec).toEqual({ pod: "web-10", direction: "both", until, ...expected });
+  });
+
+  test.each<[string[], number, string]>([
+    [["--for", "30s"], 2, "give one of --loss"],
+    [["--loss", "2%"], 2, "--for"],
+    [["--loss", "2", "--for", "30s"], 2, "no percentage"],
+    [["--loss", "burst p=1%", "--for", "30s"], 2, "both are needed"],
+    [["--loss", "burst __proto__=1%", "--for", "30s"], 2, "burst p=1% r=20%"],
+    [["--loss", "2%", "--for", "10ms"], 2, "one second"],
+    [["--loss", "2%", "--for", "30s", "--port", "ICMP/7"], 2, "53/UDP"],
+    [["--loss", "2%", "--for", "30s", "--peer", "10.0.0.0/33"], 2, "such as 10.0.0.0/8"],
+    [["--loss", "2%", "--for", "30s", "--peer", "fd00::"], 2, "such as 10.0.0.0/8"],
+    [["--loss", "2%", "--for", "30s", "--seed", "-1"], 2, "whole number"],
+    [["--loss", "2%", "--for", "30s", "-n", "other"], 1, "no such pod"],
+  ])("%j is refused", async (argv, code, message) => {
+    const ran = await run(...argv);
+    expect(ran.code).toBe(code);
+    expect(ran.err).toContain(message);
+    expect(backend.state.objects).toEqual([]);
+  });
+});
+
+test.each<[string, unknown]>([
+  ["443", { protocol: "TCP", port: 443 }],
+  ["UDP", { protocol: "UDP" }],
+  ["icmp", { protocol: "ICMP" }],
+  ["8000-8100/SCTP", { protocol: "SCTP", port: 8000, endPort: 8100 }],
+])("port %s", (text, expected) => {
+  expect(port(text)).toEqual([expected]);
+});
+
+test.each(["", "/", "80/", "x", "1-2-3", "80/ICMP", "123456"])("port %j is none", (text) => {
+  expect(() => port(text)).toThrow("Write a port");
+});

@@ -3,6 +3,9 @@ import { type Family, familyOf, formatPrefix, isAddress, parsePrefix } from "../
 import type { Node } from "../../model/objects.ts";
 import { nodePort, UPLINK } from "./names.ts";
 
+/** All that the router looks at. */
+export type RouterState = Pick<ClusterState, "node" | "nodes" | "endpoints">;
+
 /** Another node, as the router reaches it. */
 export interface PeerNode {
   name: string;
@@ -28,7 +31,7 @@ export function addressOf(addresses: readonly string[], family: Family): string 
 }
 
 /** All nodes but our own, by name. Addresses and CIDRs that are none are left out. */
-export function peerNodes(state: ClusterState): PeerNode[] {
+export function peerNodes(state: RouterState): PeerNode[] {
   return state.nodes
     .filter((node) => node.metadata.name !== state.node.name)
     .map((node) => peerNode(node, state.node))

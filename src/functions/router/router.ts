@@ -1,9 +1,10 @@
-import type { ClusterState, Endpoint } from "../../model/cluster.ts";
+import type { ClusterState, Endpoint, NodeContext } from "../../model/cluster.ts";
 import type { Contribution, Link, PairLink, Port, Route } from "../../model/desired.ts";
 import type { NetworkFunction } from "../../model/function.ts";
 import { formatPrefix, parsePrefix } from "../../model/ip.ts";
+import { latest, memo } from "../../model/memo.ts";
 import { GATEWAY_MAC, HOST, HOST_MAC, OVERLAY, ROUTER, UPLINK } from "./names.ts";
-import { addressOf, isPrefix, peerNodes } from "./peers.ts";
+import { addressOf, isPrefix, peerNodes, type RouterState } from "./peers.ts";
 import { gateways, routerRows, tunnels } from "./rows.ts";
 
 /** Routes between the node's pods, other nodes and the node's own stack. */
@@ -12,7 +13,14 @@ export const router: NetworkFunction = {
   kind: "standard",
   summary: "routes between pods, nodes and the host: neighbours, TTL, ICMP errors, source check",
   tables: ["weir_rt_hosts", "weir_rt_routes", "weir_rt_ports"],
-  desired(state: ClusterState): Contribution {
+  desired({ node, nodes, endpoints }: ClusterState): Contribution {
+    return contribution(node, nodes, endpoints);
+  },
+};
+
+const contribution = latest(
+  (node: RouterState["node"], nodes: RouterState["nodes"], endpoints: RouterState["endpoints"]): Contribution => {
+    const state = { node, nodes, endpoints };
     return {
       instances: [{ name: ROUTER, function: ROUTER }],
       ports: ports(state),
@@ -21,7 +29,7 @@ export const router: NetworkFunction = {
       rows: routerRows(state),
     };
   },
-};
+);
 
 const port = (name: string, peer: Port["peer"], entry?: string): Port => ({
   instance: ROUTER,
@@ -32,8 +40,10 @@ const port = (name: string, peer: Port["peer"], entry?: string): Port => ({
   egress: [],
 });
 
-function ports(state: ClusterState): Port[] {
-  const pods = state.endpoints.map(({ device }) => port(device, { kind: "device", device, delivery: "peer" }, device));
+const podPort = memo(({ device }: Endpoint) => port(device, { kind: "device", device, delivery: "peer" }, device));
+
+function ports(state: RouterState): Port[] {
+  const pods = state.endpoints.map((endpoint) => podPort(endpoint));
   return [
     ...pods,
     port(HOST.port, { kind: "device", device: HOST.device, delivery: "receive" }, HOST.other),
@@ -41,7 +51,7 @@ function ports(state: ClusterState): Port[] {
   ].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function portsBetweenNodes(state: ClusterState): Port[] {
+function portsBetweenNodes(state: RouterState): Port[] {
   const { overlay, uplink, vxlan } = state.node;
   if (overlay === "direct") return [port(UPLINK.port, { kind: "device", device: uplink, delivery: "neigh" }, uplink)];
   const { device } = OVERLAY;
@@ -51,20 +61,20 @@ function portsBetweenNodes(state: ClusterState): Port[] {
   ];
 }
 
-function links(state: ClusterState): Link[] {
+function links(state: RouterState): Link[] {
   const { overlay, vxlan, mtu } = state.node;
-  const pods = state.endpoints.map((endpoint) => podLink(endpoint, state));
+  const pods = state.endpoints.map((endpoint) => podLink(endpoint, state.node));
   const tunnel: Link[] = overlay === "vxlan" ? [{ kind: "vxlan", device: OVERLAY.device, port: vxlan.port, mtu }] : [];
   return [...pods, hostLink(state), ...tunnel].toSorted((a, b) => (a.device < b.device ? -1 : 1));
 }
 
-function podLink({ device, netns, ifname, mac, ips }: Endpoint, state: ClusterState): Link {
-  const common = { gateways: gateways(state), gatewayMac: GATEWAY_MAC, mtu: state.node.mtu };
+const podLink = memo(({ device, netns, ifname, mac, ips }: Endpoint, node: NodeContext): Link => {
+  const common = { gateways: gateways(node), gatewayMac: GATEWAY_MAC, mtu: node.mtu };
   return { kind: "pod", device, netns, ifname, mac, ips, ...common };
-}
+});
 
 /** The node's stack sends to pods as itself, so that they answer to an address that every node can route. */
-function hostLink(state: ClusterState): PairLink {
+function hostLink(state: RouterState): PairLink {
   const { node } = state;
   const remote = node.overlay === "vxlan" ? peerNodes(state).flatMap(({ podCIDRs }) => podCIDRs) : [];
   const prefixes = new Set(
@@ -76,7 +86,7 @@ function hostLink(state: ClusterState): PairLink {
 }
 
 /** Direct mode: the kernel's routes to other nodes' pods, which also tell `bpf_redirect_neigh` the next hop. */
-function routes(state: ClusterState): Route[] {
+function routes(state: RouterState): Route[] {
   if (state.node.overlay !== "direct") return [];
   return peerNodes(state).flatMap(({ podCIDRs, addresses }) =>
     podCIDRs.flatMap((cidr) => {

@@ -1,9 +1,9 @@
-import type { ClusterState, Endpoint } from "../../model/cluster.ts";
+import type { Endpoint, NodeContext } from "../../model/cluster.ts";
 import type { Row, RowFields } from "../../model/desired.ts";
 import { familyOf, firstAddress, ipBytes, isAddress, macBytes, type Prefix, parsePrefix } from "../../model/ip.ts";
 import { memo } from "../../model/memo.ts";
 import { fullName, GATEWAY_MAC, HOST, HOST_MAC, LINK_LOCAL, OVERLAY, ROUTER, UPLINK } from "./names.ts";
-import { addressOf, isPrefix, type PeerNode, peerNodes, portToward } from "./peers.ts";
+import { addressOf, isPrefix, type PeerNode, peerNodes, portToward, type RouterState } from "./peers.ts";
 
 /** `enum weir_rt_target_flags` */
 export const TARGET = { local: 1, unreachable: 2, prohibited: 4, blackhole: 8, node: 16 } as const;
@@ -16,7 +16,7 @@ const DEFAULTS = ["0.0.0.0/0", "::/0"];
 const NOWHERE = { port: 0, mac: new Uint8Array(6) };
 
 /** All rows of the router's tables, by key: of two with the same key the first stays. */
-export function routerRows(state: ClusterState): Row[] {
+export function routerRows(state: RouterState): Row[] {
   const rows = new Map<string, Row>();
   for (const row of [...hostRows(state), ...routeRows(state), ...portRows(state)]) {
     const key = keyText(row);
@@ -39,8 +39,8 @@ function hostRow(address: string, value: RowFields): Row {
 }
 
 /** Gateways come before the node's addresses, and these before pods': nobody takes another's address. */
-function hostRows(state: ClusterState): Row[] {
-  const own = [...gateways(state), LINK_LOCAL];
+function hostRows(state: RouterState): Row[] {
+  const own = [...gateways(state.node), LINK_LOCAL];
   const endpoints = state.endpoints.toSorted((a, b) => (a.device < b.device ? -1 : 1));
   return [
     ...own.map((address) => hostRow(address, { ...NOWHERE, flags: TARGET.local })),
@@ -56,7 +56,7 @@ function routeRow({ family, length, address }: Prefix, value: RowFields): Row {
   return { table: "weir_rt_routes", key, value };
 }
 
-function routeRows(state: ClusterState): Row[] {
+function routeRows(state: RouterState): Row[] {
   const unreachable = { ...NOWHERE, flags: TARGET.unreachable };
   const fixed = (cidrs: readonly string[], value: RowFields) => cidrs.map((cidr) => routeRow(parsePrefix(cidr), value));
   return [
@@ -68,7 +68,7 @@ function routeRows(state: ClusterState): Row[] {
 }
 
 /** A peer's pods, and its own addresses: the node's stack answers them by the way that they came. */
-function peerRoutes(peer: PeerNode, state: ClusterState): Row[] {
+function peerRoutes(peer: PeerNode, state: RouterState): Row[] {
   const rows = (cidrs: readonly string[], flags: number): Row[] =>
     cidrs.map((cidr) => {
       const prefix = parsePrefix(cidr);
@@ -81,16 +81,15 @@ function peerRoutes(peer: PeerNode, state: ClusterState): Row[] {
 }
 
 /** First address of each of the node's pod CIDRs. */
-export function gateways(state: ClusterState): string[] {
-  return state.node.podCIDRs.filter(isPrefix).map(firstAddress);
-}
+export const gateways = memo((node: NodeContext): string[] => node.podCIDRs.filter(isPrefix).map(firstAddress));
 
-function portRows(state: ClusterState): Row[] {
-  const addresses = gateways(state);
+/** What all ports of a node have. */
+const common = memo((node: NodeContext): RowFields => {
+  const addresses = gateways(node);
   const gateway4 = addressOf(addresses, 4);
   const gateway6 = addressOf(addresses, 6);
-  const common = {
-    mtu: state.node.mtu,
+  return {
+    mtu: node.mtu,
     mac: macBytes(GATEWAY_MAC),
     fragmenter: { port: fullName(HOST.port) },
     fragmenter_mac: macBytes(HOST_MAC),
@@ -98,25 +97,35 @@ function portRows(state: ClusterState): Row[] {
     gateway6: gateway6 ? ipBytes(gateway6) : new Uint8Array(16),
     tunnel_port: 0,
   };
-  const row = (port: string, flags: number, more: RowFields = {}): Row => ({
-    table: "weir_rt_ports",
-    key: { port: fullName(port) }, // stands for the id itself
-    value: { ...common, flags, ...more },
-  });
-  const closed = { tunnel_port: state.node.overlay === "vxlan" ? state.node.vxlan.port : 0 };
+});
+
+const portRow = (node: NodeContext, port: string, flags: number, more: RowFields = {}): Row => ({
+  table: "weir_rt_ports",
+  key: { port: fullName(port) }, // stands for the id itself
+  value: { ...common(node), flags, ...more },
+});
+
+const podPortRow = memo(({ device }: Endpoint, node: NodeContext): Row => {
+  const closed = { tunnel_port: node.overlay === "vxlan" ? node.vxlan.port : 0 };
+  return portRow(node, device, PORT.strict | PORT.fragment, closed);
+});
+
+function portRows(state: RouterState): Row[] {
+  const { node } = state;
+  const row = (port: string, flags: number): Row => portRow(node, port, flags);
   const between =
     state.node.overlay === "direct"
       ? [row(UPLINK.port, PORT.uplink | PORT.fragment)]
       : [row(OVERLAY.port, PORT.overlay | PORT.fragment), ...tunnels(state).map(({ port }) => row(port, 0))];
   return [
-    ...state.endpoints.map(({ device }) => row(device, PORT.strict | PORT.fragment, closed)),
+    ...state.endpoints.map((endpoint) => podPortRow(endpoint, node)),
     row(HOST.port, PORT.host | PORT.proxy),
     ...between,
   ];
 }
 
 /** Peers that a tunnel can lead to. */
-export function tunnels(state: ClusterState): (PeerNode & { remote: string })[] {
+export function tunnels(state: RouterState): (PeerNode & { remote: string })[] {
   if (state.node.overlay === "direct") return [];
   return peerNodes(state).filter((peer): peer is PeerNode & { remote: string } => peer.remote !== undefined);
 }

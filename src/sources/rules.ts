@@ -1,4 +1,4 @@
-import type { Endpoint, Tap } from "../model/cluster.ts";
+import type { Endpoint } from "../model/cluster.ts";
 import type { ImpairRule } from "../model/impair.ts";
 import { chosen, impairmentRules, LOSS_KEYS, lossRule, reduceLosses } from "../model/impairments.ts";
 import type { ByKey } from "../model/keyed.ts";
@@ -23,7 +23,7 @@ export interface RulesInput {
   pods: readonly Pod[];
   /** `namespace/name` of the pods whose rules this node enforces. */
   here: ReadonlySet<string>;
-  endpoints: readonly (Endpoint | Tap)[];
+  endpoints: readonly Endpoint[];
   settings: RuleSettings;
 }
 

@@ -1,5 +1,5 @@
 import { excludeCidr, mergeCidr } from "cidr-tools";
-import type { Endpoint, Tap } from "../model/cluster.ts";
+import type { Endpoint } from "../model/cluster.ts";
 import { objectKey, podKey } from "../model/names.ts";
 import type { Impairment, ManifestObject, Metadata, Pod, Problem, Service } from "../model/objects.ts";
 import type { PeerSpec, PodChoice } from "../model/rule-objects.ts";
@@ -19,7 +19,7 @@ export class Selection {
   constructor(
     objects: readonly ManifestObject[],
     pods: readonly Pod[],
-    endpoints: readonly Pick<Endpoint | Tap, "namespace" | "name" | "ips">[],
+    endpoints: readonly Pick<Endpoint, "namespace" | "name" | "ips">[],
   ) {
     for (const pod of pods) {
       const { namespace } = pod.metadata;

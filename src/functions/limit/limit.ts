@@ -59,7 +59,7 @@ const limitsAt = memo((at: PodPort, rules: readonly LimitRule[]): Limit[] =>
 );
 
 const shaper = memo(({ instance, rule, at }: Limit, mtu: number): Shaper => {
-  const sender = rule.direction === "egress" ? { sender: at.sender } : {};
+  const sender = rule.direction === "egress" ? { sender: at.id } : {};
   return { owner: instance, device: SHAPE.device, rate: rule.rate, mtu, ...sender };
 });
 

@@ -27,6 +27,7 @@ export type Bench = (context: BenchContext) => Promise<readonly Finding[]>;
 export const benches = {
   limits: async () => (await import("./limits.ts")).limits,
   forward: async () => (await import("./forward.ts")).forward,
+  loss: async () => (await import("./loss.ts")).loss,
   live: async () => (await import("./live.ts")).live,
   survive: async () => (await import("./survive.ts")).survive,
   footprint: async () => (await import("./footprint.ts")).footprint,

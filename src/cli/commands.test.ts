@@ -193,7 +193,7 @@ test("weir uninstall says what it removes, or would", async () => {
   ]);
 });
 
-test.each(["all", "limits", "forward", "footprint"])("weir bench %s", async (what) => {
+test.each(["all", "limits", "loss", "forward", "footprint"])("weir bench %s", async (what) => {
   const { calls, modules } = recorder();
   expect((await machine.run(["bench", what, "--quick"], modules)).code).toBe(0);
   expect(calls).toEqual([["bench", { what, out: "/work-dir/bench-results", quick: true }]]);

@@ -8,6 +8,7 @@ const benches: readonly [BenchName, string][] = [
   ["all", "Run every measurement."],
   ["limits", "Measure how exactly bandwidth limits hold, beside a tbf qdisc and a plain token bucket."],
   ["matrix", "Measure limits at every rate under every load; hours; goes on where the last run ended."],
+  ["loss", "Measure losses by chance beside what was asked for, with exact tests."],
   ["live", "Measure how soon an edited annotation holds, and what other pods' flows notice."],
   ["survive", "Kill agents under load and count what is lost."],
   ["forward", "Measure forwarding: throughput beside a Linux bridge, the cost of a hop and of each function."],

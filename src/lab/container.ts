@@ -195,11 +195,10 @@ function parentOf(pid: number): number | undefined {
 /** `unshare` and its child share a program until the child executes the command. */
 function hasTakenOver(init: number, parent: number): boolean {
   try {
-    const isOther = (read: (pid: number) => string): boolean => read(init) !== read(parent);
-    return (
-      isOther((pid) => readlinkSync(`/proc/${pid}/exe`)) ||
-      isOther((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8"))
-    );
+    if (readlinkSync(`/proc/${init}/exe`) !== readlinkSync(`/proc/${parent}/exe`)) return true;
+    const own = readFileSync(`/proc/${init}/cmdline`, "utf8");
+    // one that ends has none any more, whatever it was
+    return own !== "" && own !== readFileSync(`/proc/${parent}/cmdline`, "utf8");
   } catch {
     return false;
   }

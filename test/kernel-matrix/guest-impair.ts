@@ -1,4 +1,5 @@
 /** Runs inside the test machine: delay and pacing with fq, and loss beside netem's; one JSON line a check. */
+import { pairedRatio } from "../../src/bench/stats.ts";
 import { Node } from "../../src/functions/testing/node.ts";
 import type { Effects, ImpairRule } from "../../src/model/impair.ts";
 import { check } from "./report.ts";
@@ -8,8 +9,9 @@ const DELAY = { base: 50e6, jitter: 10e6 };
 const PACE = 2_000_000;
 /** One flow at 1 % loss is held by its losses as long as the round trip is long: far below what the emulation carries. */
 const ROUND_TRIP = "10ms";
-const PAIRS = 4;
-const SECONDS = 6;
+/** Several flows, since what one reaches in seconds is a matter of luck; pairs until the ratio is known well enough. */
+const FLOW = ["-t", "5", "-O", "1", "-P", "4", "-C", "cubic"];
+const PAIRS = { least: 4, most: 8, spread: 0.14 };
 
 let node: Node;
 const run = (pod: string, ...command: string[]): string => node.run(pod, ...command);
@@ -88,21 +90,22 @@ function loss(): string {
   run("b", "tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", ROUND_TRIP, "limit", "10000");
   // netem loses what it queues, and TCP hands down many segments in one: here one each, so that each is lost by itself
   run("a", "ip", "link", "set", "eth0", "gso_max_segs", "1");
-  const flow = () => iperf("-t", String(SECONDS), "-C", "cubic").sum_received.bits_per_second / 1e6;
-  const ours: number[] = [];
-  const theirs: number[] = [];
-  for (let pair = 0; pair < PAIRS; pair++) {
+  const flow = () => iperf(...FLOW).sum_received.bits_per_second / 1e6;
+  const pairs: [ours: number, theirs: number][] = [];
+  let ratio = { mean: Number.NaN, lower: Number.NEGATIVE_INFINITY, upper: Number.POSITIVE_INFINITY };
+  while (pairs.length < PAIRS.least || (ratio.upper - ratio.lower > PAIRS.spread && pairs.length < PAIRS.most)) {
     impair({ loss: { model: "uniform", probability: 0.01 } });
-    ours.push(flow());
+    const ours = flow();
     impair();
     run("a", "tc", "qdisc", "add", "dev", "eth0", "root", "netem", "loss", "1%", "limit", "10000");
-    theirs.push(flow());
+    pairs.push([ours, flow()]);
     run("a", "tc", "qdisc", "del", "dev", "eth0", "root");
+    if (pairs.length > 1) ratio = pairedRatio(pairs);
   }
-  const list = (rates: readonly number[]) => rates.map((rate) => rate.toFixed(2)).join(" ");
-  const ratio = mean(ours) / mean(theirs);
-  const said = `impair ${list(ours)}, netem ${list(theirs)} Mbit/s: ratio ${ratio.toFixed(3)}`;
-  within(said, ratio, 0.85, 1.15);
+  const list = pairs.map(([ours, theirs]) => `${ours.toFixed(1)}:${theirs.toFixed(1)}`).join(" ");
+  const bounds = `${ratio.lower.toFixed(3)} to ${ratio.upper.toFixed(3)}`;
+  const said = `impair:netem ${list} Mbit/s, ratio ${ratio.mean.toFixed(3)} (${bounds})`;
+  within(said, ratio.mean, 0.85, 1.15);
   return said;
 }
 

@@ -84,7 +84,9 @@ export const limit = z
     written: z.string().describe("the value as its author wrote it"),
     configured: field.rate.nullable().describe("bit/s that the value stands for; null if it stands for none"),
     effective: field.rate.nullable().describe("bit/s that the datapath enforces; null if it enforces none"),
-    measured: field.rate.nullable().describe("bit/s that passed in the last second; null if not known"),
+    measured: field.rate
+      .nullable()
+      .describe("bit/s over the last second of steady traffic, also once that has ended; null if there was none"),
     mechanism: z.string().nullable().describe("how it is enforced, e.g. `htb`"),
     reason: z.string().nullable().describe("why effective is not configured"),
   })

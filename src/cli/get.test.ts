@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
+import { kinds } from "../api/kinds.ts";
 import { Machine } from "./testing/harness.ts";
 import { shop } from "./testing/samples.ts";
 
@@ -232,6 +233,11 @@ describe("what belongs to a pod", () => {
     const { out } = await machine.run(["get", ...argv, "-o", "json"]);
     expect(JSON.parse(out).items).toHaveLength(expected);
   });
+});
+
+test("get --help sets each kind apart from what it is", async () => {
+  const { out } = await machine.run(["get", "--help"]);
+  for (const { name } of kinds) expect(out).toMatch(new RegExp(`^ {2}${name} +\\S`, "m"));
 });
 
 describe("failures", () => {

@@ -26,7 +26,7 @@ export function addGet(program: Command, io: Io): void {
     .addOption(output("table", "wide", "json", "yaml"))
     .addHelpText(
       "after",
-      () => `\nKinds:\n${kinds.map((each) => `  ${each.name.padEnd(11)}${each.summary}`).join("\n")}`,
+      () => `\nKinds:\n${kinds.map((each) => `  ${each.name.padEnd(13)}${each.summary}`).join("\n")}`,
     )
     .action((name: KindName, only: string | undefined, flags: GetFlags & { allNamespaces?: boolean }) =>
       get(io, name, only, flags.allNamespaces ? { ...flags, namespace: undefined } : flags),

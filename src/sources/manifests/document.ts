@@ -1,5 +1,5 @@
 import type { Document, LineCounter } from "yaml";
-import { isNode, LineCounter as Lines, parseAllDocuments } from "yaml";
+import { isNode, isScalar, LineCounter as Lines, parseAllDocuments } from "yaml";
 import { quote } from "../../model/text.ts";
 import { refuseYaml, repeatedKey } from "./guard.ts";
 
@@ -53,12 +53,15 @@ function readYaml(text: string, file: string): RawDocument[] {
     if (documents.length > MOST_DOCUMENTS) {
       return [{ problem: `has more than ${MOST_DOCUMENTS} documents`, at: `${file}:1:1` }];
     }
-    return documents
-      .filter((one) => one.errors.length > 0 || one.contents !== null)
-      .map((one) => toRaw(one, lines, file));
+    return documents.filter((one) => one.errors.length > 0 || !isEmpty(one)).map((one) => toRaw(one, lines, file));
   } catch (error) {
     return [{ problem: `cannot be read as YAML: ${reasonOf(error)}`, at: `${file}:1:1` }];
   }
+}
+
+/** Templates leave such documents behind: nothing, or comments alone, between two `---` or after the last one. */
+function isEmpty({ contents }: Document.Parsed): boolean {
+  return contents === null || (isScalar(contents) && contents.value === null);
 }
 
 function toRaw(document: Document.Parsed, lines: LineCounter, file: string): RawDocument {

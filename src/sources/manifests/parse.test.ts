@@ -191,6 +191,16 @@ describe("what is wrong", () => {
     expect(problems(text)[0]).toContain(expected);
   });
 
+  it.each([
+    ["a closing ---", `${POD}---\n`],
+    ["an opening --- and a comment", `---\n# Source: chart/templates/pod.yaml\n---\n${POD}`],
+    ["comments between two ---", `${POD}---\n# nothing here\n---\n\n---\n${POD.replace("name: web", "name: db")}`],
+    ["null", `${POD}--- null\n--- ~\n`],
+  ])("passes over empty documents: %s", (_, text) => {
+    const { objects, problems: found, complete } = parse(text);
+    expect([objects[0]?.key, found, complete]).toEqual(["Pod/default/web", [], true]);
+  });
+
   it("refuses an alias bomb", () => {
     let text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
     for (let level = 1; level < 12; level++)

@@ -12,7 +12,11 @@ export interface ClientOptions {
   socket: string;
   /** Ends every request of this client. */
   signal?: AbortSignal | undefined;
+  /** How long an agent may say nothing before a request fails, ms. A frozen one takes connections all the same. */
+  patience?: number | undefined;
 }
+
+const PATIENCE = 60_000;
 
 /** What an agent answered, or why it could not be asked. `code` is the API's, or the system's (`ENOENT`). */
 export class ClientError extends Error {
@@ -44,10 +48,12 @@ export class ClientError extends Error {
 export class Client {
   readonly socket: string;
   readonly #signal: AbortSignal | undefined;
+  readonly #patience: number;
 
   constructor(options: ClientOptions) {
     this.socket = options.socket;
     this.#signal = options.signal;
+    this.#patience = options.patience ?? PATIENCE;
   }
 
   status(): Promise<schema.Status> {
@@ -117,7 +123,7 @@ export class Client {
       const fail = (error: NodeJS.ErrnoException): void =>
         reject(connected ? broken(method, path, error) : unreachable(socketPath, error));
       const outgoing = request(
-        { socketPath, method, path, headers, agent: false, signal: this.#signal },
+        { socketPath, method, path, headers, agent: false, signal: this.#signal, timeout: this.#patience },
         (incoming) => {
           const chunks: Buffer[] = [];
           incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -134,6 +140,10 @@ export class Client {
         socket.once("connect", () => {
           connected = true;
         });
+      });
+      outgoing.on("timeout", () => {
+        const text = `no answer in ${this.#patience / 1000} s`;
+        outgoing.destroy(Object.assign(new Error(text), { code: "ETIMEDOUT" }));
       });
       outgoing.on("error", fail);
       outgoing.end(body);
@@ -168,7 +178,11 @@ function unreachable(socket: string, cause: NodeJS.ErrnoException): ClientError 
 
 function broken(method: string, path: string, cause: NodeJS.ErrnoException): ClientError {
   const code = cause.code ?? cause.name;
-  const why = code === "ECONNRESET" ? " (the agent ended during the call)" : "";
+  const whys: Readonly<Record<string, string>> = {
+    ECONNRESET: " (the agent ended during the call)",
+    ETIMEDOUT: ` (${cause.message}: is the agent stopped?)`,
+  };
+  const why = whys[code] ?? "";
   return new ClientError(code, `${method} ${path}: ${code}${why}`, { cause });
 }
 

@@ -102,6 +102,15 @@ describe("the socket", () => {
 });
 
 describe("the client", () => {
+  test("does not wait without end for an agent that says nothing", async () => {
+    const path = join(root, "frozen.sock");
+    const frozen = createServer(() => {});
+    await new Promise<void>((resolve) => frozen.listen(path, resolve));
+    const call = new Client({ socket: path, patience: 50 }).status();
+    await expect(call).rejects.toMatchObject({ code: "ETIMEDOUT", message: expect.stringContaining("no answer in") });
+    frozen.close();
+  });
+
   test("reads every kind", async () => {
     const { client } = await start();
     for (const kind of [

@@ -22,3 +22,18 @@ it("says that the lab went away during a call", async () => {
   server.close();
   rmSync(dir, { recursive: true });
 });
+
+it("ends a call when it is interrupted, though the lab says nothing", async () => {
+  const dir = mkdtempSync(`${tmpdir()}/weir-client-`);
+  const socket = `${dir}/lab.sock`;
+  const server = createServer((_, response) => {
+    response.write(`{"step":{"state":"start","text":"waiting"}}\n`);
+  });
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
+  const stop = new AbortController();
+  const call = new LabClient({ ...labNames("x"), socket }, stop.signal).apply([], () => stop.abort());
+  await expect(call).rejects.toMatchObject({ name: "AbortError" });
+  server.closeAllConnections();
+  server.close();
+  rmSync(dir, { recursive: true });
+});

@@ -18,9 +18,12 @@ export interface Target {
 /** Calls of a running lab's supervisor. All reject with LabError; `gone` if it does not answer. */
 export class LabClient {
   readonly #names: LabNames;
+  readonly #signal: AbortSignal | undefined;
 
-  constructor(names: LabNames) {
+  /** @param signal ends every call of this client; what the lab has begun it goes on with */
+  constructor(names: LabNames, signal?: AbortSignal) {
     this.#names = names;
+    this.#signal = signal;
   }
 
   status(): Promise<LabStatus> {
@@ -70,14 +73,17 @@ export class LabClient {
         else return line.result;
       }
     } catch (error) {
+      this.#signal?.throwIfAborted();
       if (codeOf(error) !== "ECONNRESET") throw error;
     }
+    this.#signal?.throwIfAborted();
     throw this.#gone("it ended during the call");
   }
 
   #send(method: string, path: string, body?: unknown): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const outgoing = request({ socketPath: this.#names.socket, method, path, agent: false }, resolve);
+      const options = { socketPath: this.#names.socket, method, path, agent: false, signal: this.#signal };
+      const outgoing = request(options, resolve);
       outgoing.on("error", (cause) => reject(this.#gone(messageOf(cause))));
       outgoing.end(body === undefined ? undefined : JSON.stringify(body));
     });

@@ -22,7 +22,7 @@ export interface ImpairReadings {
   /** ms that it still acts; undefined if it has no lease. */
   remaining(instance: string): number | undefined;
   /** Why it is not in force. */
-  fault(instance: string, device: string): string | undefined;
+  fault(device: string): string | undefined;
 }
 
 type Item = Plain<schema.Impairment>;
@@ -62,7 +62,7 @@ function standing(
 ): Pick<Item, "effective" | "state" | "remaining" | "reason"> {
   const left = readings.remaining(instance);
   const remaining = left === undefined ? null : Math.round(left / 100) / 10;
-  const fault = readings.fault(instance, id);
+  const fault = readings.fault(id);
   if (fault !== undefined) {
     return { effective: null, state: "not enforced", remaining, reason: `not enforced: ${fault}` };
   }

@@ -50,7 +50,7 @@ export function impairReadings(agent: Agent): ImpairReadings {
       const id = idOf(instance);
       return id === undefined ? undefined : leases.remaining(id);
     },
-    fault(_instance, device) {
+    fault(device) {
       const tables = ["table weir_impairs", "table weir_impair_peers", "leases"];
       const about = new Set([...tables, "panel", AGENT, `device ${device}`]);
       return failures.find((one) => about.has(one.object))?.message;

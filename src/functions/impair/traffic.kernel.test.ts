@@ -1,31 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Effects, ImpairRule } from "../../model/impair.ts";
-import type { Direction } from "../../model/limits.ts";
 import { binomialTest } from "../../model/statistics.ts";
 import { Node } from "../testing/node.ts";
 import { impairInstance } from "./impair.ts";
-
-const ID = "Impairment/default/x";
-/** What a right build fails once in ten thousand times. */
-const UNLIKELY = 1e-4;
-const B = { v4: "10.244.1.11", v6: "fd00:10:244:1::11" };
+import { B, ID, rule, UNLIKELY } from "./testing/bench.ts";
 
 let node: Node;
 beforeAll(() => {
   node = new Node();
 });
 afterAll(() => node?.close());
-
-const rule = (direction: Direction, effects: Effects, more: Partial<ImpairRule> = {}): ImpairRule => ({
-  id: ID,
-  direction,
-  source: ID,
-  configured: "",
-  effects,
-  match: {},
-  exempt: { probes: false, dns: false },
-  ...more,
-});
 
 describe("real packets", () => {
   const COUNT = 100;

@@ -86,7 +86,7 @@ function running(name: string, io: LabIo): LabClient {
   needRoot(`change lab ${name}`);
   const names = labNames(name, labsRoot(io));
   readRecord(names);
-  return new LabClient(names);
+  return new LabClient(names, io.signal);
 }
 
 function told(io: LabIo, problems: readonly Problem[]): number {

@@ -12,7 +12,7 @@ import { impairInstance } from "../impair.ts";
 const RESUMED = 0x1000;
 const SECOND_GENERATION = 0x40000000;
 const MARK_RESUMED = 0x01000000;
-const ID = "Impairment/default/x";
+export const ID = "Impairment/default/x";
 /** Packets of one call of the kernel. */
 const CHUNK = 1_000_000;
 /** What a right build fails once in ten thousand times. */

@@ -96,7 +96,7 @@ export async function runLoad(
 }
 
 /** A case in words that are also its key. */
-export function caseName(load: Load & { rate?: number }): string {
+export function caseName(load: Load & { rate?: number | undefined }): string {
   const { rate, direction, where, family, protocol, congestion, flows } = load;
   const how = protocol === "udp" ? "udp" : `${congestion ?? "tcp"}×${flows}`;
   return `${rate === undefined ? "unlimited" : rateText(rate)} ${direction} ${where} ipv${family} ${how}`;

@@ -32,7 +32,7 @@ const HOW = [
 export interface CaseResult extends LimitCase {
   name: string;
   result: LoadResult;
-  /** The same load with no limit, in this run: shorter. */
+  /** The same load with no limit, shorter; measured once for all rates of a `matrix.jsonl`. */
   unlimited: LoadResult;
   /** Ping-pong with neither limit nor load, as often. */
   idle: Spread;
@@ -77,7 +77,7 @@ export async function matrix(context: BenchContext): Promise<readonly Finding[]>
   if (missing.length > 0) {
     const stage = await limitStage(context);
     try {
-      await runCases(stage, missing, quick, (one) => {
+      await runCases(stage, missing, { quick, before: [...done.values()] }, (one) => {
         done.set(one.name, one);
         appendFileSync(file, `${JSON.stringify(one)}\n`);
         say(`${done.size}/${all.length} ${summary(one)}`);
@@ -104,16 +104,16 @@ function readResults(file: string): Map<string, CaseResult> {
 async function runCases(
   stage: Stage,
   missing: readonly LimitCase[],
-  quick: boolean,
+  { quick, before }: { quick: boolean; before: readonly CaseResult[] },
   done: (result: CaseResult) => void,
 ): Promise<void> {
-  const baselines = new Map<string, LoadResult>();
-  const idles = new Map<string, Spread>();
+  const baselines = new Map(before.map((one) => [loadName(one), one.unlimited]));
+  const idles = new Map(before.map((one) => [paceName(one), one.idle]));
   for (const { rate, ...load } of missing) {
-    const key = caseName(load);
+    const key = loadName(load);
     const unlimited = baselines.get(key) ?? (await measureUnlimited(stage, load, quick));
     baselines.set(key, unlimited);
-    const pace = `${load.where} ${load.family} ${pingGap(rate)}`;
+    const pace = paceName({ rate, ...load });
     const idle = idles.get(pace) ?? (await measureIdle(stage, load, rate, quick));
     idles.set(pace, idle);
     await setLimits(stage, { [load.direction]: rate });
@@ -121,6 +121,12 @@ async function runCases(
     done({ rate, ...load, name: caseName({ rate, ...load }), result, unlimited, idle });
   }
 }
+
+/** A load whatever its rate. */
+const loadName = (load: Load): string => caseName({ ...load, rate: undefined });
+
+/** The ping-pong of a case. */
+const paceName = ({ where, family, rate }: LimitCase): string => `${where} ${family} ${pingGap(rate)}`;
 
 async function measureUnlimited(stage: Stage, load: Load, quick: boolean): Promise<LoadResult> {
   await setLimits(stage, {});

@@ -130,7 +130,10 @@ const isSchema = (value: unknown): value is Schema => typeof value === "object" 
 const each = (properties: Schema): Schema =>
   Object.fromEntries(Object.entries(properties).map(([name, value]) => [name, structural(value as Schema)]));
 
-/** `null` is left out; text or objects become a field of any type, with what is checked of each type. */
+/** What is true of no number, no list and no boolean; each check concerns its own type alone. */
+const NEITHER = { minimum: 1, maximum: 0, minItems: 1, maxItems: 0, not: { enum: [true, false] } };
+
+/** `null` is left out; text or objects of one field become a field of any type, with what is checked of each type. */
 function alternatives(own: Schema, all: readonly Schema[]): Schema {
   const branches = all.filter(({ type }) => type !== "null");
   const [only] = branches;
@@ -142,14 +145,14 @@ function alternatives(own: Schema, all: readonly Schema[]): Schema {
     throw new Error(`make a structural schema: ${JSON.stringify(all)} is neither text nor objects`);
   }
   const { pattern, maxLength } = texts[0] ?? {};
-  const properties = Object.assign({}, ...objects.map((one) => one["properties"]));
   return {
     ...own,
+    ...NEITHER,
     pattern,
     maxLength,
-    minProperties: 1,
+    anyOf: objects.map(({ required }) => ({ required })),
     maxProperties: 1,
-    properties,
+    properties: Object.assign({}, ...objects.map((one) => one["properties"])),
     "x-kubernetes-preserve-unknown-fields": true,
   };
 }

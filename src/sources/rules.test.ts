@@ -35,6 +35,13 @@ const service = (name: string, selector: Texts, annotations: Texts = {}, cluster
   metadata: { name, namespace: "shop", annotations },
   spec: { selector, clusterIPs },
 });
+const slice = (name: string, of: string | undefined, addressType: string, ...addresses: string[]) => ({
+  apiVersion: "discovery.k8s.io/v1",
+  kind: "EndpointSlice",
+  metadata: { name, namespace: "shop", labels: of === undefined ? {} : { "kubernetes.io/service-name": of } },
+  addressType,
+  endpoints: addresses.map((address) => ({ addresses: [address], conditions: { ready: false } })),
+});
 const own = (kind: "Limit" | "Impairment", name: string, spec: object, namespace = "shop") => ({
   apiVersion: "weir.dev/v1alpha1",
   kind,
@@ -238,6 +245,31 @@ describe("peers", () => {
     const { state, problems } = reduce(objects, new Map(), [endpoint("a")]);
     expect(problems).toEqual([]);
     expect(state.impairments.get("shop/a")?.[0]?.match.peers).toEqual(expected);
+  });
+
+  test("EndpointSlices say who is behind a Service, and their changes count at once", () => {
+    const objects = [
+      pod("a"),
+      pod("db", db),
+      service("db", { app: "db" }, {}, ["10.96.0.5"]),
+      slice("db-1", "db", "IPv4", "10.244.3.1", "10.244.3.0"),
+      slice("db-2", "db", "IPv6", "FD00:3::0001"),
+      slice("db-3", "db", "FQDN", "db.example.test"),
+      slice("other", "other", "IPv4", "10.244.9.9"),
+      own("Impairment", "i", { pod: "a", loss: "1%", match: { peers: [{ service: { name: "db" } }] } }),
+    ];
+    const peers = (all: object[]) => reduce(all).state.impairments.get("shop/a")?.[0]?.match.peers;
+    expect(peers(objects)).toEqual(["10.244.3.0/31", "10.96.0.5/32", "fd00:3::1/128"]);
+    expect(peers([...objects, slice("db-4", "db", "IPv4", "10.244.4.4")])).toContain("10.244.4.4/32");
+    expect(peers([...objects, slice("stray", undefined, "IPv4", "10.244.9.8")])).not.toContain("10.244.9.8/32");
+  });
+
+  test("an address of the wrong family or none at all is refused with its place", () => {
+    const parsed = (type: string, address: string) =>
+      parseManifests(JSON.stringify(slice("s", "db", type, address)), "f").problems.map((one) => one.path);
+    expect(parsed("IPv4", "10.0.0.1")).toEqual([]);
+    expect(parsed("IPv4", "fd00::1")).toEqual(["endpoints[0].addresses[0]"]);
+    expect(parsed("IPv6", "10.0.0.256")).toEqual(["endpoints[0].addresses[0]"]);
   });
 
   test("a Service that is not there is said, and stands for nobody", () => {

@@ -1,7 +1,7 @@
 import { excludeCidr, mergeCidr } from "cidr-tools";
 import type { Endpoint } from "../model/cluster.ts";
 import { objectKey, podKey } from "../model/names.ts";
-import type { Impairment, ManifestObject, Metadata, Pod, Problem, Service } from "../model/objects.ts";
+import type { EndpointSlice, Impairment, ManifestObject, Metadata, Pod, Problem, Service } from "../model/objects.ts";
 import type { PeerSpec, PodChoice } from "../model/rule-objects.ts";
 import { type LabelSelector, selectsLabels } from "../model/selector.ts";
 
@@ -13,6 +13,8 @@ export class Selection {
   readonly problems: Problem[] = [];
   readonly #byNamespace = new Map<string, Pod[]>();
   readonly #services = new Map<string, Service>();
+  /** Addresses by Service, where EndpointSlices say who is behind it. */
+  readonly #slices = new Map<string, string[]>();
   readonly #namespaces = new Map<string, Metadata>();
   readonly #addresses = new Map<string, readonly string[]>();
 
@@ -31,8 +33,18 @@ export class Selection {
     for (const endpoint of endpoints) this.#addresses.set(podKey(endpoint), endpoint.ips);
     for (const object of objects) {
       if (object.kind === "Service") this.#services.set(podKey(object.metadata), object);
+      else if (object.kind === "EndpointSlice") this.#addSlice(object);
       else if (object.kind === "Namespace") this.#namespaces.set(object.metadata.name, object.metadata);
     }
+  }
+
+  #addSlice({ metadata, addresses }: EndpointSlice): void {
+    const name = metadata.labels[SERVICE_NAME];
+    if (name === undefined) return;
+    const key = `${metadata.namespace}/${name}`;
+    const known = this.#slices.get(key);
+    if (known) known.push(...addresses);
+    else this.#slices.set(key, [...addresses]);
   }
 
   /** Keys of the pods that a Limit or an Impairment is about: of its own namespace. */
@@ -66,7 +78,7 @@ export class Selection {
     return pods.flatMap((pod) => this.#addressesOf(keyOf(pod)));
   }
 
-  /** A Service's pods, and its own addresses, where traffic still carries them. */
+  /** Whom its EndpointSlices name, else its pods; and its own addresses, where traffic still carries them. */
   #servicePeers(
     metadata: Namespaced,
     { name, namespace = metadata.namespace }: NonNullable<PeerSpec["service"]>,
@@ -79,7 +91,9 @@ export class Selection {
       this.problems.push({ object, path: `spec.match.peers[${index}].service`, message, severity: "warning" });
       return [];
     }
-    return [...service.clusterIPs.map(hostCidr), ...this.service(service).flatMap((key) => this.#addressesOf(key))];
+    const behind = this.#slices.get(`${namespace}/${name}`)?.map(hostCidr);
+    const pods = () => this.service(service).flatMap((key) => this.#addressesOf(key));
+    return [...service.clusterIPs.map(hostCidr), ...(behind ?? pods())];
   }
 
   #addressesOf(key: string): string[] {
@@ -99,6 +113,9 @@ export class Selection {
     });
   }
 }
+
+/** Label of an EndpointSlice: whose it is. */
+const SERVICE_NAME = "kubernetes.io/service-name";
 
 const keyOf = (pod: Pod): string => podKey(pod.metadata);
 const hostCidr = (ip: string): string => `${ip}/${ip.includes(":") ? 128 : 32}`;

@@ -2,11 +2,11 @@ import { z } from "zod";
 import { parseCidr } from "../../model/addresses.ts";
 import { MAX_HOLD, MAX_RULE_PORTS } from "../../model/impair.ts";
 import { checkLabelName, checkSubdomain } from "../../model/names.ts";
-import type { Impairment, Limit, Service } from "../../model/objects.ts";
+import type { Impairment, Limit } from "../../model/objects.ts";
 import { MAXIMUM_RATE, MINIMUM_RATE, parseBandwidthQuantity } from "../../model/rules.ts";
 import type { Result } from "../../model/text.ts";
 import { formatDuration, parseDuration, parsePercent } from "../../model/units.ts";
-import { checked, labels, listOf, maybe, namespaced, whole } from "./fields.ts";
+import { checked, namespaced, whole } from "./fields.ts";
 import { selector } from "./selector.ts";
 import * as api from "./server.ts";
 
@@ -240,17 +240,3 @@ export const limit = z
 export const impairment = z
   .object({ kind: z.literal("Impairment"), metadata: namespaced(), spec: impairmentSpec })
   .transform((object): Impairment => object);
-
-const NO_ADDRESS = new Set(["None", ""]);
-
-/** Whose pods share rules. */
-export const service = z
-  .object({
-    kind: z.literal("Service"),
-    metadata: namespaced(checkLabelName),
-    spec: maybe(z.object({ selector: labels, clusterIP: maybe(z.string()), clusterIPs: listOf(z.string()) })),
-  })
-  .transform(({ kind, metadata, spec }): Service => {
-    const written = spec?.clusterIPs.length ? spec.clusterIPs : [spec?.clusterIP ?? ""];
-    return { kind, metadata, selector: spec?.selector ?? {}, clusterIPs: written.filter((ip) => !NO_ADDRESS.has(ip)) };
-  });

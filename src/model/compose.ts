@@ -1,4 +1,4 @@
-import type { Contribution, DesiredState, Port } from "./desired.ts";
+import type { Contribution, DesiredState, Port, Row } from "./desired.ts";
 import { DELAY, panelLinks, RECIRC, SHAPE, SPLIT } from "./panel.ts";
 
 type Attachment = NonNullable<Contribution["attach"]>[number];
@@ -16,24 +16,30 @@ export function compose(contributions: readonly Contribution[]): DesiredState {
     resume: [RECIRC.other, SPLIT.other, SHAPE.other, ...(delays ? [DELAY.other] : [])],
     routes: sorted(contributions, "routes", (route) => route.cidr),
     instances: sorted(contributions, "instances", (instance) => instance.name),
-    ports: withChains(ports, attachments).toSorted((a, b) => compare(fullName(a), fullName(b))),
+    ports: withChains(ports, attachments),
     shapers: sorted(contributions, "shapers", (shaper) => shaper.owner),
     leases: contributions.flatMap((contribution) => contribution.leases ?? []),
-    rows: contributions.flatMap((contribution) => contribution.rows ?? []),
+    rows: ([] as Row[]).concat(...contributions.map((contribution) => contribution.rows ?? [])),
   };
 }
 
+/** Ports with what is attached to them, by full name. */
 function withChains(ports: readonly Port[], attachments: readonly Attachment[]): Port[] {
   const chains = new Map<string, string[]>();
   for (const { port, direction, instance } of attachments) {
     const key = `${port} ${direction}`;
-    chains.set(key, [...(chains.get(key) ?? []), instance]);
+    const chain = chains.get(key);
+    if (chain) chain.push(instance);
+    else chains.set(key, [instance]);
   }
-  return ports.map((port) => ({
-    ...port,
-    ingress: [...port.ingress, ...(chains.get(`${fullName(port)} ingress`) ?? [])],
-    egress: [...port.egress, ...(chains.get(`${fullName(port)} egress`) ?? [])],
-  }));
+  return ports
+    .map((port) => ({ name: fullName(port), port }))
+    .toSorted((a, b) => compare(a.name, b.name))
+    .map(({ name, port }) => ({
+      ...port,
+      ingress: [...port.ingress, ...(chains.get(`${name} ingress`) ?? [])],
+      egress: [...port.egress, ...(chains.get(`${name} egress`) ?? [])],
+    }));
 }
 
 function fullName(port: Port): string {

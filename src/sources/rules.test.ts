@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type Endpoint, emptyState } from "../model/cluster.ts";
 import { describeEffects } from "../model/impairments.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
+import type { ManifestObject } from "../model/objects.ts";
 import { reduceCluster } from "./cluster.ts";
 import { parseManifests } from "./manifests/index.ts";
 import type { LastGood } from "./rules.ts";
@@ -301,4 +302,38 @@ describe("the last good state", () => {
     expect(reduce([], first.lastGood, [endpoint("a")]).impairments).toEqual(first.impairments);
     expect(reduce([], first.lastGood).impairments).toEqual([]);
   });
+});
+
+test("a change leaves the rules of pods that it does not concern the very same objects, so that they are not planned anew", () => {
+  const [first, second] = ["a", "b"].map((name) => {
+    const { objects } = parseManifests(
+      [
+        pod("a", { labels: WEB, annotations: { bandwidth: name === "a" ? "1 mbps egress" : "2 mbps egress" } }),
+        pod("b", { labels: WEB, annotations: { loss: "uniform egress 1%" } }),
+        own("Limit", "l", { selector: { matchLabels: WEB }, ingress: "5M" }),
+        own("Impairment", "i", {
+          selector: { matchLabels: WEB },
+          duplicate: "1%",
+          match: { peers: [{ podSelector: { matchLabels: WEB } }, { cidr: "10.0.0.0/30", except: ["10.0.0.0/31"] }] },
+        }),
+      ]
+        .map((object) => JSON.stringify(object))
+        .join("\n---\n"),
+      "f",
+    );
+    return objects.map((one) => one.object);
+  }) as [ManifestObject[], ManifestObject[]];
+  const changed = [second[0] as ManifestObject, ...first.slice(1)];
+  const endpoints = [endpoint("a")];
+  const pass = (objects: ManifestObject[], lastGood: LastGood) =>
+    reduceCluster(lastGood, { node, objects, endpoints, problems: [], settings: DEFAULT_RULE_SETTINGS });
+  const before = pass(first, new Map());
+  const after = pass(changed, before.lastGood);
+  expect(before.state.impairments.get("shop/b")).toHaveLength(3);
+  expect(after.state.impairments.get("shop/b")).toBe(before.state.impairments.get("shop/b"));
+  expect(after.state.limits.get("shop/b")).toBe(before.state.limits.get("shop/b"));
+  expect(after.state.limits.get("shop/a")?.map(({ rate }) => rate)).toEqual([5e6, 2e6]);
+  endpoints[0] = { ...endpoint("a"), ips: ["10.244.1.77"] };
+  const moved = pass(changed, after.lastGood);
+  expect(moved.state.impairments.get("shop/b")?.[0]?.match.peers).toContain("10.244.1.77/32");
 });

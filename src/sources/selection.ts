@@ -1,8 +1,9 @@
 import { excludeCidr, mergeCidr } from "cidr-tools";
 import type { Endpoint } from "../model/cluster.ts";
+import { memo } from "../model/memo.ts";
 import { objectKey, podKey } from "../model/names.ts";
 import type { EndpointSlice, Impairment, ManifestObject, Metadata, Pod, Problem, Service } from "../model/objects.ts";
-import type { PeerSpec, PodChoice } from "../model/rule-objects.ts";
+import type { ImpairmentSpec, PeerSpec, PodChoice } from "../model/rule-objects.ts";
 import { type LabelSelector, selectsLabels } from "../model/selector.ts";
 
 type Namespaced = Metadata & { namespace: string };
@@ -67,11 +68,11 @@ export class Selection {
     const peers = spec.match?.peers;
     if (!peers) return undefined;
     const found = peers.flatMap((peer, index) => this.#peer(metadata, peer, index));
-    return mergeCidr(found).toSorted();
+    return merged(spec, found);
   }
 
   #peer(metadata: Namespaced, { cidr, except = [], podSelector, namespaceSelector, service }: PeerSpec, index: number) {
-    if (cidr !== undefined) return except.length > 0 ? excludeCidr([cidr], [...except]) : [cidr];
+    if (cidr !== undefined) return except.length > 0 ? without(except, cidr) : [cidr];
     if (service) return this.#servicePeers(metadata, service, index);
     const namespaces = namespaceSelector ? this.#selectNamespaces(namespaceSelector) : [metadata.namespace];
     const pods = namespaces.flatMap((namespace) => this.#select(namespace, podSelector ?? {}));
@@ -113,6 +114,10 @@ export class Selection {
     });
   }
 }
+
+/** Remembered by what is written: most passes change neither it nor the addresses that it stands for. */
+const merged = memo((_: ImpairmentSpec, found: readonly string[]) => mergeCidr([...found]).toSorted());
+const without = memo((except: readonly string[], cidr: string) => excludeCidr([cidr], [...except]));
 
 /** Label of an EndpointSlice: whose it is. */
 const SERVICE_NAME = "kubernetes.io/service-name";

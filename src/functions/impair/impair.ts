@@ -38,11 +38,11 @@ export const impair: NetworkFunction = {
         order: ORDER + place / (impairments.length + 1),
       })),
       leases: impairments.flatMap(lease),
-      rows: [
-        ...(impairments.length > 0 ? ownRows(state.node) : []),
-        ...impairments.map((one) => ruleRow(one, state.node)),
-        ...impairments.flatMap((one) => peerRows(one)),
-      ],
+      // concat: rules for many peers have tens of thousands of rows, which spread and flatMap take one by one
+      rows: (impairments.length > 0 ? ownRows(state.node) : []).concat(
+        impairments.map((one) => ruleRow(one, state.node)),
+        ...impairments.map((one) => peerRows(one)),
+      ),
     };
   },
 };

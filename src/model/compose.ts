@@ -5,9 +5,7 @@ type Attachment = NonNullable<Contribution["attach"]>[number];
 
 /** Puts the functions' contributions together into one document, sorted. Pure. */
 export function compose(contributions: readonly Contribution[]): DesiredState {
-  const attachments = contributions
-    .flatMap((contribution) => contribution.attach ?? [])
-    .toSorted((a, b) => a.order - b.order || compare(a.instance, b.instance));
+  const attachments = contributions.flatMap((contribution) => contribution.attach ?? []);
   const ports = contributions.flatMap((contribution) => contribution.ports ?? []);
   const links = sorted(contributions, "links", (link) => link.device);
   const delays = links.some((link) => link.device === DELAY.device);
@@ -25,20 +23,24 @@ export function compose(contributions: readonly Contribution[]): DesiredState {
 
 /** Ports with what is attached to them, by full name. */
 function withChains(ports: readonly Port[], attachments: readonly Attachment[]): Port[] {
-  const chains = new Map<string, string[]>();
-  for (const { port, direction, instance } of attachments) {
-    const key = `${port} ${direction}`;
-    const chain = chains.get(key);
-    if (chain) chain.push(instance);
-    else chains.set(key, [instance]);
+  const chains = { ingress: new Map<string, Attachment[]>(), egress: new Map<string, Attachment[]>() };
+  for (const attachment of attachments) {
+    const { port, direction } = attachment;
+    const chain = chains[direction].get(port);
+    if (chain) chain.push(attachment);
+    else chains[direction].set(port, [attachment]);
   }
+  const chain = (name: string, direction: "ingress" | "egress"): string[] =>
+    (chains[direction].get(name) ?? [])
+      .toSorted((a, b) => a.order - b.order || compare(a.instance, b.instance))
+      .map(({ instance }) => instance);
   return ports
     .map((port) => ({ name: fullName(port), port }))
     .toSorted((a, b) => compare(a.name, b.name))
     .map(({ name, port }) => ({
       ...port,
-      ingress: [...port.ingress, ...(chains.get(`${name} ingress`) ?? [])],
-      egress: [...port.egress, ...(chains.get(`${name} egress`) ?? [])],
+      ingress: [...port.ingress, ...chain(name, "ingress")],
+      egress: [...port.egress, ...chain(name, "egress")],
     }));
 }
 

@@ -1,7 +1,8 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { CAPABILITIES } from "../src/agent/capabilities.ts";
 import { parseConfig } from "../src/api/config.ts";
+import { customResources } from "../src/sources/manifests/crds.ts";
 
 const read = (name: string) => readFile(new URL(`../deploy/${name}`, import.meta.url), "utf8");
 
@@ -25,4 +26,10 @@ test("the example configuration is one", async () => {
     manifests: "/etc/weir/manifests",
     metrics: "127.0.0.1:9095",
   });
+});
+
+test("the custom resources are those that npm run generate makes", async () => {
+  const made = customResources();
+  expect(await readdir(new URL("../deploy/crds/", import.meta.url))).toEqual([...made.keys()].sort());
+  for (const [name, text] of made) expect(await read(`crds/${name}`)).toBe(text);
 });

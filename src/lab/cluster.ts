@@ -146,7 +146,7 @@ export class Cluster {
   }
 }
 
-const RULES = new Set(["Service", "Limit", "Impairment", "Namespace"]);
+const RULES = new Set(["Service", "EndpointSlice", "Limit", "Impairment", "Namespace"]);
 const isRule = (object: ManifestObject): object is RuleObject | Namespace => RULES.has(object.kind);
 
 /** Key of a bound pod, `namespace/name`. */

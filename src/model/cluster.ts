@@ -71,9 +71,13 @@ export interface PodPort {
 }
 
 /** Ports of all pods whose packets pass Weir on this node, sorted by id. */
-export function podPorts({ endpoints }: Pick<ClusterState, "endpoints">): PodPort[] {
-  return endpoints.map((one) => podPort(one)).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+export function podPorts({ endpoints }: Pick<ClusterState, "endpoints">): readonly PodPort[] {
+  return portsOf(endpoints);
 }
+
+const portsOf = memo((endpoints: readonly Endpoint[]): readonly PodPort[] =>
+  endpoints.map((one) => podPort(one)).toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+);
 
 const podPort = memo(
   ({ namespace, name, device }: Endpoint): PodPort => ({

@@ -1,13 +1,11 @@
-import type { Contribution, DesiredState, Port } from "./desired.ts";
+import type { Contribution, DesiredState, Port, Row } from "./desired.ts";
 import { DELAY, panelLinks, RECIRC, SHAPE, SPLIT } from "./panel.ts";
 
 type Attachment = NonNullable<Contribution["attach"]>[number];
 
 /** Puts the functions' contributions together into one document, sorted. Pure. */
 export function compose(contributions: readonly Contribution[]): DesiredState {
-  const attachments = contributions
-    .flatMap((contribution) => contribution.attach ?? [])
-    .toSorted((a, b) => a.order - b.order || compare(a.instance, b.instance));
+  const attachments = contributions.flatMap((contribution) => contribution.attach ?? []);
   const ports = contributions.flatMap((contribution) => contribution.ports ?? []);
   const links = sorted(contributions, "links", (link) => link.device);
   const delays = links.some((link) => link.device === DELAY.device);
@@ -16,24 +14,34 @@ export function compose(contributions: readonly Contribution[]): DesiredState {
     resume: [RECIRC.other, SPLIT.other, SHAPE.other, ...(delays ? [DELAY.other] : [])],
     routes: sorted(contributions, "routes", (route) => route.cidr),
     instances: sorted(contributions, "instances", (instance) => instance.name),
-    ports: withChains(ports, attachments).toSorted((a, b) => compare(fullName(a), fullName(b))),
+    ports: withChains(ports, attachments),
     shapers: sorted(contributions, "shapers", (shaper) => shaper.owner),
     leases: contributions.flatMap((contribution) => contribution.leases ?? []),
-    rows: contributions.flatMap((contribution) => contribution.rows ?? []),
+    rows: ([] as Row[]).concat(...contributions.map((contribution) => contribution.rows ?? [])),
   };
 }
 
+/** Ports with what is attached to them, by full name. */
 function withChains(ports: readonly Port[], attachments: readonly Attachment[]): Port[] {
-  const chains = new Map<string, string[]>();
-  for (const { port, direction, instance } of attachments) {
-    const key = `${port} ${direction}`;
-    chains.set(key, [...(chains.get(key) ?? []), instance]);
+  const chains = { ingress: new Map<string, Attachment[]>(), egress: new Map<string, Attachment[]>() };
+  for (const attachment of attachments) {
+    const { port, direction } = attachment;
+    const chain = chains[direction].get(port);
+    if (chain) chain.push(attachment);
+    else chains[direction].set(port, [attachment]);
   }
-  return ports.map((port) => ({
-    ...port,
-    ingress: [...port.ingress, ...(chains.get(`${fullName(port)} ingress`) ?? [])],
-    egress: [...port.egress, ...(chains.get(`${fullName(port)} egress`) ?? [])],
-  }));
+  const chain = (name: string, direction: "ingress" | "egress"): string[] =>
+    (chains[direction].get(name) ?? [])
+      .toSorted((a, b) => a.order - b.order || compare(a.instance, b.instance))
+      .map(({ instance }) => instance);
+  return ports
+    .map((port) => ({ name: fullName(port), port }))
+    .toSorted((a, b) => compare(a.name, b.name))
+    .map(({ name, port }) => ({
+      ...port,
+      ingress: [...port.ingress, ...chain(name, "ingress")],
+      egress: [...port.egress, ...chain(name, "egress")],
+    }));
 }
 
 function fullName(port: Port): string {

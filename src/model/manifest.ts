@@ -1,4 +1,4 @@
-import type { ClusterObject, Container, EnvVar, Pod, Service, Volume } from "./objects.ts";
+import type { ClusterObject, Container, EndpointSlice, EnvVar, Pod, Service, Volume } from "./objects.ts";
 import { apiVersion } from "./version.ts";
 
 /**
@@ -9,6 +9,7 @@ export function manifestOf(object: ClusterObject): Record<string, unknown> {
   const head = { apiVersion: "v1", kind };
   if (kind === "Pod") return { ...head, metadata: { ...metadata, ...ownerOf(object) }, ...podParts(object) };
   if (kind === "Service") return { ...head, metadata, spec: serviceSpec(object) };
+  if (kind === "EndpointSlice") return { ...head, apiVersion: "discovery.k8s.io/v1", metadata, ...sliceParts(object) };
   if (kind === "Limit" || kind === "Impairment") return { apiVersion, kind, metadata, spec: object.spec };
   if (kind === "ConfigMap") return { ...head, metadata, data: object.data };
   if (kind === "Namespace") return { ...head, metadata };
@@ -18,6 +19,10 @@ export function manifestOf(object: ClusterObject): Record<string, unknown> {
 
 function serviceSpec({ selector, clusterIPs }: Service) {
   return { selector, clusterIPs, clusterIP: clusterIPs[0] };
+}
+
+function sliceParts({ addressType, addresses }: EndpointSlice) {
+  return { addressType, endpoints: addresses.map((address) => ({ addresses: [address] })) };
 }
 
 function podParts(pod: Pod) {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { latest, memo } from "./memo.ts";
+import { latest, memo, memoMembers } from "./memo.ts";
 
 test("computes anew only for another object or other arguments", () => {
   let calls = 0;
@@ -26,4 +26,33 @@ test("the latest result stays while lists have the same members", () => {
   expect([count([a, b], 1) === first, calls]).toEqual([true, 1]);
   expect([count([b, a], 1) === first, calls]).toEqual([false, 2]);
   expect([count([a], 1).value, count([a], 2).value, calls]).toEqual([2, 3, 4]);
+});
+
+test("each sequence of members has its result", () => {
+  let calls = 0;
+  const pair = memoMembers((list: readonly object[]) => {
+    calls++;
+    return [...list];
+  });
+  const [a, b] = [{}, {}];
+  const [first, other] = [pair([a, b]), pair([b, a])];
+  expect([pair([a]), pair([]), first, other]).toEqual([[a], [], [a, b], [b, a]]);
+  expect(calls).toBe(4);
+  expect([pair([a, b]) === first, pair([b, a]) === other, pair([a, {}]) === first, calls]).toEqual([
+    true,
+    true,
+    false,
+    5,
+  ]);
+});
+
+test("a list as an argument counts by its members", () => {
+  let calls = 0;
+  const count = memo((_: object, list: readonly unknown[]) => {
+    calls++;
+    return list.length;
+  });
+  const key = {};
+  expect([count(key, ["x", "y"]), count(key, ["x", "y"]), calls]).toEqual([2, 2, 1]);
+  expect([count(key, ["x"]), count(key, ["y"]), calls]).toEqual([1, 1, 3]);
 });

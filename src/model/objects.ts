@@ -105,6 +105,14 @@ export interface Service {
   clusterIPs: readonly string[];
 }
 
+/** Some of the addresses behind a Service of its namespace, ready or not; none of the kind `FQDN`. */
+export interface EndpointSlice {
+  kind: "EndpointSlice";
+  metadata: Metadata & { namespace: string };
+  addressType: "IPv4" | "IPv6" | "FQDN";
+  addresses: readonly string[];
+}
+
 /** A bandwidth limit of `weir.dev/v1alpha1`. */
 export interface Limit {
   kind: "Limit";
@@ -120,7 +128,7 @@ export interface Impairment {
 }
 
 /** Objects that say what is done with pods' traffic. */
-export type RuleObject = Service | Limit | Impairment;
+export type RuleObject = Service | EndpointSlice | Limit | Impairment;
 export type ClusterObject = Pod | Node | Namespace | ConfigMap | RuleObject;
 
 /** What a workload makes its pods of. */

@@ -63,7 +63,7 @@ function hostNetworkProblem(pod: Pod): Problem {
 }
 
 function unboundWorkloads(objects: readonly ManifestObject[]): Problem[] {
-  const read = new Set(["Pod", "Node", "Namespace", "ConfigMap", "Service", "Limit", "Impairment"]);
+  const read = new Set(["Pod", "Node", "Namespace", "ConfigMap", "Service", "EndpointSlice", "Limit", "Impairment"]);
   return objects
     .filter((object) => !read.has(object.kind))
     .map((object) => ({

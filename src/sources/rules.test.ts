@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type Endpoint, emptyState } from "../model/cluster.ts";
 import { describeEffects } from "../model/impairments.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
+import type { ManifestObject } from "../model/objects.ts";
 import { reduceCluster } from "./cluster.ts";
 import { parseManifests } from "./manifests/index.ts";
 import type { LastGood } from "./rules.ts";
@@ -34,6 +35,13 @@ const service = (name: string, selector: Texts, annotations: Texts = {}, cluster
   kind: "Service",
   metadata: { name, namespace: "shop", annotations },
   spec: { selector, clusterIPs },
+});
+const slice = (name: string, of: string | undefined, addressType: string, ...addresses: string[]) => ({
+  apiVersion: "discovery.k8s.io/v1",
+  kind: "EndpointSlice",
+  metadata: { name, namespace: "shop", labels: of === undefined ? {} : { "kubernetes.io/service-name": of } },
+  addressType,
+  endpoints: addresses.map((address) => ({ addresses: [address], conditions: { ready: false } })),
 });
 const own = (kind: "Limit" | "Impairment", name: string, spec: object, namespace = "shop") => ({
   apiVersion: "weir.dev/v1alpha1",
@@ -240,6 +248,31 @@ describe("peers", () => {
     expect(state.impairments.get("shop/a")?.[0]?.match.peers).toEqual(expected);
   });
 
+  test("EndpointSlices say who is behind a Service, and their changes count at once", () => {
+    const objects = [
+      pod("a"),
+      pod("db", db),
+      service("db", { app: "db" }, {}, ["10.96.0.5"]),
+      slice("db-1", "db", "IPv4", "10.244.3.1", "10.244.3.0"),
+      slice("db-2", "db", "IPv6", "FD00:3::0001"),
+      slice("db-3", "db", "FQDN", "db.example.test"),
+      slice("other", "other", "IPv4", "10.244.9.9"),
+      own("Impairment", "i", { pod: "a", loss: "1%", match: { peers: [{ service: { name: "db" } }] } }),
+    ];
+    const peers = (all: object[]) => reduce(all).state.impairments.get("shop/a")?.[0]?.match.peers;
+    expect(peers(objects)).toEqual(["10.244.3.0/31", "10.96.0.5/32", "fd00:3::1/128"]);
+    expect(peers([...objects, slice("db-4", "db", "IPv4", "10.244.4.4")])).toContain("10.244.4.4/32");
+    expect(peers([...objects, slice("stray", undefined, "IPv4", "10.244.9.8")])).not.toContain("10.244.9.8/32");
+  });
+
+  test("an address of the wrong family or none at all is refused with its place", () => {
+    const parsed = (type: string, address: string) =>
+      parseManifests(JSON.stringify(slice("s", "db", type, address)), "f").problems.map((one) => one.path);
+    expect(parsed("IPv4", "10.0.0.1")).toEqual([]);
+    expect(parsed("IPv4", "fd00::1")).toEqual(["endpoints[0].addresses[0]"]);
+    expect(parsed("IPv6", "10.0.0.256")).toEqual(["endpoints[0].addresses[0]"]);
+  });
+
   test("a Service that is not there is said, and stands for nobody", () => {
     const { state, problems } = reduce([
       pod("a"),
@@ -269,4 +302,38 @@ describe("the last good state", () => {
     expect(reduce([], first.lastGood, [endpoint("a")]).impairments).toEqual(first.impairments);
     expect(reduce([], first.lastGood).impairments).toEqual([]);
   });
+});
+
+test("a change leaves the rules of pods that it does not concern the very same objects, so that they are not planned anew", () => {
+  const [first, second] = ["a", "b"].map((name) => {
+    const { objects } = parseManifests(
+      [
+        pod("a", { labels: WEB, annotations: { bandwidth: name === "a" ? "1 mbps egress" : "2 mbps egress" } }),
+        pod("b", { labels: WEB, annotations: { loss: "uniform egress 1%" } }),
+        own("Limit", "l", { selector: { matchLabels: WEB }, ingress: "5M" }),
+        own("Impairment", "i", {
+          selector: { matchLabels: WEB },
+          duplicate: "1%",
+          match: { peers: [{ podSelector: { matchLabels: WEB } }, { cidr: "10.0.0.0/30", except: ["10.0.0.0/31"] }] },
+        }),
+      ]
+        .map((object) => JSON.stringify(object))
+        .join("\n---\n"),
+      "f",
+    );
+    return objects.map((one) => one.object);
+  }) as [ManifestObject[], ManifestObject[]];
+  const changed = [second[0] as ManifestObject, ...first.slice(1)];
+  const endpoints = [endpoint("a")];
+  const pass = (objects: ManifestObject[], lastGood: LastGood) =>
+    reduceCluster(lastGood, { node, objects, endpoints, problems: [], settings: DEFAULT_RULE_SETTINGS });
+  const before = pass(first, new Map());
+  const after = pass(changed, before.lastGood);
+  expect(before.state.impairments.get("shop/b")).toHaveLength(3);
+  expect(after.state.impairments.get("shop/b")).toBe(before.state.impairments.get("shop/b"));
+  expect(after.state.limits.get("shop/b")).toBe(before.state.limits.get("shop/b"));
+  expect(after.state.limits.get("shop/a")?.map(({ rate }) => rate)).toEqual([5e6, 2e6]);
+  endpoints[0] = { ...endpoint("a"), ips: ["10.244.1.77"] };
+  const moved = pass(changed, after.lastGood);
+  expect(moved.state.impairments.get("shop/b")?.[0]?.match.peers).toContain("10.244.1.77/32");
 });

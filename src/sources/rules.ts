@@ -4,10 +4,10 @@ import { chosen, impairmentRules, LOSS_KEYS, lossRule, reduceLosses } from "../m
 import type { ByKey } from "../model/keyed.ts";
 import { type LimitRule, limitsOf, type PodRules, RULE_KEYS, type RuleSettings, reduceRules } from "../model/limits.ts";
 import type { ParsedLoss } from "../model/losses.ts";
-import { memo } from "../model/memo.ts";
+import { memo, memoMembers } from "../model/memo.ts";
 import { fieldPath, objectKey, podKey } from "../model/names.ts";
 import type { Impairment, Limit, ManifestObject, Metadata, Pod, Problem, Service } from "../model/objects.ts";
-import { type Candidate, type Chosen, chooseImpairments, chooseLimits, RANK } from "../model/precedence.ts";
+import { type Candidate, chooseImpairments, chooseLimits, RANK } from "../model/precedence.ts";
 import { parseBandwidthQuantity } from "../model/rules.ts";
 import { Selection } from "./selection.ts";
 
@@ -126,17 +126,9 @@ class Candidates {
     if (impairments.length > 0) push(this.#impairments, pod, impairments);
   }
 
-  limit({ metadata, spec }: Limit, pods: readonly string[]): void {
-    const object = objectKey("Limit", metadata);
-    for (const direction of ["ingress", "egress"] as const) {
-      const written = spec[direction];
-      const parsed = written === undefined ? undefined : parseBandwidthQuantity(written, direction);
-      if (!parsed?.ok) continue;
-      for (const rule of parsed.value.map((one) => ({ ...one, source: object }))) {
-        const candidates = [{ rank: RANK.object, object, path: `spec.${direction}`, rule }];
-        for (const pod of pods) push(this.#limits, pod, candidates);
-      }
-    }
+  limit(limit: Limit, pods: readonly string[]): void {
+    const candidates = limitCandidates(limit);
+    for (const pod of pods) push(this.#limits, pod, candidates);
   }
 
   impairment(
@@ -146,11 +138,8 @@ class Candidates {
     settings: RuleSettings,
   ): void {
     if (pods.length === 0) return;
-    const object = objectKey("Impairment", impairment.metadata);
-    for (const rule of impairmentRules(impairment, peers, settings)) {
-      const candidates = [{ rank: RANK.object, object, path: "spec", rule }];
-      for (const pod of pods) push(this.#impairments, pod, candidates);
-    }
+    const candidates = impairmentCandidates(impairment, peers, settings);
+    for (const pod of pods) push(this.#impairments, pod, candidates);
   }
 
   choose(here: ReadonlySet<string>) {
@@ -158,8 +147,8 @@ class Candidates {
     const impairments = new Map<string, readonly ImpairRule[]>();
     const found: Problem[] = [];
     for (const key of here) {
-      const limited = chooseAmong(this.#limits.get(key), limitsAmong);
-      const impaired = chooseAmong(this.#impairments.get(key), impairmentsAmong);
+      const limited = limitsAmong(this.#limits.get(key) ?? []);
+      const impaired = impairmentsAmong(this.#impairments.get(key) ?? []);
       if (limited.rules.length > 0) limits.set(key, limited.rules);
       if (impaired.rules.length > 0) impairments.set(key, impaired.rules);
       found.push(...limited.problems, ...impaired.problems);
@@ -168,17 +157,31 @@ class Candidates {
   }
 }
 
-const limitsAmong = memo(chooseLimits);
-const impairmentsAmong = memo(chooseImpairments);
+const limitCandidates = memo(({ metadata, spec }: Limit): readonly Candidate<LimitRule>[] => {
+  const object = objectKey("Limit", metadata);
+  return (["ingress", "egress"] as const).flatMap((direction) => {
+    const written = spec[direction];
+    const parsed = written === undefined ? undefined : parseBandwidthQuantity(written, direction);
+    if (!parsed?.ok) return [];
+    const path = `spec.${direction}`;
+    return parsed.value.map((one) => ({ rank: RANK.object, object, path, rule: { ...one, source: object } }));
+  });
+});
 
-/** Where one author alone speaks of a pod, as mostly, it is the same choice as the last time. */
-function chooseAmong<T>(
-  said: readonly (readonly Candidate<T>[])[] | undefined,
-  choose: (candidates: readonly Candidate<T>[]) => Chosen<T>,
-): Chosen<T> {
-  if (!said) return { rules: [], problems: [] };
-  return choose(said.length === 1 && said[0] ? said[0] : said.flat());
-}
+const impairmentCandidates = memo(
+  (impairment: Impairment, peers: readonly string[] | undefined, settings: RuleSettings) => {
+    const object = objectKey("Impairment", impairment.metadata);
+    return impairmentRules(impairment, peers, settings).map(
+      (rule): Candidate<ImpairRule> => ({ rank: RANK.object, object, path: "spec", rule }),
+    );
+  },
+);
+
+// What the same authors say, unchanged, comes to the same choice as the last time.
+const limitsAmong = memoMembers((said: readonly (readonly Candidate<LimitRule>[])[]) => chooseLimits(said.flat()));
+const impairmentsAmong = memoMembers((said: readonly (readonly Candidate<ImpairRule>[])[]) =>
+  chooseImpairments(said.flat()),
+);
 
 const candidatesOf = memo(({ limits, losses }: Said, rank: number, object: string, settings: RuleSettings) => {
   const isOwn = rank === RANK.own;

@@ -1,8 +1,9 @@
 import { excludeCidr, mergeCidr } from "cidr-tools";
 import type { Endpoint } from "../model/cluster.ts";
+import { memo } from "../model/memo.ts";
 import { objectKey, podKey } from "../model/names.ts";
-import type { Impairment, ManifestObject, Metadata, Pod, Problem, Service } from "../model/objects.ts";
-import type { PeerSpec, PodChoice } from "../model/rule-objects.ts";
+import type { EndpointSlice, Impairment, ManifestObject, Metadata, Pod, Problem, Service } from "../model/objects.ts";
+import type { ImpairmentSpec, PeerSpec, PodChoice } from "../model/rule-objects.ts";
 import { type LabelSelector, selectsLabels } from "../model/selector.ts";
 
 type Namespaced = Metadata & { namespace: string };
@@ -13,6 +14,8 @@ export class Selection {
   readonly problems: Problem[] = [];
   readonly #byNamespace = new Map<string, Pod[]>();
   readonly #services = new Map<string, Service>();
+  /** Addresses by Service, where EndpointSlices say who is behind it. */
+  readonly #slices = new Map<string, string[]>();
   readonly #namespaces = new Map<string, Metadata>();
   readonly #addresses = new Map<string, readonly string[]>();
 
@@ -31,8 +34,18 @@ export class Selection {
     for (const endpoint of endpoints) this.#addresses.set(podKey(endpoint), endpoint.ips);
     for (const object of objects) {
       if (object.kind === "Service") this.#services.set(podKey(object.metadata), object);
+      else if (object.kind === "EndpointSlice") this.#addSlice(object);
       else if (object.kind === "Namespace") this.#namespaces.set(object.metadata.name, object.metadata);
     }
+  }
+
+  #addSlice({ metadata, addresses }: EndpointSlice): void {
+    const name = metadata.labels[SERVICE_NAME];
+    if (name === undefined) return;
+    const key = `${metadata.namespace}/${name}`;
+    const known = this.#slices.get(key);
+    if (known) known.push(...addresses);
+    else this.#slices.set(key, [...addresses]);
   }
 
   /** Keys of the pods that a Limit or an Impairment is about: of its own namespace. */
@@ -55,18 +68,18 @@ export class Selection {
     const peers = spec.match?.peers;
     if (!peers) return undefined;
     const found = peers.flatMap((peer, index) => this.#peer(metadata, peer, index));
-    return mergeCidr(found).toSorted();
+    return merged(spec, found);
   }
 
   #peer(metadata: Namespaced, { cidr, except = [], podSelector, namespaceSelector, service }: PeerSpec, index: number) {
-    if (cidr !== undefined) return except.length > 0 ? excludeCidr([cidr], [...except]) : [cidr];
+    if (cidr !== undefined) return except.length > 0 ? without(except, cidr) : [cidr];
     if (service) return this.#servicePeers(metadata, service, index);
     const namespaces = namespaceSelector ? this.#selectNamespaces(namespaceSelector) : [metadata.namespace];
     const pods = namespaces.flatMap((namespace) => this.#select(namespace, podSelector ?? {}));
     return pods.flatMap((pod) => this.#addressesOf(keyOf(pod)));
   }
 
-  /** A Service's pods, and its own addresses, where traffic still carries them. */
+  /** Whom its EndpointSlices name, else its pods; and its own addresses, where traffic still carries them. */
   #servicePeers(
     metadata: Namespaced,
     { name, namespace = metadata.namespace }: NonNullable<PeerSpec["service"]>,
@@ -79,7 +92,9 @@ export class Selection {
       this.problems.push({ object, path: `spec.match.peers[${index}].service`, message, severity: "warning" });
       return [];
     }
-    return [...service.clusterIPs.map(hostCidr), ...this.service(service).flatMap((key) => this.#addressesOf(key))];
+    const behind = this.#slices.get(`${namespace}/${name}`)?.map(hostCidr);
+    const pods = () => this.service(service).flatMap((key) => this.#addressesOf(key));
+    return [...service.clusterIPs.map(hostCidr), ...(behind ?? pods())];
   }
 
   #addressesOf(key: string): string[] {
@@ -99,6 +114,13 @@ export class Selection {
     });
   }
 }
+
+/** Remembered by what is written: most passes change neither it nor the addresses that it stands for. */
+const merged = memo((_: ImpairmentSpec, found: readonly string[]) => mergeCidr([...found]).toSorted());
+const without = memo((except: readonly string[], cidr: string) => excludeCidr([cidr], [...except]));
+
+/** Label of an EndpointSlice: whose it is. */
+const SERVICE_NAME = "kubernetes.io/service-name";
 
 const keyOf = (pod: Pod): string => podKey(pod.metadata);
 const hostCidr = (ip: string): string => `${ip}/${ip.includes(":") ? 128 : 32}`;

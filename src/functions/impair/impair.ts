@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { type ClusterState, type PodPort, podPorts } from "../../model/cluster.ts";
-import type { Contribution, InstanceLease } from "../../model/desired.ts";
+import type { Contribution, Instance, InstanceLease } from "../../model/desired.ts";
 import type { NetworkFunction } from "../../model/function.ts";
 import { type ImpairRule, MAX_IMPAIRMENTS } from "../../model/impair.ts";
 import type { Direction } from "../../model/limits.ts";
@@ -15,6 +15,8 @@ const ORDER = 75;
 export interface Impairment {
   instance: string;
   at: PodPort;
+  /** Among those of its port and direction, from 0. */
+  place: number;
   rule: ImpairRule;
 }
 
@@ -29,23 +31,19 @@ export const impair: NetworkFunction = {
     const impairments = impairmentsOf(state);
     return {
       links: state.node.fq && impairments.some(({ rule }) => delays(rule)) ? delayLinks() : [],
-      instances: impairments.map(({ instance }) => ({ name: instance, function: "impair" })),
-      attach: impairments.map(({ instance, at, rule }, place) => ({
-        port: at.port,
-        // what a pod sends enters its port, what it receives leaves by it
-        direction: rule.direction === "egress" ? "ingress" : "egress",
-        instance,
-        order: ORDER + place / (impairments.length + 1),
-      })),
+      instances: impairments.map((one) => instanceOf(one)),
+      attach: impairments.map((one) => attachment(one)),
       leases: impairments.flatMap(lease),
-      rows: [
-        ...(impairments.length > 0 ? ownRows(state.node) : []),
-        ...impairments.map((one) => ruleRow(one, state.node)),
-        ...impairments.flatMap((one) => peerRows(one)),
-      ],
+      // concat: rules for many peers have tens of thousands of rows, which spread and flatMap take one by one
+      rows: (impairments.length > 0 ? ownRows(state.node) : []).concat(
+        impairments.map((one) => ruleRow(one, state.node)),
+        ...impairments.map((one) => peerRows(one)),
+      ),
     };
   },
 };
+
+type Attachment = NonNullable<Contribution["attach"]>[number];
 
 /** Instance of one rule of a pod's port: stays the same while the rule keeps its id. */
 export function impairInstance(port: string, direction: Direction, ruleId: string): string {
@@ -64,9 +62,21 @@ const impairmentsAt = memo((at: PodPort, all: readonly ImpairRule[]): Impairment
     rules
       .filter((rule) => rule.direction === direction)
       .slice(0, MAX_IMPAIRMENTS)
-      .map((rule) => ({ instance: impairInstance(at.id, direction, rule.id), at, rule })),
+      .map((rule, place) => ({ instance: impairInstance(at.id, direction, rule.id), at, place, rule })),
   );
 });
+
+const instanceOf = memo(({ instance }: Impairment): Instance => ({ name: instance, function: "impair" }));
+
+const attachment = memo(
+  ({ instance, at, place, rule }: Impairment): Attachment => ({
+    port: at.port,
+    // what a pod sends enters its port, what it receives leaves by it
+    direction: rule.direction === "egress" ? "ingress" : "egress",
+    instance,
+    order: ORDER + place / MAX_IMPAIRMENTS,
+  }),
+);
 
 function lease({ instance, rule }: Impairment): InstanceLease[] {
   return rule.lease ? [{ instance, ...rule.lease }] : [];

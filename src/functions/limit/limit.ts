@@ -1,5 +1,5 @@
 import { type ClusterState, type PodPort, podPorts } from "../../model/cluster.ts";
-import type { Contribution, Row, Shaper } from "../../model/desired.ts";
+import type { Contribution, Instance, Row, Shaper } from "../../model/desired.ts";
 import type { NetworkFunction } from "../../model/function.ts";
 import type { LimitRule } from "../../model/limits.ts";
 import { memo } from "../../model/memo.ts";
@@ -31,14 +31,8 @@ export const limit: NetworkFunction = {
   desired(state: ClusterState): Contribution {
     const limits = limitsOf(state);
     return {
-      instances: limits.map(({ instance }) => ({ name: instance, function: "limit" })),
-      attach: limits.map(({ instance, at, rule }) => ({
-        port: at.port,
-        // what a pod sends enters its port, what it receives leaves by it
-        direction: rule.direction === "egress" ? "ingress" : "egress",
-        instance,
-        order: ORDER,
-      })),
+      instances: limits.map((one) => instanceOf(one)),
+      attach: limits.map((one) => attachment(one)),
       shapers: limits.map((one) => shaper(one, state.node.mtu)),
       rows: limits.map((one) => row(one)),
     };
@@ -57,6 +51,16 @@ const NONE: readonly LimitRule[] = [];
 const limitsAt = memo((at: PodPort, rules: readonly LimitRule[]): Limit[] =>
   rules.map((rule) => ({ instance: limitInstance(at.id, rule.direction), at, rule })),
 );
+
+const instanceOf = memo(({ instance }: Limit): Instance => ({ name: instance, function: "limit" }));
+
+const attachment = memo(({ instance, at, rule }: Limit): NonNullable<Contribution["attach"]>[number] => ({
+  port: at.port,
+  // what a pod sends enters its port, what it receives leaves by it
+  direction: rule.direction === "egress" ? "ingress" : "egress",
+  instance,
+  order: ORDER,
+}));
 
 const shaper = memo(({ instance, rule, at }: Limit, mtu: number): Shaper => {
   const sender = rule.direction === "egress" ? { sender: at.id } : {};

@@ -163,7 +163,9 @@ function formatPath(path: readonly PropertyKey[]): string {
   return text;
 }
 
-const TOP = new Set(["apiVersion", "kind", "metadata", "spec", "status", "data", "binaryData", "immutable"]);
+const TOP = new Set(
+  "apiVersion kind metadata spec status data binaryData immutable addressType endpoints ports".split(" "),
+);
 const METADATA = new Set(
   (
     "name namespace labels annotations uid resourceVersion generation creationTimestamp deletionTimestamp generateName " +

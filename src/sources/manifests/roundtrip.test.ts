@@ -55,6 +55,8 @@ it.each<ClusterObject>([
   { kind: "Namespace", metadata: { name: "n", labels: {}, annotations: {} } },
   { kind: "Service", metadata, selector: { app: "web" }, clusterIPs: ["10.96.0.7", "fd00:96::7"] },
   { kind: "Service", metadata, selector: {}, clusterIPs: [] },
+  { kind: "EndpointSlice", metadata, addressType: "IPv6", addresses: ["fd00::1", "fd00::2"] },
+  { kind: "EndpointSlice", metadata, addressType: "FQDN", addresses: [] },
   { kind: "Limit", metadata, spec: { service: "web", ingress: "10M" } },
   {
     kind: "Impairment",

@@ -2,12 +2,13 @@ import { z } from "zod";
 import { parseCidr } from "../../model/addresses.ts";
 import { MAX_HOLD, MAX_RULE_PORTS } from "../../model/impair.ts";
 import { checkLabelName, checkSubdomain } from "../../model/names.ts";
-import type { Impairment, Limit, Service } from "../../model/objects.ts";
-import { parseBandwidthQuantity } from "../../model/rules.ts";
+import type { Impairment, Limit } from "../../model/objects.ts";
+import { MAXIMUM_RATE, MINIMUM_RATE, parseBandwidthQuantity } from "../../model/rules.ts";
 import type { Result } from "../../model/text.ts";
-import { parseDuration, parsePercent } from "../../model/units.ts";
-import { checked, labels, listOf, maybe, namespaced, whole } from "./fields.ts";
+import { formatDuration, parseDuration, parsePercent } from "../../model/units.ts";
+import { checked, namespaced, whole } from "./fields.ts";
 import { selector } from "./selector.ts";
+import * as api from "./server.ts";
 
 /** A text that a parser of the model takes. It stays a text: what it means is worked out where rules are. */
 const parsed = (parse: (text: string) => Result<unknown>) =>
@@ -15,16 +16,22 @@ const parsed = (parse: (text: string) => Result<unknown>) =>
     const result = parse(text);
     return result.ok ? undefined : result.reason;
   });
-const optional = (parse: (text: string) => Result<unknown>) => parsed(parse).optional();
-const percent = optional(parsePercent);
-const quantity = optional((text) => parseBandwidthQuantity(text, "egress"));
-const cidr = parsed(parseCidr);
-const percentLoss = parsed(parsePercent);
+/** A percentage; `description` is what the API server says of the field. */
+const percentLoss = (description: string) => parsed(parsePercent).meta({ ...api.percentage, description });
+const percent = (description: string) => percentLoss(description).optional();
+const quantity = (description: string) =>
+  parsed((text) => parseBandwidthQuantity(text, "egress"))
+    .meta({ ...api.bitRate(MINIMUM_RATE, MAXIMUM_RATE), description })
+    .optional();
+const cidr = parsed(parseCidr).meta(api.network);
+const serviceName = checked(checkLabelName).meta(api.labelName);
 
 const choice = {
-  pod: checked(checkSubdomain).optional(),
+  pod: checked(checkSubdomain)
+    .meta({ ...api.subdomain, description: "A pod of this namespace, by name" })
+    .optional(),
   selector: selector.optional(),
-  service: checked(checkLabelName).optional(),
+  service: serviceName.meta({ ...api.labelName, description: "The pods that this Service selects" }).optional(),
 };
 const CHOICES = ["pod", "selector", "service"] as const;
 
@@ -36,41 +43,79 @@ function oneOf(value: object, names: readonly string[], context: z.RefinementCtx
   context.addIssue({ code: "custom", path: given.slice(1, 2), message });
 }
 
-const limitSpec = z.strictObject({ ...choice, ingress: quantity, egress: quantity }).superRefine((spec, context) => {
-  oneOf(spec, CHOICES, context);
-  if (spec.ingress === undefined && spec.egress === undefined) {
-    context.addIssue({ code: "custom", path: [], message: "needs ingress or egress" });
-  }
+const limitSpec = z
+  .strictObject({
+    ...choice,
+    ingress: quantity("What each pod receives at most, bits a second at layer 3, such as 50M"),
+    egress: quantity("What each pod sends at most, bits a second at layer 3, such as 10M"),
+  })
+  .superRefine((spec, context) => {
+    oneOf(spec, CHOICES, context);
+    if (spec.ingress === undefined && spec.egress === undefined) {
+      context.addIssue({ code: "custom", path: [], message: "needs ingress or egress" });
+    }
+  })
+  .meta(
+    api.server(
+      "A bandwidth limit of pods",
+      api.exactlyOne(CHOICES),
+      api.rule("has(self.ingress) || has(self.egress)", "needs ingress or egress"),
+    ),
+  );
+
+const burst = z.strictObject({
+  p: percentLoss("From good to bad, for each packet"),
+  r: percentLoss("From bad to good, for each packet"),
+  lossGood: percent("Loss while good; 0% if left out"),
+  lossBad: percent("Loss while bad; 100% if left out"),
 });
+const LOSS_HINT =
+  'must be a percentage such as "2%", or {exponential: {threshold: 0 to 1000}}, or {burst: {p: "1%", r: "20%"}}';
+const loss = z
+  .union(
+    [
+      percentLoss("Each packet by itself"),
+      z.strictObject({ exponential: z.strictObject({ threshold: whole(0, 1000) }) }),
+      z.strictObject({ burst }),
+    ],
+    LOSS_HINT,
+  )
+  .meta({ description: `Packets lost; ${LOSS_HINT}` });
 
-const burst = z.strictObject({ p: percentLoss, r: percentLoss, lossGood: percent, lossBad: percent });
-const loss = z.union(
-  [
-    percentLoss,
-    z.strictObject({ exponential: z.strictObject({ threshold: whole(0, 1000) }) }),
-    z.strictObject({ burst }),
-  ],
-  'must be a percentage such as "2%", or {exponential: {threshold: 0 to 1000}}, or {burst: {p: "1%", r: "20%"}}',
-);
-
+const PEERS = ["cidr", "podSelector", "service"] as const;
 const peer = z
   .strictObject({
     cidr: cidr.optional(),
-    except: z.array(cidr).max(64).optional(),
+    except: z.array(cidr).max(64).meta({ description: "Networks left out of cidr" }).optional(),
     podSelector: selector.optional(),
-    namespaceSelector: selector.optional(),
+    namespaceSelector: selector
+      .meta({ description: "Labels that the pods' namespaces must have; this namespace alone if left out" })
+      .optional(),
     service: z
-      .strictObject({ name: checked(checkLabelName), namespace: checked(checkLabelName).optional() })
+      .strictObject({ name: serviceName, namespace: serviceName.optional() })
+      .meta({ description: "A Service's pods and cluster addresses; of this namespace if none is given" })
       .optional(),
   })
   .superRefine((one, context) => {
-    oneOf(one, ["cidr", "podSelector", "service"], context);
+    oneOf(one, PEERS, context);
     if (one.except && !one.cidr)
       context.addIssue({ code: "custom", path: ["except"], message: "goes with cidr alone" });
     if (one.namespaceSelector && !one.podSelector) {
       context.addIssue({ code: "custom", path: ["namespaceSelector"], message: "goes with podSelector alone" });
     }
-  });
+  })
+  .meta(
+    api.server(
+      "One other end",
+      api.exactlyOne(PEERS),
+      api.rule("!has(self.except) || has(self.cidr)", "goes with cidr alone", ".except"),
+      api.rule(
+        "!has(self.namespaceSelector) || has(self.podSelector)",
+        "goes with podSelector alone",
+        ".namespaceSelector",
+      ),
+    ),
+  );
 
 const portNumber = whole(1, 65_535).optional();
 const port = z
@@ -80,23 +125,39 @@ const port = z
     if (protocol === "ICMP" && first !== undefined) issue("port", "ICMP has no ports");
     if (endPort !== undefined && first === undefined) issue("endPort", "needs port");
     if (endPort !== undefined && first !== undefined && endPort < first) issue("endPort", "is below port");
-  });
+  })
+  .meta(
+    api.server(
+      "A port of either end",
+      api.rule("self.protocol != 'ICMP' || !has(self.port)", "ICMP has no ports", ".port"),
+      api.rule("!has(self.endPort) || has(self.port)", "needs port", ".endPort"),
+      api.rule("!has(self.endPort) || !has(self.port) || self.endPort >= self.port", "is below port", ".endPort"),
+    ),
+  );
 
 const EFFECTS = ["loss", "duplicate", "corrupt", "reorder", "delay", "pace"] as const;
-const SECOND = 1e9;
 
-/** A duration between two bounds, ns. */
-const between = (least: number, most: number, text: string) =>
+/** Bounds are durations too. */
+const bound = (text: string): number => {
+  const result = parseDuration(text);
+  if (!result.ok) throw new Error(result.reason);
+  return result.value;
+};
+
+/** A duration between two bounds. */
+const between = (least: string, most: string, description: string) =>
   checked((value) => {
     const result = parseDuration(value);
     if (!result.ok) return result.reason;
-    return result.value < least || result.value > most ? `must be ${text}` : undefined;
-  });
+    const isOutside = result.value < bound(least) || result.value > bound(most);
+    return isOutside ? `must be ${least} to ${most}` : undefined;
+  }).meta({ ...api.timeSpan(least, most), description });
+const LONGEST_HOLD = formatDuration(MAX_HOLD);
 
 const delay = z
   .strictObject({
-    latency: between(1000, MAX_HOLD, "1us to 10s"),
-    jitter: between(0, MAX_HOLD, "up to 10s").optional(),
+    latency: between("1us", LONGEST_HOLD, "How long each packet waits, such as 50ms"),
+    jitter: between("0s", LONGEST_HOLD, "How far that varies, evenly, to both sides").optional(),
   })
   .superRefine(({ latency, jitter = "0s" }, context) => {
     const [base, around] = [parseDuration(latency), parseDuration(jitter)];
@@ -106,28 +167,45 @@ const delay = z
       path: ["jitter"],
       message: "is longer than latency: no packet can come before it is sent",
     });
-  });
+  })
+  .meta(
+    api.server(
+      "Packets wait; needs the fq qdisc on the node",
+      api.rule(
+        "!has(self.jitter) || duration(self.jitter) <= duration(self.latency)",
+        "is longer than latency",
+        ".jitter",
+      ),
+    ),
+  );
 
 const impairmentSpec = z
   .strictObject({
     ...choice,
     direction: z.enum(["ingress", "egress", "both"]).default("both"),
     loss: loss.optional(),
-    duplicate: percent,
-    corrupt: percent,
-    reorder: percent,
+    duplicate: percent("Packets that arrive twice"),
+    corrupt: percent("Packets with a bit changed"),
+    reorder: percent("Packets that overtake those that are delayed; needs delay"),
     delay: delay.optional(),
-    pace: quantity,
-    seed: whole(0, 4_294_967_295).optional(),
+    pace: quantity("Bits a second at which packets leave evenly spaced; needs the fq qdisc on the node"),
+    seed: whole(0, 4_294_967_295).meta({ description: "The same seed and the same packets: the same fate" }).optional(),
     match: z
       .strictObject({
         peers: z.array(peer).min(1).max(64).optional(),
         ports: z.array(port).min(1).max(MAX_RULE_PORTS).optional(),
       })
+      .meta({ description: "Only these packets: any of the peers, and any of the ports" })
       .optional(),
-    exempt: z.strictObject({ probes: z.boolean().optional(), dns: z.boolean().optional() }).optional(),
-    lease: between(SECOND, 24 * 3600 * SECOND, "1s to 24h").optional(),
-    until: z.iso.datetime({ offset: true, error: "must be a time such as 2026-01-02T15:04:05Z" }).optional(),
+    exempt: z
+      .strictObject({ probes: z.boolean().optional(), dns: z.boolean().optional() })
+      .meta({ description: "Spare kubelet's probes, DNS; true unless narrowed by match" })
+      .optional(),
+    lease: between("1s", "24h", "How long it outlives its agent, such as 30s").optional(),
+    until: z.iso
+      .datetime({ offset: true, error: "must be a time such as 2026-01-02T15:04:05Z" })
+      .meta({ description: "When it ends, such as 2026-01-02T15:04:05Z" })
+      .optional(),
   })
   .superRefine((spec, context) => {
     oneOf(spec, CHOICES, context);
@@ -141,7 +219,18 @@ const impairmentSpec = z
         message: "needs delay: what overtakes must have something to overtake",
       });
     }
+  })
+  .meta({
+    ...api.server(
+      "What a bad network does to pods",
+      api.exactlyOne(CHOICES),
+      api.rule("!has(self.reorder) || has(self.delay)", "needs delay", ".reorder"),
+    ),
+    ...api.atLeastOne(EFFECTS),
   });
+
+/** Specs of Weir's own kinds. */
+export const specs = { Limit: limitSpec, Impairment: impairmentSpec };
 
 /** A bandwidth limit as an object. */
 export const limit = z
@@ -151,17 +240,3 @@ export const limit = z
 export const impairment = z
   .object({ kind: z.literal("Impairment"), metadata: namespaced(), spec: impairmentSpec })
   .transform((object): Impairment => object);
-
-const NO_ADDRESS = new Set(["None", ""]);
-
-/** Whose pods share rules. */
-export const service = z
-  .object({
-    kind: z.literal("Service"),
-    metadata: namespaced(checkLabelName),
-    spec: maybe(z.object({ selector: labels, clusterIP: maybe(z.string()), clusterIPs: listOf(z.string()) })),
-  })
-  .transform(({ kind, metadata, spec }): Service => {
-    const written = spec?.clusterIPs.length ? spec.clusterIPs : [spec?.clusterIP ?? ""];
-    return { kind, metadata, selector: spec?.selector ?? {}, clusterIPs: written.filter((ip) => !NO_ADDRESS.has(ip)) };
-  });

@@ -6,7 +6,8 @@ import { quote } from "../../model/text.ts";
 import { apiVersion } from "../../model/version.ts";
 import { configData, listOf, maybe, metadata, namespaced } from "./fields.ts";
 import { pod } from "./pod.ts";
-import { impairment, limit, service } from "./rules.ts";
+import { impairment, limit } from "./rules.ts";
+import { endpointSlice, service } from "./services.ts";
 import { cronJob, daemonSet, deployment, job, replicaSet, statefulSet } from "./workloads.ts";
 
 const address = z.string().transform((text, context) => {
@@ -80,6 +81,7 @@ export const KINDS: ReadonlyMap<string, KindSchema> = new Map<string, KindSchema
   ["Node", { apiVersion: "v1", namespaced: false, schema: node }],
   ["Namespace", { apiVersion: "v1", namespaced: false, schema: namespace }],
   ["Service", { apiVersion: "v1", namespaced: true, schema: service }],
+  ["EndpointSlice", { apiVersion: "discovery.k8s.io/v1", namespaced: true, schema: endpointSlice }],
   ["Limit", { apiVersion, namespaced: true, schema: limit }],
   ["Impairment", { apiVersion, namespaced: true, schema: impairment }],
   ["ConfigMap", { apiVersion: "v1", namespaced: true, schema: configMap }],

@@ -1,0 +1,92 @@
+/** Specs of Weir's own kinds, for every check of theirs: what an agent says of them. */
+
+const LOSS = { pod: "a", loss: "1%" };
+
+/** Kind, spec, and the field with the beginning of what is said of it. */
+export const REFUSED: [kind: string, spec: object, expected: string][] = [
+  ["Limit", { egress: "1M" }, "spec: needs one of pod, selector, service"],
+  ["Limit", { pod: "a", service: "b", egress: "1M" }, "spec.service: has pod and service; write one of them"],
+  ["Limit", { pod: "a" }, "spec: needs ingress or egress"],
+  ["Limit", { pod: "a", egress: "1m" }, "spec.egress: "],
+  ["Limit", { pod: "a", egress: "2M", egres: "1M" }, "spec: "],
+  ["Limit", { pod: "A;b", egress: "1M" }, "spec.pod: "],
+  ["Impairment", { pod: "a" }, "spec: needs one of loss, duplicate, corrupt, reorder, delay, pace"],
+  ["Impairment", { ...LOSS, loss: "101%" }, 'spec.loss: "101%" is no percentage'],
+  ["Impairment", { ...LOSS, loss: { exponential: { threshold: 1001 } } }, "spec.loss.exponential.threshold: "],
+  ["Impairment", { ...LOSS, loss: 2 }, "spec.loss: must be a percentage"],
+  ["Impairment", { ...LOSS, loss: true }, "spec.loss: must be a percentage"],
+  ["Impairment", { ...LOSS, loss: ["1%"] }, "spec.loss: must be a percentage"],
+  ["Impairment", { ...LOSS, loss: { none: 1 } }, "spec.loss: must be a percentage"],
+  ["Impairment", { ...LOSS, loss: {} }, "spec.loss: must be a percentage"],
+  ["Impairment", { ...LOSS, loss: { burst: { p: "1%" } } }, "spec.loss: must be a percentage"],
+  ["Impairment", { ...LOSS, corrupt: "0.0000001%" }, "spec.corrupt: "],
+  ["Impairment", { ...LOSS, duplicate: "1e1%" }, "spec.duplicate: "],
+  ["Impairment", { ...LOSS, pace: "7999" }, "spec.pace: "],
+  ["Impairment", { ...LOSS, direction: "up" }, "spec.direction: "],
+  ["Impairment", { ...LOSS, reorder: "1%" }, "spec.reorder: needs delay"],
+  ["Impairment", { ...LOSS, delay: { latency: "11s" } }, "spec.delay.latency: must be 1us to 10s"],
+  ["Impairment", { ...LOSS, delay: { latency: "10ms", jitter: "20ms" } }, "spec.delay.jitter: is longer than latency"],
+  ["Impairment", { ...LOSS, seed: -1 }, "spec.seed: "],
+  ["Impairment", { ...LOSS, seed: 2 ** 32 }, "spec.seed: "],
+  ["Impairment", { ...LOSS, lease: "0s" }, "spec.lease: must be 1s to 24h"],
+  ["Impairment", { ...LOSS, until: "tomorrow" }, "spec.until: must be a time such as"],
+  ["Impairment", { loss: "1%", selector: { matchLabels: { a: "-" } } }, "spec.selector.matchLabels.a: "],
+  [
+    "Impairment",
+    { loss: "1%", selector: { matchExpressions: [{ key: "a", operator: "In" }] } },
+    "spec.selector.matchExpressions[0].values: In needs values",
+  ],
+  [
+    "Impairment",
+    { loss: "1%", selector: { matchExpressions: [{ key: "a", operator: "Exists", values: ["b"] }] } },
+    "spec.selector.matchExpressions[0].values: Exists takes no values",
+  ],
+  [
+    "Impairment",
+    {
+      loss: "1%",
+      selector: { matchExpressions: Array.from({ length: 33 }, () => ({ key: "a", operator: "Exists" })) },
+    },
+    "spec.selector.matchExpressions: has more than 32 conditions",
+  ],
+  ["Impairment", { ...LOSS, match: { peers: [{}] } }, "spec.match.peers[0]: needs one of cidr, podSelector, service"],
+  ["Impairment", { ...LOSS, match: { peers: [{ cidr: "10.0.0.1/8" }] } }, "spec.match.peers[0].cidr: "],
+  [
+    "Impairment",
+    { ...LOSS, match: { peers: [{ podSelector: {}, except: ["10.0.0.0/8"] }] } },
+    "spec.match.peers[0].except: goes with cidr alone",
+  ],
+  [
+    "Impairment",
+    { ...LOSS, match: { ports: [{ protocol: "ICMP", port: 1 }] } },
+    "spec.match.ports[0].port: ICMP has no ports",
+  ],
+  [
+    "Impairment",
+    { ...LOSS, match: { ports: [{ protocol: "TCP", port: 9, endPort: 8 }] } },
+    "spec.match.ports[0].endPort: is below port",
+  ],
+  [
+    "Impairment",
+    { ...LOSS, match: { ports: Array.from({ length: 9 }, () => ({ protocol: "TCP" })) } },
+    "spec.match.ports: ",
+  ],
+];
+
+export const TAKEN: [kind: string, spec: object][] = [
+  ["Limit", { selector: {}, ingress: "10M", egress: "1.5G" }],
+  ["Impairment", LOSS],
+  [
+    "Impairment",
+    { service: "db", direction: "ingress", delay: { latency: "50ms", jitter: "10ms" }, reorder: "25%", pace: "10M" },
+  ],
+  [
+    "Impairment",
+    {
+      ...LOSS,
+      loss: { burst: { p: "0.1%", r: "10%", lossGood: "0%", lossBad: "80%" } },
+      seed: 0,
+      until: "2026-01-02T15:04:05+01:00",
+    },
+  ],
+];

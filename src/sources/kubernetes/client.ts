@@ -38,6 +38,8 @@ export interface WatchOptions {
   seconds: number;
   /** A connection without a byte for so long is dead, ms. */
   silence: number;
+  /** Called once the server has agreed to it. */
+  onOpen?: (() => void) | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -115,6 +117,7 @@ export class KubernetesClient {
     const path = resourcePath(resource, { namespace });
     const what = `watch ${path}`;
     const response = await this.#send({ method: "GET", path, query, signal, timeout: Math.min(silence, TIMEOUT) });
+    options.onOpen?.();
     for await (const line of jsonLines(response, { what, silence, signal })) {
       const { type, object } = isRecord(line) ? line : {};
       if (typeof type !== "string" || !TYPES.has(type) || !isRecord(object))

@@ -12,7 +12,7 @@ import type { Node } from "../model/objects.ts";
 import { AppliedStore } from "../sources/applied.ts";
 import { openEndpoints } from "../sources/endpoints.ts";
 import { LastGoodFile } from "../sources/last-good.ts";
-import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
+import type { ManifestWatch } from "../sources/manifests/index.ts";
 import { Agent, type AgentParts } from "./agent.ts";
 import { AgentBackend } from "./backend.ts";
 import { ensureBpffs } from "./bpffs.ts";
@@ -21,6 +21,7 @@ import { createLogger, type Logger } from "./log.ts";
 import { preferSmallHeap } from "./memory.ts";
 import { nodeContext, nodeName } from "./node.ts";
 import { objectsDir, panelRoot } from "./paths.ts";
+import { openSource } from "./source.ts";
 import { removeNode, undoStart } from "./uninstall.ts";
 
 export interface AgentOptions {
@@ -41,21 +42,20 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     if (signal.aborted) resolve();
   });
   let changed = () => {};
-  const manifests = config.manifests
-    ? watchManifests({ path: config.manifests, onChange: () => changed(), signal: stop.signal })
-    : undefined;
+  const source = openSource(config, () => changed(), stop.signal);
   let lock: Lock | undefined;
   let undo = () => {};
   let parts: AgentParts | undefined;
   try {
-    await manifests?.synced;
-    const node = ownNode(config, manifests);
+    if (source) await Promise.race([source.synced, stopped, tellWaiting(source, log, stop.signal)]);
+    if (signal.aborted) return;
+    const node = ownNode(config, source);
     await clearSocket(config.socket); // a second agent of the same node is refused here, before it touches anything
     ensureBpffs(config);
     const fresh = !existsSync(panelRoot(config.bpffs, node.name));
     lock = claim(config, node.name);
     if (fresh) undo = () => undoStart(config, node.name);
-    parts = start(config, node, manifests, log, stop.signal);
+    parts = start(config, node, source, log, stop.signal);
     const agent = new Agent(parts);
     const backend = new AgentBackend(agent);
     const server = await serve({ backend, socket: config.socket, metricsAddress: config.metrics });
@@ -73,11 +73,25 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     log.info({ kept: options.keep }, "agent stopped");
   } finally {
     stop.abort();
-    await manifests?.close();
+    await source?.close();
     undo();
     parts?.datapath.panel.close();
     lock?.release();
   }
+}
+
+/** ms between two lines in the log about objects that do not come. */
+const WAITING = 5000;
+
+/** Never resolves: it only says what is waited for. */
+function tellWaiting(source: ManifestWatch, log: Logger, signal: AbortSignal): Promise<never> {
+  const timer = setInterval(() => {
+    const problems = source.snapshot().problems.filter(({ severity }) => severity !== "skipped");
+    for (const { object, message } of problems) log.warn({ object, message }, "waiting for objects");
+  }, WAITING);
+  source.synced.finally(() => clearInterval(timer)).catch(() => {});
+  signal.addEventListener("abort", () => clearInterval(timer), { once: true });
+  return new Promise(() => {});
 }
 
 function ownNode(config: AgentConfig, manifests: ManifestWatch | undefined): NodeContext {

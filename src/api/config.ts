@@ -69,6 +69,15 @@ export const agentConfig = z
       .optional()
       .describe("of pods' devices, bytes; from the uplink's if left out"),
     manifests: field.absolutePath.optional().describe("watched folder or file of Kubernetes manifests"),
+    kubernetes: z
+      .strictObject({
+        kubeconfig: field.absolutePath
+          .optional()
+          .describe("its file; $KUBECONFIG's, else ~/.kube/config, else the pod's own cluster if left out"),
+        context: z.string().min(1).optional().describe("its context; the current one if left out"),
+      })
+      .optional()
+      .describe("take objects from a Kubernetes API, not from manifests"),
     state: field.absolutePath.default("/var/lib/weir").describe("what must outlive the agent"),
     bpffs: field.absolutePath.default("/sys/fs/bpf").describe("BPF file system where programs and maps are pinned"),
     socket: field.absolutePath.default("/run/weir/agent.sock").describe("unix socket of the API"),
@@ -78,6 +87,10 @@ export const agentConfig = z
       .optional()
       .describe("`HOST:PORT` that serves /metrics and /healthz alone; none if left out"),
     rules: rules.prefault({}),
+  })
+  .refine(({ manifests, kubernetes }) => !manifests || !kubernetes, {
+    path: ["kubernetes"],
+    message: "does not go with manifests: objects come from one place",
   })
   .meta({ id: "AgentConfig", description: "configuration of one agent" });
 

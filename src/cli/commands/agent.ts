@@ -10,6 +10,9 @@ interface Flags {
   node?: string;
   socket?: string;
   manifests?: string;
+  kubernetes?: true;
+  kubeconfig?: string;
+  context?: string;
   state?: string;
   bpffs?: string;
   keep: boolean;
@@ -30,6 +33,12 @@ export function addAgent(program: Command, io: Io, load: Modules["agent"]): void
     .option("--node <name>", "the node's name")
     .option("--socket <path>", "unix socket of the API")
     .option("--manifests <path>", "watched folder or file of Kubernetes manifests")
+    .option(
+      "--kubernetes",
+      "objects of a Kubernetes API: that of $KUBECONFIG, ~/.kube/config, or the pod's own cluster",
+    )
+    .option("--kubeconfig <file>", "objects of the Kubernetes API of this file")
+    .option("--context <name>", "the context of the kubeconfig; its current one if left out")
     .option("--state <dir>", "folder for what must outlive the agent")
     .option("--bpffs <dir>", "BPF file system")
     .option("--keep", "leave everything in the kernel at the end, for the next start", false)
@@ -59,6 +68,7 @@ async function readConfig(io: Io, flags: Flags) {
     metrics: flags.metrics,
     socket: path(flags.socket),
     manifests: path(flags.manifests),
+    kubernetes: kubernetesOf(flags, path(flags.kubeconfig)),
     state: path(flags.state),
     bpffs: path(flags.bpffs),
   };
@@ -68,4 +78,9 @@ async function readConfig(io: Io, flags: Flags) {
     throw new Failure(`read ${file}: ${describe(error)}`);
   });
   return parseConfig(text, flags.config, overrides);
+}
+
+function kubernetesOf({ kubernetes, context }: Flags, kubeconfig: string | undefined) {
+  if (!kubernetes && kubeconfig === undefined && context === undefined) return undefined;
+  return { kubeconfig, context };
 }

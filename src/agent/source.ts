@@ -1,0 +1,27 @@
+import { homedir } from "node:os";
+import type { AgentConfig } from "../api/config.ts";
+import { KubernetesClient, loadKubernetesConfig, watchKubernetes } from "../sources/kubernetes/index.ts";
+import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
+
+/**
+ * Where this agent's objects come from: manifests, a Kubernetes API, or neither.
+ * @throws KubernetesConfigError if no API is found
+ */
+export function openSource(
+  { manifests, kubernetes }: Pick<AgentConfig, "manifests" | "kubernetes">,
+  onChange: () => void,
+  signal: AbortSignal,
+): ManifestWatch | undefined {
+  if (manifests) return watchManifests({ path: manifests, onChange, signal });
+  if (!kubernetes) return undefined;
+  const client = new KubernetesClient(loadKubernetesConfig({ ...kubernetes, env: process.env, home: homedir() }));
+  const watch = watchKubernetes({ client, onChange, signal });
+  return {
+    synced: watch.synced,
+    snapshot: () => watch.snapshot(),
+    close: async () => {
+      await watch.close();
+      client.close();
+    },
+  };
+}

@@ -1,0 +1,264 @@
+import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from "node:http";
+import { Agent as HttpsAgent, request as requestHttps } from "node:https";
+import { version } from "../../model/version.ts";
+import type { KubernetesConfig } from "./config.ts";
+import { ApiStatusError, ConnectionError, isRecord, secondsOf } from "./errors.ts";
+import { jsonLines, readBody } from "./json-lines.ts";
+import { type RawObject, type Resource, resourcePath, type Target } from "./resource.ts";
+
+export interface CallOptions {
+  signal?: AbortSignal | undefined;
+  /** The whole call must be over within this time, ms. */
+  timeout?: number | undefined;
+}
+
+export interface ListOptions extends CallOptions {
+  namespace?: string | undefined;
+  fieldSelector?: string | undefined;
+  labelSelector?: string | undefined;
+  /** Most items of a page; all at once if left out. */
+  limit?: number | undefined;
+  /** From the page before. */
+  continue?: string | undefined;
+}
+
+export interface ListPage {
+  items: RawObject[];
+  resourceVersion: string;
+  /** Undefined on the last page. */
+  continue: string | undefined;
+}
+
+export interface WatchOptions {
+  namespace?: string | undefined;
+  fieldSelector?: string | undefined;
+  /** Events after this version. */
+  resourceVersion: string;
+  /** When the server is to end the watch, seconds. */
+  seconds: number;
+  /** A connection without a byte for so long is dead, ms. */
+  silence: number;
+  /** Called once the server has agreed to it. */
+  onOpen?: (() => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface WatchEvent {
+  type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
+  /** With `ERROR`, a Status. */
+  object: Record<string, unknown>;
+}
+
+export interface WriteOptions extends CallOptions {
+  /** Nothing is stored; the server only judges. */
+  dryRun?: boolean | undefined;
+}
+
+export interface ApplyOptions extends WriteOptions {
+  fieldManager: string;
+  /** Take fields that others manage. */
+  force?: boolean | undefined;
+}
+
+interface Call extends CallOptions {
+  method: "GET" | "POST" | "PATCH" | "DELETE";
+  path: string;
+  query?: Record<string, string | number | boolean | undefined>;
+  body?: unknown;
+  type?: string;
+}
+
+const TIMEOUT = 30_000;
+const TYPES = new Set(["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]);
+
+/**
+ * A Kubernetes API over HTTP/1.1 with kept connections. All methods reject with ApiStatusError (the server said no),
+ * ConnectionError (it said nothing), KubernetesConfigError (no token), or the signal's reason.
+ */
+export class KubernetesClient {
+  readonly #config: KubernetesConfig;
+  readonly #agent: HttpAgent;
+  readonly #secure: boolean;
+
+  constructor(config: KubernetesConfig) {
+    this.#config = config;
+    this.#secure = config.server.startsWith("https:");
+    const { ca, cert, key, serverName, insecure } = config.tls;
+    const keep = { keepAlive: true, keepAliveMsecs: 15_000 };
+    const tls = { ca, cert, key, rejectUnauthorized: !insecure, ...(serverName && { servername: serverName }) };
+    this.#agent = this.#secure ? new HttpsAgent({ ...keep, ...tls }) : new HttpAgent(keep);
+  }
+
+  get server(): string {
+    return this.#config.server;
+  }
+
+  /** One page of a collection, in its newest state. */
+  async list(resource: Resource, options: ListOptions = {}): Promise<ListPage> {
+    const { namespace, fieldSelector, labelSelector, limit, continue: from, ...call } = options;
+    const query = { fieldSelector, labelSelector, limit, continue: from };
+    const path = resourcePath(resource, { namespace });
+    const answer = await this.#call({ method: "GET", path, query, ...call });
+    const { items, metadata } = answer;
+    const { resourceVersion, continue: next } = isRecord(metadata) ? metadata : {};
+    if (
+      (items !== null && !Array.isArray(items)) ||
+      typeof resourceVersion !== "string" ||
+      !(items ?? []).every(isObject)
+    )
+      throw this.#nonsense("GET", path, "no list of objects");
+    return { items: items ?? [], resourceVersion, continue: typeof next === "string" && next ? next : undefined };
+  }
+
+  /** Follows a collection until the server ends the watch; throws if the connection breaks, falls silent or is aborted. */
+  async *watch(resource: Resource, options: WatchOptions): AsyncGenerator<WatchEvent> {
+    const { namespace, fieldSelector, resourceVersion, seconds, silence, signal } = options;
+    const query = { watch: true, allowWatchBookmarks: true, fieldSelector, resourceVersion, timeoutSeconds: seconds };
+    const path = resourcePath(resource, { namespace });
+    const what = `watch ${path}`;
+    const response = await this.#send({ method: "GET", path, query, signal, timeout: Math.min(silence, TIMEOUT) });
+    options.onOpen?.();
+    for await (const line of jsonLines(response, { what, silence, signal })) {
+      const { type, object } = isRecord(line) ? line : {};
+      if (typeof type !== "string" || !TYPES.has(type) || !isRecord(object))
+        throw this.#nonsense("watch", path, "no event");
+      yield { type: type as WatchEvent["type"], object };
+    }
+  }
+
+  async get(resource: Resource, target: Target & { name: string }, options: CallOptions = {}): Promise<RawObject> {
+    return this.#object({ method: "GET", path: resourcePath(resource, target), ...options });
+  }
+
+  async create(resource: Resource, target: Target, body: object, options: WriteOptions = {}): Promise<RawObject> {
+    const { dryRun, ...call } = options;
+    const query = { dryRun: dryRun ? "All" : undefined };
+    return this.#object({ method: "POST", path: resourcePath(resource, target), query, body, ...call });
+  }
+
+  /** Server-side apply: the fields in `body`, and no others, are `fieldManager`'s. */
+  async apply(
+    resource: Resource,
+    target: Target & { name: string },
+    body: object,
+    options: ApplyOptions,
+  ): Promise<RawObject> {
+    const { dryRun, fieldManager, force = false, ...call } = options;
+    const query = { fieldManager, force, dryRun: dryRun ? "All" : undefined };
+    // JSON is YAML: the server takes it under this name in every version.
+    const type = "application/apply-patch+yaml";
+    return this.#object({ method: "PATCH", path: resourcePath(resource, target), query, body, type, ...call });
+  }
+
+  /** JSON merge patch (RFC 7386): maps are merged, lists replaced, `null` removes. */
+  async patch(
+    resource: Resource,
+    target: Target & { name: string },
+    body: object,
+    options: WriteOptions = {},
+  ): Promise<RawObject> {
+    const { dryRun, ...call } = options;
+    const query = { dryRun: dryRun ? "All" : undefined };
+    const type = "application/merge-patch+json";
+    return this.#object({ method: "PATCH", path: resourcePath(resource, target), query, body, type, ...call });
+  }
+
+  async delete(resource: Resource, target: Target & { name: string }, options: WriteOptions = {}): Promise<void> {
+    const { dryRun, ...call } = options;
+    const query = { dryRun: dryRun ? "All" : undefined };
+    await this.#call({ method: "DELETE", path: resourcePath(resource, target), query, ...call });
+  }
+
+  /** Ends all connections. */
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  async #object(call: Call): Promise<RawObject> {
+    const answer = await this.#call(call);
+    if (!isObject(answer)) throw this.#nonsense(call.method, call.path, "no object");
+    return answer;
+  }
+
+  async #call(call: Call): Promise<Record<string, unknown>> {
+    const { timeout = TIMEOUT, signal, method, path } = call;
+    const end = performance.now() + timeout;
+    const response = await this.#send(call);
+    const what = `${method} ${path}`;
+    const text = await readBody(response, { what, timeout: end - performance.now(), signal });
+    const answer = parse(text);
+    if (!isRecord(answer)) throw this.#nonsense(method, path, "no JSON object");
+    return answer;
+  }
+
+  /** Resolves with the head of a successful answer; its body is the caller's. */
+  async #send(call: Call): Promise<IncomingMessage> {
+    const { method, path, timeout = TIMEOUT, signal } = call;
+    const what = `${method} ${path} at ${this.server}`;
+    const response = await this.#head(call, what).catch((error: unknown) => {
+      // A kept connection may have been closed by the server in just this moment; reading again does no harm.
+      if (method === "GET" && error instanceof ConnectionError && error.cause === STALE) return this.#head(call, what);
+      throw error;
+    });
+    const status = response.statusCode ?? 0;
+    if (status >= 200 && status < 300) return response;
+    const body = await readBody(response, { what, timeout, signal });
+    throw new ApiStatusError(what, status, parse(body), secondsOf(response.headers["retry-after"]));
+  }
+
+  #head({ method, path, query = {}, body, type = "application/json", signal, timeout = TIMEOUT }: Call, what: string) {
+    const url = new URL(`${this.server}${path}`);
+    for (const [key, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(key, `${value}`);
+    const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+    const headers = {
+      accept: "application/json",
+      "user-agent": `weir/${version}`,
+      ...(this.#config.token && { authorization: `Bearer ${this.#config.token()}` }),
+      ...(payload && { "content-type": type, "content-length": payload.length }),
+    };
+    return new Promise<IncomingMessage>((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const send = this.#secure ? requestHttps : requestHttp;
+      const request = send(url, { method, headers, agent: this.#agent });
+      const abort = (): void => void request.destroy(signal?.reason);
+      const late = new ConnectionError(what, "ETIMEDOUT", `no answer within ${timeout} ms`);
+      const timer = setTimeout(() => request.destroy(late), timeout);
+      const done = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", abort);
+      };
+      signal?.addEventListener("abort", abort, { once: true });
+      request.once("close", done);
+      request.once("response", (response) => {
+        done();
+        resolve(response);
+      });
+      request.on("error", (error: NodeJS.ErrnoException) => {
+        if (signal?.aborted) return reject(signal.reason);
+        if (error === late) return reject(late);
+        const stale = request.reusedSocket && error.code === "ECONNRESET";
+        reject(new ConnectionError(what, error.code ?? "EPROTO", error.message, stale ? STALE : error));
+      });
+      request.end(payload);
+    });
+  }
+
+  #nonsense(method: string, path: string, reason: string): ConnectionError {
+    return new ConnectionError(`${method} ${path} at ${this.server}`, "EPROTO", `the answer is ${reason}`);
+  }
+}
+
+/** The cause of a failure on a connection that was used before. */
+const STALE = Symbol("a kept connection was closed");
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isObject(value: unknown): value is RawObject {
+  return isRecord(value) && isRecord(value["metadata"]) && typeof value["metadata"]["name"] === "string";
+}

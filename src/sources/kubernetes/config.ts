@@ -1,0 +1,200 @@
+import { existsSync, readFileSync } from "node:fs";
+import { delimiter, dirname, join, resolve } from "node:path";
+import { quote } from "../../model/text.ts";
+import { type Cluster, type Entry, KubernetesConfigError, readKubeconfig, type User } from "./kubeconfig.ts";
+
+export { KubernetesConfigError } from "./kubeconfig.ts";
+
+/** How a Kubernetes API is reached, and as whom. */
+export interface KubernetesConfig {
+  /** `https://10.0.0.1:6443`, perhaps with a path; no slash at the end. */
+  server: string;
+  /** Where this comes from, for messages: a file and context, or `in-cluster`. */
+  origin: string;
+  namespace: string;
+  /** PEM texts. */
+  tls: {
+    ca?: string | undefined;
+    cert?: string | undefined;
+    key?: string | undefined;
+    serverName?: string | undefined;
+    insecure: boolean;
+  };
+  /**
+   * The bearer token of now; a token in a file is read at every call, because it is replaced while it is in use.
+   * Throws KubernetesConfigError if the file cannot be read.
+   */
+  token?: (() => string) | undefined;
+}
+
+export interface ConfigOptions {
+  /** A kubeconfig file; it alone counts then. */
+  kubeconfig?: string | undefined;
+  context?: string | undefined;
+  env: Readonly<Record<string, string | undefined>>;
+  home: string;
+  /** Folder of the pod's service account. */
+  serviceAccount?: string | undefined;
+}
+
+const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/**
+ * Finds the API: the given file, else the files of $KUBECONFIG, else ~/.kube/config, else the pod's own cluster.
+ * @throws KubernetesConfigError
+ */
+export function loadKubernetesConfig(options: ConfigOptions): KubernetesConfig {
+  const { kubeconfig, env, home } = options;
+  const listed = (env["KUBECONFIG"] ?? "").split(delimiter).filter((file) => file !== "");
+  const files = kubeconfig ? [kubeconfig] : listed.length > 0 ? listed : [join(home, ".kube", "config")];
+  const merged = readKubeconfig(files, kubeconfig ? "error" : "skip");
+  if (merged) return fromKubeconfig(merged, options.context);
+  if (listed.length > 0)
+    throw new KubernetesConfigError(`read $KUBECONFIG: none of its files is there: ${listed.join(", ")}`);
+  if (options.context)
+    throw new KubernetesConfigError(`find context ${quote(options.context)}: there is no ${files[0]}`);
+  return inCluster(options);
+}
+
+function fromKubeconfig(merged: NonNullable<ReturnType<typeof readKubeconfig>>, wanted?: string): KubernetesConfig {
+  const files = merged.files.join(", ");
+  const name = wanted ?? merged.current;
+  if (!name) throw new KubernetesConfigError(`read kubeconfig ${files}: current-context: is not set (name a context)`);
+  const context = merged.contexts.get(name);
+  if (!context) {
+    const known = [...merged.contexts.keys()].map(quote).join(", ") || "none";
+    const field = wanted ? "contexts" : "current-context";
+    throw new KubernetesConfigError(
+      `read kubeconfig ${files}: ${field}: no context ${quote(name)} (there are: ${known})`,
+    );
+  }
+  const cluster = merged.clusters.get(context.value.cluster);
+  if (!cluster) throw fault(context, "cluster", `no cluster ${quote(context.value.cluster)}`);
+  const user = context.value.user ? merged.users.get(context.value.user) : undefined;
+  if (context.value.user && !user) throw fault(context, "user", `no user ${quote(context.value.user)}`);
+  const credentials = user ? credentialsOf(user) : {};
+  return {
+    server: serverOf(cluster),
+    origin: `${cluster.file}, context ${quote(name)}`,
+    namespace: context.value.namespace || "default",
+    tls: { ...trustOf(cluster), ...(user && certificateOf(user)) },
+    ...credentials,
+  };
+}
+
+function serverOf(entry: Entry<Cluster>): string {
+  if (entry.value["proxy-url"]) throw fault(entry, "proxy-url", "proxies are not supported");
+  try {
+    return checkServer(entry.value.server);
+  } catch (error) {
+    throw fault(entry, "server", (error as Error).message);
+  }
+}
+
+function checkServer(server: string): string {
+  const url = URL.canParse(server) ? new URL(server) : undefined;
+  if (!url || !/^https?:$/.test(url.protocol)) throw new Error(`${quote(server)} is not an http or https URL`);
+  if (url.username || url.password) throw new Error("must not hold a name or password");
+  if (url.search || url.hash) throw new Error("must not have a query or a fragment");
+  return url.href.replace(/\/+$/, "");
+}
+
+function trustOf(entry: Entry<Cluster>): KubernetesConfig["tls"] {
+  const ca = pem(entry, "certificate-authority", "CERTIFICATE");
+  const insecure = entry.value["insecure-skip-tls-verify"] ?? false;
+  if (insecure && ca) throw fault(entry, "insecure-skip-tls-verify", "does not go with a certificate authority");
+  const serverName = entry.value["tls-server-name"] || undefined;
+  return { insecure, ...(ca && { ca }), ...(serverName && { serverName }) };
+}
+
+function certificateOf(entry: Entry<User>): { cert?: string; key?: string } {
+  const cert = pem(entry, "client-certificate", "CERTIFICATE");
+  const key = pem(entry, "client-key", "PRIVATE KEY");
+  if (cert && !key) throw fault(entry, "client-key", "is required with client-certificate");
+  if (key && !cert) throw fault(entry, "client-certificate", "is required with client-key");
+  return cert && key ? { cert, key } : {};
+}
+
+/** What kubectl knows and Weir does not: refused, not passed over, because the API would see somebody else. */
+const UNSUPPORTED = ["exec", "auth-provider", "username", "password", "as", "as-uid", "as-groups", "as-user-extra"];
+
+function credentialsOf(entry: Entry<User>): { token?: () => string } {
+  for (const field of UNSUPPORTED) {
+    if ((entry.value[field] ?? undefined) === undefined) continue;
+    throw fault(entry, field, "is not supported; use token, tokenFile or a client certificate");
+  }
+  const { token, tokenFile } = entry.value;
+  // kubectl's order: the file wins.
+  if (tokenFile) return { token: fileToken(resolve(dirname(entry.file), tokenFile), wording(entry, "tokenFile")) };
+  if (!token) return {};
+  if (!isToken(token)) throw fault(entry, "token", NO_TOKEN);
+  return { token: () => token };
+}
+
+const NO_TOKEN = "must be printable characters without spaces";
+const isToken = (token: string): boolean => /^[\x21-\x7e]+$/.test(token);
+
+/** Reads once now, so that a wrong path shows at the start. */
+function fileToken(file: string, what: string): () => string {
+  const read = (): string => {
+    const token = readText(file, what).trim();
+    if (!isToken(token)) throw new KubernetesConfigError(`${what}: the token in ${file} ${NO_TOKEN}`);
+    return token;
+  };
+  read();
+  return read;
+}
+
+/** PEM text of `field`-data (base64) or of the file that `field` names. */
+function pem<T extends Cluster | User>(entry: Entry<T>, field: string, label: string): string | undefined {
+  const data = entry.value[`${field}-data`];
+  const file = entry.value[field];
+  const marked = (text: string): boolean => text.includes("-----BEGIN ") && text.includes(`${label}-----`);
+  if (typeof data === "string" && data !== "") {
+    const text = Buffer.from(data, "base64").toString("utf8");
+    if (!marked(text)) throw fault(entry, `${field}-data`, `is not base64 of a PEM ${label.toLowerCase()}`);
+    return text;
+  }
+  if (typeof file !== "string" || file === "") return undefined;
+  const path = resolve(dirname(entry.file), file);
+  const text = readText(path, wording(entry, field));
+  if (!marked(text)) throw fault(entry, field, `${path} is not a PEM ${label.toLowerCase()}`);
+  return text;
+}
+
+function inCluster({ env, home, serviceAccount = SERVICE_ACCOUNT }: ConfigOptions): KubernetesConfig {
+  const host = env["KUBERNETES_SERVICE_HOST"];
+  const port = env["KUBERNETES_SERVICE_PORT"] ?? "443";
+  if (!host || !existsSync(join(serviceAccount, "token"))) {
+    const hint = "name a kubeconfig file, or set $KUBECONFIG";
+    throw new KubernetesConfigError(
+      `find a Kubernetes API: no ${join(home, ".kube", "config")}, and not in a pod (${hint})`,
+    );
+  }
+  const what = "read the pod's service account";
+  const server = `https://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  if (!URL.canParse(server)) {
+    throw new KubernetesConfigError(`${what}: KUBERNETES_SERVICE_HOST and _PORT make no URL: ${quote(server)}`);
+  }
+  const space = join(serviceAccount, "namespace");
+  return {
+    server: checkServer(server),
+    origin: "in-cluster",
+    namespace: (existsSync(space) && readText(space, what).trim()) || "default",
+    tls: { insecure: false, ca: readText(join(serviceAccount, "ca.crt"), what) },
+    token: fileToken(join(serviceAccount, "token"), what),
+  };
+}
+
+function readText(file: string, what: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new KubernetesConfigError(`${what}: ${file}: ${(error as NodeJS.ErrnoException).code}`, error);
+  }
+}
+
+const wording = (entry: Entry<unknown>, field: string): string =>
+  `read kubeconfig ${entry.file}: ${entry.field}.${field}`;
+const fault = (entry: Entry<unknown>, field: string, reason: string): KubernetesConfigError =>
+  new KubernetesConfigError(`${wording(entry, field)}: ${reason}`);

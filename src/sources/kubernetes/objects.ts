@@ -1,0 +1,54 @@
+import { isDeepStrictEqual } from "node:util";
+import { objectKey } from "../../model/names.ts";
+import type { ManifestObject, Problem } from "../../model/objects.ts";
+import { type Fields, formatPath, isFields, judgeObject } from "../manifests/judge.ts";
+import { KINDS } from "../manifests/schemas.ts";
+import type { RawObject, Resource } from "./resource.ts";
+
+/** What is kept of an object of the API. One that is refused keeps its last good state. */
+export interface ReadObject {
+  object: ManifestObject | undefined;
+  problems: readonly Problem[];
+}
+
+/**
+ * Reads an object with the schema that manifests are read with, so that both give the same rows. Gives `before` itself
+ * if nothing has changed: whoever keeps results by object need not think again. Never throws.
+ */
+export function readObject({ kind, apiVersion }: Resource, raw: RawObject, before?: ReadObject): ReadObject {
+  const known = KINDS.get(kind);
+  if (!known) throw new TypeError(`there is no schema of ${kind}`);
+  // The items of a list do not say what they are.
+  const fields: Fields = { ...(kind === "Pod" ? trimPod(raw) : raw), kind, apiVersion };
+  const { key, object, findings } = judgeObject(kind, known, fields);
+  const named = key ?? objectKey(kind, { namespace: raw.metadata.namespace, name: raw.metadata.name });
+  const next: ReadObject = {
+    object: object ?? before?.object,
+    // The server has judged what fields there are; what is left to say is why an object is refused.
+    problems: object
+      ? []
+      : findings.map(({ field, message }) => ({
+          object: named,
+          path: formatPath(field),
+          message: before?.object ? `${message}; the last good state stays` : message,
+        })),
+  };
+  return before && isDeepStrictEqual(before, next) ? before : next;
+}
+
+const FINISHED = new Set(["Succeeded", "Failed"]);
+
+/**
+ * Pods of a cluster hold much that Weir neither reads nor runs (secrets as variables, volumes of every kind): it is
+ * left out, so that no pod is refused for it. The addresses of a finished pod may be another's already.
+ */
+function trimPod({ metadata, spec, status }: RawObject): Fields {
+  const { nodeName, nodeSelector, hostNetwork, restartPolicy, containers } = isFields(spec) ? spec : {};
+  const names = Array.isArray(containers) ? containers.map((one) => ({ name: isFields(one) ? one["name"] : one })) : [];
+  const { phase, podIPs } = isFields(status) ? status : {};
+  return {
+    metadata,
+    spec: { nodeName, nodeSelector, hostNetwork, restartPolicy, containers: names },
+    ...(!FINISHED.has(String(phase)) && { status: { podIPs } }),
+  };
+}

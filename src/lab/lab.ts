@@ -2,24 +2,25 @@ import { mkdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "../api/client.ts";
 import { type ResolvedContainer, resolveContainer } from "../model/environment.ts";
-import type { ConfigMap, Container, ManifestObject, Problem } from "../model/objects.ts";
-import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
+import type { Container, ManifestObject, Problem } from "../model/objects.ts";
 import { AgentProcess, type AgentProgram, agentArgv } from "./agent-process.ts";
 import type { BindingPlan } from "./binding.ts";
 import { createCgroup } from "./cgroups.ts";
 import type { Target } from "./client.ts";
-import { Cluster, keyOf } from "./cluster.ts";
+import { keyOf } from "./cluster.ts";
 import { LabError, messageOf } from "./errors.ts";
 import { Images, imageBase } from "./images.ts";
 import { type ForceResult, waitInForce, waitRules } from "./in-force.ts";
 import { Kubelet } from "./kubelet.ts";
 import { launchOf } from "./launch.ts";
+import { ManifestSource } from "./manifest-source.ts";
 import { type LabNames, type NodeNames, nodeNames } from "./names.ts";
 import { isError } from "./objects.ts";
 import type { BoundPod } from "./pod.ts";
 import type { Report } from "./progress.ts";
 import { type LabRecord, writeAtomically } from "./record.ts";
 import { run } from "./run.ts";
+import type { ObjectSource } from "./source.ts";
 import type { LabStatus, NodeStatus } from "./status.ts";
 import { buildUnderlay, prepareNetnsDir } from "./underlay.ts";
 
@@ -42,14 +43,11 @@ export class Lab {
   readonly #nodes: readonly NodeNames[];
   readonly #agents = new Map<string, AgentProcess>();
   readonly #clients: ReadonlyMap<string, Client>;
-  readonly #watches: ManifestWatch[] = [];
   readonly #abort = new AbortController();
   readonly #images: Images;
   readonly #kubelet: Kubelet;
   readonly #left: Problem[] = [];
-  #cluster: Cluster | undefined;
-  #pending: NodeJS.Immediate | undefined;
-  #ended = "";
+  #source: ObjectSource | undefined;
 
   constructor(options: LabOptions) {
     const { names, record } = options;
@@ -65,31 +63,27 @@ export class Lab {
       agents: this.#clients,
       images: this.#images,
       resolve: (bound, container, ips) => this.#resolve(bound, container, ips),
-      configMaps: () => this.#configMaps(),
-      onChange: () => this.#changed(),
-      onAddresses: (bound, ips) => this.#cluster?.addresses(bound, ips),
+      configMaps: () => this.#source?.configMaps ?? [],
+      onChange: () => this.#source?.changed(),
+      onAddresses: (bound, ips) => this.#source?.addresses(bound, ips),
       onLeft: (message) => this.#left.push({ object: `Lab/${names.name}`, message }),
     });
   }
 
   /** Makes the lab and starts the pods; resolves when all are ready, or throws with what is wrong. */
   async up(report: Report): Promise<void> {
-    const { names, record } = this.#options;
+    const { names } = this.#options;
     report({ state: "start", text: "network between the nodes" });
     await this.#ground();
     report({ state: "done", text: `network of ${this.#nodes.length} ${this.#nodes.length === 1 ? "node" : "nodes"}` });
-    this.#cluster = new Cluster({
-      lab: names,
-      nodes: this.#nodes,
-      kubelet: this.#kubelet,
-      now: this.#options.now,
-    });
+    const source = this.#openSource();
+    this.#source = source;
     for (const node of this.#nodes) this.#startAgent(node);
     report({ state: "start", text: "manifests" });
-    await Promise.all(record.sources.map((path) => this.#watch(path)));
-    const plan = this.#cluster.reconcile();
+    const plan = await source.open();
     report({ state: "start", text: "agents" });
     await Promise.all(this.#nodes.map((node) => this.#agentReady(node)));
+    await source.agentsReady();
     report({ state: "done", text: `agents on ${this.#nodes.map((node) => node.name).join(", ")}` });
     const problems = await this.settle(plan, report);
     for (const problem of [...this.problems.filter((one) => !isError(one))])
@@ -101,22 +95,17 @@ export class Lab {
 
   /** Writes objects over those of the same name, and waits until all that follows from it is in force. */
   async apply(objects: readonly ManifestObject[], report: Report): Promise<Problem[]> {
-    this.#ready().store.put(objects);
-    return this.#change(report);
+    return this.#change(this.#ready().put(objects), report);
   }
 
   /** Removes objects by `Kind/namespace/name`. Gives the keys that were there, and what went wrong. */
   async delete(keys: readonly string[], report: Report): Promise<{ removed: string[]; problems: Problem[] }> {
-    const removed = this.#ready().store.remove(keys);
-    return { removed, problems: await this.#change(report) };
+    const { removed, plan } = this.#ready().remove(keys);
+    return { removed, problems: await this.#change(plan, report) };
   }
 
   get problems(): Problem[] {
-    return [
-      ...this.#watches.flatMap((watch) => watch.snapshot().problems),
-      ...(this.#cluster?.problems ?? []),
-      ...this.#left,
-    ];
+    return [...(this.#source?.problems ?? []), ...this.#left];
   }
 
   get status(): LabStatus {
@@ -126,7 +115,7 @@ export class Lab {
     return {
       name: names.name,
       overlay: record.overlay,
-      ready: good && pods.length === (this.#cluster?.bound.size ?? -1) && !this.problems.some(isError),
+      ready: good && pods.length === (this.#source?.bound.size ?? -1) && !this.problems.some(isError),
       supervisorPid: process.pid,
       nodes: this.#nodes.map((node) => this.#nodeStatus(node)),
       pods,
@@ -160,9 +149,7 @@ export class Lab {
 
   async close(): Promise<void> {
     this.#abort.abort();
-    clearImmediate(this.#pending);
-    this.#cluster?.close();
-    await Promise.all(this.#watches.map((watch) => watch.close()));
+    await this.#source?.close();
     await Promise.all([...this.#agents.values()].map((agent) => agent.stop()));
   }
 
@@ -194,16 +181,19 @@ export class Lab {
     return dedupe(problems);
   }
 
-  async #change(report: Report): Promise<Problem[]> {
-    const cluster = this.#ready();
-    const plan = cluster.reconcile();
+  async #change(plan: BindingPlan, report: Report): Promise<Problem[]> {
     const problems = await this.settle(plan, report);
-    return dedupe([...problems, ...cluster.problems]);
+    return dedupe([...problems, ...this.#ready().problems]);
   }
 
-  #ready(): Cluster {
-    if (this.#cluster === undefined) throw new LabError("not-ready", "change lab: it is still being started");
-    return this.#cluster;
+  #ready(): ObjectSource {
+    if (this.#source === undefined) throw new LabError("not-ready", "change lab: it is still being started");
+    return this.#source;
+  }
+
+  #openSource(): ObjectSource {
+    const { names: lab, record, now } = this.#options;
+    return new ManifestSource({ lab, nodes: this.#nodes, kubelet: this.#kubelet, now, paths: record.sources });
   }
 
   /** One wait for each node that has pods to report. Pods on their node's own network are none of the agent's. */
@@ -277,38 +267,10 @@ export class Lab {
     }
   }
 
-  async #watch(path: string): Promise<void> {
-    const follow = (keys: ReadonlySet<string>): void => {
-      const cluster = this.#cluster;
-      if (cluster === undefined) return;
-      cluster.store.follow(keys, watch.snapshot().objects);
-      cluster.reconcile();
-    };
-    const watch = watchManifests({ path, onChange: follow, signal: this.#abort.signal });
-    this.#watches.push(watch);
-    await watch.synced;
-    this.#ready().store.put(watch.snapshot().objects);
-  }
-
   #resolve(bound: BoundPod, container: Container, ips: readonly string[]): ResolvedContainer {
     const node = this.#nodes.find((one) => one.name === bound.node);
     const hostIPs = (node?.addresses ?? []).map((address) => address.slice(0, address.indexOf("/")));
-    return resolveContainer(bound.pod, container, this.#configMaps(), { podIPs: ips, hostIPs });
-  }
-
-  #configMaps(): ConfigMap[] {
-    return (this.#cluster?.store.all ?? []).filter((one): one is ConfigMap => one.kind === "ConfigMap");
-  }
-
-  /** A pod that ends may make room for a job's next one. Looked at once for all that happens in one turn. */
-  #changed(): void {
-    if (this.#pending !== undefined) return;
-    this.#pending = setImmediate(() => {
-      this.#pending = undefined;
-      const ended = [...this.#kubelet.finished.keys()].sort().join();
-      if (ended !== this.#ended) this.#cluster?.reconcile();
-      this.#ended = ended;
-    });
+    return resolveContainer(bound.pod, container, this.#source?.configMaps ?? [], { podIPs: ips, hostIPs });
   }
 
   #nodeStatus(node: NodeNames): NodeStatus {

@@ -1,0 +1,24 @@
+import type { ConfigMap, ManifestObject, Problem } from "../model/objects.ts";
+import type { BindingPlan } from "./binding.ts";
+import type { BoundPod } from "./pod.ts";
+
+/** Where a lab's objects come from: manifests, or a Kubernetes API. Hands bound pods to the kubelet and to the agents. */
+export interface ObjectSource {
+  /** The lab's pods by `namespace/name`. */
+  readonly bound: ReadonlyMap<string, BoundPod>;
+  readonly problems: readonly Problem[];
+  readonly configMaps: readonly ConfigMap[];
+  /** Reads what is there. Resolves with the first plan, handed out already; `up` waits until it is in force. */
+  open(): Promise<BindingPlan>;
+  /** The agents are up. */
+  agentsReady(): Promise<void>;
+  /** Writes objects over those of the same name. Throws LabError `read-only` where they are someone else's. */
+  put(objects: readonly ManifestObject[]): BindingPlan;
+  /** Removes objects by `Kind/namespace/name`; gives the keys that were there. Throws like `put`. */
+  remove(keys: readonly string[]): { removed: string[]; plan: BindingPlan };
+  /** A pod has been given its addresses. */
+  addresses(bound: BoundPod, ips: readonly string[]): void;
+  /** Something about the kubelet's pods is new. */
+  changed(): void;
+  close(): Promise<void>;
+}

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "../api/client.ts";
 import { type ResolvedContainer, resolveContainer } from "../model/environment.ts";
 import type { Container, ManifestObject, Problem } from "../model/objects.ts";
+import { version } from "../model/version.ts";
 import { AgentProcess, type AgentProgram, agentArgv } from "./agent-process.ts";
 import type { BindingPlan } from "./binding.ts";
 import { createCgroup } from "./cgroups.ts";
@@ -11,14 +12,17 @@ import { keyOf } from "./cluster.ts";
 import { LabError, messageOf } from "./errors.ts";
 import { Images, imageBase } from "./images.ts";
 import { type ForceResult, waitInForce, waitRules } from "./in-force.ts";
+import { type Connect, openApi } from "./kube/api.ts";
+import type { Health } from "./kube/node.ts";
+import { ApiSource } from "./kube/source.ts";
 import { Kubelet } from "./kubelet.ts";
 import { launchOf } from "./launch.ts";
 import { ManifestSource } from "./manifest-source.ts";
-import { type LabNames, type NodeNames, nodeNames } from "./names.ts";
+import type { LabNames, NodeNames } from "./names.ts";
 import { isError } from "./objects.ts";
 import type { BoundPod } from "./pod.ts";
 import type { Report } from "./progress.ts";
-import { type LabRecord, writeAtomically } from "./record.ts";
+import { type LabRecord, labNodes, writeAtomically } from "./record.ts";
 import { run } from "./run.ts";
 import type { ObjectSource } from "./source.ts";
 import type { LabStatus, NodeStatus } from "./status.ts";
@@ -29,6 +33,8 @@ export interface LabOptions {
   record: LabRecord;
   program: AgentProgram;
   env: NodeJS.ProcessEnv;
+  /** Opens the Kubernetes API of a lab that belongs to one. */
+  connect?: Connect | undefined;
   /** ms since the epoch. */
   now: () => number;
 }
@@ -52,7 +58,7 @@ export class Lab {
   constructor(options: LabOptions) {
     const { names, record } = options;
     this.#options = options;
-    this.#nodes = Array.from({ length: record.nodes }, (_, index) => nodeNames(names, index + 1));
+    this.#nodes = labNodes(names, record);
     this.#clients = new Map(this.#nodes.map((node) => [node.name, new Client({ socket: node.socket })]));
     this.#images = new Images(names.images, record.images, imageBase(record.sources));
     this.#kubelet = new Kubelet({
@@ -76,7 +82,7 @@ export class Lab {
     report({ state: "start", text: "network between the nodes" });
     await this.#ground();
     report({ state: "done", text: `network of ${this.#nodes.length} ${this.#nodes.length === 1 ? "node" : "nodes"}` });
-    const source = this.#openSource();
+    const source = await this.#openSource();
     this.#source = source;
     for (const node of this.#nodes) this.#startAgent(node);
     report({ state: "start", text: "manifests" });
@@ -191,9 +197,26 @@ export class Lab {
     return this.#source;
   }
 
-  #openSource(): ObjectSource {
-    const { names: lab, record, now } = this.#options;
-    return new ManifestSource({ lab, nodes: this.#nodes, kubelet: this.#kubelet, now, paths: record.sources });
+  async #openSource(): Promise<ObjectSource> {
+    const { names: lab, record, now, connect } = this.#options;
+    const shared = { lab, nodes: this.#nodes, kubelet: this.#kubelet, now };
+    if (record.kubernetes === undefined) return new ManifestSource({ ...shared, paths: record.sources });
+    return new ApiSource({
+      ...shared,
+      api: await openApi(connect, record.kubernetes),
+      version,
+      health: (node) => this.#health(node),
+      hasImage: (image) => this.#images.knows(image),
+    });
+  }
+
+  async #health({ name }: NodeNames): Promise<Health> {
+    const client = this.#clients.get(name);
+    if (client === undefined) return { ready: false, message: "it has no agent" };
+    return client.status().then(
+      ({ state }) => ({ ready: state !== "starting", message: `the agent is ${state}` }),
+      (error) => ({ ready: false, message: messageOf(error) }),
+    );
   }
 
   /** One wait for each node that has pods to report. Pods on their node's own network are none of the agent's. */

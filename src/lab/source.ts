@@ -1,5 +1,6 @@
 import type { ConfigMap, ManifestObject, Problem } from "../model/objects.ts";
 import type { BindingPlan } from "./binding.ts";
+import { LabError } from "./errors.ts";
 import type { BoundPod } from "./pod.ts";
 
 /** Where a lab's objects come from: manifests, or a Kubernetes API. Hands bound pods to the kubelet and to the agents. */
@@ -21,4 +22,10 @@ export interface ObjectSource {
   /** Something about the kubelet's pods is new. */
   changed(): void;
   close(): Promise<void>;
+}
+
+/** A lab whose objects are written elsewhere. */
+export function readOnly(lab: string): LabError {
+  const hint = "use kubectl, or weir apply --kubeconfig";
+  return new LabError("read-only", `change lab ${lab}: its objects are those of a Kubernetes API (${hint})`);
 }

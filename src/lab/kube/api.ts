@@ -1,3 +1,5 @@
+import { LabError } from "../errors.ts";
+import type { KubernetesTarget } from "../record.ts";
 import type { ApiObject } from "./objects.ts";
 
 /** What the lab needs of a Kubernetes API; `connect` makes it of Weir's own client. Paths are those of the API. */
@@ -13,6 +15,15 @@ export interface KubeApi {
   delete(path: string, options?: object): Promise<void>;
   /** Lists a collection and follows it until closed, across losses of the connection. */
   follow(path: string, onChange: () => void): Feed;
+}
+
+export type Connect = (target: KubernetesTarget) => Promise<KubeApi>;
+
+/** Opens a lab's API. Throws LabError `no-client` if whoever started this gave no means to. */
+export async function openApi(connect: Connect | undefined, target: KubernetesTarget): Promise<KubeApi> {
+  if (connect === undefined)
+    throw new LabError("no-client", `open ${target.kubeconfig}: no client for Kubernetes given`);
+  return connect(target);
 }
 
 /** A collection as it was last seen. What the API could not tell for a while stays. */

@@ -40,15 +40,7 @@ export class ApiNodes {
    */
   async register(): Promise<void> {
     const { api, lab, nodes } = this.#options;
-    const found = await Promise.all(
-      nodes.map((node) => api.get(paths.node(node.name)) as Promise<ApiNode | undefined>),
-    );
-    for (const [index, node] of nodes.entries()) {
-      const why = found[index] === undefined ? undefined : foreign(found[index], lab, node);
-      if (why === undefined) continue;
-      const hint = `choose another --name, or remove it with kubectl delete node ${node.name}`;
-      throw new LabError("node-taken", `register node ${node.name}: ${why} (${hint})`);
-    }
+    await checkNodes(api, lab, nodes);
     await Promise.all(nodes.map((node) => this.#put(node, { ready: false, message: "its agent is being started" })));
   }
 
@@ -87,8 +79,29 @@ export class ApiNodes {
     const own = known ?? ((await api.post(paths.nodes, newNode(lab, node))) as ApiNode);
     await api.patch(`${path}/status`, { status: nodeStatus(node, known, health, time, version) });
     const lease = await api.get(paths.lease(node.name));
-    if (lease === undefined) await api.post(paths.leases, newLease(own, time));
+    if (lease === undefined) await this.#lease(own, time);
     else await api.patch(paths.lease(node.name), { spec: { holderIdentity: node.name, renewTime: micro(time) } });
+  }
+
+  /** An API server that has just been started makes the leases' namespace a moment later: the next beat finds it. */
+  async #lease(node: ApiNode, time: string): Promise<void> {
+    await this.#options.api.post(paths.leases, newLease(node, time)).catch((error) => {
+      if (statusOf(error) !== 404) throw error;
+    });
+  }
+}
+
+/**
+ * Looks whether the nodes' names are free, or the lab's already.
+ * @throws LabError `node-taken`.
+ */
+export async function checkNodes(api: KubeApi, lab: string, nodes: readonly NodeNames[]): Promise<void> {
+  const found = await Promise.all(nodes.map((node) => api.get(paths.node(node.name)) as Promise<ApiNode | undefined>));
+  for (const [index, node] of nodes.entries()) {
+    const why = found[index] === undefined ? undefined : foreign(found[index], lab, node);
+    if (why === undefined) continue;
+    const hint = `choose another --name, or remove it with kubectl delete node ${node.name}`;
+    throw new LabError("node-taken", `register node ${node.name}: ${why} (${hint})`);
   }
 }
 

@@ -7,7 +7,7 @@ import { LabError, messageOf } from "../errors.ts";
 import { Handout, type PodRunner } from "../handout.ts";
 import type { LabNames, NodeNames } from "../names.ts";
 import type { BoundPod } from "../pod.ts";
-import type { ObjectSource } from "../source.ts";
+import { type ObjectSource, readOnly } from "../source.ts";
 import { type Feed, type KubeApi, paths, statusOf } from "./api.ts";
 import type { Health } from "./node.ts";
 import { ApiNodes, finalise } from "./nodes.ts";
@@ -119,11 +119,11 @@ export class ApiSource implements ObjectSource {
   }
 
   put(): never {
-    throw this.#readOnly();
+    throw readOnly(this.#options.lab.name);
   }
 
   remove(): never {
-    throw this.#readOnly();
+    throw readOnly(this.#options.lab.name);
   }
 
   addresses(bound: BoundPod, ips: readonly string[]): void {
@@ -145,12 +145,6 @@ export class ApiSource implements ObjectSource {
     clearImmediate(this.#pending);
     this.#reporter.close();
     await Promise.all([this.#apiNodes.close(), this.#pods?.close(), this.#maps?.close()]);
-  }
-
-  #readOnly(): LabError {
-    const { name } = this.#options.lab;
-    const hint = "use kubectl, or weir apply --kubeconfig";
-    return new LabError("read-only", `change lab ${name}: its objects are those of a Kubernetes API (${hint})`);
   }
 
   /** Brings pods in line with the API's. Does nothing before all of them are known. */

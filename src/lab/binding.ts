@@ -23,7 +23,7 @@ export interface BindingPlan {
 export function planPods(
   before: ReadonlyMap<string, BoundPod>,
   wanted: readonly Pod[],
-  newVersion: () => string,
+  newVersion: (pod: Pod) => string,
 ): BindingPlan {
   const bound = new Map<string, BoundPod>();
   const created: BoundPod[] = [];
@@ -35,12 +35,12 @@ export function planPods(
     const known = before.get(key);
     if (known?.uid === uid && known.node === node) {
       const same = isDeepStrictEqual(known.pod, pod);
-      const one = same ? known : { ...known, pod, resourceVersion: newVersion() };
+      const one = same ? known : { ...known, pod, resourceVersion: newVersion(pod) };
       if (!same) updated.push(one);
       bound.set(key, one);
       continue;
     }
-    const one = { pod, uid, node, resourceVersion: newVersion() };
+    const one = { pod, uid, node, resourceVersion: newVersion(pod) };
     created.push(one);
     bound.set(key, one);
   }

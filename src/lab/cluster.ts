@@ -1,15 +1,13 @@
-import { mkdirSync, rmSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { objectKey, podKey } from "../model/names.ts";
 import type { ManifestObject, Namespace, Node, Problem, RuleObject } from "../model/objects.ts";
 import { expandWorkloads, schedule } from "../model/workloads/index.ts";
 import { type BindingPlan, bindingsOf, planPods, withoutUids } from "./binding.ts";
+import { Handout } from "./handout.ts";
 import type { Kubelet } from "./kubelet.ts";
-import { clusterManifest, podManifest } from "./manifest.ts";
 import { isNamespaceName, isPodName, type LabNames, type NodeNames } from "./names.ts";
 import { ObjectStore } from "./objects.ts";
 import type { BoundPod } from "./pod.ts";
-import { writeAtomically } from "./record.ts";
 import { volumeProblems } from "./volumes.ts";
 
 /** The lab's nodes as Kubernetes would show them. */
@@ -44,7 +42,7 @@ export class Cluster {
   #problems: readonly Problem[] = [];
   #version = 1;
   #rules: readonly (RuleObject | Namespace)[] = [];
-  readonly #ips = new Map<string, readonly string[]>();
+  readonly #handout: Handout;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -52,8 +50,8 @@ export class Cluster {
     this.#options = options;
     this.#since = options.now();
     this.#nodes = options.nodes.map(nodeObject);
-    mkdirSync(options.lab.cluster, { recursive: true, mode: 0o755 });
-    this.#handRules([], String(this.#version));
+    this.#handout = new Handout(options.lab, this.#nodes, options.kubelet);
+    this.#handout.rules([], String(this.#version));
   }
 
   get bound(): ReadonlyMap<string, BoundPod> {
@@ -85,7 +83,8 @@ export class Cluster {
       ...bad.map(({ metadata }) => ({ object: objectKey("Pod", metadata), message: "not started: no valid name" })),
       ...scheduled.pods.flatMap(volumeProblems),
     ];
-    this.#hand(plan);
+    this.#bound = plan.bound;
+    this.#handout.pods(plan);
     this.#wake(expanded.wakeAt);
     return { ...plan, rules: this.#reconcileRules() };
   }
@@ -94,9 +93,7 @@ export class Cluster {
   addresses(bound: BoundPod, ips: readonly string[]): void {
     const { pod } = bound;
     const now = this.#bound.get(podKey(pod.metadata));
-    if (now?.uid !== bound.uid) return;
-    this.#ips.set(bound.uid, ips);
-    writeAtomically(this.#file(now), podManifest(now, ips));
+    if (now?.uid === bound.uid) this.#handout.addresses(now, ips);
   }
 
   /** The version to wait for, if what is said of pods' traffic has changed. */
@@ -104,33 +101,14 @@ export class Cluster {
     const rules = this.store.all.filter(isRule);
     if (isDeepStrictEqual(rules, this.#rules)) return undefined;
     const version = String(++this.#version);
-    this.#handRules(rules, version);
-    return version;
-  }
-
-  #handRules(rules: readonly (RuleObject | Namespace)[], version: string): void {
     this.#rules = rules;
-    writeAtomically(`${this.#options.lab.cluster}/cluster.yaml`, clusterManifest(this.#nodes, rules, version));
+    this.#handout.rules(rules, version);
+    return version;
   }
 
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
-  }
-
-  #hand(plan: BindingPlan): void {
-    this.#bound = plan.bound;
-    for (const one of plan.removed) {
-      rmSync(this.#file(one), { force: true });
-      this.#ips.delete(one.uid);
-    }
-    for (const one of [...plan.created, ...plan.updated]) {
-      writeAtomically(this.#file(one), podManifest(one, this.#ips.get(one.uid)));
-    }
-    const { kubelet } = this.#options;
-    for (const one of plan.removed) kubelet.remove(one);
-    for (const one of plan.updated) kubelet.update(one);
-    for (const one of plan.created) kubelet.create(one);
   }
 
   /** The next run of a cron job. */
@@ -139,10 +117,6 @@ export class Cluster {
     if (at === undefined || this.#closed) return;
     const delay = Math.min(Math.max(at - this.#options.now(), 0), LONGEST);
     this.#timer = setTimeout(() => this.reconcile(), delay);
-  }
-
-  #file(one: BoundPod): string {
-    return `${this.#options.lab.cluster}/pod-${one.uid}.yaml`;
   }
 }
 

@@ -7,7 +7,7 @@ import {
   startContainer,
   stopContainer,
 } from "./container.ts";
-import { messageOf } from "./errors.ts";
+import { codeOf, messageOf } from "./errors.ts";
 import type { ContainerStatus } from "./status.ts";
 
 const FIRST_BACKOFF = 1000;
@@ -48,6 +48,9 @@ export class ContainerLoop {
   #restarts = 0;
   #exitCode: number | null = null;
   #reason: string | null = null;
+  #failure: string | null = null;
+  #startedAt: string | null = null;
+  #finishedAt: string | null = null;
   #over = false;
   #done: Promise<void> = Promise.resolve();
 
@@ -80,6 +83,10 @@ export class ContainerLoop {
       restarts: this.#restarts,
       exitCode: this.#exitCode,
       reason: this.#reason,
+      failure: this.#failure,
+      startedAt: this.#startedAt,
+      finishedAt: this.#finishedAt,
+      over: this.#over,
       log: this.#options.log,
     };
   }
@@ -111,16 +118,20 @@ export class ContainerLoop {
     try {
       this.#running = await startContainer(spec());
       this.#reason = null;
+      this.#failure = null;
+      this.#startedAt = new Date().toISOString();
       tried();
       onChange();
       if (this.#abort.signal.aborted) this.#running.child.kill("SIGKILL");
       const exit = await this.#running.exited;
+      this.#finishedAt = new Date().toISOString();
       this.#exitCode = exitCode(exit, signals);
       this.#reason = exit.signal ?? `exit code ${exit.code}`;
       return this.#exitCode !== 0;
     } catch (error) {
       this.#exitCode = 128;
       this.#reason = messageOf(error);
+      this.#failure = codeOf(error) ?? "internal";
       tried();
       return true;
     }

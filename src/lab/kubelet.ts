@@ -69,14 +69,19 @@ export class Kubelet {
     this.#inTurn(key, async () => this.#workers.get(key)?.update(bound));
   }
 
-  remove(bound: BoundPod): void {
+  /** Ends a pod, with `grace` ms between SIGTERM and SIGKILL. Resolves with how it ended, once nothing of it is left. */
+  async remove(bound: BoundPod, grace?: number): Promise<PodStatus | undefined> {
     const key = podKey(bound.pod.metadata);
-    this.#inTurn(key, async () => {
-      const left = (await this.#workers.get(key)?.stop()) ?? [];
+    let last: PodStatus | undefined;
+    await this.#inTurn(key, async () => {
+      const worker = this.#workers.get(key);
+      const left = (await worker?.stop(grace)) ?? [];
+      last = worker?.status;
       this.#workers.delete(key);
       for (const message of left) this.#options.onLeft(`remove pod ${key}: ${message}`);
       this.#options.onChange();
     });
+    return last;
   }
 
   /** Resolves when everything asked for so far about this name has been done. */
@@ -84,11 +89,12 @@ export class Kubelet {
     await this.#turns.get(key);
   }
 
-  #inTurn(key: string, task: () => Promise<void> | void): void {
+  #inTurn(key: string, task: () => Promise<void> | void): Promise<void> {
     const turn = (this.#turns.get(key) ?? Promise.resolve()).then(task).finally(() => {
       if (this.#turns.get(key) === turn) this.#turns.delete(key);
     });
     this.#turns.set(key, turn);
+    return turn;
   }
 
   #host(bound: BoundPod): PodHost {

@@ -2,24 +2,29 @@ import { mkdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "../api/client.ts";
 import { type ResolvedContainer, resolveContainer } from "../model/environment.ts";
-import type { ConfigMap, Container, ManifestObject, Problem } from "../model/objects.ts";
-import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
+import type { Container, ManifestObject, Problem } from "../model/objects.ts";
+import { version } from "../model/version.ts";
 import { AgentProcess, type AgentProgram, agentArgv } from "./agent-process.ts";
 import type { BindingPlan } from "./binding.ts";
 import { createCgroup } from "./cgroups.ts";
 import type { Target } from "./client.ts";
-import { Cluster, keyOf } from "./cluster.ts";
+import { keyOf } from "./cluster.ts";
 import { LabError, messageOf } from "./errors.ts";
 import { Images, imageBase } from "./images.ts";
 import { type ForceResult, waitInForce, waitRules } from "./in-force.ts";
+import { type Connect, openApi } from "./kube/api.ts";
+import type { Health } from "./kube/node.ts";
+import { ApiSource } from "./kube/source.ts";
 import { Kubelet } from "./kubelet.ts";
 import { launchOf } from "./launch.ts";
-import { type LabNames, type NodeNames, nodeNames } from "./names.ts";
+import { ManifestSource } from "./manifest-source.ts";
+import type { LabNames, NodeNames } from "./names.ts";
 import { isError } from "./objects.ts";
 import type { BoundPod } from "./pod.ts";
 import type { Report } from "./progress.ts";
-import { type LabRecord, writeAtomically } from "./record.ts";
+import { type LabRecord, labNodes, writeAtomically } from "./record.ts";
 import { run } from "./run.ts";
+import type { ObjectSource } from "./source.ts";
 import type { LabStatus, NodeStatus } from "./status.ts";
 import { buildUnderlay, prepareNetnsDir } from "./underlay.ts";
 
@@ -28,6 +33,8 @@ export interface LabOptions {
   record: LabRecord;
   program: AgentProgram;
   env: NodeJS.ProcessEnv;
+  /** Opens the Kubernetes API of a lab that belongs to one. */
+  connect?: Connect | undefined;
   /** ms since the epoch. */
   now: () => number;
 }
@@ -42,19 +49,16 @@ export class Lab {
   readonly #nodes: readonly NodeNames[];
   readonly #agents = new Map<string, AgentProcess>();
   readonly #clients: ReadonlyMap<string, Client>;
-  readonly #watches: ManifestWatch[] = [];
   readonly #abort = new AbortController();
   readonly #images: Images;
   readonly #kubelet: Kubelet;
   readonly #left: Problem[] = [];
-  #cluster: Cluster | undefined;
-  #pending: NodeJS.Immediate | undefined;
-  #ended = "";
+  #source: ObjectSource | undefined;
 
   constructor(options: LabOptions) {
     const { names, record } = options;
     this.#options = options;
-    this.#nodes = Array.from({ length: record.nodes }, (_, index) => nodeNames(names, index + 1));
+    this.#nodes = labNodes(names, record);
     this.#clients = new Map(this.#nodes.map((node) => [node.name, new Client({ socket: node.socket })]));
     this.#images = new Images(names.images, record.images, imageBase(record.sources));
     this.#kubelet = new Kubelet({
@@ -65,31 +69,27 @@ export class Lab {
       agents: this.#clients,
       images: this.#images,
       resolve: (bound, container, ips) => this.#resolve(bound, container, ips),
-      configMaps: () => this.#configMaps(),
-      onChange: () => this.#changed(),
-      onAddresses: (bound, ips) => this.#cluster?.addresses(bound, ips),
+      configMaps: () => this.#source?.configMaps ?? [],
+      onChange: () => this.#source?.changed(),
+      onAddresses: (bound, ips) => this.#source?.addresses(bound, ips),
       onLeft: (message) => this.#left.push({ object: `Lab/${names.name}`, message }),
     });
   }
 
   /** Makes the lab and starts the pods; resolves when all are ready, or throws with what is wrong. */
   async up(report: Report): Promise<void> {
-    const { names, record } = this.#options;
+    const { names } = this.#options;
     report({ state: "start", text: "network between the nodes" });
     await this.#ground();
     report({ state: "done", text: `network of ${this.#nodes.length} ${this.#nodes.length === 1 ? "node" : "nodes"}` });
-    this.#cluster = new Cluster({
-      lab: names,
-      nodes: this.#nodes,
-      kubelet: this.#kubelet,
-      now: this.#options.now,
-    });
+    const source = await this.#openSource();
+    this.#source = source;
     for (const node of this.#nodes) this.#startAgent(node);
     report({ state: "start", text: "manifests" });
-    await Promise.all(record.sources.map((path) => this.#watch(path)));
-    const plan = this.#cluster.reconcile();
+    const plan = await source.open();
     report({ state: "start", text: "agents" });
     await Promise.all(this.#nodes.map((node) => this.#agentReady(node)));
+    await source.agentsReady();
     report({ state: "done", text: `agents on ${this.#nodes.map((node) => node.name).join(", ")}` });
     const problems = await this.settle(plan, report);
     for (const problem of [...this.problems.filter((one) => !isError(one))])
@@ -101,27 +101,22 @@ export class Lab {
 
   /** Writes objects over those of the same name, and waits until all that follows from it is in force. */
   async apply(objects: readonly ManifestObject[], report: Report): Promise<Problem[]> {
-    this.#ready().store.put(objects);
-    return this.#change(report);
+    return this.#change(this.#ready().put(objects), report);
   }
 
   /** Removes objects by `Kind/namespace/name`. Gives the keys that were there, and what went wrong. */
   async delete(keys: readonly string[], report: Report): Promise<{ removed: string[]; problems: Problem[] }> {
-    const removed = this.#ready().store.remove(keys);
-    return { removed, problems: await this.#change(report) };
+    const { removed, plan } = this.#ready().remove(keys);
+    return { removed, problems: await this.#change(plan, report) };
   }
 
-  /** The objects as they were given. */
+  /** The objects as they were given; none if they are those of an API. */
   get objects(): readonly ManifestObject[] {
-    return this.#cluster?.store.all ?? [];
+    return this.#source?.objects ?? [];
   }
 
   get problems(): Problem[] {
-    return [
-      ...this.#watches.flatMap((watch) => watch.snapshot().problems),
-      ...(this.#cluster?.problems ?? []),
-      ...this.#left,
-    ];
+    return [...(this.#source?.problems ?? []), ...this.#left];
   }
 
   get status(): LabStatus {
@@ -131,7 +126,7 @@ export class Lab {
     return {
       name: names.name,
       overlay: record.overlay,
-      ready: good && pods.length === (this.#cluster?.bound.size ?? -1) && !this.problems.some(isError),
+      ready: good && pods.length === (this.#source?.bound.size ?? -1) && !this.problems.some(isError),
       supervisorPid: process.pid,
       nodes: this.#nodes.map((node) => this.#nodeStatus(node)),
       pods,
@@ -165,9 +160,7 @@ export class Lab {
 
   async close(): Promise<void> {
     this.#abort.abort();
-    clearImmediate(this.#pending);
-    this.#cluster?.close();
-    await Promise.all(this.#watches.map((watch) => watch.close()));
+    await this.#source?.close();
     await Promise.all([...this.#agents.values()].map((agent) => agent.stop()));
   }
 
@@ -199,16 +192,36 @@ export class Lab {
     return dedupe(problems);
   }
 
-  async #change(report: Report): Promise<Problem[]> {
-    const cluster = this.#ready();
-    const plan = cluster.reconcile();
+  async #change(plan: BindingPlan, report: Report): Promise<Problem[]> {
     const problems = await this.settle(plan, report);
-    return dedupe([...problems, ...cluster.problems]);
+    return dedupe([...problems, ...this.#ready().problems]);
   }
 
-  #ready(): Cluster {
-    if (this.#cluster === undefined) throw new LabError("not-ready", "change lab: it is still being started");
-    return this.#cluster;
+  #ready(): ObjectSource {
+    if (this.#source === undefined) throw new LabError("not-ready", "change lab: it is still being started");
+    return this.#source;
+  }
+
+  async #openSource(): Promise<ObjectSource> {
+    const { names: lab, record, now, connect } = this.#options;
+    const shared = { lab, nodes: this.#nodes, kubelet: this.#kubelet, now };
+    if (record.kubernetes === undefined) return new ManifestSource({ ...shared, paths: record.sources });
+    return new ApiSource({
+      ...shared,
+      api: await openApi(connect, record.kubernetes),
+      version,
+      health: (node) => this.#health(node),
+      hasImage: (image) => this.#images.knows(image),
+    });
+  }
+
+  async #health({ name }: NodeNames): Promise<Health> {
+    const client = this.#clients.get(name);
+    if (client === undefined) return { ready: false, message: "it has no agent" };
+    return client.status().then(
+      ({ state }) => ({ ready: state !== "starting", message: `the agent is ${state}` }),
+      (error) => ({ ready: false, message: messageOf(error) }),
+    );
   }
 
   /** One wait for each node that has pods to report. Pods on their node's own network are none of the agent's. */
@@ -282,38 +295,10 @@ export class Lab {
     }
   }
 
-  async #watch(path: string): Promise<void> {
-    const follow = (keys: ReadonlySet<string>): void => {
-      const cluster = this.#cluster;
-      if (cluster === undefined) return;
-      cluster.store.follow(keys, watch.snapshot().objects);
-      cluster.reconcile();
-    };
-    const watch = watchManifests({ path, onChange: follow, signal: this.#abort.signal });
-    this.#watches.push(watch);
-    await watch.synced;
-    this.#ready().store.put(watch.snapshot().objects);
-  }
-
   #resolve(bound: BoundPod, container: Container, ips: readonly string[]): ResolvedContainer {
     const node = this.#nodes.find((one) => one.name === bound.node);
     const hostIPs = (node?.addresses ?? []).map((address) => address.slice(0, address.indexOf("/")));
-    return resolveContainer(bound.pod, container, this.#configMaps(), { podIPs: ips, hostIPs });
-  }
-
-  #configMaps(): ConfigMap[] {
-    return (this.#cluster?.store.all ?? []).filter((one): one is ConfigMap => one.kind === "ConfigMap");
-  }
-
-  /** A pod that ends may make room for a job's next one. Looked at once for all that happens in one turn. */
-  #changed(): void {
-    if (this.#pending !== undefined) return;
-    this.#pending = setImmediate(() => {
-      this.#pending = undefined;
-      const ended = [...this.#kubelet.finished.keys()].sort().join();
-      if (ended !== this.#ended) this.#cluster?.reconcile();
-      this.#ended = ended;
-    });
+    return resolveContainer(bound.pod, container, this.#source?.configMaps ?? [], { podIPs: ips, hostIPs });
   }
 
   #nodeStatus(node: NodeNames): NodeStatus {

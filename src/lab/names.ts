@@ -65,8 +65,9 @@ export interface NodeNames {
   podCIDRs: readonly [string, string];
 }
 
-export function nodeNames(lab: LabNames, index: number): NodeNames {
-  const name = `node-${index}`;
+/** `prefix`: of the node's name, where others' nodes are beside the lab's. */
+export function nodeNames(lab: LabNames, index: number, prefix = ""): NodeNames {
+  const name = `${prefix}node-${index}`;
   const dir = `${lab.dir}/nodes/${name}`;
   return {
     index,

@@ -110,8 +110,11 @@ export class PodWorker {
       .catch((error) => this.#say(this.#abort.signal.aborted ? "stopped" : messageOf(error)));
   }
 
-  /** Ends the containers, gives the network back, removes what `start` made. Never throws; says what is left. */
-  async stop(): Promise<string[]> {
+  /**
+   * Ends the containers with `grace` ms to do so, gives the network back, removes what `start` made. Never throws; says
+   * what is left.
+   */
+  async stop(grace = GRACE): Promise<string[]> {
     this.#abort.abort();
     await this.#life;
     const left: string[] = [];
@@ -123,7 +126,7 @@ export class PodWorker {
       }
     };
     const { namespace, name } = this.#bound.pod.metadata;
-    await Promise.all(this.#loops.map((loop) => attempt(() => loop.stop(GRACE))));
+    await Promise.all(this.#loops.map((loop) => attempt(() => loop.stop(grace))));
     await attempt(() => removeCgroup(this.#host.cgroup));
     if (!this.#bound.pod.hostNetwork) {
       await attempt(() => this.#insist(() => this.#host.agent.deleteEndpoint(namespace, name), 5000));

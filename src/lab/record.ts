@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 import { LabError, messageOf } from "./errors.ts";
-import { LABS_ROOT, type LabNames, labNames } from "./names.ts";
+import { LABS_ROOT, type LabNames, labNames, type NodeNames, nodeNames } from "./names.ts";
 
 const Record = z.object({
   version: z.literal(1),
@@ -11,6 +11,8 @@ const Record = z.object({
   overlay: z.enum(["vxlan", "direct"]),
   /** Absolute paths of the manifests that are watched. */
   sources: z.array(z.string()),
+  /** The Kubernetes API that the lab's nodes belong to: absolute path of its kubeconfig, and a context of it. */
+  kubernetes: z.object({ kubeconfig: z.string(), context: z.string() }).optional(),
   /** Image name → absolute path of an archive or a directory. */
   images: z.record(z.string(), z.string()),
   /** Absolute path of the lab's cgroup. */
@@ -23,6 +25,14 @@ const Record = z.object({
 
 /** `lab.json`: what the lab was started with, and all that `down` needs after a crash. */
 export type LabRecord = z.infer<typeof Record>;
+/** Which API a lab belongs to. */
+export type KubernetesTarget = NonNullable<LabRecord["kubernetes"]>;
+
+/** The lab's nodes. On a Kubernetes API their names begin with the lab's, since others' nodes are there too. */
+export function labNodes(names: LabNames, { nodes, kubernetes }: Pick<LabRecord, "nodes" | "kubernetes">): NodeNames[] {
+  const prefix = kubernetes === undefined ? "" : `${names.name}-`;
+  return Array.from({ length: nodes }, (_, index) => nodeNames(names, index + 1, prefix));
+}
 
 export function readRecord(names: LabNames): LabRecord {
   let text: string;

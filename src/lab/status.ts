@@ -12,6 +12,13 @@ export interface ContainerStatus {
   restarts: number;
   exitCode: number | null;
   reason: string | null;
+  /** Code of what kept the last start from happening, e.g. `no-command`; null if it happened. */
+  failure: string | null;
+  /** When the last run began and ended, RFC 3339. */
+  startedAt: string | null;
+  finishedAt: string | null;
+  /** Will it not be started again? */
+  over: boolean;
   log: string;
 }
 

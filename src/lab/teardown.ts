@@ -2,10 +2,11 @@ import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { removeCgroup } from "./cgroups.ts";
-import { LabError } from "./errors.ts";
+import { LabError, messageOf } from "./errors.ts";
+import { type Connect, openApi } from "./kube/api.ts";
 import { mounts, within } from "./mounts.ts";
 import { LABS_ROOT, type LabNames, labNames } from "./names.ts";
-import { type LabRecord, listLabs, readRecord, writeRecord } from "./record.ts";
+import { type LabRecord, labNodes, listLabs, readRecord, writeRecord } from "./record.ts";
 import { ipBatch, run } from "./run.ts";
 
 const NETNS_DIR = "/run/netns";
@@ -20,11 +21,13 @@ export function labNetns(names: LabNames, dir = NETNS_DIR): string[] {
  * Removes everything of a lab, in whatever state it is: running, half made, or left by a crash. Its processes go first
  * (the supervisor too), then namespaces with all devices in them, mounts with all pins, cgroups, files. Each step does
  * nothing where there is nothing.
- * @throws LabError `no-lab` if there is no such lab.
+ * @throws LabError `no-lab` if there is no such lab; `api` if its nodes could not be removed from a Kubernetes API: nothing
+ * is left on this machine then.
  */
-export async function teardown(names: LabNames, root: string = LABS_ROOT): Promise<void> {
+export async function teardown(names: LabNames, connect: Connect | undefined, root: string = LABS_ROOT): Promise<void> {
   const record = readRecord(names);
   await removeCgroup(record.cgroup);
+  const left = await leaveApi(names, record, connect);
   await ipBatch(
     labNetns(names).map((netns) => `netns del ${netns}`),
     { force: true },
@@ -33,6 +36,37 @@ export async function teardown(names: LabNames, root: string = LABS_ROOT): Promi
   await giveBackNetnsDir(names, record, root);
   removeDir(names);
   for (const dir of [root, dirname(root)]) removeIfEmpty(dir);
+  if (left !== undefined) throw left;
+}
+
+/** How long the API may take to forget the lab, ms. */
+const API_PATIENCE = 20_000;
+
+/** Takes the lab's pods and nodes out of the Kubernetes API that they belong to, once nothing of them runs. */
+async function leaveApi(
+  names: LabNames,
+  record: LabRecord,
+  connect: Connect | undefined,
+): Promise<LabError | undefined> {
+  if (record.kubernetes === undefined) return undefined;
+  const nodes = labNodes(names, record);
+  const late = new AbortController();
+  try {
+    const { removeNodes } = await import("./kube/nodes.ts");
+    const removed = openApi(connect, record.kubernetes).then((api) => removeNodes(api, names.name, nodes));
+    const patience = sleep(API_PATIENCE, undefined, { signal: late.signal }).then(() => {
+      throw new Error(`no answer after ${API_PATIENCE / 1000} s`);
+    });
+    patience.catch(() => {});
+    await Promise.race([removed, patience]);
+    return undefined;
+  } catch (cause) {
+    const list = nodes.map((node) => node.name).join(" ");
+    const hint = `the lab is gone from this machine; kubectl delete node ${list} removes the rest`;
+    return new LabError("api", `remove the lab's nodes from its cluster: ${messageOf(cause)} (${hint})`, { cause });
+  } finally {
+    late.abort();
+  }
 }
 
 /** Unmounts what is on or below `dir`, last mounted first. */

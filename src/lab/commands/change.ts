@@ -5,6 +5,7 @@ import { LabClient } from "../client.ts";
 import { labNames } from "../names.ts";
 import { isError } from "../objects.ts";
 import { readRecord } from "../record.ts";
+import { readOnly } from "../source.ts";
 import { type LabIo, labsRoot, needRoot, tellProblems, withProgress } from "./io.ts";
 
 export interface ChangeOptions {
@@ -85,7 +86,7 @@ function read({ files, text }: ChangeOptions): { objects: ManifestObject[]; prob
 function running(name: string, io: LabIo): LabClient {
   needRoot(`change lab ${name}`);
   const names = labNames(name, labsRoot(io));
-  readRecord(names);
+  if (readRecord(names).kubernetes !== undefined) throw readOnly(name);
   return new LabClient(names, io.signal);
 }
 

@@ -9,7 +9,7 @@ export async function down(options: { name: string }, io: LabIo): Promise<number
   const names = labNames(options.name, root);
   return withProgress(io, async ({ report }) => {
     report({ state: "start", text: `removing lab ${options.name}` });
-    await teardown(names, root);
+    await teardown(names, io.connect, root);
     report({ state: "done", text: `lab ${options.name} is gone` });
     return 0;
   });

@@ -1,5 +1,6 @@
 import type { Problem } from "../../model/objects.ts";
 import { LabError } from "../errors.ts";
+import type { Connect } from "../kube/api.ts";
 import { isError, problemLine } from "../objects.ts";
 import { Progress, type ProgressOutput } from "../progress.ts";
 
@@ -10,6 +11,8 @@ export interface LabIo {
   env: Readonly<Record<string, string | undefined>>;
   /** Folder of sockets and labs: `/run/weir`. */
   runDir: string;
+  /** Opens the Kubernetes API of a lab that belongs to one. */
+  connect?: Connect | undefined;
   /** Aborted by the first Ctrl+C or SIGTERM. */
   signal: AbortSignal;
 }

@@ -12,6 +12,7 @@ export async function supervise(
     root: labsRoot(io),
     program: { command: [process.execPath, process.argv[1] ?? "weir"], capabilities: options.capabilities },
     env: io.env as NodeJS.ProcessEnv,
+    connect: io.connect,
     now: Date.now,
     signal: io.signal,
   });

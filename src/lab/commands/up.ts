@@ -12,10 +12,11 @@ import { tail } from "../container.ts";
 import { claimLab } from "../create.ts";
 import { LabError } from "../errors.ts";
 import { Images, imageBase } from "../images.ts";
+import { openApi } from "../kube/api.ts";
 import { commandProblems } from "../launch.ts";
-import { type LabNames, labNames, MAX_NODES, nodeNames } from "../names.ts";
+import { type LabNames, labNames, MAX_NODES } from "../names.ts";
 import type { Report } from "../progress.ts";
-import { readRecord } from "../record.ts";
+import { type KubernetesTarget, labNodes, readRecord } from "../record.ts";
 import { teardown } from "../teardown.ts";
 import { type LabIo, labsRoot, needRoot, tellProblems, withProgress } from "./io.ts";
 
@@ -27,6 +28,8 @@ export interface UpOptions {
   overlay: "vxlan" | "direct";
   /** Absolute path of a local archive or directory by image name. */
   images: Readonly<Record<string, string>>;
+  /** Make the lab's nodes those of a Kubernetes API. */
+  kubernetes?: KubernetesTarget | undefined;
 }
 
 /** Starts a lab; resolves when everything in it runs. Gives the exit code: 0, 1 if not all is in force, 130 if interrupted. */
@@ -40,6 +43,7 @@ export async function up(options: UpOptions, io: LabIo): Promise<number> {
       `start lab ${options.name} with ${options.nodes} nodes: not possible (1 to ${MAX_NODES})`,
     );
   }
+  await checkApi(options, names, io);
   if (tellProblems(io, check(options, names))) return 1;
   claimLab(options.name, { ...options, sources: [...options.files] }, root);
   const begin = performance.now();
@@ -52,7 +56,7 @@ export async function up(options: UpOptions, io: LabIo): Promise<number> {
     started.catch(() => {}); // read below, or made moot by a signal
     if ((await Promise.race([started, stopped])) === "stopped") {
       report({ state: "start", text: "interrupted: removing what was made" });
-      await teardown(names, root);
+      await teardown(names, io.connect, root);
       report({ state: "done", text: "interrupted: removed what was made" });
       return 130;
     }
@@ -64,11 +68,22 @@ export async function up(options: UpOptions, io: LabIo): Promise<number> {
   });
 }
 
+/** An API that does not answer, or where others have the nodes' names, is told before anything is made. */
+async function checkApi({ name, files, kubernetes, nodes }: UpOptions, names: LabNames, io: LabIo): Promise<void> {
+  if (kubernetes === undefined) return;
+  if (files.length > 0) {
+    const hint = "start it without -f, then use kubectl apply, or weir apply --kubeconfig";
+    throw new LabError("read-only", `start lab ${name} from manifests and a Kubernetes API: not both (${hint})`);
+  }
+  const { checkNodes } = await import("../kube/nodes.ts");
+  await checkNodes(await openApi(io.connect, kubernetes), name, labNodes(names, { nodes, kubernetes }));
+}
+
 /** What is wrong with the manifests can be said before anything is made. */
 function check(options: UpOptions, names: LabNames): Problem[] {
   const snapshots = options.files.map((path) => readManifests(path));
   const objects: ManifestObject[] = snapshots.flatMap((one) => [...one.objects]);
-  const nodes = Array.from({ length: options.nodes }, (_, index) => nodeObject(nodeNames(names, index + 1)));
+  const nodes = labNodes(names, options).map(nodeObject);
   const { pods, problems } = expandWorkloads({ objects: withoutUids(objects), nodes });
   const images = new Images(names.images, options.images, imageBase(options.files));
   const found = [

@@ -30,7 +30,7 @@ export function fakeAgent(argv: readonly string[]): void {
     },
   });
   const { node, socket, manifests } = values;
-  const index = Number(node.split("-")[1]);
+  const index = Number(node.split("-").at(-1));
   const endpoints = new Map<string, { device: string; ips: string[] }>();
   let next = 2;
 

@@ -1,0 +1,64 @@
+import { LabError } from "../errors.ts";
+import type { KubernetesTarget } from "../record.ts";
+import type { ApiObject } from "./objects.ts";
+
+/** What the lab needs of a Kubernetes API; `connect` makes it of Weir's own client. Paths are those of the API. */
+export interface KubeApi {
+  /** For messages, e.g. `https://127.0.0.1:6443`. */
+  readonly server: string;
+  /** The object; undefined if there is none. Rejects with ApiFailure. */
+  get(path: string): Promise<unknown>;
+  post(path: string, body: object): Promise<unknown>;
+  /** Strategic merge patch: lists such as conditions are merged by their key. */
+  patch(path: string, body: object): Promise<unknown>;
+  /** What is not there is no error. */
+  delete(path: string, options?: object): Promise<void>;
+  /** Lists a collection and follows it until closed, across losses of the connection. */
+  follow(path: string, onChange: () => void): Feed;
+}
+
+export type Connect = (target: KubernetesTarget) => Promise<KubeApi>;
+
+/** Opens a lab's API. Throws LabError `no-client` if whoever started this gave no means to. */
+export async function openApi(connect: Connect | undefined, target: KubernetesTarget): Promise<KubeApi> {
+  if (connect === undefined)
+    throw new LabError("no-client", `open ${target.kubeconfig}: no client for Kubernetes given`);
+  return connect(target);
+}
+
+/** A collection as it was last seen. What the API could not tell for a while stays. */
+export interface Feed {
+  /** Has it been listed as a whole? Before that, what is missing in `objects` says nothing. */
+  readonly synced: boolean;
+  readonly objects: readonly ApiObject[];
+  /** Why it is out of date; undefined while it is not. */
+  readonly trouble: string | undefined;
+  close(): Promise<void>;
+}
+
+/** An answer of the API that is no success. `status` is undefined if there was none at all. */
+export class ApiFailure extends Error {
+  readonly status: number | undefined;
+
+  constructor(message: string, status?: number) {
+    super(message);
+    this.name = "ApiFailure";
+    this.status = status;
+  }
+}
+
+export function statusOf(error: unknown): number | undefined {
+  const status = (error as { status?: unknown } | undefined)?.status;
+  return typeof status === "number" ? status : undefined;
+}
+
+export const paths = {
+  pods: "/api/v1/pods",
+  configMaps: "/api/v1/configmaps",
+  nodes: "/api/v1/nodes",
+  leases: "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
+  node: (name: string): string => `/api/v1/nodes/${name}`,
+  pod: (namespace: string, name: string): string => `/api/v1/namespaces/${namespace}/pods/${name}`,
+  events: (namespace: string): string => `/api/v1/namespaces/${namespace}/events`,
+  lease: (name: string): string => `${paths.leases}/${name}`,
+};

@@ -1,0 +1,136 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { LabError, messageOf } from "../errors.ts";
+import type { NodeNames } from "../names.ts";
+import { type KubeApi, paths, statusOf } from "./api.ts";
+import { foreign, type Health, micro, newLease, newNode, nodeStatus } from "./node.ts";
+import type { ApiNode, ApiObject } from "./objects.ts";
+
+/** How often a node's lease and its status are renewed, ms. */
+const BEAT = 10_000;
+
+export interface NodesOptions {
+  api: KubeApi;
+  lab: string;
+  nodes: readonly NodeNames[];
+  version: string;
+  health: (node: NodeNames) => Promise<Health>;
+  /** ms since the epoch. */
+  now: () => number;
+}
+
+/** The lab's Node and Lease objects, kept alive until closed. */
+export class ApiNodes {
+  readonly #options: NodesOptions;
+  readonly #abort = new AbortController();
+  readonly #troubles = new Map<string, string>();
+  #beats: Promise<unknown> = Promise.resolve();
+
+  constructor(options: NodesOptions) {
+    this.#options = options;
+  }
+
+  /** Why nodes could not be kept alive lately. */
+  get troubles(): string[] {
+    return [...this.#troubles.values()];
+  }
+
+  /**
+   * Registers the nodes, not ready yet. None is made if one of them is another's.
+   * @throws LabError `node-taken`.
+   */
+  async register(): Promise<void> {
+    const { api, lab, nodes } = this.#options;
+    await checkNodes(api, lab, nodes);
+    await Promise.all(nodes.map((node) => this.#put(node, { ready: false, message: "its agent is being started" })));
+  }
+
+  /** Tells of every node how it is, and goes on to do so. Resolves after the first time. */
+  async start(): Promise<void> {
+    const { nodes } = this.#options;
+    await Promise.all(nodes.map(async (node) => this.#put(node, await this.#options.health(node))));
+    this.#beats = Promise.all(nodes.map((node) => this.#beat(node)));
+  }
+
+  async close(): Promise<void> {
+    this.#abort.abort();
+    await this.#beats;
+  }
+
+  async #beat(node: NodeNames): Promise<void> {
+    const { signal } = this.#abort;
+    for (;;) {
+      await sleep(BEAT, undefined, { signal }).catch(() => {});
+      if (signal.aborted) return;
+      try {
+        await this.#put(node, await this.#options.health(node));
+        this.#troubles.delete(node.name);
+      } catch (error) {
+        this.#troubles.set(node.name, `keep node ${node.name} alive: ${messageOf(error)}`);
+      }
+    }
+  }
+
+  /** Makes the node if it is not there (somebody may have deleted it), and renews status and lease. */
+  async #put(node: NodeNames, health: Health): Promise<void> {
+    const { api, lab, now, version } = this.#options;
+    const time = new Date(now()).toISOString();
+    const path = paths.node(node.name);
+    const known = (await api.get(path)) as ApiNode | undefined;
+    const own = known ?? ((await api.post(paths.nodes, newNode(lab, node))) as ApiNode);
+    await api.patch(`${path}/status`, { status: nodeStatus(node, known, health, time, version) });
+    const lease = await api.get(paths.lease(node.name));
+    if (lease === undefined) await this.#lease(own, time);
+    else await api.patch(paths.lease(node.name), { spec: { holderIdentity: node.name, renewTime: micro(time) } });
+  }
+
+  /** An API server that has just been started makes the leases' namespace a moment later: the next beat finds it. */
+  async #lease(node: ApiNode, time: string): Promise<void> {
+    await this.#options.api.post(paths.leases, newLease(node, time)).catch((error) => {
+      if (statusOf(error) !== 404) throw error;
+    });
+  }
+}
+
+/**
+ * Looks whether the nodes' names are free, or the lab's already.
+ * @throws LabError `node-taken`.
+ */
+export async function checkNodes(api: KubeApi, lab: string, nodes: readonly NodeNames[]): Promise<void> {
+  const found = await Promise.all(nodes.map((node) => api.get(paths.node(node.name)) as Promise<ApiNode | undefined>));
+  for (const [index, node] of nodes.entries()) {
+    const why = found[index] === undefined ? undefined : foreign(found[index], lab, node);
+    if (why === undefined) continue;
+    const hint = `choose another --name, or remove it with kubectl delete node ${node.name}`;
+    throw new LabError("node-taken", `register node ${node.name}: ${why} (${hint})`);
+  }
+}
+
+/**
+ * Removes what a lab has in the API: its pods, which must run no more, its nodes and their leases. Works whatever state
+ * the lab is in; what is another's stays.
+ */
+export async function removeNodes(api: KubeApi, lab: string, nodes: readonly NodeNames[]): Promise<void> {
+  await Promise.all(nodes.map((node) => removeNode(api, lab, node)));
+}
+
+async function removeNode(api: KubeApi, lab: string, node: NodeNames): Promise<void> {
+  const found = (await api.get(paths.node(node.name))) as ApiNode | undefined;
+  if (found !== undefined && foreign(found, lab, node) !== undefined) return;
+  const query = new URLSearchParams({ fieldSelector: `spec.nodeName=${node.name}` });
+  const list = (await api.get(`${paths.pods}?${query}`)) as { items?: ApiObject[] } | undefined;
+  await Promise.all((list?.items ?? []).map((pod) => finalise(api, pod, { phase: "Failed", reason: "NodeShutdown" })));
+  await api.delete(paths.node(node.name));
+  await api.delete(paths.lease(node.name));
+}
+
+/** Takes a pod that runs no more out of the API, as a kubelet does: its last status, then its deletion without grace. */
+export async function finalise(api: KubeApi, { metadata }: ApiObject, status: object): Promise<void> {
+  const { namespace = "default", name, uid } = metadata;
+  const path = paths.pod(namespace, name);
+  const gone = (error: unknown): void => {
+    const code = statusOf(error);
+    if (code !== 404 && code !== 409) throw error;
+  };
+  await api.patch(`${path}/status`, { metadata: { uid }, status }).catch(gone);
+  await api.delete(path, { gracePeriodSeconds: 0, preconditions: { uid } }).catch(gone);
+}

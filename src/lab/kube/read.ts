@@ -1,0 +1,36 @@
+import { checkConfigKey } from "../../model/names.ts";
+import type { ConfigMap, Pod } from "../../model/objects.ts";
+import { parseManifests } from "../../sources/manifests/index.ts";
+import { isNamespaceName, isPodName } from "../names.ts";
+import type { ApiObject, ApiPod } from "./objects.ts";
+
+/** A pod of the API as the lab can run it, or why it cannot. */
+export type ReadPod = { pod: Pod } | { refused: string };
+
+/** Reads a pod that the API has given. Its resource version is left out: it counts every change of its status too. */
+export function readPod(raw: ApiPod): ReadPod {
+  const { metadata, spec } = raw;
+  // Names and uids become parts of paths: judged here once more, whoever gave them.
+  if (!isPodName(metadata.name) || !isNamespaceName(metadata.namespace ?? "")) return { refused: "no valid name" };
+  if (!/^[A-Za-z0-9-]{1,64}$/.test(metadata.uid ?? "")) return { refused: "no valid uid" };
+  const { name, namespace, uid, labels, annotations } = metadata;
+  const plain: object = {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace, uid, labels, annotations },
+    spec,
+  };
+  const { objects, problems } = parseManifests(JSON.stringify(plain), "the Kubernetes API");
+  const [first] = objects;
+  if (first?.object.kind === "Pod") return { pod: first.object };
+  const [problem] = problems;
+  return { refused: [problem?.path, problem?.message].filter(Boolean).join(": ") || "cannot be read" };
+}
+
+/** A ConfigMap of the API. Keys become names of files: one that is none is left out. */
+export function readConfigMap(raw: ApiObject & { data?: Readonly<Record<string, string>> }): ConfigMap {
+  const { name, namespace = "" } = raw.metadata;
+  const entries = Object.entries(raw.data ?? {}).filter(([key]) => checkConfigKey(key) === undefined);
+  const metadata = { name, namespace, labels: {}, annotations: {} };
+  return { kind: "ConfigMap", metadata, data: Object.fromEntries(entries) };
+}

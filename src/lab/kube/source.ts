@@ -1,0 +1,305 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { podKey } from "../../model/names.ts";
+import type { ConfigMap, Node, Pod, Problem } from "../../model/objects.ts";
+import { type BindingPlan, planPods } from "../binding.ts";
+import { nodeObject } from "../cluster.ts";
+import { LabError, messageOf } from "../errors.ts";
+import { Handout, type PodRunner } from "../handout.ts";
+import type { LabNames, NodeNames } from "../names.ts";
+import type { BoundPod } from "../pod.ts";
+import { type ObjectSource, readOnly } from "../source.ts";
+import { type Feed, type KubeApi, paths, statusOf } from "./api.ts";
+import type { Health } from "./node.ts";
+import { ApiNodes, finalise } from "./nodes.ts";
+import type { ApiPod } from "./objects.ts";
+import { type ReadPod, readConfigMap, readPod } from "./read.ts";
+import { Reporter } from "./reporter.ts";
+import { bindable, chooseNode, labTaint } from "./scheduling.ts";
+import { apiStatus, graceOf } from "./status.ts";
+
+/** How long the API may take to list its pods before the lab gives up its start, ms. */
+const PATIENCE = 30_000;
+/** How long to wait before what the API has refused is tried again, ms. */
+const PAUSE = 1000;
+
+export interface ApiSourceOptions {
+  api: KubeApi;
+  lab: LabNames;
+  nodes: readonly NodeNames[];
+  kubelet: PodRunner;
+  version: string;
+  health: (node: NodeNames) => Promise<Health>;
+  hasImage: (image: string) => boolean;
+  /** ms since the epoch. */
+  now: () => number;
+}
+
+/** A lab's pods from a Kubernetes API: nodes are registered there, pods bound to them are run, and their status reported. */
+export class ApiSource implements ObjectSource {
+  readonly #options: ApiSourceOptions;
+  readonly #nodes: readonly Node[];
+  readonly #handout: Handout;
+  readonly #apiNodes: ApiNodes;
+  readonly #reporter: Reporter;
+  readonly #abort = new AbortController();
+  readonly #read = new WeakMap<object, ReadPod>();
+  readonly #refused = new Map<string, string>();
+  /** Pods that are being bound, or taken out of the API, by uid. */
+  readonly #chosen = new Map<string, string>();
+  readonly #leaving = new Set<string>();
+  readonly #troubles = new Map<string, string>();
+  #pods: Feed | undefined;
+  #maps: Feed | undefined;
+  #bound: ReadonlyMap<string, BoundPod> = new Map();
+  #raw: ReadonlyMap<string, ApiPod> = new Map();
+  #pending: NodeJS.Immediate | undefined;
+
+  constructor(options: ApiSourceOptions) {
+    this.#options = options;
+    const { api, lab, nodes, version, health, now } = options;
+    const labels = (node: Node) => ({ ...node.metadata.labels, "kubernetes.io/os": "linux", "weir.dev/lab": lab.name });
+    this.#nodes = nodes
+      .map(nodeObject)
+      .map((node) => ({ ...node, metadata: { ...node.metadata, labels: labels(node) } }));
+    this.#apiNodes = new ApiNodes({ api, lab: lab.name, nodes, version, health, now });
+    this.#reporter = new Reporter({ api, now, look: (uid) => this.#look(uid) });
+    this.#handout = new Handout(lab, this.#nodes, options.kubelet);
+    this.#handout.rules([], "1");
+  }
+
+  get bound(): ReadonlyMap<string, BoundPod> {
+    return this.#bound;
+  }
+
+  readonly objects = [];
+
+  get configMaps(): ConfigMap[] {
+    return (this.#maps?.objects ?? []).map(readConfigMap);
+  }
+
+  get problems(): Problem[] {
+    const object = `Lab/${this.#options.lab.name}`;
+    const feeds = [this.#pods, this.#maps].flatMap((feed) => feed?.trouble ?? []);
+    const late = [
+      ...new Set(feeds),
+      ...this.#apiNodes.troubles,
+      ...this.#reporter.troubles,
+      ...this.#troubles.values(),
+    ];
+    const tokens = [...this.#raw.values()].some(({ spec }) =>
+      spec?.volumes?.some((one) => one.projected !== undefined),
+    );
+    const note = "tokens of service accounts are not mounted in a lab's pods";
+    return [
+      ...late.map((message) => ({ object, message, severity: "warning" as const })),
+      ...(tokens ? [{ object, message: note, severity: "skipped" as const }] : []),
+      ...[...this.#refused].map(([uid, message]) => ({ object: this.#nameOf(uid), message })),
+    ];
+  }
+
+  /** Registers the nodes and lists pods and ConfigMaps. What pods come to is told in the API: `up` waits for none. */
+  async open(): Promise<BindingPlan> {
+    const { api } = this.#options;
+    await this.#apiNodes.register();
+    const look = (): void => this.changed();
+    this.#pods = api.follow(paths.pods, look);
+    this.#maps = api.follow(paths.configMaps, look);
+    const deadline = Date.now() + PATIENCE;
+    while (!this.#pods.synced || !this.#maps.synced) {
+      if (Date.now() > deadline) {
+        const why = this.#pods.trouble ?? this.#maps.trouble ?? "no answer";
+        throw new LabError("api", `list pods and ConfigMaps of ${api.server}: ${why}`);
+      }
+      await sleep(10, undefined, { signal: this.#abort.signal });
+    }
+    this.#reconcile();
+    return { bound: this.#bound, created: [], updated: [], removed: [] };
+  }
+
+  async agentsReady(): Promise<void> {
+    await this.#apiNodes.start();
+  }
+
+  put(): never {
+    throw readOnly(this.#options.lab.name);
+  }
+
+  remove(): never {
+    throw readOnly(this.#options.lab.name);
+  }
+
+  addresses(bound: BoundPod, ips: readonly string[]): void {
+    const now = this.#bound.get(podKey(bound.pod.metadata));
+    if (now?.uid === bound.uid) this.#handout.addresses(now, ips);
+  }
+
+  /** Looked at once for all that happens in one turn. */
+  changed(): void {
+    if (this.#pending !== undefined || this.#abort.signal.aborted) return;
+    this.#pending = setImmediate(() => {
+      this.#pending = undefined;
+      this.#reconcile();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#abort.abort();
+    clearImmediate(this.#pending);
+    this.#reporter.close();
+    await Promise.all([this.#apiNodes.close(), this.#pods?.close(), this.#maps?.close()]);
+  }
+
+  /** Brings pods in line with the API's. Does nothing before all of them are known. */
+  #reconcile(): void {
+    if (this.#pods?.synced !== true || this.#maps?.synced !== true || this.#abort.signal.aborted) return;
+    const all = this.#pods.objects as readonly ApiPod[];
+    const names = new Set(this.#nodes.map((node) => node.metadata.name));
+    const ours = all.filter((raw) => names.has(raw.spec?.nodeName ?? ""));
+    const before = this.#raw;
+    this.#raw = new Map(ours.map((raw) => [raw.metadata.uid ?? "", raw]));
+    this.#forget(all);
+    const wanted = ours.filter((raw) => this.#runs(raw)).flatMap((raw) => this.#accept(raw));
+    const version = ({ metadata }: Pod): string => this.#raw.get(metadata.uid ?? "")?.metadata.resourceVersion ?? "0";
+    const plan = planPods(this.#bound, wanted, version);
+    this.#bound = plan.bound;
+    this.#handout.pods(plan, (one) => void this.#end(one, this.#raw.get(one.uid) ?? before.get(one.uid)));
+    // Asked to go, but never run by this supervisor.
+    for (const raw of ours) if (raw.metadata.deletionTimestamp !== undefined) void this.#leave(raw, undefined);
+    for (const uid of this.#raw.keys()) this.#reporter.mark(uid);
+    this.#bind(all, wanted);
+  }
+
+  /** One that is to go runs no more; one that had ended before this supervisor came is not run again. */
+  #runs({ metadata, status }: ApiPod): boolean {
+    if (metadata.deletionTimestamp !== undefined) return false;
+    const known = this.#bound.get(`${metadata.namespace}/${metadata.name}`)?.uid === metadata.uid;
+    return known || (status?.phase !== "Succeeded" && status?.phase !== "Failed");
+  }
+
+  #accept(raw: ApiPod): Pod[] {
+    const read = this.#readPod(raw);
+    const uid = raw.metadata.uid ?? "";
+    if ("pod" in read) this.#refused.delete(uid);
+    else this.#refused.set(uid, read.refused);
+    return "pod" in read ? [read.pod] : [];
+  }
+
+  #readPod(raw: ApiPod): ReadPod {
+    const known = this.#read.get(raw);
+    if (known !== undefined) return known;
+    const read = readPod(raw);
+    this.#read.set(raw, read);
+    return read;
+  }
+
+  #forget(all: readonly ApiPod[]): void {
+    const uids = new Set(all.map((raw) => raw.metadata.uid ?? ""));
+    for (const map of [this.#refused, this.#chosen, this.#troubles])
+      for (const uid of map.keys()) if (!uids.has(uid)) map.delete(uid);
+    for (const uid of this.#leaving) if (!uids.has(uid)) this.#leaving.delete(uid);
+    this.#reporter.keep(new Set(this.#raw.keys()));
+  }
+
+  #bind(all: readonly ApiPod[], placed: readonly Pod[]): void {
+    const taint = labTaint(this.#options.lab.name);
+    const beside = [...placed];
+    for (const raw of all) {
+      const uid = raw.metadata.uid ?? "";
+      if (!bindable(raw, taint)) continue;
+      const read = this.#readPod(raw);
+      if (!("pod" in read)) {
+        this.#refused.set(uid, `not bound: ${read.refused}`);
+        continue;
+      }
+      const known = this.#chosen.get(uid);
+      const node = known ?? chooseNode(raw, read.pod, beside, this.#nodes);
+      if (node === undefined) continue;
+      beside.push({ ...read.pod, nodeName: node });
+      if (known === undefined) void this.#bindTo(raw, node);
+    }
+  }
+
+  async #bindTo({ metadata }: ApiPod, node: string): Promise<void> {
+    const { namespace = "default", name, uid = "" } = metadata;
+    this.#chosen.set(uid, node);
+    const body = {
+      apiVersion: "v1",
+      kind: "Binding",
+      metadata: { name, namespace, uid },
+      target: { kind: "Node", name: node },
+    };
+    try {
+      await this.#options.api.post(`${paths.pod(namespace, name)}/binding`, body);
+      this.#troubles.delete(uid);
+    } catch (error) {
+      const status = statusOf(error);
+      if (status === 409 || status === 404) return; // another scheduler was first, or the pod is gone: the watch says
+      this.#troubles.set(uid, `bind pod ${namespace}/${name} to ${node}: ${messageOf(error)}`);
+      this.#later(() => this.#chosen.delete(uid));
+    }
+  }
+
+  /** Ends a pod's containers within its grace period, then takes it out of the API if it is still there. */
+  async #end(one: BoundPod, raw: ApiPod | undefined): Promise<void> {
+    const { kubelet } = this.#options;
+    const asked = raw?.metadata.deletionTimestamp !== undefined;
+    if (asked) this.#leaving.add(one.uid);
+    const own = await kubelet.remove(one, raw !== undefined && asked ? graceOf(raw) : undefined);
+    this.#leaving.delete(one.uid);
+    if (raw !== undefined && asked) await this.#leave(raw, { ...this.#input(raw), own, ended: true });
+  }
+
+  async #leave(raw: ApiPod, input: Parameters<typeof apiStatus>[0] | undefined): Promise<void> {
+    const uid = raw.metadata.uid ?? "";
+    if (this.#leaving.has(uid)) return;
+    this.#leaving.add(uid);
+    const over = raw.status?.phase === "Succeeded" || raw.status?.phase === "Failed";
+    const last = input === undefined ? (over ? {} : { phase: "Failed" }) : apiStatus(input);
+    for (let failures = 0; !this.#abort.signal.aborted; failures++) {
+      try {
+        await finalise(this.#options.api, raw, last);
+        this.#troubles.delete(uid);
+        return;
+      } catch (error) {
+        this.#troubles.set(uid, `remove pod ${raw.metadata.namespace}/${raw.metadata.name}: ${messageOf(error)}`);
+        await sleep(Math.min(PAUSE * 2 ** failures, 10_000), undefined, { signal: this.#abort.signal }).catch(() => {});
+      }
+    }
+  }
+
+  #look(uid: string): { raw: ApiPod; status: Record<string, unknown> } | undefined {
+    const raw = this.#raw.get(uid);
+    if (raw === undefined || raw.metadata.deletionTimestamp !== undefined) return undefined;
+    const input = this.#input(raw);
+    // One that ended before this supervisor came has its status already.
+    if (input.own === undefined && input.refused === undefined && !this.#runs(raw)) return undefined;
+    return { raw, status: apiStatus(input) };
+  }
+
+  #input(raw: ApiPod) {
+    const { kubelet, nodes, hasImage, now } = this.#options;
+    const { namespace, name, uid = "" } = raw.metadata;
+    const status = kubelet.worker(`${namespace}/${name}`)?.status;
+    const node = nodes.find((one) => one.name === raw.spec?.nodeName);
+    return {
+      raw,
+      own: status?.uid === uid ? status : undefined,
+      refused: this.#refused.get(uid),
+      hostIPs: (node?.addresses ?? []).map((address) => address.slice(0, address.indexOf("/"))),
+      now: new Date(now()).toISOString().replace(/\.\d+Z$/, "Z"),
+      hasImage,
+    };
+  }
+
+  #later(first: () => void): void {
+    setTimeout(() => {
+      first();
+      this.changed();
+    }, PAUSE).unref();
+  }
+
+  #nameOf(uid: string): string {
+    const raw = this.#raw.get(uid) ?? this.#pods?.objects.find((one) => one.metadata.uid === uid);
+    return raw === undefined ? "Pod" : `Pod/${raw.metadata.namespace}/${raw.metadata.name}`;
+  }
+}

@@ -1,0 +1,164 @@
+import type { ContainerStatus, PodStatus } from "../status.ts";
+import type { ApiPod, Condition } from "./objects.ts";
+
+/** Reasons for what keeps a container from being started, as a kubelet that never pulls names them; no run has failed. */
+const WAITING: Readonly<Record<string, string>> = {
+  "no-command": "ErrImageNeverPull",
+  "bad-image": "ErrImageNeverPull",
+  "no-config": "CreateContainerConfigError",
+  "bad-volume": "CreateContainerConfigError",
+};
+
+export interface StatusInput {
+  raw: ApiPod;
+  /** The pod as the lab runs it; undefined before it does. */
+  own: PodStatus | undefined;
+  /** Why the pod cannot be run at all. */
+  refused?: string | undefined;
+  /** Addresses of the pod's node, IPv4 first. */
+  hostIPs: readonly string[];
+  /** RFC 3339, whole seconds, as Kubernetes has it. */
+  now: string;
+  /** Has the lab a root of its own for this image? */
+  hasImage: (image: string) => boolean;
+  /** All containers have been ended for good: the last status of a pod that is deleted. */
+  ended?: boolean | undefined;
+}
+
+/** `status` of a pod for the API, as a kubelet reports it. Pure; times of conditions that stay are kept. */
+export function apiStatus(input: StatusInput): Record<string, unknown> {
+  const { raw, own, hostIPs, now } = input;
+  const statuses = (raw.spec?.containers ?? []).map((one) => containerStatus(one, input));
+  const phase = phaseOf(input, statuses);
+  const ips = own?.ips ?? [];
+  return {
+    phase,
+    conditions: conditions(input, statuses, phase),
+    startTime: raw.status?.startTime ?? now,
+    ...(hostIPs.length > 0 && { hostIP: hostIPs[0], hostIPs: hostIPs.map((ip) => ({ ip })) }),
+    ...(ips.length > 0 && { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) }),
+    containerStatuses: statuses,
+  };
+}
+
+interface ApiContainerStatus {
+  name: string;
+  state: Record<string, Record<string, unknown>>;
+  lastState: Record<string, unknown>;
+  ready: boolean;
+  started: boolean;
+  restartCount: number;
+  image: string;
+  imageID: string;
+  containerID?: string;
+}
+
+function containerStatus({ name, image = "" }: { name: string; image?: string }, input: StatusInput) {
+  const own = input.own?.containers.find((one) => one.name === name);
+  const id = `weir://${input.raw.metadata.uid ?? ""}/${name}/${own?.restarts ?? 0}`;
+  const ran = own?.startedAt != null;
+  const state = stateOf(own, input, id);
+  const running = state["running"] !== undefined;
+  // The run before this one: when it began is not kept.
+  const before = running && own !== undefined ? { ...own, startedAt: null } : own;
+  const last = ran && before?.finishedAt != null && !state["terminated"] ? terminated(before, id) : undefined;
+  const status: ApiContainerStatus = {
+    name,
+    state,
+    lastState: last === undefined ? {} : { terminated: last },
+    ready: running,
+    started: running,
+    restartCount: own?.restarts ?? 0,
+    image,
+    imageID: image !== "" && input.hasImage(image) ? `weir://image/${image}` : "weir://machine",
+    ...(ran && { containerID: id }),
+  };
+  return status;
+}
+
+function stateOf(own: ContainerStatus | undefined, input: StatusInput, id: string): ApiContainerStatus["state"] {
+  const { refused } = input;
+  if (refused !== undefined) return { waiting: { reason: "CreateContainerConfigError", message: refused } };
+  if (input.ended) return { terminated: own === undefined ? { exitCode: 137, reason: "Error" } : terminated(own, id) };
+  if (own === undefined) return { waiting: waiting("ContainerCreating", input.own?.message) };
+  if (own.state === "running") return { running: { startedAt: seconds(own.startedAt) } };
+  if (own.state === "waiting") return { waiting: waiting("ContainerCreating", input.own?.message) };
+  const kept = own.failure === null ? undefined : WAITING[own.failure];
+  if (kept !== undefined) return { waiting: waiting(kept, own.reason) };
+  if (own.over) return { terminated: terminated(own, id) };
+  if (own.failure !== null) return { waiting: waiting("RunContainerError", own.reason) };
+  return { waiting: waiting("CrashLoopBackOff", `waits to be started again after ${own.reason}`) };
+}
+
+function waiting(reason: string, message: string | null | undefined): Record<string, unknown> {
+  return { reason, ...(message != null && { message }) };
+}
+
+function terminated(own: ContainerStatus, id: string): Record<string, unknown> {
+  const exitCode = own.exitCode ?? 137;
+  return {
+    exitCode,
+    reason: exitCode === 0 ? "Completed" : own.failure === null ? "Error" : "StartError",
+    ...(own.failure !== null && { message: own.reason }),
+    startedAt: seconds(own.startedAt),
+    finishedAt: seconds(own.finishedAt),
+    ...(own.startedAt !== null && { containerID: id }),
+  };
+}
+
+/** Kubernetes' times have no fractions of a second. */
+export function seconds(time: string | null): string | null {
+  return time === null ? null : time.replace(/\.\d+Z$/, "Z");
+}
+
+function phaseOf({ own, ended, refused }: StatusInput, statuses: readonly ApiContainerStatus[]): string {
+  const codes = statuses.map((one) => one.state["terminated"]?.["exitCode"]);
+  if (ended) return codes.every((code) => code === 0) ? "Succeeded" : "Failed";
+  if (own === undefined || refused !== undefined) return "Pending";
+  const neverRan = (one: ApiContainerStatus): boolean => one.state["waiting"] !== undefined && !one.containerID;
+  if (statuses.some(neverRan)) return "Pending";
+  return own.phase;
+}
+
+function conditions(input: StatusInput, statuses: readonly ApiContainerStatus[], phase: string): Condition[] {
+  const { raw, now } = input;
+  const known = raw.status?.conditions ?? [];
+  const unready = statuses.filter((one) => !one.ready).map((one) => one.name);
+  const over = phase === "Succeeded" ? "PodCompleted" : phase === "Failed" ? "PodFailed" : undefined;
+  const why =
+    unready.length === 0
+      ? {}
+      : { reason: over ?? "ContainersNotReady", message: `containers with unready status: [${unready.join(" ")}]` };
+  const gates = (raw.spec?.readinessGates ?? [])
+    .map((one) => one.conditionType)
+    .filter((type) => !known.some((one) => one.type === type && one.status === "True"));
+  const containersReady = unready.length === 0;
+  const gated = { reason: "ReadinessGatesNotReady", message: `conditions that are not True: ${gates.join(", ")}` };
+  const make = (type: string, good: boolean, rest: object = {}): Condition => {
+    const status = good ? "True" : "False";
+    const before = known.find((one) => one.type === type);
+    const stays = before?.status === status && before.lastTransitionTime !== undefined;
+    return { type, status, lastTransitionTime: stays ? (before.lastTransitionTime ?? now) : now, ...rest };
+  };
+  return [
+    make("PodScheduled", true),
+    make("Initialized", true),
+    make("ContainersReady", containersReady, why),
+    make("Ready", containersReady && gates.length === 0, containersReady && gates.length > 0 ? gated : why),
+  ];
+}
+
+/** ms that a pod's containers have between SIGTERM and SIGKILL once its deletion is asked for; 30 s unless told. */
+export function graceOf({ metadata }: ApiPod): number {
+  return Math.max(0, metadata.deletionGracePeriodSeconds ?? 30) * 1000;
+}
+
+/** What keeps containers from being started, for an Event each. */
+export function startProblems(status: Record<string, unknown>): { reason: string; message: string }[] {
+  const statuses = (status["containerStatuses"] ?? []) as readonly ApiContainerStatus[];
+  return statuses.flatMap(({ state }) => {
+    const { reason, message } = (state["waiting"] ?? {}) as { reason?: string; message?: string };
+    if (reason === undefined || message === undefined || !Object.values(WAITING).includes(reason)) return [];
+    return [{ reason, message }];
+  });
+}

@@ -81,6 +81,8 @@ export interface LabModule {
       overlay: "vxlan" | "direct";
       /** Path of a local archive or directory by image name. */
       images: Readonly<Record<string, string>>;
+      /** Make the lab's nodes those of a Kubernetes API: absolute path of a kubeconfig, a context unless the current one. */
+      kubernetes?: { kubeconfig: string; context?: string | undefined } | undefined;
     },
     io: Io,
   ): Result;

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { UsageError } from "../errors.ts";
 import { setExitCode } from "../exit.ts";
 import type { Io } from "../io.ts";
 import type { Modules, Result } from "../modules.ts";
@@ -17,8 +18,10 @@ export function addLab(program: Command, io: Io, load: Modules["lab"], capabilit
   const paths = (list: readonly string[] = []): string[] => list.map((path) => resolve(io.cwd, path));
   const done = async (result: Result): Promise<void> => setExitCode(lab, await result);
 
-  add("up", "Start a lab and run the manifests in it. Returns once all pods are ready.")
+  add("up", "Start a lab and run the manifests in it, or the pods of a Kubernetes API. Returns once all are ready.")
     .option("-f, --file <path>", files, collect)
+    .option("--kubeconfig <file>", "make the lab's nodes those of this Kubernetes API; objects are its own then")
+    .option("--context <name>", "the context of the kubeconfig; its current one if left out")
     .option("--nodes <number>", "number of nodes", positive, 1)
     .addOption(
       new Option("--overlay <kind>", "how nodes reach each other's pods").choices(["vxlan", "direct"]).default("vxlan"),
@@ -29,9 +32,10 @@ export function addLab(program: Command, io: Io, load: Modules["lab"], capabilit
       image,
       {},
     )
-    .action(async ({ name, file, nodes, overlay, image: images }) =>
-      done((await load()).up({ name, files: paths(file), nodes, overlay, images: absolute(io, images) }, io)),
-    );
+    .action(async ({ name, file, nodes, overlay, image: images, ...api }) => {
+      const shared = { name, files: paths(file), nodes, overlay, images: absolute(io, images) };
+      return done((await load()).up({ ...shared, kubernetes: kubernetesOf(io, api) }, io));
+    });
   add("apply", "Add or change objects. Returns once the change is in force.")
     .requiredOption("-f, --file <path>", files, collect)
     .action(async ({ name, file }) => done((await load()).apply({ name, files: paths(file) }, io)));
@@ -72,6 +76,13 @@ export function addLab(program: Command, io: Io, load: Modules["lab"], capabilit
       const { capabilityNames } = await capabilities();
       return done((await load()).supervise({ name, capabilities: capabilityNames }, io));
     });
+}
+
+/** Only the flag makes a lab part of a cluster: whose $KUBECONFIG happens to be set did not ask for nodes in it. */
+function kubernetesOf({ cwd }: Io, { kubeconfig, context }: { kubeconfig?: string; context?: string }) {
+  if (kubeconfig !== undefined) return { kubeconfig: resolve(cwd, kubeconfig), context };
+  if (context !== undefined) throw new UsageError("--context needs --kubeconfig");
+  return undefined;
 }
 
 function positive(text: string): number {

@@ -3,13 +3,15 @@ import type { ApiObject } from "../objects.ts";
 
 type Fields = Record<string, unknown>;
 
-/** A Kubernetes API in memory: objects by path, feeds of pods and ConfigMaps, and every write in `calls`. */
+/** A Kubernetes API in memory: objects by path, feeds of collections, and every write in `calls`. */
 export class FakeApi implements KubeApi {
   readonly server = "https://fake";
   readonly objects = new Map<string, ApiObject & Fields>();
   readonly calls: { method: string; path: string; body?: unknown }[] = [];
   /** Method and path of calls that fail, with their HTTP status. */
   readonly failing = new Map<string, number>();
+  /** Collections that the API does not know. */
+  readonly absent = new Set<string>();
   synced = true;
   readonly #watchers = new Set<() => void>();
   #version = 1;
@@ -84,6 +86,7 @@ export class FakeApi implements KubeApi {
         return self.#list(path);
       },
       trouble: undefined,
+      absent: self.absent.has(path),
       close: async () => void this.#watchers.delete(onChange),
     };
   }

@@ -34,7 +34,7 @@ export function addLab(program: Command, io: Io, load: Modules["lab"], capabilit
     )
     .action(async ({ name, file, nodes, overlay, image: images, ...api }) => {
       const shared = { name, files: paths(file), nodes, overlay, images: absolute(io, images) };
-      return done((await load()).up({ ...shared, kubernetes: kubernetesOf(io, api) }, io));
+      return done((await load()).up({ ...shared, kubernetes: kubernetesOf(io, { file, ...api }) }, io));
     });
   add("apply", "Add or change objects. Returns once the change is in force.")
     .requiredOption("-f, --file <path>", files, collect)
@@ -79,8 +79,13 @@ export function addLab(program: Command, io: Io, load: Modules["lab"], capabilit
 }
 
 /** Only the flag makes a lab part of a cluster: whose $KUBECONFIG happens to be set did not ask for nodes in it. */
-function kubernetesOf({ cwd }: Io, { kubeconfig, context }: { kubeconfig?: string; context?: string }) {
-  if (kubeconfig !== undefined) return { kubeconfig: resolve(cwd, kubeconfig), context };
+function kubernetesOf(
+  io: Io,
+  { kubeconfig, context, file }: { kubeconfig?: string; context?: string; file?: string[] },
+) {
+  if (kubeconfig !== undefined && file !== undefined)
+    throw new UsageError("--kubeconfig and -f exclude each other: use kubectl apply -f once the lab is up");
+  if (kubeconfig !== undefined) return { kubeconfig: resolve(io.cwd, kubeconfig), context };
   if (context !== undefined) throw new UsageError("--context needs --kubeconfig");
   return undefined;
 }

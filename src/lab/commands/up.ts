@@ -76,7 +76,7 @@ export async function up(given: UpOptions, io: LabIo): Promise<number> {
 async function checkApi({ name, files, kubernetes, nodes }: Settings, names: LabNames, io: LabIo): Promise<void> {
   if (kubernetes === undefined) return;
   if (files.length > 0) {
-    const hint = "start it without -f, then use kubectl apply, or weir apply --kubeconfig";
+    const hint = "start it without -f, then use kubectl apply";
     throw new LabError("read-only", `start lab ${name} from manifests and a Kubernetes API: not both (${hint})`);
   }
   const { checkNodes } = await import("../kube/nodes.ts");

@@ -292,6 +292,6 @@ it("notes once that tokens are not mounted, and refuses to write for others", as
   expect(source.problems).toMatchObject([
     { object: "Lab/blue", severity: "skipped", message: expect.stringMatching(/tokens/) },
   ]);
-  expect(() => source.put()).toThrow(/use kubectl, or weir apply --kubeconfig/);
+  expect(() => source.put()).toThrow(/use kubectl/);
   expect(() => source.remove()).toThrow(/use kubectl/);
 });

@@ -1,5 +1,5 @@
 // Runs the checks and closes with one line: `N passed, N failed`. A skipped test counts as failed.
-// usage: test.mjs [lint|unit|kernel|e2e|matrix …] [-- FILTER…]      all parts if none is named
+// usage: test.mjs [lint|unit|kernel|e2e|api|matrix …] [-- FILTER…]      all parts if none is named
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -19,6 +19,7 @@ const PARTS = {
   unit: () => vitest("unit"),
   kernel: () => vitest("kernel"),
   e2e: () => vitest("e2e"),
+  api: () => vitest("api"),
   matrix: () => vitest("vm"),
 };
 

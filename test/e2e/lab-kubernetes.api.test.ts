@@ -1,0 +1,247 @@
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { attempt, run } from "../../src/bench/weir.ts";
+import { ControlPlane } from "../control-plane/control-plane.ts";
+import { testEnvironment, WEIR } from "./lab.ts";
+
+const LAB = `k${process.pid}`;
+const NODES = [`${LAB}-node-1`, `${LAB}-node-2`] as const;
+const env = testEnvironment();
+let plane: ControlPlane;
+
+const weir = (...args: string[]) => run([...WEIR, ...args], { env, timeout: 120_000 });
+const up = () => weir("lab", "up", "--name", LAB, "--nodes", "2", "--kubeconfig", plane.kubeconfig);
+const exec = (pod: string, ...argv: string[]) => weir("lab", "exec", "--name", LAB, pod, "--", ...argv);
+interface Row {
+  pod: string;
+  direction: string;
+  configured: number | null;
+}
+async function limits(pod: string): Promise<[string, number | null][]> {
+  const text = await weir("get", "limits", "--lab", LAB, "-o", "json");
+  const { items } = JSON.parse(text) as { items: Row[] };
+  return items.filter((one) => one.pod === pod).map(({ direction, configured }) => [direction, configured]);
+}
+
+function pod(name: string, { tolerant = true, ...spec }: Record<string, unknown> & { tolerant?: boolean } = {}) {
+  const tolerations = tolerant ? [{ key: "weir.dev/lab", operator: "Exists" }] : [];
+  const containers = [{ name: "main", image: "none", command: ["sleep", "infinity"] }];
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, labels: { app: name } },
+    spec: { tolerations, containers, ...spec },
+  };
+}
+
+interface ApiPod {
+  metadata: { uid: string };
+  spec: { nodeName?: string };
+  status: {
+    phase: string;
+    podIP?: string;
+    podIPs?: { ip: string }[];
+    hostIP?: string;
+    conditions?: { type: string; status: string }[];
+    containerStatuses?: { ready: boolean; restartCount: number; containerID?: string }[];
+  };
+}
+async function get<T>(...what: string[]): Promise<T> {
+  return JSON.parse(await plane.must(["get", ...what, "-o", "json"])) as T;
+}
+const getPod = (name: string) => get<ApiPod>("pod", name);
+const ready = ({ status }: ApiPod) => status.conditions?.some((one) => one.type === "Ready" && one.status === "True");
+
+/** Asks again until it is so; the last failure counts. */
+async function eventually<T>(look: () => Promise<T>, good: (seen: T) => boolean, timeout = 30_000): Promise<T> {
+  const end = Date.now() + timeout;
+  for (;;) {
+    const seen = await look();
+    if (good(seen)) return seen;
+    if (Date.now() > end) throw new Error(`not so after ${timeout} ms: ${JSON.stringify(seen)}`);
+    await sleep(100);
+  }
+}
+const running = (name: string) =>
+  eventually(
+    () => getPod(name),
+    (one) => ready(one) === true,
+  );
+
+beforeAll(async () => {
+  plane = await ControlPlane.start();
+  await plane.namespace("default");
+  await plane.installDefinitions();
+  await up();
+});
+afterAll(async () => {
+  await attempt([...WEIR, "lab", "down", "--name", LAB], { env });
+  await plane?.close();
+});
+
+test("the lab's nodes are there, tainted and ready", async () => {
+  const { items } = await get<{
+    items: { metadata: { name: string }; spec: object; status: { conditions: object[]; addresses: object[] } }[];
+  }>("nodes");
+  expect(items.map(({ metadata }) => metadata.name)).toEqual(NODES);
+  for (const { spec, status } of items) {
+    expect(spec).toMatchObject({
+      taints: expect.arrayContaining([{ key: "weir.dev/lab", value: LAB, effect: "NoSchedule" }]),
+    });
+    expect(status.addresses).toMatchObject([
+      { type: "InternalIP", address: expect.stringMatching(/^172\.30\.0\./) },
+      { type: "InternalIP", address: expect.stringMatching(/^fd00:172:30::/) },
+      { type: "Hostname" },
+    ]);
+    expect(status.conditions).toMatchObject([{ type: "Ready", status: "True" }]);
+  }
+});
+
+test("pods that tolerate the taint run, and kubectl shows node, addresses and readiness; others are left alone", async () => {
+  await plane.apply(pod("web"), pod("db"), pod("shy", { tolerant: false }), pod("far", { nodeName: "elsewhere" }));
+  const [web, db] = await Promise.all([running("web"), running("db")]);
+  expect([web.spec.nodeName, db.spec.nodeName].sort()).toEqual(NODES);
+  expect(web.status.podIPs).toMatchObject([{ ip: /^10\.244\./ }, { ip: /^fd00:10:244:/ }].map(matching));
+  const wide = await plane.must(["get", "pods", "-o", "wide"]);
+  expect(wide).toMatch(new RegExp(`^web +1/1 +Running +0 .* ${web.status.podIP} +${web.spec.nodeName} `, "m"));
+  expect(wide).toMatch(/^shy +0\/1 +Pending .* <none> +<none> /m);
+  expect((await getPod("shy")).spec.nodeName).toBeUndefined();
+  expect((await getPod("far")).status).toMatchObject({ phase: "Pending" });
+  for (const { ip } of db.status.podIPs ?? []) await exec("web", "ping", "-c", "1", "-W", "5", ip);
+});
+
+test("an annotation by kubectl is in force, changed and taken away on the running pod", async () => {
+  const { metadata, status } = await running("web");
+  for (const [annotation, rate] of [
+    ["bandwidth=10 mbps egress", 10e6],
+    ["bandwidth=20 mbps egress", 20e6],
+  ] as const) {
+    await plane.must(["annotate", "--overwrite", "pod", "web", annotation]);
+    await eventually(
+      () => limits("web"),
+      (rows) => JSON.stringify(rows) === JSON.stringify([["egress", rate]]),
+    );
+  }
+  await plane.must(["annotate", "pod", "web", "bandwidth-"]);
+  await eventually(
+    () => limits("web"),
+    (rows) => rows.length === 0,
+  );
+  const after = await getPod("web");
+  expect(after.metadata.uid).toBe(metadata.uid);
+  expect(after.status.containerStatuses).toEqual(status.containerStatuses);
+});
+
+test("Services' rules, Limits and Impairments are in force; bad ones are refused by the server", async () => {
+  const own = { apiVersion: "weir.dev/v1alpha1" };
+  await plane.apply(
+    {
+      ...own,
+      kind: "Limit",
+      metadata: { name: "slow" },
+      spec: { selector: { matchLabels: { app: "web" } }, ingress: "30M" },
+    },
+    {
+      ...own,
+      kind: "Impairment",
+      metadata: { name: "cut" },
+      spec: {
+        selector: { matchLabels: { app: "web" } },
+        direction: "egress",
+        loss: "100%",
+        match: { peers: [{ service: { name: "db" } }] },
+      },
+    },
+    {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "db", annotations: { bandwidth: "40 mbps ingress" } },
+      spec: { selector: { app: "db" }, ports: [{ port: 80 }] },
+    },
+  );
+  await eventually(
+    () => limits("web"),
+    (rows) => JSON.stringify(rows) === JSON.stringify([["ingress", 30e6]]),
+  );
+  await eventually(
+    () => limits("db"),
+    (rows) => JSON.stringify(rows) === JSON.stringify([["ingress", 40e6]]),
+  );
+  const { podIP = "" } = (await getPod("db")).status;
+  const ping = () =>
+    attempt([...WEIR, "lab", "exec", "--name", LAB, "web", "--", "ping", "-c", "1", "-W", "1", podIP], { env });
+  await eventually(ping, ({ code }) => code !== 0);
+  await plane.must(["delete", "limit/slow", "impairment/cut", "service/db"]);
+  await eventually(ping, ({ code }) => code === 0);
+  await eventually(
+    () => limits("web"),
+    (rows) => rows.length === 0,
+  );
+  const bad = {
+    ...own,
+    kind: "Impairment",
+    metadata: { name: "bad" },
+    spec: { pod: "web", direction: "both", loss: "200%" },
+  };
+  const { code, err } = await plane.kubectl(["apply", "-f", "-"], { input: JSON.stringify(bad) });
+  expect(code).not.toBe(0);
+  expect(err).toContain("spec.loss");
+});
+
+test("kubectl delete ends a pod with SIGTERM and within its grace period", async () => {
+  const file = `/tmp/${LAB}-ended`;
+  const script = `trap 'echo ended > ${file}; exit 0' TERM; while :; do sleep 0.1; done`;
+  await plane.apply(pod("polite", { containers: [{ name: "main", image: "none", command: ["sh", "-c", script] }] }));
+  await running("polite");
+  await plane.must(["delete", "pod", "polite", "--timeout=20s"]);
+  expect(readFileSync(file, "utf8")).toBe("ended\n");
+  await run(["rm", file]);
+  expect((await plane.kubectl(["get", "pod", "polite"])).err).toContain("NotFound");
+  expect(await weir("lab", "status", "--name", LAB)).not.toContain("polite");
+});
+
+test("pods live on without the API server, and are its own again once it is back", async () => {
+  const before = await getPod("web");
+  await plane.must(["annotate", "pod", "web", "bandwidth=50 mbps egress"]);
+  await eventually(
+    () => limits("web"),
+    (rows) => rows.length === 1,
+  );
+  await plane.stopApi();
+  const { podIP = "" } = before.status;
+  await exec("db", "ping", "-c", "2", "-i", "0.2", "-W", "5", podIP);
+  expect(await limits("web")).toEqual([["egress", 50e6]]);
+  await plane.startApi();
+  await plane.must(["annotate", "--overwrite", "pod", "web", "bandwidth=60 mbps egress"]);
+  await eventually(
+    () => limits("web"),
+    ([row]) => row?.[1] === 60e6,
+  );
+  await plane.apply(pod("late"));
+  await running("late");
+  const after = await running("web");
+  expect(after.metadata.uid).toBe(before.metadata.uid);
+  expect(after.status.containerStatuses).toEqual(before.status.containerStatuses);
+});
+
+test("after kill -9 of the supervisor, down and up give a lab that works; down leaves what is not the lab's", async () => {
+  const { supervisorPid } = JSON.parse(await weir("lab", "status", "--name", LAB, "-o", "json")) as {
+    supervisorPid: number;
+  };
+  process.kill(supervisorPid, "SIGKILL");
+  await weir("lab", "down", "--name", LAB);
+  const left = await plane.must(["get", "pods,nodes,leases", "-n", "default", "-o", "name"]);
+  expect(left.trim().split("\n").sort()).toEqual(["pod/far", "pod/shy"]);
+  expect(await plane.must(["get", "leases", "-n", "kube-node-lease", "-o", "name"])).toBe("");
+  await up();
+  await plane.apply(pod("again"));
+  await running("again");
+  await weir("lab", "down", "--name", LAB);
+  const end = await plane.must(["get", "pods,nodes", "-o", "name"]);
+  expect(end.trim().split("\n").sort()).toEqual(["pod/far", "pod/shy"]);
+});
+
+function matching({ ip }: { ip: RegExp }) {
+  return { ip: expect.stringMatching(ip) };
+}

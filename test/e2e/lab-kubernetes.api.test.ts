@@ -47,6 +47,22 @@ interface ApiPod {
     containerStatuses?: { ready: boolean; restartCount: number; containerID?: string }[];
   };
 }
+interface NodeRow {
+  name: string;
+  agentPid: number | null;
+  agentRestarts: number;
+}
+async function status(): Promise<{ supervisorPid: number; nodes: NodeRow[] }> {
+  // exit code 1 says that not all is ready
+  const { stdout } = await attempt([...WEIR, "lab", "status", "--name", LAB, "-o", "json"], { env });
+  return JSON.parse(stdout);
+}
+async function agent(node: string | undefined): Promise<NodeRow> {
+  const found = (await status()).nodes.find(({ name }) => name === node);
+  if (!found) throw new Error(`the lab has no node ${node}`);
+  return found;
+}
+
 async function get<T>(...what: string[]): Promise<T> {
   return JSON.parse(await plane.must(["get", ...what, "-o", "json"])) as T;
 }
@@ -201,7 +217,7 @@ test("kubectl delete ends a pod with SIGTERM and within its grace period", async
   expect(await weir("lab", "status", "--name", LAB)).not.toContain("polite");
 });
 
-test("pods live on without the API server, and are its own again once it is back", async () => {
+test("pods, rules and a killed agent live on without the API server; all is up to date again once it is back", async () => {
   const before = await getPod("web");
   await plane.must(["annotate", "pod", "web", "bandwidth=50 mbps egress"]);
   await eventually(
@@ -212,6 +228,18 @@ test("pods live on without the API server, and are its own again once it is back
   const { podIP = "" } = before.status;
   await exec("db", "ping", "-c", "2", "-i", "0.2", "-W", "5", podIP);
   expect(await limits("web")).toEqual([["egress", 50e6]]);
+  const old = await agent(before.spec.nodeName);
+  process.kill(old.agentPid ?? 0, "SIGKILL");
+  await eventually(
+    () => agent(before.spec.nodeName),
+    ({ agentPid, agentRestarts }) => agentPid !== null && agentRestarts > old.agentRestarts,
+  );
+  await eventually(
+    () => limits("web").catch(() => []),
+    (rows) => JSON.stringify(rows) === JSON.stringify([["egress", 50e6]]),
+  );
+  await exec("db", "ping", "-c", "2", "-i", "0.2", "-W", "5", podIP);
+  await plane.compact(); // the lab's watches cannot go on from where they were
   await plane.startApi();
   await plane.must(["annotate", "--overwrite", "pod", "web", "bandwidth=60 mbps egress"]);
   await eventually(
@@ -226,9 +254,7 @@ test("pods live on without the API server, and are its own again once it is back
 });
 
 test("after kill -9 of the supervisor, down and up give a lab that works; down leaves what is not the lab's", async () => {
-  const { supervisorPid } = JSON.parse(await weir("lab", "status", "--name", LAB, "-o", "json")) as {
-    supervisorPid: number;
-  };
+  const { supervisorPid } = await status();
   process.kill(supervisorPid, "SIGKILL");
   await weir("lab", "down", "--name", LAB);
   const left = await plane.must(["get", "pods,nodes,leases", "-n", "default", "-o", "name"]);

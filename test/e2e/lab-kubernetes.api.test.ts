@@ -88,8 +88,8 @@ const running = (name: string) =>
 beforeAll(async () => {
   plane = await ControlPlane.start();
   await plane.namespace("default");
-  await plane.installDefinitions();
   await up();
+  await plane.installDefinitions();
 });
 afterAll(async () => {
   await attempt([...WEIR, "lab", "down", "--name", LAB], { env });

@@ -16,6 +16,8 @@ export function currentContext(kubeconfig: string): string {
 const STRATEGIC = "application/strategic-merge-patch+json";
 /** A lab's pods are to follow soon when its API is back: the longest wait between two attempts, ms. */
 const LONGEST = 5000;
+/** Definitions are often applied once the lab is up: how often they are looked for, ms. */
+const ABSENT = 2000;
 
 /** What a lab needs of an API, by Weir's own client. */
 export function apiOf(client: KubernetesClient): KubeApi {
@@ -58,7 +60,7 @@ function feed(client: KubernetesClient, path: string, onChange: () => void, opti
     read: (raw) => raw as ApiObject,
     onChange,
     optional,
-    times: { longest: LONGEST },
+    times: { longest: LONGEST, absent: ABSENT },
   });
   let synced = false;
   reflector.synced.then(

@@ -27,6 +27,8 @@ export interface UpOptions {
   overlay: "vxlan" | "direct";
   /** Absolute path of a local archive or directory by image name. */
   images: Readonly<Record<string, string>>;
+  /** Absolute path of the folder with programs for `ebpf-limit`. */
+  programs?: string | undefined;
 }
 
 /** Starts a lab; resolves when everything in it runs. Gives the exit code: 0, 1 if not all is in force, 130 if interrupted. */

@@ -55,7 +55,12 @@ describe("tables", () => {
   });
 
   test("programs", async () => {
-    expect(await table("programs")).toMatchInlineSnapshot();
+    expect(await table("programs")).toMatchInlineSnapshot(`
+      "
+      NAMESPACE  POD     DIRECTION  PROGRAM      EFFECTIVE            STATE   PACKETS  DROPPED  REASON
+      shop       web-10  egress     drop-one-of  drop-one-of -DN=100  active     1000       10  -
+      "
+    `);
   });
 
   test("limits -o wide", async () => {

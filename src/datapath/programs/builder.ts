@@ -11,6 +11,7 @@ import {
 import { bad, good, type Result } from "../../model/text.ts";
 import { checkMaps, checkObject } from "./check.ts";
 import { buildName, Compiler, type Source } from "./compile.ts";
+import { Sandbox } from "./sandbox.ts";
 import { tellingLine } from "./verifier.ts";
 
 export interface BuilderOptions {
@@ -45,9 +46,17 @@ export class Builder {
 
   /** Names a build without making it. Throws if there is no compiler, or no sandbox. */
   async name(source: Source): Promise<string> {
-    this.#compiler ??= new Compiler();
-    this.#version ??= await this.#compiler.version();
+    this.#version ??= await this.#clang.version();
     return buildName(source, this.#wrapper, this.#version);
+  }
+
+  /** Made when it is first needed: a node without programs needs no compiler. */
+  get #clang(): Compiler {
+    if (this.#compiler) return this.#compiler;
+    mkdirSync(this.#options.cache, { recursive: true, mode: 0o700 });
+    Sandbox.sweep(this.#options.cache);
+    this.#compiler = new Compiler(this.#options.cache);
+    return this.#compiler;
   }
 
   /** The linked object of a build. */
@@ -59,8 +68,7 @@ export class Builder {
   async build(source: Source, name: string): Promise<Result<string>> {
     const path = this.path(name);
     if (existsSync(path)) return good(path);
-    this.#compiler ??= new Compiler();
-    const compiled = await this.#compiler.compile(source);
+    const compiled = await this.#clang.compile(source);
     if (!compiled.ok) return bad(`does not compile: ${compiled.reason}`);
     return this.#link(compiled.value, path, source.file);
   }
@@ -70,7 +78,6 @@ export class Builder {
     const checked = checkObject(object);
     if (!checked.ok) return bad(`${file} ${checked.reason}`);
     const [compiled, linked] = [`${path}.compiled.o`, `${path}.linked.o`];
-    mkdirSync(this.#options.cache, { recursive: true, mode: 0o700 });
     try {
       writeFileSync(compiled, object, { mode: 0o600 });
       linkObjects(linked, [this.#options.wrapper, compiled]);

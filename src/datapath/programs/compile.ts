@@ -24,10 +24,12 @@ const INCLUDES = ["-nostdlibinc", `-I/usr/include/${MACHINE}-linux-gnu`, "-I/usr
 /** clang, in a sandbox that is made for each source. */
 export class Compiler {
   readonly #clang: string;
+  readonly #scratch: string;
   #version: string | undefined;
 
-  /** Throws if clang is not installed. */
-  constructor() {
+  /** @param scratch folder for sandboxes. Throws if clang is not installed. */
+  constructor(scratch: string) {
+    this.#scratch = scratch;
     this.#clang = resolveProgram("clang");
   }
 
@@ -64,7 +66,7 @@ export class Compiler {
   async #inside<T>(
     work: (run: (args: readonly string[], input: string | Buffer) => Promise<SandboxResult>) => Promise<T>,
   ): Promise<T> {
-    const sandbox = await Sandbox.open({ directories: compilerDirectories(this.#clang) });
+    const sandbox = await Sandbox.open({ directories: compilerDirectories(this.#clang), scratch: this.#scratch });
     try {
       return await work((args, input) => sandbox.run({ argv: [this.#clang, ...args], input }));
     } finally {

@@ -1,6 +1,5 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdtempSync, realpathSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync, readdirSync, realpathSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
@@ -15,6 +14,8 @@ export const LIMITS = {
   wallMs: 30_000,
 } as const;
 const NOBODY = "65534";
+const PREFIX = "sandbox-";
+const TABLE = ".fstab";
 
 export interface SandboxRun {
   argv: readonly string[];
@@ -29,9 +30,11 @@ export interface SandboxResult {
   limit: string | undefined;
 }
 
-/** Directories of this machine that the sandbox shows, read-only; nothing else exists in there. */
 export interface SandboxOptions {
+  /** Directories of this machine that the sandbox shows, read-only; nothing else exists in there. */
   directories: readonly string[];
+  /** Folder in which the sandbox's empty root is made and removed. */
+  scratch: string;
 }
 
 /**
@@ -49,22 +52,30 @@ export class Sandbox {
   }
 
   /** Throws what the machine says if it cannot give namespaces or mounts. */
-  static async open({ directories }: SandboxOptions): Promise<Sandbox> {
-    const scratch = mkdtempSync(join(tmpdir(), "weir-sandbox-"));
-    const root = mkdtempSync(join(tmpdir(), "weir-sandbox-"));
-    const sandbox = new Sandbox(await holdNamespaces(), root);
+  static async open({ directories, scratch }: SandboxOptions): Promise<Sandbox> {
+    const holder = await holdNamespaces();
+    const root = mkdtempSync(join(scratch, PREFIX));
+    const table = `${root}${TABLE}`;
+    const sandbox = new Sandbox(holder, root);
     try {
-      const table = join(scratch, "fstab");
       writeFileSync(table, mounts(root, directories), { mode: 0o600 });
       await promisify(execFile)("nsenter", [...sandbox.#enter(), "mount", "-n", "-a", "-T", table]);
       return sandbox;
     } catch (cause) {
       sandbox.close();
-      throw new Error(`make sandbox: ${lastLine((cause as { stderr?: string }).stderr) || (cause as Error).message}`, {
+      throw new Error(`make sandbox: ${firstLine((cause as { stderr?: string }).stderr) || (cause as Error).message}`, {
         cause,
       });
     } finally {
-      rmSync(scratch, { recursive: true, force: true });
+      rmSync(table, { force: true });
+    }
+  }
+
+  /** Removes what sandboxes of a process that was killed have left behind: empty directories, never more. */
+  static sweep(scratch: string): void {
+    for (const name of readdirSync(scratch).filter((one) => one.startsWith(PREFIX))) {
+      if (name.endsWith(TABLE)) rmSync(join(scratch, name), { force: true });
+      else removeEmpty(join(scratch, name));
     }
   }
 
@@ -85,14 +96,19 @@ export class Sandbox {
   close(): void {
     this.#holder.stdin?.end();
     this.#holder.kill("SIGKILL");
-    try {
-      rmdirSync(this.#root); // empty on our side; never more than that
-    } catch {}
+    removeEmpty(this.#root);
   }
 
   #enter(): string[] {
     return ["-t", String(this.#holder.pid), "-m", "-n", "-i", "-u", "-r", "--"];
   }
+}
+
+/** Its mounts are in the sandbox's namespace alone: on our side it is empty. */
+function removeEmpty(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch {} // in use, or gone
 }
 
 /** `cat` repeats what it reads once it runs: its answer says that the namespaces are there. */
@@ -105,7 +121,7 @@ async function holdNamespaces(): Promise<ChildProcess> {
   });
   await new Promise<void>((resolve, reject) => {
     holder.once("error", (cause) => reject(new Error(`make sandbox: ${cause.message}`, { cause })));
-    holder.once("exit", () => reject(new Error(`make sandbox: ${lastLine(said) || "unshare has ended"}`)));
+    holder.once("exit", () => reject(new Error(`make sandbox: ${firstLine(said) || "unshare has ended"}`)));
     holder.stdout.once("data", () => resolve());
     holder.stdin.on("error", () => {}); // its exit says why
     holder.stdin.write("ready\n");
@@ -127,7 +143,7 @@ function mounts(root: string, directories: readonly string[]): string {
 const field = (text: string): string =>
   text.replace(/[\s\\#]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, "0")}`);
 
-const lastLine = (text: string | undefined): string => text?.trim().split("\n").at(-1) ?? "";
+const firstLine = (text: string | undefined): string => text?.trim().split("\n")[0] ?? "";
 
 /** Where a program really is: links in its path mean nothing inside. */
 export function resolveProgram(name: string): string {

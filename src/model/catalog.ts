@@ -6,7 +6,7 @@ export interface CatalogProgram {
   name: string;
   /** File name in the administrator's folder. */
   file: string;
-  /** What it is for, for `weir get programs`. */
+  /** What it is for, in words; for readers of the list. */
   description: string | undefined;
   directions: readonly Direction[];
   macros: readonly MacroDeclaration[];

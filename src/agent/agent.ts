@@ -47,7 +47,7 @@ export interface AgentView {
 
 const NO_PROGRAMS: Resolution = { builds: new Map(), problems: [], standings: new Map(), pending: new Set() };
 /** How long the first pass waits for programs to be built, ms: until then the datapath of the last agent is in force. */
-const FIRST_BUILDS = 15_000;
+const FIRST_BUILDS = 5_000;
 
 /**
  * One node: sources → cluster state → desired state → datapath, over and over. Events mark; passes do the work.

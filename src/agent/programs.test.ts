@@ -138,6 +138,20 @@ describe("a rule's program", () => {
   });
 });
 
+test("many new programs come in turns, so that no pass takes long", async () => {
+  const { programs, settle } = start();
+  await settle(state({ x: "one egress" }));
+  const names = Array.from({ length: 40 }, (_, i) => `p${i}`);
+  const many: ClusterState = {
+    ...state(Object.fromEntries(names.map((name) => [name, "one egress"]))),
+    endpoints: names.map(endpoint),
+  };
+  const acting = () => programs.resolve(many).builds.size;
+  expect([acting(), acting(), acting()]).toEqual([16, 32, 40]);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(changes).toBe(3); // one of the build, two of the passes that left some over
+});
+
 describe("what acted before stays", () => {
   test("while the next one is made, and when that is refused", async () => {
     const { programs, settle } = start();

@@ -59,6 +59,8 @@ type Build = { state: "ready"; name: string } | { state: "refused"; reason: stri
 /** What cannot be made for want of a sandbox or a compiler is tried again after so long, ms. */
 const RETRY = 30_000;
 const MOST_BUILDS = 256;
+/** New programs of one pass: each takes the kernel some 10 ms, and nothing else happens meanwhile. */
+const MOST_NEW = 16;
 
 /** Makes programs of rules: looks them up in the administrator's folder, has them built one at a time, and says what acts. */
 export class Programs {
@@ -69,6 +71,8 @@ export class Programs {
   /** Build in force by port and direction. */
   readonly #held = new Map<string, string>();
   #work: Promise<void> | undefined;
+  /** New programs of the pass that is being resolved. */
+  #fresh = 0;
   #folder: { signature: string; read: ProgramFolder } | undefined;
   #watcher: FSWatcher | undefined;
 
@@ -94,6 +98,7 @@ export class Programs {
   resolve(state: ClusterState): Resolution {
     const ports = new Map(podPorts(state).map((port) => [port.key, port.id]));
     const wanted = new Map<string, Source>();
+    this.#fresh = 0;
     const folder = state.programs.size > 0 ? this.#read() : NO_FOLDER;
     const standing = [...state.programs].flatMap(([pod, rules]) =>
       rules.map((rule) => ({ pod, rule, stands: this.#stand(rule, ports.get(pod), folder, wanted) })),
@@ -104,6 +109,7 @@ export class Programs {
     this.#held.clear();
     for (const { pod, direction, build } of acting) this.#held.set(standingKey(ports.get(pod) ?? "", direction), build);
     this.#start(wanted);
+    if (this.#fresh > MOST_NEW) setImmediate(this.#options.onChange);
     return {
       builds: byPod(acting),
       problems: standing.flatMap(({ rule, stands }) => (stands.state === "refused" ? [problemOf(rule, stands)] : [])),
@@ -120,6 +126,9 @@ export class Programs {
     const { source, key } = looked.value;
     const build = this.#builds.get(key);
     if (build?.state === "ready") {
+      if (port !== undefined && build.name !== before && this.#fresh++ >= MOST_NEW) {
+        return { state: "compiling", ...stays, reason: "it is its turn in the next pass" };
+      }
       const effective = describeProgram({ program: rule.program, macros: source.macros });
       this.#described.set(build.name, effective);
       return { state: "ready", build: build.name, effective, reason: undefined };

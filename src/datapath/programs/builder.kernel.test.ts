@@ -2,9 +2,12 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BpfMap, mountBpffs, unmountBpffs } from "../../kernel/index.ts";
 import { Builder } from "./builder.ts";
+import { checkObject } from "./check.ts";
+import { Compiler } from "./compile.ts";
 import { compileWrapper, headed, program } from "./testing/sources.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "weir-builder-"));
@@ -226,6 +229,32 @@ describe("programs that are refused, with the reason", () => {
     }
     await expect(build(program("return 0;"), { "N -include": "1" })).rejects.toThrow(/macro/);
   });
+});
+
+test("whatever bytes a compiler may be brought to write, the judge answers and does not break", async () => {
+  const compiler = new Compiler(join(directory, "cache"));
+  const source = {
+    file: "x.c",
+    text: Buffer.from(program("return skb->len > 7;")),
+    direction: "egress" as const,
+    macros: [],
+  };
+  const compiled = await compiler.compile(source);
+  if (!compiled.ok) throw new Error(compiled.reason);
+  const object = compiled.value;
+  expect(checkObject(object).ok).toBe(true);
+  const change = fc.tuple(fc.nat(object.length - 1), fc.nat(255));
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 20 }), fc.nat(object.length), (changes, length) => {
+      const broken = Buffer.from(object);
+      for (const [at, value] of changes) broken[at] = value;
+      for (const bytes of [broken, broken.subarray(0, length)]) {
+        const judged = checkObject(bytes);
+        if (!judged.ok) expect(judged.reason).toMatch(/^[\x20-\x7e…]+$/);
+      }
+    }),
+    { numRuns: 500 },
+  );
 });
 
 test("nothing is left: no process, no directory, no map but the wrapper's", () => {

@@ -52,7 +52,9 @@ export class OwnPrograms {
     const kept = new Set(instances.filter(({ program }) => program !== undefined).map(({ name }) => name));
     const gone = this.held.filter((name) => !kept.has(name));
     for (const name of gone) this.#placed.delete(name);
-    this.#panel.vacate(gone);
+    // names outlive a panel that was built anew, pins do not; only instances have a colon in theirs
+    const slots = [...this.#panel.names.all("function").values()].filter((name) => name.includes(":"));
+    this.#panel.vacate(slots.filter((name) => !kept.has(name)));
     for (const name of gone) rmSync(join(this.#pins, name), { force: true });
   }
 

@@ -28,8 +28,8 @@ test("input goes in and output comes out", async () => {
 });
 
 test.each([
-  ["the user is nobody", ["id", "-u"], /^65534\n$/],
-  ["no group is left", ["id", "-G"], /^65534\n$/],
+  ["the user has no name", ["id", "-u"], /^65533\n$/],
+  ["no group is left", ["id", "-G"], /^65533\n$/],
   ["there are only the directories that were named", ["ls", "/"], /^lib\nlib64\nusr\n$/],
   ["no secrets", ["cat", "/etc/shadow"], /No such file/],
   ["no processes, its own neither", ["ls", "/proc"], /No such file/],

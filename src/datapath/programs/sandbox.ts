@@ -9,11 +9,13 @@ export const LIMITS = {
   /** Of address space: clang maps its libraries, too. */
   memory: 2 * 1024 ** 3,
   files: 64,
+  processes: 32,
   /** Of what it writes to its output. */
   output: 8 * 1024 ** 2,
   wallMs: 30_000,
 } as const;
-const NOBODY = "65534";
+/** A user that nobody else is, so that its number of processes can be bounded: Debian keeps the number for no one. */
+const USER = "65533";
 const PREFIX = "sandbox-";
 const TABLE = ".fstab";
 
@@ -80,13 +82,18 @@ export class Sandbox {
   }
 
   run({ argv, input }: SandboxRun): Promise<SandboxResult> {
-    const limits = [`--cpu=${LIMITS.cpuSeconds}`, `--as=${LIMITS.memory}`, `--nofile=${LIMITS.files}`];
-    const inside = ["--pid", "--fork", "--kill-child", `--root=${this.#root}`, "--wd=/", "--setuid", NOBODY];
+    const limits = [
+      `--cpu=${LIMITS.cpuSeconds}`,
+      `--as=${LIMITS.memory}`,
+      `--nofile=${LIMITS.files}`,
+      `--nproc=${LIMITS.processes}`,
+    ];
+    const inside = ["--pid", "--fork", "--kill-child", `--root=${this.#root}`, "--wd=/", "--setuid", USER];
     const command = [
       ...["prlimit", ...limits, "--core=0", "--fsize=0", "--"],
       ...["nsenter", ...this.#enter()],
       ...["setpriv", "--no-new-privs", "--"],
-      ...["unshare", ...inside, "--setgid", NOBODY, "--"],
+      ...["unshare", ...inside, "--setgid", USER, "--"],
       ...argv,
     ];
     return runLimited(command, input);

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { type FSWatcher, lstatSync, watch } from "node:fs";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { Builder } from "../datapath/programs/builder.ts";
 import type { Source } from "../datapath/programs/compile.ts";
 import { readCustomInstance } from "../functions/custom/custom.ts";
@@ -70,6 +71,7 @@ export class Programs {
   readonly #described = new Map<string, string>();
   /** Build in force by port and direction. */
   readonly #held = new Map<string, string>();
+  #acting: ReadonlyMap<string, readonly ProgramInForce[]> = new Map();
   #work: Promise<void> | undefined;
   /** New programs of the pass that is being resolved. */
   #fresh = 0;
@@ -111,11 +113,21 @@ export class Programs {
     this.#start(wanted);
     if (this.#fresh > MOST_NEW) setImmediate(this.#options.onChange);
     return {
-      builds: byPod(acting),
+      builds: this.#keepSame(byPod(acting)),
       problems: standing.flatMap(({ rule, stands }) => (stands.state === "refused" ? [problemOf(rule, stands)] : [])),
       standings: new Map(standing.map(({ pod, rule, stands }) => [standingKey(pod, rule.direction), stands])),
       pending: new Set(standing.flatMap(({ pod, stands }) => (stands.state === "compiling" ? [pod] : []))),
     };
+  }
+
+  /** What acts at a pod as before is the same list as before: plans remember by that. */
+  #keepSame(builds: ReadonlyMap<string, readonly ProgramInForce[]>): ReadonlyMap<string, readonly ProgramInForce[]> {
+    const kept = [...builds].map(([pod, list]) => {
+      const before = this.#acting.get(pod);
+      return [pod, before && isDeepStrictEqual(before, list) ? before : list] as const;
+    });
+    this.#acting = new Map(kept);
+    return this.#acting;
   }
 
   #stand(rule: ProgramRule, port: string | undefined, folder: Folder, wanted: Map<string, Source>): Standing {
@@ -148,7 +160,8 @@ export class Programs {
     if (this.#folder?.signature === signature) return this.#folder.read;
     const read = readProgramFolder(folder);
     const named = [...read.catalog.programs.values()].map(({ file }) => file);
-    this.#folder = { signature: signatureOf(folder, named), read };
+    // from before the reading, so that a change meanwhile is seen; of other files than now it says nothing: once more then
+    this.#folder = { signature: named.join() === files.join() ? signature : "", read };
     this.#watcher?.close();
     try {
       this.#watcher = watch(folder, { persistent: false }, onChange);

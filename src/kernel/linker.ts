@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { errnoName, KernelError } from "./errors.ts";
 import { bpf, type Pointer } from "./ffi.ts";
 import { firstWarning, withLibbpfLog } from "./log.ts";
@@ -7,10 +8,23 @@ import { firstWarning, withLibbpfLog } from "./log.ts";
  * same name in another. Writes `output`. @throws KernelError `link-failed`
  */
 export function linkObjects(output: string, inputs: readonly string[]): void {
+  for (const input of inputs) {
+    if (isObject(input)) continue;
+    throw new KernelError(`link ${output}`, { code: "link-failed", hint: `${input} is no object of 64 bits` });
+  }
   const { result, log } = withLibbpfLog(() => link(output, inputs));
   if (result === 0) return;
   throw new KernelError(`link ${output}`, { code: "link-failed", errno: errnoName(-result), hint: firstWarning(log) });
 }
+
+/** The linker itself ends the process over a file that is none. */
+function isObject(path: string): boolean {
+  const file = readFileSync(path);
+  const isElf = file.length >= ELF_HEADER && file.readUInt32BE(0) === 0x7f454c46;
+  return isElf && file[4] === 2 && (file[5] === 1 || file[5] === 2);
+}
+
+const ELF_HEADER = 64;
 
 function link(output: string, inputs: readonly string[]): number {
   const linker = bpf.bpf_linker__new(output, null) as Pointer | null;

@@ -1,8 +1,11 @@
 import { createHash } from "node:crypto";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import type { Direction } from "../../model/limits.ts";
 import type { Macro } from "../../model/program-rules.ts";
 import { bad, good, quote, type Result } from "../../model/text.ts";
+import { version } from "../../model/version.ts";
 import { ENTRY } from "./check.ts";
+import { ALLOWED_HELPERS } from "./helpers.ts";
 import { compilerDirectories, resolveProgram, Sandbox, type SandboxResult } from "./sandbox.ts";
 
 /** A user's program as it is to be compiled. */
@@ -15,6 +18,8 @@ export interface Source {
   macros: readonly Macro[];
 }
 
+/** What was judged by other rules is judged anew. */
+const JUDGE = [version, ...ALLOWED_HELPERS.keys()];
 const MACHINE = process.arch === "arm64" ? "aarch64" : "x86_64";
 /** Sources are read as plain C of the kernel's kind; warnings are their author's affair. */
 const FLAGS = ["--target=bpf", "-std=gnu11", "-O2", "-g", "-mcpu=v3", "-w", "-ferror-limit=1"] as const;
@@ -33,11 +38,11 @@ export class Compiler {
     this.#clang = resolveProgram("clang");
   }
 
-  /** What clang says of itself: part of what a compiled program depends on. */
+  /** What clang says of itself, and which headers it finds: part of what a compiled program depends on. */
   async version(): Promise<string> {
     this.#version ??= await this.#inside(async (run) => {
       const { stdout } = await run(["--version"], "");
-      return `${this.#clang} ${stdout.toString("latin1")}`;
+      return `${this.#clang} ${stdout.toString("latin1")} ${headersDigest()}`;
     });
     return this.#version;
   }
@@ -73,6 +78,18 @@ export class Compiler {
       sandbox.close();
     }
   }
+}
+
+/** Changes with the headers that programs are made with. */
+function headersDigest(): string {
+  const hash = createHash("sha256");
+  for (const directory of ["bpf", "linux", `${MACHINE}-linux-gnu/asm`].map((name) => `/usr/include/${name}`)) {
+    for (const name of existsSync(directory) ? readdirSync(directory) : []) {
+      const { size, mtimeMs } = statSync(`${directory}/${name}`);
+      hash.update(`${directory}/${name} ${size} ${mtimeMs}\n`);
+    }
+  }
+  return hash.digest("hex");
 }
 
 function sourceFlags({ direction, macros }: Source): string[] {
@@ -129,11 +146,11 @@ function reasonOf({ stderr, limit }: SandboxResult, file: string): string {
 const LONGEST_MESSAGE = 200;
 const printable = (text: string): string => text.replace(/[^\x20-\x7e]/g, "?").slice(0, LONGEST_MESSAGE);
 
-/** Names a build: same text, macros, direction, wrapper and compiler, same name. */
+/** Names a build: same text, macros, direction, wrapper, compiler and judge, same name. */
 export function buildName(source: Source, wrapper: Buffer, compiler: string): string {
   const hash = createHash("sha256");
   const { text, direction, macros } = source;
-  for (const part of [text, wrapper, JSON.stringify([direction, macros, compiler, FLAGS, INCLUDES])]) {
+  for (const part of [text, wrapper, JSON.stringify([direction, macros, compiler, FLAGS, INCLUDES, JUDGE])]) {
     hash.update(`${part.length}:`).update(part);
   }
   return hash.digest("hex").slice(0, 12);

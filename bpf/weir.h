@@ -24,7 +24,7 @@
 #define WEIR_PORT_HOPS 16  /* hops of one port */
 #define WEIR_CHAIN_HOPS 8  /* 7 transparent functions and a terminal hop, each direction */
 #define WEIR_HOP_IDS (WEIR_MAX_PORTS * WEIR_PORT_HOPS)
-#define WEIR_MAX_SLOTS 64
+#define WEIR_MAX_SLOTS 1024 /* functions, and users' own programs */
 #define WEIR_MAX_CALLS 28  /* of the kernel's 33; then the packet is recirculated */
 #define WEIR_MAX_ROUNDS 15 /* recirculations before a packet counts as looping */
 
@@ -176,7 +176,7 @@ struct {
 	__uint(max_entries, 2 * WEIR_HOP_IDS);
 } weir_hops SEC(".maps");
 
-/* one program a function */
+/* one program a function, and one for each rule that asks for a user's own */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__type(key, __u32);

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Datapath } from "../datapath/datapath.ts";
 import type { Failure } from "../datapath/failure.ts";
 import { type ClusterState, emptyState, type NodeContext } from "../model/cluster.ts";
@@ -11,6 +12,7 @@ import type { LastGoodFile } from "../sources/last-good.ts";
 import type { ManifestWatch } from "../sources/manifests/index.ts";
 import type { Logger } from "./log.ts";
 import { plan } from "./plan.ts";
+import type { Programs, Resolution } from "./programs.ts";
 
 export interface AgentParts {
   node: NodeContext;
@@ -20,6 +22,8 @@ export interface AgentParts {
   lastGood: LastGoodFile;
   applied: AppliedStore;
   datapath: Datapath;
+  /** Users' own programs: looked up and built. */
+  programs: Programs;
   log: Logger;
   signal: AbortSignal;
 }
@@ -38,7 +42,12 @@ export interface AgentView {
   state: ClusterState;
   desired: DesiredState;
   failures: readonly Failure[];
+  programs: Resolution;
 }
+
+const NO_PROGRAMS: Resolution = { builds: new Map(), problems: [], standings: new Map(), pending: new Set() };
+/** How long the first pass waits for programs to be built, ms: until then the datapath of the last agent is in force. */
+const FIRST_BUILDS = 5_000;
 
 /**
  * One node: sources → cluster state → desired state → datapath, over and over. Events mark; passes do the work.
@@ -68,10 +77,13 @@ export class Agent {
     this.#lastGood = parts.lastGood.load();
     const { node } = parts;
     const state = emptyState(node);
-    this.#view = { state, desired: plan(state), failures: [] };
+    this.#view = { state, desired: plan(state), failures: [], programs: NO_PROGRAMS };
     this.runner = new Runner({
       signal: parts.signal,
-      pass: async () => this.#pass(),
+      pass: async () => {
+        if (this.generation === 0 && this.synced) await this.#firstBuilds();
+        return this.#pass();
+      },
       onError: (error) => this.#failed(error as Error),
     });
   }
@@ -81,17 +93,35 @@ export class Agent {
     return this.#view;
   }
 
-  /** Number of rows or objects that could not be made real. */
-  #pass(): number {
-    if (!this.synced) return 0; // nothing is pruned before every source has told all it knew
-    const { node, settings, manifests, endpoints, lastGood: file, applied, datapath } = this.parts;
-    const begin = performance.now();
-    const unforgotten = this.#forgetOneOffs();
+  /** Builds what the rules of now ask for, so that the first pass leaves no pod without its program meanwhile. */
+  async #firstBuilds(): Promise<void> {
+    const { programs, signal } = this.parts;
+    const deadline = performance.now() + FIRST_BUILDS;
+    while (!signal.aborted && performance.now() < deadline) {
+      if (programs.resolve(this.#reduce().state).pending.size === 0) return;
+      await Promise.race([programs.idle, sleep(deadline - performance.now(), undefined, { ref: false })]);
+    }
+  }
+
+  /** What is known now, by the sources. */
+  #reduce(): { state: ClusterState; lastGood: LastGood } {
+    const { node, settings, manifests, endpoints, lastGood: file, applied } = this.parts;
     const snapshot = withApplied(manifests?.snapshot() ?? { objects: [], problems: [] }, applied.list());
     const problems = [...snapshot.problems, ...endpoints.problems, ...file.problems, ...applied.problems];
     const input = { node, settings, problems, objects: snapshot.objects, endpoints: endpoints.list() };
-    const { state, lastGood } = reduceCluster(this.#lastGood, input);
+    return reduceCluster(this.#lastGood, input);
+  }
+
+  /** Number of rows or objects that could not be made real. */
+  #pass(): number {
+    if (!this.synced) return 0; // nothing is pruned before every source has told all it knew
+    const { lastGood: file, datapath } = this.parts;
+    const begin = performance.now();
+    const unforgotten = this.#forgetOneOffs();
+    const { state: reduced, lastGood } = this.#reduce();
     this.#lastGood = lastGood;
+    const programs = this.parts.programs.resolve(reduced);
+    const state = { ...reduced, builds: programs.builds, problems: [...reduced.problems, ...programs.problems] };
     const desired = plan(state);
     if (begin - this.#comparedAt > COMPARE_EVERY) {
       datapath.forget();
@@ -99,7 +129,7 @@ export class Agent {
     }
     const { failures, writes } = datapath.apply(desired);
     failures.push(...unforgotten);
-    this.#view = { state, desired, failures };
+    this.#view = { state, desired, failures, programs };
     this.#renewLater();
     try {
       file.save(lastGood); // last: a full disk must not keep a limit from being in force

@@ -97,7 +97,7 @@ const ownRoutes = () => routes().filter((route) => route.protocol === WEIR_ROUTE
 
 /** The folder is the user's choice, so only what Weir wrote there is Weir's to remove. */
 function stateFiles(state: string): string[] {
-  const names = ["endpoints", "rules.json", "rules.json.new", "rules.json.broken"];
+  const names = ["endpoints", "rules.json", "rules.json.new", "rules.json.broken", "programs"];
   return [...names.map((name) => join(state, name)), mountNote(state)].filter((path) => existsSync(path));
 }
 

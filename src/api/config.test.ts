@@ -20,6 +20,7 @@ test("defaults leave what can be discovered out", () => {
       kubernetes: true,
       calico: true,
       loss: true,
+      ebpfLimit: true,
       defaultLease: 60,
     },
   });

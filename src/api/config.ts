@@ -28,6 +28,7 @@ const rules = z
     kubernetes: z.boolean().default(true).describe("take `kubernetes.io/ingress-bandwidth` and `egress-bandwidth`"),
     calico: z.boolean().default(true).describe("take `qos.projectcalico.org/ingressBandwidth` and `egressBandwidth`"),
     loss: z.boolean().default(true).describe("take the annotation `loss`"),
+    ebpfLimit: z.boolean().default(true).describe("take the annotation `ebpf-limit`"),
     defaultLease: z
       .number()
       .int()
@@ -78,6 +79,9 @@ export const agentConfig = z
       })
       .optional()
       .describe("take objects from a Kubernetes API, not from manifests"),
+    programs: field.absolutePath
+      .optional()
+      .describe("administrator's folder of programs for `ebpf-limit`, root's alone; none if left out"),
     state: field.absolutePath.default("/var/lib/weir").describe("what must outlive the agent"),
     bpffs: field.absolutePath.default("/sys/fs/bpf").describe("BPF file system where programs and maps are pinned"),
     socket: field.absolutePath.default("/run/weir/agent.sock").describe("unix socket of the API"),

@@ -33,6 +33,7 @@ export function routes(backend: Backend): FastifyPluginAsync {
     list(app, node, "pods", () => backend.pods());
     list(app, node, "limits", () => backend.limits());
     list(app, node, "impairments", () => backend.impairments());
+    list(app, node, "programs", () => backend.programs());
     list(app, node, "ports", async () => owned(backend, await backend.ports(), ({ name }) => name));
     list(app, node, "chains", async () => owned(backend, await backend.chains(), ({ port }) => port));
     list(app, node, "drops", async () => owned(backend, await backend.drops(), ({ port }) => port));

@@ -119,6 +119,31 @@ export const impairment = z
   })
   .meta({ id: "Impairment", description: "an impairment of one pod in one direction, and what it did" });
 
+export const program = z
+  .object({
+    namespace: field.namespace,
+    pod: z.string().describe("the pod's name"),
+    node: field.node,
+    direction: field.direction.describe("as the pod sees it"),
+    source: z.string().describe("where it is written: a key of the pod, or `Kind/namespace/name`"),
+    program: z.string().describe("its name in the administrator's list"),
+    configured: z.string().describe("the rule as its author wrote it"),
+    effective: z
+      .string()
+      .nullable()
+      .describe("what acts, with all macros; null if nothing does, or not known since the agent's start"),
+    build: z.string().nullable().describe("name of the build that acts; null if none does"),
+    state: z
+      .enum(["active", "compiling", "refused", "not enforced"])
+      .describe("compiling, refused: the build before it acts on, if there is one"),
+    packets: field.count.describe("packets that the build saw, as the wire has them"),
+    bytes: field.count.describe("their bytes at layer 3"),
+    dropped: field.count.describe("of the packets, those that it dropped"),
+    other: field.count.describe("of the packets, those with a verdict that is neither pass nor drop: they passed"),
+    reason: z.string().nullable().describe("why it is not active: the compiler's, the verifier's or Weir's words"),
+  })
+  .meta({ id: "Program", description: "a user's own program at one pod in one direction, and what it did" });
+
 export const port = z
   .object({
     node: field.node,
@@ -262,6 +287,7 @@ export const items = {
   pods: pod,
   limits: limit,
   impairments: impairment,
+  programs: program,
   ports: port,
   chains: chain,
   drops: drop,
@@ -276,6 +302,7 @@ export type Status = z.infer<typeof status>;
 export type Pod = z.infer<typeof pod>;
 export type Limit = z.infer<typeof limit>;
 export type Impairment = z.infer<typeof impairment>;
+export type Program = z.infer<typeof program>;
 export type Port = z.infer<typeof port>;
 export type Chain = z.infer<typeof chain>;
 export type Drop = z.infer<typeof drop>;

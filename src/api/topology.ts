@@ -64,7 +64,9 @@ export const topology = z
       routes: z
         .array(z.object({ cidr: z.string(), via: z.string(), device: z.string() }))
         .describe("kernel routes of the node"),
-      instances: z.array(z.object({ name: z.string(), function: z.string() })).describe("network functions in use"),
+      instances: z
+        .array(z.object({ name: z.string(), function: z.string(), program: z.string().optional() }))
+        .describe("network functions in use"),
       ports: z
         .array(
           z.object({

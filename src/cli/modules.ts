@@ -81,6 +81,7 @@ export interface LabModule {
       overlay: "vxlan" | "direct";
       /** Path of a local archive or directory by image name. */
       images: Readonly<Record<string, string>>;
+      programs?: string;
     },
     io: Io,
   ): Result;

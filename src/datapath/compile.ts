@@ -1,4 +1,4 @@
-import type { DesiredState, Peer, Port } from "../model/desired.ts";
+import type { DesiredState, Instance, Peer, Port } from "../model/desired.ts";
 import { firstHop, type Hop, MAX_CHAIN } from "./layout.ts";
 
 /** Ids that a compilation needs; `device` gives an ifindex, undefined while the device does not exist. */
@@ -26,9 +26,13 @@ type Topology = Pick<DesiredState, "instances" | "ports">;
 
 export const portName = (port: Port): string => `${port.instance}:${port.name}`;
 
+/** Slots are named by function; an instance with a program of its own has one of its own. */
+export const slotName = (instance: Instance): string =>
+  instance.program === undefined ? instance.function : instance.name;
+
 /** Turns a topology into rows. Pure but for `ids`, which may hand out new ones. */
 export function compile(topology: Topology, ids: Ids): Generation {
-  const functions = new Map(topology.instances.map((instance) => [instance.name, instance.function]));
+  const functions = new Map(topology.instances.map((instance) => [instance.name, slotName(instance)]));
   const names = new Set(topology.ports.map(portName));
   const out: Generation = { hops: new Map(), devices: new Map(), tunnels: new Map(), problems: [] };
   for (const port of topology.ports) placePort(port, functions, names, ids, out);

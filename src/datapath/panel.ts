@@ -145,6 +145,23 @@ export class Panel {
     return old.map((path) => basename(path));
   }
 
+  /** Puts a program into the slot of this name. */
+  place(name: string, program: Program): void {
+    this.#fillSlot(name, program);
+  }
+
+  /** Empties the slots of these names, which nothing leads to any more. */
+  vacate(names: readonly string[]): void {
+    if (names.length === 0) return;
+    const gone = new Set(names);
+    const slots = this.table("weir_functions");
+    const kept = [...this.names.all("function").values()].filter((name) => !gone.has(name));
+    for (const id of this.names.prune("function", new Set(kept))) {
+      slots.map.delete(idKey(id));
+      slots.writes++;
+    }
+  }
+
   close(): void {
     for (const table of this.tables.values()) table.map.close();
   }

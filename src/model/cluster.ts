@@ -2,6 +2,7 @@ import type { ImpairRule } from "./impair.ts";
 import type { LimitRule } from "./limits.ts";
 import { memo } from "./memo.ts";
 import type { Node, Pod, Problem } from "./objects.ts";
+import type { ProgramInForce, ProgramRule } from "./programs.ts";
 
 /** A pod of this node whose network a runtime (the lab, a CNI plugin) asked Weir for. */
 export interface Endpoint {
@@ -44,6 +45,10 @@ export interface ClusterState {
   limits: ReadonlyMap<string, readonly LimitRule[]>;
   /** The same for impairments, in the order of their chain places. */
   impairments: ReadonlyMap<string, readonly ImpairRule[]>;
+  /** The same for users' programs, at most one a direction. */
+  programs: ReadonlyMap<string, readonly ProgramRule[]>;
+  /** What stands for them in the datapath: those that the kernel has taken, or the ones before. */
+  builds: ReadonlyMap<string, readonly ProgramInForce[]>;
   problems: readonly Problem[];
 }
 
@@ -56,6 +61,8 @@ export function emptyState(node: NodeContext): ClusterState {
     endpoints: [],
     limits: new Map(),
     impairments: new Map(),
+    programs: new Map(),
+    builds: new Map(),
     problems: [],
   };
 }

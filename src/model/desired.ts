@@ -14,6 +14,8 @@ export type Peer =
 export interface Instance {
   name: string;
   function: string;
+  /** Build of a user's program that acts as this instance, in a slot of its own; the function's own program if left out. */
+  program?: string | undefined;
 }
 
 /** A port of a standard function's instance. Its full name is `instance:name`. */

@@ -13,6 +13,7 @@ interface Flags {
   kubernetes?: true;
   kubeconfig?: string;
   context?: string;
+  programs?: string;
   state?: string;
   bpffs?: string;
   keep: boolean;
@@ -39,6 +40,7 @@ export function addAgent(program: Command, io: Io, load: Modules["agent"]): void
     )
     .option("--kubeconfig <file>", "objects of the Kubernetes API of this file")
     .option("--context <name>", "the context of the kubeconfig; its current one if left out")
+    .option("--programs <dir>", "administrator's folder of programs for ebpf-limit")
     .option("--state <dir>", "folder for what must outlive the agent")
     .option("--bpffs <dir>", "BPF file system")
     .option("--keep", "leave everything in the kernel at the end, for the next start", false)
@@ -69,6 +71,7 @@ async function readConfig(io: Io, flags: Flags) {
     socket: path(flags.socket),
     manifests: path(flags.manifests),
     kubernetes: kubernetesOf(flags, path(flags.kubeconfig)),
+    programs: path(flags.programs),
     state: path(flags.state),
     bpffs: path(flags.bpffs),
   };

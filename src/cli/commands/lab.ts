@@ -29,9 +29,12 @@ export function addLab(program: Command, io: Io, load: Modules["lab"], capabilit
       image,
       {},
     )
-    .action(async ({ name, file, nodes, overlay, image: images }) =>
-      done((await load()).up({ name, files: paths(file), nodes, overlay, images: absolute(io, images) }, io)),
-    );
+    .option("--programs <folder>", "programs for ebpf-limit: a folder that is root's alone, with programs.yaml")
+    .action(async ({ name, file, nodes, overlay, image: images, programs }) => {
+      const folder = programs === undefined ? {} : { programs: resolve(io.cwd, programs) };
+      const options = { name, files: paths(file), nodes, overlay, images: absolute(io, images), ...folder };
+      return done((await load()).up(options, io));
+    });
   add("apply", "Add or change objects. Returns once the change is in force.")
     .requiredOption("-f, --file <path>", files, collect)
     .action(async ({ name, file }) => done((await load()).apply({ name, files: paths(file) }, io)));

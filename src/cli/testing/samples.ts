@@ -71,6 +71,24 @@ export function shop(): Partial<MemoryState> {
         reason: null,
       },
     ],
+    programs: [
+      {
+        namespace: "shop",
+        pod: "web-10",
+        direction: "egress",
+        source: "ebpf-limit",
+        program: "drop-one-of",
+        configured: "drop-one-of egress -DN=100",
+        effective: "drop-one-of -DN=100",
+        build: "0123456789ab",
+        state: "active",
+        packets: 1000,
+        bytes: 100_000,
+        dropped: 10,
+        other: 0,
+        reason: null,
+      },
+    ],
     ports: [
       {
         name: "router:weir0123456789a",

@@ -30,6 +30,8 @@ export interface UpOptions {
   images: Readonly<Record<string, string>>;
   /** Make the lab's nodes those of a Kubernetes API. */
   kubernetes?: KubernetesTarget | undefined;
+  /** Absolute path of the folder with programs for `ebpf-limit`. */
+  programs?: string | undefined;
 }
 
 /** Starts a lab; resolves when everything in it runs. Gives the exit code: 0, 1 if not all is in force, 130 if interrupted. */

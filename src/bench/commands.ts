@@ -10,6 +10,8 @@ export interface BenchContext {
   quick: boolean;
   /** Length of one run where a measurement has runs of one length, seconds. */
   seconds?: number | undefined;
+  /** Packets of one case where they are counted. */
+  packets?: number | undefined;
   /** Of a measurement with named cases: those whose names hold all of these words. */
   only?: readonly string[] | undefined;
   env: NodeJS.ProcessEnv;
@@ -53,6 +55,7 @@ export async function bench(
     out: string;
     quick: boolean;
     seconds?: number | undefined;
+    packets?: number | undefined;
     only?: readonly string[] | undefined;
   },
   io: BenchIo,
@@ -66,10 +69,10 @@ export async function bench(
   for (const name of names) {
     const say = (line: string): void => void io.stderr.write(`${name}: ${line}\n`);
     const run = await benches[name]();
-    const { out, quick, seconds, only } = options;
+    const { out, quick, seconds, packets, only } = options;
     try {
       const write = (text: string): unknown => io.stdout.write(text);
-      await run({ weir, out, quick, seconds, only, env, signal: io.signal, write, say });
+      await run({ weir, out, quick, seconds, packets, only, env, signal: io.signal, write, say });
     } catch (error) {
       if (!io.signal.aborted) throw error;
     }

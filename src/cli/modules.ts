@@ -125,6 +125,7 @@ export interface BenchModule {
       out: string;
       quick: boolean;
       seconds?: number | undefined;
+      packets?: number | undefined;
       only?: readonly string[] | undefined;
     },
     io: Io,

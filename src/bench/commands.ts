@@ -30,6 +30,7 @@ export const benches = {
   limits: async () => (await import("./limits.ts")).limits,
   forward: async () => (await import("./forward.ts")).forward,
   loss: async () => (await import("./loss.ts")).loss,
+  repeat: async () => (await import("./repeat.ts")).repeat,
   live: async () => (await import("./live.ts")).live,
   survive: async () => (await import("./survive.ts")).survive,
   footprint: async () => (await import("./footprint.ts")).footprint,

@@ -7,6 +7,8 @@ import type { Stage } from "./stage.ts";
 /** Numbered datagrams from one pod to another: how many came, by the pods' kernels, and which ones. */
 
 export const PORT = 7009;
+/** Datagrams of one flight, at most. */
+export const MOST = 2 ** 21;
 const FILES = `["snmp", "snmp6", "netstat"].map((name) => require("node:fs").readFileSync("/proc/net/" + name, "utf8")).join("")`;
 
 /** Notes the numbers that arrive; on a TCP connection of its own pod gives what it has, and the pod's counters. */
@@ -16,7 +18,7 @@ const socket = require("node:dgram").createSocket("udp6");
 socket.on("message", (data) => {
   const run = data.readUInt32BE(0), number = data.readUInt32BE(4);
   let bits = seen.get(run);
-  if (!bits) seen.set(run, bits = Buffer.alloc(1 << 18));
+  if (!bits) seen.set(run, bits = Buffer.alloc(${MOST / 8}));
   if (number >> 3 < bits.length) bits[number >> 3] |= 1 << (number & 7);
 });
 socket.bind(${PORT}, "::", () => { try { socket.setRecvBufferSize(4 << 20); } catch {} });
@@ -69,7 +71,7 @@ export interface Flight {
 const TRIES = 3;
 let runs = 0;
 
-/** Sends `count` datagrams, at most 2^21, after `prepare`. One CPU sends them, so that they come in their order. */
+/** Sends `count` datagrams, at most `MOST`, after `prepare`. One CPU sends them, so that they come in their order. */
 export async function fly(
   stage: Stage,
   { from, to, family, count }: { from: string; to: string; family: 4 | 6; count: number },

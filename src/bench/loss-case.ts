@@ -67,7 +67,12 @@ export function cases(quick: boolean, only: readonly string[] = []): Case[] {
 }
 
 /** The manifest of a case's rule: an Impairment of one pod, for the measured datagrams alone. */
-export function manifest({ loss, direction }: Case, pod: string, port: number, seed?: number): string {
+export function manifest(
+  { loss, direction }: Pick<Case, "loss" | "direction">,
+  pod: string,
+  port: number,
+  seed?: number,
+): string {
   return JSON.stringify({
     apiVersion: "weir.dev/v1alpha1",
     kind: "Impairment",

@@ -52,7 +52,7 @@ export function burstChart(samples: readonly LossSample[]): TopLevelSpec {
     });
   });
   const x = { field: "length", type: "quantitative" as const, title: "lost in a row, at least" };
-  const color = { field: "setting", type: "nominal" as const };
+  const color = { field: "setting", type: "nominal" as const, legend: { labelLimit: 300 } };
   const scale = { type: "log" as const, domainMin: 1e-4 };
   const y = { type: "quantitative" as const, title: "part of the bursts", scale };
   return {

@@ -4,7 +4,7 @@ import { type Burst, burstTest, meanRun, runLengths } from "../model/bursts.ts";
 import { EXPONENTIAL } from "../model/impair.ts";
 import { binomialInterval, binomialTest, chiSquaredTest } from "../model/statistics.ts";
 import type { BenchContext } from "./commands.ts";
-import { type Flight, fly, PORT, runsOf, sink } from "./datagrams.ts";
+import { type Flight, fly, MOST, PORT, runsOf, sink } from "./datagrams.ts";
 import { type Case, caseName, cases, manifest } from "./loss-case.ts";
 import { burstChart, shareChart } from "./loss-chart.ts";
 import type { PodSpec } from "./pods.ts";
@@ -46,6 +46,7 @@ export interface LossSample extends Case {
 export async function loss(context: BenchContext): Promise<readonly Finding[]> {
   const { quick, say, out, only } = context;
   const packets = context.packets ?? (quick ? 20_000 : 100_000);
+  if (packets > MOST) throw new RangeError(`measure loss: ${packets} packets a case (at most ${MOST})`);
   const name = quick ? "loss-quick" : "loss";
   mkdirSync(out, { recursive: true });
   const file = join(out, `${name}.jsonl`);

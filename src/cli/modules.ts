@@ -117,7 +117,7 @@ export interface FunctionsModule {
   functions: readonly Pick<NetworkFunction, "name" | "kind" | "summary">[];
 }
 
-export type BenchName = "all" | "limits" | "loss" | "matrix" | "live" | "survive" | "forward" | "footprint";
+export type BenchName = "all" | "limits" | "loss" | "repeat" | "matrix" | "live" | "survive" | "forward" | "footprint";
 export interface BenchModule {
   bench(
     options: {

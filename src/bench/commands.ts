@@ -12,6 +12,8 @@ export interface BenchContext {
   seconds?: number | undefined;
   /** Packets of one case where they are counted. */
   packets?: number | undefined;
+  /** Pods of a measurement that can have more or fewer. */
+  pods?: number | undefined;
   /** Of a measurement with named cases: those whose names hold all of these words. */
   only?: readonly string[] | undefined;
   env: NodeJS.ProcessEnv;
@@ -57,6 +59,7 @@ export async function bench(
     quick: boolean;
     seconds?: number | undefined;
     packets?: number | undefined;
+    pods?: number | undefined;
     only?: readonly string[] | undefined;
   },
   io: BenchIo,
@@ -70,10 +73,10 @@ export async function bench(
   for (const name of names) {
     const say = (line: string): void => void io.stderr.write(`${name}: ${line}\n`);
     const run = await benches[name]();
-    const { out, quick, seconds, packets, only } = options;
+    const { out, quick, seconds, packets, pods, only } = options;
     try {
       const write = (text: string): unknown => io.stdout.write(text);
-      await run({ weir, out, quick, seconds, packets, only, env, signal: io.signal, write, say });
+      await run({ weir, out, quick, seconds, packets, pods, only, env, signal: io.signal, write, say });
     } catch (error) {
       if (!io.signal.aborted) throw error;
     }

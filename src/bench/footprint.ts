@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { stringify } from "yaml";
 import type { BenchContext } from "./commands.ts";
-import type { PodSpec } from "./pods.ts";
+import { type PodSpec, podObject } from "./pods.ts";
 import { readCpu, readResident } from "./process.ts";
 import { type Finding, judge, publish } from "./report.ts";
 import { Stage } from "./stage.ts";
@@ -12,18 +13,31 @@ const LAB_SECONDS = 5;
 const MEMORY_MB = 120;
 const IDLE_PERCENT = 0.5;
 
+/** Edits of one pod's limit, for the CPU of a change. */
+const CHANGES = 40;
+
+/** With rules: a limit and a loss on each. */
+const ruled = (name: string, mbps = 10): PodSpec => ({
+  name,
+  node: "node-1",
+  annotations: { "weir.dev/bandwidth": `${mbps} mbps egress`, "weir.dev/loss": "uniform egress 1%" },
+});
 const sleepers = (count: number): PodSpec[] => Array.from({ length: count }, (_, i) => ({ name: `pod-${i + 1}` }));
 
-/** Start-up times, the agent's memory with 100 pods, its CPU while nothing changes. */
+/**
+ * Start-up times, the agent's memory with 100 pods, its CPU while nothing changes. With `pods`: memory and CPU with so many
+ * pods with rules, and what one change costs.
+ */
 export async function footprint(context: BenchContext): Promise<readonly Finding[]> {
   const { quick, say } = context;
+  if (context.pods !== undefined) return withRules(context, context.pods);
   say("weir --help");
   const help = await timeHelp(context, quick ? 5 : 21);
   say("a lab of 2 nodes and 10 pods");
   const lab = await timeLab(context, quick ? 1 : 7);
   const pods = quick ? 10 : 100;
   say(`an agent with ${pods} pods`);
-  const agent = await watchAgent(context, pods, quick ? 5 : 60);
+  const agent = await watchAgent(context, sleepers(pods), quick ? 5 : 60);
   const helpMs = spread(help).p50;
   const labSeconds = spread(lab).p50;
   const memory = Math.max(...agent.residentMB);
@@ -53,6 +67,23 @@ export async function footprint(context: BenchContext): Promise<readonly Finding
   return findings;
 }
 
+async function withRules(context: BenchContext, pods: number): Promise<readonly Finding[]> {
+  const { quick, say } = context;
+  say(`an agent with ${pods} pods, each with a limit and a loss`);
+  const all = Array.from({ length: pods }, (_, i) => ruled(`pod-${i + 1}`));
+  const { residentMB, idlePercent, changeMs } = await watchAgent(context, all, quick ? 5 : 60, quick ? 10 : CHANGES);
+  const shown = (what: string, measured: string): Finding => ({ what, measured, target: "–", verdict: "shown" });
+  const findings = [
+    shown("agent's resident memory, highest", `${Math.max(...residentMB).toFixed(1)} MB`),
+    shown("agent's CPU while nothing changes", `${idlePercent.toFixed(2)} % of a core`),
+    shown("agent's CPU of one change, from the file to the kernel", `${changeMs.toFixed(0)} ms`),
+  ];
+  const title = `Footprint with ${pods} pods, each with a limit and a loss`;
+  const samples = { pods, residentMB, idlePercent, changeMs };
+  await publish({ name: `footprint-${pods}`, title, findings, samples }, context);
+  return findings;
+}
+
 /** Wall time of a whole process, ms. */
 async function timeHelp({ weir, env, signal }: BenchContext, runs: number): Promise<number[]> {
   const times: number[] = [];
@@ -75,25 +106,36 @@ async function timeLab({ weir, env, signal }: BenchContext, runs: number): Promi
   return times;
 }
 
-/** Resident memory every second, and CPU in per cent of a core, after the agent has had time to settle. */
+/**
+ * Resident memory every second, and CPU in per cent of a core, after the agent has had time to settle; then its CPU for a
+ * change of a pod's limit, ms.
+ */
 async function watchAgent(
   { weir, env, signal }: BenchContext,
-  pods: number,
+  pods: readonly PodSpec[],
   seconds: number,
-): Promise<{ residentMB: number[]; idlePercent: number }> {
-  const stage = await Stage.up({ weir, env, signal, nodes: 1, pods: sleepers(pods) });
+  changes = 0,
+): Promise<{ residentMB: number[]; idlePercent: number; changeMs: number }> {
+  const stage = await Stage.up({ weir, env, signal, nodes: 1, pods });
   try {
     await sleep(3000, undefined, { signal });
     const pid = (await stage.nodes())[0]?.agentPid ?? 0;
     const residentMB: number[] = [];
     const before = readCpu(pid);
     const begin = performance.now();
+    const sample = () => residentMB.push(readResident(pid) / 1e6);
     for (let i = 0; i < seconds; i++) {
       await sleep(1000, undefined, { signal });
-      residentMB.push(readResident(pid) / 1e6);
+      sample();
     }
-    const elapsed = (performance.now() - begin) / 1000;
-    return { residentMB, idlePercent: (100 * (readCpu(pid) - before)) / elapsed };
+    const idlePercent = (100 * (readCpu(pid) - before)) / ((performance.now() - begin) / 1000);
+    const quiet = readCpu(pid);
+    for (let i = 0; i < changes; i++) {
+      stage.writeManifest(`default-pod-${1 + i}.yaml`, stringify(podObject(ruled(`pod-${1 + i}`, 20 + i))));
+      await sleep(500, undefined, { signal });
+      sample();
+    }
+    return { residentMB, idlePercent, changeMs: (1000 * (readCpu(pid) - quiet)) / Math.max(1, changes) };
   } finally {
     await stage.down();
   }

@@ -126,6 +126,7 @@ export interface BenchModule {
       quick: boolean;
       seconds?: number | undefined;
       packets?: number | undefined;
+      pods?: number | undefined;
       only?: readonly string[] | undefined;
     },
     io: Io,

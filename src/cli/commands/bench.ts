@@ -28,6 +28,12 @@ function parsePackets(text: string): number {
   throw new InvalidArgumentError("a whole number from 1000 to 1000000000");
 }
 
+function parsePods(text: string): number {
+  const pods = Number(text);
+  if (Number.isInteger(pods) && pods >= 40 && pods <= 1000) return pods;
+  throw new InvalidArgumentError("a whole number from 40 to 1000");
+}
+
 /** Words that a case's name must all hold: `10M ingress ipv6`. */
 const parseWords = (text: string): string[] => text.split(/\s+/).filter(Boolean);
 
@@ -42,15 +48,16 @@ export function addBench(program: Command, io: Io, load: Modules["bench"]): void
       .description(description)
       .option("--out <dir>", "where results go", "bench-results")
       .option("--quick", "short runs, to see that all works; the figures mean little", false)
-      .action(async ({ out, quick, seconds, packets, only }) => {
+      .action(async ({ out, quick, seconds, packets, pods, only }) => {
         const module = await load();
-        const options = { what, out: resolve(io.cwd, out), quick, seconds, packets, only };
+        const options = { what, out: resolve(io.cwd, out), quick, seconds, packets, pods, only };
         setExitCode(bench, await module.bench(options, io));
       });
     if (what === "limits") command.option("--seconds <n>", "length of one run (60: as published)", parseSeconds);
     const words = { matrix: "10M ingress udp", loss: "burst across ipv6" }[what as string];
     if (words) command.option("--only <words>", `cases with all of these words, e.g. "${words}"`, parseWords);
     if (what === "loss") command.option("--packets <n>", "datagrams a case (100000: as published)", parsePackets);
+    if (what === "footprint") command.option("--pods <n>", "instead: so many pods, each with rules", parsePods);
     if (what === "repeat") command.option("--packets <n>", "runs, whole millions (100000000)", parsePackets);
   }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { stringify } from "yaml";
 import type { BenchContext } from "./commands.ts";
-import { type PodSpec, podObject } from "./pods.ts";
+import { LoneAgent } from "./lone-agent.ts";
+import type { PodSpec } from "./pods.ts";
 import { readCpu, readResident } from "./process.ts";
 import { type Finding, judge, publish } from "./report.ts";
 import { Stage } from "./stage.ts";
@@ -19,6 +19,7 @@ const CHANGES = 40;
 /** With rules: a limit and a loss on each. */
 const ruled = (name: string, mbps = 10): PodSpec => ({
   name,
+  uid: `u-${name}`,
   node: "node-1",
   annotations: { "weir.dev/bandwidth": `${mbps} mbps egress`, "weir.dev/loss": "uniform egress 1%" },
 });
@@ -37,7 +38,7 @@ export async function footprint(context: BenchContext): Promise<readonly Finding
   const lab = await timeLab(context, quick ? 1 : 7);
   const pods = quick ? 10 : 100;
   say(`an agent with ${pods} pods`);
-  const agent = await watchAgent(context, sleepers(pods), quick ? 5 : 60);
+  const agent = await watchAgent(context, pods, quick ? 5 : 60);
   const helpMs = spread(help).p50;
   const labSeconds = spread(lab).p50;
   const memory = Math.max(...agent.residentMB);
@@ -67,21 +68,42 @@ export async function footprint(context: BenchContext): Promise<readonly Finding
   return findings;
 }
 
-async function withRules(context: BenchContext, pods: number): Promise<readonly Finding[]> {
-  const { quick, say } = context;
+async function withRules({ weir, quick, say, signal, ...context }: BenchContext, pods: number) {
   say(`an agent with ${pods} pods, each with a limit and a loss`);
   const all = Array.from({ length: pods }, (_, i) => ruled(`pod-${i + 1}`));
-  const { residentMB, idlePercent, changeMs } = await watchAgent(context, all, quick ? 5 : 60, quick ? 10 : CHANGES);
-  const shown = (what: string, measured: string): Finding => ({ what, measured, target: "–", verdict: "shown" });
-  const findings = [
-    shown("agent's resident memory, highest", `${Math.max(...residentMB).toFixed(1)} MB`),
-    shown("agent's CPU while nothing changes", `${idlePercent.toFixed(2)} % of a core`),
-    shown("agent's CPU of one change, from the file to the kernel", `${changeMs.toFixed(0)} ms`),
-  ];
-  const title = `Footprint with ${pods} pods, each with a limit and a loss`;
-  const samples = { pods, residentMB, idlePercent, changeMs };
-  await publish({ name: `footprint-${pods}`, title, findings, samples }, context);
-  return findings;
+  const lone = await LoneAgent.up(weir, all, signal);
+  try {
+    const { pid } = await lone.client.status();
+    const { residentMB, idlePercent } = await watch(pid, quick ? 5 : 60, signal);
+    const before = readCpu(pid);
+    for (let i = 0; i < CHANGES; i++) {
+      lone.write(ruled(`pod-${1 + i}`, 20 + i));
+      await sleep(quick ? 200 : 500, undefined, { signal });
+      residentMB.push(readResident(pid) / 1e6);
+    }
+    const changeMs = (1000 * (readCpu(pid) - before)) / CHANGES;
+    const limits = await lone.client.list("limits");
+    const wrong = limits.filter(({ pod, effective }) => effective !== 1e6 * rateAfter(pod));
+    if (limits.length !== pods || wrong.length > 0) throw new Error(`change limits: ${wrong.length} are not in force`);
+    const shown = (what: string, measured: string): Finding => ({ what, measured, target: "–", verdict: "shown" });
+    const findings = [
+      shown("agent's resident memory, highest", `${Math.max(...residentMB).toFixed(1)} MB`),
+      shown("agent's CPU while nothing changes", `${idlePercent.toFixed(2)} % of a core`),
+      shown("agent's CPU of one change, from the file to the kernel", `${changeMs.toFixed(0)} ms`),
+    ];
+    const title = `Footprint with ${pods} pods, each with a limit and a loss`;
+    const samples = { pods, residentMB, idlePercent, changeMs };
+    await publish({ name: `footprint-${pods}`, title, findings, samples }, context);
+    return findings;
+  } finally {
+    await lone.down();
+  }
+}
+
+/** Mbit/s that a pod was given in the end. */
+function rateAfter(pod: string): number {
+  const number = Number(pod.replace("pod-", ""));
+  return number <= CHANGES ? 19 + number : 10;
 }
 
 /** Wall time of a whole process, ms. */
@@ -106,36 +128,28 @@ async function timeLab({ weir, env, signal }: BenchContext, runs: number): Promi
   return times;
 }
 
-/**
- * Resident memory every second, and CPU in per cent of a core, after the agent has had time to settle; then its CPU for a
- * change of a pod's limit, ms.
- */
-async function watchAgent(
-  { weir, env, signal }: BenchContext,
-  pods: readonly PodSpec[],
+/** Resident memory every second, and CPU in per cent of a core, after the agent has had time to settle. */
+async function watch(
+  pid: number,
   seconds: number,
-  changes = 0,
-): Promise<{ residentMB: number[]; idlePercent: number; changeMs: number }> {
-  const stage = await Stage.up({ weir, env, signal, nodes: 1, pods });
+  signal: AbortSignal,
+): Promise<{ residentMB: number[]; idlePercent: number }> {
+  await sleep(3000, undefined, { signal });
+  const residentMB: number[] = [];
+  const before = readCpu(pid);
+  const begin = performance.now();
+  for (let i = 0; i < seconds; i++) {
+    await sleep(1000, undefined, { signal });
+    residentMB.push(readResident(pid) / 1e6);
+  }
+  const elapsed = (performance.now() - begin) / 1000;
+  return { residentMB, idlePercent: (100 * (readCpu(pid) - before)) / elapsed };
+}
+
+async function watchAgent({ weir, env, signal }: BenchContext, pods: number, seconds: number) {
+  const stage = await Stage.up({ weir, env, signal, nodes: 1, pods: sleepers(pods) });
   try {
-    await sleep(3000, undefined, { signal });
-    const pid = (await stage.nodes())[0]?.agentPid ?? 0;
-    const residentMB: number[] = [];
-    const before = readCpu(pid);
-    const begin = performance.now();
-    const sample = () => residentMB.push(readResident(pid) / 1e6);
-    for (let i = 0; i < seconds; i++) {
-      await sleep(1000, undefined, { signal });
-      sample();
-    }
-    const idlePercent = (100 * (readCpu(pid) - before)) / ((performance.now() - begin) / 1000);
-    const quiet = readCpu(pid);
-    for (let i = 0; i < changes; i++) {
-      stage.writeManifest(`default-pod-${1 + i}.yaml`, stringify(podObject(ruled(`pod-${1 + i}`, 20 + i))));
-      await sleep(500, undefined, { signal });
-      sample();
-    }
-    return { residentMB, idlePercent, changeMs: (1000 * (readCpu(pid) - quiet)) / Math.max(1, changes) };
+    return await watch((await stage.nodes())[0]?.agentPid ?? 0, seconds, signal);
   } finally {
     await stage.down();
   }

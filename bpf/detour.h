@@ -50,19 +50,36 @@ WEIR_INLINE int weir_shape_detached(struct __sk_buff *skb, __u32 ifindex, __u32 
 }
 
 /*
- * Hold until a time (ktime, ns) in a delaying device; come back here with weir_held(). The device holds a copy, which no
- * socket is charged for: TCP would else keep no more under way than it queues on one device.
+ * Also hold a copy until a time (ktime, ns) in a delaying device; it comes back here with weir_held(). No socket is
+ * charged for a copy: TCP would else keep no more under way than it queues on one device. 0, or a drop's reason.
  */
-WEIR_INLINE int weir_hold(struct __sk_buff *skb, __u32 ifindex, __u64 until)
+WEIR_INLINE int weir_hold_copy(struct __sk_buff *skb, __u32 ifindex, __u64 until)
 {
 	__u32 mark = weir_mark(skb, weir_get(skb, hop), WEIR_MARK_HELD);
 
-	if (weir_unlikely(weir_tracing(skb)))
-		return weir_next(skb);
 	if (!mark)
-		return weir_drop(skb, WEIR_DROP_LOOP);
+		return WEIR_DROP_LOOP;
 	skb->mark = mark;
 	if (bpf_skb_set_tstamp(skb, until, BPF_SKB_TSTAMP_DELIVERY_MONO) || bpf_clone_redirect(skb, ifindex, 0) < 0)
-		return weir_drop(skb, WEIR_DROP_DELIVERY);
-	return TC_ACT_SHOT; /* the device has the copy */
+		return WEIR_DROP_DELIVERY;
+	return 0;
+}
+
+/* Hold until then: the device has a copy, and it alone goes on. */
+WEIR_INLINE int weir_hold(struct __sk_buff *skb, __u32 ifindex, __u64 until)
+{
+	int reason;
+
+	if (weir_unlikely(weir_tracing(skb)))
+		return weir_next(skb);
+	reason = weir_hold_copy(skb, ifindex, until);
+	return reason ? weir_drop(skb, reason) : TC_ACT_SHOT;
+}
+
+/* How long after its time a packet has come back from a delaying device, ns. */
+WEIR_INLINE __u64 weir_held_late(struct __sk_buff *skb, __u64 now)
+{
+	if (skb->tstamp_type != BPF_SKB_TSTAMP_DELIVERY_MONO || skb->tstamp > now)
+		return 0;
+	return now - skb->tstamp;
 }

@@ -92,7 +92,28 @@ export const limit = z
   })
   .meta({ id: "Limit", description: "a bandwidth limit of one pod in one direction, and whether it is in force" });
 
-const probability = z.number().min(0).max(1).nullable();
+const share = z.number().min(0).max(1);
+const probability = share.nullable();
+const effects = z
+  .object({
+    loss: z
+      .discriminatedUnion("model", [
+        z.object({ model: z.literal("uniform"), probability: share }),
+        z.object({ model: z.literal("exponential"), threshold: z.number() }),
+        z.object({ model: z.literal("burst"), p: share, r: share, lossGood: share, lossBad: share }),
+      ])
+      .optional()
+      .describe("how packets are lost"),
+    duplicate: share.optional().describe("probability of a copy"),
+    corrupt: share.optional().describe("probability of a flipped bit"),
+    reorder: share.optional().describe("probability that a packet is not delayed"),
+    delay: z
+      .object({ base: z.number(), jitter: z.number() })
+      .optional()
+      .describe("ns: `base` ± `jitter`, evenly spread"),
+    pace: z.number().optional().describe("bit/s at layer 3"),
+  })
+  .describe("what it asks for, in numbers");
 export const impairment = z
   .object({
     namespace: field.namespace,
@@ -111,6 +132,14 @@ export const impairment = z
     corrupted: field.count.describe("with a flipped bit"),
     reordered: field.count.describe("that overtook delayed ones"),
     delayed: field.count.describe("that were held"),
+    bursts: field.count.describe("losses with none right before them: lost packets ÷ this is the mean burst"),
+    spared: field.count.describe("to be corrupted, but without a payload"),
+    meanDelay: z
+      .number()
+      .nonnegative()
+      .nullable()
+      .describe("how long held packets waited, mean, s; null before the first"),
+    effects,
     expectedLoss: probability.describe("probability of a loss that it asks for"),
     measuredLoss: probability.describe("part of the packets that was lost; null before the first packet"),
     lossLow: probability.describe("lower end of the exact 95 % interval of the loss (Clopper and Pearson)"),

@@ -118,7 +118,7 @@ export interface FunctionsModule {
   functions: readonly Pick<NetworkFunction, "name" | "kind" | "summary">[];
 }
 
-export type BenchName = "all" | "limits" | "loss" | "matrix" | "live" | "survive" | "forward" | "footprint";
+export type BenchName = "all" | "limits" | "loss" | "repeat" | "matrix" | "live" | "survive" | "forward" | "footprint";
 export interface BenchModule {
   bench(
     options: {
@@ -126,6 +126,8 @@ export interface BenchModule {
       out: string;
       quick: boolean;
       seconds?: number | undefined;
+      packets?: number | undefined;
+      pods?: number | undefined;
       only?: readonly string[] | undefined;
     },
     io: Io,

@@ -7,7 +7,7 @@ import type { Failure } from "./failure.ts";
 import { Leases } from "./leases.ts";
 import type { Panel } from "./panel.ts";
 import { OwnPrograms } from "./programs/own.ts";
-import { encodeRows } from "./rows.ts";
+import { RowEncoder } from "./rows.ts";
 import { Senders } from "./senders.ts";
 import { Shapers } from "./shapers.ts";
 import { type Rows, readRows, writeDifference } from "./tables.ts";
@@ -46,6 +46,9 @@ export class Datapath {
   readonly #state: readonly string[];
   readonly #events: boolean;
   readonly #held = new Map<string, Rows>();
+  readonly #encoders = new Map<string, RowEncoder>();
+  /** Devices with their program, by name: their indexes. */
+  readonly #attached = new Map<string, number>();
   #applied: DesiredState | undefined;
 
   constructor({ panel, tables, state = [], programs = noPrograms, events = false }: DatapathOptions) {
@@ -67,6 +70,7 @@ export class Datapath {
   /** The next pass compares with the kernel anew, and so mends what others broke. */
   forget(): void {
     this.#held.clear();
+    this.#attached.clear();
     this.shapers.forget();
     this.programs.forget();
     this.panel.generations.reload(this.panel.names.all("port").keys());
@@ -99,7 +103,7 @@ export class Datapath {
       failures.push(...generation.problems);
       this.#writePanel(generation, ids);
     });
-    const detached = attachAll(this.panel, this.#attachments(desired), ids);
+    const detached = attachAll(this.panel, this.#attachments(desired), ids, this.#attached);
     failures.push(...detached, ...this.devices.activate(desired.links, new Set(detached.map(({ object }) => object))));
     failures.push(...this.#senders.ensure(desired, ids.device));
     attempt("routes", () => failures.push(...this.devices.ensureRoutes(desired.routes, desired.links)));
@@ -135,7 +139,9 @@ export class Datapath {
     const encoded = new Map<string, Rows>();
     for (const [table, group] of byTable) {
       try {
-        encoded.set(table, encodeRows(group, this.panel.table(table), ids));
+        const encoder = this.#encoders.get(table) ?? new RowEncoder();
+        this.#encoders.set(table, encoder);
+        encoded.set(table, encoder.encode(group, this.panel.table(table), ids));
       } catch (error) {
         failures.push({ object: `table ${table}`, message: (error as Error).message });
       }

@@ -29,7 +29,12 @@ export function limitReadings(agent: Agent): LimitReadings {
   };
 }
 
-const COUNTS = ["packets", "lost", "duplicated", "corrupted", "reordered", "delayed"] as const;
+/** The mean hold in seconds: what was asked of the device, and how late it was. */
+function meanDelay(count: (name: string) => number): number | null {
+  const [delayed, released] = [count("delayed"), count("released")];
+  if (delayed === 0) return null;
+  return (count("waited") / delayed + (released > 0 ? count("late") / released : 0)) / 1e9;
+}
 
 /** What the datapath did for each impairment. */
 export function impairReadings(agent: Agent): ImpairReadings {
@@ -42,10 +47,18 @@ export function impairReadings(agent: Agent): ImpairReadings {
       const id = idOf(instance);
       const row = id === undefined ? undefined : uses?.lookup(uses.key.encode({ instance: id }));
       const fields = row && uses ? uses.value.decode(row) : {};
-      const [packets = 0, lost = 0, duplicated = 0, corrupted = 0, reordered = 0, delayed = 0] = COUNTS.map((name) =>
-        Number(fields[name] ?? 0),
-      );
-      return { packets, lost, duplicated, corrupted, reordered, delayed };
+      const count = (name: string): number => Number(fields[name] ?? 0);
+      return {
+        packets: count("packets"),
+        lost: count("lost"),
+        duplicated: count("duplicated"),
+        corrupted: count("corrupted"),
+        reordered: count("reordered"),
+        delayed: count("delayed"),
+        bursts: count("bursts"),
+        spared: count("spared"),
+        meanDelay: meanDelay(count),
+      };
     },
     remaining(instance) {
       const id = idOf(instance);

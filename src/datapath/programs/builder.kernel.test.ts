@@ -190,7 +190,7 @@ describe("programs that are refused, with the reason", () => {
       "a bomb of macros",
       `int n[] = {A9};`.replace(
         /^/,
-        Array.from({ length: 9 }, (_, n) => `#define A${n + 1} ${`A${n} `.repeat(20)}\n`).join("") + "#define A0 1,\n",
+        `${Array.from({ length: 9 }, (_, n) => `#define A${n + 1} ${`A${n} `.repeat(20)}\n`).join("")}#define A0 1,\n`,
       ),
       /needs more than/,
     ],

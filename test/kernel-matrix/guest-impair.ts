@@ -1,7 +1,9 @@
 /** Runs inside the test machine: delay and pacing with fq, and loss beside netem's; one JSON line a check. */
 import { pairedRatio } from "../../src/bench/stats.ts";
+import { impairInstance } from "../../src/functions/impair/impair.ts";
 import { Node } from "../../src/functions/testing/node.ts";
 import type { Effects, ImpairRule } from "../../src/model/impair.ts";
+import { binomialTest } from "../../src/model/statistics.ts";
 import { check } from "./report.ts";
 
 const B = "10.244.1.11";
@@ -56,6 +58,41 @@ function distribution(): string {
   within(`mean (${said})`, mean(delays), 48, 55);
   within(`p5 (${said})`, at(delays, 0.05), 39, 43);
   within(`p95 (${said})`, at(delays, 0.95), 57, 68);
+  return `${said}; the rule's own: ${receipt()}`;
+}
+
+/** The mean hold by the rule's own count: as asked for, and the time by which packets came back late. */
+function receipt(): string {
+  const table = node.panel.table("weir_impair_use");
+  const instance = node.panel.names.id("instance", impairInstance(node.endpoint("a").device, "egress", "loss"));
+  const row = table.lookup(table.key.encode({ instance })) ?? Buffer.alloc(0);
+  const use = table.value.decode(row) as Record<"waited" | "late" | "delayed" | "released", bigint>;
+  const { waited, late, delayed, released } = use;
+  const [asked, over] = [Number(waited) / Number(delayed) / 1e6, Number(late) / Number(released) / 1e6];
+  const said = `${asked.toFixed(2)} ms asked for, ${over.toFixed(2)} ms late, ${delayed} held, ${released} back`;
+  if (released !== delayed) throw new Error(said);
+  within(`hold (${said})`, asked, 47.5, 52.5);
+  if (!(over > 0 && over < 10)) throw new Error(said);
+  return said;
+}
+
+/** Round trips from the time at which the answer comes: a copy comes with its original, as late. */
+function copies(): string {
+  impair({ delay: { base: 50e6, jitter: 0 }, duplicate: 1 });
+  const { times, order: came } = pings(50, "0.05");
+  const said = `${came.length} answers to 50, earliest ${at(times, 0).toFixed(1)} ms`;
+  if (came.length < 99 || at(times, 0) < 50) throw new Error(said);
+  return said;
+}
+
+function overtaking(): string {
+  impair({ delay: { base: 50e6, jitter: 0 }, reorder: 0.2 });
+  const { times, order: came } = pings(200, "0.01");
+  const early = times.filter((time) => time < 25).length;
+  const p = binomialTest(early, times.length, 0.2);
+  const overtaken = came.filter((number, i) => number < Math.max(0, ...came.slice(0, i))).length;
+  const said = `${early} of ${times.length} went at once (p ${p.toFixed(3)}), ${overtaken} were overtaken`;
+  if (times.length !== 200 || p < 1e-4 || overtaken === 0) throw new Error(said);
   return said;
 }
 
@@ -118,6 +155,8 @@ check("a node comes up", () => {
 });
 check("delay 50 ± 10 ms", distribution);
 check("delay alone keeps the order", order);
+check("copies of delayed packets are delayed", copies);
+check("reorder: a part overtakes", overtaking);
 check("pace", pace);
 check("TCP at 1 % loss: impair as netem", loss);
 check("the node goes", () => {

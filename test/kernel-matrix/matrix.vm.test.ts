@@ -36,6 +36,8 @@ const SCRIPTS: { title: string; script: string; modules: string[]; names: string
       "a node comes up",
       "delay 50 ± 10 ms",
       "delay alone keeps the order",
+      "copies of delayed packets are delayed",
+      "reorder: a part overtakes",
       "pace",
       "TCP at 1 % loss: impair as netem",
       "the node goes",

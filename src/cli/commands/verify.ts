@@ -106,7 +106,7 @@ function shown(unit: Proof["unit"], value: number | null): string {
 }
 
 const columns: readonly Column<Proof>[] = [
-  { title: "RULE", value: ({ kind, rule, effect }) => `${kind}: ${rule}${effect === null ? "" : ` (${effect})`}` },
+  { title: "RULE", value: ({ source, rule, effect }) => `${source}: ${effect ?? rule}` },
   { title: "DIRECTION", value: ({ direction }) => direction ?? "-" },
   { title: "EXPECTED", value: ({ unit, expected }) => shown(unit, expected), number: true },
   { title: "MEASURED", value: ({ unit, measured }) => shown(unit, measured), number: true },

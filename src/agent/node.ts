@@ -11,6 +11,9 @@ const VXLAN_OVERHEAD = { 4: 50, 6: 70 } as const;
 /** The node's name: as configured, else the host's. */
 export const nodeName = (config: AgentConfig): string => config.node ?? hostname();
 
+/** What a veth takes; loopback's MTU is one byte more. */
+const LARGEST_MTU = 65535;
+
 /**
  * What the agent must know of its node before it plans: from the configuration, else from the Node object, else from
  * the kernel. Throws an error that names the missing setting.
@@ -33,7 +36,7 @@ export function nodeContext(config: AgentConfig, object: Node | undefined): Node
     addresses: own,
     podCIDRs,
     uplink,
-    mtu: config.mtu ?? device.mtu - overhead,
+    mtu: config.mtu ?? Math.min(LARGEST_MTU, device.mtu - overhead),
     vxlan: config.vxlan,
     fq: hasQdisc("fq"),
   };

@@ -61,11 +61,13 @@ export function burstDistribution(loss: Burst, packets: number): Float64Array {
   const size = 2 ** Math.ceil(Math.log2(packets + 1));
   const re = new Float64Array(size);
   const im = new Float64Array(size);
-  for (let i = 0; i < size; i++) {
+  for (let i = 0; i <= size / 2; i++) {
     const angle = (2 * Math.PI * i) / size;
     const [x, y] = generating(loss, packets, Math.cos(angle), Math.sin(angle));
-    re[i] = x;
-    im[i] = y;
+    // the coefficients are real, so the other half is conjugate
+    const mirrored = (size - i) % size;
+    [re[i], re[mirrored]] = [x, x];
+    [im[mirrored], im[i]] = [-y, y];
   }
   fourier(re, im);
   return re.subarray(0, packets + 1).map((value) => Math.max(0, value / size));

@@ -35,6 +35,7 @@ const SCRIPTS: { title: string; script: string; modules: string[]; names: string
     names: [
       "a node comes up",
       "delay 50 ± 10 ms",
+      "delay by the rule's own count",
       "delay alone keeps the order",
       "copies of delayed packets are delayed",
       "reorder: a part overtakes",

@@ -8,6 +8,7 @@ import { BpfMap, mountBpffs, unmountBpffs } from "../../kernel/index.ts";
 import { Builder } from "./builder.ts";
 import { checkObject } from "./check.ts";
 import { Compiler } from "./compile.ts";
+import { parseElf } from "./elf.ts";
 import { compileWrapper, headed, program } from "./testing/sources.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "weir-builder-"));
@@ -255,6 +256,26 @@ test("whatever bytes a compiler may be brought to write, the judge answers and d
     }),
     { numRuns: 500 },
   );
+});
+
+test("a relocation has an instruction to itself", async () => {
+  const map = `struct { __uint(type, BPF_MAP_TYPE_ARRAY); __type(key, __u32); __type(value, __u64); __uint(max_entries, 1); } seen SEC(".maps");`;
+  const text = program("__u32 k = 0; return !bpf_map_lookup_elem(&seen, &k);", map);
+  const compiler = new Compiler(join(directory, "cache"));
+  const compiled = await compiler.compile({ file: "x.c", text: Buffer.from(text), direction: "egress", macros: [] });
+  if (!compiled.ok) throw new Error(compiled.reason);
+  const elf = parseElf(compiled.value);
+  const code = elf.sections.find(({ name }) => name === ".text")?.index;
+  const offset = elf.relocations.find(({ section }) => section === code)?.offset ?? -1;
+  const row = Buffer.alloc(12);
+  row.writeBigUInt64LE(BigInt(offset), 0);
+  row.writeUInt32LE(1, 8); // R_BPF_64_64
+  const at = compiled.value.indexOf(row);
+  for (const moved of [4, 1 << 20]) {
+    const object = Buffer.from(compiled.value);
+    object.writeBigUInt64LE(BigInt(offset + moved), at);
+    expect(checkObject(object)).toEqual({ ok: false, reason: "has relocations that are not one an instruction" });
+  }
 });
 
 test("nothing is left: no process, no directory, no map but the wrapper's", () => {

@@ -78,7 +78,10 @@ function faultOfCode({ sections, relocations }: Elf): string | undefined {
   const count = text.data.length / INSTRUCTION;
   if (!Number.isInteger(count)) return "has half an instruction";
   if (count > MOST_INSTRUCTIONS) return `has ${count} instructions, at most ${MOST_INSTRUCTIONS} are taken`;
-  const byOffset = new Map(relocations.filter(({ section }) => section === text.index).map((one) => [one.offset, one]));
+  const own = relocations.filter(({ section }) => section === text.index);
+  const byOffset = new Map(own.map((one) => [one.offset, one]));
+  const isPlaced = own.every(({ offset }) => offset % INSTRUCTION === 0 && offset < text.data.length);
+  if (!isPlaced || byOffset.size !== own.length) return "has relocations that are not one an instruction";
   for (let at = 0; at < text.data.length; at += INSTRUCTION) {
     const fault = faultOfInstruction(text.data, at, byOffset.get(at), sections);
     if (fault) return fault;

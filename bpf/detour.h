@@ -37,6 +37,20 @@ WEIR_INLINE int weir_shape(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
 	return bpf_redirect(ifindex, 0);
 }
 
+/*
+ * The packet's copy is on its way. On an egress, dropping it would be taken for a loss by a TCP of this node, which
+ * would send it again.
+ */
+WEIR_INLINE int weir_gone(struct __sk_buff *skb)
+{
+	struct weir_config *config = weir_configuration();
+
+	if (!(weir_get(skb, state) & WEIR_META_LEAVING) || !skb->sk || !config)
+		return TC_ACT_SHOT;
+	skb->mark = WEIR_MARK_GONE;
+	return bpf_redirect(config->recirc_ifindex, 0);
+}
+
 /* The same, no longer charged to the sender's socket: the queue holds a copy, and copies belong to nobody. */
 WEIR_INLINE int weir_shape_detached(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
 {
@@ -46,7 +60,7 @@ WEIR_INLINE int weir_shape_detached(struct __sk_buff *skb, __u32 ifindex, __u32 
 		return weir_drop(skb, WEIR_DROP_LOOP);
 	if (bpf_clone_redirect(skb, ifindex, 0) < 0)
 		return weir_drop(skb, WEIR_DROP_DELIVERY);
-	return TC_ACT_SHOT; /* the queue has the copy */
+	return weir_gone(skb); /* the queue has the copy */
 }
 
 /*

@@ -238,6 +238,17 @@ WEIR_INLINE int weir_tunnel_deliver(struct __sk_buff *skb, const struct weir_hop
 	return bpf_redirect(hop->target, 0);
 }
 
+/* Hand a tap's packet back. One that never left is still where it was; another device's copy goes back into place. */
+WEIR_INLINE int weir_back(struct __sk_buff *skb, __u32 ifindex, __u64 flags)
+{
+	if (!(weir_get(skb, state) & WEIR_META_AWAY))
+		return TC_ACT_UNSPEC;
+	skb->mark = WEIR_MARK_BACK;
+	skb->tc_index = WEIR_BACK_INDEX;
+	skb->priority = 0; /* was a class of the shaping device's */
+	return bpf_redirect(ifindex, flags);
+}
+
 WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop)
 {
 	__u32 port = hop->port;
@@ -267,6 +278,8 @@ WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop)
 		return weir_tunnel_deliver(skb, hop);
 	case WEIR_OP_STACK:
 		return TC_ACT_UNSPEC;
+	case WEIR_OP_BACK:
+		return weir_back(skb, hop->target, 0);
 	}
 	return weir_drop(skb, WEIR_DROP_DELIVERY);
 }

@@ -24,6 +24,7 @@ const peer = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("tunnel"), device: z.string(), vni: field.count, remote: z.string() }),
   z.object({ kind: z.literal("port"), port: z.string().describe("`instance:port`") }),
   z.object({ kind: z.literal("stack") }),
+  z.object({ kind: z.literal("back"), device: z.string() }).describe("another network's device, which gets all back"),
   z.object({ kind: z.literal("none") }),
 ]);
 

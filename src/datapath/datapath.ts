@@ -1,6 +1,6 @@
 import type { DesiredState, Row } from "../model/desired.ts";
 import { RECIRC, SHAPE, SPLIT } from "../model/panel.ts";
-import { attachAll } from "./attach.ts";
+import { type Attachment, attachAll } from "./attach.ts";
 import { compile, type Generation, type Ids, portName } from "./compile.ts";
 import { Devices } from "./devices.ts";
 import type { Failure } from "./failure.ts";
@@ -168,9 +168,11 @@ export class Datapath {
     panel.generations.apply({ ...generation, config });
   }
 
-  #attachments(desired: DesiredState): Map<string, "entry" | "resume"> {
-    const devices = new Map<string, "entry" | "resume">(desired.resume.map((device) => [device, "resume"]));
-    for (const port of desired.ports) if (port.entry !== undefined) devices.set(port.entry, "entry");
+  #attachments(desired: DesiredState): Map<string, Attachment> {
+    const devices = new Map<string, Attachment>(desired.resume.map((device) => [device, "resume"]));
+    for (const { entry, peer } of desired.ports) {
+      if (entry !== undefined) devices.set(entry, peer.kind === "back" ? "tap" : "entry");
+    }
     return devices;
   }
 

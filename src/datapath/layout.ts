@@ -9,7 +9,7 @@ export const MAX_CHAIN = CHAIN_HOPS - 1;
 /** Tail calls before the panel recirculates a packet. */
 export const MAX_CALLS = 28;
 
-export const OPS = ["down", "call", "jump", "peer", "redirect", "receive", "neigh", "tunnel", "stack"] as const;
+export const OPS = ["down", "call", "jump", "peer", "redirect", "receive", "neigh", "tunnel", "stack", "back"] as const;
 export type Op = (typeof OPS)[number];
 
 /** A row of `weir_hops`. */

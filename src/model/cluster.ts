@@ -20,6 +20,16 @@ export interface Endpoint {
   ips: readonly string[];
 }
 
+/** A pod of this node whose network is another's: Weir sees its packets on the device that the network made for it. */
+export interface Tap {
+  namespace: string;
+  name: string;
+  /** Host-side device, e.g. `veth1a2b3c4d`. */
+  device: string;
+  /** Addresses without prefix length by which the pod was found. */
+  ips: readonly string[];
+}
+
 /** What the agent knows of its own node. */
 export interface NodeContext {
   name: string;
@@ -31,6 +41,8 @@ export interface NodeContext {
   /** MTU of pods' devices, bytes at layer 3. */
   mtu: number;
   vxlan: { port: number; vni: number };
+  /** `network`, as if left out: pods' network is Weir's. `chained`: it is another's, and Weir makes none. */
+  mode?: "network" | "chained" | undefined;
   /** The kernel has the fq qdisc: packets can be delayed and paced. */
   fq?: boolean | undefined;
 }
@@ -41,6 +53,8 @@ export interface ClusterState {
   nodes: readonly Node[];
   pods: readonly Pod[];
   endpoints: readonly Endpoint[];
+  /** In mode `chained`. */
+  taps: readonly Tap[];
   /** Rules in force by pod (`namespace/name`): the last good ones. */
   limits: ReadonlyMap<string, readonly LimitRule[]>;
   /** The same for impairments, in the order of their chain places. */
@@ -59,6 +73,7 @@ export function emptyState(node: NodeContext): ClusterState {
     nodes: [],
     pods: [],
     endpoints: [],
+    taps: [],
     limits: new Map(),
     impairments: new Map(),
     programs: new Map(),
@@ -78,13 +93,13 @@ export interface PodPort {
 }
 
 /** Ports of all pods whose packets pass Weir on this node, sorted by id. */
-export function podPorts({ endpoints }: Pick<ClusterState, "endpoints">): readonly PodPort[] {
-  return portsOf(endpoints);
+export function podPorts({ endpoints, taps }: Pick<ClusterState, "endpoints" | "taps">): PodPort[] {
+  const ports = [...endpoints.map((one) => podPort(one)), ...taps.map((one) => tapPodPort(one))];
+  return ports.toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-const portsOf = memo((endpoints: readonly Endpoint[]): readonly PodPort[] =>
-  endpoints.map((one) => podPort(one)).toSorted((a, b) => (a.id < b.id ? -1 : 1)),
-);
+/** Full name of a tap's port. */
+export const tapPort = ({ device }: Pick<Tap, "device">): string => `tap:${device}`;
 
 const podPort = memo(
   ({ namespace, name, device }: Endpoint): PodPort => ({
@@ -92,4 +107,8 @@ const podPort = memo(
     id: device,
     port: `router:${device}`,
   }),
+);
+
+const tapPodPort = memo(
+  (tap: Tap): PodPort => ({ key: `${tap.namespace}/${tap.name}`, id: tap.device, port: tapPort(tap) }),
 );

@@ -9,6 +9,7 @@ export type Peer =
   | { kind: "tunnel"; device: string; vni: number; remote: string }
   | { kind: "port"; port: string } // "instance:port"
   | { kind: "stack" }
+  | { kind: "back"; device: string } // another network's: both directions are seen, and handed back to it
   | { kind: "none" };
 
 export interface Instance {

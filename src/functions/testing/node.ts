@@ -143,14 +143,17 @@ export class Node {
   }
 }
 
-function compileObjects(directory: string): void {
+/** Compiles the panel and all functions into a folder. */
+export function compileObjects(directory: string): void {
+  compileObject("bpf/entry.bpf.c", join(directory, "entry.bpf.o"));
+  for (const { name } of functions) {
+    compileObject(`src/functions/${name}/${name}.bpf.c`, join(directory, `${name}.bpf.o`));
+  }
+}
+
+/** Compiles one object. @param source from the repository's root */
+export function compileObject(source: string, target: string): void {
   const flags = ["--target=bpf", "-std=gnu11", "-O2", "-g", "-mcpu=v3", "-Wall", "-Wextra", "-Werror", "-Ibpf"];
   const include = `-I/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
-  const sources = [
-    ["entry", "bpf/entry.bpf.c"],
-    ...functions.map(({ name }) => [name, `src/functions/${name}/${name}.bpf.c`]),
-  ];
-  for (const [name = "", source = ""] of sources) {
-    execFileSync("clang", [...flags, include, "-c", source, "-o", join(directory, `${name}.bpf.o`)], { cwd: root });
-  }
+  execFileSync("clang", [...flags, include, "-c", source, "-o", target], { cwd: root });
 }

@@ -74,6 +74,13 @@ describe("weir lab", () => {
       "up",
       { ...up, images: { "nginx:1": "/work-dir/img/n.tar", "a=b": "/c" } },
     ],
+    [
+      ["up", "--kubeconfig", "k/config", "--context", "blue"],
+      0,
+      "up",
+      { ...up, kubernetes: { kubeconfig: "/work-dir/k/config", context: "blue" } },
+    ],
+    [["up", "--kubeconfig", "/k"], 0, "up", { ...up, kubernetes: { kubeconfig: "/k", context: undefined } }],
     [["apply", "-f", "a"], 0, "apply", { name: "default", files: ["/work-dir/a"] }],
     [["delete", "-f", "a", "--name", "x"], 1, "del", { name: "x", files: ["/work-dir/a"] }],
     [
@@ -111,6 +118,8 @@ describe("weir lab", () => {
     [["up", "--nodes", "1e9"], "whole number"],
     [["up", "--overlay", "geneve"], "vxlan, direct"],
     [["up", "--image", "nginx"], "NAME=PATH"],
+    [["up", "--context", "blue"], "--context needs --kubeconfig"],
+    [["up", "--kubeconfig", "/k", "-f", "a.yaml"], "--kubeconfig and -f exclude each other"],
     [["up", "a.yaml"], "too many arguments"],
     [["apply"], "-f, --file"],
     [["exec", "web"], "missing required argument 'command'"],

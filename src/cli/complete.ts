@@ -95,6 +95,7 @@ async function valuesOf(option: Option, line: Line, io: Io): Promise<string[]> {
       return unique((await pods(line, io)).map(({ namespace }) => namespace));
     case "--file":
     case "--config":
+    case "--kubeconfig":
     case "--image":
     case "--manifests":
     case "--socket":

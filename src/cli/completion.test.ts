@@ -80,6 +80,7 @@ test.each<[string[], string[]]>([
     ["vxlan", "direct"],
   ],
   [["lab", "up", "-f", "exa"], [":files"]],
+  [["lab", "up", "--kubeconfig", "exa"], [":files"]],
   [
     ["bench", "f"],
     ["forward", "footprint"],

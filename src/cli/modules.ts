@@ -82,6 +82,8 @@ export interface LabModule {
       /** Path of a local archive or directory by image name. */
       images: Readonly<Record<string, string>>;
       programs?: string;
+      /** Make the lab's nodes those of a Kubernetes API: absolute path of a kubeconfig, a context unless the current one. */
+      kubernetes?: { kubeconfig: string; context?: string | undefined } | undefined;
     },
     io: Io,
   ): Result;

@@ -28,6 +28,6 @@ export interface ObjectSource {
 
 /** A lab whose objects are written elsewhere. */
 export function readOnly(lab: string): LabError {
-  const hint = "use kubectl, or weir apply --kubeconfig";
+  const hint = "use kubectl";
   return new LabError("read-only", `change lab ${lab}: its objects are those of a Kubernetes API (${hint})`);
 }

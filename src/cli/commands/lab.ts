@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { UsageError } from "../errors.ts";
 import { setExitCode } from "../exit.ts";
 import type { Io } from "../io.ts";
 import type { Modules, Result } from "../modules.ts";
@@ -17,8 +18,10 @@ export function addLab(program: Command, io: Io, load: Modules["lab"], capabilit
   const paths = (list: readonly string[] = []): string[] => list.map((path) => resolve(io.cwd, path));
   const done = async (result: Result): Promise<void> => setExitCode(lab, await result);
 
-  add("up", "Start a lab and run the manifests in it. Returns once all pods are ready.")
+  add("up", "Start a lab and run the manifests in it, or the pods of a Kubernetes API. Returns once all are ready.")
     .option("-f, --file <path>", files, collect)
+    .option("--kubeconfig <file>", "make the lab's nodes those of this Kubernetes API; objects are its own then")
+    .option("--context <name>", "the context of the kubeconfig; its current one if left out")
     .option("--nodes <number>", "number of nodes", positive, 1)
     .addOption(
       new Option("--overlay <kind>", "how nodes reach each other's pods").choices(["vxlan", "direct"]).default("vxlan"),
@@ -30,10 +33,10 @@ export function addLab(program: Command, io: Io, load: Modules["lab"], capabilit
       {},
     )
     .option("--programs <folder>", "programs for ebpf-limit: a folder that is root's alone, with programs.yaml")
-    .action(async ({ name, file, nodes, overlay, image: images, programs }) => {
+    .action(async ({ name, file, nodes, overlay, image: images, programs, ...api }) => {
       const folder = programs === undefined ? {} : { programs: resolve(io.cwd, programs) };
-      const options = { name, files: paths(file), nodes, overlay, images: absolute(io, images), ...folder };
-      return done((await load()).up(options, io));
+      const shared = { name, files: paths(file), nodes, overlay, images: absolute(io, images), ...folder };
+      return done((await load()).up({ ...shared, kubernetes: kubernetesOf(io, { file, ...api }) }, io));
     });
   add("apply", "Add or change objects. Returns once the change is in force.")
     .requiredOption("-f, --file <path>", files, collect)
@@ -75,6 +78,18 @@ export function addLab(program: Command, io: Io, load: Modules["lab"], capabilit
       const { capabilityNames } = await capabilities();
       return done((await load()).supervise({ name, capabilities: capabilityNames }, io));
     });
+}
+
+/** Only the flag makes a lab part of a cluster: whose $KUBECONFIG happens to be set did not ask for nodes in it. */
+function kubernetesOf(
+  io: Io,
+  { kubeconfig, context, file }: { kubeconfig?: string; context?: string; file?: string[] },
+) {
+  if (kubeconfig !== undefined && file !== undefined)
+    throw new UsageError("--kubeconfig and -f exclude each other: use kubectl apply -f once the lab is up");
+  if (kubeconfig !== undefined) return { kubeconfig: resolve(io.cwd, kubeconfig), context };
+  if (context !== undefined) throw new UsageError("--context needs --kubeconfig");
+  return undefined;
 }
 
 function positive(text: string): number {

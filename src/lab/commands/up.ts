@@ -12,7 +12,7 @@ import { tail } from "../container.ts";
 import { claimLab } from "../create.ts";
 import { LabError } from "../errors.ts";
 import { Images, imageBase } from "../images.ts";
-import { openApi } from "../kube/api.ts";
+import { openApi, resolveTarget } from "../kube/api.ts";
 import { commandProblems } from "../launch.ts";
 import { type LabNames, labNames, MAX_NODES } from "../names.ts";
 import type { Report } from "../progress.ts";
@@ -28,15 +28,19 @@ export interface UpOptions {
   overlay: "vxlan" | "direct";
   /** Absolute path of a local archive or directory by image name. */
   images: Readonly<Record<string, string>>;
-  /** Make the lab's nodes those of a Kubernetes API. */
-  kubernetes?: KubernetesTarget | undefined;
+  /** Make the lab's nodes those of a Kubernetes API; the kubeconfig's current context if none is named. */
+  kubernetes?: { kubeconfig: string; context?: string | undefined } | undefined;
   /** Absolute path of the folder with programs for `ebpf-limit`. */
   programs?: string | undefined;
 }
 
+type Settings = UpOptions & { kubernetes: KubernetesTarget | undefined };
+
 /** Starts a lab; resolves when everything in it runs. Gives the exit code: 0, 1 if not all is in force, 130 if interrupted. */
-export async function up(options: UpOptions, io: LabIo): Promise<number> {
-  needRoot(`start lab ${options.name}`);
+export async function up(given: UpOptions, io: LabIo): Promise<number> {
+  needRoot(`start lab ${given.name}`);
+  const { kubernetes } = given;
+  const options = { ...given, kubernetes: kubernetes && (await resolveTarget(kubernetes, io.connect)) };
   const root = labsRoot(io);
   const names = labNames(options.name, root);
   if (!(options.nodes >= 1 && options.nodes <= MAX_NODES)) {
@@ -71,10 +75,10 @@ export async function up(options: UpOptions, io: LabIo): Promise<number> {
 }
 
 /** An API that does not answer, or where others have the nodes' names, is told before anything is made. */
-async function checkApi({ name, files, kubernetes, nodes }: UpOptions, names: LabNames, io: LabIo): Promise<void> {
+async function checkApi({ name, files, kubernetes, nodes }: Settings, names: LabNames, io: LabIo): Promise<void> {
   if (kubernetes === undefined) return;
   if (files.length > 0) {
-    const hint = "start it without -f, then use kubectl apply, or weir apply --kubeconfig";
+    const hint = "start it without -f, then use kubectl apply";
     throw new LabError("read-only", `start lab ${name} from manifests and a Kubernetes API: not both (${hint})`);
   }
   const { checkNodes } = await import("../kube/nodes.ts");
@@ -82,7 +86,7 @@ async function checkApi({ name, files, kubernetes, nodes }: UpOptions, names: La
 }
 
 /** What is wrong with the manifests can be said before anything is made. */
-function check(options: UpOptions, names: LabNames): Problem[] {
+function check(options: Settings, names: LabNames): Problem[] {
   const snapshots = options.files.map((path) => readManifests(path));
   const objects: ManifestObject[] = snapshots.flatMap((one) => [...one.objects]);
   const nodes = labNodes(names, options).map(nodeObject);

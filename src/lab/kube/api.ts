@@ -1,4 +1,4 @@
-import { LabError } from "../errors.ts";
+import { apiVersion } from "../../model/version.ts";
 import type { KubernetesTarget } from "../record.ts";
 import type { ApiObject } from "./objects.ts";
 
@@ -13,17 +13,25 @@ export interface KubeApi {
   patch(path: string, body: object): Promise<unknown>;
   /** What is not there is no error. */
   delete(path: string, options?: object): Promise<void>;
-  /** Lists a collection and follows it until closed, across losses of the connection. */
-  follow(path: string, onChange: () => void): Feed;
+  /** Lists a collection and follows it until closed, across losses of the connection. `optional`: a CRD's, which may not be there. */
+  follow(path: string, onChange: () => void, optional?: boolean): Feed;
 }
 
 export type Connect = (target: KubernetesTarget) => Promise<KubeApi>;
 
-/** Opens a lab's API. Throws LabError `no-client` if whoever started this gave no means to. */
+/** Opens a lab's API with Weir's own client, or by other means if those are given. Throws KubernetesConfigError. */
 export async function openApi(connect: Connect | undefined, target: KubernetesTarget): Promise<KubeApi> {
-  if (connect === undefined)
-    throw new LabError("no-client", `open ${target.kubeconfig}: no client for Kubernetes given`);
-  return connect(target);
+  const open = connect ?? (await import("./connect.ts")).connect;
+  return open(target);
+}
+
+/** The context that a lab belongs to from now on, whatever becomes the current one later. Throws KubernetesConfigError. */
+export async function resolveTarget(
+  { kubeconfig, context }: { kubeconfig: string; context?: string | undefined },
+  connect: Connect | undefined,
+): Promise<KubernetesTarget> {
+  if (context !== undefined || connect !== undefined) return { kubeconfig, context: context ?? "" };
+  return { kubeconfig, context: (await import("./connect.ts")).currentContext(kubeconfig) };
 }
 
 /** A collection as it was last seen. What the API could not tell for a while stays. */
@@ -33,6 +41,8 @@ export interface Feed {
   readonly objects: readonly ApiObject[];
   /** Why it is out of date; undefined while it is not. */
   readonly trouble: string | undefined;
+  /** The API does not know the resource. */
+  readonly absent?: boolean;
   close(): Promise<void>;
 }
 
@@ -56,6 +66,11 @@ export const paths = {
   pods: "/api/v1/pods",
   configMaps: "/api/v1/configmaps",
   nodes: "/api/v1/nodes",
+  services: "/api/v1/services",
+  namespaces: "/api/v1/namespaces",
+  endpointSlices: "/apis/discovery.k8s.io/v1/endpointslices",
+  limits: `/apis/${apiVersion}/limits`,
+  impairments: `/apis/${apiVersion}/impairments`,
   leases: "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
   node: (name: string): string => `/api/v1/nodes/${name}`,
   pod: (namespace: string, name: string): string => `/api/v1/namespaces/${namespace}/pods/${name}`,

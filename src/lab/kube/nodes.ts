@@ -77,7 +77,10 @@ export class ApiNodes {
     const path = paths.node(node.name);
     const known = (await api.get(path)) as ApiNode | undefined;
     const own = known ?? ((await api.post(paths.nodes, newNode(lab, node))) as ApiNode);
-    await api.patch(`${path}/status`, { status: nodeStatus(node, known, health, time, version) });
+    const status = nodeStatus(node, known, health, time, version);
+    // The API merges addresses by their type, and would keep one InternalIP of two.
+    const addresses = [...status.addresses, { $patch: "replace" }];
+    await api.patch(`${path}/status`, { status: { ...status, addresses } });
     const lease = await api.get(paths.lease(node.name));
     if (lease === undefined) await this.#lease(own, time);
     else await api.patch(paths.lease(node.name), { spec: { holderIdentity: node.name, renewTime: micro(time) } });

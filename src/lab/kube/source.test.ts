@@ -228,6 +228,63 @@ describe("pods", () => {
   });
 });
 
+describe("rules", () => {
+  const limitAt = (name: string) => `/apis/weir.dev/v1alpha1/namespaces/default/limits/${name}`;
+  const limit = (egress: string) => ({
+    metadata: { namespace: "default", name: "slow" },
+    spec: { selector: { matchLabels: { app: "web" } }, egress },
+  });
+  const handed = () =>
+    JSON.parse(readFileSync(`${lab().cluster}/cluster.yaml`, "utf8")) as {
+      items: { kind: string; metadata: { name: string; resourceVersion?: string }; spec?: { egress?: string } }[];
+    };
+  const told = () => handed().items.map(({ kind, metadata, spec }) => [kind, metadata.name, spec?.egress]);
+  const labNodes = [
+    ["Node", "blue-node-1", undefined],
+    ["Node", "blue-node-2", undefined],
+  ];
+
+  it("of the API are handed to the agents, with a new version only when they have changed", async () => {
+    api.put("/api/v1/namespaces/default/services/web", {
+      metadata: { namespace: "default", name: "web" },
+      spec: { selector: { app: "web" }, ports: [{ port: 80 }], clusterIP: "10.96.0.9" },
+    });
+    api.put(limitAt("slow"), limit("10M"));
+    await source.open();
+    expect(told()).toEqual([...labNodes, ["Limit", "slow", "10M"], ["Service", "web", undefined]]);
+    const version = () => Number(handed().items[0]?.metadata.resourceVersion);
+    const first = version();
+    api.put(limitAt("slow"), { status: { conditions: [] } });
+    await new Promise(setImmediate);
+    expect(version()).toBe(first);
+    api.put(limitAt("slow"), limit("20M"));
+    await vi.waitFor(() => expect(told()).toContainEqual(["Limit", "slow", "20M"]));
+    expect(version()).toBe(first + 1);
+    api.remove(limitAt("slow"));
+    await vi.waitFor(() => expect(told()).toEqual([...labNodes, ["Service", "web", undefined]]));
+  });
+
+  it("that cannot be read keep their last good state, and say so", async () => {
+    api.put(limitAt("slow"), limit("10M"));
+    await source.open();
+    api.put(limitAt("slow"), limit("plenty"));
+    await vi.waitFor(() =>
+      expect(source.problems).toMatchObject([
+        { object: "Limit/default/slow", path: "spec.egress", message: expect.stringMatching(/last good state stays/) },
+      ]),
+    );
+    expect(told()).toContainEqual(["Limit", "slow", "10M"]);
+  });
+
+  it("whose kinds the API does not know are noted", async () => {
+    api.absent.add(paths.impairments);
+    await source.open();
+    expect(source.problems).toMatchObject([
+      { severity: "skipped", message: expect.stringMatching(/does not know Impairments: apply deploy\/crds/) },
+    ]);
+  });
+});
+
 it("notes once that tokens are not mounted, and refuses to write for others", async () => {
   const volumes = [{ name: "kube-api-access-x", projected: { sources: [] } }];
   for (const name of ["a", "b"]) api.put(at(name), pod(name, { nodeName: "blue-node-1", volumes }));
@@ -235,6 +292,6 @@ it("notes once that tokens are not mounted, and refuses to write for others", as
   expect(source.problems).toMatchObject([
     { object: "Lab/blue", severity: "skipped", message: expect.stringMatching(/tokens/) },
   ]);
-  expect(() => source.put()).toThrow(/use kubectl, or weir apply --kubeconfig/);
+  expect(() => source.put()).toThrow(/use kubectl/);
   expect(() => source.remove()).toThrow(/use kubectl/);
 });

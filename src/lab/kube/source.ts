@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import { podKey } from "../../model/names.ts";
-import type { ConfigMap, Node, Pod, Problem } from "../../model/objects.ts";
+import type { ConfigMap, Namespace, Node, Pod, Problem, RuleObject } from "../../model/objects.ts";
 import { type BindingPlan, planPods } from "../binding.ts";
 import { nodeObject } from "../cluster.ts";
 import { LabError, messageOf } from "../errors.ts";
@@ -14,6 +15,7 @@ import { ApiNodes, finalise } from "./nodes.ts";
 import type { ApiPod } from "./objects.ts";
 import { type ReadPod, readConfigMap, readPod } from "./read.ts";
 import { Reporter } from "./reporter.ts";
+import { ApiRules } from "./rules.ts";
 import { bindable, chooseNode, labTaint } from "./scheduling.ts";
 import { apiStatus, graceOf } from "./status.ts";
 
@@ -50,6 +52,10 @@ export class ApiSource implements ObjectSource {
   readonly #troubles = new Map<string, string>();
   #pods: Feed | undefined;
   #maps: Feed | undefined;
+  #rules: ApiRules | undefined;
+  #ruled: readonly (RuleObject | Namespace)[] = [];
+  #ruleProblems: readonly Problem[] = [];
+  #version = 1;
   #bound: ReadonlyMap<string, BoundPod> = new Map();
   #raw: ReadonlyMap<string, ApiPod> = new Map();
   #pending: NodeJS.Immediate | undefined;
@@ -79,36 +85,38 @@ export class ApiSource implements ObjectSource {
 
   get problems(): Problem[] {
     const object = `Lab/${this.#options.lab.name}`;
-    const feeds = [this.#pods, this.#maps].flatMap((feed) => feed?.trouble ?? []);
-    const late = [
-      ...new Set(feeds),
-      ...this.#apiNodes.troubles,
-      ...this.#reporter.troubles,
-      ...this.#troubles.values(),
-    ];
+    const late = [...this.#late, ...this.#apiNodes.troubles, ...this.#reporter.troubles, ...this.#troubles.values()];
     const tokens = [...this.#raw.values()].some(({ spec }) =>
       spec?.volumes?.some((one) => one.projected !== undefined),
     );
-    const note = "tokens of service accounts are not mounted in a lab's pods";
+    const absent = this.#rules?.absent ?? [];
+    const notes = [
+      ...(tokens ? ["tokens of service accounts are not mounted in a lab's pods"] : []),
+      ...absent.map(
+        (kind) => `the API does not know ${kind}s: apply deploy/crds/${kind.toLowerCase()}s.yaml to use them`,
+      ),
+    ];
     return [
       ...late.map((message) => ({ object, message, severity: "warning" as const })),
-      ...(tokens ? [{ object, message: note, severity: "skipped" as const }] : []),
+      ...notes.map((message) => ({ object, message, severity: "skipped" as const })),
+      ...this.#ruleProblems,
       ...[...this.#refused].map(([uid, message]) => ({ object: this.#nameOf(uid), message })),
     ];
   }
 
-  /** Registers the nodes and lists pods and ConfigMaps. What pods come to is told in the API: `up` waits for none. */
+  /** Registers the nodes and lists what the lab follows. What pods come to is told in the API: `up` waits for none. */
   async open(): Promise<BindingPlan> {
     const { api } = this.#options;
     await this.#apiNodes.register();
     const look = (): void => this.changed();
     this.#pods = api.follow(paths.pods, look);
     this.#maps = api.follow(paths.configMaps, look);
+    this.#rules = new ApiRules(api, look);
     const deadline = Date.now() + PATIENCE;
-    while (!this.#pods.synced || !this.#maps.synced) {
+    while (!this.#synced) {
       if (Date.now() > deadline) {
-        const why = this.#pods.trouble ?? this.#maps.trouble ?? "no answer";
-        throw new LabError("api", `list pods and ConfigMaps of ${api.server}: ${why}`);
+        const why = this.#late[0] ?? "no answer";
+        throw new LabError("api", `list pods, ConfigMaps and rules of ${api.server}: ${why}`);
       }
       await sleep(10, undefined, { signal: this.#abort.signal });
     }
@@ -146,13 +154,34 @@ export class ApiSource implements ObjectSource {
     this.#abort.abort();
     clearImmediate(this.#pending);
     this.#reporter.close();
-    await Promise.all([this.#apiNodes.close(), this.#pods?.close(), this.#maps?.close()]);
+    await Promise.all([this.#apiNodes.close(), this.#pods?.close(), this.#maps?.close(), this.#rules?.close()]);
+  }
+
+  get #synced(): boolean {
+    return [this.#pods, this.#maps, this.#rules].every((one) => one?.synced === true);
+  }
+
+  /** Why what was seen of the API may be out of date. */
+  get #late(): string[] {
+    const feeds = [this.#pods, this.#maps].flatMap((feed) => feed?.trouble ?? []);
+    return [...new Set([...feeds, ...(this.#rules?.troubles ?? [])])];
+  }
+
+  /** Tells the agents what is said of pods' traffic, if that is new. */
+  #reconcileRules(): void {
+    if (this.#rules === undefined) return;
+    const { rules, problems } = this.#rules.read();
+    this.#ruleProblems = problems;
+    if (isDeepStrictEqual(rules, this.#ruled)) return;
+    this.#ruled = rules;
+    this.#handout.rules(rules, String(++this.#version));
   }
 
   /** Brings pods in line with the API's. Does nothing before all of them are known. */
   #reconcile(): void {
-    if (this.#pods?.synced !== true || this.#maps?.synced !== true || this.#abort.signal.aborted) return;
-    const all = this.#pods.objects as readonly ApiPod[];
+    if (!this.#synced || this.#abort.signal.aborted) return;
+    this.#reconcileRules();
+    const all = (this.#pods?.objects ?? []) as readonly ApiPod[];
     const names = new Set(this.#nodes.map((node) => node.metadata.name));
     const ours = all.filter((raw) => names.has(raw.spec?.nodeName ?? ""));
     const before = this.#raw;

@@ -60,12 +60,19 @@ export interface ApplyOptions extends WriteOptions {
   force?: boolean | undefined;
 }
 
+/** What goes with a call that has no method of its own here. */
+export interface RequestOptions extends CallOptions {
+  body?: object | undefined;
+  /** Content type of `body`; JSON if left out. */
+  type?: string | undefined;
+}
+
 interface Call extends CallOptions {
   method: "GET" | "POST" | "PATCH" | "DELETE";
   path: string;
   query?: Record<string, string | number | boolean | undefined>;
   body?: unknown;
-  type?: string;
+  type?: string | undefined;
 }
 
 const TIMEOUT = 30_000;
@@ -167,6 +174,11 @@ export class KubernetesClient {
     const { dryRun, ...call } = options;
     const query = { dryRun: dryRun ? "All" : undefined };
     await this.#call({ method: "DELETE", path: resourcePath(resource, target), query, ...call });
+  }
+
+  /** Any other call by its path, perhaps with a query: subresources, other kinds of patches. Gives the answer's JSON. */
+  request(method: Call["method"], path: string, options: RequestOptions = {}): Promise<Record<string, unknown>> {
+    return this.#call({ method, path, ...options });
   }
 
   /** Ends all connections. */

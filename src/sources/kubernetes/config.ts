@@ -11,6 +11,8 @@ export interface KubernetesConfig {
   server: string;
   /** Where this comes from, for messages: a file and context, or `in-cluster`. */
   origin: string;
+  /** Of the kubeconfig; undefined in a pod. */
+  context?: string | undefined;
   namespace: string;
   /** PEM texts. */
   tls: {
@@ -76,6 +78,7 @@ function fromKubeconfig(merged: NonNullable<ReturnType<typeof readKubeconfig>>, 
   return {
     server: serverOf(cluster),
     origin: `${cluster.file}, context ${quote(name)}`,
+    context: name,
     namespace: context.value.namespace || "default",
     tls: { ...trustOf(cluster), ...(user && certificateOf(user)) },
     ...credentials,

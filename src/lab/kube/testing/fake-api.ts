@@ -3,13 +3,15 @@ import type { ApiObject } from "../objects.ts";
 
 type Fields = Record<string, unknown>;
 
-/** A Kubernetes API in memory: objects by path, feeds of pods and ConfigMaps, and every write in `calls`. */
+/** A Kubernetes API in memory: objects by path, feeds of collections, and every write in `calls`. */
 export class FakeApi implements KubeApi {
   readonly server = "https://fake";
   readonly objects = new Map<string, ApiObject & Fields>();
   readonly calls: { method: string; path: string; body?: unknown }[] = [];
   /** Method and path of calls that fail, with their HTTP status. */
   readonly failing = new Map<string, number>();
+  /** Collections that the API does not know. */
+  readonly absent = new Set<string>();
   synced = true;
   readonly #watchers = new Set<() => void>();
   #version = 1;
@@ -63,7 +65,7 @@ export class FakeApi implements KubeApi {
     const known = this.objects.get(own);
     if (known === undefined) throw new ApiFailure(`patch ${path}: not found`, 404);
     const { status } = body as { status?: Fields };
-    this.put(own, status === undefined ? body : { status: { ...(known["status"] as Fields), ...status } });
+    this.put(own, status === undefined ? body : { status: merge(known["status"] as Fields | undefined, status) });
     return this.objects.get(own);
   }
 
@@ -84,6 +86,7 @@ export class FakeApi implements KubeApi {
         return self.#list(path);
       },
       trouble: undefined,
+      absent: self.absent.has(path),
       close: async () => void this.#watchers.delete(onChange),
     };
   }
@@ -98,4 +101,14 @@ export class FakeApi implements KubeApi {
     const status = this.failing.get(`${method} ${path}`);
     if (status !== undefined) throw new ApiFailure(`${method} ${path}: ${status}`, status);
   }
+}
+
+/** As the API merges a status: addresses by their type, unless they are to be replaced. */
+function merge(known: Fields | undefined, status: Fields): Fields {
+  const { addresses, ...rest } = status;
+  if (addresses === undefined) return { ...known, ...rest };
+  const list = addresses as Fields[];
+  const plain = list.filter((one) => one["$patch"] === undefined);
+  const byType = new Map(plain.map((one) => [one["type"], one]));
+  return { ...known, ...rest, addresses: plain.length < list.length ? plain : [...byType.values()] };
 }

@@ -1,0 +1,146 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { afterEach, expect, it, vi } from "vitest";
+import { KubernetesClient } from "../../sources/kubernetes/index.ts";
+import {
+  json,
+  list,
+  type ScriptedServer,
+  type Step,
+  scriptedServer,
+  silence,
+  status,
+} from "../../sources/kubernetes/testing/scripted-server.ts";
+import { type KubeApi, paths, resolveTarget } from "./api.ts";
+import { apiOf, connect } from "./connect.ts";
+
+let server: ScriptedServer;
+let client: KubernetesClient;
+async function open(script: Record<string, Step[]>): Promise<KubeApi> {
+  server = await scriptedServer(script);
+  client = new KubernetesClient(server.config);
+  return apiOf(client);
+}
+afterEach(async () => {
+  client?.close();
+  await server?.close();
+});
+
+const item = (name: string, resourceVersion = "1") => ({ metadata: { namespace: "default", name, resourceVersion } });
+const event = (type: string, object: object): string => `${JSON.stringify({ type, object })}\n`;
+/** A watch that tells this and stays open. */
+const watching =
+  (...lines: string[]): Step =>
+  (response) => {
+    response.writeHead(200, { "content-type": "application/json" });
+    response.flushHeaders();
+    for (const line of lines) response.write(line);
+  };
+
+it("reads, writes and deletes by path, as a kubelet does", async () => {
+  const pod = paths.pod("default", "a");
+  const api = await open({
+    [`GET ${pod}`]: [json(item("a"))],
+    [`PATCH ${pod}/status`]: [json(item("a"))],
+    [`POST ${pod}/binding`]: [json({ kind: "Status", status: "Success" }, 201)],
+    [`DELETE ${pod}`]: [json(item("a"))],
+    "GET /api/v1/pods": [list([item("a")], "7")],
+  });
+  expect(await api.get(pod)).toEqual(item("a"));
+  expect(await api.get(`${paths.pods}?fieldSelector=spec.nodeName%3Dn`)).toMatchObject({ items: [item("a")] });
+  await api.patch(`${pod}/status`, { status: { phase: "Running" } });
+  await api.post(`${pod}/binding`, { target: { name: "n" } });
+  await api.delete(pod, { gracePeriodSeconds: 0 });
+  const told = server.seen.map(({ method, query, headers, body }) => ({
+    ...{ method, query, body },
+    type: headers["content-type"],
+  }));
+  expect(told).toEqual([
+    { method: "GET", query: {}, body: undefined, type: undefined },
+    { method: "GET", query: { fieldSelector: "spec.nodeName=n" }, body: undefined, type: undefined },
+    {
+      ...{ method: "PATCH", query: {}, body: { status: { phase: "Running" } } },
+      type: "application/strategic-merge-patch+json",
+    },
+    { method: "POST", query: {}, body: { target: { name: "n" } }, type: "application/json" },
+    { method: "DELETE", query: {}, body: { gracePeriodSeconds: 0 }, type: "application/json" },
+  ]);
+});
+
+it("takes what is not there for no error where that is an answer, and tells the status of others", async () => {
+  const missing = status(404, "NotFound");
+  const api = await open({
+    "GET /api/v1/nodes/n": [missing],
+    "DELETE /api/v1/nodes/n": [missing],
+    "POST /api/v1/nodes": [status(409, "AlreadyExists")],
+    "GET /api/v1/nodes/m": [status(500, "InternalError")],
+  });
+  expect(await api.get(paths.node("n"))).toBeUndefined();
+  await api.delete(paths.node("n"));
+  await expect(api.post(paths.nodes, {})).rejects.toMatchObject({ status: 409 });
+  await expect(api.get(paths.node("m"))).rejects.toMatchObject({ status: 500 });
+});
+
+it.each(["../secrets", "a/../b", "", "a b", "%2e%2e"])("asks nothing of a path with %j for a name", async (name) => {
+  const api = await open({});
+  expect(() => api.get(paths.pod("default", name))).toThrow("is no path of the API");
+  expect(server.seen).toEqual([]);
+});
+
+it("follows a collection, also one that is empty or not there", async () => {
+  const api = await open({
+    "GET /api/v1/pods": [list([item("a")], "7")],
+    "watch /api/v1/pods": [watching(event("ADDED", item("b", "8")), event("DELETED", item("a", "9"))), silence],
+    "GET /api/v1/services": [list([], "7")],
+    "watch /api/v1/services": [silence],
+    [`GET ${paths.limits}`]: [status(404, "NotFound")],
+  });
+  const changed = vi.fn();
+  const pods = api.follow(paths.pods, changed);
+  const empty = vi.fn();
+  const services = api.follow(paths.services, empty);
+  const limits = api.follow(paths.limits, vi.fn(), true);
+  expect([pods.synced, services.synced, limits.synced]).toEqual([false, false, false]);
+  await vi.waitFor(() => expect(pods.objects.map(({ metadata }) => metadata.name)).toEqual(["b"]), 5000);
+  await vi.waitFor(() => expect([pods.synced, services.synced, limits.synced]).toEqual([true, true, true]), 5000);
+  expect(changed).toHaveBeenCalled();
+  expect(empty).toHaveBeenCalled();
+  expect([pods.absent, services.absent, limits.absent]).toEqual([false, false, true]);
+  expect(pods.trouble).toBeUndefined();
+  await Promise.all([pods.close(), services.close(), limits.close()]);
+});
+
+it("keeps what it has seen while the API refuses, and says why", async () => {
+  const api = await open({
+    "GET /api/v1/pods": [list([item("a")], "7"), status(500, "InternalError")],
+    "watch /api/v1/pods": [status(410, "Expired")],
+  });
+  const pods = api.follow(paths.pods, () => {});
+  await vi.waitFor(() => expect(pods.trouble).toContain("500 InternalError"), 5000);
+  expect(pods.objects).toEqual([item("a")]);
+  await pods.close();
+});
+
+it("belongs to the context that was the current one when it was asked", async () => {
+  const dir = mkdtempSync(`${tmpdir()}/weir-connect-`);
+  const kubeconfig = `${dir}/config`;
+  const config = (current: string) => ({
+    "current-context": current,
+    clusters: [{ name: "c", cluster: { server: "http://127.0.0.1:1/base" } }],
+    contexts: [
+      { name: "blue", context: { cluster: "c" } },
+      { name: "red", context: { cluster: "missing" } },
+    ],
+  });
+  try {
+    writeFileSync(kubeconfig, JSON.stringify(config("blue")));
+    const target = await resolveTarget({ kubeconfig }, undefined);
+    expect(target).toEqual({ kubeconfig, context: "blue" });
+    writeFileSync(kubeconfig, JSON.stringify(config("red")));
+    expect((await connect(target)).server).toBe("http://127.0.0.1:1/base");
+    await expect(connect({ kubeconfig, context: "red" })).rejects.toThrow('no cluster "missing"');
+    expect(await resolveTarget({ kubeconfig, context: "red" }, undefined)).toEqual({ kubeconfig, context: "red" });
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+});

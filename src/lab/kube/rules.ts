@@ -1,0 +1,83 @@
+import { objectKey } from "../../model/names.ts";
+import type { ManifestObject, Namespace, Problem, RuleObject } from "../../model/objects.ts";
+import { apiVersion } from "../../model/version.ts";
+import { type RawObject, type ReadObject, type Resource, readObject } from "../../sources/kubernetes/index.ts";
+import { type Feed, type KubeApi, paths } from "./api.ts";
+import type { ApiObject } from "./objects.ts";
+
+/** `optional`: a CRD, which the cluster may not have. */
+const FOLLOWED: readonly (Omit<Resource, "plural"> & { path: string; optional: boolean })[] = [
+  { apiVersion: "v1", kind: "Namespace", path: paths.namespaces, optional: false },
+  { apiVersion: "v1", kind: "Service", path: paths.services, optional: false },
+  { apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", path: paths.endpointSlices, optional: false },
+  { apiVersion, kind: "Limit", path: paths.limits, optional: true },
+  { apiVersion, kind: "Impairment", path: paths.impairments, optional: true },
+];
+
+interface Known {
+  raw: object;
+  read: ReadObject;
+}
+
+/** What a Kubernetes API says of how pods' traffic is treated. An object that is refused keeps its last good state. */
+export class ApiRules {
+  readonly #feeds: readonly { resource: Resource; feed: Feed; known: Map<string, Known> }[];
+
+  constructor(api: KubeApi, onChange: () => void) {
+    this.#feeds = FOLLOWED.map(({ path, optional, ...rest }) => ({
+      resource: { ...rest, plural: "" },
+      feed: api.follow(path, onChange, optional),
+      known: new Map<string, Known>(),
+    }));
+  }
+
+  get synced(): boolean {
+    return this.#feeds.every(({ feed }) => feed.synced);
+  }
+
+  /** Why rules may be out of date. */
+  get troubles(): string[] {
+    return this.#feeds.flatMap(({ feed }) => feed.trouble ?? []);
+  }
+
+  /** Kinds that the API does not know: their definitions are missing. */
+  get absent(): string[] {
+    return this.#feeds.filter(({ feed }) => feed.absent).map(({ resource }) => resource.kind);
+  }
+
+  /** Objects in the order of their keys, each the same one as before while nothing of it changes; and what is refused. */
+  read(): { rules: (RuleObject | Namespace)[]; problems: Problem[] } {
+    const all = this.#feeds.flatMap((one) => this.#readFeed(one));
+    const objects = all.flatMap(({ object }) => (object !== undefined && isRule(object) ? [object] : []));
+    const keyed = objects.map((object) => ({ key: objectKey(object.kind, object.metadata), object }));
+    keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+    return { rules: keyed.map(({ object }) => object), problems: all.flatMap(({ problems }) => problems) };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#feeds.map(({ feed }) => feed.close()));
+  }
+
+  #readFeed({ resource, feed, known }: { resource: Resource; feed: Feed; known: Map<string, Known> }): ReadObject[] {
+    const seen = new Set<string>();
+    const result = feed.objects.map((raw) => {
+      const key = `${raw.metadata.namespace ?? ""}/${raw.metadata.name}`;
+      seen.add(key);
+      const before = known.get(key);
+      const read = before?.raw === raw ? before.read : readObject(resource, plain(raw), before?.read);
+      known.set(key, { raw, read });
+      return read;
+    });
+    for (const key of known.keys()) if (!seen.has(key)) known.delete(key);
+    return result;
+  }
+}
+
+/** The version counts every change of a status as well, which says nothing of traffic. */
+function plain(raw: ApiObject): RawObject {
+  const { resourceVersion: _, ...metadata } = raw.metadata;
+  return { ...raw, metadata: { ...metadata } };
+}
+
+const KINDS = new Set(FOLLOWED.map(({ kind }) => kind));
+const isRule = (object: ManifestObject): object is RuleObject | Namespace => KINDS.has(object.kind);

@@ -22,6 +22,7 @@ import { preferSmallHeap } from "./memory.ts";
 import { nodeContext, nodeName } from "./node.ts";
 import { objectsDir, panelRoot } from "./paths.ts";
 import { openSource } from "./source.ts";
+import { TapFinder } from "./taps.ts";
 import { removeNode, undoStart } from "./uninstall.ts";
 
 export interface AgentOptions {
@@ -129,5 +130,6 @@ function start(
   const lastGood = new LastGoodFile(config.state);
   const applied = new AppliedStore(config.state);
   const settings = { ...DEFAULT_RULE_SETTINGS, ...config.rules };
-  return { node, settings, manifests, endpoints, lastGood, applied, datapath, log, signal };
+  const taps = config.mode === "chained" ? new TapFinder() : undefined;
+  return { node, settings, manifests, endpoints, lastGood, applied, datapath, taps, log, signal };
 }

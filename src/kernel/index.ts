@@ -36,6 +36,7 @@ export {
   findLink,
   ifindexOf,
   links,
+  namespaceNumber,
   removeLink,
   setLink,
   type VethSpec,

@@ -1,13 +1,13 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
-import type { ClusterState } from "../../model/cluster.ts";
+import { type ClusterState, podDevices } from "../../model/cluster.ts";
 import type { Problem } from "../../model/objects.ts";
 
 export const podKey = (pod: { namespace: string; name: string }): string => `${pod.namespace}/${pod.name}`;
 
 /** This node's pods: those bound to it and those whose network it holds. */
 export function podItems(state: ClusterState, inForce: (device: string) => boolean): Plain<schema.Pod>[] {
-  const endpoints = new Map(state.endpoints.map((endpoint) => [podKey(endpoint), endpoint]));
+  const endpoints = podDevices(state);
   const pods = new Map(state.pods.map((pod) => [podKey(pod.metadata), pod]));
   const here = [...pods].filter(([key, pod]) => pod.nodeName === state.node.name || endpoints.has(key));
   const keys = new Set([...here.map(([key]) => key), ...endpoints.keys()]);

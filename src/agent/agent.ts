@@ -13,6 +13,7 @@ import type { ManifestWatch } from "../sources/manifests/index.ts";
 import type { Logger } from "./log.ts";
 import { plan } from "./plan.ts";
 import type { Programs, Resolution } from "./programs.ts";
+import type { TapFinder } from "./taps.ts";
 
 export interface AgentParts {
   node: NodeContext;
@@ -24,12 +25,17 @@ export interface AgentParts {
   datapath: Datapath;
   /** Users' own programs: looked up and built. */
   programs: Programs;
+  /** In mode `chained`. */
+  taps?: TapFinder | undefined;
   log: Logger;
   signal: AbortSignal;
 }
 
 /** The kernel is read again this often, ms; between, the agent trusts what it wrote. */
 const COMPARE_EVERY = 50_000;
+
+/** Mode `chained`: other networks' devices are looked at this often, ms. */
+const LOOK_EVERY = 1000;
 
 /** What setTimeout can wait, ms. */
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -71,6 +77,7 @@ export class Agent {
   #comparedAt = 0;
   #renewal: NodeJS.Timeout | undefined;
   #expiry: NodeJS.Timeout | undefined;
+  #look: NodeJS.Timeout | undefined;
 
   constructor(parts: AgentParts) {
     this.parts = parts;
@@ -119,9 +126,10 @@ export class Agent {
     const begin = performance.now();
     const unforgotten = this.#forgetOneOffs();
     const { state: reduced, lastGood } = this.#reduce();
+    const tapped = this.#withTaps(reduced);
     this.#lastGood = lastGood;
-    const programs = this.parts.programs.resolve(reduced);
-    const state = { ...reduced, builds: programs.builds, problems: [...reduced.problems, ...programs.problems] };
+    const programs = this.parts.programs.resolve(tapped);
+    const state = { ...tapped, builds: programs.builds, problems: [...tapped.problems, ...programs.problems] };
     const desired = plan(state);
     if (begin - this.#comparedAt > COMPARE_EVERY) {
       datapath.forget();
@@ -143,6 +151,26 @@ export class Agent {
     this.onPass(this.passSeconds);
     this.#report(failures, writes);
     return failures.length;
+  }
+
+  /** In mode `chained`: with the devices that pods have of another network. */
+  #withTaps(state: ClusterState): ClusterState {
+    const { taps: finder, signal } = this.parts;
+    if (!finder) return state;
+    clearTimeout(this.#look);
+    const { taps, problems } = finder.find(state.node.name, state.pods);
+    if (!signal.aborted) this.#lookAgain(finder);
+    return { ...state, taps, problems: [...state.problems, ...problems] };
+  }
+
+  /** Other networks tell nobody of their devices. */
+  #lookAgain(finder: TapFinder): void {
+    this.#look = setTimeout(() => {
+      if (this.parts.signal.aborted) return;
+      if (finder.isStale) this.runner.mark();
+      else this.#lookAgain(finder);
+    }, LOOK_EVERY);
+    this.#look.unref();
   }
 
   /** One-off impairments go some time after their end. What cannot be forgotten acts on nothing all the same. */

@@ -141,8 +141,12 @@ export class AgentBackend implements Backend {
   }
 
   async putEndpoint(namespace: string, name: string, spec: schema.EndpointSpec): Promise<EndpointResult> {
-    const { endpoints } = this.#agent.parts;
+    const { endpoints, taps } = this.#agent.parts;
     this.#mustBeReady();
+    if (taps) {
+      const hint = "pods are found by the addresses in their status";
+      throw new ApiError("refused", `give ${namespace}/${name} a network: the agent is in mode chained`, { hint });
+    }
     const known = endpoints.get(namespace, name);
     if (known && known.uid !== spec.uid) {
       throw new ApiError("exists", `give ${namespace}/${name} a network: the pod with uid ${known.uid} has that name`, {

@@ -25,6 +25,7 @@ import { nodeContext, nodeName } from "./node.ts";
 import { objectsDir, panelRoot } from "./paths.ts";
 import { Programs } from "./programs.ts";
 import { openSource } from "./source.ts";
+import { TapFinder } from "./taps.ts";
 import { removeNode, undoStart } from "./uninstall.ts";
 
 export interface AgentOptions {
@@ -141,5 +142,6 @@ function start(
   const applied = new AppliedStore(config.state);
   const settings = { ...DEFAULT_RULE_SETTINGS, ...config.rules };
   const programs = new Programs({ folder: config.programs, builder, held: datapath.programs.held, onChange });
-  return { node, settings, manifests, endpoints, lastGood, applied, datapath, programs, log, signal };
+  const taps = config.mode === "chained" ? new TapFinder() : undefined;
+  return { node, settings, manifests, endpoints, lastGood, applied, datapath, programs, taps, log, signal };
 }

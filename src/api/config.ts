@@ -54,6 +54,10 @@ export const agentConfig = z
       .refine(perFamily, once)
       .optional()
       .describe("where pods' addresses come from; the Node object's if left out"),
+    mode: z
+      .enum(["network", "chained"])
+      .default("network")
+      .describe("network: pods' network is Weir's; chained: another CNI's, beside which pods are limited and impaired"),
     overlay: z.enum(["vxlan", "direct"]).default("vxlan").describe("how pods of other nodes are reached"),
     vxlan: z
       .strictObject({

@@ -37,6 +37,7 @@ export {
   findLink,
   ifindexOf,
   links,
+  namespaceNumber,
   removeLink,
   setLink,
   type VethSpec,

@@ -82,6 +82,12 @@ export function emptyState(node: NodeContext): ClusterState {
   };
 }
 
+/** Host-side devices of pods and their addresses, by `namespace/name`. */
+export function podDevices({ endpoints, taps }: Pick<ClusterState, "endpoints" | "taps">) {
+  const all: readonly Tap[] = [...endpoints, ...taps];
+  return new Map(all.map(({ namespace, name, device, ips }) => [`${namespace}/${name}`, { device, ips }]));
+}
+
 /** Where the rules of a pod act: a port with an ingress chain (what the pod sends) and an egress chain (what it receives). */
 export interface PodPort {
   /** `namespace/name`. */

@@ -1,6 +1,6 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
-import type { ClusterState } from "../../model/cluster.ts";
+import { type ClusterState, podDevices } from "../../model/cluster.ts";
 import type { Problem } from "../../model/objects.ts";
 
 export const podKey = (pod: { namespace: string; name: string }): string => `${pod.namespace}/${pod.name}`;
@@ -14,7 +14,7 @@ export function podItems(
   inForce: (device: string) => boolean,
   pending: ReadonlySet<string> = new Set(),
 ): Plain<schema.Pod>[] {
-  const endpoints = new Map(state.endpoints.map((endpoint) => [podKey(endpoint), endpoint]));
+  const endpoints = podDevices(state);
   const pods = new Map(state.pods.map((pod) => [podKey(pod.metadata), pod]));
   const here = [...pods].filter(([key, pod]) => pod.nodeName === state.node.name || endpoints.has(key));
   const keys = new Set([...here.map(([key]) => key), ...endpoints.keys()]);

@@ -17,6 +17,7 @@ interface Flags {
   state?: string;
   bpffs?: string;
   keep: boolean;
+  mode?: "network" | "chained";
   overlay?: "vxlan" | "direct";
   uplink?: string;
   metrics?: string;
@@ -44,6 +45,7 @@ export function addAgent(program: Command, io: Io, load: Modules["agent"]): void
     .option("--state <dir>", "folder for what must outlive the agent")
     .option("--bpffs <dir>", "BPF file system")
     .option("--keep", "leave everything in the kernel at the end, for the next start", false)
+    .addOption(new Option("--mode <mode>", "chained: pods' network is another's").choices(["network", "chained"]))
     .addOption(new Option("--overlay <kind>", "how pods of other nodes are reached").choices(["vxlan", "direct"]))
     .option("--uplink <device>", "device to the other nodes")
     .option("--metrics <address>", "HOST:PORT that serves /metrics and /healthz alone")
@@ -65,6 +67,7 @@ async function readConfig(io: Io, flags: Flags) {
     value === undefined ? undefined : resolve(io.cwd, value);
   const overrides = {
     node: flags.node,
+    mode: flags.mode,
     overlay: flags.overlay,
     uplink: flags.uplink,
     metrics: flags.metrics,

@@ -37,6 +37,20 @@ WEIR_INLINE int weir_shape(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
 	return bpf_redirect(ifindex, 0);
 }
 
+/*
+ * The packet's copy is on its way. On an egress, dropping it would be taken for a loss by a TCP of this node, which
+ * would send it again.
+ */
+WEIR_INLINE int weir_gone(struct __sk_buff *skb)
+{
+	struct weir_config *config = weir_configuration();
+
+	if (!(weir_get(skb, state) & WEIR_META_LEAVING) || !skb->sk || !config)
+		return TC_ACT_SHOT;
+	skb->mark = WEIR_MARK_GONE;
+	return bpf_redirect(config->recirc_ifindex, 0);
+}
+
 /* The same, no longer charged to the sender's socket: the queue holds a copy, and copies belong to nobody. */
 WEIR_INLINE int weir_shape_detached(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
 {
@@ -46,23 +60,40 @@ WEIR_INLINE int weir_shape_detached(struct __sk_buff *skb, __u32 ifindex, __u32 
 		return weir_drop(skb, WEIR_DROP_LOOP);
 	if (bpf_clone_redirect(skb, ifindex, 0) < 0)
 		return weir_drop(skb, WEIR_DROP_DELIVERY);
-	return TC_ACT_SHOT; /* the queue has the copy */
+	return weir_gone(skb); /* the queue has the copy */
 }
 
 /*
- * Hold until a time (ktime, ns) in a delaying device; come back here with weir_held(). The device holds a copy, which no
- * socket is charged for: TCP would else keep no more under way than it queues on one device.
+ * Also hold a copy until a time (ktime, ns) in a delaying device; it comes back here with weir_held(). No socket is
+ * charged for a copy: TCP would else keep no more under way than it queues on one device. 0, or a drop's reason.
  */
-WEIR_INLINE int weir_hold(struct __sk_buff *skb, __u32 ifindex, __u64 until)
+WEIR_INLINE int weir_hold_copy(struct __sk_buff *skb, __u32 ifindex, __u64 until)
 {
 	__u32 mark = weir_mark(skb, weir_get(skb, hop), WEIR_MARK_HELD);
 
-	if (weir_unlikely(weir_tracing(skb)))
-		return weir_next(skb);
 	if (!mark)
-		return weir_drop(skb, WEIR_DROP_LOOP);
+		return WEIR_DROP_LOOP;
 	skb->mark = mark;
 	if (bpf_skb_set_tstamp(skb, until, BPF_SKB_TSTAMP_DELIVERY_MONO) || bpf_clone_redirect(skb, ifindex, 0) < 0)
-		return weir_drop(skb, WEIR_DROP_DELIVERY);
-	return TC_ACT_SHOT; /* the device has the copy */
+		return WEIR_DROP_DELIVERY;
+	return 0;
+}
+
+/* Hold until then: the device has a copy, and it alone goes on. */
+WEIR_INLINE int weir_hold(struct __sk_buff *skb, __u32 ifindex, __u64 until)
+{
+	int reason;
+
+	if (weir_unlikely(weir_tracing(skb)))
+		return weir_next(skb);
+	reason = weir_hold_copy(skb, ifindex, until);
+	return reason ? weir_drop(skb, reason) : TC_ACT_SHOT;
+}
+
+/* How long after its time a packet has come back from a delaying device, ns. */
+WEIR_INLINE __u64 weir_held_late(struct __sk_buff *skb, __u64 now)
+{
+	if (skb->tstamp_type != BPF_SKB_TSTAMP_DELIVERY_MONO || skb->tstamp > now)
+		return 0;
+	return now - skb->tstamp;
 }

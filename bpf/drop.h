@@ -25,4 +25,5 @@ enum weir_drop_reason {
 	WEIR_DROP_TRACED,          /* end of a read-only run */
 	WEIR_DROP_TUNNEL,          /* from a pod to the tunnel port of a node, which believes what comes in there */
 	WEIR_DROP_IMPAIRED,        /* lost on purpose: the pod's author asked for it */
+	WEIR_DROP_CUSTOM,          /* a user's own program said so */
 };

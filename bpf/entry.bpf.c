@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Where packets come onto the panel: from a device, or back from one of Weir's own. */
+/* Where packets come onto the panel: from a device of Weir's or another network's, or back from one of Weir's own. */
 #include "panel.h"
 
 /* skb->cb is stale at entry: another layer's, or an earlier run's. */
@@ -39,6 +39,53 @@ int weir_entry(struct __sk_buff *skb)
 }
 
 /*
+ * A tap: on a device that another network uses, which goes on doing so. What has no port, and what is dealt with, is
+ * left to the programs behind this one; nothing is dropped but what a chain drops.
+ */
+WEIR_INLINE int weir_tap_at(struct __sk_buff *skb, enum weir_direction direction)
+{
+	struct weir_config *config = weir_configuration();
+	struct weir_device_key key = { .ifindex = skb->ifindex };
+	struct weir_device *device;
+	struct weir_port_count *count;
+	__u32 port;
+
+	if (skb->mark == WEIR_MARK_BACK && skb->tc_index == WEIR_BACK_INDEX) {
+		skb->mark = 0;
+		skb->tc_index = 0;
+		return TC_ACT_UNSPEC;
+	}
+	if (!config)
+		return TC_ACT_UNSPEC;
+	key.gen = config->gen & 1;
+	device = bpf_map_lookup_elem(&weir_devices, &key);
+	if (!device)
+		return TC_ACT_UNSPEC;
+	port = device->port;
+	weir_begin(skb, 0, (key.gen ? WEIR_META_GEN : 0) | (direction == WEIR_EGRESS ? WEIR_META_LEAVING : 0));
+	if (direction == WEIR_INGRESS) {
+		count = bpf_map_lookup_elem(&weir_ports, &port);
+		if (count)
+			weir_count_add(&count->rx, skb);
+	}
+	return weir_enter(skb, port * WEIR_PORT_HOPS + direction * WEIR_CHAIN_HOPS);
+}
+
+/* Where the pod's packets come in. */
+SEC("tc")
+int weir_tap_ingress(struct __sk_buff *skb)
+{
+	return weir_tap_at(skb, WEIR_INGRESS);
+}
+
+/* Where they leave to the pod. */
+SEC("tc")
+int weir_tap_egress(struct __sk_buff *skb)
+{
+	return weir_tap_at(skb, WEIR_EGRESS);
+}
+
+/*
  * On the far end of a recirculation, splitting or shaping pair: go on at the
  * hop in the mark. Run by BPF_PROG_TEST_RUN with WEIR_MARK_TRACE in the mark,
  * it starts a read-only run at that hop.
@@ -48,9 +95,11 @@ int weir_resume(struct __sk_buff *skb)
 {
 	struct weir_config *config = weir_configuration();
 	__u32 mark = skb->mark, zero = 0;
-	__u32 state = (mark >> WEIR_MARK_ROUNDS_SHIFT & 15) * WEIR_META_ROUND;
+	__u32 state = (mark >> WEIR_MARK_ROUNDS_SHIFT & 15) * WEIR_META_ROUND | WEIR_META_AWAY;
 	struct weir_trace *trace;
 
+	if (mark == WEIR_MARK_GONE)
+		return TC_ACT_SHOT;
 	skb->mark = 0;
 	if (mark & WEIR_MARK_RESUMED)
 		state |= WEIR_META_RESUMED;

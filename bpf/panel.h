@@ -10,26 +10,6 @@
 #define WEIR_INLINE static __always_inline
 #define weir_unlikely(x) __builtin_expect(!!(x), 0)
 
-#define WEIR_UPCALL_BYTES 2048
-struct weir_upcall {
-	__u64 time; /* ktime, ns */
-	__u32 port;
-	__u32 reason; /* the function's own */
-	__u32 ifindex;
-	__u32 len; /* of the packet; data holds at most WEIR_UPCALL_BYTES of it */
-	__u8 data[WEIR_UPCALL_BYTES];
-};
-
-/* theoretical arrival time (GCRA, ns) of the next slow-path packet, by port */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__type(key, __u32);
-	__type(value, __u64);
-	__uint(max_entries, WEIR_MAX_PORTS);
-} weir_up_rates SEC(".maps");
-#define WEIR_UP_INTERVAL 1000000ULL /* 1000 packets/s a port … */
-#define WEIR_UP_BURST 100000000ULL  /* … in bursts of 100 */
-
 /*
  * Read and write a field of struct weir_meta. Assembly, because clang likes to
  * keep skb + 48 in a register and the verifier wants constant offsets from the
@@ -238,6 +218,17 @@ WEIR_INLINE int weir_tunnel_deliver(struct __sk_buff *skb, const struct weir_hop
 	return bpf_redirect(hop->target, 0);
 }
 
+/* Hand a tap's packet back. One that never left is still where it was; another device's copy goes back into place. */
+WEIR_INLINE int weir_back(struct __sk_buff *skb, __u32 ifindex, __u64 flags)
+{
+	if (!(weir_get(skb, state) & WEIR_META_AWAY))
+		return TC_ACT_UNSPEC;
+	skb->mark = WEIR_MARK_BACK;
+	skb->tc_index = WEIR_BACK_INDEX;
+	skb->priority = 0; /* was a class of the shaping device's */
+	return bpf_redirect(ifindex, flags);
+}
+
 WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop)
 {
 	__u32 port = hop->port;
@@ -267,6 +258,8 @@ WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop)
 		return weir_tunnel_deliver(skb, hop);
 	case WEIR_OP_STACK:
 		return TC_ACT_UNSPEC;
+	case WEIR_OP_BACK:
+		return weir_back(skb, hop->target, 0);
 	}
 	return weir_drop(skb, WEIR_DROP_DELIVERY);
 }
@@ -364,32 +357,5 @@ WEIR_INLINE int weir_stack(struct __sk_buff *skb)
 	return TC_ACT_UNSPEC;
 }
 
-/* Hand the packet to userspace, within the port's rate. */
-WEIR_INLINE int weir_up(struct __sk_buff *skb, __u32 reason)
-{
-	__u32 port = weir_get(skb, port);
-	__u64 now = bpf_ktime_get_ns(), *next = bpf_map_lookup_elem(&weir_up_rates, &port);
-	struct weir_upcall *up;
-
-	if (weir_unlikely(weir_tracing(skb)))
-		return weir_drop(skb, WEIR_DROP_TRACED);
-	if (!next || *next > now + WEIR_UP_BURST)
-		return weir_drop(skb, WEIR_DROP_SLOW_PATH);
-	*next = (*next > now ? *next : now) + WEIR_UP_INTERVAL;
-	up = bpf_ringbuf_reserve(&weir_upcalls, sizeof(*up), 0);
-	if (!up)
-		return weir_drop(skb, WEIR_DROP_SLOW_PATH);
-	up->time = now;
-	up->port = port;
-	up->reason = reason;
-	up->ifindex = skb->ifindex;
-	up->len = skb->len;
-	if (weir_head(skb, up->data, WEIR_UPCALL_BYTES)) {
-		bpf_ringbuf_discard(up, 0);
-		return weir_drop(skb, WEIR_DROP_MALFORMED);
-	}
-	bpf_ringbuf_submit(up, 0);
-	return TC_ACT_SHOT; /* userspace has it */
-}
-
+#include "upcall.h"
 #include "detour.h"

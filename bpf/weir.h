@@ -24,7 +24,7 @@
 #define WEIR_PORT_HOPS 16  /* hops of one port */
 #define WEIR_CHAIN_HOPS 8  /* 7 transparent functions and a terminal hop, each direction */
 #define WEIR_HOP_IDS (WEIR_MAX_PORTS * WEIR_PORT_HOPS)
-#define WEIR_MAX_SLOTS 64
+#define WEIR_MAX_SLOTS 1024 /* functions, and users' own programs */
 #define WEIR_MAX_CALLS 28  /* of the kernel's 33; then the packet is recirculated */
 #define WEIR_MAX_ROUNDS 15 /* recirculations before a packet counts as looping */
 
@@ -41,6 +41,7 @@ enum weir_op {
 	WEIR_OP_NEIGH,    /* bpf_redirect_neigh: next hop and MAC from the kernel's routes */
 	WEIR_OP_TUNNEL,   /* tunnel key from weir_tunnels[port], then the device's egress */
 	WEIR_OP_STACK,    /* leave the packet to the stack of the device that it came from */
+	WEIR_OP_BACK,     /* a tap's egress: the packet leaves by the device that it was to leave by */
 };
 
 struct weir_hop {
@@ -66,6 +67,8 @@ struct weir_meta {
 #define WEIR_META_RESUMED 0x00001000 /* the first call after a shaping or splitting device */
 #define WEIR_META_WIRE 0x00002000   /* for the rest of this run packets have the wire's size */
 #define WEIR_META_HELD 0x00004000   /* the first call after a delaying device */
+#define WEIR_META_AWAY 0x00008000   /* has left the device that it was seen on: came back by one of Weir's own */
+#define WEIR_META_LEAVING 0x00010000 /* on a device's egress: who sent it here is told what becomes of it */
 #define WEIR_META_GEN 0x40000000    /* generation that this packet walks */
 #define WEIR_META_TRACE 0x80000000  /* read-only: no map writes, clones, transmission */
 
@@ -75,6 +78,15 @@ struct weir_meta {
 #define WEIR_MARK_RESUMED 0x01000000
 #define WEIR_MARK_HELD 0x02000000
 #define WEIR_MARK_TRACE 0x80000000
+
+/*
+ * What a tap has dealt with goes back to its device with this mark and this tc_index. Neither alone counts: a mark can
+ * be set by sockets with CAP_NET_RAW, which cannot set a tc_index; crossing into another namespace clears marks.
+ */
+#define WEIR_MARK_BACK 0x04000000
+#define WEIR_BACK_INDEX 0x5769
+/* Of a packet whose copy goes on: it ends behind the recirculation pair, where its sender's TCP takes no notice. */
+#define WEIR_MARK_GONE 0x08000000
 
 /* Userspace reads the version from BTF. */
 enum weir_abi { WEIR_ABI_VERSION = WEIR_ABI };
@@ -176,7 +188,7 @@ struct {
 	__uint(max_entries, 2 * WEIR_HOP_IDS);
 } weir_hops SEC(".maps");
 
-/* one program a function */
+/* one program a function, and one for each rule that asks for a user's own */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__type(key, __u32);

@@ -1,7 +1,9 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { limitsOf, reduceRules } from "../src/model/limits.ts";
+import { parseProgramRules, resolveMacros } from "../src/model/program-rules.ts";
 import { readManifests } from "../src/sources/manifests/index.ts";
+import { parseList } from "../src/sources/programs/catalog.ts";
 
 const folder = new URL("../examples/", import.meta.url).pathname;
 
@@ -24,6 +26,7 @@ function rulesIn(file: string): Record<string, string[]> {
 it.each([
   ["one-pod.yaml", { "Pod/server": ["ingress 20"] }],
   ["impairments.yaml", {}],
+  ["programs.yaml", { "Pod/client": ["egress 10"] }],
   [
     "shop.yaml",
     {
@@ -47,5 +50,35 @@ it.each([
 });
 
 it("every example is tested here", () => {
-  expect(readdirSync(folder).sort()).toEqual(["impairments.yaml", "one-pod.yaml", "rules.yaml", "shop.yaml"]);
+  expect(readdirSync(folder).sort()).toEqual([
+    "impairments.yaml",
+    "one-pod.yaml",
+    "programs",
+    "programs.yaml",
+    "rules.yaml",
+    "shop.yaml",
+  ]);
 });
+
+it("the list of programs names every source in its folder, and the rules of the example are for them", () => {
+  const programs = `${folder}programs/`;
+  const list = parseList(readFileSync(`${programs}programs.yaml`, "utf8"));
+  if (!list.ok) throw new Error(list.reason);
+  const sources = [...list.value.values()].map(({ file }) => file);
+  expect(readdirSync(programs).sort()).toEqual(["programs.yaml", ...sources].sort());
+  const asked = readManifests(`${folder}programs.yaml`).objects.flatMap(({ metadata }) =>
+    parseOrThrow(metadata.annotations["ebpf-limit"] ?? ""),
+  );
+  expect(asked).toHaveLength(4);
+  for (const { program, direction, macros } of asked) {
+    const listed = list.value.get(program);
+    expect(listed?.directions).toContain(direction);
+    expect(resolveMacros(listed?.macros ?? [], macros)).toMatchObject({ ok: true });
+  }
+});
+
+function parseOrThrow(value: string) {
+  const parsed = parseProgramRules(value);
+  if (!parsed.ok) throw new Error(parsed.reason);
+  return parsed.value;
+}

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Datapath } from "../datapath/datapath.ts";
 import type { Failure } from "../datapath/failure.ts";
+import type { Builder } from "../datapath/programs/builder.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
 import { AppliedStore } from "../sources/applied.ts";
 import { openEndpoints } from "../sources/endpoints.ts";
@@ -11,6 +12,7 @@ import { LastGoodFile } from "../sources/last-good.ts";
 import { Agent } from "./agent.ts";
 import { AgentBackend } from "./backend.ts";
 import { createLogger } from "./log.ts";
+import { Programs } from "./programs.ts";
 
 let folder: string;
 let stop: AbortController;
@@ -52,6 +54,7 @@ function agentOn(apply: () => Failure[], podCIDRs: readonly string[] = NODE.podC
     lastGood: new LastGoodFile(folder),
     applied: new AppliedStore(folder),
     datapath: datapath as unknown as Datapath,
+    programs: new Programs({ folder: undefined, builder: {} as Builder, held: [], onChange: () => {} }),
     log: createLogger("silent", "n1"),
     signal: stop.signal,
   });

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Datapath } from "../datapath/datapath.ts";
 import type { Failure } from "../datapath/failure.ts";
 import { type ClusterState, emptyState, type NodeContext } from "../model/cluster.ts";
@@ -11,6 +12,8 @@ import type { LastGoodFile } from "../sources/last-good.ts";
 import type { ManifestWatch } from "../sources/manifests/index.ts";
 import type { Logger } from "./log.ts";
 import { plan } from "./plan.ts";
+import type { Programs, Resolution } from "./programs.ts";
+import type { TapFinder } from "./taps.ts";
 
 export interface AgentParts {
   node: NodeContext;
@@ -20,12 +23,19 @@ export interface AgentParts {
   lastGood: LastGoodFile;
   applied: AppliedStore;
   datapath: Datapath;
+  /** Users' own programs: looked up and built. */
+  programs: Programs;
+  /** In mode `chained`. */
+  taps?: TapFinder | undefined;
   log: Logger;
   signal: AbortSignal;
 }
 
 /** The kernel is read again this often, ms; between, the agent trusts what it wrote. */
 const COMPARE_EVERY = 50_000;
+
+/** Mode `chained`: other networks' devices are looked at this often, ms. */
+const LOOK_EVERY = 1000;
 
 /** What setTimeout can wait, ms. */
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -38,7 +48,12 @@ export interface AgentView {
   state: ClusterState;
   desired: DesiredState;
   failures: readonly Failure[];
+  programs: Resolution;
 }
+
+const NO_PROGRAMS: Resolution = { builds: new Map(), problems: [], standings: new Map(), pending: new Set() };
+/** How long the first pass waits for programs to be built, ms: until then the datapath of the last agent is in force. */
+const FIRST_BUILDS = 5_000;
 
 /**
  * One node: sources → cluster state → desired state → datapath, over and over. Events mark; passes do the work.
@@ -62,16 +77,20 @@ export class Agent {
   #comparedAt = 0;
   #renewal: NodeJS.Timeout | undefined;
   #expiry: NodeJS.Timeout | undefined;
+  #look: NodeJS.Timeout | undefined;
 
   constructor(parts: AgentParts) {
     this.parts = parts;
     this.#lastGood = parts.lastGood.load();
     const { node } = parts;
     const state = emptyState(node);
-    this.#view = { state, desired: plan(state), failures: [] };
+    this.#view = { state, desired: plan(state), failures: [], programs: NO_PROGRAMS };
     this.runner = new Runner({
       signal: parts.signal,
-      pass: async () => this.#pass(),
+      pass: async () => {
+        if (this.generation === 0 && this.synced) await this.#firstBuilds();
+        return this.#pass();
+      },
       onError: (error) => this.#failed(error as Error),
     });
   }
@@ -81,17 +100,37 @@ export class Agent {
     return this.#view;
   }
 
-  /** Number of rows or objects that could not be made real. */
-  #pass(): number {
-    if (!this.synced) return 0; // nothing is pruned before every source has told all it knew
-    const { node, settings, manifests, endpoints, lastGood: file, applied, datapath } = this.parts;
-    const begin = performance.now();
-    const unforgotten = this.#forgetOneOffs();
+  /** Builds what the rules of now ask for, so that the first pass leaves no pod without its program meanwhile. */
+  async #firstBuilds(): Promise<void> {
+    const { programs, signal } = this.parts;
+    const deadline = performance.now() + FIRST_BUILDS;
+    while (!signal.aborted && performance.now() < deadline) {
+      if (programs.resolve(this.#reduce().state).pending.size === 0) return;
+      await Promise.race([programs.idle, sleep(deadline - performance.now(), undefined, { ref: false })]);
+    }
+  }
+
+  /** What is known now, by the sources. */
+  #reduce(): { state: ClusterState; lastGood: LastGood } {
+    const { node, settings, manifests, endpoints, lastGood: file, applied } = this.parts;
     const snapshot = withApplied(manifests?.snapshot() ?? { objects: [], problems: [] }, applied.list());
     const problems = [...snapshot.problems, ...endpoints.problems, ...file.problems, ...applied.problems];
     const input = { node, settings, problems, objects: snapshot.objects, endpoints: endpoints.list() };
     const { state, lastGood } = reduceCluster(this.#lastGood, input);
+    return { state: this.#withTaps(state), lastGood };
+  }
+
+  /** Number of rows or objects that could not be made real. */
+  #pass(): number {
+    if (!this.synced) return 0; // nothing is pruned before every source has told all it knew
+    const { lastGood: file, datapath } = this.parts;
+    const begin = performance.now();
+    const unforgotten = this.#forgetOneOffs();
+    const { state: reduced, lastGood } = this.#reduce();
+    const tapped = this.#withTaps(reduced);
     this.#lastGood = lastGood;
+    const programs = this.parts.programs.resolve(tapped);
+    const state = { ...tapped, builds: programs.builds, problems: [...tapped.problems, ...programs.problems] };
     const desired = plan(state);
     if (begin - this.#comparedAt > COMPARE_EVERY) {
       datapath.forget();
@@ -99,7 +138,7 @@ export class Agent {
     }
     const { failures, writes } = datapath.apply(desired);
     failures.push(...unforgotten);
-    this.#view = { state, desired, failures };
+    this.#view = { state, desired, failures, programs };
     this.#renewLater();
     try {
       file.save(lastGood); // last: a full disk must not keep a limit from being in force
@@ -113,6 +152,26 @@ export class Agent {
     this.onPass(this.passSeconds);
     this.#report(failures, writes);
     return failures.length;
+  }
+
+  /** In mode `chained`: with the devices that pods have of another network. */
+  #withTaps(state: ClusterState): ClusterState {
+    const { taps: finder, signal } = this.parts;
+    if (!finder) return state;
+    clearTimeout(this.#look);
+    const { taps, problems } = finder.find(state.node.name, state.pods);
+    if (!signal.aborted) this.#lookAgain(finder);
+    return { ...state, taps, problems: [...state.problems, ...problems] };
+  }
+
+  /** Other networks tell nobody of their devices. */
+  #lookAgain(finder: TapFinder): void {
+    this.#look = setTimeout(() => {
+      if (this.parts.signal.aborted) return;
+      if (finder.isStale) this.runner.mark();
+      else this.#lookAgain(finder);
+    }, LOOK_EVERY);
+    this.#look.unref();
   }
 
   /** One-off impairments go some time after their end. What cannot be forgotten acts on nothing all the same. */

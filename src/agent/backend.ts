@@ -12,10 +12,11 @@ import { examine } from "./doctor.ts";
 import { dropItems, portCounters } from "./views/counters.ts";
 import { impairmentItems } from "./views/impairments.ts";
 import { limitItems } from "./views/limits.ts";
-import { impairReadings, limitReadings } from "./views/measured.ts";
+import { impairReadings, limitReadings, programReadings } from "./views/measured.ts";
 import { changeItems, objectItems, putObjects, removeObject } from "./views/objects.ts";
 import { podItems } from "./views/pods.ts";
 import { chainItems, portItems } from "./views/ports.ts";
+import { programItems } from "./views/programs.ts";
 
 /** The API's view of one agent. */
 export class AgentBackend implements Backend {
@@ -31,7 +32,7 @@ export class AgentBackend implements Backend {
 
   async status(): Promise<Plain<schema.Status>> {
     const agent = this.#agent;
-    const { state, desired, failures } = agent.view;
+    const { state, desired, failures, programs } = agent.view;
     const { manifests, datapath } = agent.parts;
     const objects = manifests?.snapshot().objects.length ?? 0;
     const rows = desired.rows.length + desired.ports.length + desired.links.length + desired.shapers.length;
@@ -58,14 +59,18 @@ export class AgentBackend implements Backend {
         failed: failures.length,
         writes: agent.writes,
         reconciledAt: agent.reconciledAt?.toISOString() ?? null,
-        resourceVersion: state.nodes.find((one) => one.metadata.name === this.node)?.metadata.resourceVersion ?? null,
+        resourceVersion:
+          programs.pending.size > 0
+            ? null
+            : (state.nodes.find((one) => one.metadata.name === this.node)?.metadata.resourceVersion ?? null),
       },
     };
   }
 
   async pods(): Promise<Plain<schema.Pod>[]> {
     const { datapath } = this.#agent.parts;
-    return podItems(this.#agent.view.state, (device) => datapath.devices.ifindex(device) !== undefined);
+    const { state, programs } = this.#agent.view;
+    return podItems(state, (device) => datapath.devices.ifindex(device) !== undefined, programs.pending);
   }
 
   async limits(): Promise<Plain<schema.Limit>[]> {
@@ -74,6 +79,10 @@ export class AgentBackend implements Backend {
 
   async impairments(): Promise<Plain<schema.Impairment>[]> {
     return impairmentItems(this.#agent.view.state, impairReadings(this.#agent));
+  }
+
+  async programs(): Promise<Plain<schema.Program>[]> {
+    return programItems(this.#agent.view, programReadings(this.#agent));
   }
 
   async ports(): Promise<Plain<schema.Port>[]> {
@@ -132,8 +141,12 @@ export class AgentBackend implements Backend {
   }
 
   async putEndpoint(namespace: string, name: string, spec: schema.EndpointSpec): Promise<EndpointResult> {
-    const { endpoints } = this.#agent.parts;
+    const { endpoints, taps } = this.#agent.parts;
     this.#mustBeReady();
+    if (taps) {
+      const hint = "pods are found by the addresses in their status";
+      throw new ApiError("refused", `give ${namespace}/${name} a network: the agent is in mode chained`, { hint });
+    }
     const known = endpoints.get(namespace, name);
     if (known && known.uid !== spec.uid) {
       throw new ApiError("exists", `give ${namespace}/${name} a network: the pod with uid ${known.uid} has that name`, {

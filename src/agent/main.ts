@@ -1,9 +1,11 @@
 import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
 import type { AgentConfig } from "../api/config.ts";
 import { serve } from "../api/serve.ts";
 import { clearSocket } from "../api/socket.ts";
 import { Datapath } from "../datapath/datapath.ts";
 import { Panel } from "../datapath/panel.ts";
+import { Builder } from "../datapath/programs/builder.ts";
 import { functions } from "../functions/index.ts";
 import type { Lock } from "../kernel/index.ts";
 import type { NodeContext } from "../model/cluster.ts";
@@ -21,7 +23,9 @@ import { createLogger, type Logger } from "./log.ts";
 import { preferSmallHeap } from "./memory.ts";
 import { nodeContext, nodeName } from "./node.ts";
 import { objectsDir, panelRoot } from "./paths.ts";
+import { Programs } from "./programs.ts";
 import { openSource } from "./source.ts";
+import { TapFinder } from "./taps.ts";
 import { removeNode, undoStart } from "./uninstall.ts";
 
 export interface AgentOptions {
@@ -55,7 +59,7 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     const fresh = !existsSync(panelRoot(config.bpffs, node.name));
     lock = claim(config, node.name);
     if (fresh) undo = () => undoStart(config, node.name);
-    parts = start(config, node, source, log, stop.signal);
+    parts = start(config, node, source, () => changed(), log, stop.signal);
     const agent = new Agent(parts);
     const backend = new AgentBackend(agent);
     const server = await serve({ backend, socket: config.socket, metricsAddress: config.metrics });
@@ -75,6 +79,7 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     stop.abort();
     await source?.close();
     undo();
+    parts?.programs.close();
     parts?.datapath.panel.close();
     lock?.release();
   }
@@ -112,6 +117,7 @@ function start(
   config: AgentConfig,
   node: NodeContext,
   manifests: ManifestWatch | undefined,
+  onChange: () => void,
   log: Logger,
   signal: AbortSignal,
 ): AgentParts {
@@ -120,8 +126,14 @@ function start(
     objects: objectsDir(process.env),
     functions: functions.map((fn) => fn.name),
   });
+  const builder = new Builder({
+    wrapper: join(objectsDir(process.env), "custom.bpf.o"),
+    cache: join(config.state, "programs"),
+    maps: join(panel.own, "maps"),
+  });
   const datapath = new Datapath({
     panel,
+    programs: (build) => builder.path(build),
     tables: functions.flatMap((fn) => fn.tables),
     state: functions.flatMap((fn) => fn.state ?? []),
   });
@@ -129,5 +141,7 @@ function start(
   const lastGood = new LastGoodFile(config.state);
   const applied = new AppliedStore(config.state);
   const settings = { ...DEFAULT_RULE_SETTINGS, ...config.rules };
-  return { node, settings, manifests, endpoints, lastGood, applied, datapath, log, signal };
+  const programs = new Programs({ folder: config.programs, builder, held: datapath.programs.held, onChange });
+  const taps = config.mode === "chained" ? new TapFinder() : undefined;
+  return { node, settings, manifests, endpoints, lastGood, applied, datapath, programs, taps, log, signal };
 }

@@ -8,8 +8,13 @@ import type { Node } from "../model/objects.ts";
 /** VXLAN's headers: outer Ethernet is the device's own; IPv4 20 or IPv6 40, UDP 8, VXLAN 8, inner Ethernet 14. */
 const VXLAN_OVERHEAD = { 4: 50, 6: 70 } as const;
 
+const ETHERNET_MTU = 1500;
+
 /** The node's name: as configured, else the host's. */
 export const nodeName = (config: AgentConfig): string => config.node ?? hostname();
+
+/** What a veth takes; loopback's MTU is one byte more. */
+const LARGEST_MTU = 65535;
 
 /**
  * What the agent must know of its node before it plans: from the configuration, else from the Node object, else from
@@ -17,6 +22,7 @@ export const nodeName = (config: AgentConfig): string => config.node ?? hostname
  */
 export function nodeContext(config: AgentConfig, object: Node | undefined): NodeContext {
   const name = nodeName(config);
+  if (config.mode === "chained") return besideAnother(config, name);
   const uplink = config.uplink ?? defaultDevice(name);
   const device = links().find((link) => link.name === uplink);
   if (!device) throw new Error(`configure node ${name}: no device ${uplink} (set uplink in the configuration)`);
@@ -33,7 +39,23 @@ export function nodeContext(config: AgentConfig, object: Node | undefined): Node
     addresses: own,
     podCIDRs,
     uplink,
-    mtu: config.mtu ?? device.mtu - overhead,
+    mtu: config.mtu ?? Math.min(LARGEST_MTU, device.mtu - overhead),
+    vxlan: config.vxlan,
+    fq: hasQdisc("fq"),
+  };
+}
+
+/** Pods' network is another's: all that counts is what size its packets have, and which addresses are the node's. */
+function besideAnother(config: AgentConfig, name: string): NodeContext {
+  const own = addresses().filter(({ linkLocal, cidr }) => !linkLocal && !/^(127\.|::1\/)/.test(cidr));
+  return {
+    name,
+    mode: "chained",
+    overlay: config.overlay,
+    addresses: config.addresses ?? own.map(({ cidr }) => cidr.slice(0, cidr.indexOf("/"))),
+    podCIDRs: [],
+    uplink: config.uplink ?? "",
+    mtu: config.mtu ?? ETHERNET_MTU,
     vxlan: config.vxlan,
     fq: hasQdisc("fq"),
   };

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { AgentConfig } from "../api/config.ts";
+import { detachTaps } from "../datapath/attach.ts";
 import { isOwnDevice } from "../datapath/devices.ts";
 import { links, openLink, removeLink, removeRoute, routes, WEIR_ROUTE_PROTOCOL } from "../kernel/index.ts";
 import { mountNote, releaseBpffs } from "./bpffs.ts";
@@ -34,6 +35,7 @@ export async function uninstall({ bpffs, state, socket, plan }: UninstallOptions
   if (plan) return found;
   const lock = lockNode("uninstall", [...nodes.map((node) => join(root, node)), state]);
   try {
+    for (const node of nodes) untap(join(root, node));
     removeFromNamespace();
     for (const node of nodes) removePanel(join(root, node));
     releaseFolders({ bpffs, state });
@@ -46,6 +48,7 @@ export async function uninstall({ bpffs, state, socket, plan }: UninstallOptions
 
 /** Takes one node's datapath down. Pods lose their network; endpoints are forgotten. */
 export function removeNode(config: Pick<AgentConfig, "bpffs" | "state">, node: string): void {
+  untap(panelRoot(config.bpffs, node));
   removeFromNamespace();
   removePanel(panelRoot(config.bpffs, node));
   releaseFolders(config);
@@ -83,6 +86,12 @@ function removePanel(root: string): void {
   rmSync(root, { recursive: true, force: true });
 }
 
+/** Before all else: other networks' packets go by Weir's devices. */
+function untap(root: string): void {
+  const links = join(root, "links");
+  if (existsSync(links)) detachTaps(links);
+}
+
 /** Before the panel: a pod's device without its program would lead past all checks into the node's stack. */
 function removeFromNamespace(): void {
   for (const route of ownRoutes()) removeRoute({ cidr: route.cidr, device: route.ifindex, metric: route.metric });
@@ -97,7 +106,7 @@ const ownRoutes = () => routes().filter((route) => route.protocol === WEIR_ROUTE
 
 /** The folder is the user's choice, so only what Weir wrote there is Weir's to remove. */
 function stateFiles(state: string): string[] {
-  const names = ["endpoints", "rules.json", "rules.json.new", "rules.json.broken"];
+  const names = ["endpoints", "rules.json", "rules.json.new", "rules.json.broken", "programs"];
   return [...names.map((name) => join(state, name)), mountNote(state)].filter((path) => existsSync(path));
 }
 

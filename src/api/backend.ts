@@ -15,6 +15,7 @@ export interface Backend {
   pods(): Promise<readonly Plain<schema.Pod>[]>;
   limits(): Promise<readonly Plain<schema.Limit>[]>;
   impairments(): Promise<readonly Plain<schema.Impairment>[]>;
+  programs(): Promise<readonly Plain<schema.Program>[]>;
   ports(): Promise<readonly Plain<schema.Port>[]>;
   chains(): Promise<readonly Plain<schema.Chain>[]>;
   drops(): Promise<readonly Plain<schema.Drop>[]>;

@@ -8,6 +8,7 @@ test("defaults leave what can be discovered out", () => {
   expect(defaultConfig()).toEqual({
     apiVersion: "weir.dev/v1alpha1",
     kind: "AgentConfig",
+    mode: "network",
     overlay: "vxlan",
     vxlan: { port: 4789, vni: 1 },
     state: "/var/lib/weir",
@@ -20,6 +21,7 @@ test("defaults leave what can be discovered out", () => {
       kubernetes: true,
       calico: true,
       loss: true,
+      ebpfLimit: true,
       defaultLease: 60,
     },
   });

@@ -28,6 +28,7 @@ const rules = z
     kubernetes: z.boolean().default(true).describe("take `kubernetes.io/ingress-bandwidth` and `egress-bandwidth`"),
     calico: z.boolean().default(true).describe("take `qos.projectcalico.org/ingressBandwidth` and `egressBandwidth`"),
     loss: z.boolean().default(true).describe("take the annotation `loss`"),
+    ebpfLimit: z.boolean().default(true).describe("take the annotation `ebpf-limit`"),
     defaultLease: z
       .number()
       .int()
@@ -53,6 +54,10 @@ export const agentConfig = z
       .refine(perFamily, once)
       .optional()
       .describe("where pods' addresses come from; the Node object's if left out"),
+    mode: z
+      .enum(["network", "chained"])
+      .default("network")
+      .describe("network: pods' network is Weir's; chained: another CNI's, beside which pods are limited and impaired"),
     overlay: z.enum(["vxlan", "direct"]).default("vxlan").describe("how pods of other nodes are reached"),
     vxlan: z
       .strictObject({
@@ -78,6 +83,9 @@ export const agentConfig = z
       })
       .optional()
       .describe("take objects from a Kubernetes API, not from manifests"),
+    programs: field.absolutePath
+      .optional()
+      .describe("administrator's folder of programs for `ebpf-limit`, root's alone; none if left out"),
     state: field.absolutePath.default("/var/lib/weir").describe("what must outlive the agent"),
     bpffs: field.absolutePath.default("/sys/fs/bpf").describe("BPF file system where programs and maps are pinned"),
     socket: field.absolutePath.default("/run/weir/agent.sock").describe("unix socket of the API"),

@@ -16,6 +16,7 @@ export type KindName =
   | "pods"
   | "limits"
   | "impairments"
+  | "programs"
   | "ports"
   | "chains"
   | "drops"
@@ -42,6 +43,11 @@ export const kinds: readonly Kind[] = [
     name: "impairments",
     aliases: ["impairment"],
     summary: "impairments: configured, effective, what they did to how many packets, and when they end",
+  },
+  {
+    name: "programs",
+    aliases: ["program"],
+    summary: "users' own programs: configured, effective, what they said of how many packets, and why not",
   },
   {
     name: "ports",

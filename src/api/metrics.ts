@@ -79,6 +79,15 @@ export function createMetrics(backend: Backend, usage: ProcessUsage = ownUsage):
     }
   });
 
+  for (const field of ["packets", "dropped"] as const) {
+    const what = field === "packets" ? "packets that a user's program saw" : "of these, dropped";
+    counter(`weir_program_${field}_total`, what, [...impairLabels, "program"], async (add) => {
+      for (const { namespace, pod, direction, source, program, [field]: count } of await backend.programs()) {
+        add({ namespace, pod, direction, source, program }, count);
+      }
+    });
+  }
+
   for (const unit of ["packets", "bytes"] as const) {
     const name = unit === "packets" ? "weir_drops_total" : "weir_drop_bytes_total";
     counter(name, `dropped ${unit} by reason`, ["reason"], async (add) => {

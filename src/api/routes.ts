@@ -33,6 +33,7 @@ export function routes(backend: Backend): FastifyPluginAsync {
     list(app, node, "pods", () => backend.pods());
     list(app, node, "limits", () => backend.limits());
     list(app, node, "impairments", () => backend.impairments());
+    list(app, node, "programs", () => backend.programs());
     list(app, node, "ports", async () => owned(backend, await backend.ports(), ({ name }) => name));
     list(app, node, "chains", async () => owned(backend, await backend.chains(), ({ port }) => port));
     list(app, node, "drops", async () => owned(backend, await backend.drops(), ({ port }) => port));
@@ -104,7 +105,7 @@ function list<K extends ListName>(
 
 /** Names the pod whose device a port is called after. */
 async function owned<T>(backend: Backend, items: readonly T[], portOf: (item: T) => string) {
-  const endpoints = await backend.endpoints();
-  const pods = new Map(endpoints.map(({ device, namespace, name }) => [device, `${namespace}/${name}`]));
+  const known = [...(await backend.endpoints()), ...(await backend.pods())];
+  const pods = new Map(known.map(({ device, namespace, name }) => [device, `${namespace}/${name}`]));
   return items.map((item) => ({ owner: pods.get(portOf(item).replace(/^.*:/, "")) ?? null, ...item }));
 }

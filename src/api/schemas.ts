@@ -92,7 +92,28 @@ export const limit = z
   })
   .meta({ id: "Limit", description: "a bandwidth limit of one pod in one direction, and whether it is in force" });
 
-const probability = z.number().min(0).max(1).nullable();
+const share = z.number().min(0).max(1);
+const probability = share.nullable();
+const effects = z
+  .object({
+    loss: z
+      .discriminatedUnion("model", [
+        z.object({ model: z.literal("uniform"), probability: share }),
+        z.object({ model: z.literal("exponential"), threshold: z.number() }),
+        z.object({ model: z.literal("burst"), p: share, r: share, lossGood: share, lossBad: share }),
+      ])
+      .optional()
+      .describe("how packets are lost"),
+    duplicate: share.optional().describe("probability of a copy"),
+    corrupt: share.optional().describe("probability of a flipped bit"),
+    reorder: share.optional().describe("probability that a packet is not delayed"),
+    delay: z
+      .object({ base: z.number(), jitter: z.number() })
+      .optional()
+      .describe("ns: `base` ± `jitter`, evenly spread"),
+    pace: z.number().optional().describe("bit/s at layer 3"),
+  })
+  .describe("what it asks for, in numbers");
 export const impairment = z
   .object({
     namespace: field.namespace,
@@ -111,6 +132,14 @@ export const impairment = z
     corrupted: field.count.describe("with a flipped bit"),
     reordered: field.count.describe("that overtook delayed ones"),
     delayed: field.count.describe("that were held"),
+    bursts: field.count.describe("losses with none right before them: lost packets ÷ this is the mean burst"),
+    spared: field.count.describe("to be corrupted, but without a payload"),
+    meanDelay: z
+      .number()
+      .nonnegative()
+      .nullable()
+      .describe("how long held packets waited, mean, s; null before the first"),
+    effects,
     expectedLoss: probability.describe("probability of a loss that it asks for"),
     measuredLoss: probability.describe("part of the packets that was lost; null before the first packet"),
     lossLow: probability.describe("lower end of the exact 95 % interval of the loss (Clopper and Pearson)"),
@@ -118,6 +147,31 @@ export const impairment = z
     reason: z.string().nullable().describe("why effective is not configured"),
   })
   .meta({ id: "Impairment", description: "an impairment of one pod in one direction, and what it did" });
+
+export const program = z
+  .object({
+    namespace: field.namespace,
+    pod: z.string().describe("the pod's name"),
+    node: field.node,
+    direction: field.direction.describe("as the pod sees it"),
+    source: z.string().describe("where it is written: a key of the pod, or `Kind/namespace/name`"),
+    program: z.string().describe("its name in the administrator's list"),
+    configured: z.string().describe("the rule as its author wrote it"),
+    effective: z
+      .string()
+      .nullable()
+      .describe("what acts, with all macros; null if nothing does, or not known since the agent's start"),
+    build: z.string().nullable().describe("name of the build that acts; null if none does"),
+    state: z
+      .enum(["active", "compiling", "refused", "not enforced"])
+      .describe("compiling, refused: the build before it acts on, if there is one"),
+    packets: field.count.describe("packets that the build saw, as the wire has them"),
+    bytes: field.count.describe("their bytes at layer 3"),
+    dropped: field.count.describe("of the packets, those that it dropped"),
+    other: field.count.describe("of the packets, those with a verdict that is neither pass nor drop: they passed"),
+    reason: z.string().nullable().describe("why it is not active: the compiler's, the verifier's or Weir's words"),
+  })
+  .meta({ id: "Program", description: "a user's own program at one pod in one direction, and what it did" });
 
 export const port = z
   .object({
@@ -262,6 +316,7 @@ export const items = {
   pods: pod,
   limits: limit,
   impairments: impairment,
+  programs: program,
   ports: port,
   chains: chain,
   drops: drop,
@@ -276,6 +331,7 @@ export type Status = z.infer<typeof status>;
 export type Pod = z.infer<typeof pod>;
 export type Limit = z.infer<typeof limit>;
 export type Impairment = z.infer<typeof impairment>;
+export type Program = z.infer<typeof program>;
 export type Port = z.infer<typeof port>;
 export type Chain = z.infer<typeof chain>;
 export type Drop = z.infer<typeof drop>;

@@ -117,6 +117,7 @@ describe("the client", () => {
       "pods",
       "limits",
       "impairments",
+      "programs",
       "ports",
       "chains",
       "drops",

@@ -229,6 +229,7 @@ test("/openapi.json is OpenAPI 3.1 with every route, description and the strict 
         "pods",
         "ports",
         "problems",
+        "programs",
         "status",
         "topology",
       ].map((k) => `/v1/${k}`),

@@ -24,6 +24,7 @@ const peer = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("tunnel"), device: z.string(), vni: field.count, remote: z.string() }),
   z.object({ kind: z.literal("port"), port: z.string().describe("`instance:port`") }),
   z.object({ kind: z.literal("stack") }),
+  z.object({ kind: z.literal("back"), device: z.string() }).describe("another network's device, which gets all back"),
   z.object({ kind: z.literal("none") }),
 ]);
 
@@ -64,7 +65,9 @@ export const topology = z
       routes: z
         .array(z.object({ cidr: z.string(), via: z.string(), device: z.string() }))
         .describe("kernel routes of the node"),
-      instances: z.array(z.object({ name: z.string(), function: z.string() })).describe("network functions in use"),
+      instances: z
+        .array(z.object({ name: z.string(), function: z.string(), program: z.string().optional() }))
+        .describe("network functions in use"),
       ports: z
         .array(
           z.object({

@@ -10,6 +10,10 @@ export interface BenchContext {
   quick: boolean;
   /** Length of one run where a measurement has runs of one length, seconds. */
   seconds?: number | undefined;
+  /** Packets of one case where they are counted. */
+  packets?: number | undefined;
+  /** Pods of a measurement that can have more or fewer. */
+  pods?: number | undefined;
   /** Of a measurement with named cases: those whose names hold all of these words. */
   only?: readonly string[] | undefined;
   env: NodeJS.ProcessEnv;
@@ -28,6 +32,7 @@ export const benches = {
   limits: async () => (await import("./limits.ts")).limits,
   forward: async () => (await import("./forward.ts")).forward,
   loss: async () => (await import("./loss.ts")).loss,
+  repeat: async () => (await import("./repeat.ts")).repeat,
   live: async () => (await import("./live.ts")).live,
   survive: async () => (await import("./survive.ts")).survive,
   footprint: async () => (await import("./footprint.ts")).footprint,
@@ -53,6 +58,8 @@ export async function bench(
     out: string;
     quick: boolean;
     seconds?: number | undefined;
+    packets?: number | undefined;
+    pods?: number | undefined;
     only?: readonly string[] | undefined;
   },
   io: BenchIo,
@@ -66,10 +73,10 @@ export async function bench(
   for (const name of names) {
     const say = (line: string): void => void io.stderr.write(`${name}: ${line}\n`);
     const run = await benches[name]();
-    const { out, quick, seconds, only } = options;
+    const { out, quick, seconds, packets, pods, only } = options;
     try {
       const write = (text: string): unknown => io.stdout.write(text);
-      await run({ weir, out, quick, seconds, only, env, signal: io.signal, write, say });
+      await run({ weir, out, quick, seconds, packets, pods, only, env, signal: io.signal, write, say });
     } catch (error) {
       if (!io.signal.aborted) throw error;
     }

@@ -67,7 +67,7 @@ export async function costs(
 }
 
 /** Stops the node's agent, which would put changed rows right, lets `body` change them, and puts all back. */
-async function withHops(
+export async function withHops(
   stage: Stage,
   context: BenchContext,
   body: (hops: Hops, path: Path) => Promise<void>,
@@ -89,7 +89,7 @@ async function withHops(
 }
 
 /** The path from pod a to pod b as the agent made it. */
-interface Path {
+export interface Path {
   /** First hop of a's chain. */
   first: number;
   /** Functions of the chain; the last is the router. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { BenchContext } from "./commands.ts";
+import { LoneAgent } from "./lone-agent.ts";
 import type { PodSpec } from "./pods.ts";
 import { readCpu, readResident } from "./process.ts";
 import { type Finding, judge, publish } from "./report.ts";
@@ -12,11 +13,25 @@ const LAB_SECONDS = 5;
 const MEMORY_MB = 120;
 const IDLE_PERCENT = 0.5;
 
+/** Edits of one pod's limit, for the CPU of a change. */
+const CHANGES = 40;
+
+/** With rules: a limit and a loss on each. */
+const ruled = (name: string, mbps = 10): PodSpec => ({
+  name,
+  uid: `u-${name}`,
+  node: "node-1",
+  annotations: { "weir.dev/bandwidth": `${mbps} mbps egress`, "weir.dev/loss": "uniform egress 1%" },
+});
 const sleepers = (count: number): PodSpec[] => Array.from({ length: count }, (_, i) => ({ name: `pod-${i + 1}` }));
 
-/** Start-up times, the agent's memory with 100 pods, its CPU while nothing changes. */
+/**
+ * Start-up times, the agent's memory with 100 pods, its CPU while nothing changes. With `pods`: memory and CPU with so many
+ * pods with rules, and what one change costs.
+ */
 export async function footprint(context: BenchContext): Promise<readonly Finding[]> {
   const { quick, say } = context;
+  if (context.pods !== undefined) return withRules(context, context.pods);
   say("weir --help");
   const help = await timeHelp(context, quick ? 5 : 21);
   say("a lab of 2 nodes and 10 pods");
@@ -53,6 +68,44 @@ export async function footprint(context: BenchContext): Promise<readonly Finding
   return findings;
 }
 
+async function withRules({ weir, quick, say, signal, ...context }: BenchContext, pods: number) {
+  say(`an agent with ${pods} pods, each with a limit and a loss`);
+  const all = Array.from({ length: pods }, (_, i) => ruled(`pod-${i + 1}`));
+  const lone = await LoneAgent.up(weir, all, signal);
+  try {
+    const { pid } = await lone.client.status();
+    const { residentMB, idlePercent } = await watch(pid, quick ? 5 : 60, signal);
+    const before = readCpu(pid);
+    for (let i = 0; i < CHANGES; i++) {
+      lone.write(ruled(`pod-${1 + i}`, 20 + i));
+      await sleep(quick ? 200 : 500, undefined, { signal });
+      residentMB.push(readResident(pid) / 1e6);
+    }
+    const changeMs = (1000 * (readCpu(pid) - before)) / CHANGES;
+    const limits = await lone.client.list("limits");
+    const wrong = limits.filter(({ pod, effective }) => effective !== 1e6 * rateAfter(pod));
+    if (limits.length !== pods || wrong.length > 0) throw new Error(`change limits: ${wrong.length} are not in force`);
+    const shown = (what: string, measured: string): Finding => ({ what, measured, target: "–", verdict: "shown" });
+    const findings = [
+      shown("agent's resident memory, highest", `${Math.max(...residentMB).toFixed(1)} MB`),
+      shown("agent's CPU while nothing changes", `${idlePercent.toFixed(2)} % of a core`),
+      shown("agent's CPU of one change, from the file to the kernel", `${changeMs.toFixed(0)} ms`),
+    ];
+    const title = `Footprint with ${pods} pods, each with a limit and a loss`;
+    const samples = { pods, residentMB, idlePercent, changeMs };
+    await publish({ name: `footprint-${pods}`, title, findings, samples }, context);
+    return findings;
+  } finally {
+    await lone.down();
+  }
+}
+
+/** Mbit/s that a pod was given in the end. */
+function rateAfter(pod: string): number {
+  const number = Number(pod.replace("pod-", ""));
+  return number <= CHANGES ? 19 + number : 10;
+}
+
 /** Wall time of a whole process, ms. */
 async function timeHelp({ weir, env, signal }: BenchContext, runs: number): Promise<number[]> {
   const times: number[] = [];
@@ -76,24 +129,27 @@ async function timeLab({ weir, env, signal }: BenchContext, runs: number): Promi
 }
 
 /** Resident memory every second, and CPU in per cent of a core, after the agent has had time to settle. */
-async function watchAgent(
-  { weir, env, signal }: BenchContext,
-  pods: number,
+async function watch(
+  pid: number,
   seconds: number,
+  signal: AbortSignal,
 ): Promise<{ residentMB: number[]; idlePercent: number }> {
+  await sleep(3000, undefined, { signal });
+  const residentMB: number[] = [];
+  const before = readCpu(pid);
+  const begin = performance.now();
+  for (let i = 0; i < seconds; i++) {
+    await sleep(1000, undefined, { signal });
+    residentMB.push(readResident(pid) / 1e6);
+  }
+  const elapsed = (performance.now() - begin) / 1000;
+  return { residentMB, idlePercent: (100 * (readCpu(pid) - before)) / elapsed };
+}
+
+async function watchAgent({ weir, env, signal }: BenchContext, pods: number, seconds: number) {
   const stage = await Stage.up({ weir, env, signal, nodes: 1, pods: sleepers(pods) });
   try {
-    await sleep(3000, undefined, { signal });
-    const pid = (await stage.nodes())[0]?.agentPid ?? 0;
-    const residentMB: number[] = [];
-    const before = readCpu(pid);
-    const begin = performance.now();
-    for (let i = 0; i < seconds; i++) {
-      await sleep(1000, undefined, { signal });
-      residentMB.push(readResident(pid) / 1e6);
-    }
-    const elapsed = (performance.now() - begin) / 1000;
-    return { residentMB, idlePercent: (100 * (readCpu(pid) - before)) / elapsed };
+    return await watch((await stage.nodes())[0]?.agentPid ?? 0, seconds, signal);
   } finally {
     await stage.down();
   }

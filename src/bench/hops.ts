@@ -1,12 +1,12 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { BpfMap, type Codec, inspectObject, loadObject, Program } from "../kernel/index.ts";
+import { BpfMap, type BpfObject, type Codec, inspectObject, loadObject, Program } from "../kernel/index.ts";
 
 /** Hops of one port, and of one of its chains, as `bpf/weir.h` has them. */
 const PORT_HOPS = 16;
 const HOP_IDS = 4096 * PORT_HOPS;
 /** Two ports that no node of a measurement reaches: room for a chain of up to 31 hops. */
-const SPARE = 4094 * PORT_HOPS;
+export const SPARE = 4094 * PORT_HOPS;
 /** A slot of the program array that no function has. */
 export const PASS_SLOT = 63;
 export const OP = { down: 0, call: 1, jump: 2, peer: 3 } as const;
@@ -35,6 +35,12 @@ export interface HopsOptions {
 export class Hops {
   readonly entry: Program;
   readonly resume: Program;
+  /** A function that does nothing. */
+  readonly pass: Program;
+  /** The generation of rows that is in force, 0 or 1. */
+  readonly generation: number;
+  readonly #programs: string;
+  readonly #object: BpfObject;
   readonly #hops: BpfMap;
   readonly #codec: Codec;
   readonly #base: number;
@@ -55,21 +61,24 @@ export class Hops {
     this.#hops = BpfMap.open(join(maps, "weir_hops"));
     this.#codec = spec.codecs("weir_hops").value;
     const config = rows("weir_config")[0] as { value: { gen: number } };
-    this.#base = (config.value.gen & 1) * HOP_IDS;
+    this.generation = config.value.gen & 1;
+    this.#base = this.generation * HOP_IDS;
     const names = rows("weir_names") as { key: { name: string }; value: { id: number } }[];
     this.#ports = new Map(names.map(({ key, value }) => [key.name, value.id]));
     this.#slots = BpfMap.open(join(maps, "weir_functions"));
-    const object = loadObject(join(objects, "pass.bpf.o"), { pinDir: maps });
-    this.#slots.update(u32(PASS_SLOT), u32(object.program("weir_pass").fd));
-    object.close();
-    const programs = join(panel, "programs");
-    const open = (name: string): Program => {
-      const pin = readdirSync(programs).find((file) => file.startsWith(`${name}_`));
-      if (!pin) throw new Error(`find program ${name}: not pinned in ${programs}`);
-      return Program.open(join(programs, pin));
-    };
-    this.entry = open("weir_entry");
-    this.resume = open("weir_resume");
+    this.#object = loadObject(join(objects, "pass.bpf.o"), { pinDir: maps });
+    this.pass = this.#object.program("weir_pass");
+    this.#slots.update(u32(PASS_SLOT), u32(this.pass.fd));
+    this.#programs = join(panel, "programs");
+    this.entry = this.open("weir_entry");
+    this.resume = this.open("weir_resume");
+  }
+
+  /** A pinned program by its name. */
+  open(name: string): Program {
+    const pin = readdirSync(this.#programs).find((file) => file.startsWith(`${name}_`));
+    if (!pin) throw new Error(`find program ${name}: not pinned in ${this.#programs}`);
+    return Program.open(join(this.#programs, pin));
   }
 
   /** First hop of a port's ingress chain; ports are named `instance:port`. */
@@ -102,6 +111,7 @@ export class Hops {
     for (const [key, row] of this.#changed) this.#hops.update(u32(key), row);
     this.#changed.clear();
     this.#slots.delete(u32(PASS_SLOT));
+    this.#object.close();
   }
 }
 

@@ -4,6 +4,7 @@ import { stringify } from "yaml";
 export interface PodSpec {
   name: string;
   namespace?: string | undefined;
+  uid?: string | undefined;
   /** `node-1` …; spread if left out. */
   node?: string | undefined;
   annotations?: Record<string, string> | undefined;
@@ -21,6 +22,7 @@ export function podObject(spec: PodSpec): object {
     metadata: {
       name: spec.name,
       namespace: spec.namespace ?? "default",
+      ...(spec.uid === undefined ? {} : { uid: spec.uid }),
       ...(spec.labels ? { labels: spec.labels } : {}),
       ...(spec.annotations ? { annotations: spec.annotations } : {}),
     },

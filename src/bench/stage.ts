@@ -11,6 +11,8 @@ export interface StageOptions {
   pods: readonly PodSpec[];
   nodes?: number | undefined;
   overlay?: "vxlan" | "direct" | undefined;
+  /** Folder of programs for `ebpf-limit`. */
+  programs?: string | undefined;
   env?: NodeJS.ProcessEnv | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -79,9 +81,10 @@ export class Stage {
   /** Starts a lab and waits until its pods are ready. Takes it down again if that fails. */
   static async up(options: StageOptions): Promise<Stage> {
     const stage = new Stage(options);
-    const { nodes = 1, pods } = options;
+    const { nodes = 1, pods, programs } = options;
     for (const pod of pods) stage.writePod(pod);
     const args = ["up", "-f", stage.folder, "--nodes", String(nodes), "--overlay", stage.overlay];
+    if (programs !== undefined) args.push("--programs", programs);
     try {
       const begin = performance.now();
       await stage.lab(args, 120_000);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LOSS_KEYS } from "../model/impairments.ts";
 import { RULE_KEYS } from "../model/limits.ts";
+import { PROGRAM_KEYS } from "../model/programs.ts";
 import type { AgentOptions, LabModule, Modules } from "./modules.ts";
 import { Machine } from "./testing/harness.ts";
 import { keyTopics } from "./topics.ts";
@@ -235,7 +236,7 @@ describe("weir explain", () => {
     [["limit"], /^limit: transparent network function\n\nholds a pod to a rate\n$/],
     [["config.rules"], /rules\.rateUnit +megabits\|megabytes/],
     [["status.observed"], /observed\.writes +integer/],
-    [["topology"], /spec\.ports\[\]\.peer\.kind +"device"\|"tunnel"\|"port"\|"stack"\|"none"/],
+    [["topology"], /spec\.ports\[\]\.peer\.kind +"device"\|"tunnel"\|"port"\|"stack"\|"back"\|"none"/],
     [["bandwidth"], /10 mbps egress/],
     [["kubernetes.io/ingress-bandwidth"], /Kubernetes quantity/],
     [["qos.projectcalico.org/egressBandwidth"], /rules\.calico/],
@@ -244,7 +245,8 @@ describe("weir explain", () => {
     expect(await explain(...argv)).toMatch(expected);
   });
   test("knows every key of pods, in their order", () => {
-    expect(keyTopics.map(({ name }) => name)).toEqual([...RULE_KEYS, ...LOSS_KEYS].map(({ key }) => key));
+    const keys = [...RULE_KEYS, ...LOSS_KEYS, ...PROGRAM_KEYS];
+    expect(keyTopics.map(({ name }) => name)).toEqual(keys.map(({ key }) => key));
   });
 
   test.each([

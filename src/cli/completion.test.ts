@@ -45,7 +45,7 @@ test.each<[string[], string[]]>([
   [["lab", "de"], ["delete"]],
   [
     ["get", "p"],
-    ["pods", "ports", "problems"],
+    ["pods", "ports", "problems", "programs"],
   ],
   [["get", "limits", "--l"], ["--lab"]],
   [

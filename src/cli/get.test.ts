@@ -54,6 +54,15 @@ describe("tables", () => {
     `);
   });
 
+  test("programs", async () => {
+    expect(await table("programs")).toMatchInlineSnapshot(`
+      "
+      NAMESPACE  POD     DIRECTION  PROGRAM      EFFECTIVE            STATE   PACKETS  DROPPED  REASON
+      shop       web-10  egress     drop-one-of  drop-one-of -DN=100  active     1000       10  -
+      "
+    `);
+  });
+
   test("limits -o wide", async () => {
     expect(await table("limit", "-o", "wide")).toMatchInlineSnapshot(`
       "
@@ -243,7 +252,7 @@ test("get --help sets each kind apart from what it is", async () => {
 describe("failures", () => {
   test.each([
     [["get", "podz"], 2, "did you mean pods?"],
-    [["get", "nonsense"], 2, "Kinds: pods, limits, impairments, ports"],
+    [["get", "nonsense"], 2, "Kinds: pods, limits, impairments, programs, ports"],
     [["get"], 2, "missing required argument 'kind'"],
     [["get", "pods", "-o", "xml"], 2, "Allowed choices are table, wide, json, yaml"],
     [["get", "pods", "--lba", "x"], 2, "Did you mean --lab?"],

@@ -81,6 +81,7 @@ export interface LabModule {
       overlay: "vxlan" | "direct";
       /** Path of a local archive or directory by image name. */
       images: Readonly<Record<string, string>>;
+      programs?: string;
       /** Make the lab's nodes those of a Kubernetes API: absolute path of a kubeconfig, a context unless the current one. */
       kubernetes?: { kubeconfig: string; context?: string | undefined } | undefined;
     },
@@ -119,7 +120,7 @@ export interface FunctionsModule {
   functions: readonly Pick<NetworkFunction, "name" | "kind" | "summary">[];
 }
 
-export type BenchName = "all" | "limits" | "loss" | "matrix" | "live" | "survive" | "forward" | "footprint";
+export type BenchName = "all" | "limits" | "loss" | "repeat" | "matrix" | "live" | "survive" | "forward" | "footprint";
 export interface BenchModule {
   bench(
     options: {
@@ -127,6 +128,8 @@ export interface BenchModule {
       out: string;
       quick: boolean;
       seconds?: number | undefined;
+      packets?: number | undefined;
+      pods?: number | undefined;
       only?: readonly string[] | undefined;
     },
     io: Io,

@@ -66,4 +66,12 @@ export const keyTopics: readonly KeyTopic[] = [
     meaning: "loses packets by chance; exponential with a probability of exp(-5 × threshold / 1000)",
     setting: name === "loss" ? "rules.loss (weir explain config)" : always,
   })),
+  ...(["weir.dev/ebpf-limit", "ebpf-limit"] as const).map((name) => ({
+    name,
+    where: `${annotation}, or of a Service`,
+    grammar: '"<name> <ingress|egress> [-DNAME=<whole number> …]", two with ";" between them',
+    example: `${name}: "drop-one-of egress -DN=100"`,
+    meaning: "runs a program of the administrator's list on the pod's packets: it drops or changes them",
+    setting: name === "ebpf-limit" ? "rules.ebpfLimit (weir explain config)" : always,
+  })),
 ];

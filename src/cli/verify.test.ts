@@ -11,6 +11,9 @@ beforeEach(async () => {
 });
 afterEach(() => machine.close());
 
+const BEFORE = { bursts: 1973 };
+const BURST = { loss: { model: "burst", p: 0.01, r: 0.2, lossGood: 0, lossBad: 1 } } as const;
+
 type Change = { packets: number; lost: number } & Partial<MemoryBackend["state"]["impairments"][number]>;
 
 /** Verifies the shop's pod; `change` is what its impairment shows at the end of the window. */
@@ -32,7 +35,57 @@ test.each<[string, Change, number | null, string[]]>([
   ["too much is lost", { packets: 10_000, lost: 400 }, 9_987_654, ["proven", "refuted"]],
   ["no traffic", { packets: 0, lost: 0 }, null, ["open", "open"]],
   ["an expired one", { packets: 10_000, lost: 201, state: "expired" }, 9_987_654, ["proven", "refuted"]],
-  ["bursts", { packets: 10_000, lost: 201, configured: "loss burst p 1%" }, 9_987_654, ["proven", "open"]],
+  [
+    "bursts of the right number and length",
+    { packets: 100_000, lost: 4762, bursts: BEFORE.bursts + 952, effects: BURST },
+    9_987_654,
+    ["proven", "proven", "proven"],
+  ],
+  [
+    "as many losses, each by itself",
+    { packets: 100_000, lost: 4762, bursts: BEFORE.bursts + 4500, effects: BURST },
+    9_987_654,
+    ["proven", "proven", "refuted"],
+  ],
+  [
+    "duplicates and corruption, some packets without a payload",
+    {
+      ...{ packets: 10_000, lost: 0, duplicated: 305, corrupted: 480, spared: 20 },
+      effects: { duplicate: 0.03, corrupt: 0.05 },
+    },
+    9_987_654,
+    ["proven", "proven", "proven"],
+  ],
+  [
+    "too few copies",
+    { packets: 10_000, lost: 0, duplicated: 200, effects: { duplicate: 0.03 } },
+    9_987_654,
+    ["proven", "refuted"],
+  ],
+  [
+    "a delay, and some that overtake",
+    {
+      ...{ packets: 10_000, lost: 0, delayed: 8990, reordered: 1010, meanDelay: 0.0503 },
+      effects: { delay: { base: 50e6, jitter: 10e6 }, reorder: 0.1 },
+    },
+    9_987_654,
+    ["proven", "proven", "proven"],
+  ],
+  [
+    "another delay",
+    { packets: 10_000, lost: 0, delayed: 10_000, meanDelay: 0.07, effects: { delay: { base: 50e6, jitter: 10e6 } } },
+    9_987_654,
+    ["proven", "refuted"],
+  ],
+  [
+    "a delay without fq, beside a loss",
+    {
+      ...{ packets: 10_000, lost: 201, reason: "the kernel has no fq qdisc" },
+      effects: { loss: { model: "uniform", probability: 0.02 }, delay: { base: 50e6, jitter: 0 } },
+    },
+    9_987_654,
+    ["proven", "proven", "refuted"],
+  ],
   ["too fast", { packets: 10_000, lost: 201 }, 12e6, ["refuted", "proven"]],
 ])("%s", async (_, change, measured, verdicts) => {
   const found = await verify(change, measured);
@@ -43,6 +96,12 @@ test.each<[string, Change, number | null, string[]]>([
 test("only what passed meanwhile counts", async () => {
   const { items } = await verify({ packets: 1000, lost: 21 });
   expect(items[1]).toMatchObject({ packets: 1000, measured: 0.021, expected: 0.02 });
+});
+
+test("traffic of its own needs another pod", async () => {
+  const { err, code } = await machine.run(["verify", "web-10", "-n", "shop", "--traffic"]);
+  expect(code).toBe(1);
+  expect(err).toMatch(/send traffic to shop\/web-10: (its network is not in force|no other pod is here to send it)/);
 });
 
 test("a pod without rules, and one that is not there", async () => {

@@ -1,4 +1,4 @@
-import type { DesiredState, Peer, Port } from "../model/desired.ts";
+import type { DesiredState, Instance, Peer, Port } from "../model/desired.ts";
 import { firstHop, type Hop, MAX_CHAIN } from "./layout.ts";
 
 /** Ids that a compilation needs; `device` gives an ifindex, undefined while the device does not exist. */
@@ -26,9 +26,13 @@ type Topology = Pick<DesiredState, "instances" | "ports">;
 
 export const portName = (port: Port): string => `${port.instance}:${port.name}`;
 
+/** Slots are named by function; an instance with a program of its own has one of its own. */
+export const slotName = (instance: Instance): string =>
+  instance.program === undefined ? instance.function : instance.name;
+
 /** Turns a topology into rows. Pure but for `ids`, which may hand out new ones. */
 export function compile(topology: Topology, ids: Ids): Generation {
-  const functions = new Map(topology.instances.map((instance) => [instance.name, instance.function]));
+  const functions = new Map(topology.instances.map((instance) => [instance.name, slotName(instance)]));
   const names = new Set(topology.ports.map(portName));
   const out: Generation = { hops: new Map(), devices: new Map(), tunnels: new Map(), problems: [] };
   for (const port of topology.ports) placePort(port, functions, names, ids, out);
@@ -55,7 +59,7 @@ function placePort(
     for (const instance of port[direction]) {
       out.hops.set(hop++, call(ids, functions.get(instance) ?? "", instance, id));
     }
-    const last = direction === "ingress" ? call(ids, owner, port.instance, id) : deliver(port, id, names, ids, out);
+    const last = direction === "ingress" ? terminal(port, owner, id, ids) : deliver(port, id, names, ids, out);
     out.hops.set(hop, last);
   }
   const entry = port.entry === undefined ? undefined : ids.device(port.entry);
@@ -78,6 +82,12 @@ function call(ids: Ids, functionName: string, instance: string, port: number): H
   return { op: "call", slot: ids.slot(functionName), instance: ids.instance(instance), port, target: 0 };
 }
 
+/** The port's own function. One that hands packets back to a device reads there which one. */
+function terminal({ instance, peer }: Port, owner: string, id: number, ids: Ids): Hop {
+  const target = peer.kind === "back" ? (ids.device(peer.device) ?? 0) : 0;
+  return { ...call(ids, owner, instance, id), target };
+}
+
 function deliver(port: Port, id: number, names: ReadonlySet<string>, ids: Ids, out: Generation): Hop {
   const hop = (op: Hop["op"], target = 0): Hop => ({ op, slot: 0, instance: 0, port: id, target });
   const peer: Peer = port.peer;
@@ -93,6 +103,7 @@ function deliver(port: Port, id: number, names: ReadonlySet<string>, ids: Ids, o
   const ifindex = ids.device(peer.device);
   if (ifindex === undefined) return hop("down"); // the reconciler reports the missing device
   if (peer.kind === "device") return hop(peer.delivery, ifindex);
+  if (peer.kind === "back") return hop("back", ifindex);
   out.tunnels.set(id, { vni: peer.vni, remote: peer.remote });
   return hop("tunnel", ifindex);
 }

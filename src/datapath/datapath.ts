@@ -1,12 +1,13 @@
 import type { DesiredState, Row } from "../model/desired.ts";
 import { RECIRC, SHAPE, SPLIT } from "../model/panel.ts";
-import { attachAll } from "./attach.ts";
+import { type Attachment, attachAll } from "./attach.ts";
 import { compile, type Generation, type Ids, portName } from "./compile.ts";
 import { Devices } from "./devices.ts";
 import type { Failure } from "./failure.ts";
 import { Leases } from "./leases.ts";
 import type { Panel } from "./panel.ts";
-import { encodeRows } from "./rows.ts";
+import { OwnPrograms } from "./programs/own.ts";
+import { RowEncoder } from "./rows.ts";
 import { Senders } from "./senders.ts";
 import { Shapers } from "./shapers.ts";
 import { type Rows, readRows, writeDifference } from "./tables.ts";
@@ -23,9 +24,15 @@ export interface DatapathOptions {
   tables: readonly string[];
   /** Maps that programs fill, by instance: rows of instances that are gone are removed. */
   state?: readonly string[];
+  /** Path of the linked object of a build of a user's program. */
+  programs?: (build: string) => string;
   /** Drops are also events. */
   events?: boolean;
 }
+
+const noPrograms = (build: string): string => {
+  throw new Error(`find program ${build}: this datapath has none of users`);
+};
 
 /** Makes a desired state real in this network namespace: links, shapers, rows, hops, attachments, routes. */
 export class Datapath {
@@ -33,18 +40,23 @@ export class Datapath {
   readonly devices: Devices;
   readonly shapers: Shapers;
   readonly leases: Leases;
+  readonly programs: OwnPrograms;
   readonly #senders = new Senders();
   readonly #tables: readonly string[];
   readonly #state: readonly string[];
   readonly #events: boolean;
   readonly #held = new Map<string, Rows>();
+  readonly #encoders = new Map<string, RowEncoder>();
+  /** Devices with their program, by name: their indexes. */
+  readonly #attached = new Map<string, number>();
   #applied: DesiredState | undefined;
 
-  constructor({ panel, tables, state = [], events = false }: DatapathOptions) {
+  constructor({ panel, tables, state = [], programs = noPrograms, events = false }: DatapathOptions) {
     this.panel = panel;
     this.devices = new Devices();
     this.shapers = new Shapers(SHAPE);
     this.leases = new Leases(panel.table("weir_leases"));
+    this.programs = new OwnPrograms(panel, programs);
     this.#tables = tables;
     this.#state = [...state, "weir_leases"];
     this.#events = events;
@@ -58,7 +70,9 @@ export class Datapath {
   /** The next pass compares with the kernel anew, and so mends what others broke. */
   forget(): void {
     this.#held.clear();
+    this.#attached.clear();
     this.shapers.forget();
+    this.programs.forget();
     this.panel.generations.reload(this.panel.names.all("port").keys());
   }
 
@@ -66,9 +80,9 @@ export class Datapath {
    * One pass, idempotent. The order keeps packets flowing: what a row refers to exists before the row, and goes
    * after it. A failure of one object does not stop the others.
    */
-  apply(desired: DesiredState): Applied {
+  apply(wanted: DesiredState): Applied {
     const before = this.#writes();
-    const failures: Failure[] = [];
+    const { desired, failures } = this.programs.ensure(wanted);
     const attempt = (object: string, work: () => void): boolean => {
       try {
         work();
@@ -81,26 +95,27 @@ export class Datapath {
     failures.push(...this.devices.ensure(desired.links));
     const ids = this.#ids();
     attempt("shapers", () => failures.push(...this.shapers.ensure(desired.shapers, ids.instance)));
-    const wanted = this.#encode(desired.rows, ids, failures);
-    for (const [table, rows] of wanted) attempt(`table ${table}`, () => this.#write(table, rows, "add"));
+    const tables = this.#encode(desired.rows, ids, failures);
+    for (const [table, rows] of tables) attempt(`table ${table}`, () => this.#write(table, rows, "add"));
     attempt("leases", () => this.leases.follow(desired.leases, ids.instance));
     const placed = attempt("panel", () => {
       const generation = compile(desired, ids);
       failures.push(...generation.problems);
       this.#writePanel(generation, ids);
     });
-    const detached = attachAll(this.panel, this.#attachments(desired), ids);
+    const detached = attachAll(this.panel, this.#attachments(desired), ids, this.#attached);
     failures.push(...detached, ...this.devices.activate(desired.links, new Set(detached.map(({ object }) => object))));
     failures.push(...this.#senders.ensure(desired, ids.device));
     attempt("routes", () => failures.push(...this.devices.ensureRoutes(desired.routes, desired.links)));
     if (placed) {
-      for (const [table, rows] of wanted) attempt(`table ${table}`, () => this.#write(table, rows, "remove"));
+      for (const [table, rows] of tables) attempt(`table ${table}`, () => this.#write(table, rows, "remove"));
+      attempt("programs", () => this.programs.prune(desired));
       attempt("shapers", () => this.shapers.prune(desired.shapers, ids.instance));
       attempt("devices", () => this.devices.prune(desired.links));
       attempt("names", () => this.#prune(desired));
     }
     if (failures.length === 0) this.panel.dropOldPanels();
-    this.#applied = desired;
+    this.#applied = wanted;
     return { failures, writes: this.#writes() - before };
   }
 
@@ -124,7 +139,9 @@ export class Datapath {
     const encoded = new Map<string, Rows>();
     for (const [table, group] of byTable) {
       try {
-        encoded.set(table, encodeRows(group, this.panel.table(table), ids));
+        const encoder = this.#encoders.get(table) ?? new RowEncoder();
+        this.#encoders.set(table, encoder);
+        encoded.set(table, encoder.encode(group, this.panel.table(table), ids));
       } catch (error) {
         failures.push({ object: `table ${table}`, message: (error as Error).message });
       }
@@ -151,9 +168,11 @@ export class Datapath {
     panel.generations.apply({ ...generation, config });
   }
 
-  #attachments(desired: DesiredState): Map<string, "entry" | "resume"> {
-    const devices = new Map<string, "entry" | "resume">(desired.resume.map((device) => [device, "resume"]));
-    for (const port of desired.ports) if (port.entry !== undefined) devices.set(port.entry, "entry");
+  #attachments(desired: DesiredState): Map<string, Attachment> {
+    const devices = new Map<string, Attachment>(desired.resume.map((device) => [device, "resume"]));
+    for (const { entry, peer } of desired.ports) {
+      if (entry !== undefined) devices.set(entry, peer.kind === "back" ? "tap" : "entry");
+    }
     return devices;
   }
 

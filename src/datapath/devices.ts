@@ -118,7 +118,7 @@ export class Devices {
   }
 
   #refresh(): void {
-    this.#known = new Map(links().map((info) => [info.name, info]));
+    this.#known = new Map(links(undefined, { counters: false }).map((info) => [info.name, info]));
   }
 
   #make(link: Link): void {

@@ -33,6 +33,8 @@ export class Generations {
   #tunnels: Rows = new Map();
   #config: Buffer | undefined;
   #active = 0;
+  /** What was made real, or found to be, since the kernel was read. */
+  #real: PanelState | undefined;
 
   /** @param ports ids of the ports that may have rows: the others' hops are out of reach and stay unread */
   constructor(tables: PanelTables, ports: Iterable<number>) {
@@ -43,6 +45,7 @@ export class Generations {
   /** Reads back what the kernel holds. */
   reload(ports: Iterable<number>): void {
     const { config, hops, devices, tunnels } = this.#tables;
+    this.#real = undefined;
     this.#config = config.lookup(configKey(config));
     this.#active = this.#config ? Number(config.value.decode(this.#config)["gen"]) & 1 : 0;
     for (const half of [...this.#hops, ...this.#devices]) half.clear();
@@ -69,8 +72,13 @@ export class Generations {
   /** Makes the state real. Returns the rows written. */
   apply(state: PanelState): number {
     const { config, hops, devices, tunnels } = this.#tables;
+    if (this.#real && sameState(state, this.#real)) return 0;
+    this.#real = undefined;
     const wantedTunnels = this.#encodeTunnels(state.tunnels);
-    if (this.#inForce(state, wantedTunnels)) return 0;
+    if (this.#inForce(state, wantedTunnels)) {
+      this.#real = state;
+      return 0;
+    }
     const idle = 1 - this.#active;
     // tunnels have no generation: new ones before the flip, old ones after it
     let written = writeDifference(tunnels, new Map([...this.#tunnels, ...wantedTunnels]), this.#tunnels);
@@ -79,7 +87,9 @@ export class Generations {
     this.#config = this.#encodeConfig(state.config, idle);
     config.write([[configKey(config), this.#config]]);
     this.#active = idle;
-    return written + 1 + writeDifference(tunnels, wantedTunnels, this.#tunnels);
+    written += 1 + writeDifference(tunnels, wantedTunnels, this.#tunnels);
+    this.#real = state;
+    return written;
   }
 
   #inForce(state: PanelState, wantedTunnels: Rows): boolean {
@@ -145,5 +155,29 @@ function configKey(config: Table): Buffer {
 function sameRows(a: Rows, b: Rows): boolean {
   if (a.size !== b.size) return false;
   for (const [key, value] of a) if (!b.get(key)?.equals(value)) return false;
+  return true;
+}
+
+/** Are all rows the same? Compared as they are, since encoding thousands costs more than the rest of a small change. */
+function sameState(a: PanelState, b: PanelState): boolean {
+  return (
+    sameMap(a.hops, b.hops, sameFields) &&
+    sameMap(a.devices, b.devices, (one, other) => one === other) &&
+    sameMap(a.tunnels, b.tunnels, sameFields) &&
+    sameFields(a.config, b.config)
+  );
+}
+
+function sameMap<K, V>(a: ReadonlyMap<K, V>, b: ReadonlyMap<K, V>, same: (one: V, other: V) => boolean): boolean {
+  if (a.size !== b.size) return false;
+  for (const [key, value] of a) {
+    const other = b.get(key);
+    if (other === undefined || !same(value, other)) return false;
+  }
+  return true;
+}
+
+function sameFields<T extends object>(one: T, other: T): boolean {
+  for (const name in one) if (one[name] !== other[name]) return false;
   return true;
 }

@@ -2,14 +2,14 @@
 export const PORT_HOPS = 16;
 export const CHAIN_HOPS = 8;
 export const MAX_PORTS = 4096;
-export const MAX_SLOTS = 64;
+export const MAX_SLOTS = 1024;
 export const HOP_IDS = MAX_PORTS * PORT_HOPS;
 /** Transparent functions that one chain holds; the last hop is the terminal one. */
 export const MAX_CHAIN = CHAIN_HOPS - 1;
 /** Tail calls before the panel recirculates a packet. */
 export const MAX_CALLS = 28;
 
-export const OPS = ["down", "call", "jump", "peer", "redirect", "receive", "neigh", "tunnel", "stack"] as const;
+export const OPS = ["down", "call", "jump", "peer", "redirect", "receive", "neigh", "tunnel", "stack", "back"] as const;
 export type Op = (typeof OPS)[number];
 
 /** A row of `weir_hops`. */

@@ -21,29 +21,51 @@ const LONG_AGO = 1n;
 export class Leases {
   readonly #table: KernelTable;
   readonly #clocks: Clocks;
-  #held: readonly { id: number; lease: InstanceLease }[] = [];
+  #held: ReadonlyMap<number, InstanceLease> = new Map();
+  /** When all were renewed, ms of the monotonic clock. */
+  #renewedAt = Number.NEGATIVE_INFINITY;
 
   constructor(table: KernelTable, clocks: Clocks = systemClocks) {
     this.#table = table;
     this.#clocks = clocks;
   }
 
-  /** Takes over what is to be renewed from now on, and renews it. */
+  /** Takes over what is to be renewed from now on: what is new or another one is renewed at once, the rest when it is due. */
   follow(leases: readonly InstanceLease[], instanceId: (name: string) => number): void {
-    this.#held = leases.map((lease) => ({ id: instanceId(lease.instance), lease }));
-    this.renew();
+    const before = this.#held;
+    this.#held = new Map(leases.map((lease) => [instanceId(lease.instance), lease]));
+    if (this.interval === 0) {
+      this.renew();
+      return;
+    }
+    const isKnown = (id: number, { seconds, until }: InstanceLease): boolean => {
+      const held = before.get(id);
+      return held?.seconds === seconds && held.until === until;
+    };
+    this.#write([...this.#held].filter(([id, lease]) => !isKnown(id, lease)));
   }
 
+  /** Renews all. */
   renew(): void {
-    if (this.#held.length === 0) return;
-    const { key, map } = this.#table;
-    map.updateBatch(this.#held.map(({ id, lease }) => [key.encode({ instance: id }), this.#expiry(lease)]));
+    this.#renewedAt = this.#now();
+    this.#write([...this.#held]);
   }
 
-  /** How soon the next renewal is due, ms; undefined if nothing is leased. */
+  #write(leases: readonly [id: number, lease: InstanceLease][]): void {
+    if (leases.length === 0) return;
+    const { key, map } = this.#table;
+    map.updateBatch(leases.map(([id, lease]) => [key.encode({ instance: id }), this.#expiry(lease)]));
+  }
+
+  /** How soon the next renewal of all is due, ms; undefined if nothing is leased. */
   get interval(): number | undefined {
-    if (this.#held.length === 0) return undefined;
-    return Math.min(...this.#held.map(({ lease }) => lease.seconds)) * 1000 * RENEW_AFTER;
+    if (this.#held.size === 0) return undefined;
+    const shortest = Math.min(...[...this.#held.values()].map(({ seconds }) => seconds));
+    return Math.max(0, shortest * 1000 * RENEW_AFTER - (this.#now() - this.#renewedAt));
+  }
+
+  #now(): number {
+    return Number(this.#clocks.monotonic() / 1_000_000n);
   }
 
   /** ms that an instance still acts; undefined if it has no lease. */

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { MAX_SLOTS } from "./layout.ts";
 import { Names } from "./names.ts";
 import { memoryTable } from "./testing/memory.ts";
 
@@ -15,11 +16,11 @@ test("a name keeps its id, for the next agent too", () => {
 
 test("a released id is handed out as late as possible", () => {
   const names = new Names(memoryTable("weir_names"));
-  for (let i = 1; i < 64; i++) names.id("function", `f${i}`);
-  expect(() => names.id("function", "one too many")).toThrow("all 63 are taken");
-  names.prune("function", new Set(Array.from({ length: 61 }, (_, i) => `f${i + 3}`))); // releases 1 and 2
+  for (let i = 1; i < MAX_SLOTS; i++) names.id("function", `f${i}`);
+  expect(() => names.id("function", "one too many")).toThrow(`all ${MAX_SLOTS - 1} are taken`);
+  names.prune("function", new Set(Array.from({ length: MAX_SLOTS - 3 }, (_, i) => `f${i + 3}`))); // releases 1 and 2
   expect(names.id("function", "x")).toBe(1);
-  names.prune("function", new Set(Array.from({ length: 61 }, (_, i) => `f${i + 3}`))); // releases 1 again
+  names.prune("function", new Set(Array.from({ length: MAX_SLOTS - 3 }, (_, i) => `f${i + 3}`))); // releases 1 again
   expect(names.id("function", "y")).toBe(2);
 });
 

@@ -17,6 +17,9 @@ export interface PanelOptions {
   functions: readonly string[];
 }
 
+/** Programs that devices have. */
+export type PanelPrograms = Readonly<Record<"entry" | "resume" | "tapIngress" | "tapEgress", Program>>;
+
 /** Rows that belong to one build of the panel and are not carried into another. */
 const NOT_CARRIED = new Set([
   "weir_config",
@@ -45,23 +48,16 @@ export class Panel {
   readonly root: string;
   /** Folder with the pins of this panel: `abi-<version>-<schema of its maps>`. */
   readonly own: string;
-  readonly entry: Program;
-  readonly resume: Program;
+  readonly programs: PanelPrograms;
   readonly tables: ReadonlyMap<string, KernelTable>;
   readonly names: Names;
   readonly generations: Generations;
 
-  private constructor(
-    abi: number,
-    own: string,
-    programs: { entry: Program; resume: Program },
-    tables: ReadonlyMap<string, KernelTable>,
-  ) {
+  private constructor(abi: number, own: string, programs: PanelPrograms, tables: ReadonlyMap<string, KernelTable>) {
     this.abi = abi;
     this.root = dirname(own);
     this.own = own;
-    this.entry = programs.entry;
-    this.resume = programs.resume;
+    this.programs = programs;
     this.tables = tables;
     this.names = new Names(this.table("weir_names"));
     this.generations = new Generations(
@@ -95,9 +91,23 @@ export class Panel {
       if (!found) throw new Error(`open panel: program ${name} is in no object of ${objects}`);
       return found[1];
     };
-    const panel = new Panel(abi, own, { entry: program("weir_entry"), resume: program("weir_resume") }, tables);
+    const programs = {
+      entry: program("weir_entry"),
+      resume: program("weir_resume"),
+      tapIngress: program("weir_tap_ingress"),
+      tapEgress: program("weir_tap_egress"),
+    };
+    const panel = new Panel(abi, own, programs, tables);
     for (const name of functions) panel.#fillSlot(name, program(`weir_${name}`));
     return panel;
+  }
+
+  get entry(): Program {
+    return this.programs.entry;
+  }
+
+  get resume(): Program {
+    return this.programs.resume;
   }
 
   table(name: string): KernelTable {
@@ -143,6 +153,23 @@ export class Panel {
     const old = otherPanels(this.own);
     for (const path of old) rmSync(path, { recursive: true, force: true });
     return old.map((path) => basename(path));
+  }
+
+  /** Puts a program into the slot of this name. */
+  place(name: string, program: Program): void {
+    this.#fillSlot(name, program);
+  }
+
+  /** Empties the slots of these names, which nothing leads to any more. */
+  vacate(names: readonly string[]): void {
+    if (names.length === 0) return;
+    const gone = new Set(names);
+    const slots = this.table("weir_functions");
+    const kept = [...this.names.all("function").values()].filter((name) => !gone.has(name));
+    for (const id of this.names.prune("function", new Set(kept))) {
+      slots.map.delete(idKey(id));
+      slots.writes++;
+    }
   }
 
   close(): void {

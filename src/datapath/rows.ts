@@ -26,14 +26,51 @@ function idOf(fields: RowFields, ids: Ids): number | undefined {
 
 /** Rows of one table as bytes. Throws with the table's name and the field's path on a value that does not fit. */
 export function encodeRows(rows: readonly Row[], table: Table, ids: Ids): Rows {
-  const encoded: Rows = new Map();
-  for (const row of rows) {
-    try {
-      const key = table.key.encode(resolve(row.key, ids) as Record<string, unknown>);
-      encoded.set(rowKey(key), table.value.encode(resolve(row.value, ids) as Record<string, unknown>));
-    } catch (cause) {
-      throw new Error(`encode row of ${table.name} ${JSON.stringify(row.key)}: ${(cause as Error).message}`, { cause });
+  return new RowEncoder().encode(rows, table, ids);
+}
+
+interface Encoded {
+  key: string;
+  value: Buffer;
+  /** Devices that it names, and the indexes that they had. */
+  devices: readonly { name: string; ifindex: number | undefined }[];
+}
+
+/**
+ * Encodes the rows of one table, over and over: a row that was there the last time, the same object, is not encoded anew
+ * unless a device that it names is another one. A row that was not is: its names may have other ids by now.
+ */
+export class RowEncoder {
+  #last: ReadonlyMap<Row, Encoded> = new Map();
+
+  /** @throws Error with the table's name and the field's path on a value that does not fit */
+  encode(rows: readonly Row[], table: Table, ids: Ids): Rows {
+    const now = new Map<Row, Encoded>();
+    const out: Rows = new Map();
+    const isSame = ({ devices }: Encoded) => devices.every(({ name, ifindex }) => ids.device(name) === ifindex);
+    for (const row of rows) {
+      const last = this.#last.get(row);
+      const encoded = last && isSame(last) ? last : encodeRow(row, table, ids);
+      now.set(row, encoded);
+      out.set(encoded.key, encoded.value);
     }
+    this.#last = now;
+    return out;
   }
-  return encoded;
+}
+
+function encodeRow(row: Row, table: Table, ids: Ids): Encoded {
+  const devices: { name: string; ifindex: number | undefined }[] = [];
+  const device = (name: string): number | undefined => {
+    const ifindex = ids.device(name);
+    devices.push({ name, ifindex });
+    return ifindex;
+  };
+  const noted = { ...ids, device };
+  try {
+    const key = rowKey(table.key.encode(resolve(row.key, noted) as Record<string, unknown>));
+    return { key, value: table.value.encode(resolve(row.value, noted) as Record<string, unknown>), devices };
+  } catch (cause) {
+    throw new Error(`encode row of ${table.name} ${JSON.stringify(row.key)}: ${(cause as Error).message}`, { cause });
+  }
 }

@@ -10,6 +10,7 @@ import {
   type TcChange,
 } from "../kernel/index.ts";
 import type { Shaper } from "../model/desired.ts";
+import { memo } from "../model/memo.ts";
 import { type Shape, type ShapeClass, shape } from "../model/shape.ts";
 import type { Failure } from "./failure.ts";
 
@@ -133,7 +134,9 @@ export class Shapers {
 }
 
 /** What a limit's classes are made of. */
-export const shapeOf = ({ rate, mtu, sender }: Shaper): Shape => shape({ rate, mtu, charged: sender !== undefined });
+export const shapeOf = memo(
+  ({ rate, mtu, sender }: Shaper): Shape => shape({ rate, mtu, charged: sender !== undefined }),
+);
 
 interface Held {
   /** bit/s as the kernel keeps it. */

@@ -13,6 +13,7 @@ export { attachClsact, ClsactLink } from "./clsact.ts";
 export { type Codec, codec, type Decoded, type FieldValue } from "./codec.ts";
 export { errnoName, KernelError, VerifierError } from "./errors.ts";
 export { attachDevice, type Direction, type Link, openLink } from "./link.ts";
+export { linkObjects } from "./linker.ts";
 export { type Lock, lockPath } from "./lock.ts";
 export { BpfMap, type MapType, possibleCpus, UPDATE } from "./map.ts";
 export { mapSchema } from "./map-schema.ts";
@@ -36,6 +37,7 @@ export {
   findLink,
   ifindexOf,
   links,
+  namespaceNumber,
   removeLink,
   setLink,
   type VethSpec,
@@ -69,7 +71,15 @@ export {
   TcError,
   type TcStats,
 } from "./netlink/tc.ts";
-export { BpfObject, inspectObject, type LoadOptions, loadObject, type ObjectSpec } from "./object.ts";
+export {
+  BpfObject,
+  inspectDefinitions,
+  inspectObject,
+  type LoadOptions,
+  loadObject,
+  type MapDefinition,
+  type ObjectSpec,
+} from "./object.ts";
 export { isBpffs, mountBpffs, unmountBpffs } from "./pin.ts";
 export { type CgroupDriver, findPodCgroup, type PodCgroup, type PodQos, podCgroupCandidates } from "./pod-cgroup.ts";
 export { atLeast, type Examination, examine, hasQdisc, type Probe, type ProbeResult, runProbes } from "./probes.ts";

@@ -143,6 +143,44 @@ export function inspectObject(path: string): ObjectSpec {
   }
 }
 
+/** A map as an object declares it: what the kernel would be asked for. */
+export interface MapDefinition {
+  name: string;
+  /** `BPF_MAP_TYPE_*`. */
+  type: number;
+  keySize: number;
+  valueSize: number;
+  maxEntries: number;
+  flags: number;
+  /** The compiler's own: `.rodata`, `.bss`, `.data`. */
+  isInternal: boolean;
+  /** Where the object itself wants it pinned. */
+  pinPath: string | undefined;
+}
+
+/** Programs and maps of an object, as the loader reads them, without loading it. @throws KernelError `object-unreadable` */
+export function inspectDefinitions(path: string): { programs: string[]; maps: MapDefinition[] } {
+  const { result: handle, log } = withLibbpfLog(() => openFile(path));
+  if (handle.pointer === null) throw openError(path, handle.errno, log);
+  try {
+    return {
+      programs: list(handle.pointer, "program").map(({ name }) => name),
+      maps: list(handle.pointer, "map").map(({ name, pointer }) => ({
+        name,
+        type: bpf.bpf_map__type(pointer) as number,
+        keySize: bpf.bpf_map__key_size(pointer) as number,
+        valueSize: bpf.bpf_map__value_size(pointer) as number,
+        maxEntries: bpf.bpf_map__max_entries(pointer) as number,
+        flags: bpf.bpf_map__map_flags(pointer) as number,
+        isInternal: bpf.bpf_map__is_internal(pointer) as boolean,
+        pinPath: (bpf.bpf_map__pin_path(pointer) as string | null) ?? undefined,
+      })),
+    };
+  } finally {
+    bpf.bpf_object__close(handle.pointer);
+  }
+}
+
 /** A map is declared as a variable whose struct has members `key` and `value` that point at the types. */
 function declaredCodecs(btf: Btf, map: string, path: string): { key: Codec; value: Codec } {
   const variable = btf.types.find((type) => type.kind === "var" && type.name === map);

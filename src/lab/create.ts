@@ -6,7 +6,7 @@ import { LABS_ROOT, type LabNames, labNames } from "./names.ts";
 import type { LabRecord } from "./record.ts";
 import { labNetns } from "./teardown.ts";
 
-export type LabSettings = Pick<LabRecord, "nodes" | "overlay" | "sources" | "images" | "kubernetes">;
+export type LabSettings = Pick<LabRecord, "nodes" | "overlay" | "sources" | "images" | "programs" | "kubernetes">;
 
 /**
  * Claims a lab's name: from here on all kernel objects with its names are its own. Nothing else is made yet.

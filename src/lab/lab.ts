@@ -270,7 +270,7 @@ export class Lab {
 
   #startAgent(node: NodeNames): void {
     const { names, record, program, env } = this.#options;
-    writeAtomically(node.config, agentConfig(node, record.overlay));
+    writeAtomically(node.config, agentConfig(node, record));
     const argv = agentArgv(program, names, node);
     const agent = new AgentProcess({ argv, log: node.log, cgroup: `${record.cgroup}/${node.name}/agent`, env });
     this.#agents.set(node.name, agent);
@@ -318,7 +318,7 @@ export class Lab {
 }
 
 /** The agent's configuration file, in the form of YAML that JSON is. */
-export function agentConfig(node: NodeNames, overlay: LabRecord["overlay"]): string {
+export function agentConfig(node: NodeNames, { overlay, programs }: Pick<LabRecord, "overlay" | "programs">): string {
   const config = {
     apiVersion: "weir.dev/v1alpha1",
     kind: "AgentConfig",
@@ -326,6 +326,7 @@ export function agentConfig(node: NodeNames, overlay: LabRecord["overlay"]): str
     podCIDRs: node.podCIDRs,
     overlay,
     uplink: "eth0",
+    ...(programs !== undefined && { programs }),
   };
   return `${JSON.stringify(config, null, 2)}\n`;
 }

@@ -15,6 +15,8 @@ const Record = z.object({
   kubernetes: z.object({ kubeconfig: z.string(), context: z.string() }).optional(),
   /** Image name → absolute path of an archive or a directory. */
   images: z.record(z.string(), z.string()),
+  /** Absolute path of the folder with programs for `ebpf-limit`. */
+  programs: z.string().optional(),
   /** Absolute path of the lab's cgroup. */
   cgroup: z.string(),
   /** Did this lab make /run/netns, or make it a mount point, as `ip netns` would? Then the last lab to leave undoes it. */

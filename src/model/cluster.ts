@@ -2,6 +2,7 @@ import type { ImpairRule } from "./impair.ts";
 import type { LimitRule } from "./limits.ts";
 import { memo } from "./memo.ts";
 import type { Node, Pod, Problem } from "./objects.ts";
+import type { ProgramInForce, ProgramRule } from "./programs.ts";
 
 /** A pod of this node whose network a runtime (the lab, a CNI plugin) asked Weir for. */
 export interface Endpoint {
@@ -19,6 +20,16 @@ export interface Endpoint {
   ips: readonly string[];
 }
 
+/** A pod of this node whose network is another's: Weir sees its packets on the device that the network made for it. */
+export interface Tap {
+  namespace: string;
+  name: string;
+  /** Host-side device, e.g. `veth1a2b3c4d`. */
+  device: string;
+  /** Addresses without prefix length by which the pod was found. */
+  ips: readonly string[];
+}
+
 /** What the agent knows of its own node. */
 export interface NodeContext {
   name: string;
@@ -30,6 +41,8 @@ export interface NodeContext {
   /** MTU of pods' devices, bytes at layer 3. */
   mtu: number;
   vxlan: { port: number; vni: number };
+  /** `network`, as if left out: pods' network is Weir's. `chained`: it is another's, and Weir makes none. */
+  mode?: "network" | "chained" | undefined;
   /** The kernel has the fq qdisc: packets can be delayed and paced. */
   fq?: boolean | undefined;
 }
@@ -40,10 +53,16 @@ export interface ClusterState {
   nodes: readonly Node[];
   pods: readonly Pod[];
   endpoints: readonly Endpoint[];
+  /** In mode `chained`. */
+  taps: readonly Tap[];
   /** Rules in force by pod (`namespace/name`): the last good ones. */
   limits: ReadonlyMap<string, readonly LimitRule[]>;
   /** The same for impairments, in the order of their chain places. */
   impairments: ReadonlyMap<string, readonly ImpairRule[]>;
+  /** The same for users' programs, at most one a direction. */
+  programs: ReadonlyMap<string, readonly ProgramRule[]>;
+  /** What stands for them in the datapath: those that the kernel has taken, or the ones before. */
+  builds: ReadonlyMap<string, readonly ProgramInForce[]>;
   problems: readonly Problem[];
 }
 
@@ -54,10 +73,19 @@ export function emptyState(node: NodeContext): ClusterState {
     nodes: [],
     pods: [],
     endpoints: [],
+    taps: [],
     limits: new Map(),
     impairments: new Map(),
+    programs: new Map(),
+    builds: new Map(),
     problems: [],
   };
+}
+
+/** Host-side devices of pods and their addresses, by `namespace/name`. */
+export function podDevices({ endpoints, taps }: Pick<ClusterState, "endpoints" | "taps">) {
+  const all: readonly Tap[] = [...endpoints, ...taps];
+  return new Map(all.map(({ namespace, name, device, ips }) => [`${namespace}/${name}`, { device, ips }]));
 }
 
 /** Where the rules of a pod act: a port with an ingress chain (what the pod sends) and an egress chain (what it receives). */
@@ -71,13 +99,13 @@ export interface PodPort {
 }
 
 /** Ports of all pods whose packets pass Weir on this node, sorted by id. */
-export function podPorts({ endpoints }: Pick<ClusterState, "endpoints">): readonly PodPort[] {
-  return portsOf(endpoints);
+export function podPorts({ endpoints, taps }: Pick<ClusterState, "endpoints" | "taps">): PodPort[] {
+  const ports = [...endpoints.map((one) => podPort(one)), ...taps.map((one) => tapPodPort(one))];
+  return ports.toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-const portsOf = memo((endpoints: readonly Endpoint[]): readonly PodPort[] =>
-  endpoints.map((one) => podPort(one)).toSorted((a, b) => (a.id < b.id ? -1 : 1)),
-);
+/** Full name of a tap's port. */
+export const tapPort = ({ device }: Pick<Tap, "device">): string => `tap:${device}`;
 
 const podPort = memo(
   ({ namespace, name, device }: Endpoint): PodPort => ({
@@ -85,4 +113,8 @@ const podPort = memo(
     id: device,
     port: `router:${device}`,
   }),
+);
+
+const tapPodPort = memo(
+  (tap: Tap): PodPort => ({ key: `${tap.namespace}/${tap.name}`, id: tap.device, port: tapPort(tap) }),
 );

@@ -9,11 +9,14 @@ export type Peer =
   | { kind: "tunnel"; device: string; vni: number; remote: string }
   | { kind: "port"; port: string } // "instance:port"
   | { kind: "stack" }
+  | { kind: "back"; device: string } // another network's: both directions are seen, and handed back to it
   | { kind: "none" };
 
 export interface Instance {
   name: string;
   function: string;
+  /** Build of a user's program that acts as this instance, in a slot of its own; the function's own program if left out. */
+  program?: string | undefined;
 }
 
 /** A port of a standard function's instance. Its full name is `instance:name`. */

@@ -75,4 +75,9 @@ export const dropReasons: readonly DropReason[] = [
     meaning: "lost on purpose: an impairment of the pod asks for it",
     hint: "weir get impairments shows the rules and what they did",
   },
+  {
+    name: "custom",
+    meaning: "a user's own program dropped it: a rule of the pod asks for that program",
+    hint: "weir get programs shows the rules and what they did",
+  },
 ];

@@ -49,6 +49,7 @@ const settings = fc.record({
   kubernetes: fc.boolean(),
   calico: fc.boolean(),
   loss: fc.boolean(),
+  ebpfLimit: fc.boolean(),
   defaultLease: fc.constant(60),
 });
 const pod = (annotations: Record<string, string>, labels: Record<string, string>) => ({

@@ -31,6 +31,8 @@ export interface RuleSettings {
   calico: boolean;
   /** Annotation `loss` (podmgr). */
   loss: boolean;
+  /** Annotation `ebpf-limit` (podmgr). */
+  ebpfLimit: boolean;
   /** How long an impairment outlives its agent, seconds; an impairment's own lease counts first. */
   defaultLease: number;
 }
@@ -42,6 +44,7 @@ export const DEFAULT_RULE_SETTINGS: RuleSettings = {
   kubernetes: true,
   calico: true,
   loss: true,
+  ebpfLimit: true,
   defaultLease: 60,
 };
 

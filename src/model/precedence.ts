@@ -1,7 +1,8 @@
 import { type Effect, type Effects, type ImpairRule, MAX_IMPAIRMENTS } from "./impair.ts";
 import { describeEffects } from "./impairments.ts";
-import type { LimitRule } from "./limits.ts";
+import type { Direction, LimitRule } from "./limits.ts";
 import type { Problem } from "./objects.ts";
+import { describeProgram, type ProgramRule } from "./programs.ts";
 import { formatRate } from "./text.ts";
 
 /** Whose word counts: a pod's own, then that of objects made for rules, then that of Services. */
@@ -50,8 +51,19 @@ function conflict(
 }
 
 /** At most one limit a direction, ingress first. */
-export function chooseLimits(candidates: readonly Candidate<LimitRule>[]): Chosen<LimitRule> {
-  const rules: LimitRule[] = [];
+export const chooseLimits = (candidates: readonly Candidate<LimitRule>[]): Chosen<LimitRule> =>
+  chooseOne(candidates, ({ rate }) => formatRate(rate));
+
+/** At most one program a direction, ingress first. */
+export const choosePrograms = (candidates: readonly Candidate<ProgramRule>[]): Chosen<ProgramRule> =>
+  chooseOne(candidates, describeProgram);
+
+/** `describe` says what a rule wants; two that want the same are no conflict. */
+function chooseOne<T extends { direction: Direction }>(
+  candidates: readonly Candidate<T>[],
+  describe: (rule: T) => string,
+): Chosen<T> {
+  const rules: T[] = [];
   const problems: Problem[] = [];
   for (const direction of ["ingress", "egress"] as const) {
     const said = candidates.filter(({ rule }) => rule.direction === direction).toSorted(byRank);
@@ -59,8 +71,8 @@ export function chooseLimits(candidates: readonly Candidate<LimitRule>[]): Chose
     if (!winner) continue;
     rules.push(winner.rule);
     for (const other of others) {
-      if (other.rank !== winner.rank || other.rule.rate === winner.rule.rate) continue;
-      const what = ({ rule }: Candidate<LimitRule>): string => `${formatRate(rule.rate)} ${direction}`;
+      if (other.rank !== winner.rank || describe(other.rule) === describe(winner.rule)) continue;
+      const what = ({ rule }: Candidate<T>): string => `${describe(rule)} ${direction}`;
       problems.push(...conflict(winner, other, [what(winner), what(other)]));
     }
   }

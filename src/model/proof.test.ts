@@ -1,5 +1,6 @@
-import { expect, test } from "vitest";
-import { judgeLoss, judgeRate } from "./proof.ts";
+import { describe, expect, test } from "vitest";
+import type { Burst } from "./bursts.ts";
+import { judgeBurstLength, judgeBurstLoss, judgeDelay, judgeRate, judgeShare } from "./proof.ts";
 
 test.each([
   [0, 0, 0.02, "open"],
@@ -13,14 +14,66 @@ test.each([
   [0, 1, 0, "proven"],
   [1, 1000, 0, "refuted"],
 ])("%d of %d lost where %d is asked for is %s", (lost, packets, expected, verdict) => {
-  expect(judgeLoss(lost, packets, expected).verdict).toBe(verdict);
+  expect(judgeShare(lost, packets, expected).verdict).toBe(verdict);
 });
 
-test("the interval is the exact one of 99.9 %", () => {
-  // 1 − 0.0005^(1/n), where nothing is lost
-  const { low, high } = judgeLoss(0, 1000, 0);
+test("the interval shown is the exact one of 95 %", () => {
+  // 1 − 0.025^(1/n), where nothing is lost
+  const { low, high } = judgeShare(0, 1000, 0);
   expect(low).toBe(0);
-  expect(high).toBeCloseTo(1 - 0.0005 ** (1 / 1000), 8);
+  expect(high).toBeCloseTo(1 - 0.025 ** (1 / 1000), 8);
+});
+
+describe("bursts", () => {
+  // 4.76 % in rows of 5; of 100,000 packets one deviation is 203, three times that of independent losses
+  const loss: Burst = { model: "burst", p: 0.01, r: 0.2, lossGood: 0, lossBad: 1 };
+  test.each([
+    [0, 0, "open"],
+    [100, 1000, "open"],
+    [4762, 100_000, "proven"],
+    [5300, 100_000, "proven"],
+    [5500, 100_000, "refuted"],
+    [4000, 100_000, "refuted"],
+  ])("%d of %d lost is %s", (lost, packets, verdict) => {
+    expect(judgeBurstLoss(lost, packets, loss).verdict).toBe(verdict);
+  });
+
+  test.each([
+    [0, 0, "open"],
+    [9, 45, "open"],
+    [952, 4762, "proven"],
+    [1200, 4762, "refuted"],
+    [4700, 4762, "refuted"],
+    [700, 4762, "refuted"],
+  ])("%d rows of %d losses are %s", (bursts, lost, verdict) => {
+    const judged = judgeBurstLength(bursts, lost, loss);
+    expect(judged.verdict).toBe(verdict);
+    expect(judged.expected).toBeCloseTo(5, 9);
+  });
+
+  test("the interval of the length holds what was measured", () => {
+    const { low, high, measured } = judgeBurstLength(952, 4762, loss);
+    expect(measured).toBeCloseTo(5.002, 3);
+    expect(low).toBeGreaterThan(4.6);
+    expect(low).toBeLessThan(5);
+    expect(high).toBeGreaterThan(5.01);
+    expect(high).toBeLessThan(5.4);
+  });
+
+  test("lengths are not judged where the good state loses packets too", () => {
+    expect(judgeBurstLength(952, 4762, { ...loss, lossGood: 0.01 })).toMatchObject({ verdict: "open" });
+  });
+});
+
+test.each([
+  [null, 0, "open"],
+  [0.05, 5, "open"],
+  [0.05, 20, "open"],
+  [0.0502, 2000, "proven"],
+  [0.0535, 100_000, "refuted"],
+  [0, 100_000, "refuted"],
+])("a mean delay of %s s of %d packets where 50 ± 10 ms is asked for is %s", (mean, packets, verdict) => {
+  expect(judgeDelay(mean, packets, { base: 0.05, jitter: 0.01 }).verdict).toBe(verdict);
 });
 
 test.each([

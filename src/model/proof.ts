@@ -1,3 +1,5 @@
+import { type Burst, burstVariance, meanRun } from "./bursts.ts";
+import { lossProbability } from "./impair.ts";
 import { binomialInterval } from "./statistics.ts";
 
 /** What a measurement says of a rule: it holds, it does not, or not enough has passed to tell. */
@@ -7,33 +9,105 @@ export interface Judged {
   /** Why, where it is not proven. */
   reason: string | null;
 }
+/** With what was measured, and its interval of 95 %. */
+export interface Measured extends Judged {
+  expected: number;
+  measured: number | null;
+  low: number | null;
+  high: number | null;
+}
 
-/** How sure an interval of a proof is: one in a thousand is a false alarm. */
+/** How sure a verdict is: one in a thousand is a false alarm. */
 export const CONFIDENCE = 0.999;
-/** A measured rate may differ from its limit by this part. */
+/** Of the normal distribution: 95 % and 99.9 % lie within so many deviations. */
+const DEVIATIONS = { shown: 1.959964, judged: 3.290527 };
+/** A measured rate or time may differ from what was asked for by this part. */
 export const TOLERANCE = 0.05;
-/** So many losses are to be expected before their absence, or presence, says something. */
+/** A time may by so much in any case, seconds: what passing the devices takes. */
+const SLACK = 0.001;
+/** So many events are to be expected before their absence, or presence, says something. */
 const ENOUGH = 10;
+/** Bursts before their number is nearly normal. */
+const ENOUGH_BURSTS = 30;
 
 const proven: Judged = { verdict: "proven", reason: null };
 const refuted = (reason: string): Judged => ({ verdict: "refuted", reason });
 const open = (reason: string): Judged => ({ verdict: "open", reason });
 
 /**
- * Judges independent losses by their exact interval (Clopper and Pearson, 99.9 %). `expected`: 0 to 1.
- * @throws RangeError on what are no counts
+ * Judges independent events, such as losses, by their exact interval (Clopper and Pearson; shown is that of 95 %, judged by
+ * that of 99.9 %). `expected`: 0 to 1. @throws RangeError on what are no counts
  */
-export function judgeLoss(lost: number, packets: number, expected: number): Judged & { low: number; high: number } {
-  const [low, high] = binomialInterval(lost, packets, CONFIDENCE);
+export function judgeShare(hits: number, trials: number, expected: number, name = "loss"): Measured {
+  const [least, most] = binomialInterval(hits, trials, CONFIDENCE);
   const judged = (): Judged => {
-    if (packets === 0) return open("no packet was for it");
-    if (expected < low || expected > high) return refuted("the expected loss is outside of the interval");
-    if (expected > 0 && packets * expected < ENOUGH) {
+    if (trials === 0) return open("no packet was for it");
+    if (expected < least || expected > most) return refuted(`the expected ${name} is outside of the interval`);
+    if (expected > 0 && trials * expected < ENOUGH) {
       return open(`too few packets: ${Math.ceil(ENOUGH / expected)} or more would tell`);
     }
     return proven;
   };
-  return { ...judged(), low, high };
+  const [low, high] = binomialInterval(hits, trials);
+  return { expected, measured: trials > 0 ? hits / trials : null, low, high, ...judged() };
+}
+
+/** Judges how many were lost in bursts, by the variance that the model has: losses are not independent. */
+export function judgeBurstLoss(lost: number, packets: number, loss: Burst): Measured {
+  const expected = lossProbability(loss);
+  if (packets === 0) return { expected, measured: null, low: null, high: null, ...open("no packet was for it") };
+  const measured = lost / packets;
+  const deviation = Math.sqrt(burstVariance(loss, packets)) / packets;
+  const judged = (): Judged => {
+    const least = Math.ceil((ENOUGH_BURSTS * meanRun(loss)) / expected);
+    if (expected > 0 && packets < least) return open(`too few packets: ${least} or more would tell`);
+    const isNear = Math.abs(measured - expected) <= DEVIATIONS.judged * deviation;
+    return isNear ? proven : refuted("the expected loss is outside of the interval");
+  };
+  return { expected, measured, ...around(measured, DEVIATIONS.shown * deviation), ...judged() };
+}
+
+/**
+ * Judges the mean number of packets lost in a row. Where the good state loses none, each loss ends its row with the same
+ * probability, so their number is binomial.
+ */
+export function judgeBurstLength(bursts: number, lost: number, loss: Burst): Measured {
+  const expected = meanRun(loss);
+  if (lost === 0 || bursts === 0) {
+    return { expected, measured: null, low: null, high: null, ...open("no packet was lost") };
+  }
+  // the first one may have begun before the window
+  const rows = Math.min(bursts, lost);
+  const [low, high] = binomialInterval(rows, lost).map((end) => 1 / end) as [number, number];
+  const [least, most] = binomialInterval(rows, lost, CONFIDENCE);
+  const judged = (): Judged => {
+    if (loss.lossGood > 0) return open("lengths are counted, not judged, where the good state loses packets too");
+    if (bursts < ENOUGH) return open(`too few bursts: ${ENOUGH} or more would tell`);
+    const isInside = 1 / expected >= least && 1 / expected <= most;
+    return isInside ? proven : refuted("the expected length is outside of the interval");
+  };
+  return { expected, measured: lost / rows, low: high, high: low, ...judged() };
+}
+
+/** Judges a mean delay, in seconds, of packets that each wait for base ± jitter, evenly spread. */
+export function judgeDelay(mean: number | null, packets: number, delay: { base: number; jitter: number }): Measured {
+  const expected = delay.base;
+  if (mean === null || packets === 0) {
+    return { expected, measured: null, low: null, high: null, ...open("no packet was delayed") };
+  }
+  const deviation = delay.jitter / Math.sqrt(3 * packets);
+  const allowed = Math.max(SLACK, TOLERANCE * expected);
+  const judged = (): Judged => {
+    if (packets < ENOUGH || DEVIATIONS.judged * deviation > allowed)
+      return open("too few packets were delayed to tell");
+    const isNear = Math.abs(mean - expected) <= allowed + DEVIATIONS.judged * deviation;
+    return isNear ? proven : refuted("packets wait for another time");
+  };
+  return { expected, measured: mean, ...around(mean, DEVIATIONS.shown * deviation), ...judged() };
+}
+
+function around(value: number, half: number): { low: number; high: number } {
+  return { low: Math.max(0, value - half), high: value + half };
 }
 
 /** Judges the rate of a busy time, both in bit/s. A rate below the limit proves nothing: nobody may have wanted more. */

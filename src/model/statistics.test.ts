@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { binomialInterval, binomialTest } from "./statistics.ts";
+import { binomialInterval, binomialTest, chiSquaredTest } from "./statistics.ts";
 
 describe("binomialTest", () => {
   // sums of all masses that are at most as large, by an independent program
@@ -50,5 +50,22 @@ describe("binomialInterval", () => {
 
   test("nothing is known of no trials", () => {
     expect(binomialInterval(0, 0)).toEqual([0, 1]);
+  });
+});
+
+describe("chiSquaredTest", () => {
+  // tables of the distribution's upper tail
+  test.each([
+    [[550, 450], [0.5, 0.5], 0.0015654],
+    [[25, 35, 40], [1 / 3, 1 / 3, 1 / 3], 0.173774],
+    [[10, 10, 10, 10, 60], [0.2, 0.2, 0.2, 0.2, 0.2], 9.83662422461598e-21],
+    [[20, 20, 20, 20, 20], [0.2, 0.2, 0.2, 0.2, 0.2], 1],
+  ])("%o at %o", (counts, probabilities, expected) => {
+    expect(chiSquaredTest(counts, probabilities) / expected).toBeCloseTo(1, 2);
+  });
+
+  test("what is rarely expected is taken together", () => {
+    expect(chiSquaredTest([90, 9, 1, 0, 0], [0.9, 0.09, 0.009, 0.0009, 0.0001])).toBeCloseTo(1, 9);
+    expect(chiSquaredTest([1, 1], [0.5, 0.5])).toBe(1);
   });
 });

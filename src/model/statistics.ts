@@ -97,3 +97,54 @@ function bisect(from: number, to: number, holds: (p: number) => boolean): number
   }
   return (low + high) / 2;
 }
+
+/**
+ * Pearson's chi-squared test of counts against probabilities that sum to one: the probability of a worse fit. Neighbours
+ * are taken together until five of each are expected; with fewer than two groups there is nothing to test: 1.
+ */
+export function chiSquaredTest(counts: readonly number[], probabilities: readonly number[]): number {
+  const total = counts.reduce((sum, one) => sum + one, 0);
+  const groups: { seen: number; expected: number }[] = [];
+  let group = { seen: 0, expected: 0 };
+  for (const [i, probability] of probabilities.entries()) {
+    group = { seen: group.seen + (counts[i] ?? 0), expected: group.expected + probability * total };
+    if (group.expected < 5) continue;
+    groups.push(group);
+    group = { seen: 0, expected: 0 };
+  }
+  const last = groups.at(-1);
+  if (last === undefined || groups.length < 2) return 1;
+  last.seen += group.seen;
+  last.expected += group.expected;
+  const statistic = groups.reduce((sum, { seen, expected }) => sum + (seen - expected) ** 2 / expected, 0);
+  return upperGamma((groups.length - 1) / 2, statistic / 2);
+}
+
+/** Regularised upper incomplete gamma function Q(a, x): the series of P below the mean, the continued fraction above. */
+function upperGamma(a: number, x: number): number {
+  if (x <= 0) return 1;
+  const front = Math.exp(a * Math.log(x) - x - logGamma(a));
+  if (x < a + 1) {
+    let term = 1 / a;
+    let sum = term;
+    for (let n = 1; term > sum * NEGLIGIBLE; n++) {
+      term *= x / (a + n);
+      sum += term;
+    }
+    return Math.max(0, 1 - front * sum);
+  }
+  // Lentz's method
+  let b = x + 1 - a;
+  let c = 1e300;
+  let d = 1 / b;
+  let value = d;
+  for (let n = 1; n < 10_000; n++) {
+    const factor = -n * (n - a);
+    b += 2;
+    d = 1 / (factor * d + b);
+    c = b + factor / c;
+    value *= c * d;
+    if (Math.abs(c * d - 1) < 1e-15) break;
+  }
+  return front * value;
+}

@@ -29,14 +29,14 @@ export function reduceCluster(before: LastGood, input: ClusterInput): { state: C
   const held = new Set(endpoints.map(podKey));
   const own = pods.filter((pod) => pod.nodeName === node.name || held.has(podKey(pod.metadata)));
   const here = new Set(own.map((pod) => podKey(pod.metadata)));
-  const { limits, impairments, lastGood, problems } = reduceAllRules(before, {
+  const { limits, impairments, programs, lastGood, problems } = reduceAllRules(before, {
     objects: sorted(input.objects),
     pods,
     here,
     endpoints,
     settings,
   });
-  const idle = own.filter((pod) => pod.hostNetwork && hasRules(podKey(pod.metadata), limits, impairments));
+  const idle = own.filter((pod) => pod.hostNetwork && hasRules(podKey(pod.metadata), limits, impairments, programs));
   const state = {
     ...emptyState(node),
     nodes,
@@ -44,6 +44,7 @@ export function reduceCluster(before: LastGood, input: ClusterInput): { state: C
     endpoints: [...endpoints].sort(byPod),
     limits,
     impairments,
+    programs,
     problems: [
       ...input.problems,
       ...problems,

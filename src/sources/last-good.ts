@@ -22,6 +22,12 @@ const loss = z.object({
     z.object({ model: z.literal("exponential"), threshold: z.number().int().min(0).max(EXPONENTIAL.scale) }),
   ]),
 });
+const program = z.object({
+  direction: z.enum(["ingress", "egress"]),
+  program: z.string(),
+  macros: z.array(z.object({ name: z.string(), value: z.string() })),
+  configured: z.string(),
+});
 const stored = z.array(
   z.tuple([
     z.string(),
@@ -29,6 +35,7 @@ const stored = z.array(
       uid: z.string().optional(),
       byKey: z.record(z.string(), z.array(rule)),
       losses: z.record(z.string(), z.array(loss)).optional(),
+      programs: z.record(z.string(), z.array(program)).optional(),
     }),
   ]),
 );

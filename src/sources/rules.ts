@@ -7,13 +7,16 @@ import type { ParsedLoss } from "../model/losses.ts";
 import { memo, memoMembers } from "../model/memo.ts";
 import { fieldPath, objectKey, podKey } from "../model/names.ts";
 import type { Impairment, Limit, ManifestObject, Metadata, Pod, Problem, Service } from "../model/objects.ts";
-import { type Candidate, chooseImpairments, chooseLimits, RANK } from "../model/precedence.ts";
+import { type Candidate, chooseImpairments, chooseLimits, choosePrograms, RANK } from "../model/precedence.ts";
+import type { ParsedProgram } from "../model/program-rules.ts";
+import { chosenPrograms, PROGRAM_KEYS, type ProgramRule, reducePrograms } from "../model/programs.ts";
 import { parseBandwidthQuantity } from "../model/rules.ts";
 import { Selection } from "./selection.ts";
 
 /** Last good rules of one object's labels and annotations. */
 export interface Remembered extends PodRules {
   losses?: ByKey<ParsedLoss> | undefined;
+  programs?: ByKey<ParsedProgram> | undefined;
 }
 /** By `namespace/name` of a pod, or `Service/namespace/name`. Plain data; keep it over a restart and bad values keep meaning it. */
 export type LastGood = ReadonlyMap<string, Remembered>;
@@ -30,6 +33,7 @@ export interface RulesInput {
 export interface RulesOutput {
   limits: Map<string, readonly LimitRule[]>;
   impairments: Map<string, readonly ImpairRule[]>;
+  programs: Map<string, readonly ProgramRule[]>;
   lastGood: Map<string, Remembered>;
   problems: Problem[];
 }
@@ -38,6 +42,7 @@ export interface RulesOutput {
 interface Said {
   limits: readonly LimitRule[];
   losses: readonly (ParsedLoss & { key: string })[];
+  programs: readonly (ParsedProgram & { key: string })[];
 }
 
 interface Reading {
@@ -75,10 +80,10 @@ export function reduceAllRules(before: LastGood, input: RulesInput): RulesOutput
       for (const key of selection.service(object)) candidates.say(key, RANK.service, author, said, settings);
     }
   }
-  const { limits, impairments, found } = candidates.choose(here);
+  const { limits, impairments, programs, found } = candidates.choose(here);
   problems.push(...found, ...selection.problems);
-  keepForLiving(before, lastGood, { limits, impairments }, input);
-  return { limits, impairments, lastGood, problems: distinct(problems) };
+  keepForLiving(before, lastGood, { limits, impairments, programs }, input);
+  return { limits, impairments, programs, lastGood, problems: distinct(problems) };
 }
 
 const readings = new WeakMap<Metadata, { before: Remembered | undefined; settings: RuleSettings; read: Reading }>();
@@ -106,24 +111,33 @@ function readObject(
 ): Reading {
   const { rules, limits, problems } = reduceRules(before, metadata, settings, kind);
   const known = before?.uid === metadata.uid ? before?.losses : undefined;
-  const { byKey, losses, problems: more } = reduceLosses(known ?? {}, kind, metadata, settings);
-  const isEmpty = Object.keys(rules.byKey).length + Object.keys(byKey).length === 0;
-  const remembered = { ...rules, ...(Object.keys(byKey).length > 0 && { losses: byKey }) };
-  return { said: { limits, losses }, remembered: isEmpty ? undefined : remembered, found: [...problems, ...more] };
+  const knownPrograms = before?.uid === metadata.uid ? before?.programs : undefined;
+  const { byKey, losses, problems: ofLosses } = reduceLosses(known ?? {}, kind, metadata, settings);
+  const own = reducePrograms(knownPrograms ?? {}, kind, metadata, settings);
+  const remembered = {
+    ...rules,
+    ...(Object.keys(byKey).length > 0 && { losses: byKey }),
+    ...(Object.keys(own.byKey).length > 0 && { programs: own.byKey }),
+  };
+  const isEmpty = Object.keys({ ...rules.byKey, ...byKey, ...own.byKey }).length === 0;
+  const found = [...problems, ...ofLosses, ...own.problems];
+  return { said: { limits, losses, programs: own.programs }, remembered: isEmpty ? undefined : remembered, found };
 }
 
-const KEYS = [...RULE_KEYS, ...LOSS_KEYS];
+const KEYS = [...RULE_KEYS, ...LOSS_KEYS, ...PROGRAM_KEYS];
 const hasRules = ({ metadata }: Service): boolean => KEYS.some(({ map, key }) => Object.hasOwn(metadata[map], key));
 
 /** What is said of each pod, by whom. */
 class Candidates {
   readonly #limits = new Map<string, (readonly Candidate<LimitRule>[])[]>();
   readonly #impairments = new Map<string, (readonly Candidate<ImpairRule>[])[]>();
+  readonly #programs = new Map<string, (readonly Candidate<ProgramRule>[])[]>();
 
   say(pod: string, rank: number, object: string, said: Said, settings: RuleSettings): void {
-    const { limits, impairments } = candidatesOf(said, rank, object, settings);
+    const { limits, impairments, programs } = candidatesOf(said, rank, object, settings);
     if (limits.length > 0) push(this.#limits, pod, limits);
     if (impairments.length > 0) push(this.#impairments, pod, impairments);
+    if (programs.length > 0) push(this.#programs, pod, programs);
   }
 
   limit(limit: Limit, pods: readonly string[]): void {
@@ -145,15 +159,18 @@ class Candidates {
   choose(here: ReadonlySet<string>) {
     const limits = new Map<string, readonly LimitRule[]>();
     const impairments = new Map<string, readonly ImpairRule[]>();
+    const programs = new Map<string, readonly ProgramRule[]>();
     const found: Problem[] = [];
     for (const key of here) {
       const limited = limitsAmong(this.#limits.get(key) ?? []);
       const impaired = impairmentsAmong(this.#impairments.get(key) ?? []);
       if (limited.rules.length > 0) limits.set(key, limited.rules);
+      const programmed = programsAmong(this.#programs.get(key) ?? []);
       if (impaired.rules.length > 0) impairments.set(key, impaired.rules);
-      found.push(...limited.problems, ...impaired.problems);
+      if (programmed.rules.length > 0) programs.set(key, programmed.rules);
+      found.push(...limited.problems, ...impaired.problems, ...programmed.problems);
     }
-    return { limits, impairments, found };
+    return { limits, impairments, programs, found };
   }
 }
 
@@ -182,21 +199,34 @@ const limitsAmong = memoMembers((said: readonly (readonly Candidate<LimitRule>[]
 const impairmentsAmong = memoMembers((said: readonly (readonly Candidate<ImpairRule>[])[]) =>
   chooseImpairments(said.flat()),
 );
+const programsAmong = memoMembers((said: readonly (readonly Candidate<ProgramRule>[])[]) =>
+  choosePrograms(said.flat()),
+);
 
-const candidatesOf = memo(({ limits, losses }: Said, rank: number, object: string, settings: RuleSettings) => {
-  const isOwn = rank === RANK.own;
-  return {
-    limits: limits.map((rule): Candidate<LimitRule> => {
-      const map = RULE_KEYS.find(({ key }) => key === rule.source)?.map ?? "annotations";
-      const path = fieldPath(map, rule.source);
-      return { rank, object, path, rule: isOwn ? rule : { ...rule, source: object } };
-    }),
-    impairments: losses.map((loss): Candidate<ImpairRule> => {
-      const rule = lossRule(loss, isOwn ? loss.key : object, settings);
-      return { rank, object, path: fieldPath("annotations", loss.key), rule };
-    }),
-  };
-});
+const candidatesOf = memo(
+  ({ limits, losses, programs }: Said, rank: number, object: string, settings: RuleSettings) => {
+    const isOwn = rank === RANK.own;
+    return {
+      limits: limits.map((rule): Candidate<LimitRule> => {
+        const map = RULE_KEYS.find(({ key }) => key === rule.source)?.map ?? "annotations";
+        const path = fieldPath(map, rule.source);
+        return { rank, object, path, rule: isOwn ? rule : { ...rule, source: object } };
+      }),
+      impairments: losses.map((loss): Candidate<ImpairRule> => {
+        const rule = lossRule(loss, isOwn ? loss.key : object, settings);
+        return { rank, object, path: fieldPath("annotations", loss.key), rule };
+      }),
+      programs: programs.map((one): Candidate<ProgramRule> => {
+        const rule = programRule(one, isOwn ? one.key : object, object);
+        return { rank, object, path: rule.path, rule };
+      }),
+    };
+  },
+);
+
+function programRule({ key, ...parsed }: ParsedProgram & { key: string }, source: string, object: string): ProgramRule {
+  return { ...parsed, source, object, path: fieldPath("annotations", key) };
+}
 
 function push<T>(map: Map<string, T[]>, key: string, value: T): void {
   const list = map.get(key);
@@ -211,7 +241,7 @@ function push<T>(map: Map<string, T[]>, key: string, value: T): void {
 function keepForLiving(
   before: LastGood,
   lastGood: Map<string, Remembered>,
-  { limits, impairments }: Pick<RulesOutput, "limits" | "impairments">,
+  { limits, impairments, programs }: Pick<RulesOutput, "limits" | "impairments" | "programs">,
   { pods, endpoints, settings }: RulesInput,
 ): void {
   const known = new Set(pods.map((pod) => podKey(pod.metadata)));
@@ -224,6 +254,10 @@ function keepForLiving(
     const impaired = chosen(rules.losses ?? {}).map((loss) => lossRule(loss, loss.key, settings));
     if (limited.length > 0) limits.set(key, limited);
     if (impaired.length > 0) impairments.set(key, impaired);
+    const programmed = chosenPrograms(rules.programs ?? {}).map((one) =>
+      programRule(one, one.key, objectKey("Pod", endpoint)),
+    );
+    if (programmed.length > 0) programs.set(key, programmed);
   }
 }
 

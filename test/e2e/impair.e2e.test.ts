@@ -80,6 +80,19 @@ describe("impairments in a lab", () => {
     await stage.deleteText(text);
   });
 
+  test("weir verify makes its own traffic, and proves each effect by it", async () => {
+    const { stage } = fixture;
+    const burst = { p: "2%", r: "50%", lossGood: "0%", lossBad: "100%" };
+    const rule = impairment("proven", { pod: "a", loss: { burst }, duplicate: "5%", corrupt: "5%" });
+    await stage.applyText(rule);
+    const argv = ["verify", "a", "--lab", stage.name, "-o", "json"];
+    const said = JSON.parse(await stage.weir([...argv, "--traffic", "--for", "2s"]));
+    const effects = ["loss", "burst length", "corrupt", "duplicate"];
+    const items = effects.map((effect) => ({ effect, verdict: "proven" }));
+    expect(said).toMatchObject({ proven: true, items: [...items, ...items] });
+    await stage.deleteText(rule);
+  });
+
   test("a wrong one is refused with its field, and nothing is lost", async () => {
     const { code, stderr } = await fixture.stage.attemptApply(impairment("bad", { pod: "a", loss: "200%" }));
     expect(code).toBe(1);

@@ -1,14 +1,22 @@
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LOAD_PODS, losses, type Round, underLoad } from "../../src/bench/continuity.ts";
 import { Stage } from "../../src/bench/stage.ts";
 import { restart } from "../../src/bench/survive.ts";
-import { testEnvironment, WEIR } from "./lab.ts";
+import { REPOSITORY, testEnvironment, WEIR } from "./lab.ts";
 import { panels, pinned } from "./maps.ts";
 import { buildObjects, type Objects } from "./objects.ts";
 
+/** A pod with a user's program, which is linked into a wrapper of the build in force. */
+const PROGRAMMED = { name: "c", node: "node-1", annotations: { "ebpf-limit": "drop-one-of egress -DN=1" } };
 const LOAD = { packets: 50_000, rate: 100e6, seconds: 8 };
 
 describe("a panel upgraded under a TCP flow and 50,000 datagrams a second", () => {
+  const programs = mkdtempSync(join(tmpdir(), "weir-programs-"));
+  cpSync(join(REPOSITORY, "examples/programs"), programs, { recursive: true });
+  const builds = new Set<string>();
   let objects: Objects;
   let stage: Stage;
   let baseline: Round;
@@ -17,7 +25,8 @@ describe("a panel upgraded under a TCP flow and 50,000 datagrams a second", () =
     stage = await Stage.up({
       weir: WEIR,
       nodes: 2,
-      pods: LOAD_PODS,
+      pods: [...LOAD_PODS, PROGRAMMED],
+      programs,
       env: testEnvironment({ WEIR_BPF_DIR: objects.folder }),
     });
     baseline = await underLoad(stage, LOAD, () => new Promise((done) => setTimeout(done, 500)));
@@ -25,12 +34,34 @@ describe("a panel upgraded under a TCP flow and 50,000 datagrams a second", () =
   afterAll(async () => {
     await stage?.down();
     objects?.close();
+    rmSync(programs, { recursive: true, force: true });
   });
 
-  test("nothing is lost when nothing happens", () => {
+  test("nothing is lost when nothing happens", async () => {
     expect(losses(baseline)).toEqual([]);
+    await programActs();
     expect(baseline.udpSent).toBeGreaterThan(0.8 * LOAD.packets * LOAD.seconds);
   });
+
+  /** The user's program acts, built anew for this panel. */
+  async function programActs(): Promise<void> {
+    const [receipt] = await stage.get<{ state: string; build: string; packets: number }>("programs");
+    expect(receipt).toMatchObject({ state: "active", build: expect.stringMatching(/^[0-9a-f]{12}$/) });
+    expect(builds).not.toContain(receipt?.build);
+    builds.add(receipt?.build ?? "");
+    const { stdout } = await stage.attemptExec("c", [
+      "ping",
+      "-c",
+      "1",
+      "-W",
+      "0.2",
+      stage.ip(LOAD_PODS[0]?.name ?? "", 4),
+    ]);
+    expect(stdout).toContain("0 received");
+    const [after] = await stage.get<{ packets: number; dropped: number }>("programs");
+    expect(after?.packets).toBeGreaterThan(0);
+    expect(after?.dropped).toBe(after?.packets);
+  }
 
   /** Restarts both agents on another build while packets flow. */
   const upgrade = (build: string): Promise<Round> => {
@@ -53,6 +84,7 @@ describe("a panel upgraded under a TCP flow and 50,000 datagrams a second", () =
     const after = pinned(stage, "node-1", `${panel}/programs`);
     expect(after).toHaveLength(before.length);
     expect(after.filter((pin) => before.includes(pin))).toEqual([]);
+    await programActs();
   });
 
   test("new ABI: the devices move to the new panel and as many packets come out as go in", async () => {
@@ -62,5 +94,6 @@ describe("a panel upgraded under a TCP flow and 50,000 datagrams a second", () =
       expect((await stage.status(node)).abi).toBe(2);
       expect(panels(stage, node)).toEqual([expect.stringMatching(/^abi-2(-|$)/)]);
     }
+    await programActs();
   });
 });

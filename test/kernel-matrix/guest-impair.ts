@@ -1,7 +1,9 @@
 /** Runs inside the test machine: delay and pacing with fq, and loss beside netem's; one JSON line a check. */
 import { pairedRatio } from "../../src/bench/stats.ts";
+import { impairInstance } from "../../src/functions/impair/impair.ts";
 import { Node } from "../../src/functions/testing/node.ts";
 import type { Effects, ImpairRule } from "../../src/model/impair.ts";
+import { binomialTest } from "../../src/model/statistics.ts";
 import { check } from "./report.ts";
 
 const B = "10.244.1.11";
@@ -56,6 +58,49 @@ function distribution(): string {
   within(`mean (${said})`, mean(delays), 48, 55);
   within(`p5 (${said})`, at(delays, 0.05), 39, 43);
   within(`p95 (${said})`, at(delays, 0.95), 57, 68);
+  return said;
+}
+
+type Use = Record<"packets" | "waited" | "late" | "delayed" | "released" | "reordered", bigint>;
+function useOfRule(): Use {
+  const table = node.panel.table("weir_impair_use");
+  const instance = node.panel.names.id("instance", impairInstance(node.endpoint("a").device, "egress", "loss"));
+  return table.value.decode(table.lookup(table.key.encode({ instance })) ?? Buffer.alloc(0)) as Use;
+}
+
+/** The mean hold by the rule's own count: what was asked for, and by how much packets came back late. */
+function receipt(): string {
+  impair();
+  impair({ delay: DELAY });
+  const { times } = pings(100, "0.02");
+  const { waited, late, delayed, released } = useOfRule();
+  const [asked, over] = [Number(waited) / Number(delayed) / 1e6, Number(late) / Number(released) / 1e6];
+  const said = `${asked.toFixed(2)} ms asked for, ${over.toFixed(2)} ms late, ${delayed} held, ${released} back`;
+  if (released !== delayed || Number(delayed) < times.length) throw new Error(said);
+  // an even spread of 40 to 60: five standard errors; how late is the emulation's
+  within(`hold (${said})`, asked, 47.1, 52.9);
+  if (!(over > 0)) throw new Error(said);
+  return said;
+}
+
+/** Round trips from the time at which the answer comes: a copy comes with its original, as late. */
+function copies(): string {
+  impair({ delay: { base: 50e6, jitter: 0 }, duplicate: 1 });
+  const { times, order: came } = pings(50, "0.05");
+  const said = `${came.length} answers to 50, earliest ${at(times, 0).toFixed(1)} ms`;
+  if (came.length < 99 || at(times, 0) < 50) throw new Error(said);
+  return said;
+}
+
+function overtaking(): string {
+  impair();
+  impair({ delay: { base: 50e6, jitter: 0 }, reorder: 0.2 });
+  const { order: came } = pings(200, "0.01");
+  const { packets, reordered } = useOfRule();
+  const p = binomialTest(Number(reordered), Number(packets), 0.2);
+  const overtaken = came.filter((number, i) => number < Math.max(0, ...came.slice(0, i))).length;
+  const said = `${reordered} of ${packets} went at once (p ${p.toFixed(3)}), ${overtaken} were overtaken`;
+  if (came.length !== 200 || p < 1e-4 || overtaken === 0) throw new Error(said);
   return said;
 }
 
@@ -117,7 +162,10 @@ check("a node comes up", () => {
   return `${pings(3, "0.2").times.length} pings`;
 });
 check("delay 50 ± 10 ms", distribution);
+check("delay by the rule's own count", receipt);
 check("delay alone keeps the order", order);
+check("copies of delayed packets are delayed", copies);
+check("reorder: a part overtakes", overtaking);
 check("pace", pace);
 check("TCP at 1 % loss: impair as netem", loss);
 check("the node goes", () => {

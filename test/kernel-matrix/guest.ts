@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { attachDevice, type BpfObject, loadObject, type Program } from "../../src/kernel/index.ts";
 import { check } from "./report.ts";
 
-const OBJECTS = "/weir/dist/bpf";
+const OBJECTS = ["/weir/dist/bpf", "/weir/programs"];
 const PINS = "/sys/fs/bpf/weir-matrix";
 const ETH_HEADER = 14;
 const UNKNOWN_PROTOCOL = 0x88b5; // IEEE 802 local experimental: no function knows it
@@ -39,12 +39,13 @@ function runOnce(object: BpfObject): string {
     .join(", ");
 }
 
-for (const file of readdirSync(OBJECTS).filter((name) => name.endsWith(".bpf.o"))) {
+const files = OBJECTS.flatMap((directory) => readdirSync(directory).map((name) => join(directory, name)));
+for (const file of files.filter((name) => name.endsWith(".bpf.o"))) {
   const name = basename(file, ".bpf.o");
   let object: BpfObject | undefined;
   check(`${name} loads`, () => {
     // One directory of pins for all: objects that share a map agree about it.
-    object = loadObject(join(OBJECTS, file), { pinDir: PINS });
+    object = loadObject(file, { pinDir: PINS });
     return [...object.programs.keys()].join(", ");
   });
   check(`${name} attaches`, () => (object ? attach(object, `m-${name}`.slice(0, 14)) : fail("not loaded")));

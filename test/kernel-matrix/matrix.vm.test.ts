@@ -1,18 +1,20 @@
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { builtObjects, runScriptInVm } from "./matrix.ts";
+import { linkExamples, linkedNames } from "./programs.ts";
 import { type CheckResult, checks } from "./report.ts";
 import type { VmResult } from "./vm.ts";
 
 const MINUTE = 60_000;
 
 /** Each script runs once in a machine of its own and prints its checks; a check that is missing has failed. */
-const SCRIPTS = [
+const SCRIPTS: { title: string; script: string; modules: string[]; names: string[]; withPrograms?: boolean }[] = [
   {
     title: "Linux 6.1: objects",
     script: "guest.ts",
+    withPrograms: true,
     modules: ["veth", "sch_ingress", "cls_bpf"],
-    names: builtObjects().flatMap((name) => [`${name} loads`, `${name} attaches`, `${name} runs`]),
+    names: [...builtObjects(), ...linkedNames].flatMap((name) => [`${name} loads`, `${name} attaches`, `${name} runs`]),
   },
   {
     title: "Linux 6.1: a lab",
@@ -33,7 +35,10 @@ const SCRIPTS = [
     names: [
       "a node comes up",
       "delay 50 ± 10 ms",
+      "delay by the rule's own count",
       "delay alone keeps the order",
+      "copies of delayed packets are delayed",
+      "reorder: a part overtakes",
       "pace",
       "TCP at 1 % loss: impair as netem",
       "the node goes",
@@ -41,12 +46,18 @@ const SCRIPTS = [
   },
 ];
 
-describe.each(SCRIPTS)("$title", ({ script, modules, names }) => {
+describe.each(SCRIPTS)("$title", ({ script, modules, names, withPrograms }) => {
   let vm: VmResult;
   let results: Map<string, CheckResult>;
 
   beforeAll(async () => {
-    vm = await runScriptInVm(join(import.meta.dirname, script), { modules, timeoutMs: 5 * MINUTE });
+    const given = withPrograms ? await linkExamples() : undefined;
+    try {
+      const files = given?.files ?? {};
+      vm = await runScriptInVm(join(import.meta.dirname, script), { modules, files, timeoutMs: 5 * MINUTE });
+    } finally {
+      given?.close();
+    }
     results = checks(vm.output);
   }, 6 * MINUTE);
 

@@ -14,6 +14,10 @@ export interface ImpairUse {
   corrupted: number;
   reordered: number;
   delayed: number;
+  bursts: number;
+  spared: number;
+  /** s that held packets waited, mean; null before the first one. */
+  meanDelay: number | null;
 }
 
 /** What the datapath says of one impairment's instance. */
@@ -38,12 +42,15 @@ export function impairmentItems(state: ClusterState, readings: ImpairReadings): 
   });
 }
 
-const NOTHING: ImpairUse = { packets: 0, lost: 0, duplicated: 0, corrupted: 0, reordered: 0, delayed: 0 };
+const NOTHING: ImpairUse = {
+  ...{ packets: 0, lost: 0, duplicated: 0, corrupted: 0, reordered: 0, delayed: 0, bursts: 0, spared: 0 },
+  meanDelay: null,
+};
 
 function item(key: string, rule: ImpairRule, id: string | undefined, fq: boolean, readings: ImpairReadings): Item {
   const [namespace = "", pod = ""] = key.split("/");
   const { direction, source, configured, effects, match } = rule;
-  const common = { namespace, pod, direction, source, configured, match: describeMatch(match) };
+  const common = { namespace, pod, direction, source, configured, effects, match: describeMatch(match) };
   if (id === undefined || match.peers?.length === 0) {
     const why = id === undefined ? "the pod has no network of Weir's on this node" : "its match selects nobody";
     const idle = { effective: null, state: "not enforced", remaining: null, reason: `not enforced: ${why}` } as const;

@@ -2,6 +2,7 @@ import type { LimitRule } from "../../model/limits.ts";
 import { AGENT, type Agent } from "../agent.ts";
 import type { ImpairReadings } from "./impairments.ts";
 import type { LimitReadings } from "./limits.ts";
+import type { ProgramReadings } from "./programs.ts";
 
 /** What the datapath enforces and has measured of each limit. */
 export function limitReadings(agent: Agent): LimitReadings {
@@ -28,7 +29,12 @@ export function limitReadings(agent: Agent): LimitReadings {
   };
 }
 
-const COUNTS = ["packets", "lost", "duplicated", "corrupted", "reordered", "delayed"] as const;
+/** The mean hold in seconds: what was asked of the device, and how late it was. */
+function meanDelay(count: (name: string) => number): number | null {
+  const [delayed, released] = [count("delayed"), count("released")];
+  if (delayed === 0) return null;
+  return (count("waited") / delayed + (released > 0 ? count("late") / released : 0)) / 1e9;
+}
 
 /** What the datapath did for each impairment. */
 export function impairReadings(agent: Agent): ImpairReadings {
@@ -41,10 +47,18 @@ export function impairReadings(agent: Agent): ImpairReadings {
       const id = idOf(instance);
       const row = id === undefined ? undefined : uses?.lookup(uses.key.encode({ instance: id }));
       const fields = row && uses ? uses.value.decode(row) : {};
-      const [packets = 0, lost = 0, duplicated = 0, corrupted = 0, reordered = 0, delayed = 0] = COUNTS.map((name) =>
-        Number(fields[name] ?? 0),
-      );
-      return { packets, lost, duplicated, corrupted, reordered, delayed };
+      const count = (name: string): number => Number(fields[name] ?? 0);
+      return {
+        packets: count("packets"),
+        lost: count("lost"),
+        duplicated: count("duplicated"),
+        corrupted: count("corrupted"),
+        reordered: count("reordered"),
+        delayed: count("delayed"),
+        bursts: count("bursts"),
+        spared: count("spared"),
+        meanDelay: meanDelay(count),
+      };
     },
     remaining(instance) {
       const id = idOf(instance);
@@ -53,6 +67,26 @@ export function impairReadings(agent: Agent): ImpairReadings {
     fault(device) {
       const tables = ["table weir_impairs", "table weir_impair_peers", "leases"];
       const about = new Set([...tables, "panel", AGENT, `device ${device}`]);
+      return failures.find((one) => about.has(one.object))?.message;
+    },
+  };
+}
+
+/** What the datapath counted of each user's program. */
+export function programReadings(agent: Agent): ProgramReadings {
+  const { failures } = agent.view;
+  const { panel } = agent.parts.datapath;
+  const uses = panel.tables.get("weir_custom_use");
+  return {
+    use(instance) {
+      const id = panel.names.find("instance", instance);
+      const row = id === undefined ? undefined : uses?.lookup(uses.key.encode({ instance: id }));
+      const fields = row && uses ? uses.value.decode(row) : {};
+      const count = (name: string): number => Number(fields[name] ?? 0);
+      return { packets: count("packets"), bytes: count("bytes"), dropped: count("dropped"), other: count("other") };
+    },
+    fault(device, instance) {
+      const about = new Set([`program ${instance}`, "programs", "panel", AGENT, `device ${device}`]);
       return failures.find((one) => about.has(one.object))?.message;
     },
   };

@@ -1,13 +1,20 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
-import type { ClusterState } from "../../model/cluster.ts";
+import { type ClusterState, podDevices } from "../../model/cluster.ts";
 import type { Problem } from "../../model/objects.ts";
 
 export const podKey = (pod: { namespace: string; name: string }): string => `${pod.namespace}/${pod.name}`;
 
-/** This node's pods: those bound to it and those whose network it holds. */
-export function podItems(state: ClusterState, inForce: (device: string) => boolean): Plain<schema.Pod>[] {
-  const endpoints = new Map(state.endpoints.map((endpoint) => [podKey(endpoint), endpoint]));
+/**
+ * This node's pods: those bound to it and those whose network it holds. `pending`: keys of pods with rules that are still
+ * being made real; their objects count as in force after that.
+ */
+export function podItems(
+  state: ClusterState,
+  inForce: (device: string) => boolean,
+  pending: ReadonlySet<string> = new Set(),
+): Plain<schema.Pod>[] {
+  const endpoints = podDevices(state);
   const pods = new Map(state.pods.map((pod) => [podKey(pod.metadata), pod]));
   const here = [...pods].filter(([key, pod]) => pod.nodeName === state.node.name || endpoints.has(key));
   const keys = new Set([...here.map(([key]) => key), ...endpoints.keys()]);
@@ -21,7 +28,7 @@ export function podItems(state: ClusterState, inForce: (device: string) => boole
       name,
       ips: up ? [...endpoint.ips] : [],
       device: up ? endpoint.device : null,
-      resourceVersion: pod?.metadata.resourceVersion ?? null,
+      resourceVersion: pending.has(key) ? null : (pod?.metadata.resourceVersion ?? null),
       problems: problemsOf(state.problems, key),
     };
   });

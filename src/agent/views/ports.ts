@@ -53,13 +53,15 @@ function isUp(port: Port, exists: (device: string) => boolean): boolean {
   if (port.entry !== undefined && !exists(port.entry)) return false;
   const { peer } = port;
   if (peer.kind === "none") return port.entry !== undefined;
-  return peer.kind === "device" || peer.kind === "tunnel" ? exists(peer.device) : true;
+  return peer.kind === "device" || peer.kind === "tunnel" || peer.kind === "back" ? exists(peer.device) : true;
 }
 
 function peerText(peer: Peer): string {
   switch (peer.kind) {
     case "device":
       return `${peer.device} (${peer.delivery})`;
+    case "back":
+      return `${peer.device} (back)`;
     case "tunnel":
       return `${peer.device} (tunnel to ${peer.remote})`;
     case "port":

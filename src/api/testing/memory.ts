@@ -10,6 +10,7 @@ export interface MemoryState {
   pods: Plain<schema.Pod>[];
   limits: Plain<schema.Limit>[];
   impairments: Plain<schema.Impairment>[];
+  programs: Plain<schema.Program>[];
   ports: Plain<schema.Port>[];
   chains: Plain<schema.Chain>[];
   drops: Plain<schema.Drop>[];
@@ -39,6 +40,7 @@ export class MemoryBackend implements Backend {
   pods = async (): Promise<Plain<schema.Pod>[]> => this.state.pods;
   limits = async (): Promise<Plain<schema.Limit>[]> => this.state.limits;
   impairments = async (): Promise<Plain<schema.Impairment>[]> => this.state.impairments;
+  programs = async (): Promise<Plain<schema.Program>[]> => this.state.programs;
   ports = async (): Promise<Plain<schema.Port>[]> => this.state.ports;
   chains = async (): Promise<Plain<schema.Chain>[]> => this.state.chains;
   drops = async (): Promise<Plain<schema.Drop>[]> => this.state.drops;
@@ -130,6 +132,7 @@ function emptyState(): MemoryState {
     pods: [],
     limits: [],
     impairments: [],
+    programs: [],
     ports: [],
     chains: [],
     drops: [],

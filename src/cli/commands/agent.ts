@@ -13,9 +13,11 @@ interface Flags {
   kubernetes?: true;
   kubeconfig?: string;
   context?: string;
+  programs?: string;
   state?: string;
   bpffs?: string;
   keep: boolean;
+  mode?: "network" | "chained";
   overlay?: "vxlan" | "direct";
   uplink?: string;
   metrics?: string;
@@ -39,9 +41,11 @@ export function addAgent(program: Command, io: Io, load: Modules["agent"]): void
     )
     .option("--kubeconfig <file>", "objects of the Kubernetes API of this file")
     .option("--context <name>", "the context of the kubeconfig; its current one if left out")
+    .option("--programs <dir>", "administrator's folder of programs for ebpf-limit")
     .option("--state <dir>", "folder for what must outlive the agent")
     .option("--bpffs <dir>", "BPF file system")
     .option("--keep", "leave everything in the kernel at the end, for the next start", false)
+    .addOption(new Option("--mode <mode>", "chained: pods' network is another's").choices(["network", "chained"]))
     .addOption(new Option("--overlay <kind>", "how pods of other nodes are reached").choices(["vxlan", "direct"]))
     .option("--uplink <device>", "device to the other nodes")
     .option("--metrics <address>", "HOST:PORT that serves /metrics and /healthz alone")
@@ -63,12 +67,14 @@ async function readConfig(io: Io, flags: Flags) {
     value === undefined ? undefined : resolve(io.cwd, value);
   const overrides = {
     node: flags.node,
+    mode: flags.mode,
     overlay: flags.overlay,
     uplink: flags.uplink,
     metrics: flags.metrics,
     socket: path(flags.socket),
     manifests: path(flags.manifests),
     kubernetes: kubernetesOf(flags, path(flags.kubeconfig)),
+    programs: path(flags.programs),
     state: path(flags.state),
     bpffs: path(flags.bpffs),
   };

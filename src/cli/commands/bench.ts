@@ -8,7 +8,8 @@ const benches: readonly [BenchName, string][] = [
   ["all", "Run every measurement."],
   ["limits", "Measure how exactly bandwidth limits hold, beside a tbf qdisc and a plain token bucket."],
   ["matrix", "Measure limits at every rate under every load; hours; goes on where the last run ended."],
-  ["loss", "Measure losses by chance beside what was asked for, with exact tests."],
+  ["loss", "Measure losses, in bursts and by seeds too, beside what was asked for; goes on where the last run ended."],
+  ["repeat", "Run a rule of 0.001 % loss 100,000,000 times in the kernel, with an exact test, and time it."],
   ["live", "Measure how soon an edited annotation holds, and what other pods' flows notice."],
   ["survive", "Kill agents under load and count what is lost."],
   ["forward", "Measure forwarding: throughput beside a Linux bridge, the cost of a hop and of each function."],
@@ -19,6 +20,18 @@ function parseSeconds(text: string): number {
   const seconds = Number(text);
   if (Number.isInteger(seconds) && seconds >= 3 && seconds <= 3600) return seconds;
   throw new InvalidArgumentError("whole seconds from 3 to 3600");
+}
+
+function parsePackets(text: string): number {
+  const packets = Number(text);
+  if (Number.isInteger(packets) && packets >= 1000 && packets <= 1e9) return packets;
+  throw new InvalidArgumentError("a whole number from 1000 to 1000000000");
+}
+
+function parsePods(text: string): number {
+  const pods = Number(text);
+  if (Number.isInteger(pods) && pods >= 40 && pods <= 1000) return pods;
+  throw new InvalidArgumentError("a whole number from 40 to 1000");
 }
 
 /** Words that a case's name must all hold: `10M ingress ipv6`. */
@@ -35,12 +48,16 @@ export function addBench(program: Command, io: Io, load: Modules["bench"]): void
       .description(description)
       .option("--out <dir>", "where results go", "bench-results")
       .option("--quick", "short runs, to see that all works; the figures mean little", false)
-      .action(async ({ out, quick, seconds, only }) => {
+      .action(async ({ out, quick, seconds, packets, pods, only }) => {
         const module = await load();
-        setExitCode(bench, await module.bench({ what, out: resolve(io.cwd, out), quick, seconds, only }, io));
+        const options = { what, out: resolve(io.cwd, out), quick, seconds, packets, pods, only };
+        setExitCode(bench, await module.bench(options, io));
       });
     if (what === "limits") command.option("--seconds <n>", "length of one run (60: as published)", parseSeconds);
-    if (what === "matrix")
-      command.option("--only <words>", 'cases with all of these words, e.g. "10M ingress udp"', parseWords);
+    const words = { matrix: "10M ingress udp", loss: "burst across ipv6" }[what as string];
+    if (words) command.option("--only <words>", `cases with all of these words, e.g. "${words}"`, parseWords);
+    if (what === "loss") command.option("--packets <n>", "datagrams a case (100000: as published)", parsePackets);
+    if (what === "footprint") command.option("--pods <n>", "instead: so many pods, each with rules", parsePods);
+    if (what === "repeat") command.option("--packets <n>", "runs, whole millions (100000000)", parsePackets);
   }
 }

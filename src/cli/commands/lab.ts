@@ -32,8 +32,10 @@ export function addLab(program: Command, io: Io, load: Modules["lab"], capabilit
       image,
       {},
     )
-    .action(async ({ name, file, nodes, overlay, image: images, ...api }) => {
-      const shared = { name, files: paths(file), nodes, overlay, images: absolute(io, images) };
+    .option("--programs <folder>", "programs for ebpf-limit: a folder that is root's alone, with programs.yaml")
+    .action(async ({ name, file, nodes, overlay, image: images, programs, ...api }) => {
+      const folder = programs === undefined ? {} : { programs: resolve(io.cwd, programs) };
+      const shared = { name, files: paths(file), nodes, overlay, images: absolute(io, images), ...folder };
       return done((await load()).up({ ...shared, kubernetes: kubernetesOf(io, { file, ...api }) }, io));
     });
   add("apply", "Add or change objects. Returns once the change is in force.")

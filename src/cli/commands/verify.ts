@@ -1,47 +1,36 @@
 import type { Command } from "commander";
 import type { Client } from "../../api/client.ts";
 import type { Items } from "../../api/schemas.ts";
-import { judgeLoss, judgeRate, type Verdict } from "../../model/proof.ts";
-import { type AgentFlags, agentOf, chooseAgents } from "../agents.ts";
+import { type Agent, type AgentFlags, agentOf, ask, chooseAgents } from "../agents.ts";
 import { Failure } from "../errors.ts";
 import { setExitCode } from "../exit.ts";
-import { formatInterval, formatRate, formatShare } from "../format.ts";
+import { formatRate, formatShare } from "../format.ts";
 import type { Io } from "../io.ts";
 import { print } from "../print.ts";
+import { impairmentProofs, limitProof, type Proof } from "../proofs.ts";
 import { type Column, printTable } from "../table.ts";
+import { DISCARD, type Flow, Traffic } from "../traffic.ts";
 import { duration, output, withAgents } from "./options.ts";
 
 interface Flags extends AgentFlags {
   namespace: string;
   for: number;
+  traffic?: boolean | undefined;
   output: "table" | "json" | "yaml";
 }
 
-/** What was measured of one rule. Shares are 0 to 1, rates bit/s. */
-interface Proof {
-  kind: "limit" | "impairment";
-  direction: string | null;
-  source: string;
-  rule: string;
-  unit: "share" | "bit/s";
-  expected: number | null;
-  measured: number | null;
-  /** Exact interval of 99.9 %. */
-  low: number | null;
-  high: number | null;
-  packets: number | null;
-  verdict: Verdict;
-  reason: string | null;
-}
+/** What is under way when the traffic ends has this long to arrive, ms, and what a rule holds. */
+const SETTLE = 300;
 
 export function addVerify(program: Command, io: Io): void {
   withAgents(program.command("verify").summary("prove by measuring that a pod's rules hold"))
     .description(
-      "Watch a pod's own traffic and judge each of its rules by it. Sends no traffic: what none passes through stays open. Exit code 0: all proven.",
+      "Watch a pod's traffic and judge each of its rules by it. What nothing passes through stays open, unless --traffic makes some. Exit code 0: all proven.",
     )
     .argument("<pod>", "the pod's name")
     .option("-n, --namespace <namespace>", "the pod's namespace", "default")
     .option("--for <duration>", "how long to watch", duration, 5000)
+    .option("--traffic", "send datagrams between the pod and another one meanwhile; needs root on this machine")
     .addOption(output("table", "json", "yaml"))
     .action(async (pod: string, flags: Flags) => setExitCode(program, await verify(io, pod, flags)));
 }
@@ -49,10 +38,18 @@ export function addVerify(program: Command, io: Io): void {
 async function verify(io: Io, pod: string, flags: Flags): Promise<number> {
   const { namespace } = flags;
   const what = `verify ${namespace}/${pod}`;
-  const { client } = await agentOf(io, await chooseAgents(io, flags), { what, namespace, pod });
+  const agents = await chooseAgents(io, flags);
+  const { client } = await agentOf(io, agents, { what, namespace, pod });
   const own = (one: { namespace: string; pod: string }): boolean => one.namespace === namespace && one.pod === pod;
   const before = (await client.list("impairments")).filter(own);
-  await io.sleep(flags.for);
+  const flows = flags.traffic ? await flowsOf(io, agents, `${namespace}/${pod}`, before) : [];
+  const traffic = new Traffic(flows);
+  try {
+    await io.sleep(flags.for);
+  } finally {
+    await traffic.stop();
+  }
+  if (flows.length > 0) await io.sleep(SETTLE + longestDelay(before));
   const proofs = await read(client, own, before);
   if (proofs.length === 0) throw new Failure(`${what}: it has no rules`);
   const proven = proofs.every(({ verdict }) => verdict === "proven");
@@ -61,57 +58,62 @@ async function verify(io: Io, pod: string, flags: Flags): Promise<number> {
   return proven ? 0 : 1;
 }
 
+const longestDelay = (rules: readonly Items["impairments"][]): number =>
+  Math.max(0, ...rules.map(({ effects: { delay } }) => (delay ? (delay.base + delay.jitter) / 1e6 : 0)));
+
+/** Both ways between the pod and another one. A rule for one UDP port is met there. */
+async function flowsOf(
+  io: Io,
+  agents: readonly Agent[],
+  key: string,
+  rules: readonly Items["impairments"][],
+): Promise<Flow[]> {
+  const { values } = await ask(io, agents, (client) => client.list("endpoints"));
+  const endpoints = values.flat().map((one) => ({ ...one, key: `${one.namespace}/${one.name}` }));
+  const pod = endpoints.find((one) => one.key === key);
+  const other = endpoints.find((one) => one.key !== key && one.ips.length > 0);
+  const [to] = pod?.ips ?? [];
+  const [from] = other?.ips ?? [];
+  if (!pod || to === undefined) throw new Failure(`send traffic to ${key}: its network is not in force`);
+  if (!other || from === undefined) throw new Failure(`send traffic to ${key}: no other pod is here to send it`);
+  const port = Number(rules.map(({ match }) => /UDP\/(\d+)/.exec(match ?? "")?.[1]).find(Boolean) ?? DISCARD);
+  return [
+    { netns: other.netns, to, port },
+    { netns: pod.netns, to: from, port },
+  ];
+}
+
 type Own = (one: { namespace: string; pod: string }) => boolean;
 
 async function read(client: Client, own: Own, before: readonly Items["impairments"][]): Promise<Proof[]> {
   const [limits, impairments] = await Promise.all([client.list("limits"), client.list("impairments")]);
   return [
     ...limits.filter(own).map(limitProof),
-    ...impairments.filter(own).map((now) => impairmentProof(now, before.find(same(now)))),
+    ...impairments.filter(own).flatMap((now) => impairmentProofs(now, before.find(same(now)))),
   ];
 }
 
 const same = (a: Items["impairments"]) => (b: Items["impairments"]) =>
   a.source === b.source && a.direction === b.direction;
 
-function limitProof(limit: Items["limits"]): Proof {
-  const { direction, source, written, configured, effective, measured, reason } = limit;
-  const judged =
-    configured === null || effective !== configured
-      ? { verdict: "refuted" as const, reason: reason ?? "it is not in force" }
-      : judgeRate(measured, configured);
-  const nothing = { low: null, high: null, packets: null };
-  const what = { kind: "limit" as const, direction, source, rule: written, unit: "bit/s" as const };
-  return { ...what, expected: configured, measured, ...nothing, ...judged };
+/** To three digits, with its unit. */
+function shown(unit: Proof["unit"], value: number | null): string {
+  if (value === null) return "-";
+  if (unit === "share") return formatShare(value);
+  if (unit === "bit/s") return formatRate(value);
+  const [scaled, name] = unit === "s" ? [1000 * value, "ms"] : [value, "packets"];
+  return `${Number(scaled.toPrecision(3))} ${name}`;
 }
-
-function impairmentProof(now: Items["impairments"], before: Items["impairments"] | undefined): Proof {
-  const { direction, source, configured, expectedLoss, state, reason } = now;
-  // Counters that were set anew since count from zero.
-  const since = before && before.packets <= now.packets && before.lost <= now.lost ? before : undefined;
-  const packets = now.packets - (since?.packets ?? 0);
-  const lost = now.lost - (since?.lost ?? 0);
-  const what = { kind: "impairment" as const, direction, source, rule: configured, unit: "share" as const };
-  const measured = packets > 0 ? lost / packets : null;
-  const open = (why: string) => ({ verdict: "open" as const, reason: why });
-  const common = { ...what, expected: expectedLoss, measured, low: null, high: null, packets };
-  if (state !== "active") return { ...common, verdict: "refuted", reason: reason ?? state };
-  if (expectedLoss === null) return { ...common, ...open("it sets no loss, and others are counted, not judged") };
-  // Losses in bursts are not independent of each other: the interval would be too narrow.
-  if (/loss burst/.test(configured)) return { ...common, ...open("losses in bursts are counted, not judged") };
-  const { low, high, ...judged } = judgeLoss(lost, packets, expectedLoss);
-  return { ...common, low, high, ...judged };
-}
-
-const shown = (unit: Proof["unit"], value: number | null): string =>
-  unit === "share" ? formatShare(value) : formatRate(value);
 
 const columns: readonly Column<Proof>[] = [
-  { title: "RULE", value: ({ kind, rule }) => `${kind}: ${rule}` },
+  { title: "RULE", value: ({ source, rule, effect }) => `${source}: ${effect ?? rule}` },
   { title: "DIRECTION", value: ({ direction }) => direction ?? "-" },
   { title: "EXPECTED", value: ({ unit, expected }) => shown(unit, expected), number: true },
   { title: "MEASURED", value: ({ unit, measured }) => shown(unit, measured), number: true },
-  { title: "99.9 %", value: ({ low, high }) => formatInterval(low, high) },
+  {
+    title: "95 %",
+    value: ({ unit, low, high }) => (low === null ? "-" : `${shown(unit, low)} – ${shown(unit, high)}`),
+  },
   { title: "PACKETS", value: ({ packets }) => packets ?? "-", number: true },
   {
     title: "VERDICT",

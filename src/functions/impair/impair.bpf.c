@@ -143,8 +143,57 @@ WEIR_INLINE struct weir_impair_use *find_use(struct weir_impair_key *key, __u32 
 		use->index = 0;
 		use->next = 0;
 		use->bad = 0;
+		use->was_lost = 0;
 	}
 	return use;
+}
+
+/* A loss counts as the begin of a burst unless the packet before was lost too. Two CPUs at once may miscount. */
+WEIR_INLINE void count_loss(struct weir_impair_use *use)
+{
+	__sync_fetch_and_add(&use->lost, 1);
+	if (!use->was_lost)
+		__sync_fetch_and_add(&use->bursts, 1);
+	use->was_lost = 1;
+}
+
+/* Corrupts where there is a payload; counts either way. */
+WEIR_INLINE void corrupt(struct __sk_buff *skb, const struct packet *packet, struct weir_impair_use *use, __u32 random)
+{
+	if (flip(skb, packet, random))
+		__sync_fetch_and_add(&use->corrupted, 1);
+	else
+		__sync_fetch_and_add(&use->spared, 1);
+}
+
+/* Back from the delaying device: how late, and on. */
+WEIR_INLINE int release(struct __sk_buff *skb, struct weir_impair_key *key)
+{
+	struct weir_impair_use *use = bpf_map_lookup_elem(&weir_impair_use, key);
+
+	if (use) {
+		__sync_fetch_and_add(&use->late, weir_held_late(skb, bpf_ktime_get_ns()));
+		__sync_fetch_and_add(&use->released, 1);
+	}
+	return weir_next(skb);
+}
+
+/* When it may leave, and a copy with it. */
+WEIR_INLINE int send(struct __sk_buff *skb, const struct weir_impair *rule, struct weir_impair_use *use, __u64 index,
+		     __u32 bytes)
+{
+	int twice = happens(rule, index, DUPLICATE, rule->duplicate);
+	__u64 now = bpf_ktime_get_ns(), at = rule->device ? leaves_at(rule, use, index, bytes, now) : now;
+
+	if (!at)
+		return weir_drop(skb, WEIR_DROP_RATE_LIMIT);
+	if (twice && !(at > now ? weir_hold_copy(skb, rule->device, at) : weir_clone_next(skb)))
+		__sync_fetch_and_add(&use->duplicated, 1);
+	if (at <= now)
+		return weir_next(skb);
+	__sync_fetch_and_add(&use->delayed, 1);
+	__sync_fetch_and_add(&use->waited, at - now);
+	return weir_hold(skb, rule->device, at);
 }
 
 SEC("tc")
@@ -154,10 +203,12 @@ int weir_impair(struct __sk_buff *skb)
 	struct weir_impair *rule = bpf_map_lookup_elem(&weir_impairs, &key);
 	struct weir_impair_use *use;
 	struct packet packet;
-	__u64 index, now, at;
+	__u64 index;
 	__u32 bytes;
 
-	if (!rule || weir_held(skb) || weir_link_control(skb))
+	if (weir_held(skb))
+		return release(skb, &key);
+	if (!rule || weir_link_control(skb))
 		return weir_next(skb);
 	if (!weir_wire(skb))
 		return weir_split(skb);
@@ -173,23 +224,14 @@ int weir_impair(struct __sk_buff *skb)
 	__sync_fetch_and_add(&use->packets, 1);
 	__sync_fetch_and_add(&use->bytes, bytes);
 	if (is_lost(rule, use, index)) {
-		__sync_fetch_and_add(&use->lost, 1);
+		count_loss(use);
 		return weir_drop(skb, WEIR_DROP_IMPAIRED);
 	}
-	if (happens(rule, index, CORRUPT, rule->corrupt) && flip(skb, &packet, draw(rule, index, PLACE)))
-		__sync_fetch_and_add(&use->corrupted, 1);
-	if (happens(rule, index, DUPLICATE, rule->duplicate) && !weir_clone_next(skb))
-		__sync_fetch_and_add(&use->duplicated, 1);
-	if (!rule->device)
-		return weir_next(skb);
-	now = bpf_ktime_get_ns();
-	at = leaves_at(rule, use, index, bytes, now);
-	if (!at)
-		return weir_drop(skb, WEIR_DROP_RATE_LIMIT);
-	if (at <= now)
-		return weir_next(skb);
-	__sync_fetch_and_add(&use->delayed, 1);
-	return weir_hold(skb, rule->device, at);
+	if (use->was_lost)
+		use->was_lost = 0;
+	if (happens(rule, index, CORRUPT, rule->corrupt))
+		corrupt(skb, &packet, use, draw(rule, index, PLACE));
+	return send(skb, rule, use, index, bytes);
 }
 
 char weir_license[] SEC("license") = "Dual BSD/GPL";

@@ -73,11 +73,20 @@ describe("loss with a seed", () => {
   });
 });
 
+test("what has no payload is spared, and counted as that", () => {
+  bench.node.applyRules({});
+  bench.apply(rule("ingress", { corrupt: 1 }));
+  expect(bench.repeat("ingress", fromB(udp(PORTS)), 10)).toMatchObject({ packets: 10, corrupted: 0, spared: 10 });
+  expect(bench.repeat("ingress", fromB(udp(PORTS, PAYLOAD)), 10)).toMatchObject({ corrupted: 10, spared: 0 });
+});
+
 describe("bursts", () => {
   const loss: Loss = { model: "burst", p: 0.01, r: 0.2, lossGood: 0, lossBad: 1 };
 
   test("begin and end as often as they should", () => {
-    bench.apply(rule("egress", { loss }, { seed: 11 }));
+    const match = { ports: [{ protocol: "UDP", side: "either" }] } as const;
+    bench.node.applyRules({});
+    bench.apply(rule("egress", { loss }, { seed: 11, match }));
     const fates = Array.from({ length: 40_000 }, () => bench.isLost("egress", toB6(udp(PORTS))));
     // with these losses a packet's fate is the state, so each step is a draw of its own
     const steps = fates.slice(1).map((bad, i) => ({ from: fates[i], to: bad }));
@@ -85,5 +94,7 @@ describe("bursts", () => {
     const bad = steps.filter(({ from }) => from);
     expect(binomialTest(good.filter(({ to }) => to).length, good.length, loss.p)).toBeGreaterThan(UNLIKELY);
     expect(binomialTest(bad.filter(({ to }) => !to).length, bad.length, loss.r)).toBeGreaterThan(UNLIKELY);
+    const begun = fates.filter((lost, i) => lost && !fates[i - 1]).length;
+    expect(bench.use("egress")).toMatchObject({ lost: fates.filter(Boolean).length, bursts: begun });
   });
 });

@@ -59,10 +59,17 @@ struct weir_impair_use {
 	__u64 corrupted;
 	__u64 reordered;
 	__u64 delayed;
+	__u64 bursts;  /* losses with none right before them */
+	__u64 spared;  /* to be corrupted, without a payload */
+	__u64 waited;  /* ns that delayed packets are to be held */
+	__u64 late;    /* ns that those that came back were held longer */
+	__u64 released; /* how many came back */
 	__u64 index; /* of the next packet: what a seeded draw depends on */
 	__u64 next;  /* paced: ktime at which the next packet may leave */
 	__u32 epoch; /* that index and state belong to */
 	__u32 bad;   /* burst: the state */
+	__u32 was_lost; /* the packet before */
+	__u32 reserved;
 };
 
 struct weir_impair_peer {

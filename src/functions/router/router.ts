@@ -14,6 +14,7 @@ export const router: NetworkFunction = {
   summary: "routes between pods, nodes and the host: neighbours, TTL, ICMP errors, source check",
   tables: ["weir_rt_hosts", "weir_rt_routes", "weir_rt_ports"],
   desired({ node, nodes, endpoints }: ClusterState): Contribution {
+    if (node.mode === "chained") return {}; // pods' network is another's
     return contribution(node, nodes, endpoints);
   },
 };

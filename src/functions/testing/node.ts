@@ -16,6 +16,7 @@ import { type Endpoint, emptyState } from "../../model/cluster.ts";
 import { compose } from "../../model/compose.ts";
 import type { ImpairRule } from "../../model/impair.ts";
 import type { LimitRule } from "../../model/limits.ts";
+import type { ProgramInForce } from "../../model/programs.ts";
 import { functions } from "../index.ts";
 
 const root = new URL("../../..", import.meta.url).pathname;
@@ -29,6 +30,7 @@ type Rules<T> = Partial<Record<PodName, readonly T[]>>;
 interface AllRules {
   limits?: Rules<LimitRule>;
   impairments?: Rules<ImpairRule>;
+  builds?: Rules<ProgramInForce>;
 }
 
 /** A node with pods a and b behind the real panel, datapath and functions; each a namespace of this test file. */
@@ -63,7 +65,13 @@ export class Node {
       panel: this.panel,
       tables: functions.flatMap((one) => one.tables),
       state: functions.flatMap((one) => one.state ?? []),
+      programs: (build) => this.linked(build),
     });
+  }
+
+  /** Where a linked program of this name is, or is to be put. */
+  linked(build: string): string {
+    return join(this.directory, "programs", `${build}.bpf.o`);
   }
 
   namespace(name: string): string {
@@ -91,7 +99,7 @@ export class Node {
   }
 
   /** The same with rules of every kind. */
-  applyRules({ limits = {}, impairments = {} }: AllRules, datapath = this.#datapath): number {
+  applyRules({ limits = {}, impairments = {}, builds = {} }: AllRules, datapath = this.#datapath): number {
     const byPod = <T>(rules: Rules<T>) =>
       new Map(Object.entries(rules).map(([name, list]) => [`default/${name}`, list]));
     const context = {
@@ -105,6 +113,7 @@ export class Node {
       endpoints: PODS.map((name) => this.endpoint(name)),
       limits: byPod(limits),
       impairments: byPod(impairments),
+      builds: byPod(builds),
     };
     const desired = compose(functions.map((one) => one.desired(state)));
     const { failures, writes } = this.inNode(() => datapath.apply(desired));
@@ -134,14 +143,17 @@ export class Node {
   }
 }
 
-function compileObjects(directory: string): void {
+/** Compiles the panel and all functions into a folder. */
+export function compileObjects(directory: string): void {
+  compileObject("bpf/entry.bpf.c", join(directory, "entry.bpf.o"));
+  for (const { name } of functions) {
+    compileObject(`src/functions/${name}/${name}.bpf.c`, join(directory, `${name}.bpf.o`));
+  }
+}
+
+/** Compiles one object. @param source from the repository's root */
+export function compileObject(source: string, target: string): void {
   const flags = ["--target=bpf", "-std=gnu11", "-O2", "-g", "-mcpu=v3", "-Wall", "-Wextra", "-Werror", "-Ibpf"];
   const include = `-I/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
-  const sources = [
-    ["entry", "bpf/entry.bpf.c"],
-    ...functions.map(({ name }) => [name, `src/functions/${name}/${name}.bpf.c`]),
-  ];
-  for (const [name = "", source = ""] of sources) {
-    execFileSync("clang", [...flags, include, "-c", source, "-o", join(directory, `${name}.bpf.o`)], { cwd: root });
-  }
+  execFileSync("clang", [...flags, include, "-c", source, "-o", target], { cwd: root });
 }

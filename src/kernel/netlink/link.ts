@@ -17,7 +17,8 @@ import {
 } from "./message.ts";
 import { type At, perform, refused, withNetlink } from "./socket.ts";
 
-const RTM = { newLink: 16, deleteLink: 17, getLink: 18 };
+const RTM = { newLink: 16, deleteLink: 17, getLink: 18, getNamespace: 90 };
+const NETNSA = { id: 1, fd: 3 };
 const IFLA = {
   address: 1,
   name: 3,
@@ -32,7 +33,10 @@ const IFLA = {
   peerNetns: 37,
   gsoMaxSegs: 40,
   gsoMaxSize: 41,
+  extMask: 29,
 } as const;
+/** `RTEXT_FILTER_SKIP_STATS`. */
+const SKIP_STATS = 8;
 const INFO = { kind: 1, data: 2 };
 const VETH_PEER = 1;
 const VXLAN = { learning: 7, port: 15, zeroChecksum6Receive: 20, collectMetadata: 25 };
@@ -128,9 +132,10 @@ function readLink({ body }: Reply): DeviceInfo {
   };
 }
 
-/** Every device of a namespace. */
-export function links(at?: At): DeviceInfo[] {
-  return withNetlink(at, (netlink) => netlink.dump(RTM.getLink, linkHeader()).map(readLink));
+/** Every device of a namespace. Without counters, which are zero then, the kernel has less to add up. */
+export function links(at?: At, { counters = true } = {}): DeviceInfo[] {
+  const body = counters ? linkHeader() : Buffer.concat([linkHeader(), u32(IFLA.extMask, SKIP_STATS)]);
+  return withNetlink(at, (netlink) => netlink.dump(RTM.getLink, body).map(readLink));
 }
 
 /** A device by name, or `undefined`. */
@@ -142,6 +147,18 @@ export function findLink(name: string, at?: At): DeviceInfo | undefined {
     if (reply.errno === "ENODEV") return undefined;
     throw refused(`find device ${name}`, reply);
   });
+}
+
+/** The kernel's number for another namespace, as devices' `peerNetnsId` has it; undefined if it has none here. */
+export function namespaceNumber(path: string, at?: At): number | undefined {
+  return withNamespaceFd(path, (fd = -1) =>
+    withNetlink(at, (netlink) => {
+      const reply = netlink.request(RTM.getNamespace, Buffer.concat([Buffer.alloc(4), u32(NETNSA.fd, fd)]));
+      if (!("body" in reply)) throw refused(`find number of namespace ${path}`, reply);
+      const id = uint(attributes(reply.body.subarray(4)), NETNSA.id);
+      return id === 0xffffffff ? undefined : id;
+    }),
+  );
 }
 
 /** A device's index. @throws KernelError `device-missing` */

@@ -30,6 +30,8 @@ export interface UpOptions {
   images: Readonly<Record<string, string>>;
   /** Make the lab's nodes those of a Kubernetes API; the kubeconfig's current context if none is named. */
   kubernetes?: { kubeconfig: string; context?: string | undefined } | undefined;
+  /** Absolute path of the folder with programs for `ebpf-limit`. */
+  programs?: string | undefined;
 }
 
 type Settings = UpOptions & { kubernetes: KubernetesTarget | undefined };

@@ -44,6 +44,8 @@ export interface Use {
   lost: number;
   duplicated: number;
   corrupted: number;
+  bursts: number;
+  spared: number;
 }
 
 /** A node whose pod a has one impairment, and what its program does with single packets. */
@@ -68,7 +70,8 @@ export class Bench {
     const fields = row ? (table.value.decode(row) as Record<string, bigint>) : {};
     const count = (name: string): number => Number(fields[name] ?? 0);
     const [packets, lost] = [count("packets"), count("lost")];
-    return { packets, lost, duplicated: count("duplicated"), corrupted: count("corrupted") };
+    const others = { bursts: count("bursts"), spared: count("spared") };
+    return { packets, lost, duplicated: count("duplicated"), corrupted: count("corrupted"), ...others };
   }
 
   /** Runs the program on one packet, as back from the splitting pair, `times` times; what the rule counted. */
@@ -86,6 +89,8 @@ export class Bench {
       lost: after.lost - before.lost,
       duplicated: after.duplicated - before.duplicated,
       corrupted: after.corrupted - before.corrupted,
+      bursts: after.bursts - before.bursts,
+      spared: after.spared - before.spared,
     };
   }
 

@@ -1,0 +1,264 @@
+import { createHash } from "node:crypto";
+import { type FSWatcher, lstatSync, watch } from "node:fs";
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import type { Builder } from "../datapath/programs/builder.ts";
+import type { Source } from "../datapath/programs/compile.ts";
+import { readCustomInstance } from "../functions/custom/custom.ts";
+import { NO_CATALOG } from "../model/catalog.ts";
+import { type ClusterState, podPorts } from "../model/cluster.ts";
+import type { Direction } from "../model/limits.ts";
+import { memo } from "../model/memo.ts";
+import type { Problem } from "../model/objects.ts";
+import { resolveMacros } from "../model/program-rules.ts";
+import { describeProgram, type ProgramInForce, type ProgramRule } from "../model/programs.ts";
+import { bad, good, quote, type Result } from "../model/text.ts";
+import { LIST, type ProgramFolder, readProgramFolder } from "../sources/programs/catalog.ts";
+
+/** Where a rule's program stands. */
+export interface Standing {
+  state: "ready" | "compiling" | "refused";
+  /** Build that acts at the pod: the rule's own, or the one before; undefined if none does. */
+  build: string | undefined;
+  /** What that build is: name and macros; undefined if it is from before this agent's start. */
+  effective: string | undefined;
+  reason: string | undefined;
+}
+
+export interface Resolution {
+  builds: ReadonlyMap<string, readonly ProgramInForce[]>;
+  problems: readonly Problem[];
+  /** By `standingKey`. */
+  standings: ReadonlyMap<string, Standing>;
+  /** Pods with a program that is still being made. */
+  pending: ReadonlySet<string>;
+}
+
+export const standingKey = (pod: string, direction: Direction): string => `${pod} ${direction}`;
+
+export interface ProgramsOptions {
+  /** The administrator's folder. */
+  folder: string | undefined;
+  builder: Builder;
+  /** Names of the instances whose programs the kernel holds. */
+  held: readonly string[];
+  /** Called when a pass may come to another result. */
+  onChange: () => void;
+  now?: () => number;
+}
+
+type Folder = Pick<ProgramFolder, "catalog" | "source">;
+interface Looked {
+  source: Source;
+  /** What it is built from, in one word. */
+  key: string;
+}
+const NO_FOLDER: Folder = { catalog: NO_CATALOG, source: () => bad("there is no folder") };
+
+type Build = { state: "ready"; name: string } | { state: "refused"; reason: string; retryAt?: number };
+
+/** What cannot be made for want of a sandbox or a compiler is tried again after so long, ms. */
+const RETRY = 30_000;
+const MOST_BUILDS = 256;
+/** New programs of one pass: each takes the kernel some 10 ms, and nothing else happens meanwhile. */
+const MOST_NEW = 16;
+
+/** Makes programs of rules: looks them up in the administrator's folder, has them built one at a time, and says what acts. */
+export class Programs {
+  readonly #options: ProgramsOptions;
+  readonly #now: () => number;
+  readonly #builds = new Map<string, Build>();
+  readonly #described = new Map<string, string>();
+  /** Build in force by port and direction. */
+  readonly #held = new Map<string, string>();
+  #acting: ReadonlyMap<string, readonly ProgramInForce[]> = new Map();
+  #work: Promise<void> | undefined;
+  /** New programs of the pass that is being resolved. */
+  #fresh = 0;
+  #folder: { signature: string; read: ProgramFolder } | undefined;
+  #watcher: FSWatcher | undefined;
+
+  constructor(options: ProgramsOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    for (const name of options.held) {
+      const instance = readCustomInstance(name);
+      if (instance) this.#held.set(standingKey(instance.port, instance.direction), instance.build);
+    }
+  }
+
+  /** Resolves when no build is under way. */
+  get idle(): Promise<void> {
+    return this.#work ?? Promise.resolve();
+  }
+
+  close(): void {
+    this.#watcher?.close();
+  }
+
+  /** What acts at this node's pods, and what is wrong with their rules. Starts a build if one is needed. */
+  resolve(state: ClusterState): Resolution {
+    const ports = new Map(podPorts(state).map((port) => [port.key, port.id]));
+    const wanted = new Map<string, Source>();
+    this.#fresh = 0;
+    const folder = state.programs.size > 0 ? this.#read() : NO_FOLDER;
+    const standing = [...state.programs].flatMap(([pod, rules]) =>
+      rules.map((rule) => ({ pod, rule, stands: this.#stand(rule, ports.get(pod), folder, wanted) })),
+    );
+    const acting = standing.flatMap(({ pod, rule: { direction }, stands: { build } }) =>
+      build !== undefined && ports.has(pod) ? [{ pod, direction, build }] : [],
+    );
+    this.#held.clear();
+    for (const { pod, direction, build } of acting) this.#held.set(standingKey(ports.get(pod) ?? "", direction), build);
+    this.#start(wanted);
+    if (this.#fresh > MOST_NEW) setImmediate(this.#options.onChange);
+    return {
+      builds: this.#keepSame(byPod(acting)),
+      problems: standing.flatMap(({ rule, stands }) => (stands.state === "refused" ? [problemOf(rule, stands)] : [])),
+      standings: new Map(standing.map(({ pod, rule, stands }) => [standingKey(pod, rule.direction), stands])),
+      pending: new Set(standing.flatMap(({ pod, stands }) => (stands.state === "compiling" ? [pod] : []))),
+    };
+  }
+
+  /** What acts at a pod as before is the same list as before: plans remember by that. */
+  #keepSame(builds: ReadonlyMap<string, readonly ProgramInForce[]>): ReadonlyMap<string, readonly ProgramInForce[]> {
+    const kept = [...builds].map(([pod, list]) => {
+      const before = this.#acting.get(pod);
+      return [pod, before && isDeepStrictEqual(before, list) ? before : list] as const;
+    });
+    this.#acting = new Map(kept);
+    return this.#acting;
+  }
+
+  #stand(rule: ProgramRule, port: string | undefined, folder: Folder, wanted: Map<string, Source>): Standing {
+    const before = port === undefined ? undefined : this.#held.get(standingKey(port, rule.direction));
+    const stays = { build: before, effective: before === undefined ? undefined : this.#described.get(before) };
+    const looked = lookUp(rule, folder);
+    if (!looked.ok) return { state: "refused", ...stays, reason: looked.reason };
+    const { source, key } = looked.value;
+    const build = this.#builds.get(key);
+    if (build?.state === "ready") {
+      if (port !== undefined && build.name !== before && this.#fresh++ >= MOST_NEW) {
+        return { state: "compiling", ...stays, reason: "it is its turn in the next pass" };
+      }
+      const effective = describeProgram({ program: rule.program, macros: source.macros });
+      this.#described.set(build.name, effective);
+      return { state: "ready", build: build.name, effective, reason: undefined };
+    }
+    const isOver = build?.retryAt !== undefined && build.retryAt <= this.#now();
+    if (build && !isOver) return { state: "refused", ...stays, reason: build.reason };
+    wanted.set(key, source);
+    return { state: "compiling", ...stays, reason: "it is being compiled" };
+  }
+
+  /** The folder as it is now; read again only if something about its files differs. */
+  #read(): Folder {
+    const { folder, onChange } = this.#options;
+    if (folder === undefined) return NO_FOLDER;
+    const files = this.#folder ? [...this.#folder.read.catalog.programs.values()].map(({ file }) => file) : [];
+    const signature = signatureOf(folder, files);
+    if (this.#folder?.signature === signature) return this.#folder.read;
+    const read = readProgramFolder(folder);
+    const named = [...read.catalog.programs.values()].map(({ file }) => file);
+    // from before the reading, so that a change meanwhile is seen; of other files than now it says nothing: once more then
+    this.#folder = { signature: named.join() === files.join() ? signature : "", read };
+    this.#watcher?.close();
+    try {
+      this.#watcher = watch(folder, { persistent: false }, onChange);
+      this.#watcher.on("error", () => {}); // it is gone; the next regular pass finds out
+    } catch {
+      this.#watcher = undefined;
+    }
+    return read;
+  }
+
+  /** One build at a time: what is still wanted after it, the next pass says. */
+  #start(wanted: ReadonlyMap<string, Source>): void {
+    const [next] = wanted;
+    if (this.#work || !next) return;
+    const [key, source] = next;
+    this.#work = this.#build(key, source).finally(() => {
+      this.#work = undefined;
+      this.#options.onChange();
+    });
+  }
+
+  async #build(key: string, source: Source): Promise<void> {
+    const { builder } = this.#options;
+    try {
+      const name = await builder.name(source);
+      const built = await builder.build(source, name);
+      this.#builds.set(key, built.ok ? { state: "ready", name } : { state: "refused", reason: built.reason });
+      this.#forget();
+    } catch (error) {
+      const retryAt = this.#now() + RETRY;
+      this.#builds.set(key, {
+        state: "refused",
+        reason: `cannot be compiled here: ${(error as Error).message}`,
+        retryAt,
+      });
+    }
+  }
+
+  /** What was asked for long ago is forgotten: rules may change without end. */
+  #forget(): void {
+    for (const [key] of this.#builds) {
+      if (this.#builds.size <= MOST_BUILDS) break;
+      this.#builds.delete(key);
+    }
+    const acting = new Set(this.#held.values());
+    for (const [build] of this.#described) if (!acting.has(build)) this.#described.delete(build);
+    const made = [...this.#builds.values()].flatMap((one) => (one.state === "ready" ? [one.name] : []));
+    this.#options.builder.prune(new Set([...acting, ...made]));
+  }
+}
+
+/** The source that a rule stands for, with all its macros. It is the same while the rule and the folder are. */
+const lookUp = memo(({ program, direction, macros }: ProgramRule, { catalog, source }: Folder): Result<Looked> => {
+  if (catalog.reason !== undefined) return bad(catalog.reason);
+  const listed = catalog.programs.get(program);
+  if (!listed) {
+    const names = [...catalog.programs.keys()].slice(0, 8).join(", ");
+    return bad(`${quote(program)} is not in the administrator's list${names ? `, which has ${names}` : ""}`);
+  }
+  if (!listed.directions.includes(direction)) return bad(`${program} is for ${listed.directions.join()} alone`);
+  const resolved = resolveMacros(listed.macros, macros);
+  if (!resolved.ok) return bad(`${program}: ${resolved.reason}`);
+  const text = source(listed.file);
+  if (!text.ok) return bad(`${program}: ${text.reason}`);
+  const found = { file: listed.file, text: text.value, direction, macros: resolved.value };
+  return good({ source: found, key: keyOf(found) });
+});
+
+function byPod(acting: readonly (ProgramInForce & { pod: string })[]): Map<string, ProgramInForce[]> {
+  const builds = new Map<string, ProgramInForce[]>();
+  for (const { pod, ...one } of acting) builds.set(pod, [...(builds.get(pod) ?? []), one]);
+  return builds;
+}
+
+function problemOf({ object, path, configured }: ProgramRule, { reason, build, effective }: Standing): Problem {
+  const stays =
+    build === undefined ? "traffic passes as without it" : `the program before stays: ${effective ?? `build ${build}`}`;
+  return { object, path, message: `${quote(configured)} is not in force: ${reason}; ${stays}` };
+}
+
+function keyOf({ text, direction, macros }: Source): string {
+  return createHash("sha256")
+    .update(JSON.stringify([direction, macros]))
+    .update(text)
+    .digest("hex");
+}
+
+/** Changes when a file of the folder does. */
+function signatureOf(folder: string, files: readonly string[]): string {
+  return [folder, ...[LIST, ...files].map((file) => join(folder, file))].map(identityOf).join();
+}
+
+function identityOf(path: string): string {
+  try {
+    const { ino, ctimeNs, size, mode, uid } = lstatSync(path, { bigint: true });
+    return `${ino} ${ctimeNs} ${size} ${mode} ${uid}`;
+  } catch {
+    return "-";
+  }
+}

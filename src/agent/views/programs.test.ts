@@ -1,0 +1,93 @@
+import { describe, expect, test } from "vitest";
+import { type ClusterState, emptyState } from "../../model/cluster.ts";
+import type { ProgramRule } from "../../model/programs.ts";
+import { type Standing, standingKey } from "../programs.ts";
+import { programItems } from "./programs.ts";
+
+const NODE = {
+  name: "n",
+  overlay: "vxlan",
+  addresses: [],
+  podCIDRs: [],
+  uplink: "eth0",
+  mtu: 1450,
+  vxlan: { port: 4789, vni: 1 },
+} as const;
+const RULE: ProgramRule = {
+  direction: "egress",
+  program: "drop",
+  macros: [],
+  source: "ebpf-limit",
+  object: "Pod/ns/a",
+  path: "x",
+  configured: "drop egress",
+};
+const device = "weir0123456789a";
+const endpoint = { namespace: "ns", name: "a", uid: "u", netns: "/x", ifname: "eth0", device, mac: "", ips: [] };
+const USE = { packets: 10, bytes: 1000, dropped: 3, other: 1 };
+const NOTHING = { packets: 0, bytes: 0, dropped: 0, other: 0 };
+const BUILD = "0123456789ab";
+
+function item(stands: Standing | undefined, { here = true, fault = "" } = {}) {
+  const state: ClusterState = {
+    ...emptyState(NODE),
+    endpoints: here ? [endpoint] : [],
+    programs: new Map([["ns/a", [RULE]]]),
+  };
+  const standings = new Map(stands ? [[standingKey("ns/a", "egress"), stands]] : []);
+  const programs = { builds: new Map(), problems: [], standings, pending: new Set<string>() };
+  const [found] = programItems({ state, programs }, { use: () => USE, fault: () => fault || undefined });
+  return found;
+}
+
+describe("a receipt", () => {
+  test.each<[string, Standing | undefined, object, object]>([
+    [
+      "in force",
+      { state: "ready", build: BUILD, effective: "drop -DN=1", reason: undefined },
+      {},
+      { ...USE, state: "active", effective: "drop -DN=1", build: BUILD, reason: null },
+    ],
+    [
+      "being made, nothing before",
+      { state: "compiling", build: undefined, effective: undefined, reason: "it is being compiled" },
+      {},
+      { ...NOTHING, state: "compiling", build: null, reason: "it is being compiled" },
+    ],
+    [
+      "refused, another before",
+      { state: "refused", build: BUILD, effective: "drop", reason: "the verifier refuses" },
+      {},
+      { ...USE, state: "refused", effective: "drop", reason: "the verifier refuses" },
+    ],
+    [
+      "refused, one of an earlier agent before",
+      { state: "refused", build: BUILD, effective: undefined, reason: "no" },
+      {},
+      { ...USE, state: "refused", effective: null, build: BUILD },
+    ],
+    [
+      "not loaded by the kernel",
+      { state: "ready", build: BUILD, effective: "drop", reason: undefined },
+      { fault: "ENOMEM" },
+      { ...NOTHING, state: "not enforced", build: null, reason: "not enforced: ENOMEM" },
+    ],
+    [
+      "of a pod without a network here",
+      { state: "ready", build: undefined, effective: undefined, reason: undefined },
+      { here: false },
+      { ...NOTHING, state: "not enforced", reason: "not enforced: the pod has no network of Weir's on this node" },
+    ],
+    ["before the first pass", undefined, {}, { ...NOTHING, state: "not enforced" }],
+  ])("%s", (_what, stands, options, expected) => {
+    const common = {
+      namespace: "ns",
+      pod: "a",
+      direction: "egress",
+      source: "ebpf-limit",
+      program: "drop",
+      configured: "drop egress",
+    };
+    expect(item(stands, options)).toMatchObject({ ...common, ...expected });
+  });
+});

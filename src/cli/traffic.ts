@@ -1,0 +1,54 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { Failure } from "./errors.ts";
+
+/** Datagrams from one network namespace to an address: traffic for rules to be proven by. */
+
+export interface Flow {
+  /** Path of the sender's network namespace. */
+  netns: string;
+  to: string;
+  port: number;
+}
+
+/** Nobody listens at discard. */
+export const DISCARD = 9;
+/** Datagrams of a kilobyte, so many at a time: half a gigabit a second where the machine can. */
+const SEND = `
+const [address, port] = [process.argv[1], Number(process.argv[2])];
+const socket = require("node:dgram").createSocket(address.includes(":") ? "udp6" : "udp4");
+const data = Buffer.alloc(1000);
+socket.on("error", () => {});
+const more = () => {
+  let left = 64;
+  const done = () => { if (--left === 0) setTimeout(more, 1); };
+  for (let i = 0; i < 64; i++) socket.send(data, port, address, done);
+};
+more();
+`;
+
+/** Sends until it is stopped. Only root may enter another namespace. */
+export class Traffic {
+  readonly #children: ChildProcess[];
+  #error = "";
+
+  constructor(flows: readonly Flow[]) {
+    this.#children = flows.map(({ netns, to, port }) => {
+      const argv = [`--net=${netns}`, "--", process.execPath, "-e", SEND, to, String(port)];
+      const child = spawn("nsenter", argv, { stdio: ["ignore", "ignore", "pipe"] });
+      child.stderr?.on("data", (text: Buffer) => {
+        this.#error += text.toString().slice(0, 500);
+      });
+      child.on("error", ({ message }) => {
+        this.#error += message;
+      });
+      return child;
+    });
+  }
+
+  /** @throws Failure if a sender ended by itself: nothing was proven then */
+  async stop(): Promise<void> {
+    const ended = this.#children.filter(({ exitCode, pid }) => exitCode !== null || pid === undefined);
+    for (const child of this.#children) child.kill("SIGKILL");
+    if (ended.length > 0) throw new Failure(`send traffic: ${this.#error.trim() || "the sender ended"} (needs root)`);
+  }
+}

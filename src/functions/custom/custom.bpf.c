@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * A user's own program: a transparent function in a port's chain. This is the
+ * wrapper that every such program is linked into. The program is a function that
+ * says pass or drop; what that means, and all that the panel keeps with a
+ * packet, stays with the wrapper.
+ *
+ * The object has no licence section: a linked one has the program's, which says
+ * what helpers the kernel lends to it.
+ */
+#include "link.h"
+
+struct weir_custom_key {
+	__u32 instance;
+};
+
+/* What the program said. Packets are the wire's, bytes layer 3's. */
+struct weir_custom_use {
+	__u64 packets;
+	__u64 bytes;
+	__u64 dropped;
+	__u64 other; /* verdicts that are neither TC_ACT_OK nor TC_ACT_SHOT: they pass */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, struct weir_custom_key);
+	__type(value, struct weir_custom_use);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} weir_custom_use SEC(".maps");
+
+/* All that a program may write of a packet's context: none of it is the program's to change. */
+struct context {
+	struct weir_meta meta;
+	__u32 mark;
+	__u32 priority;
+	__u32 queue_mapping;
+	__u32 tc_index;
+	__u64 tstamp;
+};
+
+/* A field by itself: clang would read two neighbours as one, which the verifier forbids. */
+#define read_field(skb, field)                                                          \
+	({                                                                              \
+		__u32 __value;                                                          \
+		asm volatile("%0 = *(u32 *)(%1 + %2)"                                   \
+			     : "=r"(__value)                                            \
+			     : "r"(skb), "i"(__builtin_offsetof(struct __sk_buff, field))); \
+		__value;                                                                \
+	})
+
+/* The user's program takes this one's place when it is linked in. A global function: the verifier checks it by itself. */
+__weak __noinline int weir_program(struct __sk_buff *skb)
+{
+	int verdict = TC_ACT_OK;
+
+	barrier_var(verdict);
+	return skb->len ? verdict : TC_ACT_OK;
+}
+
+WEIR_INLINE void keep(struct __sk_buff *skb, struct context *context)
+{
+	context->meta.hop = weir_get(skb, hop);
+	context->meta.instance = weir_get(skb, instance);
+	context->meta.port = weir_get(skb, port);
+	context->meta.state = weir_get(skb, state);
+	context->meta.data = weir_get(skb, data);
+	context->mark = read_field(skb, mark);
+	context->priority = read_field(skb, priority);
+	context->queue_mapping = read_field(skb, queue_mapping);
+	context->tc_index = read_field(skb, tc_index);
+	context->tstamp = skb->tstamp;
+}
+
+WEIR_INLINE void restore(struct __sk_buff *skb, const struct context *context)
+{
+	weir_set(skb, hop, context->meta.hop);
+	weir_set(skb, instance, context->meta.instance);
+	weir_set(skb, port, context->meta.port);
+	weir_set(skb, state, context->meta.state);
+	weir_set(skb, data, context->meta.data);
+	skb->mark = context->mark;
+	skb->priority = context->priority;
+	skb->queue_mapping = context->queue_mapping;
+	skb->tc_index = context->tc_index;
+	if (skb->tstamp != context->tstamp)
+		skb->tstamp = context->tstamp; /* writing it, even as it was, changes what kind of time it is */
+}
+
+WEIR_INLINE struct weir_custom_use *find_use(struct weir_custom_key *key)
+{
+	struct weir_custom_use *use = bpf_map_lookup_elem(&weir_custom_use, key), first = {};
+
+	if (use)
+		return use;
+	bpf_map_update_elem(&weir_custom_use, key, &first, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&weir_custom_use, key);
+}
+
+SEC("tc")
+int weir_custom(struct __sk_buff *skb)
+{
+	struct weir_custom_key key = { .instance = weir_instance(skb) };
+	__u32 packets = skb->gso_segs ? skb->gso_segs : 1, bytes = skb->len - ETH_HLEN;
+	struct weir_custom_use *use;
+	struct context context;
+	int verdict;
+
+	/* a program may write its maps, which a read-only run must not */
+	if (weir_tracing(skb) || weir_link_control(skb))
+		return weir_next(skb);
+	keep(skb, &context);
+	verdict = weir_program(skb);
+	restore(skb, &context);
+	use = find_use(&key);
+	if (use) {
+		__sync_fetch_and_add(&use->packets, packets);
+		__sync_fetch_and_add(&use->bytes, bytes);
+		if (verdict == TC_ACT_SHOT)
+			__sync_fetch_and_add(&use->dropped, packets);
+		else if (verdict != TC_ACT_OK)
+			__sync_fetch_and_add(&use->other, packets);
+	}
+	return verdict == TC_ACT_SHOT ? weir_drop(skb, WEIR_DROP_CUSTOM) : weir_next(skb);
+}

@@ -1,0 +1,113 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Datapath } from "../../datapath/datapath.ts";
+import { Panel } from "../../datapath/panel.ts";
+import {
+  createNamespace,
+  hasQdisc,
+  inNamespace,
+  mountBpffs,
+  namespacePath,
+  removeNamespace,
+} from "../../kernel/index.ts";
+import { type ClusterState, emptyState, type Tap } from "../../model/cluster.ts";
+import { compose } from "../../model/compose.ts";
+import { functions } from "../index.ts";
+import { compileObjects } from "./node.ts";
+
+/** A pod of another network: a namespace behind a veth on which the node's own stack has its other end. */
+export const POD = { v4: "10.88.0.2", v6: "fd88::2" } as const;
+export const HOST = { v4: "10.88.0.1", v6: "fd88::1" } as const;
+export const DEVICE = "veth0a1b.2c";
+
+/** A node beside another network, with Weir's taps in mode `chained`. */
+export class Neighbour {
+  readonly directory = mkdtempSync(join(tmpdir(), "weir-tap-"));
+  readonly bpffs = join(this.directory, "bpf");
+  readonly panel: Panel;
+  readonly tap: Tap = { namespace: "default", name: "web", device: DEVICE, ips: [POD.v4, POD.v6] };
+  readonly #datapath: Datapath;
+
+  constructor() {
+    compileObjects(this.directory);
+    mountBpffs(this.bpffs);
+    for (const name of ["node", "pod"]) createNamespace(this.#namespace(name));
+    this.run(
+      "node",
+      "ip",
+      "link",
+      "add",
+      DEVICE,
+      "type",
+      "veth",
+      "peer",
+      "name",
+      "eth0",
+      "netns",
+      this.#namespace("pod"),
+    );
+    for (const [name, device, ends] of [
+      ["node", DEVICE, HOST],
+      ["pod", "eth0", POD],
+    ] as const) {
+      this.run(name, "ip", "link", "set", "lo", "up");
+      this.run(name, "ip", "link", "set", device, "up");
+      this.run(name, "ip", "addr", "add", `${ends.v4}/24`, "dev", device);
+      this.run(name, "ip", "addr", "add", `${ends.v6}/64`, "dev", device, "nodad");
+    }
+    this.panel = this.inNode(() =>
+      Panel.open({
+        root: join(this.bpffs, "t"),
+        objects: this.directory,
+        functions: functions.map(({ name }) => name),
+      }),
+    );
+    this.#datapath = this.inNode(
+      () =>
+        new Datapath({
+          panel: this.panel,
+          tables: functions.flatMap(({ tables }) => tables),
+          state: functions.flatMap(({ state }) => state ?? []),
+        }),
+    );
+  }
+
+  /** Puts the pod's rules in force. Throws if anything failed. */
+  apply(rules: Partial<Pick<ClusterState, "limits" | "impairments" | "taps">>): void {
+    const context = { name: "node-1", overlay: "vxlan", addresses: [], podCIDRs: [], uplink: "lo", mtu: 1500 } as const;
+    const node = { ...context, vxlan: { port: 4789, vni: 1 }, fq: hasQdisc("fq"), mode: "chained" } as const;
+    const state = { ...emptyState(node), taps: [this.tap], ...rules };
+    const { failures } = this.inNode(() => this.#datapath.apply(compose(functions.map((one) => one.desired(state)))));
+    if (failures.length > 0) throw new Error(JSON.stringify(failures));
+  }
+
+  /** Answers that came. */
+  ping(from: "node" | "pod", to: string, count: number, ...options: string[]): number {
+    const command = ["ping", "-n", "-q", "-i", "0.002", "-c", `${count}`, "-W", "1", ...options, to];
+    return Number(
+      /(\d+) received/.exec(this.run("node" === from ? "node" : "pod", "sh", "-c", `${command.join(" ")} || :`))?.[1],
+    );
+  }
+
+  inNode<T>(work: () => T): T {
+    return inNamespace(namespacePath(this.#namespace("node")), work);
+  }
+
+  run(name: "node" | "pod", ...command: string[]): string {
+    const enter = `--net=${namespacePath(this.#namespace(name))}`;
+    return execFileSync("nsenter", [enter, ...command], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  }
+
+  close(): void {
+    this.panel.close();
+    for (const name of ["pod", "node"]) removeNamespace(this.#namespace(name));
+    execFileSync("umount", ["-l", this.bpffs]);
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  #namespace(name: string): string {
+    return `weir-t${process.pid}-tap-${name}`;
+  }
+}

@@ -1,0 +1,24 @@
+import type { Direction } from "./limits.ts";
+import type { MacroDeclaration } from "./program-rules.ts";
+
+/** A program that the administrator lists. */
+export interface CatalogProgram {
+  name: string;
+  /** File name in the administrator's folder. */
+  file: string;
+  /** What it is for, in words; for readers of the list. */
+  description: string | undefined;
+  directions: readonly Direction[];
+  macros: readonly MacroDeclaration[];
+}
+
+/** The administrator's list. `reason`: why there is none; then no rule for a program is in force. */
+export interface Catalog {
+  programs: ReadonlyMap<string, CatalogProgram>;
+  reason: string | undefined;
+}
+
+export const NO_CATALOG: Catalog = {
+  programs: new Map(),
+  reason: "this node has no folder of programs (an administrator sets programs in the agent's configuration)",
+};

@@ -1,0 +1,140 @@
+import type { Direction } from "./limits.ts";
+import { bad, good, quote, type Result } from "./text.ts";
+
+/** A macro and its value: a whole number of 64 bits in canonical decimal text, for JSON has no such numbers. */
+export interface Macro {
+  name: string;
+  value: string;
+}
+
+/** What one value of an `ebpf-limit` annotation says of one direction. */
+export interface ParsedProgram {
+  direction: Direction;
+  /** Name in the administrator's list; whether it is there is not known here. */
+  program: string;
+  /** Sorted by name, each name once. */
+  macros: readonly Macro[];
+  configured: string;
+}
+
+/** A macro that a listed program has. Without a default or `required` it stays undefined when nobody gives it. */
+export interface MacroDeclaration {
+  name: string;
+  min: bigint;
+  max: bigint;
+  default?: bigint | undefined;
+  required?: boolean | undefined;
+}
+
+const LONGEST = 1024;
+const LONGEST_PROGRAM = 32;
+const LONGEST_MACRO = 64;
+const MOST_MACROS = 16;
+const INT64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
+const HINT =
+  'write "<name> <ingress|egress> [-DNAME=<whole number> …]", for example "drop-one-of egress -DN=100"; two directions have ";" between them';
+
+/** The reason why a program can not have this name, or undefined. It is part of no path, yet could be. */
+export function checkProgramName(name: string): string | undefined {
+  if (name.length > LONGEST_PROGRAM) return `${quote(name)} is longer than ${LONGEST_PROGRAM} characters`;
+  if (/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(name)) return undefined;
+  return `${quote(name)} is no program's name: it must be lower-case letters, digits and "-", and begin and end with a letter or digit`;
+}
+
+/** The reason why a macro can not have this name, or undefined. What Weir and the compiler define is not for others. */
+export function checkMacroName(name: string): string | undefined {
+  if (name.length > LONGEST_MACRO) return `macro ${quote(name)} is longer than ${LONGEST_MACRO} characters`;
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+    return `${quote(name)} is no macro's name: it must be letters, digits and "_", and begin with no digit`;
+  }
+  if (name === "INTERFACE") return "macro INTERFACE is Weir's: it is the rule's direction";
+  return /^(__|_[A-Z]|weir_)/i.test(name) ? `macro ${quote(name)} is reserved: give it a name of your own` : undefined;
+}
+
+/** Reads podmgr's grammar: `NAME egress -DN=100 -DM=0x1f`. Two directions are two rules with `;` or `,` between them. */
+export function parseProgramRules(value: string): Result<ParsedProgram[]> {
+  if (value.length > LONGEST) return bad(`the value is longer than ${LONGEST} characters; ${HINT}`);
+  const rules: ParsedProgram[] = [];
+  for (const part of value.split(/[;,]/)) {
+    const rule = parseOne(part.replace(/^[ \t]+|[ \t]+$/g, ""));
+    if (!rule.ok) return rule;
+    if (rules.some((other) => other.direction === rule.value.direction)) {
+      return bad(`${quote(value)} gives ${rule.value.direction} twice; give each direction once`);
+    }
+    rules.push(rule.value);
+  }
+  return good(rules);
+}
+
+function parseOne(text: string): Result<ParsedProgram> {
+  const [program = "", direction = "", ...rest] = text.split(/[ \t]+/);
+  if (direction === "") return bad(`${quote(text)} is not a rule; ${HINT}`);
+  const fault = checkProgramName(program);
+  if (fault) return bad(`${fault}; ${HINT}`);
+  if (direction !== "ingress" && direction !== "egress") {
+    return bad(`${quote(text)} has the direction ${quote(direction)}; ${HINT}`);
+  }
+  const macros = parseMacros(rest);
+  return macros.ok ? good({ direction, program, macros: macros.value, configured: text }) : macros;
+}
+
+function parseMacros(words: readonly string[]): Result<Macro[]> {
+  if (words.length > MOST_MACROS)
+    return bad(`${words.length} words follow the direction; ${MOST_MACROS} macros at most`);
+  const macros: Macro[] = [];
+  for (const word of words) {
+    const macro = parseMacro(word);
+    if (!macro.ok) return macro;
+    if (macros.some(({ name }) => name === macro.value.name)) {
+      return bad(`macro ${macro.value.name} is given twice; give each macro once`);
+    }
+    macros.push(macro.value);
+  }
+  return good(macros.toSorted((a, b) => (a.name < b.name ? -1 : 1)));
+}
+
+function parseMacro(word: string): Result<Macro> {
+  if (!word.startsWith("-D")) return bad(`${quote(word)} is no macro; write -DNAME=<whole number> without spaces`);
+  const equals = word.indexOf("=");
+  const name = word.slice(2, equals < 0 ? undefined : equals);
+  if (name === "") return bad(`${quote(word)} names no macro; write -DNAME=<whole number> without spaces`);
+  const fault = checkMacroName(name);
+  if (fault) return bad(fault);
+  if (equals < 0) return bad(`macro ${name} has no value; write -D${name}=<whole number> without spaces`);
+  const value = parseInteger(word.slice(equals + 1));
+  return value.ok ? good({ name, value: String(value.value) }) : bad(`macro ${name}: ${value.reason}`);
+}
+
+/** Reads a C integer of 64 bits with a sign. `010` would be 8 to C and 10 to a reader, so nobody gets it. */
+function parseInteger(text: string): Result<bigint> {
+  const [, sign, digits] = /^(-?)(0|[1-9][0-9]{0,18}|0[xX][0-9a-fA-F]{1,16})$/.exec(text) ?? [];
+  if (digits === undefined) {
+    return bad(`${quote(text)} is no whole number of 64 bits; write it in decimal without leading zeros, or as 0x…`);
+  }
+  const value = sign === "-" ? -BigInt(digits) : BigInt(digits);
+  if (value >= INT64.min && value <= INT64.max) return good(value);
+  return bad(`${quote(text)} is not within ${INT64.min} to ${INT64.max}`);
+}
+
+/**
+ * Macros to compile a listed program with: those given, within their ranges, and the defaults of the others; sorted by
+ * name, so that equal ones compile to equal programs. The reason names the macro.
+ */
+export function resolveMacros(declared: readonly MacroDeclaration[], given: readonly Macro[]): Result<Macro[]> {
+  const unknown = given.find(({ name }) => !declared.some((one) => one.name === name));
+  if (unknown) {
+    const names = declared.map(({ name }) => name).join(", ");
+    return bad(`macro ${unknown.name} is not declared for this program; ${names ? `it has ${names}` : "it has none"}`);
+  }
+  const macros: Macro[] = [];
+  for (const { name, min, max, default: otherwise, required } of declared) {
+    const value = given.find((one) => one.name === name)?.value;
+    if (value === undefined && required) return bad(`macro ${name} is required; add -D${name}=<${min} to ${max}>`);
+    if (value !== undefined && (BigInt(value) < min || BigInt(value) > max)) {
+      return bad(`macro ${name} is ${value}, not within ${min} to ${max}`);
+    }
+    const used = value ?? otherwise?.toString();
+    if (used !== undefined) macros.push({ name, value: used });
+  }
+  return good(macros.toSorted((a, b) => (a.name < b.name ? -1 : 1)));
+}

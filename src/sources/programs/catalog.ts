@@ -1,0 +1,117 @@
+import { parseDocument, visit } from "yaml";
+import { z } from "zod";
+import type { Catalog, CatalogProgram } from "../../model/catalog.ts";
+import { checkMacroName, checkProgramName } from "../../model/program-rules.ts";
+import { bad, good, quote, type Result } from "../../model/text.ts";
+import { apiVersion } from "../../model/version.ts";
+import { isFileName, OwnedFolder } from "./folder.ts";
+
+/** The administrator's list, in the folder itself. */
+export const LIST = "programs.yaml";
+const LONGEST_LIST = 256 * 1024;
+const LONGEST_SOURCE = 256 * 1024;
+const MOST_PROGRAMS = 256;
+const INT64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
+
+const judged = (check: (text: string) => string | undefined) =>
+  z.string().superRefine((text, context) => {
+    const message = check(text);
+    if (message !== undefined) context.addIssue({ code: "custom", message });
+  });
+const integer = z.bigint().min(INT64.min).max(INT64.max);
+
+const macro = z
+  .strictObject({
+    name: judged(checkMacroName),
+    min: integer,
+    max: integer,
+    default: integer.optional(),
+    required: z.boolean().optional(),
+  })
+  .refine(({ min, max }) => min <= max, "min must not be above max")
+  .refine(
+    (one) => one.default === undefined || (one.default >= one.min && one.default <= one.max),
+    "default must be within min and max",
+  );
+
+const program = z.strictObject({
+  name: judged(checkProgramName),
+  source: judged((text) =>
+    isFileName(text) && text.endsWith(".c")
+      ? undefined
+      : `${quote(text)} is no file name in this folder that ends in .c`,
+  ),
+  description: z.string().max(200).optional(),
+  directions: z
+    .array(z.enum(["ingress", "egress"]))
+    .min(1)
+    .default(["ingress", "egress"]),
+  macros: z.array(macro).max(16).default([]),
+});
+
+const list = z.strictObject({
+  apiVersion: z.literal(apiVersion),
+  kind: z.literal("ProgramList"),
+  programs: z.array(program).max(MOST_PROGRAMS),
+});
+
+/** Reads the text of a list. The reason has the field's path. */
+export function parseList(text: string): Result<Map<string, CatalogProgram>> {
+  const document = parseDocument(text, { prettyErrors: false, intAsBigInt: true });
+  const [broken] = document.errors;
+  if (broken) return bad(`${LIST}: ${broken.message}`);
+  let hasAlias = false;
+  visit(document, {
+    Alias: () => {
+      hasAlias = true;
+      return visit.BREAK;
+    },
+  });
+  if (hasAlias) return bad(`${LIST}: aliases are not taken`); // a few aliases of aliases make gigabytes
+  const parsed = list.safeParse(document.toJS());
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    return bad(`${LIST}: ${issue?.path.join(".") || "the list"}: ${issue?.message}`);
+  }
+  const programs = new Map<string, CatalogProgram>();
+  for (const { source, description, ...one } of parsed.data.programs) {
+    if (programs.has(one.name)) return bad(`${LIST}: ${quote(one.name)} is listed twice`);
+    const twice = one.macros.find(({ name }, index) => one.macros.findIndex((other) => other.name === name) !== index);
+    if (twice) return bad(`${LIST}: ${quote(one.name)} declares macro ${twice.name} twice`);
+    programs.set(one.name, { ...one, file: source, description });
+  }
+  return good(programs);
+}
+
+/** What the administrator's folder holds at one moment. */
+export interface ProgramFolder {
+  catalog: Catalog;
+  /** A source by its file name; the reason why it cannot be used. */
+  source(file: string): Result<Buffer>;
+}
+
+/** Reads the list, and the sources of the listed programs. What is wrong with the folder is the catalog's reason. */
+export function readProgramFolder(path: string): ProgramFolder {
+  const sources = new Map<string, Result<Buffer>>();
+  const source = (file: string): Result<Buffer> => sources.get(file) ?? bad(`${quote(file)} is not listed`);
+  let folder: OwnedFolder | undefined;
+  try {
+    folder = OwnedFolder.open(path);
+    const parsed = parseList(folder.read(LIST, LONGEST_LIST).toString("utf8"));
+    if (!parsed.ok) return { catalog: { programs: new Map(), reason: parsed.reason }, source };
+    for (const { file } of parsed.value.values()) sources.set(file, readSource(folder, file));
+    return { catalog: { programs: parsed.value, reason: undefined }, source };
+  } catch (error) {
+    return { catalog: { programs: new Map(), reason: (error as Error).message }, source };
+  } finally {
+    folder?.close();
+  }
+}
+
+function readSource(folder: OwnedFolder, file: string): Result<Buffer> {
+  try {
+    return good(folder.read(file, LONGEST_SOURCE));
+  } catch (error) {
+    return bad((error as Error).message);
+  }
+}

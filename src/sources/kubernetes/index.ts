@@ -1,4 +1,6 @@
 export { KubernetesClient } from "./client.ts";
 export { type ConfigOptions, type KubernetesConfig, KubernetesConfigError, loadKubernetesConfig } from "./config.ts";
 export { ApiStatusError, ConnectionError } from "./errors.ts";
-export { type KubernetesSourceOptions, watchKubernetes } from "./source.ts";
+export type { Standing } from "./objects.ts";
+export type { Resource } from "./resource.ts";
+export { type KubernetesSourceOptions, type KubernetesWatch, watchKubernetes } from "./source.ts";

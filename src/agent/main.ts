@@ -24,6 +24,7 @@ import { preferSmallHeap } from "./memory.ts";
 import { nodeContext, nodeName } from "./node.ts";
 import { objectsDir, panelRoot } from "./paths.ts";
 import { Programs } from "./programs.ts";
+import { reportResults } from "./results/index.ts";
 import { openSource } from "./source.ts";
 import { TapFinder } from "./taps.ts";
 import { removeNode, undoStart } from "./uninstall.ts";
@@ -63,7 +64,11 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     const agent = new Agent(parts);
     const backend = new AgentBackend(agent);
     const server = await serve({ backend, socket: config.socket, metricsAddress: config.metrics });
-    agent.onPass = server.metrics.reconciled;
+    const results = source?.results && reportResults(source.results, agent, backend, stop.signal);
+    agent.onPass = (seconds) => {
+      server.metrics.reconciled(seconds);
+      results?.mark();
+    };
     changed = () => agent.runner.mark();
     agent.synced = true;
     agent.runner.mark();

@@ -2,6 +2,12 @@ import { homedir } from "node:os";
 import type { AgentConfig } from "../api/config.ts";
 import { KubernetesClient, loadKubernetesConfig, watchKubernetes } from "../sources/kubernetes/index.ts";
 import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
+import type { ResultsApi } from "./results/index.ts";
+
+export interface AgentSource extends ManifestWatch {
+  /** Where results go back to, if it is one that takes them. */
+  results?: ResultsApi | undefined;
+}
 
 /**
  * Where this agent's objects come from: manifests, a Kubernetes API, or neither.
@@ -11,7 +17,7 @@ export function openSource(
   { manifests, kubernetes }: Pick<AgentConfig, "manifests" | "kubernetes">,
   onChange: () => void,
   signal: AbortSignal,
-): ManifestWatch | undefined {
+): AgentSource | undefined {
   if (manifests) return watchManifests({ path: manifests, onChange, signal });
   if (!kubernetes) return undefined;
   const client = new KubernetesClient(loadKubernetesConfig({ ...kubernetes, env: process.env, home: homedir() }));
@@ -19,6 +25,7 @@ export function openSource(
   return {
     synced: watch.synced,
     snapshot: () => watch.snapshot(),
+    results: { client, watch },
     close: async () => {
       await watch.close();
       client.close();

@@ -11,7 +11,7 @@ export interface FaultProxyOptions {
   server: string;
   /** PEM. */
   ca: string;
-  /** Listens on this network namespace's 127.0.0.1: the way for agents of other namespaces to an API of this one. */
+  /** Listens in this network namespace, not in this process's: the way for agents of other namespaces to an API of this one. */
   namespace?: string | undefined;
 }
 
@@ -42,7 +42,9 @@ export class FaultProxy {
     const proxy = new FaultProxy(options);
     await new Promise<void>((done) => {
       maybeInNamespace(options.namespace, () => {
-        proxy.#server.listen(0, "127.0.0.1", done);
+        // A host, even one in digits, is looked up first, and the socket made later, in another namespace.
+        if (options.namespace === undefined) proxy.#server.listen(0, "127.0.0.1", done);
+        else proxy.#server.listen(0, done);
       });
     });
     return proxy;

@@ -9,6 +9,20 @@ import type { RawObject, Resource } from "./resource.ts";
 export interface ReadObject {
   object: ManifestObject | undefined;
   problems: readonly Problem[];
+  /** Of kinds whose status Weir writes. */
+  standing?: Standing | undefined;
+}
+
+/** What the API says of an object besides what its author wrote. */
+export interface Standing {
+  kind: "Limit" | "Impairment";
+  namespace: string;
+  name: string;
+  uid: string;
+  resourceVersion: string;
+  generation: number;
+  /** As agents wrote it. */
+  status: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -19,11 +33,14 @@ export function readObject({ kind, apiVersion }: Resource, raw: RawObject, befor
   const known = KINDS.get(kind);
   if (!known) throw new TypeError(`there is no schema of ${kind}`);
   // The items of a list do not say what they are.
-  const fields: Fields = { ...(kind === "Pod" ? trimPod(raw) : raw), kind, apiVersion };
+  const standing = standingOf(kind, raw);
+  const fields: Fields = { ...(kind === "Pod" ? trimPod(raw) : standing ? withoutStatus(raw) : raw), kind, apiVersion };
   const { key, object, findings } = judgeObject(kind, known, fields);
   const named = key ?? objectKey(kind, { namespace: raw.metadata.namespace, name: raw.metadata.name });
+  const isSame = object !== undefined && isDeepStrictEqual(object, before?.object);
   const next: ReadObject = {
-    object: object ?? before?.object,
+    // Whoever keeps results by object need not think again if only its status is another.
+    object: isSame ? before?.object : (object ?? before?.object),
     // The server has judged what fields there are; what is left to say is why an object is refused.
     problems: object
       ? []
@@ -32,8 +49,22 @@ export function readObject({ kind, apiVersion }: Resource, raw: RawObject, befor
           path: formatPath(field),
           message: before?.object ? `${message}; the last good state stays` : message,
         })),
+    ...(standing && { standing }),
   };
   return before && isDeepStrictEqual(before, next) ? before : next;
+}
+
+function standingOf(kind: string, { metadata, status }: RawObject): Standing | undefined {
+  if (kind !== "Limit" && kind !== "Impairment") return undefined;
+  const { namespace = "", name, uid, resourceVersion = "", generation } = metadata;
+  if (typeof uid !== "string" || typeof generation !== "number") return undefined;
+  return { kind, namespace, name, uid, resourceVersion, generation, status: isFields(status) ? status : {} };
+}
+
+/** What its author wrote: a version changes with each report too. */
+function withoutStatus({ metadata, status: _, ...rest }: RawObject): Fields {
+  const { resourceVersion: __, managedFields: ___, generation: ____, ...kept } = metadata;
+  return { ...rest, metadata: kept };
 }
 
 const FINISHED = new Set(["Succeeded", "Failed"]);

@@ -77,6 +77,10 @@ export class Reflector<T> {
   /** When the watch of now began. */
   #opened: number | undefined;
   #absences = 0;
+  /** Versions forgotten one after the other, without a watch that lasted. */
+  #forgotten = 0;
+  /** The last failure was an answer: the server is there. */
+  #answered = true;
   #settle: { resolve(): void; reject(reason: Error): void };
 
   constructor(options: ReflectorOptions<T>) {
@@ -134,7 +138,10 @@ export class Reflector<T> {
   /** Did the watch last? Then what failed before it is over. */
   #lived(): boolean {
     const lived = this.#opened !== undefined && performance.now() - this.#opened > this.#times.lasting;
-    if (lived) this.#failures = 0;
+    if (lived) {
+      this.#failures = 0;
+      this.#forgotten = 0;
+    }
     return lived;
   }
 
@@ -234,19 +241,23 @@ export class Reflector<T> {
 
   #failed(error: unknown): number {
     if (this.#options.optional && error instanceof ApiStatusError && error.status === 404) return this.#missing();
+    const answered = error instanceof ApiStatusError;
+    // A server that is back is not waited for as one that was away.
+    if (answered && !this.#answered) this.#failures = 0;
+    this.#answered = answered;
     this.#failures += 1;
     const gone = isGone(error);
     // A server that goes on refusing may never have had our version (restored from a backup): a list is always right.
-    const refusing = error instanceof ApiStatusError && this.#failures >= PATIENCE;
+    const refusing = answered && this.#failures >= PATIENCE;
     if (gone || refusing) this.#version = undefined;
     // The first time it is the course of things: an old version is listed anew at once.
-    if (gone && this.#failures === 1) return 0;
+    if (gone && ++this.#forgotten === 1) return 0;
     const message = error instanceof Error ? error.message : String(error);
     if (this.trouble !== message) {
       this.trouble = message;
       this.#options.onChange(new Set());
     }
-    const asked = error instanceof ApiStatusError ? (error.retryAfter ?? 0) : 0;
+    const asked = answered ? (error.retryAfter ?? 0) : 0;
     return asked + this.#backOff();
   }
 

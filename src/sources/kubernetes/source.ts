@@ -4,7 +4,7 @@ import { apiVersion } from "../../model/version.ts";
 import type { ManifestSnapshot } from "../manifests/merge.ts";
 import type { ManifestWatch } from "../manifests/watch.ts";
 import type { KubernetesClient } from "./client.ts";
-import { type ReadObject, readObject } from "./objects.ts";
+import { type ReadObject, readObject, type Standing } from "./objects.ts";
 import { Reflector, type ReflectorTimes } from "./reflector.ts";
 import type { Resource } from "./resource.ts";
 
@@ -16,6 +16,11 @@ export interface KubernetesSourceOptions {
   /** Events within this time are one change, ms. */
   settle?: number | undefined;
   times?: Partial<ReflectorTimes> | undefined;
+}
+
+export interface KubernetesWatch extends ManifestWatch {
+  /** Limits and Impairments as the API last told of them. */
+  standings(): Standing[];
 }
 
 interface Followed extends Resource {
@@ -39,11 +44,11 @@ const FOLLOWED: readonly Followed[] = [
  * trouble is in `snapshot().problems` meanwhile.
  * Pods of all nodes are followed, since rules name peers by what pods they are.
  */
-export function watchKubernetes(options: KubernetesSourceOptions): ManifestWatch {
+export function watchKubernetes(options: KubernetesSourceOptions): KubernetesWatch {
   return new KubernetesSource(options);
 }
 
-class KubernetesSource implements ManifestWatch {
+class KubernetesSource implements KubernetesWatch {
   readonly synced: Promise<void>;
   readonly #options: KubernetesSourceOptions;
   readonly #followed: readonly { resource: Followed; reflector: Reflector<ReadObject> }[];
@@ -66,6 +71,12 @@ class KubernetesSource implements ManifestWatch {
   snapshot(): ManifestSnapshot {
     this.#snapshot ??= this.#collect();
     return this.#snapshot;
+  }
+
+  standings(): Standing[] {
+    return this.#followed.flatMap(({ reflector }) =>
+      [...reflector.objects.values()].flatMap(({ standing }) => standing ?? []),
+    );
   }
 
   async close(): Promise<void> {

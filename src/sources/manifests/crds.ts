@@ -83,6 +83,24 @@ const status: Schema = {
   description: "What agents report",
   properties: {
     observedGeneration: { type: "integer", format: "int64" },
+    nodes: {
+      type: "array",
+      description: "What each node's agent says of it, for the pods that it has of those that are chosen",
+      "x-kubernetes-list-type": "map",
+      "x-kubernetes-list-map-keys": ["name"],
+      items: {
+        type: "object",
+        required: ["name", "observedGeneration", "pods", "enforced", "lastTransitionTime"],
+        properties: {
+          name: text(253),
+          observedGeneration: { type: "integer", format: "int64", minimum: 0 },
+          pods: { type: "integer", format: "int32", minimum: 0 },
+          enforced: { type: "boolean" },
+          message: text(1024),
+          lastTransitionTime: { type: "string", format: "date-time" },
+        },
+      },
+    },
     conditions: {
       type: "array",
       maxItems: 64,

@@ -1,0 +1,39 @@
+import { objectKey } from "../../model/names.ts";
+import type { KubernetesClient, KubernetesWatch } from "../../sources/kubernetes/index.ts";
+import type { Agent } from "../agent.ts";
+import type { AgentBackend } from "../backend.ts";
+import { findingsOf } from "./findings.ts";
+import { type Results, ResultWriter } from "./writer.ts";
+
+/** A Kubernetes API that results go back to. */
+export interface ResultsApi {
+  client: KubernetesClient;
+  watch: Pick<KubernetesWatch, "standings">;
+}
+
+/** Writes what the agent found to the API, for as long as the signal lasts; `mark()` it after each pass. */
+export function reportResults(api: ResultsApi, agent: Agent, backend: AgentBackend, signal: AbortSignal): ResultWriter {
+  const { node, log, manifests } = agent.parts;
+  const collect = async (): Promise<Results> => {
+    const { state } = agent.view;
+    const isRule = (object: string): boolean => /^(Limit|Impairment)\//.test(object);
+    const refused = (manifests?.snapshot().problems ?? []).filter(({ object }) => isRule(object));
+    const receipts = [...(await backend.limits()), ...(await backend.impairments())];
+    const uids = () => {
+      const objects = manifests?.snapshot().objects ?? [];
+      return new Map(objects.map(({ kind, metadata }) => [objectKey(kind, metadata), metadata.uid]));
+    };
+    let known: Map<string, string | undefined> | undefined;
+    return {
+      standings: api.watch.standings(),
+      findings: findingsOf(receipts, state.problems, refused),
+      problems: state.problems,
+      uid(object) {
+        known ??= uids();
+        return known.get(object);
+      },
+      nodes: new Set(state.nodes.map(({ metadata }) => metadata.name)),
+    };
+  };
+  return new ResultWriter({ client: api.client, node: node.name, collect, log, signal });
+}

@@ -1,0 +1,192 @@
+import { createHash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
+import { objectKey } from "../../model/names.ts";
+import type { Problem } from "../../model/objects.ts";
+import { apiVersion } from "../../model/version.ts";
+import { ApiStatusError, type KubernetesClient, type Resource, type Standing } from "../../sources/kubernetes/index.ts";
+import type { Logger } from "../log.ts";
+import { EventQuota, eventOf } from "./events.ts";
+import { conditionsOf, entriesOf, type Finding, knownConditions, nodeEntry } from "./standing.ts";
+
+/** What an agent has to say at one moment. */
+export interface Results {
+  standings: readonly Standing[];
+  /** By `Kind/namespace/name`. */
+  findings: ReadonlyMap<string, Finding>;
+  problems: readonly Problem[];
+  /** `metadata.uid` of an object that problems name. */
+  uid(object: string): string | undefined;
+  /** Names of the cluster's nodes. */
+  nodes: ReadonlySet<string>;
+}
+
+export interface ResultWriterOptions {
+  client: Pick<KubernetesClient, "apply" | "create">;
+  node: string;
+  collect(): Promise<Results>;
+  log: Pick<Logger, "warn" | "info">;
+  signal: AbortSignal;
+  times?: Partial<ResultTimes> | undefined;
+}
+
+/** ms. */
+export interface ResultTimes {
+  /** Marks within this time are one round. */
+  settle: number;
+  /** A round that failed is tried again after this time, doubled up to `longest`. */
+  shortest: number;
+  longest: number;
+  /** Agents without one of its pods leave an object to those that have, for this time and up to twice as much. */
+  leave: number;
+}
+
+const TIMES: ResultTimes = { settle: 200, shortest: 500, longest: 30_000, leave: 2000 };
+const NONE: Finding = { refusals: [], pods: 0, faults: [] };
+const EVENTS: Resource = { apiVersion: "v1", kind: "Event", plural: "events" };
+const PLURALS = { Limit: "limits", Impairment: "impairments" } as const;
+/** Whoever writes the conditions writes the same: they are one author. */
+const SHARED = "weir";
+
+/** Takes what an agent found back to the API: conditions of rule objects, and events of pods and Services. */
+export class ResultWriter {
+  readonly #options: ResultWriterOptions;
+  readonly #times: ResultTimes;
+  readonly #manager: string;
+  readonly #quota = new EventQuota(Date.now());
+  /** When an object that is others' to report is reported all the same, ms since the epoch. */
+  readonly #left = new Map<string, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #busy = false;
+  #again = false;
+  #failures = 0;
+  #trouble: string | undefined;
+
+  constructor(options: ResultWriterOptions) {
+    this.#options = options;
+    this.#times = { ...TIMES, ...options.times };
+    this.#manager = managerOf(options.node);
+    options.signal.addEventListener("abort", () => clearTimeout(this.#timer), { once: true });
+  }
+
+  /** Something may be new. */
+  mark(): void {
+    if (this.#busy) this.#again = true;
+    else if (this.#failures === 0) this.#in(this.#times.settle);
+  }
+
+  #in(ms: number): void {
+    clearTimeout(this.#timer);
+    if (this.#options.signal.aborted) return;
+    this.#timer = setTimeout(() => void this.#round(), ms);
+    this.#timer.unref();
+  }
+
+  async #round(): Promise<void> {
+    this.#busy = true;
+    this.#again = false;
+    let wait: number | undefined;
+    try {
+      wait = await this.#write(await this.#options.collect());
+      if (this.#trouble !== undefined) this.#options.log.info("results are written to the API again");
+      this.#failures = 0;
+      this.#trouble = undefined;
+    } catch (error) {
+      wait = Math.min(this.#times.longest, this.#times.shortest * 2 ** this.#failures);
+      this.#failures = Math.min(this.#failures + 1, 16);
+      this.#tell((error as Error).message);
+    }
+    this.#busy = false;
+    if (wait !== undefined) this.#in(wait);
+    else if (this.#again) this.#in(this.#times.settle);
+  }
+
+  #tell(message: string): void {
+    if (this.#options.signal.aborted || message === this.#trouble) return;
+    this.#trouble = message;
+    this.#options.log.warn({ message }, "results are not written to the API; trying again");
+  }
+
+  /** Resolves to the time until something is due, ms. */
+  async #write(results: Results): Promise<number | undefined> {
+    let first: unknown;
+    const keys = new Set<string>();
+    for (const standing of results.standings) {
+      const key = objectKey(standing.kind, standing);
+      keys.add(key);
+      try {
+        await this.#report(key, standing, results);
+      } catch (error) {
+        // One that another has changed meanwhile, or removed, comes again with the watch.
+        if (!(error instanceof ApiStatusError && (error.status === 409 || error.status === 404))) first ??= error;
+      }
+    }
+    for (const key of this.#left.keys()) if (!keys.has(key)) this.#left.delete(key);
+    for (const problem of results.problems) await this.#event(problem, results).catch((error) => (first ??= error));
+    if (first !== undefined) throw first;
+    return this.#left.size > 0 ? Math.max(50, Math.min(...this.#left.values()) - Date.now()) : undefined;
+  }
+
+  async #report(key: string, standing: Standing, { findings, nodes }: Results): Promise<void> {
+    const { node } = this.#options;
+    const finding = findings.get(key) ?? NONE;
+    const now = seconds();
+    const entry = nodeEntry(node, standing, finding, now);
+    const before = entriesOf(standing.status).find(({ name }) => name === node);
+    if (!isDeepStrictEqual(entry, before)) {
+      await this.#apply(standing, this.#manager, { nodes: entry ? [entry] : [] });
+      return; // the conditions follow when the API tells of it
+    }
+    const conditions = conditionsOf(standing, finding.refusals, nodes, now);
+    const isSaid = conditions.every((one) =>
+      knownConditions(standing.status).some((known) => isDeepStrictEqual(known, one)),
+    );
+    if (isSaid) return void this.#left.delete(key);
+    if (!entry && this.#leave(key)) return;
+    this.#left.delete(key);
+    // Only if nobody has written meanwhile: what was read would be old.
+    await this.#apply(
+      standing,
+      SHARED,
+      { conditions, observedGeneration: standing.generation },
+      standing.resourceVersion,
+    );
+  }
+
+  /** Is it left to another for now? */
+  #leave(key: string): boolean {
+    const due = this.#left.get(key) ?? Date.now() + this.#times.leave * (1 + Math.random());
+    this.#left.set(key, due);
+    return due > Date.now();
+  }
+
+  async #apply(standing: Standing, fieldManager: string, status: object, resourceVersion?: string): Promise<void> {
+    const { kind, namespace, name, uid } = standing;
+    const metadata = { name, namespace, uid, ...(resourceVersion !== undefined && { resourceVersion }) };
+    const target = { namespace, name, subresource: "status" as const };
+    const options = { fieldManager, force: true, signal: this.#options.signal };
+    const resource = { apiVersion, kind, plural: PLURALS[kind] };
+    await this.#options.client.apply(resource, target, { apiVersion, kind, metadata, status }, options);
+  }
+
+  async #event(problem: Problem, { uid }: Results): Promise<void> {
+    const { client, node, signal } = this.#options;
+    const event = eventOf(problem, uid(problem.object), node, seconds());
+    if (!event || !this.#quota.take(event.name, problem.object, Date.now())) return;
+    try {
+      await client.create(EVENTS, { namespace: event.namespace }, event.body, { signal });
+    } catch (error) {
+      // Another node, or this one before its restart, has said it; or its namespace is gone.
+      if (error instanceof ApiStatusError && (error.status === 409 || error.status === 404)) return;
+      this.#quota.giveBack(event.name);
+      throw error;
+    }
+  }
+}
+
+const seconds = (): string => new Date().toISOString().replace(/\.\d+Z$/, "Z");
+
+/** At most 128 characters. */
+function managerOf(node: string): string {
+  const short = node.length <= 100 ? node : createHash("sha256").update(node).digest("hex").slice(0, 32);
+  return `weir-agent-${short}`;
+}

@@ -22,12 +22,12 @@ export interface ReflectorTimes {
 
 export const TIMES: ReflectorTimes = {
   shortest: 250,
-  longest: 30_000,
+  longest: 4000,
   list: 60_000,
   silence: 100_000,
   watch: 300_000,
   lasting: 1000,
-  absent: 30_000,
+  absent: 10_000,
 };
 
 export interface ReflectorOptions<T> {

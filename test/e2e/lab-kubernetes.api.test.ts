@@ -1,11 +1,13 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { attempt, run } from "../../src/bench/weir.ts";
 import { ControlPlane } from "../control-plane/control-plane.ts";
+import { FaultProxy } from "../control-plane/fault-proxy.ts";
 import { testEnvironment, WEIR } from "./lab.ts";
 
 const LAB = `k${process.pid}`;
+const BESIDE = `${LAB}b`;
 const NODES = [`${LAB}-node-1`, `${LAB}-node-2`] as const;
 const env = testEnvironment();
 let plane: ControlPlane;
@@ -18,8 +20,8 @@ interface Row {
   direction: string;
   configured: number | null;
 }
-async function limits(pod: string): Promise<[string, number | null][]> {
-  const text = await weir("get", "limits", "--lab", LAB, "-o", "json");
+async function limits(pod: string, lab = LAB): Promise<[string, number | null][]> {
+  const text = await weir("get", "limits", "--lab", lab, "-o", "json");
   const { items } = JSON.parse(text) as { items: Row[] };
   return items.filter((one) => one.pod === pod).map(({ direction, configured }) => [direction, configured]);
 }
@@ -251,6 +253,31 @@ test("pods, rules and a killed agent live on without the API server; all is up t
   const after = await running("web");
   expect(after.metadata.uid).toBe(before.metadata.uid);
   expect(after.status.containerStatuses).toEqual(before.status.containerStatuses);
+});
+
+test("a second lab on the API does its work while half of all answers are 500", async () => {
+  const proxy = await FaultProxy.start({ server: plane.server, ca: plane.ca });
+  const kubeconfig = `${plane.folder}/proxy.yaml`;
+  writeFileSync(kubeconfig, plane.kubeconfigOf(plane.token, proxy.url));
+  try {
+    await weir("lab", "up", "--name", BESIDE, "--kubeconfig", kubeconfig);
+    proxy.fault = "half-500";
+    await plane.apply(pod("beside", { tolerations: [{ key: "weir.dev/lab", value: BESIDE, effect: "NoSchedule" }] }));
+    expect((await running("beside")).spec.nodeName).toBe(`${BESIDE}-node-1`);
+    await plane.must(["annotate", "pod", "beside", "bandwidth=10 mbps egress"]);
+    await eventually(
+      () => limits("beside", BESIDE),
+      ([row]) => row?.[1] === 10e6,
+    );
+    await plane.must(["delete", "pod", "beside", "--grace-period=1", "--timeout=30s"]);
+    await weir("lab", "down", "--name", BESIDE);
+    expect(proxy.spoilt).toBeGreaterThan(5);
+  } finally {
+    await attempt([...WEIR, "lab", "down", "--name", BESIDE], { env });
+    await proxy.close();
+  }
+  const nodes = await plane.must(["get", "nodes", "-o", "name"]);
+  expect(nodes.trim().split("\n").sort()).toEqual(NODES.map((name) => `node/${name}`));
 });
 
 test("after kill -9 of the supervisor, down and up give a lab that works; down leaves what is not the lab's", async () => {

@@ -19,7 +19,7 @@ let client: KubernetesClient;
 async function open(script: Record<string, Step[]>): Promise<KubeApi> {
   server = await scriptedServer(script);
   client = new KubernetesClient(server.config);
-  return apiOf(client);
+  return apiOf(client, [1, 1]);
 }
 afterEach(async () => {
   client?.close();
@@ -83,8 +83,27 @@ it("takes what is not there for no error where that is an answer, and tells the 
 
 it.each(["../secrets", "a/../b", "", "a b", "%2e%2e"])("asks nothing of a path with %j for a name", async (name) => {
   const api = await open({});
-  expect(() => api.get(paths.pod("default", name))).toThrow("is no path of the API");
+  await expect(api.get(paths.pod("default", name))).rejects.toThrow("is no path of the API");
   expect(server.seen).toEqual([]);
+});
+
+it("makes a call again while the API cannot do it now, but none that could do something twice", async () => {
+  const [busy, broken] = [status(429, "TooManyRequests"), status(503, "ServiceUnavailable")];
+  const api = await open({
+    "GET /api/v1/nodes/n": [busy, broken, json(item("n"))],
+    "PATCH /api/v1/nodes/n": [broken, json(item("n"))],
+    "DELETE /api/v1/nodes/n": [broken, status(404, "NotFound")],
+    "POST /api/v1/nodes": [broken],
+    "GET /api/v1/nodes/m": [broken],
+  });
+  expect(await api.get(paths.node("n"))).toEqual(item("n"));
+  await api.patch(paths.node("n"), {});
+  await api.delete(paths.node("n"));
+  await expect(api.post(paths.nodes, {})).rejects.toMatchObject({ status: 503 });
+  await expect(api.get(paths.node("m"))).rejects.toMatchObject({ status: 503 });
+  expect(server.seen.map(({ method }) => method).join(" ")).toBe(
+    "GET GET GET PATCH PATCH DELETE DELETE POST GET GET GET",
+  );
 });
 
 it("follows a collection, also one that is empty or not there", async () => {

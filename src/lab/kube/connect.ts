@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { KubernetesClient, loadKubernetesConfig, Reflector, type Resource } from "../../sources/kubernetes/index.ts";
 import type { KubernetesTarget } from "../record.ts";
 import { type Feed, type KubeApi, statusOf } from "./api.ts";
@@ -19,22 +20,41 @@ const LONGEST = 5000;
 /** Definitions are often applied once the lab is up: how often they are looked for, ms. */
 const ABSENT = 2000;
 
-/** What a lab needs of an API, by Weir's own client. */
-export function apiOf(client: KubernetesClient): KubeApi {
+/** Waits before a call that the API could not do is made again, ms. */
+const PAUSES = [50, 100, 200, 400, 800, 1000, 1000, 1000];
+
+/**
+ * What a lab needs of an API, by Weir's own client. Calls that may be made twice are made again, each by itself, while the
+ * API answers that it cannot now (429, 5xx): a step of many calls would never get through otherwise.
+ */
+export function apiOf(client: KubernetesClient, pauses: readonly number[] = PAUSES): KubeApi {
   const unlessMissing = (error: unknown): undefined => {
     if (statusOf(error) !== 404) throw error;
     return undefined;
   };
   return {
     server: client.server,
-    get: (path) => client.request("GET", checked(path)).catch(unlessMissing),
+    get: (path) => insist(() => client.request("GET", checked(path)), pauses).catch(unlessMissing),
     post: (path, body) => client.request("POST", checked(path), { body }),
-    patch: (path, body) => client.request("PATCH", checked(path), { body, type: STRATEGIC }),
+    patch: (path, body) => insist(() => client.request("PATCH", checked(path), { body, type: STRATEGIC }), pauses),
     delete: async (path, body) => {
-      await client.request("DELETE", checked(path), { body }).catch(unlessMissing);
+      await insist(() => client.request("DELETE", checked(path), { body }), pauses).catch(unlessMissing);
     },
     follow: (path, onChange, optional = false) => feed(client, path, onChange, optional),
   };
+}
+
+async function insist<T>(call: () => Promise<T>, pauses: readonly number[]): Promise<T> {
+  for (const pause of pauses) {
+    try {
+      return await call();
+    } catch (error) {
+      const status = statusOf(error) ?? 0;
+      if (status !== 429 && status < 500) throw error;
+      await sleep(pause);
+    }
+  }
+  return call();
 }
 
 /** A name that could step up or aside in a path is no name of an object. */

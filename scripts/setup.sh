@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages="clang libc6-dev libbpf-dev libbpf1 bpftool iproute2 iperf3 iputils-ping iputils-tracepath traceroute ethtool util-linux libcap2-bin procps kmod"
-[ "${1:-}" = test ] && packages="$packages fonts-dejavu-core qemu-system-x86 busybox-static containernetworking-plugins"
+[ "${1:-}" = test ] && packages="$packages fonts-dejavu-core qemu-system-x86 busybox-static containernetworking-plugins podman crun netavark iptables"
 
 say() { printf 'setup: %s\n' "$*"; }
 die() {

@@ -127,10 +127,9 @@ export class Agent {
     const begin = performance.now();
     const unforgotten = this.#forgetOneOffs();
     const { state: reduced, lastGood } = this.#reduce();
-    const tapped = this.#withTaps(reduced);
     this.#lastGood = lastGood;
-    const programs = this.parts.programs.resolve(tapped);
-    const state = { ...tapped, builds: programs.builds, problems: [...tapped.problems, ...programs.problems] };
+    const programs = this.parts.programs.resolve(reduced);
+    const state = { ...reduced, builds: programs.builds, problems: [...reduced.problems, ...programs.problems] };
     const desired = plan(state);
     if (begin - this.#comparedAt > COMPARE_EVERY) {
       datapath.forget();

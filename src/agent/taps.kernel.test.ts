@@ -1,0 +1,155 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { createNamespace, inNamespace, namespacePath, removeNamespace } from "../kernel/index.ts";
+import type { Pod } from "../model/objects.ts";
+import { TapFinder } from "./taps.ts";
+
+const id = (name: string): string => `weir-t${process.pid}-taps-${name}`;
+const folder = mkdtempSync(join(tmpdir(), "weir-taps-"));
+const ip = (name: string, ...words: string[]): string =>
+  execFileSync("ip", ["-n", id(name), ...words], { encoding: "utf8" });
+/** The finder's places: pods' namespaces by name, and no processes. */
+const places = { bound: [join(folder, "netns")], proc: join(folder, "proc") };
+const SPACES = ["node", "a", "b"];
+const A = ["10.87.0.2", "fd87::2"];
+const B = ["10.87.0.3", "fd87::3"];
+const A_INDEX = 77;
+
+let finder: TapFinder;
+const find = (...pods: Pod[]) => inNamespace(namespacePath(id("node")), () => finder.find("n1", pods));
+const isStale = () => inNamespace(namespacePath(id("node")), () => finder.isStale);
+const pod = (name: string, ips: readonly string[], change: Partial<Pod> = {}): Pod => ({
+  kind: "Pod",
+  metadata: { namespace: "ns", name, uid: name, labels: {}, annotations: {} } as unknown as Pod["metadata"],
+  nodeName: "n1",
+  hostNetwork: false,
+  containers: [],
+  restartPolicy: "Always",
+  ips,
+  ...change,
+});
+const tap = (name: string, ips: readonly string[]) => ({ namespace: "ns", name, device: `veth-${name}`, ips });
+const refused = (name: string, why: RegExp) => ({
+  ...{ object: `Pod/ns/${name}`, path: "status.podIPs", severity: "warning" },
+  message: expect.stringMatching(new RegExp(`^its rules are not enforced: ${why.source}`)),
+});
+const assign = (name: string, device: string, ...addresses: string[]): void => {
+  ip(name, "link", "set", device, "up");
+  for (const address of addresses) ip(name, "addr", "add", address, "dev", device);
+};
+/** A veth from the node to a pod's namespace, as networks make it; `index` is the pod's end's, the node's is ten times that. */
+function connect(name: string, addresses: readonly string[], index: number): void {
+  const peer = ["peer", "name", "eth0", "index", `${index}`, "netns", id(name)];
+  ip("node", "link", "add", `veth-${name}`, "index", `${index * 10}`, "type", "veth", ...peer);
+  assign(name, "eth0", ...addresses);
+}
+function makeSpace(name: string): void {
+  createNamespace(id(name));
+  symlinkSync(namespacePath(id(name)), join(folder, "netns", name));
+}
+function removeSpace(name: string): void {
+  removeNamespace(id(name));
+  rmSync(join(folder, "netns", name), { force: true });
+}
+
+beforeAll(() => {
+  for (const name of ["netns", "proc"]) mkdirSync(join(folder, name));
+});
+beforeEach(() => {
+  for (const name of SPACES) makeSpace(name);
+  connect("a", A, A_INDEX);
+  connect("b", B, A_INDEX + 1);
+  finder = new TapFinder(places);
+});
+afterEach(() => {
+  for (const name of [...SPACES, "third"]) removeSpace(name);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test("pods are found by any of their addresses, and stay the same objects", () => {
+  const [a, b] = [pod("a", A), pod("b", B.slice(1))];
+  const first = find(b, a);
+  expect(first).toEqual({ taps: [tap("a", A), tap("b", B.slice(1))], problems: [] });
+  expect(isStale()).toBe(false);
+  const second = find(a, b);
+  expect(second.taps.map((one, index) => one === first.taps[index])).toEqual([true, true]);
+});
+
+test.each([
+  ["of another node", pod("a", A, { nodeName: "n2" })],
+  ["with the host's network", pod("a", A, { hostNetwork: true })],
+  ["without addresses yet", pod("a", [])],
+])("a pod %s is none of the taps' business", (_, one) => {
+  expect(find(one)).toEqual({ taps: [], problems: [] });
+  expect(isStale()).toBe(false);
+});
+
+test("an address that two namespaces claim is nobody's; a pod that had its device keeps it", () => {
+  expect(find(pod("a", A)).taps).toEqual([tap("a", A)]);
+  ip("b", "addr", "add", A[1] ?? "", "dev", "eth0");
+  expect(find(pod("a", A))).toEqual({ taps: [tap("a", A)], problems: [] });
+  finder = new TapFinder(places);
+  expect(find(pod("a", A))).toEqual({ taps: [], problems: [refused("a", /2 devices lead to its addresses/)] });
+  expect(isStale()).toBe(true);
+  ip("b", "addr", "del", A[1] ?? "", "dev", "eth0");
+  expect(find(pod("a", A))).toEqual({ taps: [tap("a", A)], problems: [] });
+});
+
+test("a device is one pod's: the second with its address is refused", () => {
+  const { taps, problems } = find(pod("a", A), pod("thief", A.slice(0, 1)));
+  expect(taps).toEqual([tap("a", A)]);
+  expect(problems).toEqual([refused("thief", /the device of its addresses is ns\/a's/)]);
+});
+
+test("a device that goes, comes or changes its name is looked for again", () => {
+  const gone = [refused("a", /no network namespace of this machine has its addresses/)];
+  find(pod("a", A));
+  ip("node", "link", "del", "veth-a");
+  expect(isStale()).toBe(true);
+  expect(find(pod("a", A))).toEqual({ taps: [], problems: gone });
+  connect("a", A, A_INDEX);
+  expect(isStale()).toBe(true);
+  expect(find(pod("a", A))).toEqual({ taps: [tap("a", A)], problems: [] });
+  ip("node", "link", "set", "veth-a", "name", "renamed");
+  expect(isStale()).toBe(true);
+  expect(find(pod("a", A)).taps).toEqual([{ ...tap("a", A), device: "renamed" }]);
+  expect(isStale()).toBe(false);
+});
+
+test("a pod that is gone, or has other addresses, loses its device", () => {
+  find(pod("a", A), pod("b", B));
+  expect(find(pod("b", B))).toEqual({ taps: [tap("b", B)], problems: [] });
+  expect(find(pod("b", ["10.87.0.9"])).taps).toEqual([]);
+});
+
+test("addresses that lie behind no veth of the node's are not found", () => {
+  makeSpace("third");
+  ip("third", "link", "add", "eth0", "type", "bridge");
+  assign("third", "eth0", "10.87.0.4");
+  expect(find(pod("third", ["10.87.0.4"])).taps).toEqual([]);
+});
+
+test("a pod cannot take another's device by the numbers that it gives its own", () => {
+  makeSpace("third");
+  // both ends have the indexes of veth-a's ends, one of them in a namespace of the pod's own
+  const peer = ["peer", "name", "far", "index", `${A_INDEX * 10}`, "netns", id("b")];
+  ip("third", "link", "add", "near", "index", `${A_INDEX}`, "type", "veth", ...peer);
+  assign("third", "near", "10.87.0.4");
+  expect(find(pod("evil", ["10.87.0.4"]))).toEqual({
+    taps: [],
+    problems: [refused("evil", /no network namespace of this machine/)],
+  });
+  expect(find(pod("a", A)).taps).toEqual([tap("a", A)]);
+});
+
+test("a namespace that is only a process's is found by that process", () => {
+  const link = join(places.proc, "1234", "ns");
+  mkdirSync(link, { recursive: true });
+  symlinkSync(namespacePath(id("a")), join(link, "net"));
+  rmSync(join(folder, "netns", "a"));
+  expect(find(pod("a", A)).taps).toEqual([tap("a", A)]);
+  rmSync(join(places.proc, "1234"), { recursive: true });
+});

@@ -1,0 +1,184 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createNamespace, namespacePath, removeNamespace, unmountBpffs } from "../../src/kernel/index.ts";
+import { REPOSITORY, testEnvironment, WEIR } from "./lab.ts";
+
+/** Of any kind that `weir get` lists. */
+export interface Item {
+  pod?: string;
+  name?: string;
+  owner?: string | null;
+  device?: string | null;
+  direction?: string;
+  effective?: unknown;
+  measured?: number | null;
+  state?: string;
+  reason?: string;
+  function?: string;
+  packets?: number;
+  lost?: number;
+  dropped?: number;
+  object?: string;
+  message?: string;
+  hops?: { function: string }[];
+  spec?: { ports: { instance: string; name: string; entry?: string }[] };
+}
+
+/** A node with another's network, an agent in mode `chained` on it, and the manifests that it watches. */
+export class ChainedNode {
+  readonly folder: string;
+  /** Addresses of pods by name, as their network gave them. */
+  readonly ips = new Map<string, readonly string[]>();
+  readonly #label: string;
+  readonly #enter: () => readonly string[];
+  readonly #namespaces = ["node"];
+  #agent: ChildProcess | undefined;
+  #log = "";
+
+  /** `enter`: further arguments of nsenter for what runs on the node. */
+  constructor(label: string, enter: () => readonly string[] = () => []) {
+    this.#label = label;
+    this.#enter = enter;
+    this.folder = mkdtempSync(join(tmpdir(), `weir-${label}-`));
+    mkdirSync(join(this.folder, "manifests"));
+    createNamespace(this.namespace("node"));
+    const config = {
+      ...{
+        apiVersion: "weir.dev/v1alpha1",
+        kind: "AgentConfig",
+        node: "n1",
+        manifests: join(this.folder, "manifests"),
+      },
+      ...{ ...this.#places, programs: join(REPOSITORY, "examples/programs") },
+    };
+    writeFileSync(join(this.folder, "agent.yaml"), JSON.stringify(config));
+  }
+
+  get #places(): { state: string; bpffs: string; socket: string } {
+    const at = (name: string) => join(this.folder, name);
+    return { state: at("state"), bpffs: at("bpf"), socket: at("agent.sock") };
+  }
+
+  namespace(name: string): string {
+    return `weir-t${process.pid}-${this.#label}-${name}`;
+  }
+
+  /** Makes a namespace for a pod. */
+  add(name: string): void {
+    createNamespace(this.namespace(name));
+    this.#namespaces.push(name);
+  }
+
+  inside(name: string, ...command: string[]): string {
+    return this.run([`--net=${namespacePath(this.namespace(name))}`], command);
+  }
+
+  onNode(...command: string[]): string {
+    return this.run([`--net=${namespacePath(this.namespace("node"))}`, ...this.#enter()], command);
+  }
+
+  run(enter: readonly string[], command: readonly string[]): string {
+    return execFileSync("nsenter", [...enter, ...command], {
+      encoding: "utf8",
+      env: testEnvironment(),
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+  }
+
+  /** The pod's manifest: with the addresses that its network gave it, and rules. */
+  write(name: string, annotations: Record<string, string>): void {
+    const pod = {
+      ...{ apiVersion: "v1", kind: "Pod", metadata: { name, namespace: "default", annotations } },
+      spec: { nodeName: "n1", containers: [{ name: "c", command: ["sleep"] }] },
+      status: { podIPs: this.ips.get(name)?.map((ip) => ({ ip })) },
+    };
+    writeFileSync(join(this.folder, "manifests", `${name}.json`), JSON.stringify(pod));
+  }
+
+  address(name: string, family: 4 | 6): string {
+    return this.ips.get(name)?.find((ip) => ip.includes(":") === (family === 6)) ?? "";
+  }
+
+  get(kind: string): Item[] {
+    const { socket } = this.#places;
+    const text = this.onNode(...WEIR, "get", kind, "-o", "json", "--socket", socket);
+    const read = JSON.parse(text) as Item | Item[] | { items: Item[] };
+    if (Array.isArray(read)) return read;
+    return "items" in read ? read.items : [read as Item];
+  }
+
+  async until(what: string, isTrue: () => boolean): Promise<void> {
+    const end = Date.now() + 20_000;
+    let why = "";
+    while (Date.now() < end) {
+      try {
+        if (isTrue()) return;
+      } catch (error) {
+        why = (error as Error).message; // the agent is not there yet
+      }
+      await sleep(250);
+    }
+    throw new Error(`${what}: not within 20 s; ${why}; agent: ${this.#log}`);
+  }
+
+  /** Starts the agent; resolves when so many pods have a device. */
+  async start(pods: number): Promise<void> {
+    const argv = [...WEIR, "agent", "--mode", "chained", "--config", join(this.folder, "agent.yaml")];
+    const enter = [`--net=${namespacePath(this.namespace("node"))}`, ...this.#enter()];
+    this.#agent = spawn("nsenter", [...enter, ...argv], { env: testEnvironment() });
+    this.#agent.stdout?.on("data", (text) => (this.#log += text));
+    this.#agent.stderr?.on("data", (text) => (this.#log += text));
+    await this.until("taps", () => this.get("pods").filter(({ device }) => device).length === pods);
+  }
+
+  async stop(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    const agent = this.#agent;
+    if (!agent || agent.exitCode !== null || agent.signalCode !== null) return;
+    const ended = new Promise((resolve) => agent.once("exit", resolve));
+    agent.kill(signal);
+    await ended;
+  }
+
+  /** `weir uninstall` where the agent was. */
+  uninstall(): string {
+    const flags = Object.entries(this.#places).flatMap(([name, path]) => [`--${name}`, path]);
+    return this.onNode(...WEIR, "uninstall", ...flags);
+  }
+
+  /** Pins of taps' links. */
+  pins(): string[] {
+    try {
+      return readdirSync(join(this.folder, "bpf/weir/n1/links")).filter((pin) => pin.startsWith("%tap"));
+    } catch {
+      return []; // no panel, no pins
+    }
+  }
+
+  /** What is on the node's devices that is Weir's: its own devices, and programs on others'. */
+  left(): string[] {
+    const devices = [...this.onNode("ip", "-o", "link").matchAll(/^\d+: (weir[^:@]*)/gm)].map(([, name]) => name ?? "");
+    return [...devices, ...(this.onNode("bpftool", "net", "show").match(/weir_\S+/g) ?? [])];
+  }
+
+  /** Answers that came. */
+  ping(from: string, to: string, count: number): number {
+    return received(this.inside(from, ...pingCommand(to, count)));
+  }
+
+  async close(): Promise<void> {
+    await this.stop("SIGTERM");
+    for (const name of this.#namespaces.toReversed()) removeNamespace(this.namespace(name));
+    unmountBpffs(this.#places.bpffs);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+export const pingCommand = (to: string, count: number): string[] => [
+  "sh",
+  "-c",
+  `ping -n -q -i 0.002 -W 1 -c ${count} ${to} || :`,
+];
+export const received = (text: string): number => Number(/(\d+) received/.exec(text)?.[1]);

@@ -37,20 +37,6 @@ WEIR_INLINE int weir_shape(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
 	return bpf_redirect(ifindex, 0);
 }
 
-/*
- * The packet's copy is on its way. On an egress, dropping it would be taken for a loss by a TCP of this node, which
- * would send it again.
- */
-WEIR_INLINE int weir_gone(struct __sk_buff *skb)
-{
-	struct weir_config *config = weir_configuration();
-
-	if (!(weir_get(skb, state) & WEIR_META_LEAVING) || !skb->sk || !config)
-		return TC_ACT_SHOT;
-	skb->mark = WEIR_MARK_GONE;
-	return bpf_redirect(config->recirc_ifindex, 0);
-}
-
 /* The same, no longer charged to the sender's socket: the queue holds a copy, and copies belong to nobody. */
 WEIR_INLINE int weir_shape_detached(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Where packets come onto the panel: from a device of Weir's or another network's, or back from one of Weir's own. */
-#include "panel.h"
+#include "host.h"
 
 /* skb->cb is stale at entry: another layer's, or an earlier run's. */
 WEIR_INLINE void weir_begin(struct __sk_buff *skb, __u32 hop, __u32 state)
@@ -38,6 +38,16 @@ int weir_entry(struct __sk_buff *skb)
 	return weir_enter(skb, port * WEIR_PORT_HOPS);
 }
 
+/* Has been dealt with, and is on its device again? The mark has done its work then. */
+WEIR_INLINE int weir_came_back(struct __sk_buff *skb)
+{
+	if (skb->mark != WEIR_MARK_BACK || skb->tc_index != WEIR_BACK_INDEX)
+		return 0;
+	skb->mark = 0;
+	skb->tc_index = 0;
+	return 1;
+}
+
 /*
  * A tap: on a device that another network uses, which goes on doing so. What has no port, and what is dealt with, is
  * left to the programs behind this one; nothing is dropped but what a chain drops.
@@ -50,12 +60,7 @@ WEIR_INLINE int weir_tap_at(struct __sk_buff *skb, enum weir_direction direction
 	struct weir_port_count *count;
 	__u32 port;
 
-	if (skb->mark == WEIR_MARK_BACK && skb->tc_index == WEIR_BACK_INDEX) {
-		skb->mark = 0;
-		skb->tc_index = 0;
-		return TC_ACT_UNSPEC;
-	}
-	if (!config)
+	if (weir_came_back(skb) || !config)
 		return TC_ACT_UNSPEC;
 	key.gen = config->gen & 1;
 	device = bpf_map_lookup_elem(&weir_devices, &key);
@@ -83,6 +88,52 @@ SEC("tc")
 int weir_tap_egress(struct __sk_buff *skb)
 {
 	return weir_tap_at(skb, WEIR_EGRESS);
+}
+
+/*
+ * On a device of the node's own. What a pod sends leaves by it and enters the pod's port; so "in" and "out" are the
+ * other way round than at a tap. Rows of cgroups have no generation: a port without hops in this one has no rules yet.
+ */
+WEIR_INLINE int weir_host_at(struct __sk_buff *skb, struct weir_cgroup *found, enum weir_direction chain)
+{
+	struct weir_config *config = weir_configuration();
+	struct weir_port_count *count;
+	struct weir_hop *hop;
+	__u32 port, id;
+
+	if (!found || !config)
+		return TC_ACT_UNSPEC;
+	port = found->port;
+	id = port * WEIR_PORT_HOPS + chain * WEIR_CHAIN_HOPS;
+	weir_begin(skb, 0, (config->gen & 1 ? WEIR_META_GEN : 0) | (chain == WEIR_INGRESS ? WEIR_META_LEAVING : 0));
+	weir_set(skb, port, port);
+	hop = weir_hop_row(skb, id);
+	if (!hop || hop->op == WEIR_OP_DOWN)
+		return TC_ACT_UNSPEC;
+	if (chain == WEIR_INGRESS) {
+		count = bpf_map_lookup_elem(&weir_ports, &port);
+		if (count)
+			weir_count_add(&count->rx, skb);
+	}
+	return weir_enter(skb, id);
+}
+
+/* What the node's own sockets send. */
+SEC("tc")
+int weir_host_egress(struct __sk_buff *skb)
+{
+	if (weir_came_back(skb))
+		return TC_ACT_UNSPEC;
+	return weir_host_at(skb, weir_sender(skb), WEIR_INGRESS);
+}
+
+/* What may be for them. */
+SEC("tc")
+int weir_host_ingress(struct __sk_buff *skb)
+{
+	if (weir_came_back(skb))
+		return TC_ACT_UNSPEC;
+	return weir_host_at(skb, weir_recipient(skb), WEIR_EGRESS);
 }
 
 /*

@@ -134,6 +134,24 @@ WEIR_INLINE long weir_head(struct __sk_buff *skb, void *to, const __u32 size)
 	return bpf_skb_load_bytes(skb, 0, to, len);
 }
 
+/*
+ * End a packet whose copy is on its way, or that is lost on purpose. On an egress, dropping it would be told to a TCP of
+ * this node, which would hold it back instead of losing it.
+ */
+WEIR_INLINE int weir_gone(struct __sk_buff *skb)
+{
+	struct weir_config *config = weir_configuration();
+
+	if (!(weir_get(skb, state) & WEIR_META_LEAVING) || !skb->sk || !config)
+		return TC_ACT_SHOT;
+	/* assembly for the same reason as in weir_set */
+	asm volatile("*(u32 *)(%0 + %2) = %1"
+		     :
+		     : "r"(skb), "r"(WEIR_MARK_GONE), "i"(__builtin_offsetof(struct __sk_buff, mark))
+		     : "memory");
+	return bpf_redirect(config->recirc_ifindex, 0);
+}
+
 WEIR_INLINE int weir_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
 {
 	struct weir_drop_key key = { .port = weir_get(skb, port), .reason = reason };
@@ -154,10 +172,10 @@ WEIR_INLINE int weir_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
 		weir_count_add(count, skb);
 	config = weir_configuration();
 	if (!config || !config->events)
-		return TC_ACT_SHOT;
+		return weir_gone(skb);
 	event = bpf_ringbuf_reserve(&weir_events, sizeof(*event), 0);
 	if (!event)
-		return TC_ACT_SHOT;
+		return weir_gone(skb);
 	event->time = bpf_ktime_get_ns();
 	event->port = key.port;
 	event->reason = reason;
@@ -166,7 +184,7 @@ WEIR_INLINE int weir_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
 	__builtin_memset(event->data, 0, sizeof(event->data));
 	weir_head(skb, event->data, sizeof(event->data));
 	bpf_ringbuf_submit(event, 0);
-	return TC_ACT_SHOT;
+	return weir_gone(skb);
 }
 
 /* What a packet takes across a Weir device. Zero: it has been round too often. */
@@ -218,15 +236,20 @@ WEIR_INLINE int weir_tunnel_deliver(struct __sk_buff *skb, const struct weir_hop
 	return bpf_redirect(hop->target, 0);
 }
 
-/* Hand a tap's packet back. One that never left is still where it was; another device's copy goes back into place. */
-WEIR_INLINE int weir_back(struct __sk_buff *skb, __u32 ifindex, __u64 flags)
+/*
+ * Hand a tap's packet back, in this direction (0 or BPF_F_INGRESS) unless the hop is turned. One that never left is still
+ * where it was; another device's copy goes back into place.
+ */
+WEIR_INLINE int weir_back(struct __sk_buff *skb, const struct weir_hop *hop, __u64 direction)
 {
+	if (hop->flags & WEIR_HOP_TURNED)
+		direction ^= BPF_F_INGRESS;
 	if (!(weir_get(skb, state) & WEIR_META_AWAY))
 		return TC_ACT_UNSPEC;
 	skb->mark = WEIR_MARK_BACK;
 	skb->tc_index = WEIR_BACK_INDEX;
 	skb->priority = 0; /* was a class of the shaping device's */
-	return bpf_redirect(ifindex, flags);
+	return bpf_redirect(hop->target, direction);
 }
 
 WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop)
@@ -259,7 +282,7 @@ WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop)
 	case WEIR_OP_STACK:
 		return TC_ACT_UNSPEC;
 	case WEIR_OP_BACK:
-		return weir_back(skb, hop->target, 0);
+		return weir_back(skb, hop, 0);
 	}
 	return weir_drop(skb, WEIR_DROP_DELIVERY);
 }

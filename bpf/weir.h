@@ -43,10 +43,12 @@ enum weir_op {
 	WEIR_OP_STACK,    /* leave the packet to the stack of the device that it came from */
 	WEIR_OP_BACK,     /* a tap's egress: the packet leaves by the device that it was to leave by */
 };
+/* weir_hop.flags: a packet is handed back in the device's other direction, since the port is the node's own side. */
+#define WEIR_HOP_TURNED 1
 
 struct weir_hop {
 	__u8 op;        /* enum weir_op */
-	__u8 flags;
+	__u8 flags;     /* WEIR_HOP_* */
 	__u16 slot;     /* CALL: index into weir_functions */
 	__u32 instance; /* CALL: whose rows the function uses */
 	__u32 port;     /* the port whose chain this hop is in */

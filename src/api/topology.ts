@@ -25,6 +25,9 @@ const peer = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("port"), port: z.string().describe("`instance:port`") }),
   z.object({ kind: z.literal("stack") }),
   z.object({ kind: z.literal("back"), device: z.string() }).describe("another network's device, which gets all back"),
+  z
+    .object({ kind: z.literal("sockets"), device: z.string() })
+    .describe("a device of the node's own, which gets back what sockets of a pod send and receive by it"),
   z.object({ kind: z.literal("none") }),
 ]);
 

@@ -236,7 +236,7 @@ describe("weir explain", () => {
     [["limit"], /^limit: transparent network function\n\nholds a pod to a rate\n$/],
     [["config.rules"], /rules\.rateUnit +megabits\|megabytes/],
     [["status.observed"], /observed\.writes +integer/],
-    [["topology"], /spec\.ports\[\]\.peer\.kind +"device"\|"tunnel"\|"port"\|"stack"\|"back"\|"none"/],
+    [["topology"], /spec\.ports\[\]\.peer\.kind +"device"\|"tunnel"\|"port"\|"stack"\|"back"\|"sockets"\|"none"/],
     [["bandwidth"], /10 mbps egress/],
     [["kubernetes.io/ingress-bandwidth"], /Kubernetes quantity/],
     [["qos.projectcalico.org/egressBandwidth"], /rules\.calico/],

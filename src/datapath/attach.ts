@@ -7,9 +7,9 @@ import type { Panel, PanelPrograms } from "./panel.ts";
 
 /**
  * What a device has. `entry`: its packets are Weir's. `resume`: they go on at the hop in their mark. `tap`: they are
- * another network's, and seen in both directions.
+ * another network's, and seen in both directions. `host`: the same of the node's own, beside what else it has.
  */
-export type Attachment = "entry" | "resume" | "tap";
+export type Attachment = "entry" | "resume" | "tap" | "host";
 
 interface Wanted {
   device: string;
@@ -24,7 +24,7 @@ interface Wanted {
  */
 export function attachAll(
   panel: Panel,
-  wanted: ReadonlyMap<string, Attachment>,
+  wanted: Iterable<readonly [string, Attachment]>,
   ids: Ids,
   attached = new Map<string, number>(),
 ): Failure[] {
@@ -37,7 +37,8 @@ export function attachAll(
     if (attached.get(pin) === ifindex) continue;
     attached.delete(pin);
     try {
-      attachDevice(panel.programs[program], ifindex, direction, { pin: join(pins, pin) }).close();
+      const place = program.startsWith("host") ? 1 : 0;
+      attachDevice(panel.programs[program], ifindex, direction, { pin: join(pins, pin), place }).close();
       attached.set(pin, ifindex);
     } catch (error) {
       failures.push({ object: `device ${device}`, message: (error as Error).message });
@@ -55,18 +56,24 @@ export function attachAll(
   return failures;
 }
 
-/** Ends all taps, so that nothing stands in the way of other networks' packets; the devices are theirs. */
+/** Ends all taps, so that nothing stands in the way of others' packets; the devices are theirs. */
 export function detachTaps(links: string): void {
   for (const pin of readdirSync(links)) if (isTap(pin)) detach(join(links, pin));
 }
 
 /** In a pin's name `%` begins what no device's name gives: of those both it and the dot, which bpffs refuses, are escaped. */
-const TAP = /^%tap(in|out)-/;
+const TAP = /^%(tap|host)(in|out)-/;
 const isTap = (pin: string): boolean => TAP.test(pin);
 const pinName = (device: string): string => device.replace(/[%.]/g, (c) => (c === "." ? "%2e" : "%25"));
 
 function linksOf(device: string, kind: Attachment): [string, Wanted][] {
   const pin = pinName(device);
+  if (kind === "host") {
+    return [
+      [`%hostin-${pin}`, { device, program: "hostIngress", direction: "ingress" }],
+      [`%hostout-${pin}`, { device, program: "hostEgress", direction: "egress" }],
+    ];
+  }
   if (kind !== "tap") return [[pin, { device, program: kind, direction: "ingress" }]];
   return [
     [`%tapin-${pin}`, { device, program: "tapIngress", direction: "ingress" }],

@@ -1,5 +1,5 @@
 import type { DesiredState, Instance, Peer, Port } from "../model/desired.ts";
-import { firstHop, type Hop, MAX_CHAIN } from "./layout.ts";
+import { firstHop, type Hop, MAX_CHAIN, TURNED } from "./layout.ts";
 
 /** Ids that a compilation needs; `device` gives an ifindex, undefined while the device does not exist. */
 export interface Ids {
@@ -84,8 +84,10 @@ function call(ids: Ids, functionName: string, instance: string, port: number): H
 
 /** The port's own function. One that hands packets back to a device reads there which one. */
 function terminal({ instance, peer }: Port, owner: string, id: number, ids: Ids): Hop {
-  const target = peer.kind === "back" ? (ids.device(peer.device) ?? 0) : 0;
-  return { ...call(ids, owner, instance, id), target };
+  const hop = call(ids, owner, instance, id);
+  if (peer.kind === "back") return { ...hop, target: ids.device(peer.device) ?? 0 };
+  if (peer.kind === "sockets") return { ...hop, target: ids.device(peer.device) ?? 0, flags: TURNED };
+  return hop;
 }
 
 function deliver(port: Port, id: number, names: ReadonlySet<string>, ids: Ids, out: Generation): Hop {
@@ -104,6 +106,7 @@ function deliver(port: Port, id: number, names: ReadonlySet<string>, ids: Ids, o
   if (ifindex === undefined) return hop("down"); // the reconciler reports the missing device
   if (peer.kind === "device") return hop(peer.delivery, ifindex);
   if (peer.kind === "back") return hop("back", ifindex);
+  if (peer.kind === "sockets") return { ...hop("back", ifindex), flags: TURNED };
   out.tunnels.set(id, { vni: peer.vni, remote: peer.remote });
   return hop("tunnel", ifindex);
 }

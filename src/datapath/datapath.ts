@@ -168,12 +168,12 @@ export class Datapath {
     panel.generations.apply({ ...generation, config });
   }
 
-  #attachments(desired: DesiredState): Map<string, Attachment> {
-    const devices = new Map<string, Attachment>(desired.resume.map((device) => [device, "resume"]));
-    for (const { entry, peer } of desired.ports) {
-      if (entry !== undefined) devices.set(entry, peer.kind === "back" ? "tap" : "entry");
-    }
-    return devices;
+  #attachments(desired: DesiredState): [string, Attachment][] {
+    const ports = desired.ports.flatMap(({ entry, peer }): [string, Attachment][] => {
+      if (peer.kind === "sockets") return [[peer.device, "host"]];
+      return entry === undefined ? [] : [[entry, peer.kind === "back" ? "tap" : "entry"]];
+    });
+    return [...desired.resume.map((device): [string, Attachment] => [device, "resume"]), ...ports];
   }
 
   /** An id that comes back must not bring another's counters along. */

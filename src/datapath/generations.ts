@@ -121,7 +121,7 @@ export class Generations {
     for (const [id, hop] of hops) {
       rows.set(
         rowKey(hopKey(generation, id)),
-        this.#tables.hops.value.encode({ ...hop, op: OPS.indexOf(hop.op), flags: 0 }),
+        this.#tables.hops.value.encode({ ...hop, op: OPS.indexOf(hop.op), flags: hop.flags ?? 0 }),
       );
     }
     return rows;
@@ -178,6 +178,6 @@ function sameMap<K, V>(a: ReadonlyMap<K, V>, b: ReadonlyMap<K, V>, same: (one: V
 }
 
 function sameFields<T extends object>(one: T, other: T): boolean {
-  for (const name in one) if (one[name] !== other[name]) return false;
+  for (const name in { ...one, ...other }) if (one[name as keyof T] !== other[name as keyof T]) return false;
   return true;
 }

@@ -12,6 +12,9 @@ export const MAX_CALLS = 28;
 export const OPS = ["down", "call", "jump", "peer", "redirect", "receive", "neigh", "tunnel", "stack", "back"] as const;
 export type Op = (typeof OPS)[number];
 
+/** `WEIR_HOP_TURNED`: packets are handed back in the device's other direction. */
+export const TURNED = 1;
+
 /** A row of `weir_hops`. */
 export interface Hop {
   op: Op;
@@ -19,6 +22,8 @@ export interface Hop {
   instance: number;
   port: number;
   target: number;
+  /** `WEIR_HOP_*`; none if left out. */
+  flags?: number;
 }
 
 /** First hop of a port's chain. */

@@ -18,7 +18,9 @@ export interface PanelOptions {
 }
 
 /** Programs that devices have. */
-export type PanelPrograms = Readonly<Record<"entry" | "resume" | "tapIngress" | "tapEgress", Program>>;
+export type PanelPrograms = Readonly<
+  Record<"entry" | "resume" | "tapIngress" | "tapEgress" | "hostIngress" | "hostEgress", Program>
+>;
 
 /** Rows that belong to one build of the panel and are not carried into another. */
 const NOT_CARRIED = new Set([
@@ -96,6 +98,8 @@ export class Panel {
       resume: program("weir_resume"),
       tapIngress: program("weir_tap_ingress"),
       tapEgress: program("weir_tap_egress"),
+      hostIngress: program("weir_host_ingress"),
+      hostEgress: program("weir_host_egress"),
     };
     const panel = new Panel(abi, own, programs, tables);
     for (const name of functions) panel.#fillSlot(name, program(`weir_${name}`));

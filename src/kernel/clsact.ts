@@ -11,7 +11,7 @@ import type { Program } from "./program.ts";
 
 const POINT: Readonly<Record<Direction, number>> = { ingress: 1, egress: 2 };
 const REPLACE = 1;
-/** Ours among a device's filters: first in order, with a handle that nobody else counts up to. */
+/** Ours among a device's filters: first in order, with handles that nobody else counts up to, one a place. */
 const PRIORITY = 1;
 const HANDLE = 0x77656972;
 
@@ -21,12 +21,12 @@ const hook = (ifindex: number, direction: Direction) => ({
   attach_point: POINT[direction],
   parent: 0,
 });
-const options = (fields: { prog_fd?: number; flags?: number }) => ({
+const options = (place: number, fields: { prog_fd?: number; flags?: number } = {}) => ({
   sz: koffi.sizeof(TcOpts),
   prog_fd: 0,
   flags: 0,
   prog_id: 0,
-  handle: HANDLE,
+  handle: HANDLE + place,
   priority: PRIORITY,
   ...fields,
 });
@@ -46,14 +46,17 @@ export class ClsactLink implements Link {
   readonly ifindex: number;
   readonly direction: Direction;
 
-  constructor(ifindex: number, direction: Direction) {
+  readonly place: number;
+
+  constructor(ifindex: number, direction: Direction, place = 0) {
     this.ifindex = ifindex;
     this.direction = direction;
+    this.place = place;
   }
 
   /** Id of the program in force, or 0. */
   get programId(): number {
-    const found = options({});
+    const found = options(this.place);
     const { result } = withLibbpfLog(() => bpf.bpf_tc_query(hook(this.ifindex, this.direction), found) as number);
     if (isGone(result)) return 0;
     check(result, `read the filter of device ${this.ifindex}`, "info-failed");
@@ -65,7 +68,8 @@ export class ClsactLink implements Link {
     const note = map.name === NOTE && map.valueSize === NOTE_SIZE ? map.lookup(ROW) : undefined;
     map.close();
     if (!note) throw wrongKind(path, "link", "map");
-    return new ClsactLink(note.readUInt32LE(0), note.readUInt32LE(4) === POINT.egress ? "egress" : "ingress");
+    const direction = note.readUInt16LE(4) === POINT.egress ? "egress" : "ingress";
+    return new ClsactLink(note.readUInt32LE(0), direction, note.readUInt16LE(6));
   }
 
   /** Notes at `path` where the filter is; the device itself holds it. */
@@ -75,7 +79,8 @@ export class ClsactLink implements Link {
     try {
       const note = Buffer.alloc(NOTE_SIZE);
       note.writeUInt32LE(this.ifindex, 0);
-      note.writeUInt32LE(POINT[this.direction], 4);
+      note.writeUInt16LE(POINT[this.direction], 4);
+      note.writeUInt16LE(this.place, 6);
       new BpfMap(fd).update(ROW, note);
       pinObject(fd.number, path, "filter");
     } finally {
@@ -84,12 +89,12 @@ export class ClsactLink implements Link {
   }
 
   update(program: Program): void {
-    attachClsact(program, this.ifindex, this.direction);
+    attachClsact(program, this.ifindex, this.direction, this.place);
   }
 
   detach(): void {
     const { result } = withLibbpfLog(
-      () => bpf.bpf_tc_detach(hook(this.ifindex, this.direction), options({})) as number,
+      () => bpf.bpf_tc_detach(hook(this.ifindex, this.direction), options(this.place)) as number,
     );
     if (!isGone(result)) check(result, `detach filter from device ${this.ifindex}`, "detach-failed");
   }
@@ -103,15 +108,18 @@ function isGone(result: number): boolean {
   return result === -ENOENT || result === -EINVAL || result === -ENODEV;
 }
 
-/** Attaches a program to a device of this thread's namespace as a filter; replaces ours atomically if it is there. */
-export function attachClsact(program: Program, ifindex: number, direction: Direction): ClsactLink {
+/**
+ * Attaches a program to a device of this thread's namespace as a filter; replaces ours of the same place atomically if
+ * it is there.
+ */
+export function attachClsact(program: Program, ifindex: number, direction: Direction, place = 0): ClsactLink {
   const action = `attach filter ${program.name} to ${direction} of device ${ifindex}`;
   const { result: made } = withLibbpfLog(() => bpf.bpf_tc_hook_create(hook(ifindex, direction)) as number);
   const gone = made === -constants.errno.ENODEV || made === -constants.errno.EINVAL;
   const hint = gone ? "no such device in this namespace" : undefined;
   if (made !== -constants.errno.EEXIST) check(made, action, "attach-failed", hint);
-  const wanted = options({ prog_fd: program.fd, flags: REPLACE });
+  const wanted = options(place, { prog_fd: program.fd, flags: REPLACE });
   const { result } = withLibbpfLog(() => bpf.bpf_tc_attach(hook(ifindex, direction), wanted) as number);
   check(result, action, "attach-failed");
-  return new ClsactLink(ifindex, direction);
+  return new ClsactLink(ifindex, direction, place);
 }

@@ -42,6 +42,8 @@ export interface AttachOptions {
   pin?: string;
   /** Default: tcx, or clsact where the kernel has no tcx. */
   kind?: Link["kind"];
+  /** Which of several programs of ours at this end of the device, from 0: filters are told apart by it. */
+  place?: number;
 }
 
 /**
@@ -52,10 +54,11 @@ export function attachDevice(
   program: Program,
   ifindex: number,
   direction: Direction,
-  { pin, kind = tcxSupported(program) ? "tcx" : "clsact" }: AttachOptions = {},
+  { pin, kind = tcxSupported(program) ? "tcx" : "clsact", place = 0 }: AttachOptions = {},
 ): Link {
-  const attach = kind === "tcx" ? attachTcx : attachClsact;
-  if (!pin) return attach(program, ifindex, direction);
+  const attach = (): Link =>
+    kind === "tcx" ? attachTcx(program, ifindex, direction) : attachClsact(program, ifindex, direction, place);
+  if (!pin) return attach();
   const known = openIfPinned(pin);
   if (known?.kind === kind && known.ifindex === ifindex && known.direction === direction) {
     if (known.programId !== program.id) known.update(program);
@@ -63,7 +66,7 @@ export function attachDevice(
   }
   known?.close();
   rmSync(pin, { force: true });
-  return pinned(attach(program, ifindex, direction), pin);
+  return pinned(attach(), pin);
 }
 
 function pinned(link: Link, pin: string): Link {

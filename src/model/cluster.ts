@@ -30,6 +30,20 @@ export interface Tap {
   ips: readonly string[];
 }
 
+/** A pod of this node that uses the node's own network: its packets are told by the cgroup of their socket. */
+export interface HostPod {
+  namespace: string;
+  name: string;
+  /** Names its port: `host` and 11 hexadecimal digits. */
+  id: string;
+  /** The node's device on which its packets are seen. */
+  device: string;
+  /** Id of its cgroup in the v2 hierarchy. */
+  cgroup: bigint;
+  /** The node's addresses. */
+  ips: readonly string[];
+}
+
 /** What the agent knows of its own node. */
 export interface NodeContext {
   name: string;
@@ -55,6 +69,8 @@ export interface ClusterState {
   endpoints: readonly Endpoint[];
   /** In mode `chained`. */
   taps: readonly Tap[];
+  /** Pods with rules that use the node's own network. */
+  hosts: readonly HostPod[];
   /** Rules in force by pod (`namespace/name`): the last good ones. */
   limits: ReadonlyMap<string, readonly LimitRule[]>;
   /** The same for impairments, in the order of their chain places. */
@@ -74,6 +90,7 @@ export function emptyState(node: NodeContext): ClusterState {
     pods: [],
     endpoints: [],
     taps: [],
+    hosts: [],
     limits: new Map(),
     impairments: new Map(),
     programs: new Map(),
@@ -82,9 +99,11 @@ export function emptyState(node: NodeContext): ClusterState {
   };
 }
 
+type PodSources = "endpoints" | "taps" | "hosts";
+
 /** Host-side devices of pods and their addresses, by `namespace/name`. */
-export function podDevices({ endpoints, taps }: Pick<ClusterState, "endpoints" | "taps">) {
-  const all: readonly Tap[] = [...endpoints, ...taps];
+export function podDevices({ endpoints, taps, hosts }: Pick<ClusterState, PodSources>) {
+  const all: readonly Tap[] = [...endpoints, ...taps, ...hosts];
   return new Map(all.map(({ namespace, name, device, ips }) => [`${namespace}/${name}`, { device, ips }]));
 }
 
@@ -92,20 +111,27 @@ export function podDevices({ endpoints, taps }: Pick<ClusterState, "endpoints" |
 export interface PodPort {
   /** `namespace/name`. */
   key: string;
-  /** Host-side device: instances are named by it. */
+  /** Host-side device, or a host-network pod's id: instances are named by it. */
   id: string;
   /** `instance:port`. */
   port: string;
 }
 
 /** Ports of all pods whose packets pass Weir on this node, sorted by id. */
-export function podPorts({ endpoints, taps }: Pick<ClusterState, "endpoints" | "taps">): PodPort[] {
-  const ports = [...endpoints.map((one) => podPort(one)), ...taps.map((one) => tapPodPort(one))];
+export function podPorts({ endpoints, taps, hosts }: Pick<ClusterState, PodSources>): PodPort[] {
+  const ports = [
+    ...endpoints.map((one) => podPort(one)),
+    ...taps.map((one) => tapPodPort(one)),
+    ...hosts.map((one) => hostPodPort(one)),
+  ];
   return ports.toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 /** Full name of a tap's port. */
 export const tapPort = ({ device }: Pick<Tap, "device">): string => `tap:${device}`;
+
+/** Full name of a host-network pod's port. */
+export const hostPort = ({ id }: Pick<HostPod, "id">): string => `tap:${id}`;
 
 const podPort = memo(
   ({ namespace, name, device }: Endpoint): PodPort => ({
@@ -117,4 +143,8 @@ const podPort = memo(
 
 const tapPodPort = memo(
   (tap: Tap): PodPort => ({ key: `${tap.namespace}/${tap.name}`, id: tap.device, port: tapPort(tap) }),
+);
+
+const hostPodPort = memo(
+  (pod: HostPod): PodPort => ({ key: `${pod.namespace}/${pod.name}`, id: pod.id, port: hostPort(pod) }),
 );

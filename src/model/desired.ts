@@ -10,6 +10,7 @@ export type Peer =
   | { kind: "port"; port: string } // "instance:port"
   | { kind: "stack" }
   | { kind: "back"; device: string } // another network's: both directions are seen, and handed back to it
+  | { kind: "sockets"; device: string } // the node's own sockets' packets on this device, and handed back to it
   | { kind: "none" };
 
 export interface Instance {

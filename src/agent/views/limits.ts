@@ -1,6 +1,6 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
-import { type ClusterState, podDevices } from "../../model/cluster.ts";
+import { type ClusterState, podPorts } from "../../model/cluster.ts";
 import type { LimitRule } from "../../model/limits.ts";
 import type { Pod, Problem } from "../../model/objects.ts";
 import { podKey } from "./pods.ts";
@@ -17,12 +17,12 @@ type Item = Plain<schema.Limit>;
 
 /** Receipts: each rule with what was configured, what is in force, what was measured, and why they differ. */
 export function limitItems(state: ClusterState, readings: LimitReadings): Item[] {
-  const devices = podDevices(state);
+  const ports = new Map(podPorts(state).map((port) => [port.key, port.id]));
   const pods = new Map(state.pods.map((pod) => [podKey(pod.metadata), pod]));
   const items: Item[] = [];
   for (const [key, rules] of state.limits) {
     const faults = faultsOf(state.problems, key, pods.get(key));
-    const device = devices.get(key)?.device;
+    const device = ports.get(key);
     for (const rule of rules) items.push(item(key, rule, device, faults.get(rule.source), readings));
   }
   for (const [key, pod] of pods) {

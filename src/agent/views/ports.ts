@@ -53,7 +53,7 @@ function isUp(port: Port, exists: (device: string) => boolean): boolean {
   if (port.entry !== undefined && !exists(port.entry)) return false;
   const { peer } = port;
   if (peer.kind === "none") return port.entry !== undefined;
-  return peer.kind === "device" || peer.kind === "tunnel" || peer.kind === "back" ? exists(peer.device) : true;
+  return "device" in peer ? exists(peer.device) : true;
 }
 
 function peerText(peer: Peer): string {
@@ -62,6 +62,8 @@ function peerText(peer: Peer): string {
       return `${peer.device} (${peer.delivery})`;
     case "back":
       return `${peer.device} (back)`;
+    case "sockets":
+      return `${peer.device} (sockets)`;
     case "tunnel":
       return `${peer.device} (tunnel to ${peer.remote})`;
     case "port":

@@ -12,7 +12,7 @@ int weir_tap(struct __sk_buff *skb)
 
 	if (!hop || weir_tracing(skb))
 		return weir_drop(skb, WEIR_DROP_DELIVERY);
-	return weir_back(skb, hop->target, BPF_F_INGRESS);
+	return weir_back(skb, hop, BPF_F_INGRESS);
 }
 
 char weir_license[] SEC("license") = "Dual BSD/GPL";

@@ -75,7 +75,7 @@ export class Neighbour {
   }
 
   /** Puts the pod's rules in force. Throws if anything failed. */
-  apply(rules: Partial<Pick<ClusterState, "limits" | "impairments" | "taps">>): void {
+  apply(rules: Partial<Pick<ClusterState, "limits" | "impairments" | "taps" | "hosts">>): void {
     const context = { name: "node-1", overlay: "vxlan", addresses: [], podCIDRs: [], uplink: "lo", mtu: 1500 } as const;
     const node = { ...context, vxlan: { port: 4789, vni: 1 }, fq: hasQdisc("fq"), mode: "chained" } as const;
     const state = { ...emptyState(node), taps: [this.tap], ...rules };
@@ -89,6 +89,11 @@ export class Neighbour {
     return Number(
       /(\d+) received/.exec(this.run("node" === from ? "node" : "pod", "sh", "-c", `${command.join(" ")} || :`))?.[1],
     );
+  }
+
+  /** Path of a network namespace. */
+  path(name: "node" | "pod"): string {
+    return namespacePath(this.#namespace(name));
   }
 
   inNode<T>(work: () => T): T {

@@ -1,0 +1,170 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { cgroupId, createCgroup, killCgroup, removeCgroup } from "../../kernel/index.ts";
+import type { HostPod } from "../../model/cluster.ts";
+import type { ImpairRule } from "../../model/impair.ts";
+import type { Direction, LimitRule } from "../../model/limits.ts";
+import { binomialTest } from "../../model/statistics.ts";
+import { DEVICE, HOST, Neighbour, POD } from "../testing/neighbour.ts";
+
+/** The node's own namespace is Neighbour's "node"; its "pod" stands for another node behind the uplink. */
+const KEY = "default/agent";
+const UNLIKELY = 1e-4;
+const DATAGRAMS = 400;
+const ECHO_PORT = 7;
+const SINK_PORT = 9;
+/** A container's cgroup, two levels below the pod's. */
+const CONTAINER = "container/init";
+
+let world: Neighbour;
+let cgroup: string;
+let pod: HostPod;
+
+beforeAll(() => {
+  world = new Neighbour();
+  cgroup = createCgroup(`weir-t${process.pid}-host`);
+  createCgroup(`weir-t${process.pid}-host/${CONTAINER}`);
+  const name = { namespace: "default", name: "agent", id: "host0123456789a" };
+  pod = { ...name, device: DEVICE, cgroup: cgroupId(cgroup), ips: [HOST.v4, HOST.v6] };
+});
+afterAll(async () => {
+  killCgroup(cgroup);
+  await sleep(100);
+  removeCgroup(cgroup);
+  world?.close();
+});
+beforeEach(() => world.apply({ taps: [] }));
+
+const enforce = (rules: { limits?: LimitRule[]; impairments?: ImpairRule[] }) =>
+  world.apply({
+    taps: [],
+    hosts: [pod],
+    limits: new Map([[KEY, rules.limits ?? []]]),
+    impairments: new Map([[KEY, rules.impairments ?? []]]),
+  });
+const loss = (direction: Direction, probability: number): ImpairRule => ({
+  ...{ id: "t", source: "t", configured: "t", direction, match: {}, exempt: { probes: false, dns: false } },
+  effects: { loss: { model: "uniform", probability } },
+});
+const limit = (direction: Direction, rate: number): LimitRule => ({ direction, rate, source: "t", configured: "t" });
+
+type Place = "node" | "far";
+/** Where a process runs: in the pod's container, beside it on the same node, or on the far node. */
+const argv = (place: Place | "pod", command: readonly string[]): string[] => {
+  const enter = ["nsenter", `--net=${world.path(place === "far" ? "pod" : "node")}`, "--", ...command];
+  const join = `echo $$ > ${cgroup}/${CONTAINER}/cgroup.procs; exec "$@"`;
+  return place === "pod" ? ["sh", "-c", join, "sh", ...enter] : enter;
+};
+const run = (place: Place | "pod", ...command: string[]): string => {
+  const [file = "", ...args] = argv(place, command);
+  return execFileSync(file, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+};
+
+/** Sends datagrams, paced so that no buffer overflows; waits until they are through. */
+const SEND = `
+const [address, count, port] = process.argv.slice(1);
+const socket = require("node:dgram").createSocket(address.includes(":") ? "udp6" : "udp4");
+let left = Number(count);
+const step = () => {
+  for (let i = 0; i < 20 && left > 0; i++, left--) socket.send("x", Number(port), address);
+  if (left > 0) setTimeout(step, 2); else setTimeout(() => socket.close(), 20);
+};
+step();`;
+/** Counts datagrams until it is asked, by a line, how many they were. */
+const COUNT = `
+const socket = require("node:dgram").createSocket({ type: "udp6", recvBufferSize: 1 << 20 });
+let count = 0;
+socket.on("message", () => count++);
+socket.bind(Number(process.argv[1]), "::", () => console.log("ready"));
+process.stdin.on("data", () => console.log(count));`;
+
+class Counter {
+  readonly #child: ChildProcess;
+  #text = "";
+
+  constructor(place: Place | "pod", port: number) {
+    const [file = "", ...args] = argv(place, [process.execPath, "-e", COUNT, `${port}`]);
+    this.#child = spawn(file, args, { stdio: ["pipe", "pipe", "inherit"] });
+    this.#child.stdout?.on("data", (chunk) => {
+      this.#text += chunk;
+    });
+  }
+  async #line(): Promise<string> {
+    await expect.poll(() => this.#text, { timeout: 10_000 }).toContain("\n");
+    const line = this.#text.trim();
+    this.#text = "";
+    return line;
+  }
+  async ready(): Promise<void> {
+    expect(await this.#line()).toBe("ready");
+  }
+  async total(): Promise<number> {
+    await sleep(50);
+    this.#child.stdin?.write("?\n");
+    return Number(await this.#line());
+  }
+  async close(): Promise<void> {
+    const gone = new Promise((resolve) => this.#child.once("exit", resolve));
+    this.#child.kill("SIGKILL");
+    await gone;
+  }
+}
+
+describe.each([
+  ["IPv4", HOST.v4, POD.v4],
+  ["IPv6", HOST.v6, POD.v6],
+] as const)("a pod in the node's network, %s", (_family, near, far) => {
+  const through = async (from: Place | "pod", to: Place | "pod", port: number): Promise<number> => {
+    const counter = new Counter(to, port);
+    try {
+      await counter.ready();
+      run(from, process.execPath, "-e", SEND, to === "far" ? far : near, `${DATAGRAMS}`, `${port}`);
+      return await counter.total();
+    } finally {
+      await counter.close();
+    }
+  };
+
+  test("what it sends by UDP is lost as asked, and nobody else's on the node", async () => {
+    enforce({ impairments: [loss("egress", 0.5)] });
+    expect(binomialTest(DATAGRAMS - (await through("pod", "far", SINK_PORT)), DATAGRAMS, 0.5)).toBeGreaterThan(
+      UNLIKELY,
+    );
+    enforce({ impairments: [loss("egress", 1)] });
+    expect(await through("node", "far", SINK_PORT)).toBe(DATAGRAMS);
+  });
+
+  test("what it receives by UDP is lost as asked, and nobody else's on the node", async () => {
+    enforce({ impairments: [loss("ingress", 0.5)] });
+    expect(binomialTest(DATAGRAMS - (await through("far", "pod", SINK_PORT)), DATAGRAMS, 0.5)).toBeGreaterThan(
+      UNLIKELY,
+    );
+    enforce({ impairments: [loss("ingress", 1)] });
+    expect(await through("far", "node", ECHO_PORT)).toBe(DATAGRAMS);
+  });
+
+  test.each(["egress", "ingress"] as const)("%s: its TCP is held at its rate, another's is not", (direction) => {
+    const measure = (place: "pod" | "node"): number => {
+      run("far", "iperf3", "-s", "-D", "-1", "--pidfile", join(world.directory, "far.pid"));
+      const reverse = direction === "ingress" ? ["-R"] : [];
+      const out = run(place, "iperf3", "-c", far, "-t", "2", "--json", "--connect-timeout", "2000", ...reverse);
+      return JSON.parse(out).end.sum_received.bits_per_second;
+    };
+    enforce({ limits: [limit(direction, 20e6)] });
+    const held = measure("pod");
+    expect(held).toBeGreaterThan(20e6 * 0.85);
+    expect(held).toBeLessThan(20e6 * 1.05);
+    expect(measure("node")).toBeGreaterThan(20e6 * 2);
+  });
+});
+
+test("its last rule takes the programs off the node's device", () => {
+  const pins = () => readdirSync(join(world.panel.root, "links")).filter((pin) => pin.startsWith("%host"));
+  enforce({});
+  expect(pins()).toHaveLength(2);
+  world.apply({ taps: [] });
+  expect(pins()).toEqual([]);
+});

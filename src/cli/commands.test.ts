@@ -54,6 +54,7 @@ function recorder() {
     }),
     capabilities: async () => ({ capabilityNames: ["bpf", "net_admin"] }),
     manifests: () => Promise.reject(new Error("not used")),
+    cluster: () => Promise.reject(new Error("not used")),
   };
   return { calls, modules };
 }

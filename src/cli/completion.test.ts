@@ -22,6 +22,7 @@ const modules: Modules = {
   functions: unused,
   capabilities: unused,
   manifests: unused,
+  cluster: unused,
 };
 
 let machine: Machine;

@@ -17,6 +17,7 @@ export interface Modules {
   functions(): Promise<FunctionsModule>;
   capabilities(): Promise<CapabilitiesModule>;
   manifests(): Promise<ManifestsModule>;
+  cluster(): Promise<ClusterModule>;
 }
 
 /** A number is the exit code; anything else is 0. */
@@ -114,6 +115,24 @@ export interface ManifestsModule {
   };
   /** The kind that a word names in any case, singular or plural. */
   findKind(word: string): { kind: string; namespaced: boolean } | undefined;
+}
+
+/** Objects at a Kubernetes API. */
+export interface Cluster {
+  /** Of objects that name none. */
+  namespace: string;
+  put(document: Readonly<Record<string, unknown>>, options: { dryRun: boolean }): Promise<ObjectChange>;
+  /** By `Kind/namespace/name`; false if there is none. */
+  remove(key: string, options: { dryRun: boolean }): Promise<boolean>;
+  close(): void;
+}
+export interface ClusterModule {
+  openCluster(options: {
+    kubeconfig?: string | undefined;
+    context?: string | undefined;
+    env: Readonly<Record<string, string | undefined>>;
+    signal: AbortSignal;
+  }): Cluster;
 }
 
 export interface FunctionsModule {

@@ -38,10 +38,11 @@ export function buildProgram(io: Io, modules: Partial<Modules>): Command {
     });
   addStatus(program, io);
   addGet(program, io);
-  if (modules.manifests && modules.lab) {
-    addApply(program, io, { manifests: modules.manifests, lab: modules.lab });
-    addDiff(program, io, { manifests: modules.manifests, lab: modules.lab });
-    addDelete(program, io, { manifests: modules.manifests, lab: modules.lab });
+  const { manifests, lab, cluster = withoutCluster } = modules;
+  if (manifests && lab) {
+    addApply(program, io, { manifests, lab, cluster });
+    addDiff(program, io, { manifests, lab, cluster });
+    addDelete(program, io, { manifests, lab, cluster });
   }
   addImpair(program, io);
   addVerify(program, io);
@@ -88,3 +89,5 @@ function isAbort(error: unknown): boolean {
   const { name, code } = error as { name?: unknown; code?: unknown };
   return name === "AbortError" || code === "ABORT_ERR" || error instanceof Failure;
 }
+
+const withoutCluster = (): Promise<never> => Promise.reject(new Error("this build has no client of a Kubernetes API"));

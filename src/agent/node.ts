@@ -54,7 +54,7 @@ function besideAnother(config: AgentConfig, name: string): NodeContext {
     overlay: config.overlay,
     addresses: config.addresses ?? own.map(({ cidr }) => cidr.slice(0, cidr.indexOf("/"))),
     podCIDRs: [],
-    uplink: config.uplink ?? "",
+    uplink: config.uplink ?? routeDevice() ?? "",
     mtu: config.mtu ?? ETHERNET_MTU,
     vxlan: config.vxlan,
     fq: hasQdisc("fq"),
@@ -66,11 +66,15 @@ function nonEmpty<T>(list: readonly T[] | undefined): readonly T[] | undefined {
 }
 
 /** The device of the default route. */
-function defaultDevice(name: string): string {
+function routeDevice(): string | undefined {
   const route = routes().find(({ cidr, ifindex }) => ifindex !== undefined && /^(0\.0\.0\.0|::)\/0$/.test(cidr));
-  const device = links().find((link) => link.ifindex === route?.ifindex);
+  return links().find((link) => link.ifindex === route?.ifindex)?.name;
+}
+
+function defaultDevice(name: string): string {
+  const device = routeDevice();
   if (!device) throw new Error(`configure node ${name}: no default route tells the uplink (set uplink)`);
-  return device.name;
+  return device;
 }
 
 /** The first global address of each family. */

@@ -318,7 +318,10 @@ export class Lab {
 }
 
 /** The agent's configuration file, in the form of YAML that JSON is. */
-export function agentConfig(node: NodeNames, { overlay, programs }: Pick<LabRecord, "overlay" | "programs">): string {
+export function agentConfig(
+  node: NodeNames,
+  { overlay, programs, cgroup }: Pick<LabRecord, "overlay" | "programs" | "cgroup">,
+): string {
   const config = {
     apiVersion: "weir.dev/v1alpha1",
     kind: "AgentConfig",
@@ -326,6 +329,7 @@ export function agentConfig(node: NodeNames, { overlay, programs }: Pick<LabReco
     podCIDRs: node.podCIDRs,
     overlay,
     uplink: "eth0",
+    podCgroups: `${cgroup}/${node.name}`,
     ...(programs !== undefined && { programs }),
   };
   return `${JSON.stringify(config, null, 2)}\n`;

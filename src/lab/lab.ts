@@ -228,7 +228,7 @@ export class Lab {
   #expectations(pods: readonly BoundPod[]): Promise<ForceResult[]>[] {
     return [...this.#clients].flatMap(([node, client]) => {
       const expected = pods
-        .filter((one) => one.node === node && !one.pod.hostNetwork)
+        .filter((one) => one.node === node)
         .map((one) => ({ key: keyOf(one), resourceVersion: one.resourceVersion }));
       return expected.length === 0 ? [] : [waitInForce(client, expected, PATIENCE, this.#abort.signal)];
     });

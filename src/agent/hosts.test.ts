@@ -13,7 +13,8 @@ const NODE: NodeContext = {
   addresses: ["192.0.2.1"],
   podCIDRs: [],
   uplink: "eth0",
-  mtu: 1500,
+  uplinkMtu: 1500,
+  mtu: 1450,
   vxlan: { port: 4789, vni: 1 },
 };
 const RULE: LimitRule = { direction: "egress", rate: 1e6, source: "t", configured: "t" };
@@ -52,7 +53,7 @@ test("pods of the node's network with rules and a cgroup are found, and stay the
   const state = view([pod("a"), pod("b", { hostNetwork: false }), pod("c", { nodeName: "n2" })]);
   const { hosts, problems } = finder.find(state);
   expect(problems).toEqual([]);
-  expect(hosts).toMatchObject([{ namespace: "default", name: "a", device: "eth0", ips: ["192.0.2.1"] }]);
+  expect(hosts).toMatchObject([{ namespace: "default", name: "a", device: "eth0", mtu: 1500, ips: ["192.0.2.1"] }]);
   expect(hosts[0]?.id).toMatch(/^host[0-9a-f]{11}$/);
   expect(finder.find(state).hosts[0]).toBe(hosts[0]);
   expect(finder.isStale).toBe(false);

@@ -97,11 +97,19 @@ function isWanted(pod: Pod, { node, limits, impairments, programs }: HostView): 
 function hostPod({ metadata, ips }: Pod, cgroup: bigint, node: HostView["node"]): HostPod {
   const { namespace, name, uid = "" } = metadata;
   const hash = createHash("sha256").update(`${namespace}/${name}/${uid}`).digest("hex").slice(0, 11);
-  return { namespace, name, id: `host${hash}`, device: node.uplink, cgroup, ips: ips ?? node.addresses };
+  return {
+    namespace,
+    name,
+    id: `host${hash}`,
+    device: node.uplink,
+    mtu: node.uplinkMtu ?? node.mtu,
+    cgroup,
+    ips: ips ?? node.addresses,
+  };
 }
 
 const isSame = (a: HostPod, b: HostPod): boolean =>
-  a.id === b.id && a.device === b.device && a.cgroup === b.cgroup && a.ips.join() === b.ips.join();
+  a.id === b.id && a.device === b.device && a.mtu === b.mtu && a.cgroup === b.cgroup && a.ips.join() === b.ips.join();
 
 function problem({ metadata }: Pod, fault: string): Problem {
   const message = `its rules are not enforced: the pod uses its node's network, and ${fault}`;

@@ -28,7 +28,7 @@ beforeAll(() => {
   cgroup = createCgroup(`weir-t${process.pid}-host`);
   createCgroup(`weir-t${process.pid}-host/${CONTAINER}`);
   const name = { namespace: "default", name: "agent", id: "host0123456789a" };
-  pod = { ...name, device: DEVICE, cgroup: cgroupId(cgroup), ips: [HOST.v4, HOST.v6] };
+  pod = { ...name, device: DEVICE, mtu: 1500, cgroup: cgroupId(cgroup), ips: [HOST.v4, HOST.v6] };
 });
 afterAll(async () => {
   killCgroup(cgroup);

@@ -224,7 +224,7 @@ export class Lab {
     );
   }
 
-  /** One wait for each node that has pods to report. Pods on their node's own network are none of the agent's. */
+  /** One wait for each node that has pods to report. */
   #expectations(pods: readonly BoundPod[]): Promise<ForceResult[]>[] {
     return [...this.#clients].flatMap(([node, client]) => {
       const expected = pods

@@ -10,6 +10,7 @@ import { type LastGood, reduceCluster } from "../sources/cluster.ts";
 import type { EndpointStore } from "../sources/endpoints.ts";
 import type { LastGoodFile } from "../sources/last-good.ts";
 import type { ManifestWatch } from "../sources/manifests/index.ts";
+import type { HostFinder } from "./hosts.ts";
 import type { Logger } from "./log.ts";
 import { plan } from "./plan.ts";
 import type { Programs, Resolution } from "./programs.ts";
@@ -27,6 +28,8 @@ export interface AgentParts {
   programs: Programs;
   /** In mode `chained`. */
   taps?: TapFinder | undefined;
+  /** Of pods that use the node's own network. */
+  hosts?: HostFinder | undefined;
   log: Logger;
   signal: AbortSignal;
 }
@@ -34,7 +37,7 @@ export interface AgentParts {
 /** The kernel is read again this often, ms; between, the agent trusts what it wrote. */
 const COMPARE_EVERY = 50_000;
 
-/** Mode `chained`: other networks' devices are looked at this often, ms. */
+/** Other networks' devices and host-network pods' cgroups are looked at this often, ms. */
 const LOOK_EVERY = 1000;
 
 /** What setTimeout can wait, ms. */
@@ -117,7 +120,7 @@ export class Agent {
     const problems = [...snapshot.problems, ...endpoints.problems, ...file.problems, ...applied.problems];
     const input = { node, settings, problems, objects: snapshot.objects, endpoints: endpoints.list() };
     const { state, lastGood } = reduceCluster(this.#lastGood, input);
-    return { state: this.#withTaps(state), lastGood };
+    return { state: this.#withFound(state), lastGood };
   }
 
   /** Number of rows or objects that could not be made real. */
@@ -153,22 +156,24 @@ export class Agent {
     return failures.length;
   }
 
-  /** In mode `chained`: with the devices that pods have of another network. */
-  #withTaps(state: ClusterState): ClusterState {
-    const { taps: finder, signal } = this.parts;
-    if (!finder) return state;
+  /** With what nobody tells of: devices that pods have of another network, cgroups of pods in the node's own. */
+  #withFound(state: ClusterState): ClusterState {
     clearTimeout(this.#look);
-    const { taps, problems } = finder.find(state.node.name, state.pods);
-    if (!signal.aborted) this.#lookAgain(finder);
-    return { ...state, taps, problems: [...state.problems, ...problems] };
+    const { taps, hosts, signal } = this.parts;
+    const tapped = taps?.find(state.node.name, state.pods) ?? { taps: [], problems: [] };
+    const hosted = hosts?.find(state) ?? { hosts: [], problems: [] };
+    if (!signal.aborted) this.#lookAgain();
+    const problems = [...state.problems, ...tapped.problems, ...hosted.problems];
+    return { ...state, taps: tapped.taps, hosts: hosted.hosts, problems };
   }
 
-  /** Other networks tell nobody of their devices. */
-  #lookAgain(finder: TapFinder): void {
+  #lookAgain(): void {
+    const { taps, hosts, signal } = this.parts;
+    if (!taps && !hosts) return;
     this.#look = setTimeout(() => {
-      if (this.parts.signal.aborted) return;
-      if (finder.isStale) this.runner.mark();
-      else this.#lookAgain(finder);
+      if (signal.aborted) return;
+      if (taps?.isStale || hosts?.isStale) this.runner.mark();
+      else this.#lookAgain();
     }, LOOK_EVERY);
     this.#look.unref();
   }

@@ -18,6 +18,7 @@ import type { ManifestWatch } from "../sources/manifests/index.ts";
 import { Agent, type AgentParts } from "./agent.ts";
 import { AgentBackend } from "./backend.ts";
 import { ensureBpffs } from "./bpffs.ts";
+import { HostFinder } from "./hosts.ts";
 import { lockNode } from "./lock.ts";
 import { createLogger, type Logger } from "./log.ts";
 import { preferSmallHeap } from "./memory.ts";
@@ -148,5 +149,6 @@ function start(
   const settings = { ...DEFAULT_RULE_SETTINGS, ...config.rules };
   const programs = new Programs({ folder: config.programs, builder, held: datapath.programs.held, onChange });
   const taps = config.mode === "chained" ? new TapFinder() : undefined;
-  return { node, settings, manifests, endpoints, lastGood, applied, datapath, programs, taps, log, signal };
+  const hosts = new HostFinder({ folder: config.podCgroups });
+  return { node, settings, manifests, endpoints, lastGood, applied, datapath, programs, taps, hosts, log, signal };
 }

@@ -39,6 +39,7 @@ export function nodeContext(config: AgentConfig, object: Node | undefined): Node
     addresses: own,
     podCIDRs,
     uplink,
+    uplinkMtu: device.mtu,
     mtu: config.mtu ?? Math.min(LARGEST_MTU, device.mtu - overhead),
     vxlan: config.vxlan,
     fq: hasQdisc("fq"),
@@ -47,6 +48,7 @@ export function nodeContext(config: AgentConfig, object: Node | undefined): Node
 
 /** Pods' network is another's: all that counts is what size its packets have, and which addresses are the node's. */
 function besideAnother(config: AgentConfig, name: string): NodeContext {
+  const uplink = config.uplink ?? routeDevice() ?? "";
   const own = addresses().filter(({ linkLocal, cidr }) => !linkLocal && !/^(127\.|::1\/)/.test(cidr));
   return {
     name,
@@ -54,7 +56,8 @@ function besideAnother(config: AgentConfig, name: string): NodeContext {
     overlay: config.overlay,
     addresses: config.addresses ?? own.map(({ cidr }) => cidr.slice(0, cidr.indexOf("/"))),
     podCIDRs: [],
-    uplink: config.uplink ?? "",
+    uplink,
+    uplinkMtu: links().find((link) => link.name === uplink)?.mtu,
     mtu: config.mtu ?? ETHERNET_MTU,
     vxlan: config.vxlan,
     fq: hasQdisc("fq"),
@@ -66,11 +69,15 @@ function nonEmpty<T>(list: readonly T[] | undefined): readonly T[] | undefined {
 }
 
 /** The device of the default route. */
-function defaultDevice(name: string): string {
+function routeDevice(): string | undefined {
   const route = routes().find(({ cidr, ifindex }) => ifindex !== undefined && /^(0\.0\.0\.0|::)\/0$/.test(cidr));
-  const device = links().find((link) => link.ifindex === route?.ifindex);
+  return links().find((link) => link.ifindex === route?.ifindex)?.name;
+}
+
+function defaultDevice(name: string): string {
+  const device = routeDevice();
   if (!device) throw new Error(`configure node ${name}: no default route tells the uplink (set uplink)`);
-  return device.name;
+  return device;
 }
 
 /** The first global address of each family. */

@@ -86,6 +86,9 @@ export const agentConfig = z
     programs: field.absolutePath
       .optional()
       .describe("administrator's folder of programs for `ebpf-limit`, root's alone; none if left out"),
+    podCgroups: field.absolutePath
+      .optional()
+      .describe("folder of cgroups `pod<uid>` (v2) of pods with hostNetwork, before kubelet's own places"),
     state: field.absolutePath.default("/var/lib/weir").describe("what must outlive the agent"),
     bpffs: field.absolutePath.default("/sys/fs/bpf").describe("BPF file system where programs and maps are pinned"),
     socket: field.absolutePath.default("/run/weir/agent.sock").describe("unix socket of the API"),

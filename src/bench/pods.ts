@@ -9,6 +9,7 @@ export interface PodSpec {
   node?: string | undefined;
   annotations?: Record<string, string> | undefined;
   labels?: Record<string, string> | undefined;
+  hostNetwork?: boolean | undefined;
   /** One container a command. */
   commands?: readonly (readonly string[])[] | undefined;
 }
@@ -28,6 +29,7 @@ export function podObject(spec: PodSpec): object {
     },
     spec: {
       ...(spec.node === undefined ? {} : { nodeName: spec.node }),
+      ...(spec.hostNetwork ? { hostNetwork: true } : {}),
       containers: commands.map((command, i) => ({ name: `c${i}`, image: "none", command })),
     },
   };

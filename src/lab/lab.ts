@@ -224,11 +224,11 @@ export class Lab {
     );
   }
 
-  /** One wait for each node that has pods to report. Pods on their node's own network are none of the agent's. */
+  /** One wait for each node that has pods to report. */
   #expectations(pods: readonly BoundPod[]): Promise<ForceResult[]>[] {
     return [...this.#clients].flatMap(([node, client]) => {
       const expected = pods
-        .filter((one) => one.node === node && !one.pod.hostNetwork)
+        .filter((one) => one.node === node)
         .map((one) => ({ key: keyOf(one), resourceVersion: one.resourceVersion }));
       return expected.length === 0 ? [] : [waitInForce(client, expected, PATIENCE, this.#abort.signal)];
     });
@@ -318,7 +318,10 @@ export class Lab {
 }
 
 /** The agent's configuration file, in the form of YAML that JSON is. */
-export function agentConfig(node: NodeNames, { overlay, programs }: Pick<LabRecord, "overlay" | "programs">): string {
+export function agentConfig(
+  node: NodeNames,
+  { overlay, programs, cgroup }: Pick<LabRecord, "overlay" | "programs" | "cgroup">,
+): string {
   const config = {
     apiVersion: "weir.dev/v1alpha1",
     kind: "AgentConfig",
@@ -326,6 +329,7 @@ export function agentConfig(node: NodeNames, { overlay, programs }: Pick<LabReco
     podCIDRs: node.podCIDRs,
     overlay,
     uplink: "eth0",
+    podCgroups: `${cgroup}/${node.name}`,
     ...(programs !== undefined && { programs }),
   };
   return `${JSON.stringify(config, null, 2)}\n`;

@@ -38,6 +38,8 @@ export interface HostPod {
   id: string;
   /** The node's device on which its packets are seen. */
   device: string;
+  /** Of the device, bytes at layer 3. */
+  mtu: number;
   /** Id of its cgroup in the v2 hierarchy. */
   cgroup: bigint;
   /** The node's addresses. */
@@ -52,6 +54,8 @@ export interface NodeContext {
   podCIDRs: readonly string[];
   /** Underlay device, e.g. `eth0`. */
   uplink: string;
+  /** MTU of the underlay device, bytes at layer 3; that of pods' if left out. */
+  uplinkMtu?: number | undefined;
   /** MTU of pods' devices, bytes at layer 3. */
   mtu: number;
   vxlan: { port: number; vni: number };
@@ -115,6 +119,8 @@ export interface PodPort {
   id: string;
   /** `instance:port`. */
   port: string;
+  /** Of its packets, bytes at layer 3, if it is not that of pods' devices. */
+  mtu?: number | undefined;
 }
 
 /** Ports of all pods whose packets pass Weir on this node, sorted by id. */
@@ -146,5 +152,10 @@ const tapPodPort = memo(
 );
 
 const hostPodPort = memo(
-  (pod: HostPod): PodPort => ({ key: `${pod.namespace}/${pod.name}`, id: pod.id, port: hostPort(pod) }),
+  (pod: HostPod): PodPort => ({
+    key: `${pod.namespace}/${pod.name}`,
+    id: pod.id,
+    port: hostPort(pod),
+    mtu: pod.mtu,
+  }),
 );

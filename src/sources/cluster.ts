@@ -36,7 +36,6 @@ export function reduceCluster(before: LastGood, input: ClusterInput): { state: C
     endpoints,
     settings,
   });
-  const idle = own.filter((pod) => pod.hostNetwork && hasRules(podKey(pod.metadata), limits, impairments, programs));
   const state = {
     ...emptyState(node),
     nodes,
@@ -45,22 +44,9 @@ export function reduceCluster(before: LastGood, input: ClusterInput): { state: C
     limits,
     impairments,
     programs,
-    problems: [
-      ...input.problems,
-      ...problems,
-      ...idle.map(hostNetworkProblem),
-      ...unboundWorkloads(input.objects),
-      ...overlappingNodes(nodes),
-    ],
+    problems: [...input.problems, ...problems, ...unboundWorkloads(input.objects), ...overlappingNodes(nodes)],
   };
   return { state, lastGood };
-}
-
-const hasRules = (key: string, ...rules: ReadonlyMap<string, unknown>[]): boolean => rules.some((map) => map.has(key));
-
-function hostNetworkProblem(pod: Pod): Problem {
-  const message = "its rules are not enforced: the pod uses its node's network and has no device of its own";
-  return { object: objectKey("Pod", pod.metadata), path: "spec.hostNetwork", message, severity: "warning" };
 }
 
 function unboundWorkloads(objects: readonly ManifestObject[]): Problem[] {

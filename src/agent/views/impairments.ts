@@ -5,6 +5,7 @@ import { type ClusterState, podPorts } from "../../model/cluster.ts";
 import { type Effects, type ImpairRule, lossProbability, type Match } from "../../model/impair.ts";
 import { describeEffects } from "../../model/impairments.ts";
 import { binomialInterval } from "../../model/statistics.ts";
+import { whyNoPort } from "./pods.ts";
 
 /** What a rule did, as its program counted. */
 export interface ImpairUse {
@@ -38,7 +39,8 @@ export function impairmentItems(state: ClusterState, readings: ImpairReadings): 
   const ports = new Map(podPorts(state).map((port) => [port.key, port]));
   return [...state.impairments].flatMap(([key, rules]) => {
     const at = ports.get(key);
-    return rules.map((rule) => item(key, rule, at?.id, state.node.fq === true, readings));
+    const why = whyNoPort(state.problems, key);
+    return rules.map((rule) => item(key, rule, at?.id, state.node.fq === true, readings, why));
   });
 }
 
@@ -47,12 +49,19 @@ const NOTHING: ImpairUse = {
   meanDelay: null,
 };
 
-function item(key: string, rule: ImpairRule, id: string | undefined, fq: boolean, readings: ImpairReadings): Item {
+function item(
+  key: string,
+  rule: ImpairRule,
+  id: string | undefined,
+  fq: boolean,
+  readings: ImpairReadings,
+  noPort: string,
+): Item {
   const [namespace = "", pod = ""] = key.split("/");
   const { direction, source, configured, effects, match } = rule;
   const common = { namespace, pod, direction, source, configured, effects, match: describeMatch(match) };
   if (id === undefined || match.peers?.length === 0) {
-    const why = id === undefined ? "the pod has no network of Weir's on this node" : "its match selects nobody";
+    const why = id === undefined ? noPort : "its match selects nobody";
     const idle = { effective: null, state: "not enforced", remaining: null, reason: `not enforced: ${why}` } as const;
     return { ...common, ...idle, ...NOTHING, ...rates(NOTHING, effects) };
   }

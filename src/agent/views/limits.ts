@@ -3,7 +3,7 @@ import type * as schema from "../../api/schemas.ts";
 import { type ClusterState, podPorts } from "../../model/cluster.ts";
 import type { LimitRule } from "../../model/limits.ts";
 import type { Pod, Problem } from "../../model/objects.ts";
-import { podKey } from "./pods.ts";
+import { podKey, whyNoPort } from "./pods.ts";
 
 /** What the datapath says of one limit. */
 export interface LimitReadings {
@@ -23,7 +23,8 @@ export function limitItems(state: ClusterState, readings: LimitReadings): Item[]
   for (const [key, rules] of state.limits) {
     const faults = faultsOf(state.problems, key, pods.get(key));
     const device = ports.get(key);
-    for (const rule of rules) items.push(item(key, rule, device, faults.get(rule.source), readings));
+    const why = whyNoPort(state.problems, key);
+    for (const rule of rules) items.push(item(key, rule, device, faults.get(rule.source), readings, why));
   }
   for (const [key, pod] of pods) {
     const inForce = new Set((state.limits.get(key) ?? []).map((rule) => rule.source));
@@ -50,6 +51,7 @@ function item(
   device: string | undefined,
   fault: Fault | undefined,
   readings: LimitReadings,
+  why: string,
 ): Item {
   const { direction, source } = rule;
   const common = { ...identity(key), direction, source, written: fault?.written ?? rule.configured };
@@ -59,7 +61,7 @@ function item(
       ...common,
       ...NOTHING,
       configured,
-      reason: fault?.message ?? "not enforced: the pod has no network of Weir's on this node",
+      reason: fault?.message ?? `not enforced: ${why}`,
     };
   }
   const enforced = readings.enforced(device, rule);

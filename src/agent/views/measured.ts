@@ -4,6 +4,13 @@ import type { ImpairReadings } from "./impairments.ts";
 import type { LimitReadings } from "./limits.ts";
 import type { ProgramReadings } from "./programs.ts";
 
+/** What a pod's port stands on: without it no rule of the pod acts. A host-network pod's is on a device of the node's. */
+function placeOf(agent: Agent, port: string): string[] {
+  const host = agent.view.state.hosts.find(({ id }) => id === port);
+  const own = host ? [`device ${host.device}`, "table weir_cgroups"] : [`device ${port}`];
+  return ["panel", AGENT, ...own];
+}
+
 /** What the datapath enforces and has measured of each limit. */
 export function limitReadings(agent: Agent): LimitReadings {
   const { desired, failures } = agent.view;
@@ -16,7 +23,7 @@ export function limitReadings(agent: Agent): LimitReadings {
       const instance = instanceOf(device, rule);
       const rate = shaped.get(instance);
       if (rate === undefined) return { reason: "no shaper is planned for it" };
-      const about = new Set([`shaper ${instance}`, "shapers", "panel", AGENT, `device ${device}`, "table weir_limits"]);
+      const about = new Set([`shaper ${instance}`, "shapers", "table weir_limits", ...placeOf(agent, device)]);
       const failure = failures.find((one) => about.has(one.object));
       return failure ? { reason: failure.message } : { rate };
     },
@@ -66,7 +73,7 @@ export function impairReadings(agent: Agent): ImpairReadings {
     },
     fault(device) {
       const tables = ["table weir_impairs", "table weir_impair_peers", "leases"];
-      const about = new Set([...tables, "panel", AGENT, `device ${device}`]);
+      const about = new Set([...tables, ...placeOf(agent, device)]);
       return failures.find((one) => about.has(one.object))?.message;
     },
   };
@@ -86,7 +93,7 @@ export function programReadings(agent: Agent): ProgramReadings {
       return { packets: count("packets"), bytes: count("bytes"), dropped: count("dropped"), other: count("other") };
     },
     fault(device, instance) {
-      const about = new Set([`program ${instance}`, "programs", "panel", AGENT, `device ${device}`]);
+      const about = new Set([`program ${instance}`, "programs", ...placeOf(agent, device)]);
       return failures.find((one) => about.has(one.object))?.message;
     },
   };

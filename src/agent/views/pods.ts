@@ -34,6 +34,16 @@ export function podItems(
   });
 }
 
+const NO_NETWORK = "the pod has no network of Weir's on this node";
+
+/** Why a pod that no port is of has its rules not enforced. */
+export function whyNoPort(problems: readonly Problem[], key: string): string {
+  const known = problems.find(
+    ({ object, path }) => object === `Pod/${key}` && /^(spec\.hostNetwork|status\.podIPs)$/.test(path ?? ""),
+  );
+  return known?.message.replace("its rules are not enforced: ", "") ?? NO_NETWORK;
+}
+
 /** Problems of one pod. */
 export function problemsOf(problems: readonly Problem[], key: string): schema.Problem[] {
   return problems

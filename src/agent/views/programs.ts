@@ -4,6 +4,7 @@ import { customInstance } from "../../functions/custom/custom.ts";
 import { type ClusterState, podPorts } from "../../model/cluster.ts";
 import type { ProgramRule } from "../../model/programs.ts";
 import { type Resolution, type Standing, standingKey } from "../programs.ts";
+import { whyNoPort } from "./pods.ts";
 
 /** What a program said, as its wrapper counted. */
 export interface ProgramUse {
@@ -29,7 +30,7 @@ export function programItems(
 ): Item[] {
   const ports = new Map(podPorts(state).map((port) => [port.key, port.id]));
   return [...state.programs].flatMap(([pod, rules]) =>
-    rules.map((rule) => item(pod, rule, ports.get(pod), programs.standings, readings)),
+    rules.map((rule) => item(pod, rule, ports.get(pod), programs.standings, readings, whyNoPort(state.problems, pod))),
   );
 }
 
@@ -42,13 +43,14 @@ function item(
   device: string | undefined,
   standings: ReadonlyMap<string, Standing>,
   readings: ProgramReadings,
+  noPort: string,
 ): Item {
   const [namespace = "", pod = ""] = key.split("/");
   const common = { namespace, pod, direction, source, program, configured };
   const standing = standings.get(standingKey(key, direction));
   const idle = { ...common, ...NOTHING, effective: null, build: null };
   if (device === undefined || !standing) {
-    const why = device === undefined ? "the pod has no network of Weir's on this node" : "it was not looked at yet";
+    const why = device === undefined ? noPort : "it was not looked at yet";
     return { ...idle, state: "not enforced", reason: `not enforced: ${why}` };
   }
   const { build, effective = null, reason = null } = standing;

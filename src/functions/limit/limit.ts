@@ -33,7 +33,7 @@ export const limit: NetworkFunction = {
     return {
       instances: limits.map((one) => instanceOf(one)),
       attach: limits.map((one) => attachment(one)),
-      shapers: limits.map((one) => shaper(one, state.node.mtu)),
+      shapers: limits.map((one) => shaper(one, one.at.mtu ?? state.node.mtu)),
       rows: limits.map((one) => row(one)),
     };
   },

@@ -28,7 +28,7 @@ beforeAll(() => {
   cgroup = createCgroup(`weir-t${process.pid}-host`);
   createCgroup(`weir-t${process.pid}-host/${CONTAINER}`);
   const name = { namespace: "default", name: "agent", id: "host0123456789a" };
-  pod = { ...name, device: DEVICE, cgroup: cgroupId(cgroup), ips: [HOST.v4, HOST.v6] };
+  pod = { ...name, device: DEVICE, mtu: 1500, cgroup: cgroupId(cgroup), ips: [HOST.v4, HOST.v6] };
 });
 afterAll(async () => {
   killCgroup(cgroup);
@@ -128,6 +128,14 @@ describe.each([
     }
   };
 
+  const stream = (place: "pod" | "node", direction: Direction, seconds: number) => {
+    run("far", "iperf3", "-s", "-D", "-1", "--pidfile", join(world.directory, "far.pid"));
+    const flags = ["-t", `${seconds}`, "--json", "--connect-timeout", "2000"];
+    const out = run(place, "iperf3", "-c", far, ...flags, ...(direction === "ingress" ? ["-R"] : []));
+    const { sum_received, sum_sent } = JSON.parse(out).end;
+    return { bits_per_second: sum_received.bits_per_second as number, retransmits: sum_sent.retransmits as number };
+  };
+
   test("what it sends by UDP is lost as asked, and nobody else's on the node", async () => {
     enforce({ impairments: [loss("egress", 0.5)] });
     expect(binomialTest(DATAGRAMS - (await through("pod", "far", SINK_PORT)), DATAGRAMS, 0.5)).toBeGreaterThan(
@@ -147,17 +155,40 @@ describe.each([
   });
 
   test.each(["egress", "ingress"] as const)("%s: its TCP is held at its rate, another's is not", (direction) => {
-    const measure = (place: "pod" | "node"): number => {
-      run("far", "iperf3", "-s", "-D", "-1", "--pidfile", join(world.directory, "far.pid"));
-      const reverse = direction === "ingress" ? ["-R"] : [];
-      const out = run(place, "iperf3", "-c", far, "-t", "2", "--json", "--connect-timeout", "2000", ...reverse);
-      return JSON.parse(out).end.sum_received.bits_per_second;
-    };
     enforce({ limits: [limit(direction, 20e6)] });
-    const held = measure("pod");
+    const held = stream("pod", direction, 2).bits_per_second;
     expect(held).toBeGreaterThan(20e6 * 0.85);
     expect(held).toBeLessThan(20e6 * 1.05);
-    expect(measure("node")).toBeGreaterThan(20e6 * 2);
+    expect(stream("node", direction, 1).bits_per_second).toBeGreaterThan(20e6 * 2);
+  });
+
+  test("its TCP meets loss as the network's own: it sends again", () => {
+    enforce({ impairments: [loss("egress", 0.02)] });
+    const counted = () => Number(run("node", "nstat", "-asz", "TcpRetransSegs").match(/TcpRetransSegs\s+(\d+)/)?.[1]);
+    const before = counted();
+    expect(stream("pod", "egress", 1).bits_per_second).toBeGreaterThan(0);
+    expect(counted()).toBeGreaterThan(before);
+  });
+
+  test("what the node only passes on is not for its socket, whatever address that listens on", async () => {
+    const [network, address] = far === POD.v4 ? ["10.99.0.0/24", "10.99.0.1"] : ["fd99::/64", "fd99::1"];
+    const forwarding = far === POD.v4 ? "net.ipv4.ip_forward=1" : "net.ipv6.conf.all.forwarding=1";
+    run("node", "sysctl", "-qw", forwarding);
+    run("node", "ip", "route", "replace", network, "via", far);
+    run("far", "ip", "route", "replace", network, "via", near);
+    enforce({ impairments: [loss("ingress", 1)] });
+    const counter = new Counter("pod", SINK_PORT);
+    const dropped = () => world.panel.table("weir_drops").entries().length;
+    try {
+      await counter.ready();
+      expect(dropped()).toBe(0);
+      run("far", process.execPath, "-e", SEND, address, "20", `${SINK_PORT}`);
+      expect(dropped()).toBe(0);
+      run("far", process.execPath, "-e", SEND, near, "20", `${SINK_PORT}`);
+      expect(dropped()).toBe(1);
+    } finally {
+      await counter.close();
+    }
   });
 });
 

@@ -1,0 +1,96 @@
+import { mkdirSync, mkdtempSync, rmdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { emptyState, type NodeContext } from "../model/cluster.ts";
+import type { LimitRule } from "../model/limits.ts";
+import type { Pod } from "../model/objects.ts";
+import { HostFinder, type HostView } from "./hosts.ts";
+
+const NODE: NodeContext = {
+  name: "n1",
+  overlay: "direct",
+  addresses: ["192.0.2.1"],
+  podCIDRs: [],
+  uplink: "eth0",
+  uplinkMtu: 1500,
+  mtu: 1450,
+  vxlan: { port: 4789, vni: 1 },
+};
+const RULE: LimitRule = { direction: "egress", rate: 1e6, source: "t", configured: "t" };
+/** No runtime gives such uids, so that this machine's kubelet has no cgroup for them. */
+const UID = "weir-test-11111111";
+
+let folder: string;
+let finder: HostFinder;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "weir-hosts-"));
+  finder = new HostFinder({ folder });
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const pod = (name: string, more: Partial<Pod> = {}, uid: string | undefined = `${UID}-${name}`): Pod => ({
+  kind: "Pod",
+  metadata: { namespace: "default", name, labels: {}, annotations: {}, uid, resourceVersion: "1" },
+  nodeName: "n1",
+  hostNetwork: true,
+  containers: [],
+  restartPolicy: "Always",
+  nodeSelector: {},
+  volumes: [],
+  ...more,
+});
+const view = (pods: readonly Pod[], uplink: string = NODE.uplink): HostView => ({
+  ...emptyState({ ...NODE, uplink }),
+  pods,
+  limits: new Map(pods.map(({ metadata }) => [`default/${metadata.name}`, [RULE]])),
+});
+const makeCgroup = (name: string): void => mkdirSync(join(folder, `pod${UID}-${name}`));
+const told = (state: HostView): string[] => finder.find(state).problems.map(({ message }) => message);
+
+test("pods of the node's network with rules and a cgroup are found, and stay the same", () => {
+  makeCgroup("a");
+  const state = view([pod("a"), pod("b", { hostNetwork: false }), pod("c", { nodeName: "n2" })]);
+  const { hosts, problems } = finder.find(state);
+  expect(problems).toEqual([]);
+  expect(hosts).toMatchObject([{ namespace: "default", name: "a", device: "eth0", mtu: 1500, ips: ["192.0.2.1"] }]);
+  expect(hosts[0]?.id).toMatch(/^host[0-9a-f]{11}$/);
+  expect(finder.find(state).hosts[0]).toBe(hosts[0]);
+  expect(finder.isStale).toBe(false);
+});
+
+test("without rules nothing is looked for", () => {
+  makeCgroup("a");
+  expect(finder.find({ ...view([pod("a")]), limits: new Map() })).toEqual({ hosts: [], problems: [] });
+  expect(finder.isStale).toBe(false);
+});
+
+test("a cgroup that comes, and one that goes, make what was found stale", () => {
+  const state = view([pod("a")]);
+  expect(told(state)).toEqual([
+    `its rules are not enforced: the pod uses its node's network, and no cgroup in the v2 hierarchy is that of a pod with uid ${UID}-a`,
+  ]);
+  expect(finder.isStale).toBe(false);
+  makeCgroup("a");
+  expect(finder.isStale).toBe(true);
+  expect(told(state)).toEqual([]);
+  rmdirSync(join(folder, `pod${UID}-a`));
+  expect(finder.isStale).toBe(true);
+  expect(finder.find(state).hosts).toEqual([]);
+});
+
+test.each([
+  ["no uid", () => view([pod("a", { metadata: { ...pod("a").metadata, uid: undefined } })]), /no uid/],
+  ["a uid that leads elsewhere", () => view([pod("a", {}, "../../a")]), /no valid uid/],
+  ["no uplink", () => view([pod("a")], ""), /no device of the node's is known as its uplink/],
+  ["one uid for two pods", () => view([pod("a"), pod("b", {}, `${UID}-a`)]), /another pod has its uid/],
+])("%s: none is taken, and it says why", (_what, state, reason) => {
+  makeCgroup("a");
+  const { hosts, problems } = finder.find(state());
+  expect(hosts).toEqual([]);
+  for (const { message, path, severity } of problems) {
+    expect([path, severity]).toEqual(["spec.hostNetwork", "warning"]);
+    expect(message).toMatch(reason);
+  }
+  expect(problems).toHaveLength(state().pods.length);
+});

@@ -1,0 +1,129 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { cgroupId, findPodCgroup, podCgroupCandidates } from "../kernel/index.ts";
+import type { ClusterState, HostPod } from "../model/cluster.ts";
+import { objectKey, podKey } from "../model/names.ts";
+import type { Pod, Problem } from "../model/objects.ts";
+
+/** What decides about host-network pods. */
+export type HostView = Pick<ClusterState, "node" | "pods" | "limits" | "impairments" | "programs">;
+
+/** Where a pod's packets are seen and by what they are told, or why they cannot be. */
+type Found = { cgroup: bigint } | { fault: string };
+
+export interface HostPlaces {
+  /** Folder with cgroups `pod<uid>` of another runtime than kubelet. */
+  folder?: string | undefined;
+}
+
+/**
+ * Finds the cgroups of pods that use their node's own network and have rules: below `folder`, else where kubelet makes
+ * them. Only those are looked for, so that nothing stands on the node's device without need.
+ */
+export class HostFinder {
+  readonly #folder: string | undefined;
+  readonly #known = new Map<string, HostPod>();
+  #wanted: readonly Pod[] = [];
+  #seen = "";
+
+  constructor({ folder }: HostPlaces = {}) {
+    this.#folder = folder;
+  }
+
+  /** Host-network pods by id, and of those that have none why. A pod stays the same object while nothing of it changes. */
+  find(state: HostView): { hosts: HostPod[]; problems: Problem[] } {
+    this.#wanted = state.pods.filter((pod) => isWanted(pod, state));
+    const looked = this.#look();
+    this.#seen = signature(looked);
+    const claims = new Map<bigint, number>();
+    for (const one of looked.values()) {
+      if ("cgroup" in one) claims.set(one.cgroup, (claims.get(one.cgroup) ?? 0) + 1);
+    }
+    const before = new Map(this.#known);
+    this.#known.clear();
+    const problems: Problem[] = [];
+    for (const pod of this.#wanted) {
+      const key = podKey(pod.metadata);
+      const found = settle(looked.get(key), claims, state.node.uplink);
+      if ("fault" in found) {
+        problems.push(problem(pod, found.fault));
+        continue;
+      }
+      const now = hostPod(pod, found.cgroup, state.node);
+      const last = before.get(key);
+      this.#known.set(key, last && isSame(last, now) ? last : now);
+    }
+    return { hosts: [...this.#known.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1)), problems };
+  }
+
+  /** Would a search give something else? Cgroups come and go without a word. */
+  get isStale(): boolean {
+    return this.#wanted.length > 0 && signature(this.#look()) !== this.#seen;
+  }
+
+  #look(): Map<string, Found> {
+    return new Map(this.#wanted.map((pod) => [podKey(pod.metadata), this.#cgroupOf(pod)]));
+  }
+
+  #cgroupOf({ metadata: { uid } }: Pod): Found {
+    if (uid === undefined) return { fault: "its object has no uid, by which its cgroup is named" };
+    try {
+      podCgroupCandidates(uid); // refuses what could lead elsewhere
+      const own = this.#folder === undefined ? undefined : idIfThere(join(this.#folder, `pod${uid}`));
+      const path = own === undefined ? findPodCgroup(uid)?.path : undefined;
+      const cgroup = own ?? (path === undefined ? undefined : idIfThere(path));
+      if (cgroup !== undefined) return { cgroup };
+      return { fault: `no cgroup in the v2 hierarchy is that of a pod with uid ${uid}` };
+    } catch (error) {
+      return { fault: (error as Error).message };
+    }
+  }
+}
+
+/** Two pods may claim a cgroup; a pod must not choose whose rules it gets. */
+function settle(found: Found | undefined, claims: ReadonlyMap<bigint, number>, uplink: string): Found {
+  if (found === undefined || "fault" in found) return found ?? { fault: "it was not looked for" };
+  if (uplink === "") return { fault: "no device of the node's is known as its uplink (set uplink)" };
+  if ((claims.get(found.cgroup) ?? 0) > 1) return { fault: "another pod has its uid, and so its cgroup" };
+  return found;
+}
+
+function isWanted(pod: Pod, { node, limits, impairments, programs }: HostView): boolean {
+  if (!pod.hostNetwork || pod.nodeName !== node.name) return false;
+  const key = podKey(pod.metadata);
+  return [limits, impairments, programs].some((rules) => rules.has(key));
+}
+
+function hostPod({ metadata, ips }: Pod, cgroup: bigint, node: HostView["node"]): HostPod {
+  const { namespace, name, uid = "" } = metadata;
+  const hash = createHash("sha256").update(`${namespace}/${name}/${uid}`).digest("hex").slice(0, 11);
+  return {
+    namespace,
+    name,
+    id: `host${hash}`,
+    device: node.uplink,
+    mtu: node.uplinkMtu ?? node.mtu,
+    cgroup,
+    ips: ips ?? node.addresses,
+  };
+}
+
+const isSame = (a: HostPod, b: HostPod): boolean =>
+  a.id === b.id && a.device === b.device && a.mtu === b.mtu && a.cgroup === b.cgroup && a.ips.join() === b.ips.join();
+
+function problem({ metadata }: Pod, fault: string): Problem {
+  const message = `its rules are not enforced: the pod uses its node's network, and ${fault}`;
+  return { object: objectKey("Pod", metadata), path: "spec.hostNetwork", message, severity: "warning" };
+}
+
+function signature(looked: ReadonlyMap<string, Found>): string {
+  return [...looked].map(([key, found]) => `${key} ${"cgroup" in found ? found.cgroup : found.fault}`).join("\n");
+}
+
+function idIfThere(path: string): bigint | undefined {
+  try {
+    return cgroupId(path);
+  } catch {
+    return undefined;
+  }
+}

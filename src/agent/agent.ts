@@ -27,6 +27,8 @@ export interface AgentParts {
   programs: Programs;
   /** In mode `chained`. */
   taps?: TapFinder | undefined;
+  /** In mode `chained`, unless configured: the node's addresses, which another network adds to. */
+  addresses?: (() => readonly string[]) | undefined;
   log: Logger;
   signal: AbortSignal;
 }
@@ -78,11 +80,13 @@ export class Agent {
   #renewal: NodeJS.Timeout | undefined;
   #expiry: NodeJS.Timeout | undefined;
   #look: NodeJS.Timeout | undefined;
+  #node: NodeContext;
 
   constructor(parts: AgentParts) {
     this.parts = parts;
     this.#lastGood = parts.lastGood.load();
     const { node } = parts;
+    this.#node = node;
     const state = emptyState(node);
     this.#view = { state, desired: plan(state), failures: [], programs: NO_PROGRAMS };
     this.runner = new Runner({
@@ -153,14 +157,17 @@ export class Agent {
     return failures.length;
   }
 
-  /** In mode `chained`: with the devices that pods have of another network. */
+  /** In mode `chained`: with the devices that pods have of another network, and the addresses that it gave the node. */
   #withTaps(state: ClusterState): ClusterState {
-    const { taps: finder, signal } = this.parts;
+    const { taps: finder, addresses, signal } = this.parts;
     if (!finder) return state;
     clearTimeout(this.#look);
+    const own = addresses?.() ?? this.#node.addresses;
+    // rows are remembered by the node's object
+    if (own.join() !== this.#node.addresses.join()) this.#node = { ...this.#node, addresses: own };
     const { taps, problems } = finder.find(state.node.name, state.pods);
     if (!signal.aborted) this.#lookAgain(finder);
-    return { ...state, taps, problems: [...state.problems, ...problems] };
+    return { ...state, node: this.#node, taps, problems: [...state.problems, ...problems] };
   }
 
   /** Other networks tell nobody of their devices. */

@@ -21,7 +21,7 @@ import { ensureBpffs } from "./bpffs.ts";
 import { lockNode } from "./lock.ts";
 import { createLogger, type Logger } from "./log.ts";
 import { preferSmallHeap } from "./memory.ts";
-import { nodeContext, nodeName } from "./node.ts";
+import { nodeContext, nodeName, ownAddresses } from "./node.ts";
 import { objectsDir, panelRoot } from "./paths.ts";
 import { Programs } from "./programs.ts";
 import { reportResults } from "./results/index.ts";
@@ -148,5 +148,6 @@ function start(
   const settings = { ...DEFAULT_RULE_SETTINGS, ...config.rules };
   const programs = new Programs({ folder: config.programs, builder, held: datapath.programs.held, onChange });
   const taps = config.mode === "chained" ? new TapFinder() : undefined;
-  return { node, settings, manifests, endpoints, lastGood, applied, datapath, programs, taps, log, signal };
+  const addresses = taps && !config.addresses ? ownAddresses : undefined;
+  return { node, settings, manifests, endpoints, lastGood, applied, datapath, programs, taps, addresses, log, signal };
 }

@@ -30,6 +30,8 @@ export interface AgentParts {
   taps?: TapFinder | undefined;
   /** Of pods that use the node's own network. */
   hosts?: HostFinder | undefined;
+  /** In mode `chained`, unless configured: the node's addresses, which another network adds to. */
+  addresses?: (() => readonly string[]) | undefined;
   log: Logger;
   signal: AbortSignal;
 }
@@ -81,11 +83,13 @@ export class Agent {
   #renewal: NodeJS.Timeout | undefined;
   #expiry: NodeJS.Timeout | undefined;
   #look: NodeJS.Timeout | undefined;
+  #node: NodeContext;
 
   constructor(parts: AgentParts) {
     this.parts = parts;
     this.#lastGood = parts.lastGood.load();
     const { node } = parts;
+    this.#node = node;
     const state = emptyState(node);
     this.#view = { state, desired: plan(state), failures: [], programs: NO_PROGRAMS };
     this.runner = new Runner({
@@ -156,15 +160,21 @@ export class Agent {
     return failures.length;
   }
 
-  /** With what nobody tells of: devices that pods have of another network, cgroups of pods in the node's own. */
+  /**
+   * With what nobody tells of: devices that pods have of another network and the addresses that it gave the node, and
+   * cgroups of pods in the node's own.
+   */
   #withFound(state: ClusterState): ClusterState {
     clearTimeout(this.#look);
-    const { taps, hosts, signal } = this.parts;
+    const { taps, hosts, addresses, signal } = this.parts;
+    const own = addresses?.() ?? this.#node.addresses;
+    // rows are remembered by the node's object
+    if (own.join() !== this.#node.addresses.join()) this.#node = { ...this.#node, addresses: own };
     const tapped = taps?.find(state.node.name, state.pods) ?? { taps: [], problems: [] };
     const hosted = hosts?.find(state) ?? { hosts: [], problems: [] };
     if (!signal.aborted) this.#lookAgain();
     const problems = [...state.problems, ...tapped.problems, ...hosted.problems];
-    return { ...state, taps: tapped.taps, hosts: hosted.hosts, problems };
+    return { ...state, node: this.#node, taps: tapped.taps, hosts: hosted.hosts, problems };
   }
 
   #lookAgain(): void {

@@ -22,7 +22,7 @@ import { HostFinder } from "./hosts.ts";
 import { lockNode } from "./lock.ts";
 import { createLogger, type Logger } from "./log.ts";
 import { preferSmallHeap } from "./memory.ts";
-import { nodeContext, nodeName } from "./node.ts";
+import { nodeContext, nodeName, ownAddresses } from "./node.ts";
 import { objectsDir, panelRoot } from "./paths.ts";
 import { Programs } from "./programs.ts";
 import { reportResults } from "./results/index.ts";
@@ -149,6 +149,8 @@ function start(
   const settings = { ...DEFAULT_RULE_SETTINGS, ...config.rules };
   const programs = new Programs({ folder: config.programs, builder, held: datapath.programs.held, onChange });
   const taps = config.mode === "chained" ? new TapFinder() : undefined;
+  const addresses = taps && !config.addresses ? ownAddresses : undefined;
   const hosts = new HostFinder({ folder: config.podCgroups });
-  return { node, settings, manifests, endpoints, lastGood, applied, datapath, programs, taps, hosts, log, signal };
+  const sources = { settings, manifests, endpoints, lastGood, applied, programs, taps, hosts, addresses };
+  return { node, ...sources, datapath, log, signal };
 }

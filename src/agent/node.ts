@@ -46,15 +46,20 @@ export function nodeContext(config: AgentConfig, object: Node | undefined): Node
   };
 }
 
+/** All addresses of the node's namespace, sorted, but loopback's and link-local ones. */
+export function ownAddresses(): string[] {
+  const own = addresses().filter(({ linkLocal, cidr }) => !linkLocal && !/^(127\.|::1\/)/.test(cidr));
+  return own.map(({ cidr }) => cidr.slice(0, cidr.indexOf("/"))).toSorted();
+}
+
 /** Pods' network is another's: all that counts is what size its packets have, and which addresses are the node's. */
 function besideAnother(config: AgentConfig, name: string): NodeContext {
   const uplink = config.uplink ?? routeDevice() ?? "";
-  const own = addresses().filter(({ linkLocal, cidr }) => !linkLocal && !/^(127\.|::1\/)/.test(cidr));
   return {
     name,
     mode: "chained",
     overlay: config.overlay,
-    addresses: config.addresses ?? own.map(({ cidr }) => cidr.slice(0, cidr.indexOf("/"))),
+    addresses: config.addresses ?? ownAddresses(),
     podCIDRs: [],
     uplink,
     uplinkMtu: links().find((link) => link.name === uplink)?.mtu,

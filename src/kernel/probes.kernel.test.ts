@@ -33,6 +33,12 @@ test("without privilege the probes say so", () => {
   const seen = asNobody(runProbes).find(({ name }) => name === "tcx links");
   expect(seen).toMatchObject({ available: false, detail: "could not be probed: EPERM" });
   expect(asNobody(examine).ok).toBe(false);
+  const namespaces = (all: typeof results) => all.find(({ name }) => name === "processes' namespaces");
+  expect(namespaces(results)?.available).toBe(true);
+  expect(namespaces(asNobody(runProbes))).toMatchObject({
+    available: false,
+    hint: expect.stringMatching("SYS_PTRACE"),
+  });
 });
 
 test("an absent thing tells what follows, a present one does not", () => {

@@ -42,6 +42,7 @@ type Entry = Probe & { check: (stage: Stage) => Seen };
 
 const SCHED_CLS = 3;
 const HELPER = { redirectNeigh: 152, redirectPeer: 155, checkMtu: 163, tunnelKey: 21, fibLookup: 69 };
+const CAP_SYS_PTRACE = 19n;
 const RINGBUF = 27;
 const HASH = 1;
 const PROGRAM = { cgroupSockAddr: 18, sockOps: 13 };
@@ -108,6 +109,14 @@ function cgroup2(): Seen {
   return { available: true, detail: `mounted at ${path}${path.endsWith("/unified") ? " (hybrid)" : ""}` };
 }
 
+/** A process with more capabilities than ours shows its namespaces to CAP_SYS_PTRACE alone. */
+function processNamespaces(): Seen {
+  const status = readFileSync("/proc/thread-self/status", "utf8");
+  const effective = BigInt(`0x${/^CapEff:\s+(\w+)/m.exec(status)?.[1] ?? "0"}`);
+  const available = ((effective >> CAP_SYS_PTRACE) & 1n) === 1n;
+  return { available, detail: available ? "CAP_SYS_PTRACE is there" : "no CAP_SYS_PTRACE" };
+}
+
 const qdisc = (kind: string) => (stage: Stage) => has(stage.netlink, "qdisc", kind);
 const device = (kind: string) => (stage: Stage) => has(stage.netlink, "device", kind);
 
@@ -172,6 +181,12 @@ const ENTRIES: readonly Entry[] = [
     like("nftables", "3.13", "nothing of Weir needs it now; load module nf_tables for tools that do", netfilterAnswers),
   ),
   optional(like("cgroup v2", "4.5", "host-network pods cannot be told apart: mount -t cgroup2 none DIR", cgroup2)),
+  like(
+    "processes' namespaces",
+    null,
+    "mode chained finds pods in /run/netns and /run/podman/netns alone: give the agent CAP_SYS_PTRACE",
+    processNamespaces,
+  ),
   like("cgroup socket programs", "4.17", "no load balancing at connect", programType(PROGRAM.cgroupSockAddr)),
   like("sockops programs", "4.13", "no pacing of sockets", programType(PROGRAM.sockOps)),
 ];

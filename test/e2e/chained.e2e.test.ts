@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -9,20 +10,23 @@ import { ChainedNode, received } from "./chained.ts";
 
 /** Pods of the reference plugins beside an agent in mode `chained`: web and peer on a bridge, far behind a ptp link. */
 const PODS = { web: "bridge", peer: "bridge", far: "ptp" } as const;
-type PodName = keyof typeof PODS;
+const SUBNETS = {
+  bridge: ["10.89.1.0/24", "fd89:1::/64"],
+  ptp: ["10.89.2.0/24", "fd89:2::/64"],
+  late: ["10.89.4.0/24", "fd89:4::/64"],
+} as const;
 const PLUGINS = "/usr/lib/cni";
 const UNLIKELY = 1e-4;
 let node: ChainedNode;
 
 /** What a runtime does: the network's configuration on stdin, the rest in the environment. */
-function addToNetwork(name: PodName): readonly string[] {
-  const type = PODS[name];
-  const subnets = type === "bridge" ? ["10.89.1.0/24", "fd89:1::/64"] : ["10.89.2.0/24", "fd89:2::/64"];
+function addToNetwork(name: string, network: keyof typeof SUBNETS): readonly string[] {
+  const type = network === "ptp" ? "ptp" : "bridge";
   const config = {
-    ...{ cniVersion: "0.4.0", name: `weir-${type}`, type, isGateway: true },
+    ...{ cniVersion: "0.4.0", name: network, type, bridge: `br-${network}`, isGateway: true },
     ipam: {
       ...{ type: "host-local", dataDir: join(node.folder, "ipam") },
-      ranges: subnets.map((subnet) => [{ subnet }]),
+      ranges: SUBNETS[network].map((subnet) => [{ subnet }]),
       routes: [{ dst: "0.0.0.0/0" }, { dst: "::/0" }],
     },
   };
@@ -39,9 +43,9 @@ function addToNetwork(name: PodName): readonly string[] {
 
 beforeAll(async () => {
   node = new ChainedNode("ch");
-  for (const name of Object.keys(PODS) as PodName[]) {
+  for (const [name, network] of Object.entries(PODS)) {
     node.add(name);
-    node.ips.set(name, addToNetwork(name));
+    node.ips.set(name, addToNetwork(name, network));
     node.write(name, {});
   }
   await node.start(3);
@@ -157,6 +161,22 @@ describe("program, loss and limit of one pod on the bridge", () => {
     expect(topology?.spec?.ports).toContainEqual(expect.objectContaining({ name: device, entry: device }));
     node.write("web", {});
   });
+});
+
+test("a bridge that comes after the agent: its pods are found, and probes from its address are spared", async () => {
+  node.add("late");
+  node.ips.set("late", addToNetwork("late", "late"));
+  node.write("late", { loss: "uniform ingress 100%" });
+  await node.until("loss in force", () =>
+    node.get("impairments").some((one) => one.pod === "late" && one.state === "active"),
+  );
+  for (const family of [4, 6] as const) {
+    expect(node.ping("node", node.address("late", family), 20)).toBe(20);
+    expect(node.ping("web", node.address("late", family), 20)).toBe(0);
+  }
+  rmSync(join(node.folder, "manifests/late.json"));
+  await node.until("no fourth pod", () => node.get("pods").length === 3);
+  expect(node.ping("web", node.address("late", 4), 20)).toBe(20);
 });
 
 test("killed -9, the agent leaves taps and rules in force; the next one takes them over, and takes all away", async () => {

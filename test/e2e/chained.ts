@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { capabilityNames } from "../../src/agent/capabilities.ts";
 import { createNamespace, namespacePath, removeNamespace, unmountBpffs } from "../../src/kernel/index.ts";
 import { REPOSITORY, testEnvironment, WEIR } from "./lab.ts";
 
@@ -124,11 +125,13 @@ export class ChainedNode {
     throw new Error(`${what}: not within 20 s; ${why}; agent: ${this.#log}`);
   }
 
-  /** Starts the agent; resolves when so many pods have a device. */
+  /** Starts the agent, with the service's capabilities and no others; resolves when so many pods have a device. */
   async start(pods: number): Promise<void> {
     const argv = [...WEIR, "agent", "--mode", "chained", "--config", join(this.folder, "agent.yaml")];
     const enter = [`--net=${namespacePath(this.namespace("node"))}`, ...this.#enter()];
-    this.#agent = spawn("nsenter", [...enter, ...argv], { env: testEnvironment() });
+    const bound = `--bounding-set=-all${capabilityNames.map((name) => `,+${name}`).join("")}`;
+    const limited = ["setpriv", bound, "--inh-caps=-all", "--", ...argv];
+    this.#agent = spawn("nsenter", [...enter, ...limited], { env: testEnvironment() });
     this.#agent.stdout?.on("data", (text) => (this.#log += text));
     this.#agent.stderr?.on("data", (text) => (this.#log += text));
     await this.until("taps", () => this.get("pods").filter(({ device }) => device).length === pods);

@@ -70,6 +70,36 @@ test("a clsact filter is replaced, not doubled", () => {
   inside(() => second.detach());
 });
 
+test("clsact filters of two places stand side by side", () => {
+  const kind = "clsact";
+  const next = loadObject(good, { rodata: { test_verdict: 0xffffffff } });
+  const pins = [0, 1].map((place) => join(bpffs, `links/${kind}-${place}`));
+  const attach = (object: BpfObject, place: number) =>
+    inside(() =>
+      attachDevice(object.program("test_main"), LOOPBACK, "ingress", { pin: pins[place] ?? "", kind, place }),
+    );
+  const detach = (place: number) => {
+    const link = openLink(pins[place] ?? "");
+    inside(() => link.detach());
+    link.close();
+  };
+  try {
+    attach(next, 0).close();
+    attach(drop, 1).close();
+    expect(passes()).toBe(false);
+    detach(1);
+    expect(passes()).toBe(true);
+    attach(next, 1).close();
+    attach(drop, 0).close();
+    expect(passes()).toBe(false);
+    detach(0);
+    expect(passes()).toBe(true);
+    detach(1);
+  } finally {
+    next.close();
+  }
+});
+
 describe.each(["tcx", "clsact"] as const)("a pinned %s link", (kind) => {
   const pin = join(bpffs, `links/${kind}`);
   const attach = (object: BpfObject, direction: "ingress" | "egress") =>

@@ -18,7 +18,11 @@ const A = ["10.87.0.2", "fd87::2"];
 const B = ["10.87.0.3", "fd87::3"];
 const A_INDEX = 77;
 
+let clock = 0;
 let finder: TapFinder;
+const start = (): void => {
+  finder = new TapFinder(places, () => clock);
+};
 const find = (...pods: Pod[]) => inNamespace(namespacePath(id("node")), () => finder.find("n1", pods));
 const isStale = () => inNamespace(namespacePath(id("node")), () => finder.isStale);
 const pod = (name: string, ips: readonly string[], change: Partial<Pod> = {}): Pod => ({
@@ -62,7 +66,7 @@ beforeEach(() => {
   for (const name of SPACES) makeSpace(name);
   connect("a", A, A_INDEX);
   connect("b", B, A_INDEX + 1);
-  finder = new TapFinder(places);
+  start();
 });
 afterEach(() => {
   for (const name of [...SPACES, "third"]) removeSpace(name);
@@ -91,10 +95,10 @@ test("an address that two namespaces claim is nobody's; a pod that had its devic
   expect(find(pod("a", A)).taps).toEqual([tap("a", A)]);
   ip("b", "addr", "add", A[1] ?? "", "dev", "eth0");
   expect(find(pod("a", A))).toEqual({ taps: [tap("a", A)], problems: [] });
-  finder = new TapFinder(places);
+  start();
   expect(find(pod("a", A))).toEqual({ taps: [], problems: [refused("a", /2 devices lead to its addresses/)] });
-  expect(isStale()).toBe(true);
   ip("b", "addr", "del", A[1] ?? "", "dev", "eth0");
+  clock += 1000;
   expect(find(pod("a", A))).toEqual({ taps: [tap("a", A)], problems: [] });
 });
 
@@ -117,6 +121,32 @@ test("a device that goes, comes or changes its name is looked for again", () => 
   expect(isStale()).toBe(true);
   expect(find(pod("a", A)).taps).toEqual([{ ...tap("a", A), device: "renamed" }]);
   expect(isStale()).toBe(false);
+});
+
+test("a pod that is not found is sought ever more rarely, but at once when a device comes; a search of others waits for nothing", () => {
+  const late = pod("late", ["10.87.0.9"]);
+  for (const wait of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]) {
+    expect(find(late).problems).toHaveLength(1);
+    clock += wait - 1;
+    expect(isStale()).toBe(false);
+    clock += 1;
+    expect(isStale()).toBe(true);
+  }
+  expect(find(late).problems).toHaveLength(1);
+  expect(find(late, pod("a", A)).taps).toEqual([tap("a", A)]);
+  clock += 1000;
+  expect(isStale()).toBe(true);
+  find(late, pod("a", A));
+  expect(isStale()).toBe(false);
+  ip("node", "link", "add", "new", "type", "bridge");
+  expect(isStale()).toBe(true);
+  find(late, pod("a", A));
+  assign("b", "eth0", "10.87.0.9"); // as networks do: first the device, then its addresses
+  clock += 1000;
+  expect(find(late, pod("a", A))).toEqual({
+    taps: [tap("a", A), { ...tap("b", ["10.87.0.9"]), name: "late" }],
+    problems: [],
+  });
 });
 
 test("a pod that is gone, or has other addresses, loses its device", () => {

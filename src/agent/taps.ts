@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { addresses, isNamespace, isOwnNamespace, links, namespaceNumber } from "../kernel/index.ts";
+import { addresses, type DeviceInfo, isNamespace, isOwnNamespace, links, namespaceNumber } from "../kernel/index.ts";
 import type { Tap } from "../model/cluster.ts";
 import { objectKey, podKey } from "../model/names.ts";
 import type { Pod, Problem } from "../model/objects.ts";
@@ -21,6 +21,25 @@ interface Found {
   ifindex: number;
 }
 
+/** The last search for pods without a device. */
+interface Search {
+  question: string;
+  /** Devices of the node that it saw. */
+  links: string;
+  problems: readonly Problem[];
+  /** Until the same is sought again, ms. */
+  wait: number;
+  /** When that is. */
+  until: number;
+}
+const NOTHING_SOUGHT: Search = { question: "", links: "", problems: [], wait: 0, until: 0 };
+
+/** What is not found is sought again after a second, then after ever longer, ms: a network may give addresses late. */
+const FIRST_WAIT = 1000;
+const LONGEST_WAIT = 30_000;
+
+const signature = (own: readonly DeviceInfo[]): string => own.map(({ ifindex, name }) => `${ifindex} ${name}`).join();
+
 /**
  * Finds the devices of pods whose network is another's: by the addresses in their status, which whoever made the network
  * gave them. It looks into the network namespaces of this machine for those addresses, and takes the other end of the
@@ -28,38 +47,61 @@ interface Found {
  */
 export class TapFinder {
   readonly #places: NamespacePlaces;
+  readonly #now: () => number;
   readonly #known = new Map<string, { tap: Tap; found: Found }>();
-  #isMissing = false;
+  #last: Search = NOTHING_SOUGHT;
 
-  constructor(places: NamespacePlaces = PLACES) {
+  /** `now`: a clock in ms. */
+  constructor(places: NamespacePlaces = PLACES, now: () => number = () => performance.now()) {
     this.#places = places;
+    this.#now = now;
   }
 
   /** Taps of a node's pods, sorted, and of those without one why. A tap stays the same object while its device lives. */
-  find(node: string, pods: readonly Pod[]): { taps: Tap[]; problems: Problem[] } {
+  find(node: string, pods: readonly Pod[]): { taps: Tap[]; problems: readonly Problem[] } {
     const wanted = new Map(
       pods.filter((pod) => isTapped(node, pod)).map((pod) => [podKey(pod.metadata), pod] as const),
     );
-    this.#forgetGone(wanted);
+    const own = links(undefined, { counters: false });
+    this.#forgetGone(wanted, own);
     const missing = [...wanted].filter(([key]) => !this.#known.has(key));
-    const byAddress = missing.length > 0 ? this.#scan() : new Map<string, Found[]>();
-    const problems = missing.flatMap(([key, pod]) => this.#settle(key, pod, byAddress));
-    this.#isMissing = problems.length > 0;
+    if (missing.length === 0) this.#last = NOTHING_SOUGHT;
+    else this.#search(missing, own);
     const taps = [...this.#known.values()].map(({ tap }) => tap);
-    return { taps: taps.toSorted((a, b) => (a.device < b.device ? -1 : 1)), problems };
+    return { taps: taps.toSorted((a, b) => (a.device < b.device ? -1 : 1)), problems: this.#last.problems };
   }
 
-  /** Would a search give something else? Pods without a device are looked for again. */
+  /** Would a search give something else? Pods without a device are looked for again, at once if devices came or went. */
   get isStale(): boolean {
-    if (this.#isMissing) return true;
-    if (this.#known.size === 0) return false;
-    const present = new Map(links().map(({ ifindex, name }) => [ifindex, name]));
+    const isMissing = this.#last.problems.length > 0;
+    if (!isMissing && this.#known.size === 0) return false;
+    const own = links(undefined, { counters: false });
+    if (isMissing && (this.#now() >= this.#last.until || signature(own) !== this.#last.links)) return true;
+    const present = new Map(own.map(({ ifindex, name }) => [ifindex, name]));
     return [...this.#known.values()].some(({ found }) => present.get(found.ifindex) !== found.device);
   }
 
-  #forgetGone(wanted: ReadonlyMap<string, Pod>): void {
+  /** A search dumps every namespace of the machine: what would find the same as the last one waits for its time. */
+  #search(missing: readonly (readonly [string, Pod])[], own: readonly DeviceInfo[]): void {
+    const seen = signature(own);
+    const isSame = this.#last.links === seen && this.#last.question === this.#question(missing);
+    if (isSame && this.#now() < this.#last.until) return;
+    const byAddress = this.#scan(own);
+    const problems = missing.flatMap(([key, pod]) => this.#settle(key, pod, byAddress));
+    const wait = isSame ? Math.min(2 * this.#last.wait, LONGEST_WAIT) : FIRST_WAIT;
+    const question = this.#question(missing.filter(([key]) => !this.#known.has(key)));
+    this.#last = { question, links: seen, problems, wait, until: this.#now() + wait };
+  }
+
+  /** Who is sought, and who has a device already: two pods may claim one. */
+  #question(missing: readonly (readonly [string, Pod])[]): string {
+    const sought = missing.map(([key, { ips = [] }]) => `${key} ${ips.join()}`);
+    return [...sought, "", ...this.#known.keys()].join("\n");
+  }
+
+  #forgetGone(wanted: ReadonlyMap<string, Pod>, own: readonly DeviceInfo[]): void {
     if (this.#known.size === 0) return;
-    const present = new Map(links().map(({ ifindex, name }) => [ifindex, name]));
+    const present = new Map(own.map(({ ifindex, name }) => [ifindex, name]));
     for (const [key, { tap, found }] of this.#known) {
       const ips = wanted.get(key)?.ips;
       const isSame = ips !== undefined && ips.join() === tap.ips.join();
@@ -90,13 +132,15 @@ export class TapFinder {
   }
 
   /** Host-side devices by the addresses behind them. */
-  #scan(): Map<string, Found[]> {
-    const own = new Map(links().map((link) => [link.ifindex, link]));
+  #scan(devices: readonly DeviceInfo[]): Map<string, Found[]> {
+    const own = new Map(devices.map((link) => [link.ifindex, link]));
     const byAddress = new Map<string, Found[]>();
     for (const [inode, netns] of this.#namespaces()) {
       try {
         const number = namespaceNumber(netns);
-        const ends = new Map(links(netns).map((link) => [link.ifindex, own.get(link.peerIfindex ?? 0)]));
+        const ends = new Map(
+          links(netns, { counters: false }).map((link) => [link.ifindex, own.get(link.peerIfindex ?? 0)]),
+        );
         for (const { cidr, ifindex, linkLocal } of addresses(netns)) {
           const host = ends.get(ifindex);
           const isPeer = host?.peerIfindex === ifindex && host.peerNetnsId !== undefined && host.peerNetnsId === number;

@@ -78,6 +78,7 @@ export async function waitInForce(
 
 /** Objects whose problems a change of rules may bring. */
 const RULE = /^(Service|Limit|Impairment)\//;
+export const isRuleKey = (object: string): boolean => RULE.test(object);
 
 /** Waits until a node's agent has put a version of Services, Limits and Impairments in force; what it says of them. */
 export async function waitRules(
@@ -103,6 +104,6 @@ export async function waitRules(
   }
   const problems = await agent.list("problems");
   return problems
-    .filter(({ object }) => RULE.test(object))
+    .filter(({ object }) => isRuleKey(object))
     .map(({ object, path, message, severity }) => ({ object, path, message, severity }));
 }

@@ -2,7 +2,8 @@ import { mkdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "../api/client.ts";
 import { type ResolvedContainer, resolveContainer } from "../model/environment.ts";
-import type { Container, ManifestObject, Problem } from "../model/objects.ts";
+import { objectKey } from "../model/names.ts";
+import type { Container, ManifestObject, Pod, Problem } from "../model/objects.ts";
 import { version } from "../model/version.ts";
 import { AgentProcess, type AgentProgram, agentArgv } from "./agent-process.ts";
 import type { BindingPlan } from "./binding.ts";
@@ -11,7 +12,7 @@ import type { Target } from "./client.ts";
 import { keyOf } from "./cluster.ts";
 import { LabError, messageOf } from "./errors.ts";
 import { Images, imageBase } from "./images.ts";
-import { type ForceResult, waitInForce, waitRules } from "./in-force.ts";
+import { type ForceResult, isRuleKey, waitInForce, waitRules } from "./in-force.ts";
 import { type Connect, openApi } from "./kube/api.ts";
 import type { Health } from "./kube/node.ts";
 import { ApiSource } from "./kube/source.ts";
@@ -101,7 +102,8 @@ export class Lab {
 
   /** Writes objects over those of the same name, and waits until all that follows from it is in force. */
   async apply(objects: readonly ManifestObject[], report: Report): Promise<Problem[]> {
-    return this.#change(this.#ready().put(objects), report);
+    const problems = await this.#change(this.#ready().put(objects), report);
+    return dedupe([...problems, ...(await this.#standing(objects))]);
   }
 
   /** Removes objects by `Kind/namespace/name`. Gives the keys that were there, and what went wrong. */
@@ -195,6 +197,18 @@ export class Lab {
   async #change(plan: BindingPlan, report: Report): Promise<Problem[]> {
     const problems = await this.settle(plan, report);
     return dedupe([...problems, ...this.#ready().problems]);
+  }
+
+  /** What agents say of these objects and of their pods: what has not changed may have been wrong before. */
+  async #standing(objects: readonly ManifestObject[]): Promise<Problem[]> {
+    const named = new Set(objects.map(({ kind, metadata }) => objectKey(kind, metadata)));
+    const ownerOf = ({ owner = "", metadata }: Pod): string => owner.replace("/", `/${metadata.namespace}/`);
+    const pods = [...this.#ready().bound.values()].filter(
+      ({ pod }) => named.has(objectKey("Pod", pod.metadata)) || named.has(ownerOf(pod)),
+    );
+    const ofPods = (await Promise.all(this.#expectations(pods))).flat().flatMap((one) => one.problems);
+    const ofRules = [...named].some(isRuleKey) ? (await Promise.all(this.#rulesInForce("0"))).flat() : [];
+    return [...ofPods, ...ofRules.filter(({ object }) => named.has(object))];
   }
 
   #ready(): ObjectSource {

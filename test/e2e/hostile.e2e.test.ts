@@ -111,6 +111,12 @@ describe("hostile manifests", () => {
     );
   });
 
+  test("what is as wrong as before is refused as before", async () => {
+    for (let turn = 0; turn < 2; turn++) {
+      expectRefused(await apply(withAnnotation("bandwidth", "")), /bandwidth/, `turn ${turn}`);
+    }
+  });
+
   test("ten thousand annotations, none of them ours", async () => {
     const annotations = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`example.com/k${i}`, "v"]));
     const object = withAnnotation("bandwidth", "100 mbps egress") as { metadata: { annotations: object } };

@@ -1,5 +1,5 @@
 import { describe, expect, it, test } from "vitest";
-import { ApiStatusError, type Standing } from "../../sources/kubernetes/index.ts";
+import { ApiStatusError, type Standing } from "../sources/kubernetes/index.ts";
 import { EventQuota, eventOf } from "./events.ts";
 import { findingsOf } from "./findings.ts";
 import { conditionsOf, type NodeEntry, nodeEntry } from "./standing.ts";

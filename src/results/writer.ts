@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
-import { objectKey } from "../../model/names.ts";
-import type { Problem } from "../../model/objects.ts";
-import { apiVersion } from "../../model/version.ts";
-import { ApiStatusError, type KubernetesClient, type Resource, type Standing } from "../../sources/kubernetes/index.ts";
-import type { Logger } from "../log.ts";
+import { objectKey } from "../model/names.ts";
+import type { Problem } from "../model/objects.ts";
+import { apiVersion } from "../model/version.ts";
+import { ApiStatusError, type KubernetesClient, type Resource, type Standing } from "../sources/kubernetes/index.ts";
 import { EventQuota, eventOf } from "./events.ts";
 import { conditionsOf, entriesOf, type Finding, knownConditions, nodeEntry } from "./standing.ts";
 
@@ -20,11 +19,23 @@ export interface Results {
   nodes: ReadonlySet<string>;
 }
 
+/** What writing results needs of a client. */
+export type ResultsClient = Pick<KubernetesClient, "apply" | "create">;
+
+/** Where a writer says what hinders it, each once, and when that is over. */
+export interface ResultsLog {
+  warn(fields: { message: string }, text: string): void;
+  info(text: string): void;
+}
+
 export interface ResultWriterOptions {
-  client: Pick<KubernetesClient, "apply" | "create">;
+  client: ResultsClient;
   node: string;
-  collect(): Promise<Results>;
-  log: Pick<Logger, "warn" | "info">;
+  /** Resolves to undefined as long as there is nothing to say yet: it is asked again after the next mark. */
+  collect(): Promise<Results | undefined>;
+  log: ResultsLog;
+  /** Which events are told; writers that share it tell each of them once. */
+  quota?: EventQuota | undefined;
   signal: AbortSignal;
   times?: Partial<ResultTimes> | undefined;
 }
@@ -43,16 +54,17 @@ export interface ResultTimes {
 const TIMES: ResultTimes = { settle: 200, shortest: 500, longest: 30_000, leave: 2000 };
 const NONE: Finding = { refusals: [], pods: 0, faults: [] };
 const EVENTS: Resource = { apiVersion: "v1", kind: "Event", plural: "events" };
-const PLURALS = { Limit: "limits", Impairment: "impairments" } as const;
+/** Kinds that have conditions, with their plurals. */
+export const PLURALS = { Limit: "limits", Impairment: "impairments" } as const;
 /** Whoever writes the conditions writes the same: they are one author. */
-const SHARED = "weir";
+export const SHARED = "weir";
 
 /** Takes what an agent found back to the API: conditions of rule objects, and events of pods and Services. */
 export class ResultWriter {
   readonly #options: ResultWriterOptions;
   readonly #times: ResultTimes;
   readonly #manager: string;
-  readonly #quota = new EventQuota(Date.now());
+  readonly #quota: EventQuota;
   /** When an object that is others' to report is reported all the same, ms since the epoch. */
   readonly #left = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
@@ -65,6 +77,7 @@ export class ResultWriter {
     this.#options = options;
     this.#times = { ...TIMES, ...options.times };
     this.#manager = managerOf(options.node);
+    this.#quota = options.quota ?? new EventQuota(Date.now());
     options.signal.addEventListener("abort", () => clearTimeout(this.#timer), { once: true });
   }
 
@@ -86,7 +99,8 @@ export class ResultWriter {
     this.#again = false;
     let wait: number | undefined;
     try {
-      wait = await this.#write(await this.#options.collect());
+      const results = await this.#options.collect();
+      wait = results && (await this.#write(results));
       if (this.#trouble !== undefined) this.#options.log.info("results are written to the API again");
       this.#failures = 0;
       this.#trouble = undefined;
@@ -185,8 +199,8 @@ export class ResultWriter {
 
 const seconds = (): string => new Date().toISOString().replace(/\.\d+Z$/, "Z");
 
-/** At most 128 characters. */
-function managerOf(node: string): string {
+/** The field manager of one node's entries: at most 128 characters. */
+export function managerOf(node: string): string {
   const short = node.length <= 100 ? node : createHash("sha256").update(node).digest("hex").slice(0, 32);
   return `weir-agent-${short}`;
 }

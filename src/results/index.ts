@@ -1,4 +1,4 @@
 export { EventQuota } from "./events.ts";
 export { findingsOf } from "./findings.ts";
-export { conditionsOf, entriesOf } from "./standing.ts";
-export { managerOf, PLURALS, type Results, type ResultsClient, ResultWriter, SHARED } from "./writer.ts";
+export { forgetNodes } from "./forget.ts";
+export { type Results, type ResultsClient, ResultWriter } from "./writer.ts";

@@ -3,7 +3,13 @@ import { isDeepStrictEqual } from "node:util";
 import { objectKey } from "../model/names.ts";
 import type { Problem } from "../model/objects.ts";
 import { apiVersion } from "../model/version.ts";
-import { ApiStatusError, type KubernetesClient, type Resource, type Standing } from "../sources/kubernetes/index.ts";
+import {
+  ApiStatusError,
+  type KubernetesClient,
+  type RawObject,
+  type Resource,
+  type Standing,
+} from "../sources/kubernetes/index.ts";
 import { EventQuota, eventOf } from "./events.ts";
 import { conditionsOf, entriesOf, type Finding, knownConditions, nodeEntry } from "./standing.ts";
 
@@ -55,7 +61,7 @@ const TIMES: ResultTimes = { settle: 200, shortest: 500, longest: 30_000, leave:
 const NONE: Finding = { refusals: [], pods: 0, faults: [] };
 const EVENTS: Resource = { apiVersion: "v1", kind: "Event", plural: "events" };
 /** Kinds that have conditions, with their plurals. */
-export const PLURALS = { Limit: "limits", Impairment: "impairments" } as const;
+const PLURALS = { Limit: "limits", Impairment: "impairments" } as const;
 /** Whoever writes the conditions writes the same: they are one author. */
 export const SHARED = "weir";
 
@@ -68,6 +74,8 @@ export class ResultWriter {
   /** When an object that is others' to report is reported all the same, ms since the epoch. */
   readonly #left = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
+  /** When the next round is, as `performance.now()` counts. */
+  #due = Number.POSITIVE_INFINITY;
   #busy = false;
   #again = false;
   #failures = 0;
@@ -87,9 +95,12 @@ export class ResultWriter {
     else if (this.#failures === 0) this.#in(this.#times.settle);
   }
 
+  /** A round is due within this time. One that is due sooner stays: marks without end must not put it off. */
   #in(ms: number): void {
+    const due = performance.now() + ms;
+    if (this.#options.signal.aborted || due >= this.#due) return;
     clearTimeout(this.#timer);
-    if (this.#options.signal.aborted) return;
+    this.#due = due;
     this.#timer = setTimeout(() => void this.#round(), ms);
     this.#timer.unref();
   }
@@ -97,13 +108,16 @@ export class ResultWriter {
   async #round(): Promise<void> {
     this.#busy = true;
     this.#again = false;
+    this.#due = Number.POSITIVE_INFINITY;
     let wait: number | undefined;
     try {
       const results = await this.#options.collect();
       wait = results && (await this.#write(results));
-      if (this.#trouble !== undefined) this.#options.log.info("results are written to the API again");
       this.#failures = 0;
-      this.#trouble = undefined;
+      if (results && this.#trouble !== undefined) {
+        this.#options.log.info("results are written to the API again");
+        this.#trouble = undefined;
+      }
     } catch (error) {
       wait = Math.min(this.#times.longest, this.#times.shortest * 2 ** this.#failures);
       this.#failures = Math.min(this.#failures + 1, 16);
@@ -111,7 +125,7 @@ export class ResultWriter {
     }
     this.#busy = false;
     if (wait !== undefined) this.#in(wait);
-    else if (this.#again) this.#in(this.#times.settle);
+    if (this.#again) this.mark();
   }
 
   #tell(message: string): void {
@@ -174,12 +188,8 @@ export class ResultWriter {
   }
 
   async #apply(standing: Standing, fieldManager: string, status: object, resourceVersion?: string): Promise<void> {
-    const { kind, namespace, name, uid } = standing;
-    const metadata = { name, namespace, uid, ...(resourceVersion !== undefined && { resourceVersion }) };
-    const target = { namespace, name, subresource: "status" as const };
-    const options = { fieldManager, force: true, signal: this.#options.signal };
-    const resource = { apiVersion, kind, plural: PLURALS[kind] };
-    await this.#options.client.apply(resource, target, { apiVersion, kind, metadata, status }, options);
+    const { client, signal } = this.#options;
+    await applyStatus(client, standing, status, { fieldManager, resourceVersion, signal });
   }
 
   async #event(problem: Problem, { uid }: Results): Promise<void> {
@@ -197,7 +207,22 @@ export class ResultWriter {
   }
 }
 
-const seconds = (): string => new Date().toISOString().replace(/\.\d+Z$/, "Z");
+/** Writes one author's part of an object's status; with a `resourceVersion`, only if nobody has written since. */
+export async function applyStatus(
+  client: Pick<ResultsClient, "apply">,
+  { kind, namespace, name, uid }: Standing,
+  status: object,
+  options: { fieldManager: string; resourceVersion?: string | undefined; signal?: AbortSignal | undefined },
+): Promise<RawObject> {
+  const { fieldManager, resourceVersion, signal } = options;
+  const metadata = { name, namespace, uid, ...(resourceVersion !== undefined && { resourceVersion }) };
+  const target = { namespace, name, subresource: "status" as const };
+  const resource = { apiVersion, kind, plural: PLURALS[kind] };
+  return client.apply(resource, target, { apiVersion, kind, metadata, status }, { fieldManager, force: true, signal });
+}
+
+/** RFC 3339, whole seconds. */
+export const seconds = (): string => new Date().toISOString().replace(/\.\d+Z$/, "Z");
 
 /** The field manager of one node's entries: at most 128 characters. */
 export function managerOf(node: string): string {

@@ -25,7 +25,7 @@ import { preferSmallHeap } from "./memory.ts";
 import { nodeContext, nodeName, ownAddresses } from "./node.ts";
 import { objectsDir, panelRoot } from "./paths.ts";
 import { Programs } from "./programs.ts";
-import { reportResults } from "./results/index.ts";
+import { reportResults } from "./results.ts";
 import { openSource } from "./source.ts";
 import { TapFinder } from "./taps.ts";
 import { removeNode, undoStart } from "./uninstall.ts";

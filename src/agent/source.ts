@@ -2,7 +2,7 @@ import { homedir } from "node:os";
 import type { AgentConfig } from "../api/config.ts";
 import { KubernetesClient, loadKubernetesConfig, watchKubernetes } from "../sources/kubernetes/index.ts";
 import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
-import type { ResultsApi } from "./results/index.ts";
+import type { ResultsApi } from "./results.ts";
 
 export interface AgentSource extends ManifestWatch {
   /** Where results go back to, if it is one that takes them. */

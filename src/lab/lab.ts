@@ -225,6 +225,7 @@ export class Lab {
       api: await openApi(connect, record.kubernetes),
       version,
       health: (node) => this.#health(node),
+      agents: this.#clients,
       hasImage: (image) => this.#images.knows(image),
     });
   }

@@ -207,6 +207,82 @@ test("Services' rules, Limits and Impairments are in force; bad ones are refused
   expect(err).toContain("spec.loss");
 });
 
+interface RuleObject {
+  metadata: { generation: number };
+  status?: {
+    observedGeneration?: number;
+    nodes?: { name: string; pods: number; enforced: boolean; message?: string }[];
+    conditions?: { type: string; status: string; reason: string; message: string; observedGeneration: number }[];
+  };
+}
+/** Waits until the conditions of an object are so: `Accepted STATUS GENERATION`, `Enforced …`. */
+const conditions = (kind: string, name: string, ...wanted: string[]) =>
+  eventually(
+    () => get<RuleObject>(kind, name),
+    ({ status }) =>
+      wanted.join() ===
+      (status?.conditions ?? []).map((one) => `${one.type} ${one.status} ${one.observedGeneration}`).join(),
+  );
+const rule = (kind: string, name: string, spec: object) => ({
+  ...{ apiVersion: "weir.dev/v1alpha1", kind, metadata: { name } },
+  spec,
+});
+const all = (app: string) => ({ selector: { matchLabels: { app } } });
+
+test("kubectl shows what became of rules: conditions with an entry for each node, and events; nothing stays behind", async () => {
+  const [web, db] = await Promise.all([running("web"), running("db")]);
+  const both = { selector: { matchExpressions: [{ key: "app", operator: "In", values: ["web", "db"] }] } };
+  const lossy = (loss: string) => rule("Impairment", "lossy", { ...both, direction: "egress", loss, lease: "60s" });
+  await plane.apply(lossy("1%"));
+  const first = await conditions("impairment", "lossy", "Accepted True 1", "Enforced True 1");
+  const entry = { pods: 1, enforced: true, observedGeneration: 1 };
+  expect(first.status).toMatchObject({ observedGeneration: 1, nodes: NODES.map((name) => ({ name, ...entry })) });
+  expect(first.status?.conditions?.[1]?.message).toBe("in force for 2 pods on 2 nodes");
+  await plane.apply(lossy("2%"));
+  await conditions("impairment", "lossy", "Accepted True 2", "Enforced True 2");
+
+  await plane.apply(rule("Limit", "one", { ...all("web"), egress: "10M" }));
+  await conditions("limit", "one", "Accepted True 1", "Enforced True 1");
+  await plane.apply(rule("Limit", "two", { ...all("web"), egress: "5M" }));
+  await conditions("limit", "two", "Accepted True 1", "Enforced False 1");
+  const { status } = await get<RuleObject>("limit", "two");
+  expect(status?.conditions?.[1]).toMatchObject({ reason: "NotEnforced", message: expect.stringContaining("one") });
+  await plane.must(["delete", "limit/one"]);
+  await conditions("limit", "two", "Accepted True 1", "Enforced True 1");
+
+  await plane.must(["annotate", "pod", "db", "kubernetes.io/ingress-bandwidth=fast"]);
+  const events = async () => {
+    const { items } = await get<{ items: { message: string; involvedObject: object; source: object }[] }>("events");
+    return items.filter(({ message }) => message.includes("ingress-bandwidth"));
+  };
+  const [event] = await eventually(events, (seen) => seen.length === 1);
+  expect(event).toMatchObject({
+    ...{ type: "Warning", source: { host: db.spec.nodeName } },
+    involvedObject: {
+      kind: "Pod",
+      name: "db",
+      uid: db.metadata.uid,
+      fieldPath: expect.stringContaining("annotations"),
+    },
+  });
+  await plane.must(["annotate", "pod", "db", "kubernetes.io/ingress-bandwidth-"]);
+
+  // What is said stays said: nobody writes any more.
+  const version = () => plane.must(["get", "limit/two", "impairment/lossy", "-o", "jsonpath={..resourceVersion}"]);
+  const before = await version();
+  await sleep(2500);
+  expect(await version()).toBe(before);
+  expect(await events()).toHaveLength(1);
+
+  await plane.must(["delete", "impairment/lossy", "limit/two"]);
+  await eventually(
+    () => limits("web"),
+    (rows) => rows.length === 0,
+  );
+  expect((await plane.must(["get", "limits,impairments", "-A", "-o", "name"])).trim()).toBe("");
+  expect((await running("web")).metadata.uid).toBe(web.metadata.uid);
+});
+
 test("kubectl delete ends a pod with SIGTERM and within its grace period", async () => {
   const file = `/tmp/${LAB}-ended`;
   const script = `trap 'echo ended > ${file}; exit 0' TERM; while :; do sleep 0.1; done`;
@@ -288,9 +364,16 @@ test("after kill -9 of the supervisor, down and up give a lab that works; down l
   expect(left.trim().split("\n").sort()).toEqual(["pod/far", "pod/shy"]);
   expect(await plane.must(["get", "leases", "-n", "kube-node-lease", "-o", "name"])).toBe("");
   await up();
-  await plane.apply(pod("again"));
+  await plane.apply(pod("again"), rule("Limit", "slow", { ...all("again"), egress: "10M" }));
   await running("again");
+  await conditions("limit", "slow", "Accepted True 1", "Enforced True 1");
   await weir("lab", "down", "--name", LAB);
+  const { status: last } = await get<RuleObject>("limit", "slow");
+  expect(last?.nodes ?? []).toEqual([]);
+  expect(last?.conditions?.map(({ type, reason }) => [type, reason])).toEqual([
+    ["Accepted", "Valid"],
+    ["Enforced", "NoPods"],
+  ]);
   const end = await plane.must(["get", "pods,nodes", "-o", "name"]);
   expect(end.trim().split("\n").sort()).toEqual(["pod/far", "pod/shy"]);
 });

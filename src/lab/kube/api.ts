@@ -1,4 +1,5 @@
 import { apiVersion } from "../../model/version.ts";
+import type { ResultsClient } from "../../results/index.ts";
 import type { KubernetesTarget } from "../record.ts";
 import type { ApiObject } from "./objects.ts";
 
@@ -13,6 +14,8 @@ export interface KubeApi {
   patch(path: string, body: object): Promise<unknown>;
   /** What is not there is no error. */
   delete(path: string, options?: object): Promise<void>;
+  /** What becomes of rules is written by this. */
+  readonly results: ResultsClient;
   /** Lists a collection and follows it until closed, across losses of the connection. `optional`: a CRD's, which may not be there. */
   follow(path: string, onChange: () => void, optional?: boolean): Feed;
 }

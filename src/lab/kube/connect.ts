@@ -34,6 +34,7 @@ export function apiOf(client: KubernetesClient, pauses: readonly number[] = PAUS
   };
   return {
     server: client.server,
+    results: client,
     get: (path) => insist(() => client.request("GET", checked(path)), pauses).catch(unlessMissing),
     post: (path, body) => client.request("POST", checked(path), { body }),
     patch: (path, body) => insist(() => client.request("PATCH", checked(path), { body, type: STRATEGIC }), pauses),

@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { forgetNodes } from "../../results/index.ts";
+import { type RawObject, readStanding } from "../../sources/kubernetes/index.ts";
 import { LabError, messageOf } from "../errors.ts";
 import type { NodeNames } from "../names.ts";
 import { type KubeApi, paths, statusOf } from "./api.ts";
@@ -109,21 +111,35 @@ export async function checkNodes(api: KubeApi, lab: string, nodes: readonly Node
 }
 
 /**
- * Removes what a lab has in the API: its pods, which must run no more, its nodes and their leases. Works whatever state
- * the lab is in; what is another's stays.
+ * Removes what a lab has in the API: its pods, which must run no more, its nodes and their leases, and what these said of
+ * rules. Works whatever state the lab is in; what is another's stays.
  */
 export async function removeNodes(api: KubeApi, lab: string, nodes: readonly NodeNames[]): Promise<void> {
-  await Promise.all(nodes.map((node) => removeNode(api, lab, node)));
+  const gone = (await Promise.all(nodes.map((node) => removeNode(api, lab, node)))).flat();
+  await forgetResults(api, new Set(gone));
 }
 
-async function removeNode(api: KubeApi, lab: string, node: NodeNames): Promise<void> {
+async function forgetResults(api: KubeApi, gone: ReadonlySet<string>): Promise<void> {
+  const list = async (path: string) => ((await api.get(path)) as { items?: RawObject[] } | undefined)?.items ?? [];
+  const [limits, impairments, nodes] = await Promise.all([paths.limits, paths.impairments, paths.nodes].map(list));
+  const left = new Set(nodes?.map(({ metadata }) => metadata.name));
+  const standings = [
+    ...(limits ?? []).flatMap((raw) => readStanding("Limit", raw) ?? []),
+    ...(impairments ?? []).flatMap((raw) => readStanding("Impairment", raw) ?? []),
+  ];
+  for (const standing of standings) await forgetNodes(api.results, standing, { gone, left });
+}
+
+/** Gives the node's name unless it is another's. */
+async function removeNode(api: KubeApi, lab: string, node: NodeNames): Promise<string[]> {
   const found = (await api.get(paths.node(node.name))) as ApiNode | undefined;
-  if (found !== undefined && foreign(found, lab, node) !== undefined) return;
+  if (found !== undefined && foreign(found, lab, node) !== undefined) return [];
   const query = new URLSearchParams({ fieldSelector: `spec.nodeName=${node.name}` });
   const list = (await api.get(`${paths.pods}?${query}`)) as { items?: ApiObject[] } | undefined;
   await Promise.all((list?.items ?? []).map((pod) => finalise(api, pod, { phase: "Failed", reason: "NodeShutdown" })));
   await api.delete(paths.node(node.name));
   await api.delete(paths.lease(node.name));
+  return [node.name];
 }
 
 /** Takes a pod that runs no more out of the API, as a kubelet does: its last status, then its deletion without grace. */

@@ -1,7 +1,14 @@
 import { objectKey } from "../../model/names.ts";
 import type { ManifestObject, Namespace, Problem, RuleObject } from "../../model/objects.ts";
 import { apiVersion } from "../../model/version.ts";
-import { type RawObject, type ReadObject, type Resource, readObject } from "../../sources/kubernetes/index.ts";
+import {
+  type RawObject,
+  type ReadObject,
+  type Resource,
+  readObject,
+  readStanding,
+  type Standing,
+} from "../../sources/kubernetes/index.ts";
 import { type Feed, type KubeApi, paths } from "./api.ts";
 import type { ApiObject } from "./objects.ts";
 
@@ -46,12 +53,18 @@ export class ApiRules {
   }
 
   /** Objects in the order of their keys, each the same one as before while nothing of it changes; and what is refused. */
-  read(): { rules: (RuleObject | Namespace)[]; problems: Problem[] } {
+  read(): { rules: (RuleObject | Namespace)[]; problems: Problem[]; standings: Standing[] } {
     const all = this.#feeds.flatMap((one) => this.#readFeed(one));
     const objects = all.flatMap(({ object }) => (object !== undefined && isRule(object) ? [object] : []));
     const keyed = objects.map((object) => ({ key: objectKey(object.kind, object.metadata), object }));
     keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
-    return { rules: keyed.map(({ object }) => object), problems: all.flatMap(({ problems }) => problems) };
+    return {
+      rules: keyed.map(({ object }) => object),
+      problems: all.flatMap(({ problems }) => problems),
+      standings: this.#feeds.flatMap(({ resource, feed }) =>
+        feed.objects.flatMap((raw) => readStanding(resource.kind, { ...raw, metadata: { ...raw.metadata } }) ?? []),
+      ),
+    };
   }
 
   async close(): Promise<void> {

@@ -53,7 +53,13 @@ const nodes = () => [1, 2].map((index) => nodeNames(lab(), index, "blue-"));
 
 function make(): ApiSource {
   const health = async () => ({ ready: true, message: "the agent is ready" });
-  const rest = { version: "0", health, hasImage: () => false, now: () => Date.parse("2026-01-01T00:00:00Z") };
+  const rest = {
+    version: "0",
+    health,
+    agents: new Map(),
+    hasImage: () => false,
+    now: () => Date.parse("2026-01-01T00:00:00Z"),
+  };
   return new ApiSource({ api, lab: lab(), nodes: nodes(), kubelet, ...rest });
 }
 const writes = (method: string, path: string) => api.calls.filter((one) => one.method === method && one.path === path);

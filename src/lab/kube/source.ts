@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import { podKey } from "../../model/names.ts";
+import { objectKey, podKey } from "../../model/names.ts";
 import type { ConfigMap, Namespace, Node, Pod, Problem, RuleObject } from "../../model/objects.ts";
+import type { Standing } from "../../sources/kubernetes/index.ts";
 import { type BindingPlan, planPods } from "../binding.ts";
 import { nodeObject } from "../cluster.ts";
 import { LabError, messageOf } from "../errors.ts";
@@ -15,6 +16,7 @@ import { ApiNodes, finalise } from "./nodes.ts";
 import type { ApiPod } from "./objects.ts";
 import { type ReadPod, readConfigMap, readPod } from "./read.ts";
 import { Reporter } from "./reporter.ts";
+import { type AgentReader, LabResults, type ResultsView } from "./results.ts";
 import { ApiRules } from "./rules.ts";
 import { bindable, chooseNode, labTaint } from "./scheduling.ts";
 import { apiStatus, graceOf } from "./status.ts";
@@ -31,6 +33,8 @@ export interface ApiSourceOptions {
   kubelet: PodRunner;
   version: string;
   health: (node: NodeNames) => Promise<Health>;
+  /** By the node's name. */
+  agents: ReadonlyMap<string, AgentReader>;
   hasImage: (image: string) => boolean;
   /** ms since the epoch. */
   now: () => number;
@@ -55,6 +59,9 @@ export class ApiSource implements ObjectSource {
   #rules: ApiRules | undefined;
   #ruled: readonly (RuleObject | Namespace)[] = [];
   #ruleProblems: readonly Problem[] = [];
+  #standings: readonly Standing[] = [];
+  #cluster: Feed | undefined;
+  #results: LabResults | undefined;
   #version = 1;
   #bound: ReadonlyMap<string, BoundPod> = new Map();
   #raw: ReadonlyMap<string, ApiPod> = new Map();
@@ -85,7 +92,8 @@ export class ApiSource implements ObjectSource {
 
   get problems(): Problem[] {
     const object = `Lab/${this.#options.lab.name}`;
-    const late = [...this.#late, ...this.#apiNodes.troubles, ...this.#reporter.troubles, ...this.#troubles.values()];
+    const writers = [...this.#apiNodes.troubles, ...this.#reporter.troubles, ...(this.#results?.troubles ?? [])];
+    const late = [...this.#late, ...writers, ...this.#troubles.values()];
     const tokens = [...this.#raw.values()].some(({ spec }) =>
       spec?.volumes?.some((one) => one.projected !== undefined),
     );
@@ -112,6 +120,7 @@ export class ApiSource implements ObjectSource {
     this.#pods = api.follow(paths.pods, look);
     this.#maps = api.follow(paths.configMaps, look);
     this.#rules = new ApiRules(api, look);
+    this.#cluster = api.follow(paths.nodes, this.#nodesChanged());
     const deadline = Date.now() + PATIENCE;
     while (!this.#synced) {
       if (Date.now() > deadline) {
@@ -126,6 +135,8 @@ export class ApiSource implements ObjectSource {
 
   async agentsReady(): Promise<void> {
     await this.#apiNodes.start();
+    const { api, agents } = this.#options;
+    this.#results = new LabResults({ client: api.results, agents, look: () => this.#view() });
   }
 
   put(): never {
@@ -154,27 +165,58 @@ export class ApiSource implements ObjectSource {
     this.#abort.abort();
     clearImmediate(this.#pending);
     this.#reporter.close();
-    await Promise.all([this.#apiNodes.close(), this.#pods?.close(), this.#maps?.close(), this.#rules?.close()]);
+    const feeds = [this.#pods, this.#maps, this.#cluster, this.#rules];
+    await Promise.all([this.#apiNodes, this.#results, ...feeds].map((one) => one?.close()));
   }
 
   get #synced(): boolean {
-    return [this.#pods, this.#maps, this.#rules].every((one) => one?.synced === true);
+    return [this.#pods, this.#maps, this.#cluster, this.#rules].every((one) => one?.synced === true);
   }
 
   /** Why what was seen of the API may be out of date. */
   get #late(): string[] {
-    const feeds = [this.#pods, this.#maps].flatMap((feed) => feed?.trouble ?? []);
+    const feeds = [this.#pods, this.#maps, this.#cluster].flatMap((feed) => feed?.trouble ?? []);
     return [...new Set([...feeds, ...(this.#rules?.troubles ?? [])])];
   }
 
   /** Tells the agents what is said of pods' traffic, if that is new. */
   #reconcileRules(): void {
     if (this.#rules === undefined) return;
-    const { rules, problems } = this.#rules.read();
+    const { rules, problems, standings } = this.#rules.read();
+    const isNew = !isDeepStrictEqual(standings, this.#standings) || !isDeepStrictEqual(problems, this.#ruleProblems);
     this.#ruleProblems = problems;
-    if (isDeepStrictEqual(rules, this.#ruled)) return;
-    this.#ruled = rules;
-    this.#handout.rules(rules, String(++this.#version));
+    this.#standings = standings;
+    if (!isDeepStrictEqual(rules, this.#ruled)) {
+      this.#ruled = rules;
+      this.#handout.rules(rules, String(++this.#version));
+      this.#results?.hurry();
+    }
+    if (isNew) this.#results?.changed();
+  }
+
+  #view(): ResultsView {
+    return {
+      version: String(this.#version),
+      standings: this.#standings,
+      problems: this.#ruleProblems,
+      nodes: new Set([...this.#nodes, ...(this.#cluster?.objects ?? [])].map(({ metadata }) => metadata.name)),
+      nodeOf: (pod) => this.#bound.get(pod)?.node,
+      uid: (object) =>
+        object.startsWith("Pod/")
+          ? this.#bound.get(object.slice("Pod/".length))?.uid
+          : this.#ruled.find(({ kind, metadata }) => objectKey(kind, metadata) === object)?.metadata.uid,
+    };
+  }
+
+  /** Nodes are changed every few seconds, by whoever keeps them alive: which there are is what counts. */
+  #nodesChanged(): () => void {
+    let known = "";
+    return () => {
+      const names = (this.#cluster?.objects ?? []).map(({ metadata }) => metadata.name).sort();
+      if (names.join() === known) return;
+      known = names.join();
+      this.#results?.changed();
+    };
   }
 
   /** Brings pods in line with the API's. Does nothing before all of them are known. */
@@ -191,6 +233,7 @@ export class ApiSource implements ObjectSource {
     const version = ({ metadata }: Pod): string => this.#raw.get(metadata.uid ?? "")?.metadata.resourceVersion ?? "0";
     const plan = planPods(this.#bound, wanted, version);
     this.#bound = plan.bound;
+    if (plan.created.length + plan.updated.length + plan.removed.length > 0) this.#results?.hurry();
     this.#handout.pods(plan, (one) => void this.#end(one, this.#raw.get(one.uid) ?? before.get(one.uid)));
     // Asked to go, but never run by this supervisor.
     for (const raw of ours) if (raw.metadata.deletionTimestamp !== undefined) void this.#leave(raw, undefined);

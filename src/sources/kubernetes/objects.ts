@@ -33,7 +33,7 @@ export function readObject({ kind, apiVersion }: Resource, raw: RawObject, befor
   const known = KINDS.get(kind);
   if (!known) throw new TypeError(`there is no schema of ${kind}`);
   // The items of a list do not say what they are.
-  const standing = standingOf(kind, raw);
+  const standing = readStanding(kind, raw);
   const fields: Fields = { ...(kind === "Pod" ? trimPod(raw) : standing ? withoutStatus(raw) : raw), kind, apiVersion };
   const { key, object, findings } = judgeObject(kind, known, fields);
   const named = key ?? objectKey(kind, { namespace: raw.metadata.namespace, name: raw.metadata.name });
@@ -54,7 +54,8 @@ export function readObject({ kind, apiVersion }: Resource, raw: RawObject, befor
   return before && isDeepStrictEqual(before, next) ? before : next;
 }
 
-function standingOf(kind: string, { metadata, status }: RawObject): Standing | undefined {
+/** Undefined for kinds whose status is not Weir's. */
+export function readStanding(kind: string, { metadata, status }: RawObject): Standing | undefined {
   if (kind !== "Limit" && kind !== "Impairment") return undefined;
   const { namespace = "", name, uid, resourceVersion = "", generation } = metadata;
   if (typeof uid !== "string" || typeof generation !== "number") return undefined;

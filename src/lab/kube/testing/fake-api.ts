@@ -1,3 +1,4 @@
+import { type RawObject, resourcePath } from "../../../sources/kubernetes/resource.ts";
 import { ApiFailure, type Feed, type KubeApi } from "../api.ts";
 import type { ApiObject } from "../objects.ts";
 
@@ -12,6 +13,15 @@ export class FakeApi implements KubeApi {
   readonly failing = new Map<string, number>();
   /** Collections that the API does not know. */
   readonly absent = new Set<string>();
+  /** Writes what is applied to a status, list by list; bodies are in `calls`. */
+  readonly results: KubeApi["results"] = {
+    apply: async (resource, target, body) => {
+      const path = resourcePath(resource, target);
+      await this.patch(path, body);
+      return this.objects.get(path.replace(/\/status$/, "")) as RawObject;
+    },
+    create: async (resource, target, body) => (await this.post(resourcePath(resource, target), body)) as RawObject,
+  };
   synced = true;
   readonly #watchers = new Set<() => void>();
   #version = 1;

@@ -1,10 +1,15 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
-import { objectKey } from "../../model/names.ts";
-import type { Problem } from "../../model/objects.ts";
-import { apiVersion } from "../../model/version.ts";
-import { ApiStatusError, type KubernetesClient, type Resource, type Standing } from "../../sources/kubernetes/index.ts";
-import type { Logger } from "../log.ts";
+import { objectKey } from "../model/names.ts";
+import type { Problem } from "../model/objects.ts";
+import { apiVersion } from "../model/version.ts";
+import {
+  ApiStatusError,
+  type KubernetesClient,
+  type RawObject,
+  type Resource,
+  type Standing,
+} from "../sources/kubernetes/index.ts";
 import { EventQuota, eventOf } from "./events.ts";
 import { conditionsOf, entriesOf, type Finding, knownConditions, nodeEntry } from "./standing.ts";
 
@@ -20,11 +25,23 @@ export interface Results {
   nodes: ReadonlySet<string>;
 }
 
+/** What writing results needs of a client. */
+export type ResultsClient = Pick<KubernetesClient, "apply" | "create">;
+
+/** Where a writer says what hinders it, each once, and when that is over. */
+export interface ResultsLog {
+  warn(fields: { message: string }, text: string): void;
+  info(text: string): void;
+}
+
 export interface ResultWriterOptions {
-  client: Pick<KubernetesClient, "apply" | "create">;
+  client: ResultsClient;
   node: string;
-  collect(): Promise<Results>;
-  log: Pick<Logger, "warn" | "info">;
+  /** Resolves to undefined as long as there is nothing to say yet: it is asked again after the next mark. */
+  collect(): Promise<Results | undefined>;
+  log: ResultsLog;
+  /** Which events are told; writers that share it tell each of them once. */
+  quota?: EventQuota | undefined;
   signal: AbortSignal;
   times?: Partial<ResultTimes> | undefined;
 }
@@ -43,19 +60,22 @@ export interface ResultTimes {
 const TIMES: ResultTimes = { settle: 200, shortest: 500, longest: 30_000, leave: 2000 };
 const NONE: Finding = { refusals: [], pods: 0, faults: [] };
 const EVENTS: Resource = { apiVersion: "v1", kind: "Event", plural: "events" };
+/** Kinds that have conditions, with their plurals. */
 const PLURALS = { Limit: "limits", Impairment: "impairments" } as const;
 /** Whoever writes the conditions writes the same: they are one author. */
-const SHARED = "weir";
+export const SHARED = "weir";
 
 /** Takes what an agent found back to the API: conditions of rule objects, and events of pods and Services. */
 export class ResultWriter {
   readonly #options: ResultWriterOptions;
   readonly #times: ResultTimes;
   readonly #manager: string;
-  readonly #quota = new EventQuota(Date.now());
+  readonly #quota: EventQuota;
   /** When an object that is others' to report is reported all the same, ms since the epoch. */
   readonly #left = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
+  /** When the next round is, as `performance.now()` counts. */
+  #due = Number.POSITIVE_INFINITY;
   #busy = false;
   #again = false;
   #failures = 0;
@@ -65,6 +85,7 @@ export class ResultWriter {
     this.#options = options;
     this.#times = { ...TIMES, ...options.times };
     this.#manager = managerOf(options.node);
+    this.#quota = options.quota ?? new EventQuota(Date.now());
     options.signal.addEventListener("abort", () => clearTimeout(this.#timer), { once: true });
   }
 
@@ -74,9 +95,12 @@ export class ResultWriter {
     else if (this.#failures === 0) this.#in(this.#times.settle);
   }
 
+  /** A round is due within this time. One that is due sooner stays: marks without end must not put it off. */
   #in(ms: number): void {
+    const due = performance.now() + ms;
+    if (this.#options.signal.aborted || due >= this.#due) return;
     clearTimeout(this.#timer);
-    if (this.#options.signal.aborted) return;
+    this.#due = due;
     this.#timer = setTimeout(() => void this.#round(), ms);
     this.#timer.unref();
   }
@@ -84,12 +108,16 @@ export class ResultWriter {
   async #round(): Promise<void> {
     this.#busy = true;
     this.#again = false;
+    this.#due = Number.POSITIVE_INFINITY;
     let wait: number | undefined;
     try {
-      wait = await this.#write(await this.#options.collect());
-      if (this.#trouble !== undefined) this.#options.log.info("results are written to the API again");
+      const results = await this.#options.collect();
+      wait = results && (await this.#write(results));
       this.#failures = 0;
-      this.#trouble = undefined;
+      if (results && this.#trouble !== undefined) {
+        this.#options.log.info("results are written to the API again");
+        this.#trouble = undefined;
+      }
     } catch (error) {
       wait = Math.min(this.#times.longest, this.#times.shortest * 2 ** this.#failures);
       this.#failures = Math.min(this.#failures + 1, 16);
@@ -97,7 +125,7 @@ export class ResultWriter {
     }
     this.#busy = false;
     if (wait !== undefined) this.#in(wait);
-    else if (this.#again) this.#in(this.#times.settle);
+    if (this.#again) this.mark();
   }
 
   #tell(message: string): void {
@@ -160,12 +188,8 @@ export class ResultWriter {
   }
 
   async #apply(standing: Standing, fieldManager: string, status: object, resourceVersion?: string): Promise<void> {
-    const { kind, namespace, name, uid } = standing;
-    const metadata = { name, namespace, uid, ...(resourceVersion !== undefined && { resourceVersion }) };
-    const target = { namespace, name, subresource: "status" as const };
-    const options = { fieldManager, force: true, signal: this.#options.signal };
-    const resource = { apiVersion, kind, plural: PLURALS[kind] };
-    await this.#options.client.apply(resource, target, { apiVersion, kind, metadata, status }, options);
+    const { client, signal } = this.#options;
+    await applyStatus(client, standing, status, { fieldManager, resourceVersion, signal });
   }
 
   async #event(problem: Problem, { uid }: Results): Promise<void> {
@@ -183,10 +207,25 @@ export class ResultWriter {
   }
 }
 
-const seconds = (): string => new Date().toISOString().replace(/\.\d+Z$/, "Z");
+/** Writes one author's part of an object's status; with a `resourceVersion`, only if nobody has written since. */
+export async function applyStatus(
+  client: Pick<ResultsClient, "apply">,
+  { kind, namespace, name, uid }: Standing,
+  status: object,
+  options: { fieldManager: string; resourceVersion?: string | undefined; signal?: AbortSignal | undefined },
+): Promise<RawObject> {
+  const { fieldManager, resourceVersion, signal } = options;
+  const metadata = { name, namespace, uid, ...(resourceVersion !== undefined && { resourceVersion }) };
+  const target = { namespace, name, subresource: "status" as const };
+  const resource = { apiVersion, kind, plural: PLURALS[kind] };
+  return client.apply(resource, target, { apiVersion, kind, metadata, status }, { fieldManager, force: true, signal });
+}
 
-/** At most 128 characters. */
-function managerOf(node: string): string {
+/** RFC 3339, whole seconds. */
+export const seconds = (): string => new Date().toISOString().replace(/\.\d+Z$/, "Z");
+
+/** The field manager of one node's entries: at most 128 characters. */
+export function managerOf(node: string): string {
   const short = node.length <= 100 ? node : createHash("sha256").update(node).digest("hex").slice(0, 32);
   return `weir-agent-${short}`;
 }

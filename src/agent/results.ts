@@ -1,9 +1,8 @@
-import { objectKey } from "../../model/names.ts";
-import type { KubernetesClient, KubernetesWatch } from "../../sources/kubernetes/index.ts";
-import type { Agent } from "../agent.ts";
-import type { AgentBackend } from "../backend.ts";
-import { findingsOf } from "./findings.ts";
-import { type Results, ResultWriter } from "./writer.ts";
+import { objectKey } from "../model/names.ts";
+import { findingsOf, type Results, ResultWriter } from "../results/index.ts";
+import type { KubernetesClient, KubernetesWatch } from "../sources/kubernetes/index.ts";
+import type { Agent } from "./agent.ts";
+import type { AgentBackend } from "./backend.ts";
 
 /** A Kubernetes API that results go back to. */
 export interface ResultsApi {

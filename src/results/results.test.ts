@@ -1,9 +1,10 @@
 import { describe, expect, it, test } from "vitest";
-import { ApiStatusError, type Standing } from "../../sources/kubernetes/index.ts";
+import { ApiStatusError, type Standing } from "../sources/kubernetes/index.ts";
 import { EventQuota, eventOf } from "./events.ts";
 import { findingsOf } from "./findings.ts";
+import { forgetNodes } from "./forget.ts";
 import { conditionsOf, type NodeEntry, nodeEntry } from "./standing.ts";
-import { type Results, ResultWriter } from "./writer.ts";
+import { type Results, type ResultTimes, ResultWriter } from "./writer.ts";
 
 const T1 = "2026-01-01T00:00:00Z";
 const T2 = "2026-01-02T00:00:00Z";
@@ -128,7 +129,11 @@ describe("events", () => {
 
 describe("the writer", () => {
   const refusal = (code: number) => new ApiStatusError("PATCH", code, { kind: "Status", reason: "x" });
-  function writer(results: Partial<Results>, fail: (call: number) => Error | undefined = () => undefined) {
+  function writer(
+    results: Partial<Results>,
+    fail: (call: number) => Error | undefined = () => undefined,
+    change: Partial<ResultTimes> = {},
+  ) {
     const calls: { manager: string; body: Record<string, unknown> }[] = [];
     const abort = new AbortController();
     const client = {
@@ -143,7 +148,7 @@ describe("the writer", () => {
     const empty: Results = { standings: [], findings: new Map(), problems: [], uid: () => undefined, nodes: NODES };
     const told: unknown[] = [];
     const log = { warn: (...one: unknown[]) => void told.push(one), info: (...one: unknown[]) => void told.push(one) };
-    const times = { settle: 1, shortest: 5, longest: 20, leave: 40 };
+    const times = { settle: 1, shortest: 5, longest: 20, leave: 40, ...change };
     const collect = async () => ({ ...empty, ...results });
     const one = new ResultWriter({
       client: client as never,
@@ -154,7 +159,7 @@ describe("the writer", () => {
       times,
     });
     one.mark();
-    return { calls, told, abort };
+    return { calls, told, abort, one };
   }
   const findings = new Map([["Limit/ns/slow", { refusals: [], pods: 1, faults: [] }]]);
 
@@ -198,9 +203,55 @@ describe("the writer", () => {
     await expect.poll(() => calls.length).toBe(3);
     await expect.poll(() => told.length).toBe(2);
   });
+  it("is not put off by marks without end", async () => {
+    const { calls, one } = writer({ standings: [standing()], findings }, () => undefined, { settle: 50 });
+    const marks = setInterval(() => one.mark(), 5);
+    await expect.poll(() => calls.length).toBeGreaterThan(0);
+    clearInterval(marks);
+  });
   it("takes a conflict for what it is", async () => {
     const { calls, told } = writer({ standings: [standing()], findings }, () => refusal(409));
     await new Promise((done) => setTimeout(done, 60));
     expect([calls.length, told.length]).toEqual([1, 0]);
+  });
+});
+
+describe("nodes that are gone", () => {
+  const gone = new Set(["n2", "n3"]);
+  const left = new Set(["n1"]);
+  const accepted = { type: "Accepted", status: "True", reason: "Valid", lastTransitionTime: T1 };
+  function api(fail?: Error) {
+    const calls: { manager: string; body: Record<string, unknown> }[] = [];
+    const apply = async (_: object, __: object, body: object, { fieldManager }: { fieldManager: string }) => {
+      calls.push({ manager: fieldManager, body: body as Record<string, unknown> });
+      if (fail) throw fail;
+      const status = { nodes: [entry("n1", { pods: 4 })], conditions: [accepted] };
+      return { metadata: { name: "slow", namespace: "ns", uid: "u", resourceVersion: "9", generation: 2 }, status };
+    };
+    return { calls, client: { apply } };
+  }
+  it("take their entries along, and the others' are what counts", async () => {
+    const { calls, client } = api();
+    await forgetNodes(client, standing({ nodes: [entry("n1"), entry("n2"), entry("n3")] }), { gone, left });
+    expect(calls.map(({ manager }) => manager)).toEqual(["weir-agent-n2", "weir-agent-n3", "weir"]);
+    expect(calls[0]?.body).toMatchObject({ metadata: { uid: "u" }, status: { nodes: [] } });
+    expect(calls[2]?.body).toMatchObject({
+      metadata: { resourceVersion: "9" },
+      status: { conditions: [accepted, { type: "Enforced", message: "in force for 4 pods on 1 node" }] },
+    });
+  });
+  it("said nothing: nothing is written", async () => {
+    const { calls, client } = api();
+    await forgetNodes(client, standing({ nodes: [entry("n1")] }), { gone, left });
+    expect(calls).toEqual([]);
+  });
+  test.each([
+    ["another writes", 409, true],
+    ["it is gone", 404, true],
+    ["the API is ill", 500, false],
+  ])("%s", async (_, code, good) => {
+    const { client } = api(new ApiStatusError("PATCH", code, { kind: "Status", reason: "x" }));
+    const done = forgetNodes(client, standing({ nodes: [entry("n2")] }), { gone, left });
+    await (good ? done : expect(done).rejects.toMatchObject({ status: code }));
   });
 });

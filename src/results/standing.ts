@@ -1,4 +1,4 @@
-import type { Standing } from "../../sources/kubernetes/index.ts";
+import type { Standing } from "../sources/kubernetes/index.ts";
 
 /** What one node's agent says of an object, as in `status.nodes`. */
 export interface NodeEntry {

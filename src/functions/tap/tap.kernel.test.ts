@@ -113,7 +113,7 @@ describe("beside others", () => {
 
   test.each(["egress", "ingress"] as const)("%s: TCP is held at its rate", (direction) => {
     limit([direction, 20e6]);
-    world.run("pod", "iperf3", "-s", "-D", "-1", "--pidfile", join(world.directory, "pid"));
+    world.serve("pod");
     const reverse = direction === "egress" ? ["-R"] : [];
     const run = ["iperf3", "-c", POD.v4, "-t", "2", "--json", "--connect-timeout", "2000", ...reverse];
     const { end, error } = JSON.parse(world.run("node", ...run));

@@ -22,6 +22,9 @@ export const POD = { v4: "10.88.0.2", v6: "fd88::2" } as const;
 export const HOST = { v4: "10.88.0.1", v6: "fd88::1" } as const;
 export const DEVICE = "veth0a1b.2c";
 
+/** A row of /proc/net/tcp: port 5201, state LISTEN. */
+const LISTENING = /:1451 [0-9A-F]+:0000 0A /;
+
 /** A node beside another network, with Weir's taps in mode `chained`. */
 export class Neighbour {
   readonly directory = mkdtempSync(join(tmpdir(), "weir-tap-"));
@@ -94,6 +97,15 @@ export class Neighbour {
   /** Path of a network namespace. */
   path(name: "node" | "pod"): string {
     return namespacePath(this.#namespace(name));
+  }
+
+  /** Starts an iperf3 server for one client; a daemon comes back before it listens. */
+  serve(name: "node" | "pod"): void {
+    this.run(name, "iperf3", "-s", "-D", "-1", "--pidfile", join(this.directory, "iperf.pid"));
+    const deadline = Date.now() + 10_000;
+    while (!LISTENING.test(this.run(name, "cat", "/proc/net/tcp", "/proc/net/tcp6"))) {
+      if (Date.now() > deadline) throw new Error("start iperf3: it does not listen after 10 s");
+    }
   }
 
   inNode<T>(work: () => T): T {

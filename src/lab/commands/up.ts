@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, openSync } from "node:fs";
+import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ManifestObject, Problem } from "../../model/objects.ts";
 import { expandWorkloads, schedule } from "../../model/workloads/index.ts";
@@ -130,9 +131,20 @@ async function start(names: LabNames, io: LabIo, report: Report): Promise<"up"> 
   return "up";
 }
 
+/** The file alone is not enough: it is there a moment before anybody listens. */
+function accepts(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(socket, () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.on("error", () => resolve(false));
+  });
+}
+
 async function listening(names: LabNames, child: ChildProcess): Promise<void> {
   const deadline = Date.now() + 60_000;
-  while (!existsSync(names.socket)) {
+  while (!(await accepts(names.socket))) {
     const ended = child.exitCode !== null || child.signalCode !== null;
     if (ended || Date.now() > deadline) {
       throw new LabError(

@@ -268,7 +268,8 @@ test("kubectl shows what became of rules: conditions with an entry for each node
   await plane.must(["annotate", "pod", "db", "kubernetes.io/ingress-bandwidth-"]);
 
   // What is said stays said: nobody writes any more.
-  const version = () => plane.must(["get", "limit/two", "impairment/lossy", "-o", "jsonpath={.items[*].metadata.resourceVersion}"]);
+  const version = () =>
+    plane.must(["get", "limit/two", "impairment/lossy", "-o", "jsonpath={.items[*].metadata.resourceVersion}"]);
   const before = await version();
   await sleep(2500);
   expect(await version()).toBe(before);

@@ -43,7 +43,7 @@ export function systemIo(signal: AbortSignal): Io {
           signal.removeEventListener("abort", done);
           resolve();
         };
-        const timer = setTimeout(done, ms);
+        const timer = setTimeout(done, Math.min(ms, 2 ** 31 - 1)); // a longer one would end at once
         signal.addEventListener("abort", done);
       }),
   };

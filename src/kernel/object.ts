@@ -95,11 +95,24 @@ export class BpfObject {
   }
 }
 
+/** A signal ends the verifier's work with EAGAIN; libbpf tries five times, which long programs and busy parents outlast. */
+const LOAD_ATTEMPTS = 4;
+
 /**
  * Opens an ELF object, sets its read-only data, reuses or creates its maps, and loads its programs.
  * @throws VerifierError; KernelError `object-unreadable`, `map-incompatible`, `load-failed`, `rodata-missing`
  */
 export function loadObject(path: string, options: LoadOptions = {}): BpfObject {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return loadOnce(path, options);
+    } catch (error) {
+      if ((error as KernelError).errno !== "EAGAIN" || attempt === LOAD_ATTEMPTS) throw error;
+    }
+  }
+}
+
+function loadOnce(path: string, options: LoadOptions): BpfObject {
   const { result: handle, log } = withLibbpfLog(() => openFile(path));
   if (handle.pointer === null) throw openError(path, handle.errno, log);
   const pointer = handle.pointer;

@@ -48,7 +48,8 @@ export class Podman {
 
   /** Further arguments of nsenter for what is to see podman's files. */
   get enter(): readonly string[] {
-    return [`--mount=/proc/${this.#mounts?.pid}/ns/mnt`];
+    const of = `/proc/${this.#mounts?.pid}`;
+    return [`--mount=${of}/ns/mnt`, `--root=${of}/root`, `--wd=${of}/cwd`]; // a mount namespace alone would leave a changed root
   }
 
   run(...command: string[]): string {

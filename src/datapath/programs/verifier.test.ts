@@ -13,6 +13,11 @@ test.each([
     "infinite loop detected at insn 5",
   ],
   [
+    "a reason in the line of a jump",
+    "5: (5e) if w0 != w6 goto pc-2 4: R0=scalar() R10=fp0\n4: (85) call bpf_get_prandom_u32#7 ; R0=scalar()\n5: (5e) if w0 != w6 goto pc-2 infinite loop detected at insn 4\ncur state: R0=scalar()\n",
+    "infinite loop detected at insn 4",
+  ],
+  [
     "without a statement",
     "BPF program is too large. Processed 1000001 insn\n",
     "BPF program is too large. Processed 1000001 insn",

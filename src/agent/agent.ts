@@ -82,6 +82,7 @@ export class Agent {
   #comparedAt = 0;
   #renewal: NodeJS.Timeout | undefined;
   #expiry: NodeJS.Timeout | undefined;
+  #ending: NodeJS.Timeout | undefined;
   #look: NodeJS.Timeout | undefined;
   #node: NodeContext;
 
@@ -122,7 +123,8 @@ export class Agent {
     const { node, settings, manifests, endpoints, lastGood: file, applied } = this.parts;
     const snapshot = withApplied(manifests?.snapshot() ?? { objects: [], problems: [] }, applied.list());
     const problems = [...snapshot.problems, ...endpoints.problems, ...file.problems, ...applied.problems];
-    const input = { node, settings, problems, objects: snapshot.objects, endpoints: endpoints.list() };
+    const now = Date.now();
+    const input = { node, settings, problems, now, objects: snapshot.objects, endpoints: endpoints.list() };
     const { state, lastGood } = reduceCluster(this.#lastGood, input);
     return { state: this.#withFound(state), lastGood };
   }
@@ -146,6 +148,7 @@ export class Agent {
     failures.push(...unforgotten);
     this.#view = { state, desired, failures, programs };
     this.#renewLater();
+    this.#passAtEnd(state);
     try {
       file.save(lastGood); // last: a full disk must not keep a limit from being in force
     } catch (error) {
@@ -202,6 +205,17 @@ export class Agent {
     } catch (error) {
       return [{ object: "one-off impairments", message: (error as Error).message }];
     }
+  }
+
+  /** What an impairment kept from acting may act once its time is over. */
+  #passAtEnd({ impairments }: ClusterState): void {
+    clearTimeout(this.#ending);
+    const now = Date.now();
+    const ends = [...impairments.values()].flat().map(({ lease }) => lease?.until ?? 0);
+    const next = Math.min(...ends.filter((end) => end > now));
+    if (!Number.isFinite(next) || this.parts.signal.aborted) return;
+    this.#ending = setTimeout(() => this.runner.mark(), Math.min(next - now, LONGEST_TIMER));
+    this.#ending.unref();
   }
 
   /** Leases last a third of a lease at least beyond the next renewal, so a late one ends nothing. */

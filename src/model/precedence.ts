@@ -15,6 +15,8 @@ export interface Candidate<T> {
   object: string;
   path: string;
   rule: T;
+  /** Its time is over: it stands in no other's way. */
+  ended?: boolean;
 }
 
 /** The rules of a pod that count, and what is said on those that do not. */
@@ -24,7 +26,9 @@ export interface Chosen<T> {
 }
 
 const byRank = (a: Candidate<unknown>, b: Candidate<unknown>): number =>
-  a.rank - b.rank || (a.object < b.object ? -1 : a.object > b.object ? 1 : 0);
+  Number(a.ended ?? false) - Number(b.ended ?? false) ||
+  a.rank - b.rank ||
+  (a.object < b.object ? -1 : a.object > b.object ? 1 : 0);
 
 /** Two authors of one rank that differ: told on both, since either may be the one to mend. */
 function conflict(
@@ -92,6 +96,7 @@ export function chooseImpairments(candidates: readonly Candidate<ImpairRule>[]):
       const { left, conflicts } = withoutTaken(one, taken);
       problems.push(...conflicts);
       if (Object.keys(left).length === 0) continue;
+      if (taken.length === MAX_IMPAIRMENTS && one.ended) continue;
       if (taken.length === MAX_IMPAIRMENTS) {
         const message = `a pod has more than ${MAX_IMPAIRMENTS} impairments of its ${direction}; this one is left out`;
         problems.push({ object: one.object, path: one.path, message });
@@ -118,7 +123,8 @@ function withoutTaken(
       left[effect] = wanted;
       continue;
     }
-    if (rival.rank !== one.rank || JSON.stringify(rival.rule.effects[effect]) === JSON.stringify(wanted)) continue;
+    if (one.ended || rival.rank !== one.rank || JSON.stringify(rival.rule.effects[effect]) === JSON.stringify(wanted))
+      continue;
     const what = ({ rule }: Candidate<ImpairRule>): string =>
       `${describeEffects({ [effect]: rule.effects[effect] })} ${rule.direction}`;
     conflicts.push(...conflict(rival, one, [what(rival), what(one)]));

@@ -16,6 +16,8 @@ export interface ClusterInput {
   /** Problems that the sources found themselves. */
   problems: readonly Problem[];
   settings?: RuleSettings | undefined;
+  /** ms since the epoch: an impairment whose time is over stands in no other's way. None is over if it is left out. */
+  now?: number | undefined;
 }
 
 /**
@@ -35,6 +37,7 @@ export function reduceCluster(before: LastGood, input: ClusterInput): { state: C
     here,
     endpoints,
     settings,
+    now: input.now,
   });
   const state = {
     ...emptyState(node),

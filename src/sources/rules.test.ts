@@ -147,6 +147,20 @@ describe("whose word counts", () => {
   });
 });
 
+test("an impairment whose time is over stands in no other's way, and is told of no conflict", () => {
+  const egress = (name: string, loss: string, until?: string) =>
+    own("Impairment", name, { pod: "a", direction: "egress", loss, ...(until && { until }) });
+  const text = [pod("a"), egress("a-old", "3%", "2026-01-01T00:00:00Z"), egress("b-new", "4%")];
+  const { objects } = parseManifests(text.map((one) => JSON.stringify(one)).join("\n---\n"), "f.yaml");
+  const input = { node, objects: objects.map(({ object }) => object), endpoints: [], problems: [] };
+  const at = (time: string) => {
+    const { state } = reduceCluster(new Map(), { ...input, now: Date.parse(time) });
+    return [state.impairments.get("shop/a")?.map(({ source }) => source), state.problems.length];
+  };
+  expect(at("2025-12-31T23:59:59Z")).toEqual([["Impairment/shop/a-old"], 2]);
+  expect(at("2026-01-01T00:00:00Z")).toEqual([["Impairment/shop/b-new"], 0]);
+});
+
 describe("losses and Impairments", () => {
   const LOSS = { loss: "uniform egress 2%" };
   const impair = (name: string, spec: object) => own("Impairment", name, { pod: "a", direction: "egress", ...spec });

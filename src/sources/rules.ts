@@ -28,6 +28,8 @@ export interface RulesInput {
   here: ReadonlySet<string>;
   endpoints: readonly Endpoint[];
   settings: RuleSettings;
+  /** ms since the epoch. */
+  now?: number | undefined;
 }
 
 export interface RulesOutput {
@@ -53,7 +55,7 @@ interface Reading {
 
 /** The rules of this node's pods: their own, those of objects that select them, and those of their Services. Pure. */
 export function reduceAllRules(before: LastGood, input: RulesInput): RulesOutput {
-  const { objects, pods, here, endpoints, settings } = input;
+  const { objects, pods, here, endpoints, settings, now = 0 } = input;
   const lastGood = new Map<string, Remembered>();
   const problems: Problem[] = [];
   const selection = new Selection(objects, pods, endpoints);
@@ -73,7 +75,8 @@ export function reduceAllRules(before: LastGood, input: RulesInput): RulesOutput
   for (const object of objects) {
     if (object.kind === "Limit") candidates.limit(object, selection.choose(object.metadata, object.spec));
     else if (object.kind === "Impairment") {
-      candidates.impairment(object, selection.choose(object.metadata, object.spec), selection.peers(object), settings);
+      const chosenPods = selection.choose(object.metadata, object.spec);
+      candidates.impairment(object, chosenPods, { peers: selection.peers(object), settings, now });
     } else if (object.kind === "Service" && hasRules(object)) {
       const author = objectKey("Service", object.metadata);
       const said = read("Service", author, object.metadata);
@@ -148,11 +151,11 @@ class Candidates {
   impairment(
     impairment: Impairment,
     pods: readonly string[],
-    peers: readonly string[] | undefined,
-    settings: RuleSettings,
+    { peers, settings, now }: { peers: readonly string[] | undefined; settings: RuleSettings; now: number },
   ): void {
     if (pods.length === 0) return;
-    const candidates = impairmentCandidates(impairment, peers, settings);
+    const live = impairmentCandidates(impairment, peers, settings);
+    const candidates = hasEnded(live, now) ? endedCandidates(live) : live;
     for (const pod of pods) push(this.#impairments, pod, candidates);
   }
 
@@ -192,6 +195,12 @@ const impairmentCandidates = memo(
       (rule): Candidate<ImpairRule> => ({ rank: RANK.object, object, path: "spec", rule }),
     );
   },
+);
+
+const hasEnded = ([one]: readonly Candidate<ImpairRule>[], now: number): boolean =>
+  (one?.rule.lease?.until ?? Number.POSITIVE_INFINITY) <= now;
+const endedCandidates = memo((live: readonly Candidate<ImpairRule>[]) =>
+  live.map((one): Candidate<ImpairRule> => ({ ...one, ended: true })),
 );
 
 // What the same authors say, unchanged, comes to the same choice as the last time.

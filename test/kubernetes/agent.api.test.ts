@@ -106,7 +106,7 @@ describe("an agent on a Kubernetes API", () => {
       await annotate(rate);
       if (fault === "half-500") await until(rate, 30_000);
       else await sleep(1500);
-      expect(proxy.spoilt).toBeGreaterThan(before);
+      await expect.poll(() => proxy.spoilt, { timeout: 20_000 }).toBeGreaterThan(before);
       expect(await enforced()).not.toBeNull();
       proxy.fault = "none";
       await until(rate, 20_000);

@@ -120,7 +120,7 @@ export const CASES: readonly Case[] = [
   {
     name: "a pod of its node's network",
     objects: [pod("host", bandwidth("10 mbps egress"), { hostNetwork: true })],
-    shows: "spec.hostNetwork",
+    shows: '"hostNetwork":true',
   },
   {
     name: "fields that Weir does not read",

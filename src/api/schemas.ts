@@ -87,6 +87,7 @@ export const limit = z
     measured: field.rate
       .nullable()
       .describe("bit/s over the last second of steady traffic, also once that has ended; null if there was none"),
+    measuredAge: z.number().min(0).nullable().describe("seconds since that second ended; null if there was none"),
     mechanism: z.string().nullable().describe("how it is enforced, e.g. `htb`"),
     reason: z.string().nullable().describe("why effective is not configured"),
   })

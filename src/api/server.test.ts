@@ -20,6 +20,7 @@ const limit = {
   configured: 1e7,
   effective: 1e7,
   measured: 9_990_000,
+  measuredAge: 1.5,
   mechanism: "htb",
   reason: null,
 };

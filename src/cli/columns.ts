@@ -62,6 +62,12 @@ export const views: { [K in KindName]: View<Item<K>> } = {
         colour: (limit) => (limit.effective === limit.configured ? "green" : "red"),
       },
       { title: "MEASURED", value: (limit) => formatRate(limit.measured), number: true },
+      {
+        title: "AGO",
+        value: (limit) => (limit.measuredAge === null ? "-" : `${Math.round(limit.measuredAge)} s`),
+        number: true,
+        wide: true,
+      },
       { title: "SOURCE", value: (limit) => limit.source, wide: true },
       { title: "WRITTEN", value: (limit) => limit.written, wide: true },
       { title: "MECHANISM", value: (limit) => dash(limit.mechanism), wide: true },

@@ -66,9 +66,9 @@ describe("tables", () => {
   test("limits -o wide", async () => {
     expect(await table("limit", "-o", "wide")).toMatchInlineSnapshot(`
       "
-      NAMESPACE  POD     NODE    DIRECTION  CONFIGURED  EFFECTIVE      MEASURED  SOURCE                           WRITTEN           MECHANISM  REASON
-      shop       web-10  node-1  egress     1.5 Gbit/s          -             -  bandwidth                        1500 mbps egress  -          kernel has no htb
-      shop       web-10  node-1  ingress     10 Mbit/s  10 Mbit/s  9.988 Mbit/s  kubernetes.io/ingress-bandwidth  10M               htb        -
+      NAMESPACE  POD     NODE    DIRECTION  CONFIGURED  EFFECTIVE      MEASURED  AGO  SOURCE                           WRITTEN           MECHANISM  REASON
+      shop       web-10  node-1  egress     1.5 Gbit/s          -             -    -  bandwidth                        1500 mbps egress  -          kernel has no htb
+      shop       web-10  node-1  ingress     10 Mbit/s  10 Mbit/s  9.988 Mbit/s  1 s  kubernetes.io/ingress-bandwidth  10M               htb        -
       "
     `);
   });

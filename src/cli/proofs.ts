@@ -4,6 +4,7 @@ import {
   judgeBurstLength,
   judgeBurstLoss,
   judgeDelay,
+  judgeProgram,
   judgeRate,
   judgeShare,
   type Measured,
@@ -12,7 +13,7 @@ import {
 
 /** What was measured of one rule, or of one effect of it. */
 export interface Proof {
-  kind: "limit" | "impairment";
+  kind: "limit" | "impairment" | "program";
   direction: string | null;
   source: string;
   rule: string;
@@ -32,25 +33,45 @@ export interface Proof {
 
 type Receipt = Items["impairments"];
 
-export function limitProof(limit: Items["limits"]): Proof {
-  const { direction, source, written, configured, effective, measured, reason } = limit;
+const NOTHING = { expected: null, measured: null, low: null, high: null } as const;
+
+/** `rates`: of busy seconds that were watched, bit/s. */
+export function limitProof(limit: Items["limits"], rates: readonly number[]): Proof {
+  const { direction, source, written, configured, effective, reason } = limit;
   const judged =
     configured === null || effective !== configured
-      ? { verdict: "refuted" as const, reason: reason ?? "it is not in force" }
-      : judgeRate(measured, configured);
-  const nothing = { effect: null, low: null, high: null, packets: null };
+      ? { ...NOTHING, expected: configured, verdict: "refuted" as const, reason: reason ?? "it is not in force" }
+      : judgeRate(rates, configured);
   const what = { kind: "limit" as const, direction, source, rule: written, unit: "bit/s" as const };
-  return { ...what, expected: configured, measured, ...nothing, ...judged };
+  return { ...what, effect: null, packets: null, ...judged };
+}
+
+/** Of a user's program it is proven that it ran, and with what result. A new build counts from zero. */
+export function programProof(now: Items["programs"], before: Items["programs"] | undefined): Proof {
+  const { direction, source, configured, state, reason } = now;
+  const what = {
+    kind: "program" as const,
+    direction,
+    source,
+    rule: configured,
+    effect: "dropped",
+    unit: "share" as const,
+  };
+  if (state !== "active") {
+    return { ...what, ...NOTHING, packets: null, verdict: "refuted", reason: reason ?? state };
+  }
+  const since = before && before.build === now.build && before.packets <= now.packets ? before : undefined;
+  const packets = now.packets - (since?.packets ?? 0);
+  return { ...what, expected: null, packets, ...judgeProgram(now.dropped - (since?.dropped ?? 0), packets) };
 }
 
 /** One proof for each effect that can be judged by what happened between two receipts. */
 export function impairmentProofs(now: Receipt, before: Receipt | undefined): Proof[] {
   const { direction, source, configured, state, reason, effects } = now;
   const what = { kind: "impairment" as const, direction, source, rule: configured };
-  const none = { expected: null, measured: null, low: null, high: null };
   if (state !== "active") {
     const verdict = { verdict: "refuted" as const, reason: reason ?? state };
-    return [{ ...what, effect: null, unit: "share", ...none, packets: null, ...verdict }];
+    return [{ ...what, effect: null, unit: "share", ...NOTHING, packets: null, ...verdict }];
   }
   const { packets, ...counts } = difference(now, before);
   const proof = (
@@ -61,7 +82,7 @@ export function impairmentProofs(now: Receipt, before: Receipt | undefined): Pro
     ...what,
     effect,
     unit,
-    ...none,
+    ...NOTHING,
     packets,
     ...measured,
   });
@@ -119,17 +140,10 @@ const COUNTS = ["packets", "lost", "duplicated", "corrupted", "reordered", "dela
 /** What was counted between two receipts; counters that were set anew since count from zero. */
 function difference(now: Receipt, before: Receipt | undefined) {
   const since = before && COUNTS.every((name) => before[name] <= now[name]) ? before : undefined;
-  const count = (name: (typeof COUNTS)[number]): number => now[name] - (since?.[name] ?? 0);
+  const counts = COUNTS.map((name) => [name, now[name] - (since?.[name] ?? 0)] as const);
   const waited = (one: Receipt | undefined): number => (one?.meanDelay ?? 0) * (one?.delayed ?? 0);
   return {
-    packets: count("packets"),
-    lost: count("lost"),
-    duplicated: count("duplicated"),
-    corrupted: count("corrupted"),
-    reordered: count("reordered"),
-    delayed: count("delayed"),
-    bursts: count("bursts"),
-    spared: count("spared"),
+    ...(Object.fromEntries(counts) as Record<(typeof COUNTS)[number], number>),
     /** s, all delayed packets together */
     waited: waited(now) - waited(since),
   };

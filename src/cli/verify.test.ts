@@ -19,13 +19,16 @@ type Change = { packets: number; lost: number } & Partial<MemoryBackend["state"]
 /** Verifies the shop's pod; `change` is what its impairment shows at the end of the window. */
 async function verify({ packets, lost, ...rest }: Change, measured: number | null = 9_987_654) {
   const [limit] = backend.state.limits;
+  backend.state.programs = [];
   const [one] = backend.state.impairments;
   if (!limit || !one) throw new Error("no sample");
   backend.state.limits = [{ ...limit, measured }];
-  const sleep = async () => {
+  let clock = 0;
+  const sleep = async (ms: number) => {
+    clock += ms;
     backend.state.impairments = [{ ...one, ...rest, packets: one.packets + packets, lost: one.lost + lost }];
   };
-  const ran = await machine.run(["verify", "web-10", "-n", "shop", "-o", "json"], {}, { sleep });
+  const ran = await machine.run(["verify", "web-10", "-n", "shop", "-o", "json"], {}, { sleep, now: () => clock });
   const { items, proven } = JSON.parse(ran.out);
   return { code: ran.code, proven, verdicts: items.map(({ verdict }: { verdict: string }) => verdict), items };
 }
@@ -98,10 +101,63 @@ test("only what passed meanwhile counts", async () => {
   expect(items[1]).toMatchObject({ packets: 1000, measured: 0.021, expected: 0.02 });
 });
 
+test("a limit is judged by the busy seconds that were watched, with their interval", async () => {
+  const [limit] = backend.state.limits;
+  if (!limit) throw new Error("no sample");
+  backend.state.impairments = [];
+  backend.state.programs = [];
+  let clock = 0;
+  const verify = async (rate: (time: number) => { measured: number; measuredAge: number }) => {
+    const sleep = async (ms: number) => {
+      clock += ms;
+      backend.state.limits = [{ ...limit, ...rate(clock) }];
+    };
+    clock = 0;
+    const argv = ["verify", "web-10", "-n", "shop", "-o", "json"];
+    return JSON.parse((await machine.run(argv, {}, { sleep, now: () => clock })).out).items[0];
+  };
+  // one second after the other: 9.9, 10.1, 9.9, 10.1 Mbit/s
+  const busy = await verify((time) => ({
+    measured: Math.floor(time / 1000) % 2 === 0 ? 10.1e6 : 9.9e6,
+    measuredAge: (time % 1000) / 1000,
+  }));
+  expect(busy).toMatchObject({ verdict: "proven", expected: 10e6 });
+  expect([busy.low < busy.measured, busy.high > busy.measured, busy.high - busy.low < 1e6]).toEqual([true, true, true]);
+  // the rate of a busy second long ago says nothing of now
+  expect(await verify((time) => ({ measured: 10e6, measuredAge: 60 + time / 1000 }))).toMatchObject({
+    verdict: "open",
+    measured: null,
+  });
+});
+
+test("of a program it is proven that it ran", async () => {
+  const [program] = backend.state.programs;
+  if (!program) throw new Error("no sample");
+  backend.state.limits = [];
+  backend.state.impairments = [];
+  let clock = 0;
+  const verify = async (change: Partial<typeof program>) => {
+    backend.state.programs = [program];
+    const sleep = async (ms: number) => {
+      clock += ms;
+      backend.state.programs = [{ ...program, ...change }];
+    };
+    const argv = ["verify", program.pod, "-n", program.namespace, "-o", "json"];
+    return JSON.parse((await machine.run(argv, {}, { sleep, now: () => clock })).out).items[0];
+  };
+  const seen = { packets: program.packets + 400, dropped: program.dropped + 100 };
+  expect(await verify(seen)).toMatchObject({ verdict: "proven", packets: 400, measured: 0.25 });
+  expect(await verify({})).toMatchObject({ verdict: "open", packets: 0 });
+  expect(await verify({ ...seen, build: "fedcba987654", packets: 8, dropped: 2 })).toMatchObject({ packets: 8 });
+  expect(await verify({ ...seen, state: "refused", reason: "no" })).toMatchObject({ verdict: "refuted", reason: "no" });
+});
+
 test("traffic of its own needs another pod", async () => {
   const { err, code } = await machine.run(["verify", "web-10", "-n", "shop", "--traffic"]);
   expect(code).toBe(1);
-  expect(err).toMatch(/send traffic to shop\/web-10: (its network is not in force|no other pod is here to send it)/);
+  expect(err).toMatch(
+    /send traffic to shop\/web-10: (its network is not of Weir's making|no other pod is here to send it)/,
+  );
 });
 
 test("a pod without rules, and one that is not there", async () => {

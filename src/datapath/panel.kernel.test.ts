@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { RingBuffer } from "../kernel/index.ts";
+import { endIperf, serveIperf } from "../kernel/testing/iperf-server.ts";
 import type { DesiredState, Port } from "../model/desired.ts";
 import { attachAll } from "./attach.ts";
 import { compile, type Ids } from "./compile.ts";
@@ -15,6 +16,7 @@ type Act = { verdict: (typeof VERDICTS)[number]; port?: string; arg?: number; ex
 
 let bench: Bench;
 let panel: Panel;
+const pidfile = (): string => join(bench.directory, "iperf.pid");
 const objects = (abi: number) => join(bench.directory, `objects-${abi}`);
 const open = (abi = 1) =>
   bench.inNode(() => Panel.open({ root: join(bench.bpffs, "t"), objects: objects(abi), functions: ["act"] }));
@@ -28,6 +30,7 @@ beforeAll(() => {
   panel = open();
 });
 afterAll(() => {
+  endIperf(pidfile());
   panel?.close();
   bench?.close();
 });
@@ -166,10 +169,7 @@ describe("verdicts", () => {
     act("t1", { verdict: "split" });
     act("t2", { verdict: "next" });
     apply(pair({ in: ["t1", "t2"] }));
-    const server = bench.run(bench.pod("b"), "iperf3", "-s", "-D", "-1", "--pidfile", join(bench.directory, "pid"));
-    expect(server).toBe("");
-    const sockets = () => bench.run(bench.pod("b"), "cat", "/proc/net/tcp", "/proc/net/tcp6");
-    await expect.poll(sockets, { timeout: 10_000 }).toMatch(/:1451 [0-9A-F]+:0000 0A /); // listens on port 5201
+    await serveIperf((...command) => bench.run(bench.pod("b"), ...command), pidfile());
     bench.run(bench.pod("a"), "iperf3", "-c", "10.9.0.2", "-n", "20M", "--connect-timeout", "2000");
     bench.quiet();
     const seen = runs("t2");

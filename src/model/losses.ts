@@ -1,3 +1,4 @@
+import { isDirection, parseDirections } from "./directions.ts";
 import { EXPONENTIAL, type Loss } from "./impair.ts";
 import type { Direction } from "./limits.ts";
 import { bad, good, quote, type Result } from "./text.ts";
@@ -16,23 +17,13 @@ const HINT =
 
 /** Reads podmgr's grammar: `uniform egress 2%`, `exponential ingress 300`. Two directions have `;` or `,` between them. */
 export function parseLoss(value: string): Result<ParsedLoss[]> {
-  if (value.length > LONGEST) return bad(`the value is longer than ${LONGEST} characters; ${HINT}`);
-  const rules: ParsedLoss[] = [];
-  for (const part of value.split(/[;,]/)) {
-    const rule = parseOne(part.replace(/^[ \t]+|[ \t]+$/g, ""));
-    if (!rule.ok) return rule;
-    if (rules.some((other) => other.direction === rule.value.direction)) {
-      return bad(`${quote(value)} gives ${rule.value.direction} twice; give each direction once`);
-    }
-    rules.push(rule.value);
-  }
-  return good(rules);
+  return parseDirections(value, { longest: LONGEST, hint: HINT }, parseOne);
 }
 
 function parseOne(text: string): Result<ParsedLoss> {
   const [model = "", direction = "", amount = "", ...rest] = text.split(/[ \t]+/);
   if (rest.length > 0 || amount === "") return bad(`${quote(text)} is not a rule; ${HINT}`);
-  if (direction !== "ingress" && direction !== "egress") {
+  if (!isDirection(direction)) {
     return bad(`${quote(text)} has the direction ${quote(direction)}; ${HINT}`);
   }
   const loss = lossOf(model, amount);

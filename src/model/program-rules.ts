@@ -1,3 +1,4 @@
+import { isDirection, parseDirections } from "./directions.ts";
 import type { Direction } from "./limits.ts";
 import { bad, good, quote, type Result } from "./text.ts";
 
@@ -53,17 +54,7 @@ export function checkMacroName(name: string): string | undefined {
 
 /** Reads podmgr's grammar: `NAME egress -DN=100 -DM=0x1f`. Two directions are two rules with `;` or `,` between them. */
 export function parseProgramRules(value: string): Result<ParsedProgram[]> {
-  if (value.length > LONGEST) return bad(`the value is longer than ${LONGEST} characters; ${HINT}`);
-  const rules: ParsedProgram[] = [];
-  for (const part of value.split(/[;,]/)) {
-    const rule = parseOne(part.replace(/^[ \t]+|[ \t]+$/g, ""));
-    if (!rule.ok) return rule;
-    if (rules.some((other) => other.direction === rule.value.direction)) {
-      return bad(`${quote(value)} gives ${rule.value.direction} twice; give each direction once`);
-    }
-    rules.push(rule.value);
-  }
-  return good(rules);
+  return parseDirections(value, { longest: LONGEST, hint: HINT }, parseOne);
 }
 
 function parseOne(text: string): Result<ParsedProgram> {
@@ -71,7 +62,7 @@ function parseOne(text: string): Result<ParsedProgram> {
   if (direction === "") return bad(`${quote(text)} is not a rule; ${HINT}`);
   const fault = checkProgramName(program);
   if (fault) return bad(`${fault}; ${HINT}`);
-  if (direction !== "ingress" && direction !== "egress") {
+  if (!isDirection(direction)) {
     return bad(`${quote(text)} has the direction ${quote(direction)}; ${HINT}`);
   }
   const macros = parseMacros(rest);

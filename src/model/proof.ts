@@ -1,6 +1,6 @@
 import { type Burst, burstVariance, meanRun } from "./bursts.ts";
 import { lossProbability } from "./impair.ts";
-import { binomialInterval } from "./statistics.ts";
+import { binomialInterval, meanInterval } from "./statistics.ts";
 
 /** What a measurement says of a rule: it holds, it does not, or not enough has passed to tell. */
 export type Verdict = "proven" | "refuted" | "open";
@@ -110,10 +110,25 @@ function around(value: number, half: number): { low: number; high: number } {
   return { low: Math.max(0, value - half), high: value + half };
 }
 
-/** Judges the rate of a busy time, both in bit/s. A rate below the limit proves nothing: nobody may have wanted more. */
-export function judgeRate(measured: number | null, limit: number): Judged {
-  if (measured === null) return open("no traffic filled it");
-  if (measured > limit * (1 + TOLERANCE)) return refuted("more passed than the limit allows");
-  if (measured < limit * (1 - TOLERANCE)) return open("the traffic stayed below the limit");
-  return proven;
+/**
+ * Judges rates of busy seconds against a limit, all in bit/s. A rate below the limit proves nothing: nobody may have wanted
+ * more.
+ */
+export function judgeRate(rates: readonly number[], limit: number): Measured {
+  if (rates.length === 0) {
+    return { expected: limit, measured: null, low: null, high: null, ...open("no traffic filled a second of it") };
+  }
+  const { mean, low, high } = meanInterval(rates);
+  const judged = (): Judged => {
+    if (mean > limit * (1 + TOLERANCE)) return refuted("more passed than the limit allows");
+    return mean < limit * (1 - TOLERANCE) ? open("the traffic stayed below the limit") : proven;
+  };
+  return { expected: limit, measured: mean, low, high, ...judged() };
+}
+
+/** What a user's program did: that it ran. Which packets it should drop only its author knows. */
+export function judgeProgram(dropped: number, packets: number): Omit<Measured, "expected"> {
+  if (packets === 0) return { measured: null, low: null, high: null, ...open("no packet was for it") };
+  const [low, high] = binomialInterval(dropped, packets);
+  return { measured: dropped / packets, low, high, ...proven };
 }

@@ -1,3 +1,4 @@
+import { isDirection, parseDirections } from "./directions.ts";
 import type { Direction } from "./limits.ts";
 import { ceiling, parseQuantity } from "./quantity.ts";
 import { bad, formatRate, good, quote, type Result } from "./text.ts";
@@ -22,24 +23,14 @@ const BANDWIDTH_HINT = 'write "<whole number> <bps|kbits|mbps> <ingress|egress>"
  * An object has one annotation of a name, so two directions are two rules with `;` or `,` between them.
  */
 export function parseBandwidth(value: string): Result<ParsedRule[]> {
-  if (value.length > LONGEST) return bad(`the value is longer than ${LONGEST} characters; ${BANDWIDTH_HINT}`);
-  const rules: ParsedRule[] = [];
-  for (const part of value.split(/[;,]/)) {
-    const rule = parseBandwidthRule(part.replace(/^[ \t]+|[ \t]+$/g, ""));
-    if (!rule.ok) return rule;
-    if (rules.some((other) => other.direction === rule.value.direction)) {
-      return bad(`${quote(value)} gives ${rule.value.direction} twice; give each direction once`);
-    }
-    rules.push(rule.value);
-  }
-  return good(rules);
+  return parseDirections(value, { longest: LONGEST, hint: BANDWIDTH_HINT }, parseBandwidthRule);
 }
 
 function parseBandwidthRule(text: string): Result<ParsedRule> {
   const [amount = "", unit = "", direction = "", ...rest] = text.split(/[ \t]+/);
   if (!/^\d+$/.test(amount) || rest.length > 0) return bad(`${quote(text)} is not a rule; ${BANDWIDTH_HINT}`);
   if (!Object.hasOwn(UNITS, unit)) return bad(`${quote(text)} has the unit ${quote(unit)}; ${BANDWIDTH_HINT}`);
-  if (direction !== "ingress" && direction !== "egress") {
+  if (!isDirection(direction)) {
     return bad(`${quote(text)} has the direction ${quote(direction)}; ${BANDWIDTH_HINT}`);
   }
   const rate = withinBounds(BigInt(amount) * (UNITS[unit] as bigint), text);

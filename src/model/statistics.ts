@@ -148,3 +148,19 @@ function upperGamma(a: number, x: number): number {
   }
   return front * value;
 }
+
+/** Two-sided 95 % quantiles of Student's t by degrees of freedom, from 1. */
+const T95 = [
+  12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131, 2.12, 2.11,
+  2.101, 2.093, 2.086, 2.08, 2.074, 2.069, 2.064, 2.06, 2.056, 2.052, 2.048, 2.045, 2.042,
+];
+
+/** Mean of repeated measurements and its 95 % interval by Student's t; without an interval if there is but one. */
+export function meanInterval(samples: readonly number[]): { mean: number; low: number | null; high: number | null } {
+  const mean = samples.reduce((sum, one) => sum + one, 0) / samples.length;
+  const freedom = samples.length - 1;
+  if (freedom < 1) return { mean, low: null, high: null };
+  const variance = samples.reduce((sum, one) => sum + (one - mean) ** 2, 0) / freedom;
+  const half = (T95[freedom - 1] ?? 1.96) * Math.sqrt(variance / samples.length);
+  return { mean, low: mean - half, high: mean + half };
+}

@@ -87,9 +87,7 @@ test.each([
   await node.until("limit in force", () =>
     node.get("limits").some((one) => one.pod === name && one.effective === 20e6),
   );
-  node.inside(name, "iperf3", "-s", "-D", "-1", "--pidfile", join(node.folder, "iperf.pid"));
-  const listens = /:1451 [0-9A-F]+:0000 0A /; // port 5201
-  await node.until("iperf3 listening", () => listens.test(node.inside(name, "cat", "/proc/net/tcp", "/proc/net/tcp6")));
+  await node.serve((...command) => node.inside(name, ...command));
   const command = [
     "iperf3",
     "-c",

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { capabilityNames } from "../../src/agent/capabilities.ts";
 import { createNamespace, namespacePath, removeNamespace, unmountBpffs } from "../../src/kernel/index.ts";
+import { endIperf, type RunThere, serveIperf } from "../../src/kernel/testing/iperf-server.ts";
 import { REPOSITORY, testEnvironment, WEIR } from "./lab.ts";
 
 /** Of any kind that `weir get` lists. */
@@ -171,7 +172,17 @@ export class ChainedNode {
     return received(this.inside(from, ...pingCommand(to, count)));
   }
 
+  /** Starts an iperf3 server for one client where `run` runs. */
+  async serve(run: RunThere): Promise<void> {
+    await serveIperf(run, this.#pidfile);
+  }
+
+  get #pidfile(): string {
+    return join(this.folder, "iperf.pid");
+  }
+
   async close(): Promise<void> {
+    endIperf(this.#pidfile);
     await this.stop("SIGTERM");
     for (const name of this.#namespaces.toReversed()) removeNamespace(this.namespace(name));
     unmountBpffs(this.#places.bpffs);

@@ -56,7 +56,7 @@ test.each(["egress", "ingress"] as const)("a container is held at 20 Mbit/s (%s)
   await node.until("limit in force", () =>
     node.get("limits").some((one) => one.direction === direction && one.effective === 20e6),
   );
-  inside("web", "iperf3", "-s", "-D", "-1", "--pidfile", join(node.folder, "iperf.pid"));
+  await node.serve((...command) => inside("web", ...command));
   const reverse = direction === "egress" ? ["-R"] : [];
   inside("peer", "iperf3", "-c", node.address("web", 4), "-t", "2", "--json", ...reverse);
   const [limit] = node.get("limits");

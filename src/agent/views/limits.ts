@@ -9,8 +9,8 @@ import { podKey, whyNoPort } from "./pods.ts";
 export interface LimitReadings {
   /** bit/s that the datapath enforces, or why it does not. */
   enforced(device: string, rule: LimitRule): { rate: number } | { reason: string };
-  /** bit/s at layer 3 over the last full busy window; null if there was none. */
-  measured(device: string, rule: LimitRule): number | null;
+  /** bit/s at layer 3 over the last full busy window, and how long ago that ended, s; undefined if there was none. */
+  measured(device: string, rule: LimitRule): { rate: number; age: number } | undefined;
 }
 
 type Item = Plain<schema.Limit>;
@@ -43,7 +43,7 @@ export function limitItems(state: ClusterState, readings: LimitReadings): Item[]
   return items.toSorted((a, b) => order(a) - order(b) || compare(sortKey(a), sortKey(b)));
 }
 
-const NOTHING = { configured: null, effective: null, measured: null, mechanism: null } as const;
+const NOTHING = { configured: null, effective: null, measured: null, measuredAge: null, mechanism: null } as const;
 
 function item(
   key: string,
@@ -65,13 +65,14 @@ function item(
     };
   }
   const enforced = readings.enforced(device, rule);
-  const measured = readings.measured(device, rule);
+  const { rate: measured = null, age: measuredAge = null } = readings.measured(device, rule) ?? {};
   if ("reason" in enforced) {
     return {
       ...common,
       configured,
       effective: null,
       measured,
+      measuredAge,
       mechanism: null,
       reason: `not enforced: ${enforced.reason}`,
     };
@@ -81,6 +82,7 @@ function item(
     configured,
     effective: enforced.rate,
     measured,
+    measuredAge,
     mechanism: "htb",
     reason: fault?.message ?? null,
   };

@@ -30,8 +30,10 @@ export function limitReadings(agent: Agent): LimitReadings {
     measured(device, rule) {
       const id = panel.names.find("instance", instanceOf(device, rule));
       const row = id === undefined ? undefined : uses?.lookup(uses.key.encode({ instance: id }));
-      const rate = row && uses && Number(uses.value.decode(row)["rate"]);
-      return rate ? rate : null;
+      const use = row && uses ? uses.value.decode(row) : {};
+      const [rate, ended] = [Number(use["rate"] ?? 0), Number(use["ended"] ?? 0)];
+      // the kernel's ktime is the clock that node counts with
+      return rate > 0 ? { rate, age: Math.max(0, (Number(process.hrtime.bigint()) - ended) / 1e9) } : undefined;
     },
   };
 }

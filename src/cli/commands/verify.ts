@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { Client } from "../../api/client.ts";
 import type { Items } from "../../api/schemas.ts";
 import { type Agent, type AgentFlags, agentOf, ask, chooseAgents } from "../agents.ts";
@@ -7,9 +7,10 @@ import { setExitCode } from "../exit.ts";
 import { formatRate, formatShare } from "../format.ts";
 import type { Io } from "../io.ts";
 import { print } from "../print.ts";
-import { impairmentProofs, limitProof, type Proof } from "../proofs.ts";
+import { impairmentProofs, limitProof, type Proof, programProof } from "../proofs.ts";
 import { type Column, printTable } from "../table.ts";
 import { DISCARD, type Flow, Traffic } from "../traffic.ts";
+import { Windows } from "../windows.ts";
 import { duration, output, withAgents } from "./options.ts";
 
 interface Flags extends AgentFlags {
@@ -21,6 +22,8 @@ interface Flags extends AgentFlags {
 
 /** What is under way when the traffic ends has this long to arrive, ms, and what a rule holds. */
 const SETTLE = 300;
+/** How often limits are read, ms: their rates are those of the last busy second. */
+const READ_EVERY = 500;
 
 export function addVerify(program: Command, io: Io): void {
   withAgents(program.command("verify").summary("prove by measuring that a pod's rules hold"))
@@ -29,7 +32,7 @@ export function addVerify(program: Command, io: Io): void {
     )
     .argument("<pod>", "the pod's name")
     .option("-n, --namespace <namespace>", "the pod's namespace", "default")
-    .option("--for <duration>", "how long to watch", duration, 5000)
+    .addOption(new Option("--for <duration>", "how long to watch").argParser(duration).default(5000, "5s"))
     .option("--traffic", "send datagrams between the pod and another one meanwhile; needs root on this machine")
     .addOption(output("table", "json", "yaml"))
     .action(async (pod: string, flags: Flags) => setExitCode(program, await verify(io, pod, flags)));
@@ -41,16 +44,19 @@ async function verify(io: Io, pod: string, flags: Flags): Promise<number> {
   const agents = await chooseAgents(io, flags);
   const { client } = await agentOf(io, agents, { what, namespace, pod });
   const own = (one: { namespace: string; pod: string }): boolean => one.namespace === namespace && one.pod === pod;
-  const before = (await client.list("impairments")).filter(own);
-  const flows = flags.traffic ? await flowsOf(io, agents, `${namespace}/${pod}`, before) : [];
+  const before = await receipts(client, own);
+  const flows = flags.traffic ? await flowsOf(io, agents, `${namespace}/${pod}`, before.impairments) : [];
   const traffic = new Traffic(flows);
+  const windows = new Windows();
   try {
-    await io.sleep(flags.for);
+    await watch(io, flags.for, async (time) => {
+      for (const limit of (await client.list("limits")).filter(own)) windows.add(limit, time());
+    });
   } finally {
     await traffic.stop();
   }
-  if (flows.length > 0) await io.sleep(SETTLE + longestDelay(before));
-  const proofs = await read(client, own, before);
+  if (flows.length > 0) await io.sleep(SETTLE + longestDelay(before.impairments));
+  const proofs = proofsOf(await receipts(client, own), before, windows);
   if (proofs.length === 0) throw new Failure(`${what}: it has no rules`);
   const proven = proofs.every(({ verdict }) => verdict === "proven");
   if (flags.output === "table") await printTable(io, columns, proofs);
@@ -71,10 +77,15 @@ async function flowsOf(
   const { values } = await ask(io, agents, (client) => client.list("endpoints"));
   const endpoints = values.flat().map((one) => ({ ...one, key: `${one.namespace}/${one.name}` }));
   const pod = endpoints.find((one) => one.key === key);
+  if (!pod) {
+    throw new Failure(
+      `send traffic to ${key}: its network is not of Weir's making (send it by yourself, without --traffic)`,
+    );
+  }
   const other = endpoints.find((one) => one.key !== key && one.ips.length > 0);
   const [to] = pod?.ips ?? [];
   const [from] = other?.ips ?? [];
-  if (!pod || to === undefined) throw new Failure(`send traffic to ${key}: its network is not in force`);
+  if (to === undefined) throw new Failure(`send traffic to ${key}: its network is not in force`);
   if (!other || from === undefined) throw new Failure(`send traffic to ${key}: no other pod is here to send it`);
   const port = Number(rules.map(({ match }) => /UDP\/(\d+)/.exec(match ?? "")?.[1]).find(Boolean) ?? DISCARD);
   return [
@@ -83,18 +94,45 @@ async function flowsOf(
   ];
 }
 
-type Own = (one: { namespace: string; pod: string }) => boolean;
+/** Calls `read` now and then; it may ask how long it has been, ms. */
+async function watch(io: Io, ms: number, read: (time: () => number) => Promise<void>): Promise<void> {
+  const begin = io.now();
+  const time = (): number => io.now() - begin;
+  while (time() < ms && !io.signal.aborted) {
+    await io.sleep(Math.min(READ_EVERY, ms - time()));
+    await read(time);
+  }
+}
 
-async function read(client: Client, own: Own, before: readonly Items["impairments"][]): Promise<Proof[]> {
-  const [limits, impairments] = await Promise.all([client.list("limits"), client.list("impairments")]);
+type Own = (one: { namespace: string; pod: string }) => boolean;
+interface Receipts {
+  programs: readonly Items["programs"][];
+  impairments: readonly Items["impairments"][];
+  limits: readonly Items["limits"][];
+}
+
+async function receipts(client: Client, own: Own): Promise<Receipts> {
+  const [programs, impairments, limits] = await Promise.all([
+    client.list("programs"),
+    client.list("impairments"),
+    client.list("limits"),
+  ]);
+  return { programs: programs.filter(own), impairments: impairments.filter(own), limits: limits.filter(own) };
+}
+
+function proofsOf(now: Receipts, before: Receipts, windows: Windows): Proof[] {
   return [
-    ...limits.filter(own).map(limitProof),
-    ...impairments.filter(own).flatMap((now) => impairmentProofs(now, before.find(same(now)))),
+    ...now.limits.map((one) => limitProof(one, windows.rates(one))),
+    ...now.impairments.flatMap((one) => impairmentProofs(one, before.impairments.find(same(one)))),
+    ...now.programs.map((one) => programProof(one, before.programs.find(same(one)))),
   ];
 }
 
-const same = (a: Items["impairments"]) => (b: Items["impairments"]) =>
-  a.source === b.source && a.direction === b.direction;
+interface Rule {
+  source: string;
+  direction: string;
+}
+const same = (a: Rule) => (b: Rule) => a.source === b.source && a.direction === b.direction;
 
 /** To three digits, with its unit. */
 function shown(unit: Proof["unit"], value: number | null): string {

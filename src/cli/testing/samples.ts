@@ -30,6 +30,7 @@ export function shop(): Partial<MemoryState> {
     configured: 10_000_000,
     effective: 10_000_000,
     measured: 9_987_654,
+    measuredAge: 0.5,
     mechanism: "htb",
     reason: null,
   };
@@ -41,6 +42,7 @@ export function shop(): Partial<MemoryState> {
     configured: 1_500_000_000,
     effective: null,
     measured: null,
+    measuredAge: null,
     mechanism: null,
     reason: "kernel has no htb",
   };

@@ -128,8 +128,8 @@ describe.each([
     }
   };
 
-  const stream = (place: "pod" | "node", direction: Direction, seconds: number) => {
-    world.serve("pod");
+  const stream = async (place: "pod" | "node", direction: Direction, seconds: number) => {
+    await world.serve("pod");
     const flags = ["-t", `${seconds}`, "--json", "--connect-timeout", "2000"];
     const out = run(place, "iperf3", "-c", far, ...flags, ...(direction === "ingress" ? ["-R"] : []));
     const { sum_received, sum_sent } = JSON.parse(out).end;
@@ -154,15 +154,15 @@ describe.each([
     expect(await through("far", "node", ECHO_PORT)).toBe(DATAGRAMS);
   });
 
-  test.each(["egress", "ingress"] as const)("%s: its TCP is held at its rate, another's is not", (direction) => {
+  test.each(["egress", "ingress"] as const)("%s: its TCP is held at its rate, another's is not", async (direction) => {
     enforce({ limits: [limit(direction, 20e6)] });
-    const held = stream("pod", direction, 2).bits_per_second;
+    const { bits_per_second: held } = await stream("pod", direction, 2);
     expect(held).toBeGreaterThan(20e6 * 0.85);
     expect(held).toBeLessThan(20e6 * 1.05);
-    expect(stream("node", direction, 1).bits_per_second).toBeGreaterThan(20e6 * 2);
+    expect((await stream("node", direction, 1)).bits_per_second).toBeGreaterThan(20e6 * 2);
   });
 
-  test("its TCP meets loss as the network's own: it sends again", () => {
+  test("its TCP meets loss as the network's own: it sends again", async () => {
     enforce({ impairments: [loss("egress", 0.02)] });
     const counted = (): number => {
       const [names = [], values = []] = run("node", "cat", "/proc/net/snmp")
@@ -172,7 +172,7 @@ describe.each([
       return Number(values[names.indexOf("RetransSegs")]);
     };
     const before = counted();
-    expect(stream("pod", "egress", 1).bits_per_second).toBeGreaterThan(0);
+    expect((await stream("pod", "egress", 1)).bits_per_second).toBeGreaterThan(0);
     expect(counted()).toBeGreaterThan(before);
   });
 

@@ -111,9 +111,9 @@ describe("beside others", () => {
     expect(seen().ingress).toBeGreaterThanOrEqual(after.ingress + 5);
   });
 
-  test.each(["egress", "ingress"] as const)("%s: TCP is held at its rate", (direction) => {
+  test.each(["egress", "ingress"] as const)("%s: TCP is held at its rate", async (direction) => {
     limit([direction, 20e6]);
-    world.serve("pod");
+    await world.serve("pod");
     const reverse = direction === "egress" ? ["-R"] : [];
     const run = ["iperf3", "-c", POD.v4, "-t", "2", "--json", "--connect-timeout", "2000", ...reverse];
     const { end, error } = JSON.parse(world.run("node", ...run));

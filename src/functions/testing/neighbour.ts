@@ -12,6 +12,7 @@ import {
   namespacePath,
   removeNamespace,
 } from "../../kernel/index.ts";
+import { endIperf, serveIperf } from "../../kernel/testing/iperf-server.ts";
 import { type ClusterState, emptyState, type Tap } from "../../model/cluster.ts";
 import { compose } from "../../model/compose.ts";
 import { functions } from "../index.ts";
@@ -21,9 +22,6 @@ import { compileObjects } from "./node.ts";
 export const POD = { v4: "10.88.0.2", v6: "fd88::2" } as const;
 export const HOST = { v4: "10.88.0.1", v6: "fd88::1" } as const;
 export const DEVICE = "veth0a1b.2c";
-
-/** A row of /proc/net/tcp: port 5201, state LISTEN. */
-const LISTENING = /:1451 [0-9A-F]+:0000 0A /;
 
 /** A node beside another network, with Weir's taps in mode `chained`. */
 export class Neighbour {
@@ -99,13 +97,9 @@ export class Neighbour {
     return namespacePath(this.#namespace(name));
   }
 
-  /** Starts an iperf3 server for one client; a daemon comes back before it listens. */
-  serve(name: "node" | "pod"): void {
-    this.run(name, "iperf3", "-s", "-D", "-1", "--pidfile", join(this.directory, "iperf.pid"));
-    const deadline = Date.now() + 10_000;
-    while (!LISTENING.test(this.run(name, "cat", "/proc/net/tcp", "/proc/net/tcp6"))) {
-      if (Date.now() > deadline) throw new Error("start iperf3: it does not listen after 10 s");
-    }
+  /** Starts an iperf3 server for one client. */
+  async serve(name: "node" | "pod"): Promise<void> {
+    await serveIperf((...command) => this.run(name, ...command), this.#pidfile);
   }
 
   inNode<T>(work: () => T): T {
@@ -118,10 +112,15 @@ export class Neighbour {
   }
 
   close(): void {
+    endIperf(this.#pidfile);
     this.panel.close();
     for (const name of ["pod", "node"]) removeNamespace(this.#namespace(name));
     execFileSync("umount", ["-l", this.bpffs]);
     rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  get #pidfile(): string {
+    return join(this.directory, "iperf.pid");
   }
 
   #namespace(name: string): string {

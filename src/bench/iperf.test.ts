@@ -1,5 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { errorOf, firstSecond, goodput, headerBytes, iperfArgv, layer3, parseFlow, untilServed } from "./iperf.ts";
+import {
+  errorOf,
+  firstSecond,
+  goodput,
+  headerBytes,
+  iperfArgv,
+  layer3,
+  outside,
+  parseFlow,
+  untilServed,
+} from "./iperf.ts";
 
 const second = (start: number, bytes: number, length = 1) => ({ start, end: start + length, bytes });
 
@@ -9,6 +19,12 @@ test("goodput leaves out the first second and a rest that is no full interval", 
   expect(goodput({ intervals })).toBe(1920);
   expect(firstSecond({ intervals })).toBe(4000);
   expect(goodput({ intervals: [] })).toBe(0);
+});
+
+test("a pause takes with it the seconds that it touches, clocks that differ included", () => {
+  const intervals = [0, 1, 2, 3].map((start) => second(start, 100));
+  expect(outside(intervals, [{ start: 2.05, end: 2.15 }])).toEqual([second(0, 100), second(3, 100)]);
+  expect(outside(intervals, [])).toEqual(intervals);
 });
 
 test.each([
@@ -63,8 +79,10 @@ describe("iperf3", () => {
 
   test("a report of the receiver", () => {
     const sum = { start: 0, end: 1, seconds: 1, bytes: 7 };
+    const stream = (start: number, snd_cwnd: number) => ({ start, end: start + 0.1, snd_cwnd });
     const report = {
       start: { tcp_mss_default: 1448 },
+      intervals: [{ streams: [stream(0, 80_000), stream(0, 5792)] }, { streams: [stream(0.1, 5793)] }],
       server_output_json: { intervals: [{ sum }] },
       end: { sum_sent: { bytes: 7, retransmits: 2 } },
     };
@@ -72,6 +90,7 @@ describe("iperf3", () => {
       intervals: [{ start: 0, end: 1, bytes: 7 }],
       mss: 1448,
       retransmits: 2,
+      pauses: [{ start: 0, end: 0.1 }],
     });
   });
 });

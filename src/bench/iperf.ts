@@ -5,8 +5,10 @@ import { CommandError, type Ended } from "./weir.ts";
 
 const Sum = z.object({ start: z.number(), end: z.number(), seconds: z.number(), bytes: z.number() });
 const Side = z.object({ intervals: z.array(z.object({ sum: Sum })) });
+const Stream = z.object({ start: z.number(), end: z.number(), snd_cwnd: z.number().optional() });
 const Report = z.object({
   start: z.object({ tcp_mss_default: z.number().optional() }),
+  intervals: z.array(z.object({ streams: z.array(Stream) })).default([]),
   server_output_json: Side,
   end: z.object({
     sum: z.object({ lost_packets: z.number(), packets: z.number() }).partial().optional(),
@@ -15,10 +17,14 @@ const Report = z.object({
   }),
 });
 
-/** One interval of the receiver: seconds since the start, payload bytes. */
-export interface Interval {
+/** Seconds since the start. */
+export interface Span {
   start: number;
   end: number;
+}
+
+/** One interval of the receiver, with its bytes of payload. */
+export interface Interval extends Span {
   bytes: number;
 }
 
@@ -28,6 +34,8 @@ export interface Flow {
   /** TCP alone: bytes of payload in a full segment as iperf3 read it, and segments sent again. */
   mss: number | undefined;
   retransmits: number | undefined;
+  /** Intervals of the sender at whose end a flow had a window of no more than BBR's least, by which it holds back. */
+  pauses: Span[];
   /** UDP alone. */
   packets: number | undefined;
   lost: number | undefined;
@@ -47,18 +55,30 @@ export interface FlowOptions {
   rate?: number | undefined;
   /** Bytes of one write; for UDP of one packet's payload. */
   length?: number | undefined;
+  /** s between the sender's readings of its windows; iperf3's own second if none. */
+  interval?: number | undefined;
   /** Index of the receiver's server: flows that run together take different ones. */
   server?: number | undefined;
 }
+
+/** Segments of BBR's window in its ProbeRTT: 0.2 s every 10 s in which it asks what an empty path takes. */
+const LEAST_WINDOW = 4;
 
 /** Reads the client's report of `iperf3 -J --get-server-output` whose server ran with -J too. */
 export function parseFlow(text: string): Flow {
   const report = Report.parse(JSON.parse(text));
   const cpu = report.end.cpu_utilization_percent;
+  const mss = report.start.tcp_mss_default;
+  const least = LEAST_WINDOW * (mss ?? 0);
   return {
     intervals: report.server_output_json.intervals.map(({ sum: { start, end, bytes } }) => ({ start, end, bytes })),
-    mss: report.start.tcp_mss_default,
+    mss,
     retransmits: report.end.sum_sent?.retransmits,
+    pauses: report.intervals.flatMap(({ streams }) =>
+      streams
+        .filter(({ snd_cwnd = Number.POSITIVE_INFINITY }) => snd_cwnd <= least)
+        .map(({ start, end }) => ({ start, end })),
+    ),
     packets: report.end.sum?.packets,
     lost: report.end.sum?.lost_packets,
     cpu: cpu && [cpu.host_total, cpu.remote_total],
@@ -67,7 +87,7 @@ export function parseFlow(text: string): Flow {
 
 /** The client's argument vector. */
 export function iperfArgv(options: FlowOptions, address: string): string[] {
-  const { seconds, protocol = "tcp", congestion, flows = 1, rate, length, server = 0 } = options;
+  const { seconds, protocol = "tcp", congestion, flows = 1, rate, length, interval, server = 0 } = options;
   const argv = [
     "iperf3",
     "-c",
@@ -82,6 +102,7 @@ export function iperfArgv(options: FlowOptions, address: string): string[] {
   else if (rate) argv.push("-b", String(rate));
   if (congestion !== undefined && protocol === "tcp") argv.push("-C", congestion);
   if (length !== undefined) argv.push("-l", String(length));
+  if (interval !== undefined) argv.push("-i", String(interval));
   return argv;
 }
 
@@ -121,6 +142,11 @@ export function goodput(flow: { readonly intervals: readonly Interval[] }, after
   const bytes = full.reduce((sum, interval) => sum + interval.bytes, 0);
   const seconds = full.reduce((sum, { start, end }) => sum + end - start, 0);
   return seconds > 0 ? (8 * bytes) / seconds : 0;
+}
+
+/** The intervals that no pause touches; the two ends' clocks start within 0.1 s. */
+export function outside(intervals: readonly Interval[], pauses: readonly Span[]): Interval[] {
+  return intervals.filter((one) => !pauses.some(({ start, end }) => start - 0.1 < one.end && end + 0.1 > one.start));
 }
 
 /** Payload rate of the first second, bit/s. */

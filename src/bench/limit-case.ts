@@ -1,4 +1,4 @@
-import { firstSecond, flow, goodput, headerBytes, layer3 } from "./iperf.ts";
+import { firstSecond, flow, goodput, headerBytes, layer3, outside } from "./iperf.ts";
 import { pingPong } from "./pingpong.ts";
 import { type PodSpec, trafficCommands } from "./pods.ts";
 import { Stage, type StageOptions } from "./stage.ts";
@@ -23,6 +23,8 @@ export interface LoadResult {
   /** After the first second. */
   rate: number;
   firstSecond: number;
+  /** In the seconds in which BBR did not hold back by itself, and how many these are. */
+  unpaused?: { rate: number; seconds: number } | undefined;
   /** TCP segments sent again; null for UDP. */
   retransmits: number | null;
   /** A ping-pong between the same pods meanwhile. */
@@ -81,15 +83,18 @@ export async function runLoad(
   const [from, to] = direction === "egress" ? [LIMITED, where] : [where, LIMITED];
   const length = writeLength(load, rate, mtu);
   const offered = protocol === "udp" && rate ? (10 * rate) / flows : undefined;
-  const common = { from, to, family, seconds, protocol, congestion, flows, length, rate: offered };
+  const interval = congestion === "bbr" ? 0.1 : undefined;
+  const common = { from, to, family, seconds, protocol, congestion, flows, length, interval, rate: offered };
   const [result, trips] = await Promise.all([
     flow(stage, common),
     pingPong(stage, where, LIMITED, { ms: seconds * 1000, gap: pingGap(rate), family }),
   ]);
   const onWire = (bits: number): number => layer3(bits, mtu, family, protocol);
+  const quiet = outside(result.intervals, result.pauses).filter(({ start, end }) => start > 0.9 && end - start > 0.5);
   return {
     rate: onWire(goodput(result, 1)),
     firstSecond: onWire(firstSecond(result)),
+    unpaused: congestion === "bbr" ? { rate: onWire(goodput({ intervals: quiet })), seconds: quiet.length } : undefined,
     retransmits: result.retransmits ?? null,
     pingPong: trips,
   };

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { caseName } from "./limit-case.ts";
-import { selectCases } from "./matrix.ts";
+import { judgeCase, selectCases } from "./matrix.ts";
 
 test("the whole matrix has every rate under every load, each once", () => {
   const names = selectCases(false, []).map(caseName);
@@ -13,4 +13,52 @@ test("words choose cases by whole words of their names", () => {
   expect(names).toHaveLength(10);
   expect(names.every((name) => /^1M ingress (same|across) ipv6 /.test(name))).toBe(true);
   expect(selectCases(false, ["nothing"])).toEqual([]);
+});
+
+interface Shares {
+  rate: number;
+  firstSecond?: number;
+  unpaused?: { rate: number; seconds: number };
+  unlimited?: number;
+  /** µs. */
+  p99?: number;
+}
+
+test.each<[string, Shares, string]>([
+  ["in tolerance", { rate: 0.996 }, "holds"],
+  ["less than asked for", { rate: 0.99 }, "misses"],
+  ["more than asked for", { rate: 1.006, unpaused: { rate: 1, seconds: 20 } }, "misses"],
+  ["less, but what BBR offered is held", { rate: 0.99, unpaused: { rate: 0.999, seconds: 20 } }, "shown"],
+  ["less, and of what BBR offered too", { rate: 0.99, unpaused: { rate: 0.994, seconds: 20 } }, "misses"],
+  ["less, and hardly a second without a pause", { rate: 0.99, unpaused: { rate: 1, seconds: 4 } }, "misses"],
+  ["a pause beside a slow answer", { rate: 0.99, unpaused: { rate: 1, seconds: 20 }, p99: 2001 }, "misses"],
+  ["a burst at first", { rate: 1, firstSecond: 1.06 }, "misses"],
+  ["a machine too small", { rate: 0.5, unlimited: 1.01 }, "shown"],
+])("a case with %s", (_, { rate, unpaused, firstSecond = 1, unlimited = 2, p99 = 900 }, verdict) => {
+  const asked = 5e9;
+  const load = {
+    where: "same",
+    family: 4,
+    direction: "ingress",
+    protocol: "tcp",
+    congestion: "bbr",
+    flows: 1,
+  } as const;
+  const trip = (most: number) => ({ count: 100, p50: 70, p90: 100, p99: most, max: most });
+  const result = (share: number) => ({
+    rate: share * asked,
+    firstSecond: firstSecond * asked,
+    unpaused: unpaused && { ...unpaused, rate: unpaused.rate * asked },
+    retransmits: 0,
+    pingPong: trip(p99),
+  });
+  const [finding] = judgeCase({
+    ...load,
+    rate: asked,
+    name: "it",
+    result: result(rate),
+    unlimited: result(unlimited),
+    idle: trip(100),
+  });
+  expect(finding).toMatchObject({ what: "it", verdict });
 });

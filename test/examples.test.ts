@@ -64,14 +64,15 @@ it("the list of programs names every source in its folder, and the rules of the 
   const programs = `${folder}programs/`;
   const list = parseList(readFileSync(`${programs}programs.yaml`, "utf8"));
   if (!list.ok) throw new Error(list.reason);
-  const sources = [...list.value.values()].map(({ file }) => file);
+  expect(list.value.refused.size).toBe(0);
+  const sources = [...list.value.programs.values()].map(({ file }) => file);
   expect(readdirSync(programs).sort()).toEqual(["programs.yaml", ...sources].sort());
   const asked = readManifests(`${folder}programs.yaml`).objects.flatMap(({ metadata }) =>
     parseOrThrow(metadata.annotations["ebpf-limit"] ?? ""),
   );
   expect(asked).toHaveLength(4);
   for (const { program, direction, macros } of asked) {
-    const listed = list.value.get(program);
+    const listed = list.value.programs.get(program);
     expect(listed?.directions).toContain(direction);
     expect(resolveMacros(listed?.macros ?? [], macros)).toMatchObject({ ok: true });
   }

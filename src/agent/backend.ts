@@ -3,7 +3,7 @@ import type { Backend, EndpointResult, ObjectName, Plain } from "../api/backend.
 import { ApiError } from "../api/errors.ts";
 import type * as schema from "../api/schemas.ts";
 import { isOwnNamespace } from "../kernel/index.ts";
-import type { Endpoint } from "../model/cluster.ts";
+import { type Endpoint, podPorts } from "../model/cluster.ts";
 import type { DesiredState } from "../model/desired.ts";
 import { objectKey } from "../model/names.ts";
 import { version } from "../model/version.ts";
@@ -97,6 +97,10 @@ export class AgentBackend implements Backend {
 
   async drops(): Promise<Plain<schema.Drop>[]> {
     return dropItems(this.#agent.parts.datapath.panel);
+  }
+
+  async owners(): Promise<Map<string, string>> {
+    return new Map(podPorts(this.#agent.view.state).map(({ id, key }) => [id, key]));
   }
 
   async problems(): Promise<schema.Problem[]> {

@@ -1,2 +1,2 @@
 /** What the command line needs of manifests: it reads them with the schemas of the agent that will judge them. */
-export { findKind, readManifestDocuments } from "../sources/manifests/index.ts";
+export { findKind, readManifestDocuments, specSchemas } from "../sources/manifests/index.ts";

@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Builder } from "../datapath/programs/builder.ts";
 import type { Source } from "../datapath/programs/compile.ts";
 import { readCustomInstance } from "../functions/custom/custom.ts";
-import { NO_CATALOG } from "../model/catalog.ts";
+import { type Catalog, NO_CATALOG } from "../model/catalog.ts";
 import { type ClusterState, podPorts } from "../model/cluster.ts";
 import type { Direction } from "../model/limits.ts";
 import { memo } from "../model/memo.ts";
@@ -101,7 +101,7 @@ export class Programs {
     const ports = new Map(podPorts(state).map((port) => [port.key, port.id]));
     const wanted = new Map<string, Source>();
     this.#fresh = 0;
-    const folder = state.programs.size > 0 ? this.#read() : NO_FOLDER;
+    const folder = this.#read();
     const standing = [...state.programs].flatMap(([pod, rules]) =>
       rules.map((rule) => ({ pod, rule, stands: this.#stand(rule, ports.get(pod), folder, wanted) })),
     );
@@ -114,7 +114,10 @@ export class Programs {
     if (this.#fresh > MOST_NEW) setImmediate(this.#options.onChange);
     return {
       builds: this.#keepSame(byPod(acting)),
-      problems: standing.flatMap(({ rule, stands }) => (stands.state === "refused" ? [problemOf(rule, stands)] : [])),
+      problems: [
+        ...this.#folderProblems(folder.catalog),
+        ...standing.flatMap(({ rule, stands }) => (stands.state === "refused" ? [problemOf(rule, stands)] : [])),
+      ],
       standings: new Map(standing.map(({ pod, rule, stands }) => [standingKey(pod, rule.direction), stands])),
       pending: new Set(standing.flatMap(({ pod, stands }) => (stands.state === "compiling" ? [pod] : []))),
     };
@@ -149,6 +152,14 @@ export class Programs {
     if (build && !isOver) return { state: "refused", ...stays, reason: build.reason };
     wanted.set(key, source);
     return { state: "compiling", ...stays, reason: "it is being compiled" };
+  }
+
+  /** An administrator wants to hear of a mistake before a pod's author does. */
+  #folderProblems({ reason, refused }: Catalog): Problem[] {
+    const { folder } = this.#options;
+    if (folder === undefined) return [];
+    const reasons = reason === undefined ? [...refused.values()] : [reason];
+    return reasons.map((message) => ({ object: join(folder, LIST), message }));
   }
 
   /** The folder as it is now; read again only if something about its files differs. */
@@ -216,6 +227,8 @@ export class Programs {
 /** The source that a rule stands for, with all its macros. It is the same while the rule and the folder are. */
 const lookUp = memo(({ program, direction, macros }: ProgramRule, { catalog, source }: Folder): Result<Looked> => {
   if (catalog.reason !== undefined) return bad(catalog.reason);
+  const refused = catalog.refused.get(program);
+  if (refused !== undefined) return bad(refused);
   const listed = catalog.programs.get(program);
   if (!listed) {
     const names = [...catalog.programs.keys()].slice(0, 8).join(", ");

@@ -19,6 +19,8 @@ export interface Backend {
   ports(): Promise<readonly Plain<schema.Port>[]>;
   chains(): Promise<readonly Plain<schema.Chain>[]>;
   drops(): Promise<readonly Plain<schema.Drop>[]>;
+  /** Pods, `namespace/name`, by the last part of their ports' names: a device, or what stands for a host-network pod. */
+  owners(): Promise<ReadonlyMap<string, string>>;
   problems(): Promise<readonly schema.Problem[]>;
   endpoints(): Promise<readonly Plain<schema.Endpoint>[]>;
   /** The desired state in force. */

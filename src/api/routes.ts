@@ -105,7 +105,6 @@ function list<K extends ListName>(
 
 /** Names the pod whose device a port is called after. */
 async function owned<T>(backend: Backend, items: readonly T[], portOf: (item: T) => string) {
-  const known = [...(await backend.endpoints()), ...(await backend.pods())];
-  const pods = new Map(known.map(({ device, namespace, name }) => [device, `${namespace}/${name}`]));
+  const pods = await backend.owners();
   return items.map((item) => ({ owner: pods.get(portOf(item).replace(/^.*:/, "")) ?? null, ...item }));
 }

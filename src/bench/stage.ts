@@ -212,20 +212,21 @@ export class Stage {
 
   /** `weir lab apply` of any text; throws if the command fails. */
   applyText(text: string): Promise<string> {
-    return this.lab(["apply", "-f", this.#scratchFile(text)]);
+    return this.lab(["apply", "-f", this.scratchFile(text)]);
   }
 
   /** `weir lab apply` of any text, however it ends. */
   attemptApply(text: string): Promise<Ended> {
-    return this.attemptLab(["apply", "-f", this.#scratchFile(text)]);
+    return this.attemptLab(["apply", "-f", this.scratchFile(text)]);
   }
 
   /** `weir lab delete` of what a text names: returns when it is gone. */
   deleteText(text: string): Promise<string> {
-    return this.lab(["delete", "-f", this.#scratchFile(text)]);
+    return this.lab(["delete", "-f", this.scratchFile(text)]);
   }
 
-  #scratchFile(text: string): string {
+  /** A file of that text, gone with the lab. */
+  scratchFile(text: string): string {
     const file = join(this.#scratch, `apply-${++this.#files}.yaml`);
     writeFileSync(file, text);
     return file;

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { findKind, readManifestDocuments } from "../agent/manifests.ts";
+import { findKind, readManifestDocuments, specSchemas } from "../agent/manifests.ts";
 import type { MemoryBackend } from "../api/testing/memory.ts";
 import type { LabModule, Modules } from "./modules.ts";
 import { Machine } from "./testing/harness.ts";
@@ -49,7 +49,7 @@ const lab = {
   }),
 } as unknown as LabModule;
 const modules: Partial<Modules> = {
-  manifests: async () => ({ findKind, readManifestDocuments }),
+  manifests: async () => ({ findKind, readManifestDocuments, specSchemas }),
   lab: async () => lab,
 };
 const run = (argv: string[], stdin = "") =>

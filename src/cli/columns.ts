@@ -17,6 +17,8 @@ export interface View<T> {
 }
 
 const dash = (text: string | null | undefined): string => (text ? text : "-");
+/** What `-o wide` shows whole. */
+const cropped = (text: string): string => (text.length > 40 ? `${text.slice(0, 39)}…` : text);
 const node = { title: "NODE", value: (item: { node: string }) => item.node };
 const owner = { title: "POD", value: (item: { owner: string | null }) => dash(item.owner) };
 const namespace = { title: "NAMESPACE", value: (item: { namespace: string }) => item.namespace };
@@ -84,6 +86,7 @@ export const views: { [K in KindName]: View<Item<K>> } = {
       { ...node, wide: true },
       { title: "DIRECTION", value: (one) => one.direction },
       { title: "CONFIGURED", value: (one) => one.configured },
+      { title: "FOR", value: (one) => cropped(dash(one.match)) },
       { title: "MATCH", value: (one) => dash(one.match), wide: true },
       {
         title: "STATE",

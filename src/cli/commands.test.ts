@@ -53,7 +53,7 @@ function recorder() {
       functions: [{ name: "limit", kind: "transparent", summary: "holds a pod to a rate" }],
     }),
     capabilities: async () => ({ capabilityNames: ["bpf", "net_admin"] }),
-    manifests: () => Promise.reject(new Error("not used")),
+    manifests: () => import("../agent/manifests.ts"),
     cluster: () => Promise.reject(new Error("not used")),
   };
   return { calls, modules };
@@ -242,6 +242,10 @@ describe("weir explain", () => {
     [["kubernetes.io/ingress-bandwidth"], /Kubernetes quantity/],
     [["qos.projectcalico.org/egressBandwidth"], /rules\.calico/],
     [["spoofed"], /the source address is not the pod's/],
+    [["limits"], /\n\nweir explain Limit tells how to write one\.\n$/],
+    [["Limit"], /^Limit: .*\n\n(.*\n)*egress +string +What each pod sends at most/],
+    [["Impairment.spec.until"], /until +string +When it ends/],
+    [["Impairment.delay"], /delay\.jitter +string +How far/],
   ])("%j", async (argv, expected) => {
     expect(await explain(...argv)).toMatch(expected);
   });

@@ -89,6 +89,15 @@ export function seed(text: string): number {
   throw new InvalidArgumentError("Write a whole number from 0 to 4294967295.");
 }
 
+/** The flag that a field of the spec is made of. */
+export function flagOf(path: string): string {
+  const [, peers, ports, jitter, name] =
+    /^spec\.(?:(match\.peers)|(match\.ports)|(delay\.jitter)|(\w+))/.exec(path) ?? [];
+  if (peers) return "--peer";
+  if (ports) return "--port";
+  return jitter ? "--jitter" : `--${name ?? path}`;
+}
+
 /** The flags as an Impairment's spec. What contradicts itself is the agent's to judge. */
 export function specOf(flags: EffectFlags): Omit<ImpairmentSpec, "pod" | "until"> {
   const { direction, loss: lost, duplicate, corrupt, reorder, delay, jitter, pace, lease } = flags;

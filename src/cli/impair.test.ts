@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { findKind, readManifestDocuments, specSchemas } from "../agent/manifests.ts";
 import type { MemoryBackend } from "../api/testing/memory.ts";
 import { port } from "./impair-flags.ts";
 import { Machine } from "./testing/harness.ts";
@@ -34,7 +35,8 @@ beforeEach(async () => {
 });
 afterEach(() => machine.close());
 
-const run = (...argv: string[]) => machine.run(["impair", "web-10", "-n", "shop", ...argv]);
+const modules = { manifests: async () => ({ findKind, readManifestDocuments, specSchemas }) };
+const run = (...argv: string[]) => machine.run(["impair", "web-10", "-n", "shop", ...argv], modules);
 
 describe("weir impair", () => {
   test("applies an Impairment with an end, and says that it is in force", async () => {
@@ -82,6 +84,16 @@ describe("weir impair", () => {
     expect(backend.state.objects).toEqual([]);
   });
 
+  test("a rule that comes first is named", async () => {
+    const [own] = shop().impairments ?? [];
+    if (!own) throw new Error("no sample");
+    backend.impairments = async () => [{ ...own, source: "loss", configured: "loss 7%", direction: "egress" }];
+    const ran = await run("--direction", "egress", "--loss", "2%", "--for", "30s");
+    expect(ran).toMatchObject({ code: 1, out: "" });
+    expect(ran.err).toContain("loss (loss 7% egress) comes first for the same packets; taken back");
+    expect(backend.state.objects).toEqual([]);
+  });
+
   test.each<[string[], Record<string, unknown>]>([
     [["--loss", "exponential 300"], { loss: { exponential: { threshold: 300 } } }],
     [["--loss", "burst p=1% r=20% bad=90%"], { loss: { burst: { p: "1%", r: "20%", lossBad: "90%" } } }],
@@ -121,6 +133,15 @@ describe("weir impair", () => {
     [["--loss", "2%", "--for", "30s", "--peer", "10.0.0.0/33"], 2, "such as 10.0.0.0/8"],
     [["--loss", "2%", "--for", "30s", "--peer", "fd00::"], 2, "such as 10.0.0.0/8"],
     [["--loss", "2%", "--for", "30s", "--seed", "-1"], 2, "whole number"],
+    [["--loss", "exponential 1001", "--for", "30s"], 2, "impair: --loss: "],
+    [["--loss", "2%", "--for", "30s", "--lease", "0s"], 2, "impair: --lease: must be 1s to 24h"],
+    [["--loss", "2%", "--for", "30s", "--port", "10-5/TCP"], 2, "impair: --port: is below port"],
+    [["--loss", "2%", "--for", "30s", ...Array(9).fill("--port=1")], 2, "impair: --port: "],
+    [["--loss", "2%", "--for", "30s", "--jitter", "1ms"], 2, "give both"],
+    [["--delay", "1ms", "--for", "30s", "--jitter", "2ms"], 2, "impair: --jitter: is longer than latency"],
+    [["--loss", "2%", "--for", "30s", "--reorder", "1%"], 2, "impair: --reorder: needs delay"],
+    [["--pace", "fast", "--for", "30s"], 2, "impair: --pace: "],
+    [["--loss", "2%", "--for", "30s", "--peer", "10.0.0.1/8"], 2, "impair: --peer: "],
     [["--loss", "2%", "--for", "30s", "-n", "other"], 1, "no such pod"],
   ])("%j is refused", async (argv, code, message) => {
     const ran = await run(...argv);

@@ -115,6 +115,8 @@ export interface ManifestsModule {
   };
   /** The kind that a word names in any case, singular or plural. */
   findKind(word: string): { kind: string; namespaced: boolean } | undefined;
+  /** JSON Schemas of the specs of Weir's own kinds. */
+  specSchemas(): Readonly<Record<"Limit" | "Impairment", object>>;
 }
 
 /** Objects at a Kubernetes API. */

@@ -44,7 +44,7 @@ export function buildProgram(io: Io, modules: Partial<Modules>): Command {
     addDiff(program, io, { manifests, lab, cluster });
     addDelete(program, io, { manifests, lab, cluster });
   }
-  addImpair(program, io);
+  addImpair(program, io, modules);
   addVerify(program, io);
   addExplain(program, io, modules);
   addDoctor(program, io, modules);

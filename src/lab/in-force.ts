@@ -80,6 +80,20 @@ export async function waitInForce(
 const RULE = /^(Service|Limit|Impairment)\//;
 export const isRuleKey = (object: string): boolean => RULE.test(object);
 
+const WORKLOAD = /^(Deployment|ReplicaSet|StatefulSet|DaemonSet|Job|CronJob)\//;
+
+/** Is a problem about one of these objects, or about a pod that one of them asks for, started or not? */
+export function isAbout(named: ReadonlySet<string>): (problem: Problem) => boolean {
+  const pods = [...named].filter((key) => WORKLOAD.test(key)).map((key) => `Pod${key.slice(key.indexOf("/"))}-`);
+  return ({ object }) => named.has(object) || pods.some((start) => object.startsWith(start));
+}
+
+/** Where the rules in force are written, of all these agents. */
+export async function sourcesOf(agents: readonly Client[]): Promise<Set<string>> {
+  const lists = await Promise.all(agents.flatMap((agent) => [agent.list("limits"), agent.list("impairments")]));
+  return new Set(lists.flat().map(({ source }) => source));
+}
+
 /** Waits until a node's agent has put a version of Services, Limits and Impairments in force; what it says of them. */
 export async function waitRules(
   agent: Client,

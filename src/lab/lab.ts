@@ -4,6 +4,7 @@ import { Client } from "../api/client.ts";
 import { type ResolvedContainer, resolveContainer } from "../model/environment.ts";
 import { objectKey } from "../model/names.ts";
 import type { Container, ManifestObject, Pod, Problem } from "../model/objects.ts";
+import { idleRules } from "../model/rule-objects.ts";
 import { version } from "../model/version.ts";
 import { AgentProcess, type AgentProgram, agentArgv } from "./agent-process.ts";
 import type { BindingPlan } from "./binding.ts";
@@ -12,7 +13,7 @@ import type { Target } from "./client.ts";
 import { keyOf } from "./cluster.ts";
 import { LabError, messageOf } from "./errors.ts";
 import { Images, imageBase } from "./images.ts";
-import { type ForceResult, isRuleKey, waitInForce, waitRules } from "./in-force.ts";
+import { type ForceResult, isAbout, isRuleKey, sourcesOf, waitInForce, waitRules } from "./in-force.ts";
 import { type Connect, openApi } from "./kube/api.ts";
 import type { Health } from "./kube/node.ts";
 import { ApiSource } from "./kube/source.ts";
@@ -102,14 +103,18 @@ export class Lab {
 
   /** Writes objects over those of the same name, and waits until all that follows from it is in force. */
   async apply(objects: readonly ManifestObject[], report: Report): Promise<Problem[]> {
-    const problems = await this.#change(this.#ready().put(objects), report);
-    return dedupe([...problems, ...(await this.#standing(objects))]);
+    const source = this.#ready();
+    const made = await this.settle(source.put(objects), report);
+    const named = new Set(objects.map(({ kind, metadata }) => objectKey(kind, metadata)));
+    const ofChange = made.filter(({ object }) => !isRuleKey(object) || named.has(object));
+    return dedupe([...ofChange, ...source.problems.filter(isAbout(named)), ...(await this.#standing(named))]);
   }
 
   /** Removes objects by `Kind/namespace/name`. Gives the keys that were there, and what went wrong. */
   async delete(keys: readonly string[], report: Report): Promise<{ removed: string[]; problems: Problem[] }> {
     const { removed, plan } = this.#ready().remove(keys);
-    return { removed, problems: await this.#change(plan, report) };
+    const made = await this.settle(plan, report);
+    return { removed, problems: made.filter(({ object }) => !isRuleKey(object)) };
   }
 
   /** The objects as they were given; none if they are those of an API. */
@@ -194,21 +199,18 @@ export class Lab {
     return dedupe(problems);
   }
 
-  async #change(plan: BindingPlan, report: Report): Promise<Problem[]> {
-    const problems = await this.settle(plan, report);
-    return dedupe([...problems, ...this.#ready().problems]);
-  }
-
   /** What agents say of these objects and of their pods: what has not changed may have been wrong before. */
-  async #standing(objects: readonly ManifestObject[]): Promise<Problem[]> {
-    const named = new Set(objects.map(({ kind, metadata }) => objectKey(kind, metadata)));
+  async #standing(named: ReadonlySet<string>): Promise<Problem[]> {
     const ownerOf = ({ owner = "", metadata }: Pod): string => owner.replace("/", `/${metadata.namespace}/`);
     const pods = [...this.#ready().bound.values()].filter(
       ({ pod }) => named.has(objectKey("Pod", pod.metadata)) || named.has(ownerOf(pod)),
     );
     const ofPods = (await Promise.all(this.#expectations(pods))).flat().flatMap((one) => one.problems);
-    const ofRules = [...named].some(isRuleKey) ? (await Promise.all(this.#rulesInForce("0"))).flat() : [];
-    return [...ofPods, ...ofRules.filter(({ object }) => named.has(object))];
+    if (![...named].some(isRuleKey)) return ofPods;
+    const ofRules = (await Promise.all(this.#rulesInForce("0"))).flat().filter(({ object }) => named.has(object));
+    const told = new Set(ofRules.map(({ object }) => object));
+    const silent = [...named].filter((key) => !told.has(key));
+    return [...ofPods, ...ofRules, ...idleRules(silent, await sourcesOf([...this.#clients.values()]))];
   }
 
   #ready(): ObjectSource {

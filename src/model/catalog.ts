@@ -15,10 +15,13 @@ export interface CatalogProgram {
 /** The administrator's list. `reason`: why there is none; then no rule for a program is in force. */
 export interface Catalog {
   programs: ReadonlyMap<string, CatalogProgram>;
+  /** Why entries cannot be used, by their program's name, or their place if not even that is good. */
+  refused: ReadonlyMap<string, string>;
   reason: string | undefined;
 }
 
 export const NO_CATALOG: Catalog = {
   programs: new Map(),
+  refused: new Map(),
   reason: "this node has no folder of programs (an administrator sets programs in the agent's configuration)",
 };

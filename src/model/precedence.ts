@@ -30,25 +30,23 @@ const byRank = (a: Candidate<unknown>, b: Candidate<unknown>): number =>
   a.rank - b.rank ||
   (a.object < b.object ? -1 : a.object > b.object ? 1 : 0);
 
-/** Two authors of one rank that differ: told on both, since either may be the one to mend. */
+/** Two authors of one rank that differ: told on both, since either may be the one to mend. What the second says is not done. */
 function conflict(
   first: Candidate<unknown>,
   second: Candidate<unknown>,
   what: [first: string, second: string],
 ): Problem[] {
   const [ours, theirs] = what;
-  const severity = "warning" as const;
   return [
     {
       object: first.object,
       path: first.path,
-      severity,
+      severity: "warning",
       message: `says ${ours}; ${second.object} says ${theirs} for the same pod, and comes later: this one counts`,
     },
     {
       object: second.object,
       path: second.path,
-      severity,
       message: `says ${theirs}, but ${first.object} says ${ours} for the same pod and comes first; remove one of them`,
     },
   ];

@@ -1,3 +1,4 @@
+import type { Problem } from "./objects.ts";
 import type { LabelSelector } from "./selector.ts";
 
 /** Specs of `weir.dev/v1alpha1` objects as they are written. The schemas that read them have checked every text. */
@@ -56,4 +57,18 @@ export interface PortSpec {
   protocol: "TCP" | "UDP" | "SCTP" | "ICMP";
   port?: number | undefined;
   endPort?: number | undefined;
+}
+
+/**
+ * What to say of Limits and Impairments, by key, from which no pod has a rule: nothing is wrong with them, but their
+ * author will want to know. `sources`: where the rules in force are written.
+ */
+export function idleRules(keys: readonly string[], sources: ReadonlySet<string>): Problem[] {
+  return keys
+    .filter((key) => /^(Limit|Impairment)\//.test(key) && !sources.has(key))
+    .map((object) => ({
+      object,
+      severity: "warning" as const,
+      message: "no pod here follows it: it chooses none, or rules of others come first",
+    }));
 }

@@ -5,6 +5,7 @@ import { objectKey, podKey } from "../model/names.ts";
 import type { EndpointSlice, Impairment, ManifestObject, Metadata, Pod, Problem, Service } from "../model/objects.ts";
 import type { ImpairmentSpec, PeerSpec, PodChoice } from "../model/rule-objects.ts";
 import { type LabelSelector, selectsLabels } from "../model/selector.ts";
+import { type Group, groupsOf } from "./groups.ts";
 
 type Namespaced = Metadata & { namespace: string };
 
@@ -13,6 +14,7 @@ export class Selection {
   /** On objects that name what is not there. */
   readonly problems: Problem[] = [];
   readonly #byNamespace = new Map<string, Pod[]>();
+  readonly #groups: ReadonlyMap<string, Group>;
   readonly #services = new Map<string, Service>();
   /** Addresses by Service, where EndpointSlices say who is behind it. */
   readonly #slices = new Map<string, string[]>();
@@ -31,6 +33,7 @@ export class Selection {
       else this.#byNamespace.set(namespace, [pod]);
       if (pod.ips) this.#addresses.set(podKey(pod.metadata), pod.ips);
     }
+    this.#groups = groupsOf(this.#byNamespace);
     for (const endpoint of endpoints) this.#addresses.set(podKey(endpoint), endpoint.ips);
     for (const object of objects) {
       if (object.kind === "Service") this.#services.set(podKey(object.metadata), object);
@@ -60,7 +63,7 @@ export class Selection {
   /** Keys of the pods that a Service selects; without a selector none. */
   service({ metadata, selector }: Service): string[] {
     if (Object.keys(selector).length === 0) return [];
-    return this.#select(metadata.namespace, { matchLabels: selector }).map(keyOf);
+    return this.#select(metadata.namespace, asSelector(selector)).map(keyOf);
   }
 
   /** The other ends that an Impairment is narrowed to, as CIDRs, sorted; undefined: anybody. */
@@ -75,7 +78,7 @@ export class Selection {
     if (cidr !== undefined) return except.length > 0 ? without(except, cidr) : [cidr];
     if (service) return this.#servicePeers(metadata, service, index);
     const namespaces = namespaceSelector ? this.#selectNamespaces(namespaceSelector) : [metadata.namespace];
-    const pods = namespaces.flatMap((namespace) => this.#select(namespace, podSelector ?? {}));
+    const pods = namespaces.flatMap((namespace) => this.#select(namespace, podSelector ?? ALL));
     return pods.flatMap((pod) => this.#addressesOf(keyOf(pod)));
   }
 
@@ -102,7 +105,8 @@ export class Selection {
   }
 
   #select(namespace: string, selector: LabelSelector): Pod[] {
-    return (this.#byNamespace.get(namespace) ?? []).filter((pod) => selectsLabels(selector, pod.metadata.labels));
+    const pods = this.#byNamespace.get(namespace) ?? [];
+    return (this.#groups.get(namespace)?.select(selector) ?? []).flatMap((index) => pods[index] ?? []);
   }
 
   /** A namespace without an object has its name as its only label, as the API server gives it. */
@@ -115,6 +119,8 @@ export class Selection {
   }
 }
 
+const ALL: LabelSelector = {};
+const asSelector = memo((matchLabels: Readonly<Record<string, string>>): LabelSelector => ({ matchLabels }));
 /** Remembered by what is written: most passes change neither it nor the addresses that it stands for. */
 const merged = memo((_: ImpairmentSpec, found: readonly string[]) => mergeCidr([...found]).toSorted());
 const without = memo((except: readonly string[], cidr: string) => excludeCidr([cidr], [...except]));

@@ -46,6 +46,10 @@ export class MemoryBackend implements Backend {
   drops = async (): Promise<Plain<schema.Drop>[]> => this.state.drops;
   problems = async (): Promise<schema.Problem[]> => this.state.problems;
   endpoints = async (): Promise<Plain<schema.Endpoint>[]> => this.state.endpoints;
+  owners = async (): Promise<Map<string, string>> => {
+    const known = [...this.state.endpoints, ...this.state.pods];
+    return new Map(known.map(({ device, namespace, name }) => [device ?? "", `${namespace}/${name}`]));
+  };
   topology = async (): Promise<DesiredState> => this.state.topology;
   objects = async (): Promise<Plain<schema.AppliedObject>[]> => this.state.objects;
   doctor = async (): Promise<schema.Doctor> => this.state.doctor;

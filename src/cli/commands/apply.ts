@@ -4,6 +4,7 @@ import type { Client } from "../../api/client.ts";
 import { differences } from "../../model/difference.ts";
 import { objectKey } from "../../model/names.ts";
 import type { Problem } from "../../model/objects.ts";
+import { idleRules } from "../../model/rule-objects.ts";
 import { type AgentFlags, chooseLab, ownAgent } from "../agents.ts";
 import { describe, Failure, UsageError } from "../errors.ts";
 import { setExitCode } from "../exit.ts";
@@ -80,7 +81,14 @@ async function apply(io: Io, load: Programs, flags: Flags): Promise<unknown> {
     { dryRun: flags.dryRun ?? false },
   );
   for (const one of changes) io.stdout.write(`${words(one.action, flags)} ${keyOf(one)}\n`);
-  return tell(io, unique(changes.flatMap(({ problems }) => problems))) ? 1 : 0;
+  const silent = changes.filter(({ problems }) => problems.length === 0).map(keyOf);
+  const idle = flags.dryRun ? [] : idleRules(silent, await sources(ownAgent(io, flags).client));
+  return tell(io, [...unique(changes.flatMap(({ problems }) => problems)), ...idle]) ? 1 : 0;
+}
+
+async function sources(client: Client): Promise<Set<string>> {
+  const rules = await Promise.all([client.list("limits"), client.list("impairments")]);
+  return new Set(rules.flat().map(({ source }) => source));
 }
 
 const words = (action: string, { dryRun }: Flags): string =>
@@ -213,6 +221,8 @@ async function read(io: Io, load: Programs, flags: Flags) {
   if (text !== undefined) inputs.push({ text, name: "stdin" });
   const { documents, problems } = (await load.manifests()).readManifestDocuments(inputs);
   if (tell(io, problems)) throw new Failure("read manifests: not all of them are right (above); nothing was done");
+  if (documents.length === 0)
+    throw new Failure("read manifests: they hold no object that Weir acts on; nothing was done");
   return documents;
 }
 

@@ -18,9 +18,15 @@ const objects = [
   { name: "config", summary: "the agent's configuration file" },
 ];
 
+/** Told from kinds of receipts, limits and impairments, by its capital. */
+const manifests = [
+  { name: "Limit", summary: "a manifest's limit of pods' bandwidth: weir.dev/v1alpha1" },
+  { name: "Impairment", summary: "a manifest's loss, delay and the like for pods: weir.dev/v1alpha1" },
+] as const;
+
 /** Every topic that needs no module, for completion. */
 export function topicNames(): string[] {
-  return [...kinds, ...objects, ...keyTopics, ...dropReasons.slice(1)].map(({ name }) => name);
+  return [...kinds, ...manifests, ...objects, ...keyTopics, ...dropReasons.slice(1)].map(({ name }) => name);
 }
 
 export function addExplain(program: Command, io: Io, modules: Partial<Modules>): void {
@@ -34,6 +40,7 @@ export function addExplain(program: Command, io: Io, modules: Partial<Modules>):
     .action(async (topic?: string) => {
       const functions = modules.functions ? (await modules.functions()).functions : [];
       if (topic === undefined) return overview(io, functions);
+      if (await explainManifest(io, topic, modules)) return;
       return explain(io, topic, functions);
     });
 }
@@ -41,6 +48,7 @@ export function addExplain(program: Command, io: Io, modules: Partial<Modules>):
 async function overview(io: Io, functions: readonly FunctionTopic[]): Promise<void> {
   const sections: [string, readonly { name: string; summary: string }[]][] = [
     ["Kinds (weir get KIND)", kinds],
+    ["Objects to write (weir apply)", manifests],
     ["Other objects", objects],
     ["Keys of pods", keyTopics.map(({ name, meaning }) => ({ name, summary: meaning }))],
     ["Network functions", functions],
@@ -52,6 +60,17 @@ async function overview(io: Io, functions: readonly FunctionTopic[]): Promise<vo
       [`${title}:`, ...entries.map(({ name, summary }) => `  ${name.padEnd(39)} ${summary}`)].join("\n"),
     );
   io.stdout.write(`${lines.join("\n\n")}\n\nweir explain TOPIC says more, weir explain KIND.FIELD about one field.\n`);
+}
+
+/** `Limit`, `Limit.spec.egress`, `Impairment.delay`. False if it is no such topic. */
+async function explainManifest(io: Io, topic: string, modules: Partial<Modules>): Promise<boolean> {
+  const [written = "", ...below] = topic.split(".");
+  const manifest = manifests.find(({ name }) => name === written);
+  if (!manifest || !modules.manifests) return false;
+  const schema = (await modules.manifests()).specSchemas()[manifest.name] as JsonSchema;
+  const path = below[0] === "spec" ? below.slice(1) : below;
+  await explainFields(io, manifest, fieldsOf(schema), path.join(".").toLowerCase());
+  return true;
 }
 
 async function explain(io: Io, topic: string, functions: readonly FunctionTopic[]): Promise<void> {
@@ -79,7 +98,17 @@ function explainKey(io: Io, key: (typeof keyTopics)[number]): void {
 }
 
 async function explainObject(io: Io, object: { name: string; summary: string }, path: string): Promise<void> {
-  const fields = fieldsOf(await schemaOf(object.name));
+  await explainFields(io, object, fieldsOf(await schemaOf(object.name)), path);
+  const hint = manifests.find(({ name }) => object.name === `${name.toLowerCase()}s`);
+  if (hint && path === "") io.stdout.write(`\nweir explain ${hint.name} tells how to write one.\n`);
+}
+
+async function explainFields(
+  io: Io,
+  object: { name: string; summary: string },
+  fields: readonly Field[],
+  path: string,
+): Promise<void> {
   const shown = path === "" ? fields : fields.filter((field) => matches(field, path));
   if (shown.length === 0) {
     const near = suggestion(

@@ -3,13 +3,14 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { Client } from "../../api/client.ts";
 import type { Items } from "../../api/schemas.ts";
 import { objectKey } from "../../model/names.ts";
-import { oneOffManifest, oneOffName } from "../../model/one-off.ts";
+import { type OneOff, oneOffManifest, oneOffName } from "../../model/one-off.ts";
 import { type AgentFlags, agentOf, chooseAgents } from "../agents.ts";
 import { describe, Failure, UsageError } from "../errors.ts";
 import { setExitCode } from "../exit.ts";
 import { formatInterval, formatShare, printable } from "../format.ts";
-import { type EffectFlags, loss, peer, percent, port, seed, specOf, time } from "../impair-flags.ts";
+import { type EffectFlags, flagOf, loss, peer, percent, port, seed, specOf, time } from "../impair-flags.ts";
 import type { Io } from "../io.ts";
+import type { Modules } from "../modules.ts";
 import { duration, withAgents } from "./options.ts";
 
 type Receipt = Items["impairments"];
@@ -25,7 +26,7 @@ const PAUSE = 500;
 /** The datapath's clock and ours differ by less, ms. */
 const MARGIN = 50;
 
-export function addImpair(program: Command, io: Io): void {
+export function addImpair(program: Command, io: Io, modules: Pick<Partial<Modules>, "manifests">): void {
   withAgents(program.command("impair").summary("impair a pod for some time"))
     .description(
       "Lose, duplicate, corrupt or delay a pod's packets for some time. The datapath itself ends it, whatever becomes of Weir.",
@@ -50,7 +51,7 @@ export function addImpair(program: Command, io: Io): void {
     .option("--port <port>", "only this port, e.g. 53/UDP; may be given several times", port)
     .option("--lease <duration>", "how long it outlives its agent", time)
     .option("--wait", "return when it is over, with what it did; Ctrl+C ends it early")
-    .action(async (pod: string, flags: Flags) => setExitCode(program, await impair(io, pod, flags)));
+    .action(async (pod: string, flags: Flags) => setExitCode(program, await impair(io, modules, pod, flags)));
 }
 
 function length(text: string): number {
@@ -59,18 +60,24 @@ function length(text: string): number {
   throw new InvalidArgumentError("Write one second or more.");
 }
 
-async function impair(io: Io, pod: string, flags: Flags): Promise<number> {
+async function impair(
+  io: Io,
+  modules: Pick<Partial<Modules>, "manifests">,
+  pod: string,
+  flags: Flags,
+): Promise<number> {
   const { namespace } = flags;
   const effects = ["loss", "duplicate", "corrupt", "delay", "pace"] as const;
   if (effects.every((name) => flags[name] === undefined)) {
     throw new UsageError(`impair ${pod}: give one of ${effects.map((name) => `--${name}`).join(", ")}`);
   }
+  const one = { namespace, pod, id: randomBytes(4).toString("hex"), spec: specOf(flags), until: io.wall() + flags.for };
+  await check(modules, oneOffManifest(one), flags);
   const agent = await agentOf(io, await chooseAgents(io, flags), {
     what: `impair ${namespace}/${pod}`,
     namespace,
     pod,
   });
-  const one = { namespace, pod, id: randomBytes(4).toString("hex"), spec: specOf(flags), until: io.wall() + flags.for };
   // Calls that clean up must not end with the command's signal.
   const client = new Client({ socket: agent.client.socket });
   const object = { kind: "Impairment", namespace, name: oneOffName(one) };
@@ -81,8 +88,9 @@ async function impair(io: Io, pod: string, flags: Flags): Promise<number> {
   const wrong = receipts.find(({ state }) => state !== "active");
   if (wrong || receipts.length < wanted) {
     await client.deleteObject(object);
-    const why = wrong?.reason ?? change?.problems.map(({ message }) => message).join("; ");
-    throw new Failure(`impair ${namespace}/${pod}: ${printable(why || "no rule came of it")}; taken back`);
+    const told = wrong?.reason ?? change?.problems.map(({ message }) => message).join("; ");
+    const why = told || (await othersOf(client, one, receipts)) || "no rule came of it";
+    throw new Failure(`impair ${namespace}/${pod}: ${printable(why)}; taken back`);
   }
   for (const each of receipts) io.stdout.write(`${line(each)}; ends at ${new Date(one.until).toISOString()}\n`);
   for (const reason of new Set(receipts.map((each) => each.reason)))
@@ -94,6 +102,38 @@ async function impair(io: Io, pod: string, flags: Flags): Promise<number> {
     .catch((error) => io.stderr.write(`! ${describe(error)}; it is over all the same\n`));
   for (const each of last) io.stdout.write(`${measured(each)}\n`);
   return io.signal.aborted ? INTERRUPTED : 0;
+}
+
+/** Judges the manifest as an agent would, but in the command line's words: a wrong flag is wrong usage. */
+async function check(
+  { manifests }: Pick<Partial<Modules>, "manifests">,
+  manifest: Record<string, unknown>,
+  { delay, jitter }: EffectFlags,
+): Promise<void> {
+  if (jitter !== undefined && delay === undefined) throw new UsageError("impair: --jitter varies --delay: give both");
+  const inputs = [{ text: JSON.stringify(manifest), name: "flags" }];
+  const [wrong] = (await manifests?.())?.readManifestDocuments(inputs).problems ?? [];
+  if (wrong) throw new UsageError(`impair: ${flagOf(wrong.path ?? "")}: ${printable(wrong.message)}`);
+}
+
+/** Why a rule has no receipt and nobody has said anything: those whose word counts before its own. */
+async function othersOf(
+  client: Client,
+  { namespace, pod, spec: { direction, ...wanted } }: OneOff,
+  receipts: readonly Receipt[],
+): Promise<string> {
+  const missing = (["ingress", "egress"] as const).filter(
+    (way) => (direction === "both" || direction === way) && !receipts.some((one) => one.direction === way),
+  );
+  const others = (await client.list("impairments")).filter(
+    (one) =>
+      one.namespace === namespace &&
+      one.pod === pod &&
+      missing.includes(one.direction) &&
+      Object.keys(one.effects).some((effect) => Object.hasOwn(wanted, effect)),
+  );
+  const names = others.map((one) => `${one.source} (${one.configured} ${one.direction})`);
+  return names.length > 0 ? `${names.join(" and ")} comes first for the same packets` : "";
 }
 
 async function receiptsOf(client: Client, source: string): Promise<Receipt[]> {

@@ -57,10 +57,11 @@ async function verify(io: Io, pod: string, flags: Flags): Promise<number> {
   }
   if (flows.length > 0) await io.sleep(SETTLE + longestDelay(before.impairments));
   const proofs = proofsOf(await receipts(client, own), before, windows);
+  const proven = proofs.length > 0 && proofs.every(({ verdict }) => verdict === "proven");
+  if (flags.output !== "table") {
+    await print(io, flags.output, { namespace, pod, seconds: flags.for / 1000, proven, items: proofs });
+  } else if (proofs.length > 0) await printTable(io, columns, proofs);
   if (proofs.length === 0) throw new Failure(`${what}: it has no rules`);
-  const proven = proofs.every(({ verdict }) => verdict === "proven");
-  if (flags.output === "table") await printTable(io, columns, proofs);
-  else await print(io, flags.output, { namespace, pod, seconds: flags.for / 1000, proven, items: proofs });
   return proven ? 0 : 1;
 }
 

@@ -2,6 +2,7 @@ import { objectKey } from "../../model/names.ts";
 import type { ManifestObject, Problem } from "../../model/objects.ts";
 import { parseManifests, readManifests } from "../../sources/manifests/index.ts";
 import { LabClient } from "../client.ts";
+import { LabError } from "../errors.ts";
 import { labNames } from "../names.ts";
 import { isError } from "../objects.ts";
 import { readRecord } from "../record.ts";
@@ -23,12 +24,17 @@ export interface ObjectChange {
   after: object;
 }
 
-/** Adds or changes objects; resolves when that is in force. Exit code 1 with reasons if some of it is not. */
+const NOT_READ = "read manifests: not all of them are right (above); nothing was done";
+const EMPTY = "read manifests: they hold no object that a lab acts on; nothing was done";
+
+/** Adds or changes objects, all of them or none; resolves when that is in force. Exit code 1 with reasons if some of it is not. */
 export async function apply(options: ChangeOptions, io: LabIo): Promise<number> {
   const client = running(options.name, io);
   const { objects, problems: found } = read(options);
+  if (told(io, found) > 0) throw new LabError("manifests", NOT_READ);
+  if (objects.length === 0) throw new LabError("manifests", EMPTY);
   const { problems } = await withProgress(io, ({ report }) => client.apply(objects, report));
-  return told(io, [...found, ...problems]);
+  return told(io, problems);
 }
 
 /** What `apply` would change. */

@@ -35,8 +35,14 @@ export function customResources(): Map<string, string> {
   return new Map(RESOURCES.map((resource) => [`${resource.plural}.yaml`, toText(resource)]));
 }
 
+/** JSON Schemas of the specs of Weir's own kinds, for readers. */
+export function specSchemas(): Record<keyof typeof specs, Schema> {
+  const schema = (kind: keyof typeof specs) => z.toJSONSchema(specs[kind], { io: "input", unrepresentable: "any" });
+  return { Limit: schema("Limit"), Impairment: schema("Impairment") };
+}
+
 function definition({ kind, plural, columns }: Resource): object {
-  const spec = structural(z.toJSONSchema(specs[kind], { io: "input", unrepresentable: "any" }));
+  const spec = structural(specSchemas()[kind]);
   const conditionColumns = CONDITIONS.map((type) => [type, `.status.conditions[?(@.type=="${type}")].status`]);
   const printed = [...Object.entries(columns), ...conditionColumns];
   return {

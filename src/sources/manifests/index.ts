@@ -1,3 +1,4 @@
+export { specSchemas } from "./crds.ts";
 export { findKind, type ManifestDocument, type ManifestInput, readManifestDocuments, resourceOf } from "./documents.ts";
 export { ManifestError } from "./files.ts";
 export type { ManifestSnapshot } from "./merge.ts";

@@ -1,3 +1,4 @@
+import { containsCidr } from "cidr-tools";
 import { z } from "zod";
 import { parseCidr } from "../../model/addresses.ts";
 import { MAX_HOLD, MAX_RULE_PORTS } from "../../model/impair.ts";
@@ -82,6 +83,11 @@ const loss = z
   )
   .meta({ description: `Packets lost; ${LOSS_HINT}` });
 
+const OUTSIDE = "is not within cidr: it takes nothing away";
+/** What is no network is told by itself. */
+const isOutside = (each: string, whole: string | undefined): boolean =>
+  whole !== undefined && parseCidr(each).ok && parseCidr(whole).ok && !containsCidr(whole, each);
+
 const PEERS = ["cidr", "podSelector", "service"] as const;
 const peer = z
   .strictObject({
@@ -100,6 +106,9 @@ const peer = z
     oneOf(one, PEERS, context);
     if (one.except && !one.cidr)
       context.addIssue({ code: "custom", path: ["except"], message: "goes with cidr alone" });
+    for (const [index, each] of (one.except ?? []).entries()) {
+      if (isOutside(each, one.cidr)) context.addIssue({ code: "custom", path: ["except", index], message: OUTSIDE });
+    }
     if (one.namespaceSelector && !one.podSelector) {
       context.addIssue({ code: "custom", path: ["namespaceSelector"], message: "goes with podSelector alone" });
     }
@@ -109,6 +118,11 @@ const peer = z
       "One other end",
       api.exactlyOne(PEERS),
       api.rule("!has(self.except) || has(self.cidr)", "goes with cidr alone", ".except"),
+      api.rule(
+        "!has(self.except) || !has(self.cidr) || !isCIDR(self.cidr) || self.except.all(e, !isCIDR(e) || cidr(self.cidr).containsCIDR(e))",
+        OUTSIDE,
+        ".except",
+      ),
       api.rule(
         "!has(self.namespaceSelector) || has(self.podSelector)",
         "goes with podSelector alone",

@@ -1,9 +1,10 @@
 import { parseDocument, visit } from "yaml";
 import { z } from "zod";
-import type { Catalog, CatalogProgram } from "../../model/catalog.ts";
+import { type Catalog, type CatalogProgram, NO_CATALOG } from "../../model/catalog.ts";
 import { checkMacroName, checkProgramName } from "../../model/program-rules.ts";
 import { bad, good, quote, type Result } from "../../model/text.ts";
 import { apiVersion } from "../../model/version.ts";
+import { formatPath } from "../manifests/judge.ts";
 import { isFileName, OwnedFolder } from "./folder.ts";
 
 /** The administrator's list, in the folder itself. */
@@ -52,11 +53,11 @@ const program = z.strictObject({
 const list = z.strictObject({
   apiVersion: z.literal(apiVersion),
   kind: z.literal("ProgramList"),
-  programs: z.array(program).max(MOST_PROGRAMS),
+  programs: z.array(z.unknown()).max(MOST_PROGRAMS),
 });
 
-/** Reads the text of a list. The reason has the field's path. */
-export function parseList(text: string): Result<Map<string, CatalogProgram>> {
+/** Reads the text of a list. An entry that is wrong is refused by itself. Reasons have the field's path. */
+export function parseList(text: string): Result<Pick<Catalog, "programs" | "refused">> {
   const document = parseDocument(text, { prettyErrors: false, intAsBigInt: true });
   const [broken] = document.errors;
   if (broken) return bad(`${LIST}: ${broken.message}`);
@@ -71,16 +72,38 @@ export function parseList(text: string): Result<Map<string, CatalogProgram>> {
   const parsed = list.safeParse(document.toJS());
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    return bad(`${LIST}: ${issue?.path.join(".") || "the list"}: ${issue?.message}`);
+    return bad(`${LIST}: ${formatPath(issue?.path ?? []) || "the list"}: ${issue?.message}`);
   }
   const programs = new Map<string, CatalogProgram>();
-  for (const { source, description, ...one } of parsed.data.programs) {
-    if (programs.has(one.name)) return bad(`${LIST}: ${quote(one.name)} is listed twice`);
-    const twice = one.macros.find(({ name }, index) => one.macros.findIndex((other) => other.name === name) !== index);
-    if (twice) return bad(`${LIST}: ${quote(one.name)} declares macro ${twice.name} twice`);
-    programs.set(one.name, { ...one, file: source, description });
+  const refused = new Map<string, string>();
+  for (const [index, entry] of parsed.data.programs.entries()) {
+    const place = `programs[${index}]`;
+    const name = nameOf(entry) ?? place;
+    const read = parseEntry(entry, place);
+    if (programs.has(name) || refused.has(name)) refused.set(name, `${LIST}: ${place}: ${quote(name)} is listed twice`);
+    else if (read.ok) programs.set(name, read.value);
+    else refused.set(name, read.reason);
   }
-  return good(programs);
+  for (const name of refused.keys()) programs.delete(name);
+  return good({ programs, refused });
+}
+
+function nameOf(entry: unknown): string | undefined {
+  const { name } = (entry ?? {}) as { name?: unknown };
+  return typeof name === "string" && checkProgramName(name) === undefined ? name : undefined;
+}
+
+function parseEntry(entry: unknown, place: string): Result<CatalogProgram> {
+  const parsed = program.safeParse(entry);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const field = formatPath(issue?.path ?? []);
+    return bad(`${LIST}: ${place}${field && !field.startsWith("[") ? "." : ""}${field}: ${issue?.message}`);
+  }
+  const { source, description, ...one } = parsed.data;
+  const twice = one.macros.find(({ name }, index) => one.macros.findIndex((other) => other.name === name) !== index);
+  if (twice) return bad(`${LIST}: ${place}.macros: ${quote(one.name)} declares macro ${twice.name} twice`);
+  return good({ ...one, file: source, description });
 }
 
 /** What the administrator's folder holds at one moment. */
@@ -98,11 +121,11 @@ export function readProgramFolder(path: string): ProgramFolder {
   try {
     folder = OwnedFolder.open(path);
     const parsed = parseList(folder.read(LIST, LONGEST_LIST).toString("utf8"));
-    if (!parsed.ok) return { catalog: { programs: new Map(), reason: parsed.reason }, source };
-    for (const { file } of parsed.value.values()) sources.set(file, readSource(folder, file));
-    return { catalog: { programs: parsed.value, reason: undefined }, source };
+    if (!parsed.ok) return { catalog: { ...NO_CATALOG, reason: parsed.reason }, source };
+    for (const { file } of parsed.value.programs.values()) sources.set(file, readSource(folder, file));
+    return { catalog: { ...parsed.value, reason: undefined }, source };
   } catch (error) {
-    return { catalog: { programs: new Map(), reason: (error as Error).message }, source };
+    return { catalog: { ...NO_CATALOG, reason: (error as Error).message }, source };
   } finally {
     folder?.close();
   }

@@ -113,14 +113,14 @@ test("a file of root's own by a second name is root's own", () => {
 
 describe("names in the list are names", () => {
   test.each([
-    ["a path up", "- {name: a, source: ../secret.c}\n", /programs\.0\.source: .*no file name/],
+    ["a path up", "- {name: a, source: ../secret.c}\n", /programs\[0\]\.source: .*no file name/],
     ["an absolute path", "- {name: a, source: /etc/x.c}\n", /no file name/],
     ["a path down", "- {name: a, source: sub/x.c}\n", /no file name/],
     ["a hidden file", "- {name: a, source: .x.c}\n", /no file name/],
     ["a NUL", '- {name: a, source: "a\\0.c"}\n', /no file name/],
     ["a newline", '- {name: a, source: "a\\n.c"}\n', /no file name/],
     ["another ending", "- {name: a, source: secret}\n", /no file name/],
-    ["a name with ;", '- {name: "a;b", source: a.c}\n', /programs\.0\.name: .*no program's name/],
+    ["a name with ;", '- {name: "a;b", source: a.c}\n', /programs\[0\]\.name: .*no program's name/],
     ["a name with a newline", '- {name: "a\\nb", source: a.c}\n', /no program's name/],
     ["a name with a path", "- {name: ../a, source: a.c}\n", /no program's name/],
     ["twice the same", "- {name: a, source: a.c}\n- {name: a, source: b.c}\n", /"a" is listed twice/],
@@ -140,29 +140,40 @@ describe("names in the list are names", () => {
       "- {name: a, source: a.c, macros: [{name: N, min: 0, max: 1, default: 2}]}\n",
       /default must be within/,
     ],
-    ["a fraction", "- {name: a, source: a.c, macros: [{name: N, min: 0.5, max: 1}]}\n", /macros\.0\.min/],
+    ["a fraction", "- {name: a, source: a.c, macros: [{name: N, min: 0.5, max: 1}]}\n", /macros\[0\]\.min/],
     [
       "beyond 64 bits",
       "- {name: a, source: a.c, macros: [{name: N, min: 0, max: 9223372036854775808}]}\n",
-      /macros\.0\.max/,
+      /macros\[0\]\.max/,
     ],
     [
       "a macro twice",
       "- {name: a, source: a.c, macros: [{name: N, min: 0, max: 1}, {name: N, min: 0, max: 2}]}\n",
       /macro N twice/,
     ],
-    ["a field that is not", "- {name: a, source: a.c, command: x}\n", /programs\.0/],
+    ["a field that is not", "- {name: a, source: a.c, command: x}\n", /programs\[0\]: /],
     ["aliases", "- &a {name: a, source: a.c}\n- *a\n", /aliases are not taken/],
     ["no YAML", "- {\n", /programs\.yaml: /],
   ])("%s", (_what, text, reason) => {
     const parsed = parseList(header + text);
-    expect(parsed.ok ? "taken" : parsed.reason).toMatch(reason);
+    expect(parsed.ok ? ([...parsed.value.refused.values()][0] ?? "taken") : parsed.reason).toMatch(reason);
+  });
+
+  test("a wrong entry takes no other with it; of two of one name neither counts", () => {
+    const parsed = parseList(
+      `${header}- {name: a, source: a.c}\n- {name: b, source: ../b.c}\n- {name: c, source: c.c}\n- {name: c, source: d.c}\n- 7\n`,
+    );
+    if (!parsed.ok) throw new Error(parsed.reason);
+    expect([...parsed.value.programs.keys()]).toEqual(["a"]);
+    expect([...parsed.value.refused.keys()]).toEqual(["b", "c", "programs[4]"]);
   });
 
   test("macros of 64 bits are exact", () => {
     const parsed = parseList(
       `${header}- {name: a, source: a.c, macros: [{name: N, min: -9223372036854775808, max: 9223372036854775807}]}\n`,
     );
-    expect(parsed.ok && parsed.value.get("a")?.macros).toEqual([{ name: "N", min: -(2n ** 63n), max: 2n ** 63n - 1n }]);
+    expect(parsed.ok && parsed.value.programs.get("a")?.macros).toEqual([
+      { name: "N", min: -(2n ** 63n), max: 2n ** 63n - 1n },
+    ]);
   });
 });

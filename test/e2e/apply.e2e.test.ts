@@ -1,0 +1,67 @@
+import { describe, expect, test } from "vitest";
+import { stringify } from "yaml";
+import { trafficCommands } from "../../src/bench/pods.ts";
+import { attempt } from "../../src/bench/weir.ts";
+import { lab, testEnvironment, WEIR } from "./lab.ts";
+
+const commands = trafficCommands(0);
+const rule = (name: string, egress: string, pod = "a"): string =>
+  stringify({ apiVersion: "weir.dev/v1alpha1", kind: "Limit", metadata: { name }, spec: { pod, egress } });
+const BAD = stringify({
+  apiVersion: "weir.dev/v1alpha1",
+  kind: "Limit",
+  metadata: { name: "bad" },
+  spec: { pod: "a" },
+});
+
+describe("how apply and delete end", () => {
+  const fixture = lab({
+    nodes: 2,
+    pods: [
+      { name: "a", node: "node-1", commands },
+      { name: "b", node: "node-2", commands },
+    ],
+  });
+  const apply = (text: string) => fixture.stage.attemptApply(text);
+  const weir = (...argv: string[]) =>
+    attempt([...WEIR, ...argv, "--lab", fixture.stage.name], { env: testEnvironment() });
+  const effective = async () =>
+    (await fixture.stage.limits()).filter(({ pod }) => pod === "a").map(({ effective: rate }) => rate);
+
+  test("an object that loses a conflict is not in force, the one that wins is", async () => {
+    expect(await apply(rule("first", "10M"))).toMatchObject({ code: 0 });
+    const lost = await apply(rule("second", "20M"));
+    expect(lost).toMatchObject({ code: 1 });
+    expect(lost.stderr).toMatch(/✖ Limit\/default\/second spec.egress: .*first says 10 Mbit\/s egress/);
+    expect(await apply(rule("first", "10M"))).toMatchObject({ code: 0 });
+    expect(await effective()).toEqual([10e6]);
+  });
+
+  test("what is wrong elsewhere is told where it is, and not here", async () => {
+    const other = await apply(rule("other", "30M", "b"));
+    expect(other).toMatchObject({ code: 0 });
+    expect(other.stderr).not.toContain("second");
+    expect(await fixture.stage.attemptLab(["status"])).toMatchObject({ code: 0 });
+    expect(await weir("delete", "Limit/other")).toMatchObject({ code: 0, stderr: "" });
+    expect(await weir("delete", "Limit/second")).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  test("a rule that no pod follows is told to its author", async () => {
+    const idle = await apply(rule("idle", "5M", "nobody"));
+    expect(idle).toMatchObject({ code: 0 });
+    expect(idle.stderr).toContain("! Limit/default/idle: no pod here follows it");
+  });
+
+  test("of a file with a bad object nothing is applied, as a dry run says", async () => {
+    const text = `${rule("first", "50M")}---\n${BAD}`;
+    const file = fixture.stage.scratchFile(text);
+    for (const argv of [["apply", "--dry-run"], ["diff"], ["apply"]]) {
+      const ended = await weir(...argv, "-f", file);
+      expect(ended.code, argv.join(" ")).toBe(argv[0] === "diff" ? 2 : 1);
+      expect(ended.stderr, argv.join(" ")).toMatch(/✖ Limit\/default\/bad spec: needs ingress or egress/);
+      expect(ended.stdout, argv.join(" ")).toBe("");
+    }
+    expect(await effective()).toEqual([10e6]);
+    expect(await apply("# nothing\n")).toMatchObject({ code: 1, stderr: expect.stringContaining("no object") });
+  });
+});

@@ -1,8 +1,7 @@
 import { firstSecond, flow, goodput, headerBytes, layer3, outside } from "./iperf.ts";
-import { pingPong } from "./pingpong.ts";
+import { pingPong, type Trips } from "./pingpong.ts";
 import { type PodSpec, trafficCommands } from "./pods.ts";
 import { Stage, type StageOptions } from "./stage.ts";
-import type { Spread } from "./stats.ts";
 
 /** One way to load a limit. Directions are the limited pod's. */
 export interface Load {
@@ -28,7 +27,7 @@ export interface LoadResult {
   /** TCP segments sent again; null for UDP. */
   retransmits: number | null;
   /** A ping-pong between the same pods meanwhile. */
-  pingPong: Spread;
+  pingPong: Trips;
 }
 
 /** The pod that is limited, and whom it talks to: `same` on its node, `across` on the other. */

@@ -44,7 +44,7 @@ test.each<[string, Shares, string]>([
     congestion: "bbr",
     flows: 1,
   } as const;
-  const trip = (most: number) => ({ count: 100, p50: 70, p90: 100, p99: most, max: most });
+  const trip = (most: number) => ({ count: 100, lost: 0, p50: 70, p90: 100, p99: most, max: most });
   const result = (share: number) => ({
     rate: share * asked,
     firstSecond: firstSecond * asked,

@@ -13,10 +13,9 @@ import {
   runLoad,
   setLimits,
 } from "./limit-case.ts";
-import { pingPong } from "./pingpong.ts";
+import { pingPong, type Trips } from "./pingpong.ts";
 import { type Finding, judge, publish } from "./report.ts";
 import type { Stage } from "./stage.ts";
-import type { Spread } from "./stats.ts";
 
 const MTU = 1450;
 const RATES = [1e6, 3e6, 10e6, 37e6, 100e6, 300e6, 650e6, 1e9, 4e9, 5e9];
@@ -35,7 +34,7 @@ export interface CaseResult extends LimitCase {
   /** The same load with no limit, shorter; measured once for all rates of a `matrix.jsonl`. */
   unlimited: LoadResult;
   /** Ping-pong with neither limit nor load, as often. */
-  idle: Spread;
+  idle: Trips;
 }
 
 function cases(rates: readonly number[], loads: readonly Load[]): LimitCase[] {
@@ -134,7 +133,7 @@ async function measureUnlimited(stage: Stage, load: Load, quick: boolean): Promi
 }
 
 /** As often as beside the load: a processor that has slept between two rounds answers later. */
-async function measureIdle(stage: Stage, load: Load, rate: number, quick: boolean): Promise<Spread> {
+async function measureIdle(stage: Stage, load: Load, rate: number, quick: boolean): Promise<Trips> {
   await setLimits(stage, {});
   const gap = pingGap(rate);
   return pingPong(stage, load.where, LIMITED, {

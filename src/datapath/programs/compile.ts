@@ -6,7 +6,7 @@ import { bad, good, quote, type Result } from "../../model/text.ts";
 import { version } from "../../model/version.ts";
 import { ENTRY } from "./check.ts";
 import { ALLOWED_HELPERS } from "./helpers.ts";
-import { compilerDirectories, resolveProgram, Sandbox, type SandboxResult } from "./sandbox.ts";
+import { compilerDirectories, LIMITS, resolveProgram, Sandbox, type SandboxResult } from "./sandbox.ts";
 
 /** A user's program as it is to be compiled. */
 export interface Source {
@@ -135,6 +135,10 @@ const withoutSection = (code: string): string =>
 /** clang's first error. Of other files than the source not even the place: what is in them is none of the reader's. */
 function reasonOf({ stderr, limit }: SandboxResult, file: string): string {
   if (limit !== undefined) return `the compiler needs more than ${limit}`;
+  if (EXHAUSTED.test(stderr)) {
+    const [memory, output] = [LIMITS.memory / 1024 ** 3, LIMITS.output / 1024 ** 2];
+    return `${file}: it is too large to compile (at most ${memory} GiB of memory and ${output} MiB of output)`;
+  }
   const line = stderr.split("\n").find((text) => /\berror: /.test(text)) ?? "";
   const [, at = "", message = ""] = /^(.*?)\s*(?:fatal )?error: (.*)$/.exec(line) ?? [];
   const place = /^<stdin>:(\d+):\d+:$/.exec(at)?.[1];
@@ -143,6 +147,8 @@ function reasonOf({ stderr, limit }: SandboxResult, file: string): string {
   return `${file}:${place}: ${printable(message)}`;
 }
 
+/** What LLVM says when it has no room left, wherever it notices. */
+const EXHAUSTED = /IO failure on output stream|out of memory|bad_alloc|Cannot allocate memory/i;
 const LONGEST_MESSAGE = 200;
 const printable = (text: string): string => text.replace(/[^\x20-\x7e]/g, "?").slice(0, LONGEST_MESSAGE);
 

@@ -30,6 +30,16 @@ test.each([
     "spec.match.peers[0].cidr",
   ],
   [
+    "a network left out of another",
+    impairment({ loss: "1%", match: { peers: [{ cidr: "10.0.0.0/8", except: ["10.1.0.0/16", "11.0.0.0/16"] }] } }),
+    "spec.match.peers[0].except",
+  ],
+  [
+    "a network left out of one of the other family",
+    impairment({ loss: "1%", match: { peers: [{ cidr: "fd00::/8", except: ["10.1.0.0/16"] }] } }),
+    "spec.match.peers[0].except",
+  ],
+  [
     "a port of a protocol without",
     impairment({ loss: "1%", match: { ports: [{ protocol: "GRE" }] } }),
     "spec.match.ports[0].protocol",

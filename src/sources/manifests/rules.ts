@@ -106,9 +106,8 @@ const peer = z
     oneOf(one, PEERS, context);
     if (one.except && !one.cidr)
       context.addIssue({ code: "custom", path: ["except"], message: "goes with cidr alone" });
-    for (const [index, each] of (one.except ?? []).entries()) {
-      if (isOutside(each, one.cidr)) context.addIssue({ code: "custom", path: ["except", index], message: OUTSIDE });
-    }
+    const outside = one.except?.find((each) => isOutside(each, one.cidr));
+    if (outside) context.addIssue({ code: "custom", path: ["except"], message: `${outside} ${OUTSIDE}` });
     if (one.namespaceSelector && !one.podSelector) {
       context.addIssue({ code: "custom", path: ["namespaceSelector"], message: "goes with podSelector alone" });
     }
@@ -120,7 +119,7 @@ const peer = z
       api.rule("!has(self.except) || has(self.cidr)", "goes with cidr alone", ".except"),
       api.rule(
         "!has(self.except) || !has(self.cidr) || !isCIDR(self.cidr) || self.except.all(e, !isCIDR(e) || cidr(self.cidr).containsCIDR(e))",
-        OUTSIDE,
+        `a network ${OUTSIDE}`,
         ".except",
       ),
       api.rule(

@@ -58,6 +58,21 @@ export const REFUSED: [kind: string, spec: object, expected: string][] = [
   ],
   [
     "Impairment",
+    { ...LOSS, match: { peers: [{ cidr: "10.0.0.0/8", except: ["10.1.0.0/16", "11.0.0.0/16"] }] } },
+    "spec.match.peers[0].except: 11.0.0.0/16 is not within cidr",
+  ],
+  [
+    "Impairment",
+    { ...LOSS, match: { peers: [{ cidr: "10.0.0.0/16", except: ["10.0.0.0/8"] }] } },
+    "spec.match.peers[0].except: 10.0.0.0/8 is not within cidr",
+  ],
+  [
+    "Impairment",
+    { ...LOSS, match: { peers: [{ cidr: "fd00::/8", except: ["10.0.0.0/8"] }] } },
+    "spec.match.peers[0].except: 10.0.0.0/8 is not within cidr",
+  ],
+  [
+    "Impairment",
     { ...LOSS, match: { ports: [{ protocol: "ICMP", port: 1 }] } },
     "spec.match.ports[0].port: ICMP has no ports",
   ],

@@ -4,8 +4,9 @@ import type { Failure } from "../datapath/failure.ts";
 import { type ClusterState, emptyState, type NodeContext } from "../model/cluster.ts";
 import type { DesiredState } from "../model/desired.ts";
 import type { RuleSettings } from "../model/limits.ts";
+import type { Problem } from "../model/objects.ts";
 import { Runner } from "../reconcile/runner.ts";
-import { type AppliedStore, withApplied } from "../sources/applied.ts";
+import { type AppliedObject, type AppliedStore, withApplied } from "../sources/applied.ts";
 import { type LastGood, reduceCluster } from "../sources/cluster.ts";
 import type { EndpointStore } from "../sources/endpoints.ts";
 import type { LastGoodFile } from "../sources/last-good.ts";
@@ -119,14 +120,21 @@ export class Agent {
   }
 
   /** What is known now, by the sources. */
-  #reduce(): { state: ClusterState; lastGood: LastGood } {
+  #reduce(held = this.parts.applied.list()): { state: ClusterState; lastGood: LastGood } {
     const { node, settings, manifests, endpoints, lastGood: file, applied } = this.parts;
-    const snapshot = withApplied(manifests?.snapshot() ?? { objects: [], problems: [] }, applied.list());
+    const snapshot = withApplied(manifests?.snapshot() ?? { objects: [], problems: [] }, held);
     const problems = [...snapshot.problems, ...endpoints.problems, ...file.problems, ...applied.problems];
     const now = Date.now();
     const input = { node, settings, problems, now, objects: snapshot.objects, endpoints: endpoints.list() };
     const { state, lastGood } = reduceCluster(this.#lastGood, input);
     return { state: this.#withFound(state), lastGood };
+  }
+
+  /** What would be wrong if these were applied beside what is. Programs of rules are not looked at. */
+  foresee(changes: readonly AppliedObject[]): readonly Problem[] {
+    const next = new Map(this.parts.applied.list().map((one) => [one.key, one]));
+    for (const one of changes) next.set(one.key, one);
+    return this.#reduce([...next.values()]).state.problems;
   }
 
   /** Number of rows or objects that could not be made real. */

@@ -134,7 +134,7 @@ export class AgentBackend implements Backend {
     this.#mustBeReady();
     const changes = putObjects(this.#agent.parts.applied, documents, options);
     if (!options.dryRun) await this.#agent.runner.settled(false);
-    return changeItems(changes, options.dryRun ? [] : await this.problems());
+    return changeItems(changes, options.dryRun ? this.#agent.foresee(changes) : await this.problems());
   }
 
   async deleteObject({ kind, namespace, name }: ObjectName): Promise<void> {

@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Builder } from "../datapath/programs/builder.ts";
 import type { Source } from "../datapath/programs/compile.ts";
 import { readCustomInstance } from "../functions/custom/custom.ts";
-import { type Catalog, NO_CATALOG } from "../model/catalog.ts";
+import { NO_CATALOG } from "../model/catalog.ts";
 import { type ClusterState, podPorts } from "../model/cluster.ts";
 import type { Direction } from "../model/limits.ts";
 import { memo } from "../model/memo.ts";
@@ -115,7 +115,7 @@ export class Programs {
     return {
       builds: this.#keepSame(byPod(acting)),
       problems: [
-        ...this.#folderProblems(folder.catalog),
+        ...this.#folderProblems(folder),
         ...standing.flatMap(({ rule, stands }) => (stands.state === "refused" ? [problemOf(rule, stands)] : [])),
       ],
       standings: new Map(standing.map(({ pod, rule, stands }) => [standingKey(pod, rule.direction), stands])),
@@ -155,10 +155,14 @@ export class Programs {
   }
 
   /** An administrator wants to hear of a mistake before a pod's author does. */
-  #folderProblems({ reason, refused }: Catalog): Problem[] {
+  #folderProblems({ catalog: { programs, refused, reason }, source }: Folder): Problem[] {
     const { folder } = this.#options;
     if (folder === undefined) return [];
-    const reasons = reason === undefined ? [...refused.values()] : [reason];
+    const unread = [...programs.values()].flatMap(({ name, file }) => {
+      const text = source(file);
+      return text.ok ? [] : [`${name}: ${text.reason}`];
+    });
+    const reasons = reason === undefined ? [...refused.values(), ...unread] : [reason];
     return reasons.map((message) => ({ object: join(folder, LIST), message }));
   }
 

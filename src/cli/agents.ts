@@ -41,9 +41,13 @@ export async function chooseAgents(io: Io, flags: AgentFlags): Promise<Agent[]> 
 }
 
 /** The lab that the flags mean, by name or as the only one; undefined if they mean one agent. */
-export async function chooseLab(io: Io, { lab, socket }: AgentFlags): Promise<string | undefined> {
+export async function chooseLab(
+  io: Io,
+  { lab, socket }: AgentFlags,
+  { quiet = false } = {},
+): Promise<string | undefined> {
   if (lab !== undefined && socket !== undefined) throw new UsageError("--lab and --socket exclude each other");
-  return lab ?? (socket === undefined ? onlyLab(io, join(io.runDir, "agent.sock")) : undefined);
+  return lab ?? (socket === undefined ? onlyLab(io, join(io.runDir, "agent.sock"), quiet) : undefined);
 }
 
 /** The agent at the socket of the flags, or of this machine. */
@@ -52,11 +56,11 @@ export function ownAgent(io: Io, { socket }: AgentFlags): Agent {
   return { label: path, client: new Client({ socket: path, signal: io.signal }) };
 }
 
-async function onlyLab(io: Io, own: string): Promise<string | undefined> {
+async function onlyLab(io: Io, own: string, quiet: boolean): Promise<string | undefined> {
   if (await exists(own)) return undefined;
   const [lab, ...others] = await labs(io);
   if (lab === undefined || others.length > 0) return undefined;
-  io.stderr.write(`lab ${lab}:\n`);
+  if (!quiet) io.stderr.write(`lab ${lab}:\n`);
   return lab;
 }
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findKind, readManifestDocuments, specSchemas } from "../agent/manifests.ts";
 import type { MemoryBackend } from "../api/testing/memory.ts";
+import type { Problem } from "../model/objects.ts";
 import type { LabModule, Modules } from "./modules.ts";
 import { Machine } from "./testing/harness.ts";
 
@@ -30,6 +31,7 @@ function written(text: string): string {
   return path;
 }
 
+let foreseen: Problem[] = [];
 const lab = {
   apply: async (options: unknown) => {
     calls.push(["apply", options]);
@@ -46,6 +48,7 @@ const lab = {
       { key: "Pod/default/same", before: { a: 1 }, after: { a: 1 } },
     ],
     problems: [],
+    foreseen,
   }),
 } as unknown as LabModule;
 const modules: Partial<Modules> = {
@@ -140,6 +143,26 @@ describe("in a lab", () => {
       ["apply", { name: "x", files: [path], text: "text" }],
       ["del", { name: "x", files: [], keys: ["Pod/shop/slow"], dryRun: undefined }],
     ]);
+  });
+
+  test("a dry run tells what would be wrong, and ends by it; a difference is no failure", async () => {
+    foreseen = [{ object: "Pod/default/new", message: "it would be bad" }];
+    const ran = await run(["apply", "-f", "x", "--lab", "x", "--dry-run"]);
+    expect(ran).toMatchObject({ code: 1, err: "✖ Pod/default/new: it would be bad\n" });
+    expect(ran.out).toContain("would be created: Pod/default/new\n");
+    expect(await run(["diff", "-f", "x", "--lab", "x"])).toMatchObject({ code: 1, err: ran.err });
+    foreseen = [];
+  });
+
+  test.each([
+    [["apply", "-f", ""], "Write a path."],
+    [["delete", "Limit/\u001b[31mx"], "a name "],
+    [["delete", "Limit/../x"], "a name "],
+  ])("%j is wrong usage, told in printable text", async (argv, message) => {
+    const { code, err } = await run([...argv, "--lab", "x"]);
+    expect(code).toBe(2);
+    expect(err).toContain(message);
+    expect(err).not.toContain("\u001b");
   });
 
   test("diff shows fields, with what others wrote made harmless", async () => {

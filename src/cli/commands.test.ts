@@ -25,7 +25,8 @@ function recorder() {
   const lab: LabModule = {
     up: note("up"),
     apply: note("apply", 0),
-    changes: async () => ({ changes: [], problems: [] }),
+    changes: async () => ({ changes: [], problems: [], foreseen: [] }),
+    objects: async () => [],
     del: note("del", 1),
     exec: note("exec", 42),
     logs: note("logs"),

@@ -95,7 +95,7 @@ export function flagOf(path: string): string {
     /^spec\.(?:(match\.peers)|(match\.ports)|(delay\.jitter)|(\w+))/.exec(path) ?? [];
   if (peers) return "--peer";
   if (ports) return "--port";
-  return jitter ? "--jitter" : `--${name ?? path}`;
+  return jitter ? "--jitter" : name === "until" ? "--for" : `--${name ?? path}`;
 }
 
 /** The flags as an Impairment's spec. What contradicts itself is the agent's to judge. */

@@ -43,7 +43,9 @@ describe("weir impair", () => {
     const ran = await run("--direction", "egress", "--loss", "2%", "--for", "30s");
     expect(ran).toEqual({
       code: 0,
-      out: "shop/web-10 egress: loss 2%, active; ends at 2026-01-02T03:04:35.000Z\n",
+      out: expect.stringMatching(
+        /^shop\/web-10 egress: loss 2%, active; ends at 2026-01-02T03:04:35.000Z\nweir delete Impairment\/shop\/impair-web-10-[0-9a-f]{8} ends it earlier\n$/,
+      ),
       err: "",
     });
     expect(applied).toMatchObject([

@@ -73,6 +73,13 @@ export interface ObjectChange {
   before?: object | undefined;
   after: object;
 }
+/** An object as `weir get objects` shows it. */
+export interface HeldObject {
+  kind: string;
+  namespace: string | null;
+  name: string;
+  manifest: Record<string, unknown>;
+}
 export interface LabModule {
   up(
     options: {
@@ -90,7 +97,12 @@ export interface LabModule {
   ): Result;
   apply(options: Change, io: Io): Result;
   /** What `apply` would change. */
-  changes(options: Change, io: Io): Promise<{ changes: readonly ObjectChange[]; problems: readonly Problem[] }>;
+  changes(
+    options: Change,
+    io: Io,
+  ): Promise<{ changes: readonly ObjectChange[]; problems: readonly Problem[]; foreseen: readonly Problem[] }>;
+  /** The lab's own objects. */
+  objects(options: { name: string }, io: Io): Promise<readonly HeldObject[]>;
   del(options: Change & { keys?: readonly string[] | undefined; dryRun?: boolean | undefined }, io: Io): Result;
   exec(options: Container & { command: readonly string[] }, io: Io): Result;
   logs(options: Container, io: Io): Result;

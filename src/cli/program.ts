@@ -14,6 +14,7 @@ import { addUninstall } from "./commands/uninstall.ts";
 import { addVerify } from "./commands/verify.ts";
 import { describe, Failure, UsageError } from "./errors.ts";
 import { exitCode } from "./exit.ts";
+import { printable } from "./format.ts";
 import type { Io } from "./io.ts";
 import type { Modules } from "./modules.ts";
 
@@ -37,7 +38,7 @@ export function buildProgram(io: Io, modules: Partial<Modules>): Command {
       writeErr: (text) => io.stderr.write(text),
     });
   addStatus(program, io);
-  addGet(program, io);
+  addGet(program, io, modules);
   const { manifests, lab, cluster = withoutCluster } = modules;
   if (manifests && lab) {
     addApply(program, io, { manifests, lab, cluster });
@@ -77,7 +78,7 @@ function report(error: unknown, io: Io): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? OK : USAGE;
   if (io.signal.aborted && isAbort(error)) return INTERRUPTED;
   const lines = describe(error).split("\n");
-  io.stderr.write(lines.map((line) => `weir: ${line}\n`).join(""));
+  io.stderr.write(lines.map((line) => `weir: ${printable(line)}\n`).join(""));
   if (error instanceof UsageError) return USAGE;
   if (io.env["WEIR_DEBUG"] && error instanceof Error && !(error instanceof Failure))
     io.stderr.write(`${error.stack}\n`);

@@ -57,6 +57,11 @@ export function bindingsOf(bound: ReadonlyMap<string, BoundPod>): Bindings {
   return new Map([...bound].map(([key, one]) => [key, one.node]));
 }
 
+/** Key of the workload that a pod belongs to; of nothing if it is its own. */
+export function ownerKey({ owner = "", metadata }: Pod): string {
+  return owner.replace("/", `/${metadata.namespace}/`);
+}
+
 /** uids become parts of paths and tell pods apart, addresses are given: what an author wrote of them does not count. */
 export function withoutUids(objects: readonly ManifestObject[]): ManifestObject[] {
   return objects.map((object) =>

@@ -48,12 +48,17 @@ export class LabClient {
     return this.#stream("POST", "/v1/apply", { objects }, report) as Promise<{ problems: Problem[] }>;
   }
 
+  /** What would be wrong with objects if they were applied. */
+  foresee(objects: readonly ManifestObject[]): Promise<Problem[]> {
+    return this.#json("POST", "/v1/foresee", { objects }) as Promise<Problem[]>;
+  }
+
   delete(keys: readonly string[], report: Report): Promise<{ removed: string[]; problems: Problem[] }> {
     return this.#stream("POST", "/v1/delete", { keys }, report) as Promise<{ removed: string[]; problems: Problem[] }>;
   }
 
-  async #json(method: string, path: string): Promise<unknown> {
-    const response = await this.#send(method, path);
+  async #json(method: string, path: string, body?: unknown): Promise<unknown> {
+    const response = await this.#send(method, path, body);
     const chunks: Buffer[] = [];
     for await (const chunk of response) chunks.push(chunk as Buffer);
     const value = JSON.parse(Buffer.concat(chunks).toString("utf8")) as { error?: { code: string; message: string } };

@@ -1,8 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
+import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
 import { objectKey, podKey } from "../model/names.ts";
 import type { ManifestObject, Namespace, Node, Problem, RuleObject } from "../model/objects.ts";
 import { expandWorkloads, schedule } from "../model/workloads/index.ts";
-import { type BindingPlan, bindingsOf, planPods, withoutUids } from "./binding.ts";
+import { reduceAllRules } from "../sources/rules.ts";
+import { type BindingPlan, bindingsOf, ownerKey, planPods, withoutUids } from "./binding.ts";
 import { Handout } from "./handout.ts";
 import type { Kubelet } from "./kubelet.ts";
 import { isNamespaceName, isPodName, type LabNames, type NodeNames } from "./names.ts";
@@ -40,6 +42,7 @@ export class Cluster {
   readonly #since: number;
   #bound: ReadonlyMap<string, BoundPod> = new Map();
   #problems: readonly Problem[] = [];
+  #owners: ReadonlyMap<string, string> = new Map();
   #version = 1;
   #rules: readonly (RuleObject | Namespace)[] = [];
   readonly #handout: Handout;
@@ -64,9 +67,40 @@ export class Cluster {
 
   /** Brings pods, files and kubelet in line with the objects of now. Synchronous: the plan is made and handed out whole. */
   reconcile(): BindingPlan {
+    const { pods, owners, problems, wakeAt } = this.#place(this.store.all);
+    const plan = planPods(this.#bound, pods, () => String(++this.#version));
+    this.#problems = problems;
+    this.#owners = owners;
+    this.#bound = plan.bound;
+    this.#handout.pods(plan);
+    this.#wake(wakeAt);
+    return { ...plan, rules: this.#reconcileRules() };
+  }
+
+  /** Key of the workload that asks for a pod, started or not, by the pod's key. */
+  ownerOf(pod: string): string | undefined {
+    return this.#owners.get(pod);
+  }
+
+  /** What would be wrong with objects beside those of now. Programs of rules are not looked at: agents know the list. */
+  foresee(objects: readonly ManifestObject[]): Problem[] {
+    const store = new ObjectStore();
+    store.put([...this.store.all, ...objects]);
+    const { pods, owners, problems } = this.#place(store.all);
+    const here = new Set(pods.map(({ metadata }) => podKey(metadata)));
+    const others = store.all.filter(({ kind }) => kind !== "Pod");
+    const input = { objects: [...others, ...pods], pods, here, endpoints: [], settings: DEFAULT_RULE_SETTINGS };
+    const rules = reduceAllRules(new Map(), { ...input, now: this.#options.now() });
+    const named = new Set(objects.map(({ kind, metadata }) => objectKey(kind, metadata)));
+    const concerns = ({ object }: Problem): boolean => named.has(object) || named.has(owners.get(object) ?? "");
+    return [...problems, ...rules.problems].filter(concerns);
+  }
+
+  /** Pods of objects, each with its node, and what is wrong with them. */
+  #place(objects: readonly ManifestObject[]) {
     const { kubelet, now } = this.#options;
     const expanded = expandWorkloads({
-      objects: withoutUids(this.store.all),
+      objects: withoutUids(objects),
       nodes: this.#nodes,
       finished: kubelet.finished,
       known: new Set([...this.#bound.values()].map((one) => one.uid)),
@@ -76,17 +110,14 @@ export class Cluster {
     const good = expanded.pods.filter((pod) => isPodName(pod.metadata.name) && isNamespaceName(pod.metadata.namespace));
     const bad = expanded.pods.filter((pod) => !good.includes(pod));
     const scheduled = schedule(good, this.#nodes, bindingsOf(this.#bound));
-    const plan = planPods(this.#bound, scheduled.pods, () => String(++this.#version));
-    this.#problems = [
+    const problems: Problem[] = [
       ...expanded.problems,
       ...scheduled.problems,
       ...bad.map(({ metadata }) => ({ object: objectKey("Pod", metadata), message: "not started: no valid name" })),
       ...scheduled.pods.flatMap(volumeProblems),
     ];
-    this.#bound = plan.bound;
-    this.#handout.pods(plan);
-    this.#wake(expanded.wakeAt);
-    return { ...plan, rules: this.#reconcileRules() };
+    const owners = new Map(expanded.pods.map((pod) => [objectKey("Pod", pod.metadata), ownerKey(pod)]));
+    return { pods: scheduled.pods, owners, problems, wakeAt: expanded.wakeAt };
   }
 
   /** A pod has been given its addresses: others' rules may be about them. */

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "../api/client.ts";
+import { objectKey } from "../model/names.ts";
 import type { Problem } from "../model/objects.ts";
+import type { RuleReceipt } from "../model/rule-objects.ts";
 import { messageOf } from "./errors.ts";
 
 /** What a change has come to on one pod. */
@@ -80,18 +82,22 @@ export async function waitInForce(
 const RULE = /^(Service|Limit|Impairment)\//;
 export const isRuleKey = (object: string): boolean => RULE.test(object);
 
-const WORKLOAD = /^(Deployment|ReplicaSet|StatefulSet|DaemonSet|Job|CronJob)\//;
-
-/** Is a problem about one of these objects, or about a pod that one of them asks for, started or not? */
-export function isAbout(named: ReadonlySet<string>): (problem: Problem) => boolean {
-  const pods = [...named].filter((key) => WORKLOAD.test(key)).map((key) => `Pod${key.slice(key.indexOf("/"))}-`);
-  return ({ object }) => named.has(object) || pods.some((start) => object.startsWith(start));
+/** What all these agents say of each rule on each pod. */
+export async function receiptsOf(agents: readonly Client[]): Promise<RuleReceipt[]> {
+  const lists = await Promise.all(agents.flatMap((agent) => [agent.list("limits"), agent.list("impairments")]));
+  return lists.flat();
 }
 
-/** Where the rules in force are written, of all these agents. */
-export async function sourcesOf(agents: readonly Client[]): Promise<Set<string>> {
-  const lists = await Promise.all(agents.flatMap((agent) => [agent.list("limits"), agent.list("impairments")]));
-  return new Set(lists.flat().map(({ source }) => source));
+/** Removes objects that were given to an agent itself, as `weir impair` does; gives the keys of those that were there. */
+export async function deleteApplied(agents: readonly Client[], keys: readonly string[]): Promise<string[]> {
+  const removed = agents.map(async (agent) => {
+    const held = keys.length === 0 ? [] : await agent.list("objects");
+    const there = held.map((one) => ({ ...one, namespace: one.namespace ?? undefined }));
+    const found = there.filter((one) => keys.includes(objectKey(one.kind, one)));
+    for (const one of found) await agent.deleteObject(one);
+    return found.map((one) => objectKey(one.kind, one));
+  });
+  return [...new Set((await Promise.all(removed)).flat())];
 }
 
 /** Waits until a node's agent has put a version of Services, Limits and Impairments in force; what it says of them. */

@@ -1,4 +1,4 @@
-export { apply, changes, del } from "./commands/change.ts";
+export { apply, changes, del, objects } from "./commands/change.ts";
 export { down } from "./commands/down.ts";
 export { exec } from "./commands/exec.ts";
 export { list, logs, status } from "./commands/show.ts";

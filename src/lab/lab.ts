@@ -3,17 +3,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "../api/client.ts";
 import { type ResolvedContainer, resolveContainer } from "../model/environment.ts";
 import { objectKey } from "../model/names.ts";
-import type { Container, ManifestObject, Pod, Problem } from "../model/objects.ts";
-import { idleRules } from "../model/rule-objects.ts";
+import type { Container, ManifestObject, Problem } from "../model/objects.ts";
+import { ruleProblems } from "../model/rule-objects.ts";
 import { version } from "../model/version.ts";
 import { AgentProcess, type AgentProgram, agentArgv } from "./agent-process.ts";
-import type { BindingPlan } from "./binding.ts";
+import { type BindingPlan, ownerKey } from "./binding.ts";
 import { createCgroup } from "./cgroups.ts";
 import type { Target } from "./client.ts";
 import { keyOf } from "./cluster.ts";
 import { LabError, messageOf } from "./errors.ts";
 import { Images, imageBase } from "./images.ts";
-import { type ForceResult, isAbout, isRuleKey, sourcesOf, waitInForce, waitRules } from "./in-force.ts";
+import { deleteApplied, type ForceResult, isRuleKey, receiptsOf, waitInForce, waitRules } from "./in-force.ts";
 import { type Connect, openApi } from "./kube/api.ts";
 import type { Health } from "./kube/node.ts";
 import { ApiSource } from "./kube/source.ts";
@@ -107,14 +107,24 @@ export class Lab {
     const made = await this.settle(source.put(objects), report);
     const named = new Set(objects.map(({ kind, metadata }) => objectKey(kind, metadata)));
     const ofChange = made.filter(({ object }) => !isRuleKey(object) || named.has(object));
-    return dedupe([...ofChange, ...source.problems.filter(isAbout(named)), ...(await this.#standing(named))]);
+    const ofSource = source.problems.filter(
+      ({ object }) => named.has(object) || named.has(source.ownerOf(object) ?? ""),
+    );
+    return dedupe([...ofChange, ...ofSource, ...(await this.#standing(named))]);
   }
 
   /** Removes objects by `Kind/namespace/name`. Gives the keys that were there, and what went wrong. */
   async delete(keys: readonly string[], report: Report): Promise<{ removed: string[]; problems: Problem[] }> {
     const { removed, plan } = this.#ready().remove(keys);
     const made = await this.settle(plan, report);
-    return { removed, problems: made.filter(({ object }) => !isRuleKey(object)) };
+    const others = keys.filter((key) => !removed.includes(key));
+    const applied = await deleteApplied([...this.#clients.values()], others);
+    return { removed: [...removed, ...applied], problems: made.filter(({ object }) => !isRuleKey(object)) };
+  }
+
+  /** What would be wrong with objects if they were applied, as far as that can be told without doing it. */
+  foresee(objects: readonly ManifestObject[]): Problem[] {
+    return this.#ready().foresee(objects);
   }
 
   /** The objects as they were given; none if they are those of an API. */
@@ -201,16 +211,15 @@ export class Lab {
 
   /** What agents say of these objects and of their pods: what has not changed may have been wrong before. */
   async #standing(named: ReadonlySet<string>): Promise<Problem[]> {
-    const ownerOf = ({ owner = "", metadata }: Pod): string => owner.replace("/", `/${metadata.namespace}/`);
     const pods = [...this.#ready().bound.values()].filter(
-      ({ pod }) => named.has(objectKey("Pod", pod.metadata)) || named.has(ownerOf(pod)),
+      ({ pod }) => named.has(objectKey("Pod", pod.metadata)) || named.has(ownerKey(pod)),
     );
     const ofPods = (await Promise.all(this.#expectations(pods))).flat().flatMap((one) => one.problems);
     if (![...named].some(isRuleKey)) return ofPods;
     const ofRules = (await Promise.all(this.#rulesInForce("0"))).flat().filter(({ object }) => named.has(object));
     const told = new Set(ofRules.map(({ object }) => object));
     const silent = [...named].filter((key) => !told.has(key));
-    return [...ofPods, ...ofRules, ...idleRules(silent, await sourcesOf([...this.#clients.values()]))];
+    return [...ofPods, ...ofRules, ...ruleProblems(silent, await receiptsOf([...this.#clients.values()]))];
   }
 
   #ready(): ObjectSource {

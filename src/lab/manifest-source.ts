@@ -54,6 +54,14 @@ export class ManifestSource implements ObjectSource {
     return { removed, plan: this.#cluster.reconcile() };
   }
 
+  ownerOf(pod: string): string | undefined {
+    return this.#cluster.ownerOf(pod);
+  }
+
+  foresee(objects: readonly ManifestObject[]): Problem[] {
+    return this.#cluster.foresee(objects);
+  }
+
   addresses(bound: BoundPod, ips: readonly string[]): void {
     this.#cluster.addresses(bound, ips);
   }

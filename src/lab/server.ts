@@ -47,6 +47,10 @@ export async function serveLab(socket: string, lab: Lab, up: UpProgress): Promis
       const { objects } = (await body(request)) as { objects: ManifestObject[] };
       await stream(response, (report) => changes(async () => ({ problems: await lab.apply(objects, report) })));
     },
+    "POST /v1/foresee": async (request, response) => {
+      const { objects } = (await body(request)) as { objects: ManifestObject[] };
+      answer(response, 200, lab.foresee(objects));
+    },
     "POST /v1/delete": async (request, response) => {
       const { keys } = (await body(request)) as { keys: string[] };
       await stream(response, (report) => changes(() => lab.delete(keys, report)));

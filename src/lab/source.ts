@@ -19,6 +19,10 @@ export interface ObjectSource {
   put(objects: readonly ManifestObject[]): BindingPlan;
   /** Removes objects by `Kind/namespace/name`; gives the keys that were there. Throws like `put`. */
   remove(keys: readonly string[]): { removed: string[]; plan: BindingPlan };
+  /** Key of the workload that asks for a pod, started or not, by the pod's key. */
+  ownerOf(pod: string): string | undefined;
+  /** What would be wrong with objects if they were put. Throws like `put`. */
+  foresee(objects: readonly ManifestObject[]): Problem[];
   /** A pod has been given its addresses. */
   addresses(bound: BoundPod, ips: readonly string[]): void;
   /** Something about the kubelet's pods is new. */

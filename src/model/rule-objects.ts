@@ -59,16 +59,42 @@ export interface PortSpec {
   endPort?: number | undefined;
 }
 
-/**
- * What to say of Limits and Impairments, by key, from which no pod has a rule: nothing is wrong with them, but their
- * author will want to know. `sources`: where the rules in force are written.
- */
-export function idleRules(keys: readonly string[], sources: ReadonlySet<string>): Problem[] {
+/** Why an impairment acts on nothing, though nothing is wrong with it: whom its match means may come. */
+export const NOBODY = "not enforced: its match selects nobody";
+
+/** What an agent says of one rule on one pod, as far as it tells whether that is in force. */
+export interface RuleReceipt {
+  namespace: string;
+  pod: string;
+  direction: string | null;
+  /** `Kind/namespace/name` of its object. */
+  source: string;
+  effective: unknown;
+  reason: string | null;
+}
+
+/** What to tell the author of Limits and Impairments, by key, from the receipts of all agents: an error where one is not in force. */
+export function ruleProblems(keys: readonly string[], receipts: readonly RuleReceipt[]): Problem[] {
   return keys
-    .filter((key) => /^(Limit|Impairment)\//.test(key) && !sources.has(key))
-    .map((object) => ({
+    .filter((key) => /^(Limit|Impairment)\//.test(key))
+    .flatMap((object) => {
+      const own = receipts.filter(({ source }) => source === object);
+      if (own.length > 0) return problemsOf(object, own);
+      const message = "no pod here follows it: it chooses none, its time is over, or rules of others come first";
+      return [{ object, severity: "warning" as const, message }];
+    });
+}
+
+function problemsOf(object: string, receipts: readonly RuleReceipt[]): Problem[] {
+  const byReason = new Map<string, RuleReceipt[]>();
+  for (const one of receipts) if (one.reason) byReason.set(one.reason, [...(byReason.get(one.reason) ?? []), one]);
+  return [...byReason].map(([reason, [first, ...others]]) => {
+    const where = `${first?.namespace}/${first?.pod} ${first?.direction}`;
+    const more = others.length > 0 ? ` and ${others.length} more` : "";
+    return {
       object,
-      severity: "warning" as const,
-      message: "no pod here follows it: it chooses none, or rules of others come first",
-    }));
+      severity: reason === NOBODY ? ("warning" as const) : ("error" as const),
+      message: `${where}${more}: ${reason}`,
+    };
+  });
 }

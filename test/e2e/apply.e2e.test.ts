@@ -41,15 +41,69 @@ describe("how apply and delete end", () => {
     const other = await apply(rule("other", "30M", "b"));
     expect(other).toMatchObject({ code: 0 });
     expect(other.stderr).not.toContain("second");
+    const held = JSON.parse((await weir("get", "objects", "-o", "json")).stdout) as { items: { name: string }[] };
+    expect(held.items.map(({ name }) => name)).toEqual(expect.arrayContaining(["a", "first", "second", "other"]));
     expect(await fixture.stage.attemptLab(["status"])).toMatchObject({ code: 0 });
-    expect(await weir("delete", "Limit/other")).toMatchObject({ code: 0, stderr: "" });
-    expect(await weir("delete", "Limit/second")).toMatchObject({ code: 0, stderr: "" });
+    expect(await weir("delete", "Limit/other")).toMatchObject({ code: 0, stderr: expect.not.stringContaining("✖") });
+    expect(await weir("delete", "Limit/second")).toMatchObject({ code: 0, stderr: expect.not.stringContaining("✖") });
   });
 
   test("a rule that no pod follows is told to its author", async () => {
     const idle = await apply(rule("idle", "5M", "nobody"));
     expect(idle).toMatchObject({ code: 0 });
     expect(idle.stderr).toContain("! Limit/default/idle: no pod here follows it");
+  });
+
+  test("what the kernel cannot do is not in force", async () => {
+    const text = (spec: object) =>
+      stringify({ apiVersion: "weir.dev/v1alpha1", kind: "Impairment", metadata: { name: "slow" }, spec });
+    const delay = { pod: "b", direction: "egress", delay: { latency: "5ms" } };
+    const nobody = {
+      pod: "b",
+      direction: "egress",
+      loss: "1%",
+      match: { peers: [{ podSelector: { matchLabels: { no: "such" } } }] },
+    };
+    const idle = await apply(text(nobody));
+    expect(idle).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining("! Impairment/default/slow: default/b egress: "),
+    });
+    const { stdout } = await weir("doctor", "-o", "json");
+    const hasFq = (JSON.parse(stdout) as { probes: { name: string; available: boolean }[] }).probes.find(
+      ({ name }) => name === "fq qdisc",
+    )?.available;
+    const ended = await apply(text(delay));
+    expect(ended.code).toBe(hasFq ? 0 : 1);
+    if (!hasFq) expect(ended.stderr).toMatch(/✖ Impairment\/default\/slow: default\/b egress: .*fq/);
+    expect((await weir("delete", "Impairment/slow")).code).toBe(0);
+  });
+
+  test("what weir impair made is ended by its name", async () => {
+    const made = await weir("impair", "a", "--loss", "1%", "--for", "1h");
+    const name = /weir delete (\S+) ends it earlier/.exec(made.stdout)?.[1] ?? "";
+    expect(await weir("delete", name)).toMatchObject({ code: 0, stdout: `deleted ${name}\n` });
+    expect(JSON.parse((await weir("get", "impairments", "-o", "json")).stdout)).toEqual({ items: [] });
+  });
+
+  test("an object of two files is refused; one that is wrong is deleted by its name", async () => {
+    const { stage } = fixture;
+    const [one, two] = [stage.scratchFile(rule("first", "11M")), stage.scratchFile(rule("first", "12M"))];
+    expect(await weir("apply", "-f", one, "-f", two)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("twice"),
+    });
+    const wrong = stage.scratchFile(rule("first", "much"));
+    expect(await weir("delete", "-f", wrong)).toMatchObject({ code: 0, stdout: "deleted Limit/default/first\n" });
+    expect(await apply(rule("first", "10M"))).toMatchObject({ code: 0 });
+  });
+
+  test("a dry run foresees a bad annotation and a conflict", async () => {
+    const { stage } = fixture;
+    const bad = stage.scratchFile(rule("zero", "1M"));
+    const would = await weir("apply", "--dry-run", "-f", bad);
+    expect(would).toMatchObject({ code: 1, stdout: "would be created: Limit/default/zero\n" });
+    expect(would.stderr).toContain("✖ Limit/default/zero spec.egress: says 1 Mbit/s egress, but Limit/default/first");
   });
 
   test("of a file with a bad object nothing is applied, as a dry run says", async () => {

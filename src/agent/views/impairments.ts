@@ -4,6 +4,7 @@ import { impairInstance } from "../../functions/impair/impair.ts";
 import { type ClusterState, podPorts } from "../../model/cluster.ts";
 import { type Effects, type ImpairRule, lossProbability, type Match } from "../../model/impair.ts";
 import { describeEffects } from "../../model/impairments.ts";
+import { NOBODY } from "../../model/rule-objects.ts";
 import { binomialInterval } from "../../model/statistics.ts";
 import { whyNoPort } from "./pods.ts";
 
@@ -61,8 +62,8 @@ function item(
   const { direction, source, configured, effects, match } = rule;
   const common = { namespace, pod, direction, source, configured, effects, match: describeMatch(match) };
   if (id === undefined || match.peers?.length === 0) {
-    const why = id === undefined ? noPort : "its match selects nobody";
-    const idle = { effective: null, state: "not enforced", remaining: null, reason: `not enforced: ${why}` } as const;
+    const reason = id === undefined ? `not enforced: ${noPort}` : NOBODY;
+    const idle = { effective: null, state: "not enforced", remaining: null, reason } as const;
     return { ...common, ...idle, ...NOTHING, ...rates(NOTHING, effects) };
   }
   const instance = impairInstance(id, direction, rule.id);

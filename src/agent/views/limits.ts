@@ -1,7 +1,7 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
 import { type ClusterState, podPorts } from "../../model/cluster.ts";
-import type { LimitRule } from "../../model/limits.ts";
+import { type LimitRule, RULE_KEYS } from "../../model/limits.ts";
 import type { Pod, Problem } from "../../model/objects.ts";
 import { podKey, whyNoPort } from "./pods.ts";
 
@@ -99,7 +99,7 @@ function faultsOf(problems: readonly Problem[], key: string, pod: Pod | undefine
   for (const { object, path, message, severity } of problems) {
     if (object !== `Pod/${key}` || (severity ?? "error") !== "error") continue;
     const [, map, source] = /^metadata\.(annotations|labels)\["(.+)"\]$/.exec(path ?? "") ?? [];
-    if (!source || faults.has(source)) continue;
+    if (!source || faults.has(source) || !RULE_KEYS.some(({ key: own }) => own === source)) continue;
     const written = pod?.metadata[map as "annotations" | "labels"][source] ?? "";
     faults.set(source, { written, message });
   }

@@ -2,9 +2,9 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { Client } from "../../api/client.ts";
 import { differences } from "../../model/difference.ts";
-import { objectKey } from "../../model/names.ts";
+import { checkSubdomain, objectKey } from "../../model/names.ts";
 import type { Problem } from "../../model/objects.ts";
-import { idleRules } from "../../model/rule-objects.ts";
+import { type RuleReceipt, ruleProblems } from "../../model/rule-objects.ts";
 import { type AgentFlags, chooseLab, ownAgent } from "../agents.ts";
 import { describe, Failure, UsageError } from "../errors.ts";
 import { setExitCode } from "../exit.ts";
@@ -72,7 +72,11 @@ async function apply(io: Io, load: Programs, flags: Flags): Promise<unknown> {
   }
   const lab = await chooseLab(io, flags);
   if (lab !== undefined) {
-    if (flags.dryRun) return sayChanges(io, await labChanges(io, load, lab, flags));
+    if (flags.dryRun) {
+      const { changes, foreseen } = await labChanges(io, load, lab, flags);
+      for (const one of changes) io.stdout.write(`${words(actionOf(one), flags)} ${one.key}\n`);
+      return tell(io, unique(foreseen)) ? 1 : 0;
+    }
     return (await load.lab()).apply({ name: lab, ...(await labFiles(io, flags)) }, io);
   }
   const documents = await read(io, load, flags);
@@ -82,22 +86,16 @@ async function apply(io: Io, load: Programs, flags: Flags): Promise<unknown> {
   );
   for (const one of changes) io.stdout.write(`${words(one.action, flags)} ${keyOf(one)}\n`);
   const silent = changes.filter(({ problems }) => problems.length === 0).map(keyOf);
-  const idle = flags.dryRun ? [] : idleRules(silent, await sources(ownAgent(io, flags).client));
-  return tell(io, [...unique(changes.flatMap(({ problems }) => problems)), ...idle]) ? 1 : 0;
+  const ofRules = flags.dryRun ? [] : ruleProblems(silent, await receipts(ownAgent(io, flags).client));
+  return tell(io, [...unique(changes.flatMap(({ problems }) => problems)), ...ofRules]) ? 1 : 0;
 }
 
-async function sources(client: Client): Promise<Set<string>> {
-  const rules = await Promise.all([client.list("limits"), client.list("impairments")]);
-  return new Set(rules.flat().map(({ source }) => source));
+async function receipts(client: Client): Promise<RuleReceipt[]> {
+  return (await Promise.all([client.list("limits"), client.list("impairments")])).flat();
 }
 
 const words = (action: string, { dryRun }: Flags): string =>
   dryRun && action !== "unchanged" ? `would be ${action}:` : action;
-
-function sayChanges(io: Io, changes: readonly ObjectChange[]): number {
-  for (const one of changes) io.stdout.write(`${words(actionOf(one), { dryRun: true })} ${one.key}\n`);
-  return 0;
-}
 
 function actionOf({ before, after }: ObjectChange): string {
   if (!before) return "created";
@@ -112,7 +110,12 @@ async function diff(io: Io, load: Programs, flags: Flags): Promise<number> {
       return await withCluster(io, load, flags, (cluster) => compareAll(io, cluster, documents, different));
     }
     const lab = await chooseLab(io, flags);
-    changes = lab === undefined ? await agentChanges(io, load, flags) : await labChanges(io, load, lab, flags);
+    if (lab === undefined) changes = await agentChanges(io, load, flags);
+    else {
+      const would = await labChanges(io, load, lab, flags);
+      tell(io, unique(would.foreseen));
+      changes = would.changes;
+    }
   } catch (error) {
     if (io.signal.aborted) throw error;
     io.stderr.write(`weir: ${describe(error)}\n`);
@@ -153,10 +156,10 @@ function named(key: string, document: Readonly<Record<string, unknown>>): object
   return { ...document, metadata: { ...(document["metadata"] as object), namespace } };
 }
 
-async function labChanges(io: Io, load: Programs, lab: string, flags: Flags): Promise<readonly ObjectChange[]> {
-  const { changes, problems } = await (await load.lab()).changes({ name: lab, ...(await labFiles(io, flags)) }, io);
-  if (tell(io, problems)) throw new Failure("read manifests: not all of them are right (above)");
-  return changes;
+async function labChanges(io: Io, load: Programs, lab: string, flags: Flags) {
+  const would = await (await load.lab()).changes({ name: lab, ...(await labFiles(io, flags)) }, io);
+  if (tell(io, would.problems)) throw new Failure("read manifests: not all of them are right (above)");
+  return would;
 }
 
 async function remove(io: Io, load: Programs, names: readonly string[], flags: Flags): Promise<unknown> {
@@ -204,6 +207,8 @@ function parseName(text: string, fallback: string, findKind: FindKind): string {
       `delete ${JSON.stringify(text)}: write ${found.kind}/${found.namespaced ? "[NAMESPACE/]" : ""}NAME`,
     );
   }
+  const bad = rest.map((part) => checkSubdomain(part)).find((reason) => reason !== undefined);
+  if (bad) throw new UsageError(`delete ${JSON.stringify(text)}: a name ${bad}`);
   if (!found.namespaced) return objectKey(found.kind, { name: first });
   return objectKey(
     found.kind,

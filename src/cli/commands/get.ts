@@ -1,10 +1,11 @@
 import { Argument, type Command, InvalidArgumentError } from "commander";
 import type { Client } from "../../api/client.ts";
 import { type KindName, kinds } from "../../api/kinds.ts";
-import { type AgentFlags, ask, chooseAgents } from "../agents.ts";
+import { type AgentFlags, ask, chooseAgents, chooseLab } from "../agents.ts";
 import { type Item, type View, views } from "../columns.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
+import type { Modules } from "../modules.ts";
 import { print } from "../print.ts";
 import { suggestion } from "../suggest.ts";
 import { printTable, sorted } from "../table.ts";
@@ -15,7 +16,7 @@ interface GetFlags extends AgentFlags {
   output: "table" | "wide" | "json" | "yaml";
 }
 
-export function addGet(program: Command, io: Io): void {
+export function addGet(program: Command, io: Io, modules: Pick<Partial<Modules>, "lab">): void {
   const kind = new Argument("<kind>", `one of ${kinds.map(({ name }) => name).join(", ")}`).argParser(parseKind);
   withAgents(program.command("get").summary("show what an agent holds"))
     .description("Show what the agent of this machine holds, or all agents of a lab.")
@@ -29,7 +30,7 @@ export function addGet(program: Command, io: Io): void {
       () => `\nKinds:\n${kinds.map((each) => `  ${each.name.padEnd(13)}${each.summary}`).join("\n")}`,
     )
     .action((name: KindName, only: string | undefined, flags: GetFlags & { allNamespaces?: boolean }) =>
-      get(io, name, only, flags.allNamespaces ? { ...flags, namespace: undefined } : flags),
+      get(io, modules, name, only, flags.allNamespaces ? { ...flags, namespace: undefined } : flags),
     );
 }
 
@@ -41,19 +42,36 @@ export function parseKind(word: string): KindName {
   throw new InvalidArgumentError(`${suggestion(word, names) || "There is no such kind."}\nKinds: ${names.join(", ")}`);
 }
 
-async function get<K extends KindName>(io: Io, kind: K, only: string | undefined, flags: GetFlags): Promise<void> {
+async function get<K extends KindName>(
+  io: Io,
+  modules: Pick<Partial<Modules>, "lab">,
+  kind: K,
+  only: string | undefined,
+  flags: GetFlags,
+): Promise<void> {
   const view: View<Item<K>> = views[kind];
   const { values, failures } = await ask(io, await chooseAgents(io, flags), (client) => fetch(client, kind));
-  const items = sorted(values.flat(), ...view.order).filter(
+  const ofLab = kind === "objects" ? ((await labObjects(io, modules, flags)) as Item<K>[]) : [];
+  const items = sorted([...values.flat(), ...ofLab], ...view.order).filter(
     (item) =>
       (only === undefined || view.name(item) === only || podOf(item)?.name === only) &&
       (flags.node === undefined || view.node(item) === flags.node) &&
       (flags.namespace === undefined || kind === "topology" || podOf(item)?.namespace === flags.namespace),
   );
   // one agent that fails leaves nothing to show
-  if (values.length > 0) await show(io, kind, view, items, flags);
+  const isMissing = only !== undefined && items.length === 0;
+  if (values.length > 0 && !(isMissing && isText(flags))) await show(io, kind, view, items, flags);
   if (failures.length > 0) throw new Failure(failures.join("\n"));
-  if (only !== undefined && items.length === 0) throw new Failure(`get ${kind} ${JSON.stringify(only)}: not there`);
+  if (isMissing) throw new Failure(`get ${kind} ${JSON.stringify(only)}: not there`);
+}
+
+const isText = ({ output }: GetFlags): boolean => output === "table" || output === "wide";
+
+/** What a lab holds itself: no node's agent was given it. */
+async function labObjects(io: Io, { lab: load }: Pick<Partial<Modules>, "lab">, flags: GetFlags) {
+  const lab = load && flags.node === undefined ? await chooseLab(io, flags, { quiet: true }) : undefined;
+  if (!load || lab === undefined) return [];
+  return (await (await load()).objects({ name: lab }, io)).map((one) => ({ ...one, node: "" }));
 }
 
 /** The pod that an item is, or belongs to. */

@@ -72,12 +72,12 @@ async function impair(
     throw new UsageError(`impair ${pod}: give one of ${effects.map((name) => `--${name}`).join(", ")}`);
   }
   const one = { namespace, pod, id: randomBytes(4).toString("hex"), spec: specOf(flags), until: io.wall() + flags.for };
-  await check(modules, oneOffManifest(one), flags);
   const agent = await agentOf(io, await chooseAgents(io, flags), {
     what: `impair ${namespace}/${pod}`,
     namespace,
     pod,
   });
+  await check(modules, oneOffManifest(one), flags);
   // Calls that clean up must not end with the command's signal.
   const client = new Client({ socket: agent.client.socket });
   const object = { kind: "Impairment", namespace, name: oneOffName(one) };
@@ -85,7 +85,7 @@ async function impair(
   const source = objectKey(object.kind, object);
   const receipts = await receiptsOf(client, source);
   const wanted = flags.direction === "both" ? 2 : 1;
-  const wrong = receipts.find(({ state }) => state !== "active");
+  const wrong = receipts.find(({ state, reason }) => state !== "active" || reason !== null);
   if (wrong || receipts.length < wanted) {
     await client.deleteObject(object);
     const told = wrong?.reason ?? change?.problems.map(({ message }) => message).join("; ");
@@ -93,9 +93,10 @@ async function impair(
     throw new Failure(`impair ${namespace}/${pod}: ${printable(why)}; taken back`);
   }
   for (const each of receipts) io.stdout.write(`${line(each)}; ends at ${new Date(one.until).toISOString()}\n`);
-  for (const reason of new Set(receipts.map((each) => each.reason)))
-    if (reason) io.stderr.write(`! ${printable(reason)}\n`);
-  if (!flags.wait) return 0;
+  if (!flags.wait) {
+    io.stdout.write(`weir delete ${source} ends it earlier\n`);
+    return 0;
+  }
   const last = await follow(io, client, source, one.until, receipts);
   await client
     .deleteObject(object)

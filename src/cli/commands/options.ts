@@ -23,7 +23,8 @@ export function duration(text: string): number {
   return ms;
 }
 
-/** For a flag that may be given several times. */
+/** For a flag of paths that may be given several times. An empty one is a variable that was not set, not this folder. */
 export function collect(text: string, previous: readonly string[] = []): string[] {
+  if (text === "") throw new InvalidArgumentError("Write a path.");
   return [...previous, text];
 }

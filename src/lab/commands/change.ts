@@ -25,31 +25,37 @@ export interface ObjectChange {
 }
 
 const NOT_READ = "read manifests: not all of them are right (above); nothing was done";
-const EMPTY = "read manifests: they hold no object that a lab acts on; nothing was done";
+const nothing = (what: string) =>
+  new LabError("manifests", `${what}: the manifests hold no object that a lab acts on; nothing was done`);
 
 /** Adds or changes objects, all of them or none; resolves when that is in force. Exit code 1 with reasons if some of it is not. */
 export async function apply(options: ChangeOptions, io: LabIo): Promise<number> {
   const client = running(options.name, io);
   const { objects, problems: found } = read(options);
   if (told(io, found) > 0) throw new LabError("manifests", NOT_READ);
-  if (objects.length === 0) throw new LabError("manifests", EMPTY);
+  if (objects.length === 0) throw nothing("apply objects");
   const { problems } = await withProgress(io, ({ report }) => client.apply(objects, report));
   return told(io, problems);
 }
 
-/** What `apply` would change. */
+/** What `apply` would change. `problems`: why it would not be done; `foreseen`: what would be wrong with it then. */
 export async function changes(
   options: ChangeOptions,
   io: LabIo,
-): Promise<{ changes: ObjectChange[]; problems: readonly Problem[] }> {
+): Promise<{ changes: ObjectChange[]; problems: readonly Problem[]; foreseen: readonly Problem[] }> {
   const client = running(options.name, io);
   const { objects, problems } = read(options);
+  if (objects.length === 0 && !problems.some(isError)) {
+    tellProblems(io, problems);
+    throw nothing("compare objects");
+  }
   const held = new Map((await client.objects()).map((object) => [keyOf(object), object]));
   // as the lab holds it: without what JSON leaves out
   const plain = (object: ManifestObject): object => JSON.parse(JSON.stringify(object));
   return {
     changes: objects.map((object) => ({ key: keyOf(object), before: held.get(keyOf(object)), after: plain(object) })),
     problems,
+    foreseen: problems.some(isError) ? [] : await client.foresee(objects),
   };
 }
 
@@ -63,14 +69,36 @@ export async function del(
 ): Promise<number> {
   const client = running(options.name, io);
   const { objects, problems: found } = read(options);
-  const keys = [...new Set([...(options.keys ?? []), ...objects.map(keyOf)])];
+  // one that is wrong has a name all the same
+  const named = new Set(
+    await held(
+      client,
+      found.filter(isError).map(({ object }) => object),
+    ),
+  );
+  const keys = [...new Set([...(options.keys ?? []), ...objects.map(keyOf), ...named])];
+  const wrong = found.filter((one) => isError(one) && !named.has(one.object));
+  if (keys.length === 0) {
+    tellProblems(io, found);
+    throw nothing("delete objects");
+  }
   const { removed, problems } = options.dryRun
     ? { removed: await held(client, keys), problems: [] }
     : await withProgress(io, ({ report }) => client.delete(keys, report));
   for (const key of removed) io.stdout.write(`${options.dryRun ? "would delete" : "deleted"} ${key}\n`);
   const missing = keys.filter((key) => !removed.includes(key));
   for (const key of missing) io.stderr.write(`! ${key}: not in lab ${options.name}\n`);
-  return told(io, [...found.filter(isError), ...problems]);
+  return told(io, [...wrong, ...problems]);
+}
+
+/** The lab's own objects, for `weir get objects`; none if they are those of a Kubernetes API. */
+export async function objects({ name }: { name: string }, io: LabIo) {
+  const held = await new LabClient(labNames(name, labsRoot(io)), io.signal).objects();
+  return held.map((object) => {
+    const { kind, metadata } = object;
+    const namespace = "namespace" in metadata ? (metadata.namespace ?? null) : null;
+    return { kind, namespace, name: metadata.name, manifest: { ...object } };
+  });
 }
 
 async function held(client: LabClient, keys: readonly string[]): Promise<string[]> {
@@ -83,9 +111,16 @@ const keyOf = ({ kind, metadata }: ManifestObject): string => objectKey(kind, me
 function read({ files, text }: ChangeOptions): { objects: ManifestObject[]; problems: Problem[] } {
   const snapshots = files.map((path) => readManifests(path));
   const parsed = text === undefined ? undefined : parseManifests(text, "stdin");
+  const objects = [...snapshots.flatMap((one) => one.objects), ...(parsed?.objects ?? []).map(({ object }) => object)];
+  const keys = objects.map(keyOf);
+  const twice = [...new Set(keys.filter((key, index) => keys.indexOf(key) !== index))];
   return {
-    objects: [...snapshots.flatMap((one) => one.objects), ...(parsed?.objects ?? []).map(({ object }) => object)],
-    problems: [...snapshots.flatMap((one) => one.problems), ...(parsed?.problems ?? [])],
+    objects,
+    problems: [
+      ...snapshots.flatMap((one) => one.problems),
+      ...(parsed?.problems ?? []),
+      ...twice.map((object) => ({ object, message: "is written twice; remove one" })),
+    ],
   };
 }
 

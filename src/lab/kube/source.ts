@@ -147,6 +147,14 @@ export class ApiSource implements ObjectSource {
     throw readOnly(this.#options.lab.name);
   }
 
+  ownerOf(): undefined {
+    return undefined;
+  }
+
+  foresee(): never {
+    throw readOnly(this.#options.lab.name);
+  }
+
   addresses(bound: BoundPod, ips: readonly string[]): void {
     const now = this.#bound.get(podKey(bound.pod.metadata));
     if (now?.uid === bound.uid) this.#handout.addresses(now, ips);

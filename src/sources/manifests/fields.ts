@@ -33,7 +33,16 @@ export const listOf = <T extends z.ZodType>(schema: T) =>
 export const plainText = z.string().refine((value) => !value.includes("\0"), "must not contain a NUL character");
 
 /** A whole number with bounds. */
-export const whole = (least: number, most: number) => z.number().int().min(least).max(most);
+export const whole = (least: number, most: number) => {
+  const error = `must be a whole number from ${least} to ${most}`;
+  return z.number({ error }).int({ error }).min(least, { error }).max(most, { error });
+};
+
+/** A list that is not empty. */
+export const some = <T extends z.ZodType>(schema: T, most: number) => {
+  const error = `must have 1 to ${most} members`;
+  return z.array(schema, { error }).min(1, { error }).max(most, { error });
+};
 
 interface MapChecks {
   key: Check;

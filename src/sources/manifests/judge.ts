@@ -57,10 +57,14 @@ export function formatPath(path: readonly PropertyKey[]): string {
     if (typeof part === "number") text += `[${part}]`;
     else if (/^[A-Za-z][A-Za-z0-9]*$/.test(String(part)) && !/(^|\.)(annotations|labels|data)$/.test(text)) {
       text += text ? `.${String(part)}` : String(part);
-    } else text += `[${quote(String(part))}]`;
+    } else text += `[${quote(shortened(String(part)))}]`;
   }
   return text;
 }
+
+const LONGEST_KEY = 100;
+/** Whole keys of labels and annotations are up to 317 long, misspelt ones may be of any length. */
+const shortened = (key: string): string => (key.length > LONGEST_KEY ? `${key.slice(0, LONGEST_KEY)}…` : key);
 
 const TOP = new Set(
   "apiVersion kind metadata spec status data binaryData immutable addressType endpoints ports".split(" "),

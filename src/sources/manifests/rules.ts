@@ -7,7 +7,7 @@ import type { Impairment, Limit } from "../../model/objects.ts";
 import { MAXIMUM_RATE, MINIMUM_RATE, parseBandwidthQuantity } from "../../model/rules.ts";
 import type { Result } from "../../model/text.ts";
 import { formatDuration, parseDuration, parsePercent } from "../../model/units.ts";
-import { checked, namespaced, whole } from "./fields.ts";
+import { checked, namespaced, some, whole } from "./fields.ts";
 import { selector } from "./selector.ts";
 import * as api from "./server.ts";
 
@@ -205,8 +205,8 @@ const impairmentSpec = z
     seed: whole(0, 4_294_967_295).meta({ description: "The same seed and the same packets: the same fate" }).optional(),
     match: z
       .strictObject({
-        peers: z.array(peer).min(1).max(64).optional(),
-        ports: z.array(port).min(1).max(MAX_RULE_PORTS).optional(),
+        peers: some(peer, 64).optional(),
+        ports: some(port, MAX_RULE_PORTS).optional(),
       })
       .meta({ description: "Only these packets: any of the peers, and any of the ports" })
       .optional(),

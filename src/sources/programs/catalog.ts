@@ -80,7 +80,8 @@ export function parseList(text: string): Result<Pick<Catalog, "programs" | "refu
     const place = `programs[${index}]`;
     const name = nameOf(entry) ?? place;
     const read = parseEntry(entry, place);
-    if (programs.has(name) || refused.has(name)) refused.set(name, `${LIST}: ${place}: ${quote(name)} is listed twice`);
+    if (refused.has(name)) continue; // one of two is wrong in another way: that is said first
+    if (programs.has(name)) refused.set(name, `${LIST}: ${place}: ${quote(name)} is listed twice`);
     else if (read.ok) programs.set(name, read.value);
     else refused.set(name, read.reason);
   }

@@ -21,6 +21,7 @@ interface Shares {
   unpaused?: { rate: number; seconds: number };
   unlimited?: number;
   /** µs. */
+  p50?: number;
   p99?: number;
 }
 
@@ -32,9 +33,11 @@ test.each<[string, Shares, string]>([
   ["less, and of what BBR offered too", { rate: 0.99, unpaused: { rate: 0.994, seconds: 20 } }, "misses"],
   ["less, and hardly a second without a pause", { rate: 0.99, unpaused: { rate: 1, seconds: 4 } }, "misses"],
   ["a pause beside a slow answer", { rate: 0.99, unpaused: { rate: 1, seconds: 20 }, p99: 2001 }, "misses"],
+  ["a median of nothing that can be told", { rate: 1, p50: 49 }, "holds"],
+  ["a median of more than three times the idle one", { rate: 1, p50: 310 }, "misses"],
   ["a burst at first", { rate: 1, firstSecond: 1.06 }, "misses"],
   ["a machine too small", { rate: 0.5, unlimited: 1.01 }, "shown"],
-])("a case with %s", (_, { rate, unpaused, firstSecond = 1, unlimited = 2, p99 = 900 }, verdict) => {
+])("a case with %s", (_, { rate, unpaused, firstSecond = 1, unlimited = 2, p50 = 70, p99 = 900 }, verdict) => {
   const asked = 5e9;
   const load = {
     where: "same",
@@ -44,13 +47,13 @@ test.each<[string, Shares, string]>([
     congestion: "bbr",
     flows: 1,
   } as const;
-  const trip = (most: number) => ({ count: 100, lost: 0, p50: 70, p90: 100, p99: most, max: most });
+  const trip = (middle: number, most: number) => ({ count: 100, lost: 0, p50: middle, p90: 400, p99: most, max: most });
   const result = (share: number) => ({
     rate: share * asked,
     firstSecond: firstSecond * asked,
     unpaused: unpaused && { ...unpaused, rate: unpaused.rate * asked },
     retransmits: 0,
-    pingPong: trip(p99),
+    pingPong: trip(p50, p99),
   });
   const [finding] = judgeCase({
     ...load,
@@ -58,7 +61,7 @@ test.each<[string, Shares, string]>([
     name: "it",
     result: result(rate),
     unlimited: result(unlimited),
-    idle: trip(100),
+    idle: trip(10 ** (p50 < 50 ? 0 : 2), 900),
   });
   expect(finding).toMatchObject({ what: "it", verdict });
 });

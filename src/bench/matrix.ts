@@ -150,6 +150,11 @@ function summary({ name, rate, result }: CaseResult): string {
   return `${name}: ${percent(result.rate / rate - 1)}, first second ${percent(result.firstSecond / rate - 1)}, ping-pong ${p50.toFixed(0)}/${p99.toFixed(0)} µs`;
 }
 
+/**
+ * A median round trip below is none that anybody can tell, µs: two idle processes take as long to answer each other. The
+ * kernels' own takes 3 to 7 µs, of which three times are a few other packets on the same processor.
+ */
+const NOTICEABLE = 50;
 /** Fewer seconds without a pause decide nothing. */
 const ENOUGH = 5;
 
@@ -165,12 +170,12 @@ export function judgeCase(one: CaseResult): Finding[] {
   const first = result.firstSecond / rate - 1;
   const { p50, p99 } = result.pingPong;
   const measured = `${percent(error)}, first second ${percent(first)}, p50 ${p50.toFixed(0)} µs (idle ${idle.p50.toFixed(0)}), p99 ${p99.toFixed(0)} µs`;
-  const target = `±${100 * tolerance} %, ≤ +5 %${rate >= 10e6 ? ", ≤ 3 × idle, < 2000 µs" : ""}`;
+  const target = `±${100 * tolerance} %, ≤ +5 %${rate >= 10e6 ? `, ≤ 3 × idle or ${NOTICEABLE} µs, < 2000 µs` : ""}`;
   if (unlimited.rate < 1.02 * rate) {
     const carries = `this machine carries ${rateText(unlimited.rate)}`;
     return [{ what: name, measured: `${measured}; ${carries}`, target, verdict: "shown" }];
   }
-  const trips = rate < 10e6 || (p50 <= 3 * idle.p50 && p99 < 2000);
+  const trips = rate < 10e6 || (p50 <= Math.max(3 * idle.p50, NOTICEABLE) && p99 < 2000);
   const others = first <= 0.05 && trips;
   const { unpaused } = result;
   if (others && error < -tolerance && unpaused !== undefined && unpaused.seconds >= ENOUGH) {

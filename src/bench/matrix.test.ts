@@ -16,6 +16,8 @@ test("words choose cases by whole words of their names", () => {
 });
 
 interface Shares {
+  /** bit/s. */
+  asked?: number;
   rate: number;
   firstSecond?: number;
   unpaused?: { rate: number; seconds: number };
@@ -30,6 +32,11 @@ test.each<[string, Shares, string]>([
   ["less than asked for", { rate: 0.99 }, "misses"],
   ["more than asked for", { rate: 1.006, unpaused: { rate: 1, seconds: 20 } }, "misses"],
   ["less, but what BBR offered is held", { rate: 0.99, unpaused: { rate: 0.999, seconds: 20 } }, "shown"],
+  [
+    "less, at a rate that BBR can offer in its pauses too",
+    { asked: 3e6, rate: 0.97, unpaused: { rate: 1, seconds: 20 } },
+    "misses",
+  ],
   ["less, and of what BBR offered too", { rate: 0.99, unpaused: { rate: 0.994, seconds: 20 } }, "misses"],
   ["less, and hardly a second without a pause", { rate: 0.99, unpaused: { rate: 1, seconds: 4 } }, "misses"],
   ["a pause beside a slow answer", { rate: 0.99, unpaused: { rate: 1, seconds: 20 }, p99: 2001 }, "misses"],
@@ -37,31 +44,40 @@ test.each<[string, Shares, string]>([
   ["a median of more than three times the idle one", { rate: 1, p50: 310 }, "misses"],
   ["a burst at first", { rate: 1, firstSecond: 1.06 }, "misses"],
   ["a machine too small", { rate: 0.5, unlimited: 1.01 }, "shown"],
-])("a case with %s", (_, { rate, unpaused, firstSecond = 1, unlimited = 2, p50 = 70, p99 = 900 }, verdict) => {
-  const asked = 5e9;
-  const load = {
-    where: "same",
-    family: 4,
-    direction: "ingress",
-    protocol: "tcp",
-    congestion: "bbr",
-    flows: 1,
-  } as const;
-  const trip = (middle: number, most: number) => ({ count: 100, lost: 0, p50: middle, p90: 400, p99: most, max: most });
-  const result = (share: number) => ({
-    rate: share * asked,
-    firstSecond: firstSecond * asked,
-    unpaused: unpaused && { ...unpaused, rate: unpaused.rate * asked },
-    retransmits: 0,
-    pingPong: trip(p50, p99),
-  });
-  const [finding] = judgeCase({
-    ...load,
-    rate: asked,
-    name: "it",
-    result: result(rate),
-    unlimited: result(unlimited),
-    idle: trip(10 ** (p50 < 50 ? 0 : 2), 900),
-  });
-  expect(finding).toMatchObject({ what: "it", verdict });
-});
+])(
+  "a case with %s",
+  (_, { asked = 5e9, rate, unpaused, firstSecond = 1, unlimited = 2, p50 = 70, p99 = 900 }, verdict) => {
+    const load = {
+      where: "same",
+      family: 4,
+      direction: "ingress",
+      protocol: "tcp",
+      congestion: "bbr",
+      flows: 1,
+    } as const;
+    const trip = (middle: number, most: number) => ({
+      count: 100,
+      lost: 0,
+      p50: middle,
+      p90: 400,
+      p99: most,
+      max: most,
+    });
+    const result = (share: number) => ({
+      rate: share * asked,
+      firstSecond: firstSecond * asked,
+      unpaused: unpaused && { ...unpaused, rate: unpaused.rate * asked },
+      retransmits: 0,
+      pingPong: trip(p50, p99),
+    });
+    const [finding] = judgeCase({
+      ...load,
+      rate: asked,
+      name: "it",
+      result: result(rate),
+      unlimited: result(unlimited),
+      idle: trip(10 ** (p50 < 50 ? 0 : 2), 900),
+    });
+    expect(finding).toMatchObject({ what: "it", verdict });
+  },
+);

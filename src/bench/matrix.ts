@@ -155,6 +155,8 @@ function summary({ name, rate, result }: CaseResult): string {
  * kernels' own takes 3 to 7 µs, of which three times are a few other packets on the same processor.
  */
 const NOTICEABLE = 50;
+/** Four segments a round trip are more than lower rates need, bit/s. */
+const PAUSED = 1e9;
 /** Fewer seconds without a pause decide nothing. */
 const ENOUGH = 5;
 
@@ -178,7 +180,7 @@ export function judgeCase(one: CaseResult): Finding[] {
   const trips = rate < 10e6 || (p50 <= Math.max(3 * idle.p50, NOTICEABLE) && p99 < 2000);
   const others = first <= 0.05 && trips;
   const { unpaused } = result;
-  if (others && error < -tolerance && unpaused !== undefined && unpaused.seconds >= ENOUGH) {
+  if (others && rate >= PAUSED && error < -tolerance && unpaused !== undefined && unpaused.seconds >= ENOUGH) {
     const busy = unpaused.rate / rate - 1;
     const told = `${measured}; ${percent(busy)} in the ${unpaused.seconds} s without BBR's ProbeRTT`;
     return [{ what: name, measured: told, target, verdict: Math.abs(busy) <= tolerance ? "shown" : "misses" }];

@@ -100,7 +100,7 @@ export const views: { [K in KindName]: View<Item<K>> } = {
       { title: "DUPLICATED", value: (one) => one.duplicated, number: true, wide: true },
       { title: "CORRUPTED", value: (one) => one.corrupted, number: true, wide: true },
       { title: "DELAYED", value: (one) => one.delayed, number: true, wide: true },
-      { title: "ENDS IN", value: (one) => (one.remaining === null ? "-" : `${one.remaining} s`) },
+      { title: "LEASE", value: (one) => (one.remaining === null ? "-" : `${one.remaining} s`) },
       { title: "SOURCE", value: (one) => one.source, wide: true },
       { title: "REASON", value: (one) => dash(one.reason) },
     ],

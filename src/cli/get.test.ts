@@ -48,8 +48,8 @@ describe("tables", () => {
   test("impairments", async () => {
     expect(await table("impairments")).toMatchInlineSnapshot(`
       "
-      NAMESPACE  POD     DIRECTION  CONFIGURED         FOR  STATE   PACKETS  LOST    LOSS  ENDS IN  REASON
-      shop       web-10  egress     uniform egress 2%  -    active   100000  2013  2.01 %  59.5 s   -
+      NAMESPACE  POD     DIRECTION  CONFIGURED         FOR  STATE   PACKETS  LOST    LOSS  LEASE   REASON
+      shop       web-10  egress     uniform egress 2%  -    active   100000  2013  2.01 %  59.5 s  -
       "
     `);
   });

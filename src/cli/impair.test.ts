@@ -92,7 +92,7 @@ describe("weir impair", () => {
     backend.impairments = async () => [{ ...own, source: "loss", configured: "loss 7%", direction: "egress" }];
     const ran = await run("--direction", "egress", "--loss", "2%", "--for", "30s");
     expect(ran).toMatchObject({ code: 1, out: "" });
-    expect(ran.err).toContain("loss (loss 7% egress) comes first for the same packets; taken back");
+    expect(ran.err).toContain("loss (loss 7%) comes first for the same packets; taken back");
     expect(backend.state.objects).toEqual([]);
   });
 
@@ -127,6 +127,8 @@ describe("weir impair", () => {
   test.each<[string[], number, string]>([
     [["--for", "30s"], 2, "give one of --loss"],
     [["--loss", "2%"], 2, "--for"],
+    [["--loss", "2%", "--for", "80000000h"], 2, "at most 10000h"],
+    [["--jitter", "2ms", "--for", "30s"], 2, "--jitter needs --delay"],
     [["--loss", "2", "--for", "30s"], 2, "no percentage"],
     [["--loss", "burst p=1%", "--for", "30s"], 2, "both are needed"],
     [["--loss", "burst __proto__=1%", "--for", "30s"], 2, "burst p=1% r=20%"],
@@ -141,7 +143,7 @@ describe("weir impair", () => {
     [["--loss", "2%", "--for", "30s", ...Array(9).fill("--port=1")], 2, "impair: --port: "],
     [["--loss", "2%", "--for", "30s", "--jitter", "1ms"], 2, "give both"],
     [["--delay", "1ms", "--for", "30s", "--jitter", "2ms"], 2, "impair: --jitter: is longer than latency"],
-    [["--loss", "2%", "--for", "30s", "--reorder", "1%"], 2, "impair: --reorder: needs delay"],
+    [["--loss", "2%", "--for", "30s", "--reorder", "1%"], 2, "--reorder needs --delay"],
     [["--pace", "fast", "--for", "30s"], 2, "impair: --pace: "],
     [["--loss", "2%", "--for", "30s", "--peer", "10.0.0.1/8"], 2, "impair: --peer: "],
     [["--loss", "2%", "--for", "30s", "-n", "other"], 1, "no such pod"],

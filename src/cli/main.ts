@@ -2,15 +2,23 @@ import { systemIo } from "./io.ts";
 import { systemModules } from "./load.ts";
 import { run } from "./program.ts";
 
-/** The first signal ends the command in good order, a second one at once. */
+/**
+ * The first signal ends the command in good order, a second one at once: but one that somebody sends, not the same one
+ * passed on by a wrapper and by the terminal.
+ */
 const controller = new AbortController();
+const SAME_SIGNAL_MS = 500;
+let first = 0;
 for (const [name, code] of [
   ["SIGINT", 130],
   ["SIGTERM", 143],
 ] as const) {
   process.on(name, () => {
-    if (controller.signal.aborted) process.exit(code);
-    controller.abort();
+    const now = performance.now();
+    if (!controller.signal.aborted) {
+      first = now;
+      controller.abort();
+    } else if (now - first > SAME_SIGNAL_MS) process.exit(code);
   });
 }
 // a reader such as head that has seen enough is no failure

@@ -79,7 +79,7 @@ function report(error: unknown, io: Io): number {
   if (io.signal.aborted && isAbort(error)) return INTERRUPTED;
   const lines = describe(error).split("\n");
   io.stderr.write(lines.map((line) => `weir: ${printable(line)}\n`).join(""));
-  if (error instanceof UsageError) return USAGE;
+  if (error instanceof UsageError || (error as { code?: unknown }).code === "bad-usage") return USAGE;
   if (io.env["WEIR_DEBUG"] && error instanceof Error && !(error instanceof Failure))
     io.stderr.write(`${error.stack}\n`);
   return FAILED;

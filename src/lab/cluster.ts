@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
 import { objectKey, podKey } from "../model/names.ts";
-import type { ManifestObject, Namespace, Node, Problem, RuleObject } from "../model/objects.ts";
+import type { ManifestObject, Namespace, Node, Pod, Problem, RuleObject } from "../model/objects.ts";
 import { expandWorkloads, schedule } from "../model/workloads/index.ts";
 import { reduceAllRules } from "../sources/rules.ts";
 import { type BindingPlan, bindingsOf, ownerKey, planPods, withoutUids } from "./binding.ts";
@@ -82,8 +82,11 @@ export class Cluster {
     return this.#owners.get(pod);
   }
 
-  /** What would be wrong with objects beside those of now. Programs of rules are not looked at: agents know the list. */
-  foresee(objects: readonly ManifestObject[]): Problem[] {
+  /**
+   * What would be wrong with objects beside those of now, `ofPods` included. Programs of rules are not looked at: agents
+   * know the list.
+   */
+  foresee(objects: readonly ManifestObject[], ofPods: (pods: readonly Pod[]) => Problem[]): Problem[] {
     const store = new ObjectStore();
     store.put([...this.store.all, ...objects]);
     const { pods, owners, problems } = this.#place(store.all);
@@ -93,7 +96,7 @@ export class Cluster {
     const rules = reduceAllRules(new Map(), { ...input, now: this.#options.now() });
     const named = new Set(objects.map(({ kind, metadata }) => objectKey(kind, metadata)));
     const concerns = ({ object }: Problem): boolean => named.has(object) || named.has(owners.get(object) ?? "");
-    return [...problems, ...rules.problems].filter(concerns);
+    return [...problems, ...ofPods(pods), ...rules.problems].filter(concerns);
   }
 
   /** Pods of objects, each with its node, and what is wrong with them. */

@@ -18,7 +18,7 @@ import { type Connect, openApi } from "./kube/api.ts";
 import type { Health } from "./kube/node.ts";
 import { ApiSource } from "./kube/source.ts";
 import { Kubelet } from "./kubelet.ts";
-import { launchOf } from "./launch.ts";
+import { commandProblems, launchOf } from "./launch.ts";
 import { ManifestSource } from "./manifest-source.ts";
 import type { LabNames, NodeNames } from "./names.ts";
 import { isError } from "./objects.ts";
@@ -117,14 +117,16 @@ export class Lab {
   async delete(keys: readonly string[], report: Report): Promise<{ removed: string[]; problems: Problem[] }> {
     const { removed, plan } = this.#ready().remove(keys);
     const made = await this.settle(plan, report);
-    const others = keys.filter((key) => !removed.includes(key));
-    const applied = await deleteApplied([...this.#clients.values()], others);
-    return { removed: [...removed, ...applied], problems: made.filter(({ object }) => !isRuleKey(object)) };
+    const applied = await deleteApplied([...this.#clients.values()], keys);
+    return {
+      removed: [...new Set([...removed, ...applied])],
+      problems: made.filter(({ object }) => !isRuleKey(object)),
+    };
   }
 
   /** What would be wrong with objects if they were applied, as far as that can be told without doing it. */
   foresee(objects: readonly ManifestObject[]): Problem[] {
-    return this.#ready().foresee(objects);
+    return this.#ready().foresee(objects, (pods) => commandProblems(pods, this.#images));
   }
 
   /** The objects as they were given; none if they are those of an API. */
@@ -378,5 +380,5 @@ function summary({ created, updated, removed, rules }: BindingPlan): string {
     removed.length > 0 ? `${removed.length} removed` : "",
     rules === undefined ? "" : "rules changed",
   ].filter((part) => part !== "");
-  return parts.length === 0 ? "nothing to change" : `pods: ${parts.join(", ")}`;
+  return parts.length === 0 ? "no pod and no rule to change" : `pods: ${parts.join(", ")}`;
 }

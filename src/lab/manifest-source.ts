@@ -1,4 +1,4 @@
-import type { ConfigMap, ManifestObject, Problem } from "../model/objects.ts";
+import type { ConfigMap, ManifestObject, Pod, Problem } from "../model/objects.ts";
 import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
 import type { BindingPlan } from "./binding.ts";
 import { Cluster, type ClusterOptions } from "./cluster.ts";
@@ -58,8 +58,8 @@ export class ManifestSource implements ObjectSource {
     return this.#cluster.ownerOf(pod);
   }
 
-  foresee(objects: readonly ManifestObject[]): Problem[] {
-    return this.#cluster.foresee(objects);
+  foresee(objects: readonly ManifestObject[], ofPods: (pods: readonly Pod[]) => Problem[]): Problem[] {
+    return this.#cluster.foresee(objects, ofPods);
   }
 
   addresses(bound: BoundPod, ips: readonly string[]): void {

@@ -25,12 +25,12 @@ export interface LabNames {
 
 /**
  * Names and paths of lab `name`.
- * @throws LabError `bad-name` unless it is 1 to 20 of [a-z0-9-] with a letter or digit at both ends.
+ * @throws LabError `bad-usage` unless it is 1 to 20 of [a-z0-9-] with a letter or digit at both ends.
  */
 export function labNames(name: string, root: string = LABS_ROOT): LabNames {
   if (!/^[a-z0-9](?:[a-z0-9-]{0,18}[a-z0-9])?$/.test(name)) {
     throw new LabError(
-      "bad-name",
+      "bad-usage",
       `use lab name ${JSON.stringify(name)}: not valid (1 to 20 of a-z, 0-9 and "-", no "-" at either end)`,
     );
   }

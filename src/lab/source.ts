@@ -1,4 +1,4 @@
-import type { ConfigMap, ManifestObject, Problem } from "../model/objects.ts";
+import type { ConfigMap, ManifestObject, Pod, Problem } from "../model/objects.ts";
 import type { BindingPlan } from "./binding.ts";
 import { LabError } from "./errors.ts";
 import type { BoundPod } from "./pod.ts";
@@ -22,7 +22,7 @@ export interface ObjectSource {
   /** Key of the workload that asks for a pod, started or not, by the pod's key. */
   ownerOf(pod: string): string | undefined;
   /** What would be wrong with objects if they were put. Throws like `put`. */
-  foresee(objects: readonly ManifestObject[]): Problem[];
+  foresee(objects: readonly ManifestObject[], ofPods: (pods: readonly Pod[]) => Problem[]): Problem[];
   /** A pod has been given its addresses. */
   addresses(bound: BoundPod, ips: readonly string[]): void;
   /** Something about the kubelet's pods is new. */

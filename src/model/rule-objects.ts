@@ -61,6 +61,11 @@ export interface PortSpec {
 
 /** Why an impairment acts on nothing, though nothing is wrong with it: whom its match means may come. */
 export const NOBODY = "not enforced: its match selects nobody";
+/** It has ended by what is written of it. `at`: ms since the epoch; by its lease if it has none. */
+export const overText = (at: number | undefined): string =>
+  at === undefined ? "its lease is over" : `it is over since ${new Date(at).toISOString()}`;
+/** Is that all that keeps a rule from acting? Nothing is wrong with it then. */
+const isHarmless = (reason: string): boolean => reason === NOBODY || reason.startsWith("it is over since ");
 
 /** What an agent says of one rule on one pod, as far as it tells whether that is in force. */
 export interface RuleReceipt {
@@ -80,7 +85,7 @@ export function ruleProblems(keys: readonly string[], receipts: readonly RuleRec
     .flatMap((object) => {
       const own = receipts.filter(({ source }) => source === object);
       if (own.length > 0) return problemsOf(object, own);
-      const message = "no pod here follows it: it chooses none, its time is over, or rules of others come first";
+      const message = "no pod here follows it: it chooses none, or rules of others come first";
       return [{ object, severity: "warning" as const, message }];
     });
 }
@@ -93,7 +98,7 @@ function problemsOf(object: string, receipts: readonly RuleReceipt[]): Problem[]
     const more = others.length > 0 ? ` and ${others.length} more` : "";
     return {
       object,
-      severity: reason === NOBODY ? ("warning" as const) : ("error" as const),
+      severity: isHarmless(reason) ? ("warning" as const) : ("error" as const),
       message: `${where}${more}: ${reason}`,
     };
   });

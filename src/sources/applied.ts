@@ -201,7 +201,8 @@ export function withApplied(folder: ManifestSnapshot, applied: readonly AppliedO
       ...folder.problems,
       ...doubled.map(({ key }) => ({
         object: key,
-        message: `is applied, and written in the watched folder, which counts; weir delete ${quote(key).slice(1, -1)} ends this`,
+        severity: "warning" as const,
+        message: `is applied at the agent, and written in what it watches, which counts; weir delete ${quote(key).slice(1, -1)} ends this`,
       })),
     ],
   };

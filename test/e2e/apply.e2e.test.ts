@@ -69,6 +69,11 @@ describe("how apply and delete end", () => {
       code: 0,
       stderr: expect.stringContaining("! Impairment/default/slow: default/b egress: "),
     });
+    const past = await apply(text({ pod: "b", direction: "egress", loss: "1%", until: "2026-01-02T15:04:05Z" }));
+    expect(past).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining("it is over since 2026-01-02T15:04:05.000Z"),
+    });
     const { stdout } = await weir("doctor", "-o", "json");
     const hasFq = (JSON.parse(stdout) as { probes: { name: string; available: boolean }[] }).probes.find(
       ({ name }) => name === "fq qdisc",
@@ -81,7 +86,8 @@ describe("how apply and delete end", () => {
 
   test("what weir impair made is ended by its name", async () => {
     const made = await weir("impair", "a", "--loss", "1%", "--for", "1h");
-    const name = /weir delete (\S+) ends it earlier/.exec(made.stdout)?.[1] ?? "";
+    const [, name = "", where] = /weir delete (\S+) (.*) ends it earlier/.exec(made.stdout) ?? [];
+    expect(where).toBe(`--lab ${fixture.stage.name}`);
     expect(await weir("delete", name)).toMatchObject({ code: 0, stdout: `deleted ${name}\n` });
     expect(JSON.parse((await weir("get", "impairments", "-o", "json")).stdout)).toEqual({ items: [] });
   });
@@ -91,7 +97,7 @@ describe("how apply and delete end", () => {
     const [one, two] = [stage.scratchFile(rule("first", "11M")), stage.scratchFile(rule("first", "12M"))];
     expect(await weir("apply", "-f", one, "-f", two)).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining("twice"),
+      stderr: expect.stringContaining("in two of the given files"),
     });
     const wrong = stage.scratchFile(rule("first", "much"));
     expect(await weir("delete", "-f", wrong)).toMatchObject({ code: 0, stdout: "deleted Limit/default/first\n" });

@@ -4,7 +4,7 @@ import { Client } from "../../api/client.ts";
 import type { Items } from "../../api/schemas.ts";
 import { objectKey } from "../../model/names.ts";
 import { type OneOff, oneOffManifest, oneOffName } from "../../model/one-off.ts";
-import { type AgentFlags, agentOf, chooseAgents } from "../agents.ts";
+import { type AgentFlags, agentOf, chooseAgents, chooseLab } from "../agents.ts";
 import { describe, Failure, UsageError } from "../errors.ts";
 import { setExitCode } from "../exit.ts";
 import { formatInterval, formatShare, printable } from "../format.ts";
@@ -21,6 +21,7 @@ interface Flags extends AgentFlags, EffectFlags {
 }
 
 const INTERRUPTED = 130;
+const LONGEST = 10_000 * 3600 * 1000;
 /** Receipts are read this often while a command waits, ms. */
 const PAUSE = 500;
 /** The datapath's clock and ours differ by less, ms. */
@@ -56,8 +57,8 @@ export function addImpair(program: Command, io: Io, modules: Pick<Partial<Module
 
 function length(text: string): number {
   const ms = duration(text);
-  if (ms >= 1000) return ms;
-  throw new InvalidArgumentError("Write one second or more.");
+  if (ms >= 1000 && ms <= LONGEST) return ms;
+  throw new InvalidArgumentError("Write one second or more, at most 10000h.");
 }
 
 async function impair(
@@ -67,17 +68,14 @@ async function impair(
   flags: Flags,
 ): Promise<number> {
   const { namespace } = flags;
-  const effects = ["loss", "duplicate", "corrupt", "delay", "pace"] as const;
-  if (effects.every((name) => flags[name] === undefined)) {
-    throw new UsageError(`impair ${pod}: give one of ${effects.map((name) => `--${name}`).join(", ")}`);
-  }
+  checkFlags(pod, flags);
   const one = { namespace, pod, id: randomBytes(4).toString("hex"), spec: specOf(flags), until: io.wall() + flags.for };
   const agent = await agentOf(io, await chooseAgents(io, flags), {
     what: `impair ${namespace}/${pod}`,
     namespace,
     pod,
   });
-  await check(modules, oneOffManifest(one), flags);
+  await check(modules, oneOffManifest(one));
   // Calls that clean up must not end with the command's signal.
   const client = new Client({ socket: agent.client.socket });
   const object = { kind: "Impairment", namespace, name: oneOffName(one) };
@@ -94,7 +92,7 @@ async function impair(
   }
   for (const each of receipts) io.stdout.write(`${line(each)}; ends at ${new Date(one.until).toISOString()}\n`);
   if (!flags.wait) {
-    io.stdout.write(`weir delete ${source} ends it earlier\n`);
+    io.stdout.write(`${printable(`weir delete ${source}${await targetOf(io, flags)} ends it earlier`)}\n`);
     return 0;
   }
   const last = await follow(io, client, source, one.until, receipts);
@@ -105,13 +103,27 @@ async function impair(
   return io.signal.aborted ? INTERRUPTED : 0;
 }
 
+const EFFECTS = ["loss", "duplicate", "corrupt", "delay", "pace"] as const;
+
+function checkFlags(pod: string, flags: EffectFlags): void {
+  const alone = (["jitter", "reorder"] as const).find((name) => flags[name] !== undefined && flags.delay === undefined);
+  if (alone) throw new UsageError(`impair ${pod}: --${alone} needs --delay: give both`);
+  if (EFFECTS.some((name) => flags[name] !== undefined)) return;
+  throw new UsageError(`impair ${pod}: give one of ${EFFECTS.map((name) => `--${name}`).join(", ")}`);
+}
+
+/** The flag by which other commands find the same agent; empty if they find it by themselves. */
+async function targetOf(io: Io, flags: AgentFlags): Promise<string> {
+  if (flags.socket !== undefined) return ` --socket ${flags.socket}`;
+  const lab = await chooseLab(io, flags, { quiet: true });
+  return lab === undefined ? "" : ` --lab ${lab}`;
+}
+
 /** Judges the manifest as an agent would, but in the command line's words: a wrong flag is wrong usage. */
 async function check(
   { manifests }: Pick<Partial<Modules>, "manifests">,
   manifest: Record<string, unknown>,
-  { delay, jitter }: EffectFlags,
 ): Promise<void> {
-  if (jitter !== undefined && delay === undefined) throw new UsageError("impair: --jitter varies --delay: give both");
   const inputs = [{ text: JSON.stringify(manifest), name: "flags" }];
   const [wrong] = (await manifests?.())?.readManifestDocuments(inputs).problems ?? [];
   if (wrong) throw new UsageError(`impair: ${flagOf(wrong.path ?? "")}: ${printable(wrong.message)}`);
@@ -133,7 +145,7 @@ async function othersOf(
       missing.includes(one.direction) &&
       Object.keys(one.effects).some((effect) => Object.hasOwn(wanted, effect)),
   );
-  const names = others.map((one) => `${one.source} (${one.configured} ${one.direction})`);
+  const names = others.map((one) => `${one.source} (${one.configured})`);
   return names.length > 0 ? `${names.join(" and ")} comes first for the same packets` : "";
 }
 

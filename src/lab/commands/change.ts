@@ -1,6 +1,6 @@
 import { objectKey } from "../../model/names.ts";
 import type { ManifestObject, Problem } from "../../model/objects.ts";
-import { parseManifests, readManifests } from "../../sources/manifests/index.ts";
+import { findKind, parseManifests, readManifests } from "../../sources/manifests/index.ts";
 import { LabClient } from "../client.ts";
 import { LabError } from "../errors.ts";
 import { labNames } from "../names.ts";
@@ -70,12 +70,7 @@ export async function del(
   const client = running(options.name, io);
   const { objects, problems: found } = read(options);
   // one that is wrong has a name all the same
-  const named = new Set(
-    await held(
-      client,
-      found.filter(isError).map(({ object }) => object),
-    ),
-  );
+  const named = new Set(found.filter((one) => isError(one) && isKey(one.object)).map(({ object }) => object));
   const keys = [...new Set([...(options.keys ?? []), ...objects.map(keyOf), ...named])];
   const wrong = found.filter((one) => isError(one) && !named.has(one.object));
   if (keys.length === 0) {
@@ -101,6 +96,9 @@ export async function objects({ name }: { name: string }, io: LabIo) {
   });
 }
 
+/** Is a problem's object an object, and not a file? */
+const isKey = (object: string): boolean => findKind(object.slice(0, object.indexOf("/"))) !== undefined;
+
 async function held(client: LabClient, keys: readonly string[]): Promise<string[]> {
   const there = new Set((await client.objects()).map(keyOf));
   return keys.filter((key) => there.has(key));
@@ -119,7 +117,7 @@ function read({ files, text }: ChangeOptions): { objects: ManifestObject[]; prob
     problems: [
       ...snapshots.flatMap((one) => one.problems),
       ...(parsed?.problems ?? []),
-      ...twice.map((object) => ({ object, message: "is written twice; remove one" })),
+      ...twice.map((object) => ({ object, message: "is in two of the given files; remove one" })),
     ],
   };
 }

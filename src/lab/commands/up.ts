@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, existsSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ManifestObject, Problem } from "../../model/objects.ts";
@@ -46,9 +46,13 @@ export async function up(given: UpOptions, io: LabIo): Promise<number> {
   const names = labNames(options.name, root);
   if (!(options.nodes >= 1 && options.nodes <= MAX_NODES)) {
     throw new LabError(
-      "nodes",
+      "bad-usage",
       `start lab ${options.name} with ${options.nodes} nodes: not possible (1 to ${MAX_NODES})`,
     );
+  }
+  const { programs } = options;
+  if (programs !== undefined && !statSync(programs, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new LabError("programs", `start lab ${options.name} with programs of ${programs}: there is no such folder`);
   }
   await checkApi(options, names, io);
   if (tellProblems(io, check(options, names))) return 1;

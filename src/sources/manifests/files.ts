@@ -67,7 +67,7 @@ export function findManifests(root: string): FoundManifests {
     walk(root, root, stats, new Set(), found);
     return found;
   }
-  found.files.push({ name: shownName(basename(root)), path: root, stamp: stampOf(stats) });
+  found.files.push({ name: shownName(stats.isFile() ? basename(root) : root), path: root, stamp: stampOf(stats) });
   // A file that is replaced by rename is another file: only its folder knows.
   found.folders.add(dirname(root)).add(dirname(realpathSync(root)));
   return found;
@@ -113,7 +113,11 @@ export function readManifest(file: FoundFile): { text: string } | { problem: Pro
   try {
     fd = openSync(file.path, constants.O_RDONLY | constants.O_NONBLOCK);
     const stats = fstatSync(fd);
-    if (!stats.isFile()) return { problem: { object: file.name, message: "is not a regular file" }, missing: false };
+    if (!stats.isFile())
+      return {
+        problem: { object: file.name, message: "is not a regular file (-f - reads standard input)" },
+        missing: false,
+      };
     if (stats.size > LARGEST_FILE) {
       const message = `has ${stats.size} bytes, more than ${LARGEST_FILE}; split it`;
       return { problem: { object: file.name, message }, missing: false };

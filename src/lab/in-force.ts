@@ -88,16 +88,27 @@ export async function receiptsOf(agents: readonly Client[]): Promise<RuleReceipt
   return lists.flat();
 }
 
-/** Removes objects that were given to an agent itself, as `weir impair` does; gives the keys of those that were there. */
-export async function deleteApplied(agents: readonly Client[], keys: readonly string[]): Promise<string[]> {
-  const removed = agents.map(async (agent) => {
-    const held = keys.length === 0 ? [] : await agent.list("objects");
-    const there = held.map((one) => ({ ...one, namespace: one.namespace ?? undefined }));
-    const found = there.filter((one) => keys.includes(objectKey(one.kind, one)));
-    for (const one of found) await agent.deleteObject(one);
-    return found.map((one) => objectKey(one.kind, one));
-  });
-  return [...new Set((await Promise.all(removed)).flat())];
+/** Removes objects that were given to agents themselves, as `weir impair` does. An agent that does not answer is told. */
+export async function deleteApplied(
+  agents: ReadonlyMap<string, Client>,
+  keys: readonly string[],
+): Promise<{ removed: string[]; problems: Problem[] }> {
+  const removed: string[] = [];
+  const problems: Problem[] = [];
+  const ask = async ([node, agent]: [string, Client]): Promise<void> => {
+    try {
+      const held = (await agent.list("objects")).map((one) => ({ ...one, namespace: one.namespace ?? undefined }));
+      for (const one of held.filter(({ kind, ...metadata }) => keys.includes(objectKey(kind, metadata)))) {
+        await agent.deleteObject(one);
+        removed.push(objectKey(one.kind, one));
+      }
+    } catch (error) {
+      const message = `what was applied at its agent may stay: ${messageOf(error)}`;
+      problems.push({ object: `Node/${node}`, severity: "warning", message });
+    }
+  };
+  await Promise.all([...agents].map(ask));
+  return { removed, problems };
 }
 
 /** Waits until a node's agent has put a version of Services, Limits and Impairments in force; what it says of them. */

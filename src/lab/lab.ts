@@ -115,12 +115,16 @@ export class Lab {
 
   /** Removes objects by `Kind/namespace/name`. Gives the keys that were there, and what went wrong. */
   async delete(keys: readonly string[], report: Report): Promise<{ removed: string[]; problems: Problem[] }> {
-    const { removed, plan } = this.#ready().remove(keys);
+    const source = this.#ready();
+    const applied = await deleteApplied(this.#clients, keys);
+    const isOthers = this.#options.record.kubernetes !== undefined;
+    const own = isOthers ? keys.filter((key) => !applied.removed.includes(key)) : keys;
+    if (own.length === 0) return applied;
+    const { removed, plan } = source.remove(own);
     const made = await this.settle(plan, report);
-    const applied = await deleteApplied([...this.#clients.values()], keys);
     return {
-      removed: [...new Set([...removed, ...applied])],
-      problems: made.filter(({ object }) => !isRuleKey(object)),
+      removed: [...new Set([...removed, ...applied.removed])],
+      problems: [...made.filter(({ object }) => !isRuleKey(object)), ...applied.problems],
     };
   }
 

@@ -66,6 +66,7 @@ export function fakeAgent(argv: readonly string[]): void {
     const [, , kind, namespace, name] = path.split("/");
     if (kind === "status") return { node, state: "ready" };
     if (kind === "pods") return { items: pods() };
+    if (kind === "objects") return { items: [] };
     if (method === "DELETE") return void endpoints.delete(`${namespace}/${name}`);
     const { netns, ifname, uid } = JSON.parse(await text(request)) as Spec;
     return put(`${namespace}/${name}`, { netns, ifname, uid });

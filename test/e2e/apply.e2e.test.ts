@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { trafficCommands } from "../../src/bench/pods.ts";
-import { attempt } from "../../src/bench/weir.ts";
+import { attempt, start } from "../../src/bench/weir.ts";
 import { lab, testEnvironment, WEIR } from "./lab.ts";
 
 const commands = trafficCommands(0);
@@ -89,6 +89,19 @@ describe("how apply and delete end", () => {
     const [, name = "", where] = /weir delete (\S+) (.*) ends it earlier/.exec(made.stdout) ?? [];
     expect(where).toBe(`--lab ${fixture.stage.name}`);
     expect(await weir("delete", name)).toMatchObject({ code: 0, stdout: `deleted ${name}\n` });
+    expect(JSON.parse((await weir("get", "impairments", "-o", "json")).stdout)).toEqual({ items: [] });
+  });
+
+  test("Ctrl+C that comes twice, from the terminal and from a wrapper, ends what weir impair waits for", async () => {
+    const env = testEnvironment();
+    const argv = ["impair", "a", "--lab", fixture.stage.name, "--loss", "1%", "--for", "1h", "--wait"];
+    const lines: string[] = [];
+    const beside = start([...WEIR, ...argv], { env, onLine: (line) => lines.push(line) });
+    await expect.poll(() => lines.length, { timeout: 10_000 }).toBe(2);
+    beside.child.kill("SIGINT");
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    beside.child.kill("SIGINT");
+    expect(await beside.ended).toMatchObject({ code: 130, stdout: expect.stringContaining(" packets, ") });
     expect(JSON.parse((await weir("get", "impairments", "-o", "json")).stdout)).toEqual({ items: [] });
   });
 

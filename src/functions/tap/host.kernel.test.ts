@@ -183,7 +183,7 @@ describe.each([
     run("node", "ip", "route", "replace", network, "via", far);
     run("far", "ip", "route", "replace", network, "via", near);
     // of these packets alone: what a flow before still sends is the socket's own
-    const match = { ports: [{ protocol: "UDP" as const, port: SINK_PORT }] };
+    const match = { ports: [{ protocol: "UDP", port: SINK_PORT, side: "pod" }] } as const;
     enforce({ impairments: [{ ...loss("ingress", 1), match }] });
     const counter = new Counter("pod", SINK_PORT);
     const dropped = () => world.panel.table("weir_drops").entries().length;

@@ -73,7 +73,7 @@ test("an author's fields are not taken from it, and what the server refuses is t
 
 test("no API, or two targets", () => {
   const { status, stderr } = spawnSync(WEIR, ["diff", "-f", "-", "--kubeconfig", "/none"], {
-    input: "",
+    input: JSON.stringify(space),
     encoding: "utf8",
   });
   expect([status, stderr]).toEqual([2, expect.stringContaining("ENOENT")]);

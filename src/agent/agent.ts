@@ -7,7 +7,7 @@ import type { RuleSettings } from "../model/limits.ts";
 import type { Problem } from "../model/objects.ts";
 import { Runner } from "../reconcile/runner.ts";
 import { type AppliedObject, type AppliedStore, withApplied } from "../sources/applied.ts";
-import { type LastGood, reduceCluster } from "../sources/cluster.ts";
+import { type ClusterInput, type LastGood, reduceCluster } from "../sources/cluster.ts";
 import type { EndpointStore } from "../sources/endpoints.ts";
 import type { LastGoodFile } from "../sources/last-good.ts";
 import type { ManifestWatch } from "../sources/manifests/index.ts";
@@ -120,21 +120,23 @@ export class Agent {
   }
 
   /** What is known now, by the sources. */
-  #reduce(held = this.parts.applied.list()): { state: ClusterState; lastGood: LastGood } {
+  #reduce(): { state: ClusterState; lastGood: LastGood } {
+    const { state, lastGood } = reduceCluster(this.#lastGood, this.#input(this.parts.applied.list()));
+    return { state: this.#withFound(state), lastGood };
+  }
+
+  #input(held: readonly AppliedObject[]): ClusterInput {
     const { node, settings, manifests, endpoints, lastGood: file, applied } = this.parts;
     const snapshot = withApplied(manifests?.snapshot() ?? { objects: [], problems: [] }, held);
     const problems = [...snapshot.problems, ...endpoints.problems, ...file.problems, ...applied.problems];
-    const now = Date.now();
-    const input = { node, settings, problems, now, objects: snapshot.objects, endpoints: endpoints.list() };
-    const { state, lastGood } = reduceCluster(this.#lastGood, input);
-    return { state: this.#withFound(state), lastGood };
+    return { node, settings, problems, now: Date.now(), objects: snapshot.objects, endpoints: endpoints.list() };
   }
 
   /** What would be wrong if these were applied beside what is. Programs of rules are not looked at. */
   foresee(changes: readonly AppliedObject[]): readonly Problem[] {
     const next = new Map(this.parts.applied.list().map((one) => [one.key, one]));
     for (const one of changes) next.set(one.key, one);
-    return this.#reduce([...next.values()]).state.problems;
+    return reduceCluster(this.#lastGood, this.#input([...next.values()])).state.problems;
   }
 
   /** Number of rows or objects that could not be made real. */

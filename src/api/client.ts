@@ -68,6 +68,11 @@ export class Client {
     return this.#call("GET", "/v1/topology");
   }
 
+  /** What it says of every limit and impairment on every pod. */
+  async receipts(): Promise<(schema.Items["limits"] | schema.Items["impairments"])[]> {
+    return (await Promise.all([this.list("limits"), this.list("impairments")])).flat();
+  }
+
   /** The items of a kind, e.g. `list("pods")`. */
   async list<K extends ListName>(kind: K): Promise<schema.Items[K][]> {
     const { items } = await this.#call<{ items: schema.Items[K][] }>("GET", `/v1/${kind}`);

@@ -92,7 +92,7 @@ export class Stage {
       await stage.refresh();
     } catch (error) {
       const log = stage.logs();
-      await stage.down();
+      await stage.down().catch(() => {}); // what went wrong first is told
       throw log === "" ? error : new Error(`start the lab: ${(error as Error).message}\n${log}`, { cause: error });
     }
     return stage;
@@ -281,7 +281,8 @@ export class Stage {
   }
 
   async down(): Promise<void> {
-    await this.attemptLab(["down"], 60_000);
+    const ended = await this.attemptLab(["down"], 60_000);
     rmSync(this.#scratch, { recursive: true, force: true });
+    if (ended.code !== 0) throw new CommandError(["weir", "lab", "down", "--name", this.name], ended);
   }
 }

@@ -207,7 +207,7 @@ export const views: { [K in KindName]: View<Item<K>> } = {
       { title: "NAMESPACE", value: (object) => dash(object.namespace) },
       { title: "KIND", value: (object) => object.kind },
       { title: "NAME", value: (object) => object.name },
-      node,
+      { title: "NODE", value: (object) => dash(object.node) },
     ],
   },
   endpoints: {

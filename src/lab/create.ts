@@ -1,7 +1,6 @@
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { cgroupRoot } from "./cgroups.ts";
 import { codeOf, LabError } from "./errors.ts";
-import { mounts } from "./mounts.ts";
 import { LABS_ROOT, type LabNames, labNames } from "./names.ts";
 import type { LabRecord } from "./record.ts";
 import { labNetns } from "./teardown.ts";
@@ -25,8 +24,6 @@ export function claimLab(name: string, settings: LabSettings, root: string = LAB
     createdAt: new Date().toISOString(),
     ...settings,
     cgroup,
-    madeNetnsDir: !existsSync("/run/netns"),
-    madeNetnsMount: !mounts().some((mount) => mount.path === "/run/netns"),
   };
   // Beside and renamed: a lab's directory never is without its record.
   const beside = `${root}/.${name}.${process.pid}`;

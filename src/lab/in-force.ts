@@ -2,7 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "../api/client.ts";
 import { objectKey } from "../model/names.ts";
 import type { Problem } from "../model/objects.ts";
-import type { RuleReceipt } from "../model/rule-objects.ts";
 import { messageOf } from "./errors.ts";
 
 /** What a change has come to on one pod. */
@@ -81,12 +80,6 @@ export async function waitInForce(
 /** Objects whose problems a change of rules may bring. */
 const RULE = /^(Service|Limit|Impairment)\//;
 export const isRuleKey = (object: string): boolean => RULE.test(object);
-
-/** What all these agents say of each rule on each pod. */
-export async function receiptsOf(agents: readonly Client[]): Promise<RuleReceipt[]> {
-  const lists = await Promise.all(agents.flatMap((agent) => [agent.list("limits"), agent.list("impairments")]));
-  return lists.flat();
-}
 
 /** Removes objects that were given to agents themselves, as `weir impair` does. An agent that does not answer is told. */
 export async function deleteApplied(

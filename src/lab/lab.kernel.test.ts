@@ -254,6 +254,28 @@ describe("weir lab", () => {
     expect(run("delete", "--name", lab, "-f", gone).status).toBe(0);
   });
 
+  it("goes beside others that go at the same time, and leaves none of them behind", async () => {
+    const beside = Array.from({ length: 4 }, (_, index) => `${lab}-${index}`);
+    const all = (verb: string, ...rest: string[]) =>
+      Promise.all(
+        beside.map(
+          (name) =>
+            new Promise<number | null>((resolve) => {
+              const child = spawn(process.execPath, [weir, "lab", verb, "--name", name, ...rest], {
+                env,
+                stdio: "ignore",
+              });
+              child.once("close", resolve);
+            }),
+        ),
+      );
+    const path = write("beside.yaml", pod("a"));
+    expect(await all("up", "-f", path)).toEqual([0, 0, 0, 0]);
+    expect(await all("down")).toEqual([0, 0, 0, 0]);
+    expect(readdirSync("/run/weir/labs").filter((name) => name.startsWith(`${lab}-`))).toEqual([]);
+    expect(status().ready).toBe(true);
+  }, 60_000);
+
   it("follows the watched folder", async () => {
     const path = write("manifests/b.yaml", pod("b"));
     await expect.poll(() => status().pods.find((one) => one.name === "b")?.phase, { timeout: 10_000 }).toBe("Running");

@@ -1,4 +1,5 @@
 import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "../api/client.ts";
 import { type ResolvedContainer, resolveContainer } from "../model/environment.ts";
@@ -13,7 +14,7 @@ import type { Target } from "./client.ts";
 import { keyOf } from "./cluster.ts";
 import { LabError, messageOf } from "./errors.ts";
 import { Images, imageBase } from "./images.ts";
-import { deleteApplied, type ForceResult, isRuleKey, receiptsOf, waitInForce, waitRules } from "./in-force.ts";
+import { deleteApplied, type ForceResult, isRuleKey, waitInForce, waitRules } from "./in-force.ts";
 import { type Connect, openApi } from "./kube/api.ts";
 import type { Health } from "./kube/node.ts";
 import { ApiSource } from "./kube/source.ts";
@@ -21,6 +22,7 @@ import { Kubelet } from "./kubelet.ts";
 import { commandProblems, launchOf } from "./launch.ts";
 import { ManifestSource } from "./manifest-source.ts";
 import type { LabNames, NodeNames } from "./names.ts";
+import { makeNetnsDir } from "./netns-dir.ts";
 import { isError } from "./objects.ts";
 import type { BoundPod } from "./pod.ts";
 import type { Report } from "./progress.ts";
@@ -28,7 +30,7 @@ import { type LabRecord, labNodes, writeAtomically } from "./record.ts";
 import { run } from "./run.ts";
 import type { ObjectSource } from "./source.ts";
 import type { LabStatus, NodeStatus } from "./status.ts";
-import { buildUnderlay, prepareNetnsDir } from "./underlay.ts";
+import { buildUnderlay } from "./underlay.ts";
 
 export interface LabOptions {
   names: LabNames;
@@ -225,7 +227,8 @@ export class Lab {
     const ofRules = (await Promise.all(this.#rulesInForce("0"))).flat().filter(({ object }) => named.has(object));
     const told = new Set(ofRules.map(({ object }) => object));
     const silent = [...named].filter((key) => !told.has(key));
-    return [...ofPods, ...ofRules, ...ruleProblems(silent, await receiptsOf([...this.#clients.values()]))];
+    const receipts = (await Promise.all([...this.#clients.values()].map((agent) => agent.receipts()))).flat();
+    return [...ofPods, ...ofRules, ...ruleProblems(silent, receipts)];
   }
 
   #ready(): ObjectSource {
@@ -295,7 +298,7 @@ export class Lab {
     for (const node of this.#nodes) mkdirSync(node.state, { recursive: true, mode: 0o700 });
     for (const node of this.#nodes) createCgroup(`${record.cgroup}/${node.name}`);
     mkdirSync(names.bpf, { recursive: true, mode: 0o700 });
-    await prepareNetnsDir();
+    await makeNetnsDir(dirname(names.dir));
     await run("mount", ["-n", "-t", "bpf", "-o", "mode=0700", "bpf", names.bpf]);
     await buildUnderlay(names, this.#nodes);
   }

@@ -19,9 +19,6 @@ const Record = z.object({
   programs: z.string().optional(),
   /** Absolute path of the lab's cgroup. */
   cgroup: z.string(),
-  /** Did this lab make /run/netns, or make it a mount point, as `ip netns` would? Then the last lab to leave undoes it. */
-  madeNetnsDir: z.boolean(),
-  madeNetnsMount: z.boolean(),
   supervisor: z.object({ pid: z.number().int() }).optional(),
 });
 

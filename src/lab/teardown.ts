@@ -5,11 +5,10 @@ import { removeCgroup } from "./cgroups.ts";
 import { LabError, messageOf } from "./errors.ts";
 import { type Connect, openApi } from "./kube/api.ts";
 import { mounts, within } from "./mounts.ts";
-import { LABS_ROOT, type LabNames, labNames } from "./names.ts";
-import { type LabRecord, labNodes, listLabs, readRecord, writeRecord } from "./record.ts";
+import { LABS_ROOT, type LabNames } from "./names.ts";
+import { giveBackNetnsDir, NETNS_DIR } from "./netns-dir.ts";
+import { type LabRecord, labNodes, readRecord } from "./record.ts";
 import { ipBatch, run } from "./run.ts";
-
-const NETNS_DIR = "/run/netns";
 
 /** Network namespaces that belong to a lab: those with its prefix. */
 export function labNetns(names: LabNames, dir = NETNS_DIR): string[] {
@@ -33,8 +32,8 @@ export async function teardown(names: LabNames, connect: Connect | undefined, ro
     { force: true },
   );
   await unmountAll(names.dir);
-  await giveBackNetnsDir(names, record, root);
   removeDir(names);
+  await giveBackNetnsDir(root);
   for (const dir of [root, dirname(root)]) removeIfEmpty(dir);
   if (left !== undefined) throw left;
 }
@@ -86,22 +85,6 @@ function removeDir(names: LabNames): void {
   const mounted = mounts().find((mount) => within(mount.path, names.dir));
   if (mounted !== undefined) throw new LabError("mounts", `remove ${names.dir}: ${mounted.path} is still mounted`);
   rmSync(names.dir, { recursive: true, force: true });
-}
-
-/** The lab that made /run/netns a mount undoes it; while others need it, the duty goes to one of them. */
-async function giveBackNetnsDir(names: LabNames, record: LabRecord, root: string): Promise<void> {
-  const { madeNetnsDir, madeNetnsMount } = record;
-  if (!madeNetnsMount && !madeNetnsDir) return;
-  const heir = listLabs(root).find((name) => name !== names.name);
-  if (heir !== undefined) {
-    const other = labNames(heir, root);
-    writeRecord(other, { ...readRecord(other), madeNetnsDir, madeNetnsMount });
-    return;
-  }
-  if (existsSync(NETNS_DIR) && readdirSync(NETNS_DIR).length > 0) return; // someone else's are in it by now
-  const isMounted = mounts().some((mount) => mount.path === NETNS_DIR);
-  if (madeNetnsMount && isMounted) await run("umount", ["-n", NETNS_DIR]);
-  if (madeNetnsDir) removeIfEmpty(NETNS_DIR);
 }
 
 function removeIfEmpty(dir: string): void {

@@ -1,19 +1,9 @@
-import { existsSync, mkdirSync } from "node:fs";
-import { mounts } from "./mounts.ts";
+import { existsSync } from "node:fs";
 import type { LabNames, NodeNames } from "./names.ts";
 import { netnsPath } from "./names.ts";
 import { ipBatch, run } from "./run.ts";
 
-const NETNS_DIR = "/run/netns";
 const UNDERLAY_MTU = 1500;
-
-/** Does to /run/netns what the first `ip netns add` of a machine does: makes it a shared mount of itself. */
-export async function prepareNetnsDir(): Promise<void> {
-  mkdirSync(NETNS_DIR, { recursive: true, mode: 0o755 });
-  if (mounts().some((mount) => mount.path === NETNS_DIR)) return;
-  await run("mount", ["-n", "--bind", NETNS_DIR, NETNS_DIR]);
-  await run("mount", ["-n", "--make-shared", NETNS_DIR]);
-}
 
 /** Writes `value` to sysctls (paths below /proc/sys) of one namespace; those that the kernel lacks are left out. */
 async function setSysctls(netns: string, value: string, sysctls: readonly string[]): Promise<void> {

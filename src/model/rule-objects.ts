@@ -61,11 +61,6 @@ export interface PortSpec {
 
 /** Why an impairment acts on nothing, though nothing is wrong with it: whom its match means may come. */
 export const NOBODY = "not enforced: its match selects nobody";
-/** It has ended by what is written of it. `at`: ms since the epoch; by its lease if it has none. */
-export const overText = (at: number | undefined): string =>
-  at === undefined ? "its lease is over" : `it is over since ${new Date(at).toISOString()}`;
-/** Is that all that keeps a rule from acting? Nothing is wrong with it then. */
-const isHarmless = (reason: string): boolean => reason === NOBODY || reason.startsWith("it is over since ");
 
 /** What an agent says of one rule on one pod, as far as it tells whether that is in force. */
 export interface RuleReceipt {
@@ -74,7 +69,8 @@ export interface RuleReceipt {
   direction: string | null;
   /** `Kind/namespace/name` of its object. */
   source: string;
-  effective: unknown;
+  /** `expired`: it has ended, as was asked for. */
+  state?: string | undefined;
   reason: string | null;
 }
 
@@ -98,7 +94,7 @@ function problemsOf(object: string, receipts: readonly RuleReceipt[]): Problem[]
     const more = others.length > 0 ? ` and ${others.length} more` : "";
     return {
       object,
-      severity: isHarmless(reason) ? ("warning" as const) : ("error" as const),
+      severity: reason === NOBODY || first?.state === "expired" ? ("warning" as const) : ("error" as const),
       message: `${where}${more}: ${reason}`,
     };
   });

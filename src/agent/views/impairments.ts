@@ -4,7 +4,7 @@ import { impairInstance } from "../../functions/impair/impair.ts";
 import { type ClusterState, podPorts } from "../../model/cluster.ts";
 import { type Effects, type ImpairRule, type Lease, lossProbability, type Match } from "../../model/impair.ts";
 import { describeEffects } from "../../model/impairments.ts";
-import { NOBODY, overText } from "../../model/rule-objects.ts";
+import { NOBODY } from "../../model/rule-objects.ts";
 import { binomialInterval } from "../../model/statistics.ts";
 import { whyNoPort } from "./pods.ts";
 
@@ -83,16 +83,17 @@ function standing(
   if (fault !== undefined) {
     return { effective: null, state: "not enforced", remaining, reason: `not enforced: ${fault}` };
   }
-  if (lease && !left) return { effective: null, state: "expired", remaining, reason: overText(endOf(lease)) };
+  if (lease && !left) return { effective: null, state: "expired", remaining, reason: whyOver(lease) };
   const held = fq ? effects : withoutTime(effects);
   const reason = held === effects ? null : NO_FQ;
   if (Object.keys(held).length === 0) return { effective: null, state: "not enforced", remaining, reason };
   return { effective: describeEffects(held), state: "active", remaining, reason };
 }
 
-/** When a lease was to end whoever renewed it, if that is over. */
-const endOf = ({ until }: Lease): number | undefined =>
-  until !== undefined && until <= Date.now() ? until : undefined;
+const whyOver = ({ until }: Lease): string =>
+  until !== undefined && until <= Date.now()
+    ? `it is over since ${new Date(until).toISOString()}`
+    : "its lease is over";
 
 /** What is left of effects where packets cannot be held. */
 function withoutTime(effects: Effects): Effects {

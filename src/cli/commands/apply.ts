@@ -4,7 +4,7 @@ import type { Client } from "../../api/client.ts";
 import { differences } from "../../model/difference.ts";
 import { checkSubdomain, objectKey } from "../../model/names.ts";
 import type { Problem } from "../../model/objects.ts";
-import { type RuleReceipt, ruleProblems } from "../../model/rule-objects.ts";
+import { ruleProblems } from "../../model/rule-objects.ts";
 import { type AgentFlags, chooseLab, ownAgent } from "../agents.ts";
 import { describe, Failure, UsageError } from "../errors.ts";
 import { setExitCode } from "../exit.ts";
@@ -86,12 +86,8 @@ async function apply(io: Io, load: Programs, flags: Flags): Promise<unknown> {
   );
   for (const one of changes) io.stdout.write(`${words(one.action, flags)} ${keyOf(one)}\n`);
   const silent = changes.filter(({ problems }) => problems.length === 0).map(keyOf);
-  const ofRules = flags.dryRun ? [] : ruleProblems(silent, await receipts(ownAgent(io, flags).client));
+  const ofRules = flags.dryRun ? [] : ruleProblems(silent, await ownAgent(io, flags).client.receipts());
   return tell(io, [...unique(changes.flatMap(({ problems }) => problems)), ...ofRules]) ? 1 : 0;
-}
-
-async function receipts(client: Client): Promise<RuleReceipt[]> {
-  return (await Promise.all([client.list("limits"), client.list("impairments")])).flat();
 }
 
 const words = (action: string, { dryRun }: Flags): string =>

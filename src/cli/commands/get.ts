@@ -3,7 +3,7 @@ import type { Client } from "../../api/client.ts";
 import { type KindName, kinds } from "../../api/kinds.ts";
 import { type AgentFlags, ask, chooseAgents, chooseLab } from "../agents.ts";
 import { type Item, type View, views } from "../columns.ts";
-import { Failure } from "../errors.ts";
+import { describe, Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
 import type { Modules } from "../modules.ts";
 import { print } from "../print.ts";
@@ -51,8 +51,14 @@ async function get<K extends KindName>(
 ): Promise<void> {
   const view: View<Item<K>> = views[kind];
   const { values, failures } = await ask(io, await chooseAgents(io, flags), (client) => fetch(client, kind));
-  const ofLab = kind === "objects" ? ((await labObjects(io, modules, flags)) as Item<K>[]) : [];
-  const items = sorted([...values.flat(), ...ofLab], ...view.order).filter(
+  const ofLab =
+    kind === "objects"
+      ? await labObjects(io, modules, flags).catch((error) => {
+          failures.push(describe(error));
+          return [];
+        })
+      : [];
+  const items = sorted([...values.flat(), ...(ofLab as Item<K>[])], ...view.order).filter(
     (item) =>
       (only === undefined || view.name(item) === only || podOf(item)?.name === only) &&
       (flags.node === undefined || view.node(item) === flags.node) &&

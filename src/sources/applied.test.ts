@@ -18,6 +18,7 @@ const pod = (name: string, annotations: Record<string, string> = {}, namespace?:
   metadata: { name, ...(namespace && { namespace }), annotations },
   spec: { containers: [{ name: "c", image: "x" }] },
 });
+const deep = (levels: number): unknown => JSON.parse("[".repeat(levels) + "]".repeat(levels));
 const actions = (changes: readonly { key: string; action: string }[]) =>
   changes.map(({ key, action }) => `${key} ${action}`);
 
@@ -45,6 +46,8 @@ describe("put", () => {
     ["no name", [{ ...pod("a"), metadata: {} }], "items[0].metadata.name", "is required"],
     ["a kind of others", [{ ...pod("a"), kind: "Ingress" }], "items[0].kind", "does not act on Ingress"],
     ["a list", [{ apiVersion: "v1", kind: "List", items: [] }], "items[0].kind", "write its items"],
+    ["a deep one", [deep(300)], "items[0]", "nested too deeply"],
+    ["one too deep to be written", [deep(100_000)], "items[0]", "nested too deeply"],
     ["one twice", [pod("a"), pod("a", {}, "default")], "items[1]", "is in items[0] already"],
   ])("%s is refused with its place, and the whole set with it", (_, documents, path, message) => {
     const store = new AppliedStore(folder);

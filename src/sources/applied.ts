@@ -162,13 +162,21 @@ function readDocument(document: unknown, path: string): AppliedObject {
   if ((document as Fields | null)?.["kind"] === "List") {
     throw new DocumentError(`${path}.kind`, "is a List; write its items");
   }
-  const { objects, problems } = parseManifests(JSON.stringify(document) ?? "", path);
+  const { objects, problems } = parseManifests(textOf(document, path), path);
   const wrong = problems.find(({ severity }) => (severity ?? "error") === "error");
   if (wrong) throw new DocumentError(placeOf(wrong, document, path), wordsOf(wrong, path));
   const [placed] = objects;
   if (!placed) throw new DocumentError(`${path}.kind`, problems[0]?.message ?? "is no object");
   const warnings = problems.map((one) => (one.path ? `${one.path}: ${one.message}` : one.message));
   return { key: placed.key, object: placed.object, document: complete(document as Fields, placed.object), warnings };
+}
+
+function textOf(document: unknown, path: string): string {
+  try {
+    return JSON.stringify(document) ?? "";
+  } catch {
+    throw new DocumentError(path, "is nested too deeply");
+  }
 }
 
 /** A document that cannot even be named has a problem without a field. */

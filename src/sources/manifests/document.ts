@@ -1,7 +1,7 @@
 import type { Document, LineCounter } from "yaml";
 import { isNode, isScalar, LineCounter as Lines, parseAllDocuments } from "yaml";
 import { quote } from "../../model/text.ts";
-import { refuseYaml, repeatedKey } from "./guard.ts";
+import { isDeepJson, refuseYaml, repeatedKey } from "./guard.ts";
 
 /** One document of a file as plain data, or the reason why it cannot be read. */
 export type RawDocument =
@@ -25,6 +25,7 @@ export function readDocuments(text: string, file: string): RawDocument[] {
 /** The fast way for what programs write. Undefined: not JSON, or to be read again for its positions. */
 function readJson(text: string, file: string): RawDocument[] | undefined {
   if (!text.startsWith("{")) return undefined;
+  if (isDeepJson(text)) return [{ problem: "is not read as JSON: nested too deeply", at: `${file}:1:1` }];
   try {
     const value: unknown = JSON.parse(text);
     let slow: RawDocument | undefined;

@@ -19,6 +19,12 @@ export const checked = (check: Check) =>
     if (reason) context.addIssue({ code: "custom", message: reason });
   });
 
+/**
+ * Options of a check that compares fields, list members or a transformed value: it runs if all below is sound. Without
+ * them zod runs it on what is already refused, whose parts may be missing or not yet transformed.
+ */
+export const IF_SOUND = { when: ({ issues }: { issues: readonly unknown[] }) => issues.length === 0 };
+
 /** An optional field; `null` counts as left out. */
 export const maybe = <T extends z.ZodType>(schema: T) => schema.nullish().transform((value) => value ?? undefined);
 

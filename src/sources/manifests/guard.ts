@@ -1,6 +1,6 @@
 import { isMap, isScalar, Lexer, type Node, type ParsedNode, visit } from "yaml";
 
-/** More levels than any manifest has. The YAML parser recurses, and a stack overflow in it can end the process. */
+/** More levels than any manifest has. Parser and readers recurse, and a stack overflow can end the process. */
 const DEEPEST = 256;
 /** About a megabyte of ordinary manifests; what takes longer to parse would hold up everything else. */
 const MOST_TOKENS = 500_000;
@@ -19,6 +19,23 @@ export function refuseYaml(text: string): string | undefined {
     if (tokens > MOST_TOKENS) return "too long; split it into several files, or write it as JSON";
   }
   return undefined;
+}
+
+/** What each character of JSON adds to the depth. */
+const STEPS: Readonly<Record<string, number>> = { "[": 1, "{": 1, "]": -1, "}": -1 };
+
+/** Is a JSON text nested deeper than any manifest? Parsing it is safe; what walks through it afterwards recurses. */
+export function isDeepJson(text: string): boolean {
+  let depth = 0;
+  let quoted = false;
+  for (let i = 0; i < text.length; i++) {
+    const character = text.charAt(i);
+    if (character === '"') quoted = !quoted;
+    else if (quoted) i += character === "\\" ? 1 : 0;
+    else depth += STEPS[character] ?? 0;
+    if (depth > DEEPEST) return true;
+  }
+  return false;
 }
 
 /** Upper bound of the nesting at a token: each block level takes a column of indentation or an indicator. */

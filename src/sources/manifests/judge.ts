@@ -25,6 +25,16 @@ export interface Judgement {
 
 /** Judges one object by the schema of its kind, wherever it comes from. Never throws. */
 export function judgeObject(kind: string, known: KindSchema, raw: Fields): Judgement {
+  try {
+    return judge(kind, known, raw);
+  } catch (error) {
+    // Whatever a check trips over must cost this object alone.
+    const message = `cannot be judged: ${quote(String(error)).slice(1, -1)} (a fault of Weir: please report it)`;
+    return { key: nameOf(kind, known.namespaced, raw), object: undefined, findings: [{ field: [], message }] };
+  }
+}
+
+function judge(kind: string, known: KindSchema, raw: Fields): Judgement {
   const result = known.schema.safeParse(raw);
   if (result.success) {
     const object = result.data;

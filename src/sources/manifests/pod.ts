@@ -2,7 +2,7 @@ import { z } from "zod";
 import { isAddress } from "../../model/ip.ts";
 import { checkConfigKey, checkLabelName, checkSubdomain } from "../../model/names.ts";
 import type { EnvVar } from "../../model/objects.ts";
-import { annotations, checked, labels, listOf, maybe, namespaced, plainText } from "./fields.ts";
+import { annotations, checked, IF_SOUND, labels, listOf, maybe, namespaced, plainText } from "./fields.ts";
 import { volume, volumeMount } from "./volumes.ts";
 
 const envName = plainText.min(1).regex(/^[\x20-\x3c\x3e-\x7e]+$/, 'must be printable ASCII without "="');
@@ -87,11 +87,14 @@ export const podSpec = z
     nodeName: maybe(checked(checkSubdomain)),
     nodeSelector: labels,
     hostNetwork: maybe(z.boolean()),
-    containers: z.array(container).min(1, "must have a container").refine(uniqueNames, "two containers have one name"),
+    containers: z
+      .array(container)
+      .min(1, "must have a container")
+      .refine(uniqueNames, { ...IF_SOUND, error: "two containers have one name" }),
     restartPolicy: maybe(z.enum(["Always", "OnFailure", "Never"])),
-    volumes: listOf(volume).refine(uniqueNames, "two volumes have one name"),
+    volumes: listOf(volume).refine(uniqueNames, { ...IF_SOUND, error: "two volumes have one name" }),
   })
-  .superRefine(checkMounts)
+  .superRefine(checkMounts, IF_SOUND)
   .transform(({ nodeName, nodeSelector, hostNetwork, containers, restartPolicy, volumes }) => ({
     ...(nodeName && { nodeName }),
     ...(Object.keys(nodeSelector).length > 0 && { nodeSelector }),
@@ -109,7 +112,7 @@ export const podTemplate = (policies: readonly string[]) =>
       if (policies.includes(spec.restartPolicy)) return;
       const message = `${spec.restartPolicy} is not allowed here; write ${policies.join(" or ")}`;
       context.addIssue({ code: "custom", path: ["spec", "restartPolicy"], message });
-    })
+    }, IF_SOUND)
     .transform(({ metadata, spec }) => ({
       labels: metadata?.labels ?? {},
       annotations: metadata?.annotations ?? {},

@@ -4,7 +4,7 @@ import { checkLabelName, checkSubdomain } from "../../model/names.ts";
 import type { ManifestObject, Node } from "../../model/objects.ts";
 import { quote } from "../../model/text.ts";
 import { apiVersion } from "../../model/version.ts";
-import { configData, listOf, maybe, metadata, namespaced } from "./fields.ts";
+import { configData, IF_SOUND, listOf, maybe, metadata, namespaced } from "./fields.ts";
 import { pod } from "./pod.ts";
 import { impairment, limit } from "./rules.ts";
 import { endpointSlice, service } from "./services.ts";
@@ -34,7 +34,10 @@ const node = z
     spec: maybe(
       z.object({
         podCIDR: maybe(cidr),
-        podCIDRs: listOf(cidr).refine(onePerFamily, "at most one network of each address family"),
+        podCIDRs: listOf(cidr).refine(onePerFamily, {
+          ...IF_SOUND,
+          error: "at most one network of each address family",
+        }),
       }),
     ),
     status: maybe(z.object({ addresses: listOf(z.object({ type: z.string(), address: z.string() })) })),

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { parseSchedule } from "../../model/cron.ts";
 import { checkLabelName, checkSubdomain } from "../../model/names.ts";
 import { selectsLabels } from "../../model/selector.ts";
-import { maybe, namespaced, whole } from "./fields.ts";
+import { IF_SOUND, maybe, namespaced, whole } from "./fields.ts";
 import { podTemplate } from "./pod.ts";
 import { selector } from "./selector.ts";
 
@@ -24,7 +24,7 @@ const replicated = <K extends "Deployment" | "ReplicaSet">(kind: K) =>
     .object({
       kind: z.literal(kind),
       metadata: namespaced(),
-      spec: z.object({ ...selected, replicas: count }).superRefine(checkSelector),
+      spec: z.object({ ...selected, replicas: count }).superRefine(checkSelector, IF_SOUND),
     })
     .transform(({ metadata, spec }) => ({ kind, metadata, replicas: spec.replicas ?? 1, template: spec.template }));
 
@@ -37,7 +37,7 @@ export const statefulSet = z
     metadata: namespaced(checkLabelName),
     spec: z
       .object({ ...selected, replicas: count, ordinals: maybe(z.object({ start: count })) })
-      .superRefine(checkSelector),
+      .superRefine(checkSelector, IF_SOUND),
   })
   .transform(({ kind, metadata, spec }) => ({
     kind,
@@ -48,7 +48,11 @@ export const statefulSet = z
   }));
 
 export const daemonSet = z
-  .object({ kind: z.literal("DaemonSet"), metadata: namespaced(), spec: z.object(selected).superRefine(checkSelector) })
+  .object({
+    kind: z.literal("DaemonSet"),
+    metadata: namespaced(),
+    spec: z.object(selected).superRefine(checkSelector, IF_SOUND),
+  })
   .transform(({ kind, metadata, spec }) => ({ kind, metadata, template: spec.template }));
 
 const jobSpec = z

@@ -73,7 +73,7 @@ WEIR_INLINE int weir_hold(struct __sk_buff *skb, __u32 ifindex, __u64 until)
 	if (weir_unlikely(weir_tracing(skb)))
 		return weir_next(skb);
 	reason = weir_hold_copy(skb, ifindex, until);
-	return reason ? weir_drop(skb, reason) : TC_ACT_SHOT;
+	return reason ? weir_drop(skb, reason) : weir_gone(skb);
 }
 
 /* How long after its time a packet has come back from a delaying device, ns. */

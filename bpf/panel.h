@@ -135,8 +135,8 @@ WEIR_INLINE long weir_head(struct __sk_buff *skb, void *to, const __u32 size)
 }
 
 /*
- * End a packet whose copy is on its way, or that is lost on purpose. On an egress, dropping it would be told to a TCP of
- * this node, which would hold it back instead of losing it.
+ * The verdict that ends a packet: it is lost, its copy is on its way, or userspace has it. On an egress TC_ACT_SHOT would
+ * be told to a TCP of this node, which would then hold the packet back instead of losing it.
  */
 WEIR_INLINE int weir_gone(struct __sk_buff *skb)
 {
@@ -152,7 +152,8 @@ WEIR_INLINE int weir_gone(struct __sk_buff *skb)
 	return bpf_redirect(config->recirc_ifindex, 0);
 }
 
-WEIR_INLINE int weir_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
+/* Counts a drop, and tells of it. Gives no verdict: a packet may go on as another, an ICMP error say. */
+WEIR_INLINE void weir_count_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
 {
 	struct weir_drop_key key = { .port = weir_get(skb, port), .reason = reason };
 	struct weir_count *count, first = {};
@@ -161,7 +162,7 @@ WEIR_INLINE int weir_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
 
 	if (weir_unlikely(weir_tracing(skb))) {
 		weir_trace_add(weir_get(skb, hop), 0, WEIR_OP_DOWN, reason);
-		return TC_ACT_SHOT;
+		return;
 	}
 	count = bpf_map_lookup_elem(&weir_drops, &key);
 	if (!count) {
@@ -172,10 +173,10 @@ WEIR_INLINE int weir_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
 		weir_count_add(count, skb);
 	config = weir_configuration();
 	if (!config || !config->events)
-		return weir_gone(skb);
+		return;
 	event = bpf_ringbuf_reserve(&weir_events, sizeof(*event), 0);
 	if (!event)
-		return weir_gone(skb);
+		return;
 	event->time = bpf_ktime_get_ns();
 	event->port = key.port;
 	event->reason = reason;
@@ -184,6 +185,11 @@ WEIR_INLINE int weir_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
 	__builtin_memset(event->data, 0, sizeof(event->data));
 	weir_head(skb, event->data, sizeof(event->data));
 	bpf_ringbuf_submit(event, 0);
+}
+
+WEIR_INLINE int weir_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
+{
+	weir_count_drop(skb, reason);
 	return weir_gone(skb);
 }
 

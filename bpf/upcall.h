@@ -48,5 +48,5 @@ WEIR_INLINE int weir_up(struct __sk_buff *skb, __u32 reason)
 		return weir_drop(skb, WEIR_DROP_MALFORMED);
 	}
 	bpf_ringbuf_submit(up, 0);
-	return TC_ACT_SHOT; /* userspace has it */
+	return weir_gone(skb); /* userspace has it */
 }

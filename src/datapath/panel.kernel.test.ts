@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ethernet, ip, udp } from "../../test/packets.ts";
 import { RingBuffer } from "../kernel/index.ts";
 import { endIperf, serveIperf } from "../kernel/testing/iperf-server.ts";
 import type { DesiredState, Port } from "../model/desired.ts";
@@ -11,7 +12,19 @@ import { Bench, compileObjects, devicePort, document } from "./testing/bench.ts"
 
 /** Bytes of a ping: what tells the flows of the test function apart. */
 const PING = 98;
-const VERDICTS = ["next", "forward", "clone", "stack", "up", "drop", "split", "shape", "recirculate", "flow"] as const;
+const VERDICTS = [
+  "next",
+  "forward",
+  "clone",
+  "stack",
+  "up",
+  "drop",
+  "split",
+  "shape",
+  "recirculate",
+  "flow",
+  "hold",
+] as const;
 type Act = { verdict: (typeof VERDICTS)[number]; port?: string; arg?: number; extra?: string; device?: string };
 
 let bench: Bench;
@@ -262,6 +275,42 @@ test("flow: an expired flow gives way to a new one", () => {
   flows.write(own().map(({ key, row }) => [key, flows.value.encode({ ...row, expires: 1 })]));
   expect(bench.ping("a", "b", 2)).toBe(2);
   expect(counts().sort()).toEqual([0, 1]);
+});
+
+/** A tap on va, without its programs: its packets are given to it by test runs, which have a socket. */
+describe("a packet ends without a word to the TCP that sends it", () => {
+  const SHOT = 2;
+  const REDIRECT = 7;
+  const GONE = 0x08000000;
+  const LINK = { src: "02:00:00:00:00:01", dst: "02:00:00:00:00:02" };
+  const PACKET = ethernet(LINK, ip({ src: "10.9.0.1", dst: "10.9.0.2" }, udp({ sport: 1, dport: 2 })));
+  const end = (how: Act, program: "tapEgress" | "tapIngress") => {
+    act("t1", how);
+    const back: Port = {
+      instance: "tap",
+      name: "a",
+      peer: { kind: "back", device: "va" },
+      entry: "va",
+      ingress: ["t1"],
+      egress: ["t1"],
+    };
+    apply(document([back]));
+    const ctx = { ifindex: bench.ifindex("va") ?? 0 };
+    return bench.inNode(() => panel.programs[program].testRun({ data: PACKET, ctx }));
+  };
+
+  const ways: [string, Act][] = [
+    ["dropped", { verdict: "drop", arg: 15 }],
+    ["held as a copy", { verdict: "hold", device: "weir_shape0" }],
+    ["given to userspace", { verdict: "up", arg: 1 }],
+  ];
+  test.each(ways)("%s: on a device's egress it ends behind the recirculation pair", (_how, how) => {
+    const { retval, ctx } = end(how, "tapEgress");
+    expect([retval, ctx.mark]).toEqual([REDIRECT, GONE]);
+  });
+  test.each(ways)("%s: elsewhere it ends at once", (_how, how) => {
+    expect(end(how, "tapIngress").retval).toBe(SHOT);
+  });
 });
 
 test("a port without a peer drops, with a reason", () => {

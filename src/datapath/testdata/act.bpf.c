@@ -13,6 +13,7 @@ enum act_verdict {
 	ACT_SHAPE, /* into device `extra`, class `extra2`; then forward */
 	ACT_RECIRCULATE, /* to hop `arg` */
 	ACT_FLOW, /* start or touch a flow of zone `arg`; then forward to `extra` */
+	ACT_HOLD, /* in device `extra`; then forward */
 };
 
 struct act {
@@ -100,6 +101,8 @@ int weir_act(struct __sk_buff *skb)
 		return weir_recirculate(skb, act->arg);
 	case ACT_FLOW:
 		return flow(skb, act);
+	case ACT_HOLD:
+		return weir_held(skb) ? weir_next(skb) : weir_hold(skb, act->extra, bpf_ktime_get_ns());
 	}
 	return weir_drop(skb, WEIR_DROP_NO_FUNCTION);
 }

@@ -54,7 +54,7 @@ static __noinline int rt_error4(struct __sk_buff *skb, struct rt_run *run, enum 
 		return RT_DROP(reason);
 	if (!rt_icmp_allowed(skb, run->port))
 		return RT_DROP(WEIR_DROP_ICMP_LIMIT);
-	weir_drop(skb, reason);
+	weir_count_drop(skb, reason);
 	if (weir_icmp4_answer(skb, frame, eth, ip, run->in->mac, from, error, run->mtu))
 		return RT_GONE;
 	return rt_answer_port(run);
@@ -75,7 +75,7 @@ static __noinline int rt_error6(struct __sk_buff *skb, struct rt_run *run, enum 
 		return RT_DROP(reason);
 	if (!rt_icmp_allowed(skb, run->port))
 		return RT_DROP(WEIR_DROP_ICMP_LIMIT);
-	weir_drop(skb, reason);
+	weir_count_drop(skb, reason);
 	if (weir_icmp6_answer(skb, frame, eth, ip6, run->in->mac, run->in->gateway6, error, run->mtu))
 		return RT_GONE;
 	return rt_answer_port(run);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ETH, echo, ethernet, ip, ip4, ip6, type Layer3, raw, tcp } from "../../../test/packets.ts";
 import { faults, parse } from "../../../test/parse.ts";
+import type { Port } from "../../model/desired.ts";
 import { Bench } from "./testing/bench.ts";
 import { cluster } from "./testing/fixture.ts";
 import {
@@ -201,6 +202,26 @@ describe("answers with ICMP errors", () => {
     expect(icmpError(outcome.frame)).toMatchObject({ type: 3, code: 4, mtu: 1450, length: 576 });
     expect(faults(outcome.frame)).toEqual([]);
   });
+});
+
+test("an ICMP error in place of a packet that is leaving goes on: the packet alone counts as dropped", () => {
+  const REDIRECT = 7;
+  const LOOPBACK = 1; // any device that exists here
+  const world = new Bench((name) => (name === "aside" ? LOOPBACK : 2000));
+  try {
+    const aside: Port = {
+      ...{ instance: "router", name: "aside", entry: "aside", ingress: [], egress: [] },
+      peer: { kind: "port", port: `router:${A.device}` },
+    };
+    world.apply(cluster(), [aside]);
+    const frame = fromA(ip({ src: A4, dst: B4, ttl: 1 }, dns()));
+    const { retval, data, ctx } = world.panel.programs.tapEgress.testRun({ data: frame, ctx: { ifindex: LOOPBACK } });
+    expect([retval, ctx.mark]).toEqual([REDIRECT, 0]);
+    expect(icmpError(data)).toMatchObject({ type: 11, dst: A4 });
+    expect(world.drops(A.device)).toEqual({ TTL: 1 });
+  } finally {
+    world.close();
+  }
 });
 
 test("ICMP errors are limited to a rate, by port", () => {

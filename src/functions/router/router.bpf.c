@@ -334,7 +334,7 @@ int weir_router(struct __sk_buff *skb)
 	if (weir_unlikely(verdict & RT_DROP_BIT))
 		return weir_drop(skb, verdict & RT_VALUE);
 	if (weir_unlikely(verdict == RT_GONE))
-		return TC_ACT_SHOT;
+		return weir_gone(skb);
 	return weir_forward(skb, verdict & RT_VALUE);
 }
 

@@ -8,7 +8,7 @@ import { encodeRows } from "../../../datapath/rows.ts";
 import { enumNames, inspectObject, mountBpffs, type SkbCtx } from "../../../kernel/index.ts";
 import type { ClusterState } from "../../../model/cluster.ts";
 import { compose } from "../../../model/compose.ts";
-import type { DesiredState } from "../../../model/desired.ts";
+import type { DesiredState, Port } from "../../../model/desired.ts";
 import { router } from "../router.ts";
 import { compiledObjects } from "./objects.ts";
 
@@ -65,10 +65,10 @@ export class Bench {
     };
   }
 
-  /** Puts the router's desired state in force: hops and rows. */
-  apply(state: ClusterState): DesiredState {
+  /** Puts the router's desired state in force, with ports of a test's own: hops and rows. */
+  apply(state: ClusterState, ports: readonly Port[] = []): DesiredState {
     const ids = this.ids();
-    const desired = compose([router.desired(state)]);
+    const desired = compose([router.desired(state), { ports }]);
     const generation = compile(desired, ids);
     if (generation.problems.length > 0) throw new Error(JSON.stringify(generation.problems));
     const config = { events: false, recirc: 0, split: 0, abi: this.panel.abi };

@@ -1,10 +1,10 @@
 import { access, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Client } from "../api/client.ts";
+import { suggestion } from "../model/suggest.ts";
 import { describe, Failure, UsageError } from "./errors.ts";
 import { naturally } from "./format.ts";
 import type { Io } from "./io.ts";
-import { suggestion } from "./suggest.ts";
 
 /** Flags that choose agents. */
 export interface AgentFlags {

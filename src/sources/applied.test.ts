@@ -64,7 +64,7 @@ describe("put", () => {
 
   test("an unknown field is a warning", () => {
     const [change] = new AppliedStore(folder).put([{ ...pod("a"), sepc: {} }]);
-    expect(change?.warnings).toEqual(["sepc: unknown field: ignored"]);
+    expect(change?.warnings).toEqual(["sepc: unknown field: ignored; did you mean spec?"]);
   });
 });
 

@@ -2,11 +2,11 @@ import type { Command } from "commander";
 import type { ZodType } from "zod";
 import { kinds } from "../../api/kinds.ts";
 import { dropReasons } from "../../model/drops.ts";
+import { suggestion } from "../../model/suggest.ts";
 import { Failure } from "../errors.ts";
 import { type Field, fieldsOf, type JsonSchema } from "../fields.ts";
 import type { Io } from "../io.ts";
 import type { Modules } from "../modules.ts";
-import { suggestion } from "../suggest.ts";
 import { printTable } from "../table.ts";
 import { keyTopics } from "../topics.ts";
 

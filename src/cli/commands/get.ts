@@ -1,13 +1,13 @@
 import { Argument, type Command, InvalidArgumentError } from "commander";
 import type { Client } from "../../api/client.ts";
 import { type KindName, kinds } from "../../api/kinds.ts";
+import { suggestion } from "../../model/suggest.ts";
 import { type AgentFlags, ask, chooseAgents, chooseLab } from "../agents.ts";
 import { type Item, type View, views } from "../columns.ts";
 import { describe, Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
 import type { Modules } from "../modules.ts";
 import { print } from "../print.ts";
-import { suggestion } from "../suggest.ts";
 import { printTable, sorted } from "../table.ts";
 import { output, withAgents } from "./options.ts";
 

@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import { objectKey } from "../../model/names.ts";
 import type { ManifestObject, Problem } from "../../model/objects.ts";
-import { type Fields, formatPath, isFields, judgeObject } from "../manifests/judge.ts";
+import { formatPath, judgeObject } from "../manifests/judge.ts";
 import { KINDS } from "../manifests/schemas.ts";
+import { type Fields, isFields } from "../manifests/types.ts";
 import type { RawObject, Resource } from "./resource.ts";
 
 /** What is kept of an object of the API. One that is refused keeps its last good state. */

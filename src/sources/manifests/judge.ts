@@ -1,20 +1,10 @@
 import type { z } from "zod";
 import { checkLabelName, checkSubdomain, objectKey } from "../../model/names.ts";
-import type { ManifestObject, Problem } from "../../model/objects.ts";
+import type { ManifestObject } from "../../model/objects.ts";
 import { quote } from "../../model/text.ts";
-import { UNUSED_POD_FIELDS } from "./pod.ts";
+import { type Finding, remarksOn } from "./remarks.ts";
 import type { KindSchema } from "./schemas.ts";
-
-export type Fields = Record<string, unknown>;
-export const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-/** What is to be said of a field of an object. */
-export interface Finding {
-  field: readonly PropertyKey[];
-  message: string;
-  severity?: Problem["severity"];
-}
+import { type Fields, isFields } from "./types.ts";
 
 /** `key` is undefined if not even the name is good; `object` if it is refused. */
 export interface Judgement {
@@ -23,10 +13,16 @@ export interface Judgement {
   findings: readonly Finding[];
 }
 
+/** Most that is said of one object: a longer list is one fault many times. */
+const MOST_FINDINGS = 50;
+
 /** Judges one object by the schema of its kind, wherever it comes from. Never throws. */
 export function judgeObject(kind: string, known: KindSchema, raw: Fields): Judgement {
   try {
-    return judge(kind, known, raw);
+    const { findings, ...judged } = judge(kind, known, raw);
+    if (findings.length <= MOST_FINDINGS) return { ...judged, findings };
+    const more = { field: [], message: `has more that is not right; the first ${MOST_FINDINGS} are told` };
+    return { ...judged, findings: [...findings.slice(0, MOST_FINDINGS), { ...more, severity: "warning" }] };
   } catch (error) {
     // Whatever a check trips over must cost this object alone.
     const message = `cannot be judged: ${quote(String(error)).slice(1, -1)} (a fault of Weir: please report it)`;
@@ -36,11 +32,12 @@ export function judgeObject(kind: string, known: KindSchema, raw: Fields): Judge
 
 function judge(kind: string, known: KindSchema, raw: Fields): Judgement {
   const result = known.schema.safeParse(raw);
+  const remarks = remarksOn(kind, known, raw, MOST_FINDINGS + 1);
   if (result.success) {
     const object = result.data;
-    return { key: objectKey(kind, object.metadata), object, findings: [...remarksOn(raw, known)] };
+    return { key: objectKey(kind, object.metadata), object, findings: remarks };
   }
-  const findings = result.error.issues.map((issue) => toFinding(issue, raw));
+  const findings = [...result.error.issues.map((issue) => toFinding(issue, raw)), ...remarks];
   return { key: nameOf(kind, known.namespaced, raw), object: undefined, findings };
 }
 
@@ -75,42 +72,3 @@ export function formatPath(path: readonly PropertyKey[]): string {
 const LONGEST_KEY = 100;
 /** Whole keys of labels and annotations are up to 317 long, misspelt ones may be of any length. */
 const shortened = (key: string): string => (key.length > LONGEST_KEY ? `${key.slice(0, LONGEST_KEY)}…` : key);
-
-const TOP = new Set(
-  "apiVersion kind metadata spec status data binaryData immutable addressType endpoints ports".split(" "),
-);
-const METADATA = new Set(
-  (
-    "name namespace labels annotations uid resourceVersion generation creationTimestamp deletionTimestamp generateName " +
-    "deletionGracePeriodSeconds ownerReferences finalizers managedFields selfLink"
-  ).split(" "),
-);
-
-/** What is accepted but not acted on: fields that no such object has (mostly misspelt), and those that Weir leaves out. */
-function* remarksOn(
-  raw: Fields,
-  known: KindSchema,
-): Generator<{ field: string[]; message: string; severity: Problem["severity"] }> {
-  yield* unknownFields(raw, [], TOP);
-  yield* unknownFields(raw, ["metadata"], METADATA);
-  if (known.template) yield* unknownFields(raw, known.template, METADATA);
-  const spec = known.podSpec && at(raw, known.podSpec);
-  if (!spec || !known.podSpec) return;
-  for (const [field, message] of Object.entries(UNUSED_POD_FIELDS)) {
-    if (spec[field] === undefined || spec[field] === null) continue;
-    yield { field: [...known.podSpec, field], message, severity: "skipped" };
-  }
-}
-
-function* unknownFields(raw: Fields, path: readonly string[], allowed: ReadonlySet<string>) {
-  for (const field of Object.keys(at(raw, path) ?? {})) {
-    if (allowed.has(field)) continue;
-    yield { field: [...path, field], message: "unknown field: ignored", severity: "warning" as const };
-  }
-}
-
-function at(raw: Fields, path: readonly string[]): Fields | undefined {
-  let value: unknown = raw;
-  for (const part of path) value = isFields(value) ? value[part] : undefined;
-  return isFields(value) ? value : undefined;
-}

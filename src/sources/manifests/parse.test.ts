@@ -130,7 +130,7 @@ items:
   it("says which parts of a pod it leaves out, and which fields do not exist", () => {
     const text = POD.replace("spec:\n", "  anotations: {}\nspec:\n  initContainers: []\n");
     expect(problems(text)).toEqual([
-      "f.yaml:7:15 Pod/default/web metadata.anotations: unknown field: ignored",
+      "f.yaml:7:15 Pod/default/web metadata.anotations: unknown field: ignored; did you mean annotations?",
       "f.yaml:9:19 Pod/default/web spec.initContainers: init containers are not run",
     ]);
     expect(parse(text).objects).toHaveLength(1);

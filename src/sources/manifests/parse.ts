@@ -1,8 +1,9 @@
 import type { ManifestObject, Problem } from "../../model/objects.ts";
 import { quote } from "../../model/text.ts";
 import { type RawDocument, readDocuments } from "./document.ts";
-import { type Fields, formatPath, isFields, judgeObject, nameOf } from "./judge.ts";
+import { formatPath, judgeObject, nameOf } from "./judge.ts";
 import { KINDS, type KindSchema } from "./schemas.ts";
+import { type Fields, isFields } from "./types.ts";
 
 /** An object and where it is written, `file:line:column`. */
 export interface PlacedObject {

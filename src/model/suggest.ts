@@ -1,10 +1,16 @@
 /** `did you mean pods?` for a word that is close to one of those known, else an empty text. */
 export function suggestion(word: string, known: readonly string[]): string {
+  const best = closest(word, known);
+  return best === undefined ? "" : `did you mean ${best}?`;
+}
+
+/** The one of the words known that is close to a word; undefined if none is. */
+export function closest<T extends string>(word: string, known: readonly T[]): T | undefined {
   const [best] = known
     .map((candidate) => ({ candidate, distance: distance(word.toLowerCase().slice(0, 64), candidate) }))
     .filter(({ candidate, distance }) => distance <= Math.max(1, Math.floor(candidate.length / 3)))
     .sort((a, b) => a.distance - b.distance);
-  return best ? `did you mean ${best.candidate}?` : "";
+  return best?.candidate;
 }
 
 /** Edits from a to b: insert, delete, replace, or swap two neighbours. */

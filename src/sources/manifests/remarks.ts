@@ -1,0 +1,67 @@
+import type { Problem } from "../../model/objects.ts";
+import { closest } from "../../model/suggest.ts";
+import { UNUSED_POD_FIELDS } from "./pod.ts";
+import type { KindSchema } from "./schemas.ts";
+import { type Fields, fieldTypes, isFields } from "./types.ts";
+
+/** What is to be said of a field of an object. */
+export interface Finding {
+  field: readonly PropertyKey[];
+  message: string;
+  severity?: Problem["severity"];
+}
+
+/** What is not acted on: fields that no such object has (mostly misspelt), and those that Weir leaves out. At most `most` of each. */
+export function remarksOn(kind: string, known: KindSchema, raw: Fields, most: number): Finding[] {
+  const unknown: Finding[] = [];
+  findUnknown(raw, kind, [], { found: unknown, most });
+  return [...unknown, ...leftOut(known, raw)];
+}
+
+interface Search {
+  found: Finding[];
+  most: number;
+}
+
+/** Compares a value with a Kubernetes type, all the way down. What is of a wrong type is the schemas' business. */
+function findUnknown(value: unknown, type: string, path: readonly PropertyKey[], search: Search): void {
+  if (Array.isArray(value)) {
+    const members = type.startsWith("[]") ? type.slice(2) : "";
+    // A list of a million numbers need not be walked through.
+    if (!/[A-Z]/.test(members)) return;
+    for (const [index, item] of value.entries()) findUnknown(item, members, [...path, index], search);
+  } else if (isFields(value)) findInMap(value, type, path, search);
+}
+
+function findInMap(value: Fields, type: string, path: readonly PropertyKey[], search: Search): void {
+  const members = type.startsWith("{}") ? type.slice(2) : undefined;
+  const types = fieldTypes(type);
+  for (const [field, item] of Object.entries(value)) {
+    if (search.found.length >= search.most) return;
+    const known = members ?? types?.get(field);
+    const at = [...path, field];
+    if (known !== undefined) findUnknown(item, known, at, search);
+    else if (types) search.found.push({ field: at, message: unknownField(field, types), severity: "warning" });
+  }
+}
+
+function unknownField(field: string, types: ReadonlyMap<string, string>): string {
+  const names = new Map([...types.keys()].map((name) => [name.toLowerCase(), name]));
+  const near = closest(field, [...names.keys()]);
+  return `unknown field: ignored${near === undefined ? "" : `; did you mean ${names.get(near)}?`}`;
+}
+
+function* leftOut({ podSpec }: KindSchema, raw: Fields): Generator<Finding> {
+  const spec = podSpec && at(raw, podSpec);
+  if (!spec || !podSpec) return;
+  for (const [field, message] of Object.entries(UNUSED_POD_FIELDS)) {
+    if (spec[field] === undefined || spec[field] === null) continue;
+    yield { field: [...podSpec, field], message, severity: "skipped" };
+  }
+}
+
+function at(raw: Fields, path: readonly string[]): Fields | undefined {
+  let value: unknown = raw;
+  for (const part of path) value = isFields(value) ? value[part] : undefined;
+  return isFields(value) ? value : undefined;
+}

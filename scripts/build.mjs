@@ -24,6 +24,8 @@ const force = process.argv.includes("--force");
 const abi = process.env.WEIR_ABI ? Number(process.env.WEIR_ABI) : undefined;
 if (abi !== undefined && !Number.isInteger(abi)) fail("WEIR_ABI must be an integer");
 const ENTRY = "src/cli/main.ts";
+// Started by measurements as processes of their own.
+const TRAFFIC = "src/bench/traffic/process.ts";
 const BPF_DIR = abi === undefined ? "dist/bpf" : `dist/bpf-abi${abi}`;
 const BUNDLE_INPUTS = "dist/.bundle-inputs.json";
 // A change of these changes every output.
@@ -141,7 +143,7 @@ async function buildBundle() {
   if (inputs && !stale("dist/weir.js", [...inputs, ...RECIPE])) return [];
   const { build, formatMessages } = await import("esbuild");
   const result = await build({
-    entryPoints: { weir: ENTRY },
+    entryPoints: { weir: ENTRY, ...(existsSync(TRAFFIC) && { traffic: TRAFFIC }) },
     outdir: "dist",
     bundle: true,
     splitting: true,

@@ -14,6 +14,8 @@ export interface BenchContext {
   packets?: number | undefined;
   /** Pods of a measurement that can have more or fewer. */
   pods?: number | undefined;
+  /** Of a measurement with named cases: so many of them, by a seeded choice. */
+  sample?: number | undefined;
   /** Of a measurement with named cases: those whose names hold all of these words. */
   only?: readonly string[] | undefined;
   env: NodeJS.ProcessEnv;
@@ -27,7 +29,7 @@ export interface BenchContext {
 /** One measurement: publishes its report and gives its findings. Takes down all that it made, on abort too. */
 export type Bench = (context: BenchContext) => Promise<readonly Finding[]>;
 
-/** Measurements by name, each loaded when it runs, in the order of `all`, which leaves the matrix out: it takes hours. */
+/** Measurements by name, each loaded when it runs, in the order of `all`, which leaves out those that take hours. */
 export const benches = {
   limits: async () => (await import("./limits.ts")).limits,
   forward: async () => (await import("./forward.ts")).forward,
@@ -37,7 +39,11 @@ export const benches = {
   survive: async () => (await import("./survive.ts")).survive,
   footprint: async () => (await import("./footprint.ts")).footprint,
   matrix: async () => (await import("./matrix.ts")).matrix,
+  steps: async () => (await import("./limiter/steps.ts")).steps,
 } as const satisfies Record<string, () => Promise<Bench>>;
+
+/** Not in `all`. */
+const LONG: readonly string[] = ["matrix", "steps"];
 
 export type BenchName = keyof typeof benches | "all";
 
@@ -60,23 +66,26 @@ export async function bench(
     seconds?: number | undefined;
     packets?: number | undefined;
     pods?: number | undefined;
+    sample?: number | undefined;
     only?: readonly string[] | undefined;
+    /** Another build's command to measure instead of this one's. */
+    weir?: string | undefined;
   },
   io: BenchIo,
-  weir: readonly string[] = [process.execPath, process.argv[1] ?? ""],
+  weir: readonly string[] = [process.execPath, options.weir ?? process.argv[1] ?? ""],
 ): Promise<number> {
   const { NODE_EXTRA_CA_CERTS: _, ...env } = io.env;
   const { what } = options;
   const known = Object.keys(benches) as (keyof typeof benches)[];
-  const names = what === "all" ? known.filter((name) => name !== "matrix") : known.filter((name) => name === what);
+  const names = what === "all" ? known.filter((name) => !LONG.includes(name)) : known.filter((name) => name === what);
   if (names.length === 0) throw new Error(`measure ${what}: no such measurement (${known.join(", ")})`);
   for (const name of names) {
     const say = (line: string): void => void io.stderr.write(`${name}: ${line}\n`);
     const run = await benches[name]();
-    const { out, quick, seconds, packets, pods, only } = options;
+    const { out, quick, seconds, packets, pods, sample, only } = options;
     try {
       const write = (text: string): unknown => io.stdout.write(text);
-      await run({ weir, out, quick, seconds, packets, pods, only, env, signal: io.signal, write, say });
+      await run({ weir, out, quick, seconds, packets, pods, sample, only, env, signal: io.signal, write, say });
     } catch (error) {
       if (!io.signal.aborted) throw error;
     }

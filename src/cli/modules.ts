@@ -153,7 +153,17 @@ export interface FunctionsModule {
   functions: readonly Pick<NetworkFunction, "name" | "kind" | "summary">[];
 }
 
-export type BenchName = "all" | "limits" | "loss" | "repeat" | "matrix" | "live" | "survive" | "forward" | "footprint";
+export type BenchName =
+  | "all"
+  | "limits"
+  | "loss"
+  | "repeat"
+  | "matrix"
+  | "live"
+  | "survive"
+  | "forward"
+  | "footprint"
+  | "steps";
 export interface BenchModule {
   bench(
     options: {
@@ -163,7 +173,9 @@ export interface BenchModule {
       seconds?: number | undefined;
       packets?: number | undefined;
       pods?: number | undefined;
+      sample?: number | undefined;
       only?: readonly string[] | undefined;
+      weir?: string | undefined;
     },
     io: Io,
   ): Result;

@@ -11,6 +11,7 @@ export {
 } from "./cgroup.ts";
 export { attachClsact, ClsactLink } from "./clsact.ts";
 export { type Codec, codec, type Decoded, type FieldValue } from "./codec.ts";
+export { Arrivals, Batch, DatagramSocket, wallClock } from "./datagram.ts";
 export { errnoName, KernelError, VerifierError } from "./errors.ts";
 export { attachDevice, type Direction, type Link, openLink } from "./link.ts";
 export { linkObjects } from "./linker.ts";

@@ -13,6 +13,7 @@ const benches: readonly [BenchName, string][] = [
   ["live", "Measure how soon an edited annotation holds, and what other pods' flows notice."],
   ["survive", "Kill agents under load and count what is lost."],
   ["forward", "Measure forwarding: throughput beside a Linux bridge, the cost of a hop and of each function."],
+  ["steps", "Change limits under load: every pair of rates under every load; hours; goes on where the last run ended."],
   ["footprint", "Measure memory, CPU and start-up times."],
 ];
 
@@ -34,6 +35,12 @@ function parsePods(text: string): number {
   throw new InvalidArgumentError("a whole number from 40 to 1000");
 }
 
+function parseSample(text: string): number {
+  const cases = Number(text);
+  if (Number.isInteger(cases) && cases >= 1) return cases;
+  throw new InvalidArgumentError("a whole number from 1");
+}
+
 /** Words that a case's name must all hold: `10M ingress ipv6`. */
 const parseWords = (text: string): string[] => text.split(/\s+/).filter(Boolean);
 
@@ -48,14 +55,19 @@ export function addBench(program: Command, io: Io, load: Modules["bench"]): void
       .description(description)
       .option("--out <dir>", "where results go", "bench-results")
       .option("--quick", "short runs, to see that all works; the figures mean little", false)
-      .action(async ({ out, quick, seconds, packets, pods, only }) => {
+      .option("--weir <path>", "measure another build's bin/weir")
+      .action(async ({ out, quick, weir, ...rest }) => {
         const module = await load();
-        const options = { what, out: resolve(io.cwd, out), quick, seconds, packets, pods, only };
+        const build = weir === undefined ? {} : { weir: resolve(io.cwd, weir) };
+        const options = { what, out: resolve(io.cwd, out), quick, ...build, ...rest };
         setExitCode(bench, await module.bench(options, io));
       });
     if (what === "limits") command.option("--seconds <n>", "length of one run (60: as published)", parseSeconds);
-    const words = { matrix: "10M ingress udp", loss: "burst across ipv6" }[what as string];
+    const words = { matrix: "10M ingress udp", loss: "burst across ipv6", steps: "ingress cubic×8 Limit" }[
+      what as string
+    ];
     if (words) command.option("--only <words>", `cases with all of these words, e.g. "${words}"`, parseWords);
+    if (what === "steps") command.option("--sample <n>", "so many of the cases, always the same ones", parseSample);
     if (what === "loss") command.option("--packets <n>", "datagrams a case (100000: as published)", parsePackets);
     if (what === "footprint") command.option("--pods <n>", "instead: so many pods, each with rules", parsePods);
     if (what === "repeat") command.option("--packets <n>", "runs, whole millions (100000000)", parsePackets);

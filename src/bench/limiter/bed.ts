@@ -1,0 +1,152 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { stringify } from "yaml";
+import { Client } from "../../api/client.ts";
+import type { BenchContext } from "../commands.ts";
+import { manifests, type PodSpec } from "../pods.ts";
+import { Stage } from "../stage.ts";
+import { type Use, Uses } from "./use.ts";
+
+export type Direction = "ingress" | "egress";
+export type Where = "same" | "across";
+/** How a limit is written: in the pod's annotation, or by a Limit object. */
+export type How = "annotation" | "Limit";
+
+/** A way between two pods. */
+export interface Path {
+  /** Network namespaces of the sender and the receiver. */
+  from: string;
+  to: string;
+  /** The receiver's. */
+  address: string;
+}
+
+export const MTU = 1450;
+const NODE = "node-1";
+const PATIENCE = 15_000;
+/** Pods that send to and receive from the limited one; `other` sends beside. */
+const PEERS: readonly PodSpec[] = [
+  { name: "same", node: NODE },
+  { name: "other", node: NODE },
+  { name: "across", node: "node-2" },
+];
+
+/** A pod whose limit is written and watched, on a lab of its own. A pod whose limit got stuck is replaced by a new one. */
+export class Bed {
+  readonly stage: Stage;
+  readonly #context: BenchContext;
+  readonly #client: Client;
+  readonly #uses: Uses;
+  readonly #netns = new Map<string, string>();
+  #generation = 1;
+  #device = "";
+
+  private constructor(stage: Stage, context: BenchContext) {
+    this.stage = stage;
+    this.#context = context;
+    this.#client = new Client({ socket: `/run/weir/labs/${stage.name}/nodes/${NODE}/agent.sock` });
+    this.#uses = new Uses(stage, NODE, context);
+  }
+
+  static async up(context: BenchContext): Promise<Bed> {
+    const pods = [...PEERS, { name: "limited-1", node: NODE }];
+    const stage = await Stage.up({ ...context, nodes: 2, pods });
+    try {
+      const bed = new Bed(stage, context);
+      await bed.#learn();
+      return bed;
+    } catch (error) {
+      await stage.down();
+      throw error;
+    }
+  }
+
+  /** Name of the limited pod. */
+  get name(): string {
+    return `limited-${this.#generation}`;
+  }
+
+  netns(pod: string): string {
+    const path = this.#netns.get(pod);
+    if (path === undefined) throw new Error(`find namespace of pod ${pod}: no such pod`);
+    return path;
+  }
+
+  /** From or to the limited pod, as its limited direction says. */
+  path(direction: Direction, peer: Where | "other"): Path {
+    const [from, to] = direction === "egress" ? [this.name, peer] : [peer, this.name];
+    return { from: this.netns(from), to: this.netns(to), address: this.stage.ip(to, 4) };
+  }
+
+  /** Writes a limit, bit/s, or takes it away (null), into the watched folder: an edit, not awaited. */
+  write(direction: Direction, rate: number | null, how: How = "annotation"): void {
+    const annotated = how === "annotation" && rate !== null;
+    const annotations = annotated ? { [`kubernetes.io/${direction}-bandwidth`]: String(rate) } : undefined;
+    if (how === "annotation") this.#writePod(annotations);
+    else if (rate === null) this.stage.removeManifest("limit.yaml");
+    else this.stage.writeManifest("limit.yaml", limitObject(this.name, direction, rate));
+  }
+
+  /** Writes a limit as the only one and waits until it is in force. */
+  async set(direction: Direction, rate: number | null, how: How = "annotation"): Promise<void> {
+    this.stage.removeManifest("limit.yaml");
+    if (how === "Limit") this.#writePod(undefined);
+    this.write(direction, rate, how);
+    await this.#until(`limit of ${rate} bit/s is in force`, async () => {
+      const all = (await this.#client.list("limits")).filter(({ pod }) => pod === this.name);
+      if (rate === null) return all.length === 0;
+      return all.length === 1 && all[0]?.direction === direction && all[0].effective === rate;
+    });
+  }
+
+  /** What the limit has counted; undefined if there is none. */
+  use(direction: Direction): Use | undefined {
+    return this.#uses.read(this.#device, direction);
+  }
+
+  /** A new pod in the limited one's place, without a limit. */
+  async renew(): Promise<void> {
+    this.stage.removeManifest("limit.yaml");
+    this.stage.removeManifest(`default-${this.name}.yaml`);
+    this.#generation++;
+    this.#writePod(undefined);
+    await this.#until(`pod ${this.name} is ready`, async () =>
+      (await this.#client.list("endpoints")).some(({ name }) => name === this.name),
+    );
+    await this.#learn();
+  }
+
+  async down(): Promise<void> {
+    this.#uses.close();
+    await this.stage.down();
+  }
+
+  #writePod(annotations: Record<string, string> | undefined): void {
+    const pod = { name: this.name, node: NODE, annotations };
+    this.stage.writeManifest(`default-${this.name}.yaml`, manifests([pod]));
+  }
+
+  async #learn(): Promise<void> {
+    const pods = await this.stage.refresh();
+    this.#device = pods.find(({ name }) => name === this.name)?.device ?? "";
+    const endpoints = await this.stage.get<{ name: string; netns: string }>("endpoints");
+    for (const { name, netns } of endpoints) this.#netns.set(name, netns);
+  }
+
+  async #until(what: string, holds: () => Promise<boolean>): Promise<void> {
+    const end = Date.now() + PATIENCE;
+    while (!(await holds())) {
+      if (Date.now() > end) throw new Error(`wait until the ${what}: not after ${PATIENCE / 1000} s`);
+      await sleep(50, undefined, { signal: this.#context.signal });
+    }
+  }
+}
+
+function limitObject(pod: string, direction: Direction, rate: number): string {
+  const metadata = { name: "limited", namespace: "default" };
+  return stringify({
+    apiVersion: "weir.dev/v1alpha1",
+    kind: "Limit",
+    metadata,
+    spec: { pod, [direction]: String(rate) },
+  });
+}

@@ -1,0 +1,106 @@
+import { rateText } from "../limit-case.ts";
+import type { Finding } from "../report.ts";
+import type { Direction, How, Where } from "./bed.ts";
+import { longestGap, type Reading, rateIn, type Times, without } from "./watch.ts";
+
+/** One edit of a limit under one load. Rates in bit/s at layer 3; null: no limit. */
+export interface Step {
+  from: number | null;
+  to: number | null;
+  direction: Direction;
+  where: Where;
+  how: How;
+  protocol: "tcp" | "udp";
+  congestion?: string | undefined;
+  flows: number;
+}
+
+export interface StepResult extends Step {
+  name: string;
+  /** Mean over the span that is judged, by the limit's own counter, without a limit by the receiver's; null if it counted nothing. */
+  rate: number | null;
+  /** The longest time without an arrival after the edit, ms. */
+  gap: number;
+  /** What the same load reaches with no limit, bit/s. */
+  unlimited: number;
+  /** ms of the span in which BBR held back by itself. */
+  paused: number;
+  /** Mean rates of 200 ms at the receiver, Mbit/s, from 1 s before the edit on. */
+  course: number[];
+}
+
+/** The span after an edit that is judged, ms. */
+export const SPAN = { udp: { start: 1000, end: 6000 }, tcp: { start: 3000, end: 8000 } } as const;
+const COURSE = { before: 1000, bin: 200 };
+/** From here on BBR's ProbeRTT needs more than its four segments a round trip, bit/s. */
+const PAUSED = 2e9;
+/** Clocks of iperf3 and of readings agree so far, ms. */
+const SLACK = 100;
+
+/** What a case's readings say. Times are those of the readings. */
+export function evaluateStep(
+  step: Step,
+  seen: { readings: readonly Reading[]; edited: number; pauses: readonly Times[]; unlimited: number },
+): StepResult {
+  const { readings, edited, unlimited } = seen;
+  const { start, end } = SPAN[step.protocol];
+  const span = { start: edited + start, end: edited + end };
+  const excused = step.congestion === "bbr" && (step.to ?? 0) >= PAUSED;
+  const pauses = excused ? seen.pauses.map((one) => ({ start: one.start - SLACK, end: one.end + SLACK })) : [];
+  const spans = without(span, pauses);
+  const left = spans.reduce((sum, one) => sum + one.end - one.start, 0);
+  const bins = Math.floor((COURSE.before + end) / COURSE.bin);
+  const course = Array.from({ length: bins }, (_, i) => {
+    const at = edited - COURSE.before + i * COURSE.bin;
+    return Number(((rateIn(readings, "received", [{ start: at, end: at + COURSE.bin }]) ?? 0) / 1e6).toPrecision(4));
+  });
+  return {
+    ...step,
+    name: stepName(step),
+    rate: rateIn(readings, step.to === null ? "received" : "limit", spans) ?? null,
+    gap: longestGap(readings, { start: edited, end: span.end }),
+    unlimited,
+    paused: end - start - left,
+    course,
+  };
+}
+
+const percent = (value: number): string => `${value >= 0 ? "+" : ""}${(100 * value).toFixed(2)} %`;
+const TOLERANCE = 0.02;
+const LEAST = 0.9;
+/** ms. */
+const MOST_GAP = 1000;
+
+/** Within ±2 % of the new rate and, of TCP, no gap over a second; to unlimited: at least 0.9 of what it was without. */
+export function judgeStep(result: StepResult): Finding {
+  const { name: what, to, rate, gap, unlimited, protocol } = result;
+  const gapless = protocol === "udp" || gap <= MOST_GAP;
+  const stops = protocol === "udp" ? "" : `, longest gap ${gap.toFixed(0)} ms`;
+  const gaps = protocol === "udp" ? "" : ", no gap over 1 s";
+  if (to === null) {
+    const share = (rate ?? 0) / unlimited;
+    const measured = `${share.toFixed(3)} of what it is without${stops}`;
+    const holds = share >= LEAST && gapless;
+    return { what, measured, target: `≥ ${LEAST}${gaps}`, verdict: holds ? "holds" : "misses" };
+  }
+  const error = (rate ?? 0) / to - 1;
+  const measured = `${rate === null ? "nothing counted" : percent(error)}${stops}`;
+  const target = `±${100 * TOLERANCE} %${gaps}`;
+  if (Math.abs(error) <= TOLERANCE && gapless) return { what, measured, target, verdict: "holds" };
+  if (unlimited < 1.02 * to && gapless) {
+    return { what, measured: `${measured}; this machine carries ${rateText(unlimited)}`, target, verdict: "shown" };
+  }
+  return { what, measured, target, verdict: "misses" };
+}
+
+const stepRate = (rate: number | null): string => (rate === null ? "unlimited" : rateText(rate));
+
+/** A load in words. */
+export const loadText = ({ protocol, congestion, flows }: Pick<Step, "protocol" | "congestion" | "flows">): string =>
+  protocol === "udp" ? "udp" : `${congestion}×${flows}`;
+
+/** A case in words that are also its key. */
+export function stepName(step: Step): string {
+  const { from, to, direction, where, how } = step;
+  return `${stepRate(from)} → ${stepRate(to)} ${direction} ${where} ${how} ${loadText(step)}`;
+}

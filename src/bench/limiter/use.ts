@@ -1,0 +1,88 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { BpfMap, type Codec, inspectObject } from "../../kernel/index.ts";
+import type { BenchContext } from "../commands.ts";
+import { objectsFolder } from "../objects.ts";
+import type { Stage } from "../stage.ts";
+
+/** What a limit has counted at layer 3: what it let through; the rest is null in a build that does not count it. */
+export interface Use {
+  packets: number;
+  bytes: number;
+  dropped: number | null;
+  marked: number | null;
+}
+
+/**
+ * Reads a limit's row. The one place that knows its fields: `packets` and `bytes`, or by what became of them
+ * (`sent_bytes`, or a struct `sent` of packets and bytes).
+ */
+export function readUse(row: Readonly<Record<string, unknown>>): Use {
+  const number = (...names: string[]): number | null => {
+    for (const name of names) {
+      const [field = "", part] = name.split(".");
+      const value = row[field];
+      const found = part === undefined ? value : (value as Record<string, unknown> | undefined)?.[part];
+      if (typeof found === "number" || typeof found === "bigint") return Number(found);
+    }
+    return null;
+  };
+  const packets = number("packets", "sent_packets", "sent.packets");
+  const bytes = number("bytes", "sent_bytes", "sent.bytes");
+  if (packets === null || bytes === null) {
+    throw new Error(`read a limit's counters: no packets and bytes in ${Object.keys(row).join(", ")}`);
+  }
+  return {
+    packets,
+    bytes,
+    dropped: number("dropped", "dropped_packets", "dropped.packets"),
+    marked: number("marked", "marked_packets", "marked.packets"),
+  };
+}
+
+/** A node's limits as its own program counts them, read from its maps: a reading costs microseconds. */
+export class Uses {
+  readonly #names: BpfMap;
+  readonly #uses: BpfMap;
+  readonly #name: Codec;
+  readonly #id: Codec;
+  readonly #key: Codec;
+  readonly #value: Codec;
+
+  constructor(stage: Stage, node: string, context: Pick<BenchContext, "weir" | "env">) {
+    const root = join("/run/weir/labs", stage.name, "bpf/weir", node);
+    const panel = readdirSync(root).find((name) => name.startsWith("abi-")) ?? "abi";
+    const objects = objectsFolder(context);
+    const limit = inspectObject(join(objects, "limit.bpf.o")).codecs("weir_limit_use");
+    const names = inspectObject(join(objects, "entry.bpf.o")).codecs("weir_names");
+    [this.#name, this.#id, this.#key, this.#value] = [names.key, names.value, limit.key, limit.value];
+    this.#names = BpfMap.open(join(root, panel, "maps/weir_names"));
+    this.#uses = BpfMap.open(join(root, panel, "maps/weir_limit_use"));
+  }
+
+  /** What the limit of a pod's device has counted; undefined if there is none, or it has seen nothing yet. */
+  read(device: string, direction: "ingress" | "egress"): Use | undefined {
+    const name = this.#names.lookup(this.#name.encode({ name: `instance:limit:${device}:${direction}` }));
+    if (!name) return undefined;
+    const value = this.#uses.lookup(this.#key.encode({ instance: Number(this.#id.decode(name)["id"]) }));
+    if (!value) return undefined;
+    const size = value.length / Math.max(1, Math.round(this.#uses.bufferSize / this.#value.size));
+    const slots = Array.from({ length: value.length / size }, (_, i) => value.subarray(i * size, (i + 1) * size));
+    return slots.map((slot) => readUse(this.#value.decode(slot) as unknown as Record<string, unknown>)).reduce(add);
+  }
+
+  close(): void {
+    this.#names.close();
+    this.#uses.close();
+  }
+}
+
+function add(a: Use, b: Use): Use {
+  const sum = (x: number | null, y: number | null): number | null => (x === null || y === null ? null : x + y);
+  return {
+    packets: a.packets + b.packets,
+    bytes: a.bytes + b.bytes,
+    dropped: sum(a.dropped, b.dropped),
+    marked: sum(a.marked, b.marked),
+  };
+}

@@ -1,0 +1,46 @@
+import { realpathSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { type Beside, start } from "../weir.ts";
+import type { Received, ReceiveOptions } from "./receive.ts";
+import type { SendOptions, Sent } from "./send.ts";
+
+/** A process in a pod that sends or receives datagrams. */
+export interface Traffic<Result> {
+  /** Ends it, if it has not, and gives what it saw. */
+  stop(): Promise<Result>;
+  ended: Promise<Result>;
+}
+
+/** Takes datagrams at a port of a namespace until it is stopped. Resolves once it listens. */
+export const receive = (netns: string, options: ReceiveOptions): Promise<Traffic<Received>> =>
+  begin("receive", netns, options);
+
+/** Sends datagrams from a namespace. Resolves once it has begun. */
+export const send = (netns: string, options: SendOptions): Promise<Traffic<Sent>> => begin("send", netns, options);
+
+async function begin<Result>(role: string, netns: string, options: object): Promise<Traffic<Result>> {
+  let ready = (): void => {};
+  const listening = new Promise<void>((resolve) => {
+    ready = resolve;
+  });
+  const argv = [process.execPath, program(), role, netns, JSON.stringify(options)];
+  const beside: Beside = start(argv, { onLine: (line) => line === "ready" && ready() });
+  const ended = beside.ended.then(({ code, stdout, stderr }) => {
+    if (code !== 0) throw new Error(`${role} datagrams in ${netns}: exit code ${code}\n${stderr}`);
+    return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Result;
+  });
+  ended.catch(() => {}); // who stops it is told
+  await Promise.race([listening, ended]);
+  return {
+    ended,
+    stop: async () => {
+      await beside.stop();
+      return ended;
+    },
+  };
+}
+
+/** The built program, beside the command that runs. */
+function program(): string {
+  return join(dirname(realpathSync(process.argv[1] ?? "")), "../dist/traffic.js");
+}

@@ -17,14 +17,35 @@ WEIR_INLINE int weir_split(struct __sk_buff *skb)
 	return bpf_redirect(config->split_ifindex, 0);
 }
 
-/* Address the packet to a shaping device's class, to come back at this hop. Zero: it has been round too often. */
+/*
+ * Address the packet to a shaping device's class, to come back at this hop, with the time at which it was queued. Zero: it
+ * has been round too often.
+ */
 WEIR_INLINE __u32 weir_to_class(struct __sk_buff *skb, __u32 classid)
 {
 	__u32 mark = weir_mark(skb, weir_get(skb, hop), WEIR_MARK_RESUMED);
 
+	bpf_skb_set_tstamp(skb, bpf_ktime_get_ns(), BPF_SKB_TSTAMP_DELIVERY_MONO);
 	skb->mark = mark;
 	skb->priority = classid;
 	return mark;
+}
+
+/* How long the packet was in the shaping device, ns; a later queue must not take its stamp for a time to send it. */
+WEIR_INLINE __u64 weir_shape_waited(struct __sk_buff *skb, __u64 now)
+{
+	__u64 since = skb->tstamp_type == BPF_SKB_TSTAMP_DELIVERY_MONO ? skb->tstamp : now;
+
+	bpf_skb_set_tstamp(skb, 0, BPF_SKB_TSTAMP_UNSPEC);
+	return now > since ? now - since : 0;
+}
+
+/* Charge a class with one more packet of this size, which ends behind the shaping device. 0, or a negative error. */
+WEIR_INLINE long weir_shape_pad(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
+{
+	skb->mark = WEIR_MARK_GONE;
+	skb->priority = classid;
+	return bpf_clone_redirect(skb, ifindex, 0);
 }
 
 /* Queue in a shaping device's class (a qdisc handle); come back here with weir_resumed(). */

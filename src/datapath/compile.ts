@@ -5,6 +5,7 @@ import { firstHop, type Hop, MAX_CHAIN, TURNED } from "./layout.ts";
 export interface Ids {
   port(name: string): number;
   instance(name: string): number;
+  shaper(owner: string): number;
   slot(functionName: string): number;
   device(name: string): number | undefined;
 }

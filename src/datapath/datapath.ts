@@ -94,7 +94,7 @@ export class Datapath {
     };
     failures.push(...this.devices.ensure(desired.links));
     const ids = this.#ids();
-    attempt("shapers", () => failures.push(...this.shapers.ensure(desired.shapers, ids.instance)));
+    attempt("shapers", () => failures.push(...this.shapers.ensure(desired.shapers, ids.shaper)));
     const tables = this.#encode(desired.rows, ids, failures);
     for (const [table, rows] of tables) attempt(`table ${table}`, () => this.#write(table, rows, "add"));
     attempt("leases", () => this.leases.follow(desired.leases, ids.instance));
@@ -110,7 +110,7 @@ export class Datapath {
     if (placed) {
       for (const [table, rows] of tables) attempt(`table ${table}`, () => this.#write(table, rows, "remove"));
       attempt("programs", () => this.programs.prune(desired));
-      attempt("shapers", () => this.shapers.prune(desired.shapers, ids.instance));
+      attempt("shapers", () => this.shapers.prune(desired.shapers, ids.shaper));
       attempt("devices", () => this.devices.prune(desired.links));
       attempt("names", () => this.#prune(desired));
     }
@@ -128,6 +128,7 @@ export class Datapath {
     return {
       port: (name) => names.id("port", name),
       instance: (name) => names.id("instance", name),
+      shaper: (owner) => names.id("shaper", owner),
       slot: (name) => names.id("function", name),
       device: (name) => this.devices.ifindex(name),
     };
@@ -179,6 +180,7 @@ export class Datapath {
   /** An id that comes back must not bring another's counters along. */
   #prune(desired: DesiredState): void {
     this.panel.forgetPorts(this.panel.names.prune("port", new Set(desired.ports.map(portName))));
+    this.panel.names.prune("shaper", new Set(desired.shapers.map((shaper) => shaper.owner)));
     const gone = this.panel.names.prune("instance", new Set(desired.instances.map((instance) => instance.name)));
     for (const name of this.#state) {
       const table = this.panel.table(name);

@@ -1,12 +1,14 @@
+import { MAX_SHAPERS } from "../model/shape.ts";
 import { MAX_PORTS, MAX_SLOTS } from "./layout.ts";
 import type { Table } from "./tables.ts";
 
-export type NameKind = "port" | "instance" | "function";
+export type NameKind = "port" | "instance" | "function" | "shaper";
 
 const RANGES: Record<NameKind, { first: number; end: number }> = {
   port: { first: 1, end: MAX_PORTS },
   instance: { first: 1, end: 16384 },
   function: { first: 1, end: MAX_SLOTS },
+  shaper: { first: 1, end: MAX_SHAPERS },
 };
 const NAME_BYTES = 56;
 
@@ -17,8 +19,13 @@ const NAME_BYTES = 56;
 export class Names {
   readonly #table: Table;
   readonly #ids = new Map<string, number>();
-  readonly #used: Record<NameKind, Set<number>> = { port: new Set(), instance: new Set(), function: new Set() };
-  readonly #next: Record<NameKind, number> = { port: 1, instance: 1, function: 1 };
+  readonly #used: Record<NameKind, Set<number>> = {
+    port: new Set(),
+    instance: new Set(),
+    function: new Set(),
+    shaper: new Set(),
+  };
+  readonly #next: Record<NameKind, number> = { port: 1, instance: 1, function: 1, shaper: 1 };
 
   constructor(table: Table) {
     this.#table = table;

@@ -1,6 +1,6 @@
 import type { Row, RowFields, RowValue } from "../model/desired.ts";
 import type { Ids } from "./compile.ts";
-import { classId, type Leaf } from "./shapers.ts";
+import { blockOf } from "./shapers.ts";
 import { type Rows, rowKey, type Table } from "./tables.ts";
 
 /** Puts ids in the place of names; a device that does not exist is 0. */
@@ -17,7 +17,7 @@ export function resolve(value: RowValue, ids: Ids): unknown {
 function idOf(fields: RowFields, ids: Ids): number | undefined {
   const names = Object.keys(fields).join();
   const text = (name: string): string => String(fields[name]);
-  if (names === "class,leaf") return classId(ids.instance(text("class")), fields["leaf"] as Leaf);
+  if (names === "shaper") return blockOf(ids.shaper(text("shaper")));
   if (names === "port" && typeof fields["port"] === "string") return ids.port(fields["port"]);
   if (names === "instance" && typeof fields["instance"] === "string") return ids.instance(fields["instance"]);
   if (names === "device" && typeof fields["device"] === "string") return ids.device(fields["device"]) ?? 0;

@@ -5,31 +5,34 @@ import {
   findLink,
   handle,
   KernelError,
+  qdiscs,
   setLink,
   TC_ROOT,
   type TcChange,
 } from "../kernel/index.ts";
 import type { Shaper } from "../model/desired.ts";
 import { memo } from "../model/memo.ts";
-import { type Shape, type ShapeClass, shape } from "../model/shape.ts";
+import { BLOCK, PLACE, SETS, type Shape, type ShapeClass, SIZE_TABLE, shape } from "../model/shape.ts";
 import type { Failure } from "./failure.ts";
 
-export type Leaf = "small" | "bulk";
-
-const MAJOR = 1;
-const PER_INSTANCE = 3;
-const OFFSET = { parent: 0, small: 1, bulk: 2 } as const;
-/** An instance's limit is gone: what is queued leaves at this rate before the class goes, bit/s. */
-const DRAIN = { rate: 100e9, mtu: 1500, charged: false };
-/** The bulk leaf's bucket is there to split packets, never to hold them: beyond what a CPU can dequeue. bit/s. */
+/** Of the root. Another root is an older Weir's, and goes. */
+const MAJOR = 2;
+/** A limit is gone: what is queued leaves at this rate before the classes go, bit/s. */
+const DRAIN = { rate: 100e9, mtu: 1500 };
+/** A leaf's bucket is there to split packets, never to hold them: beyond what a CPU can dequeue. bit/s. */
 const NEVER_HOLDS = 400e9;
+/** A leaf refuses nothing: the program decides what may wait. Bytes. */
+const NEVER_FULL = 1 << 30;
+/** What leaves a set of leaves too slowly for the limit's new rate is dropped with them, seconds. */
+const DRAIN_TIME = 0.15;
+const ETHERNET = 14;
 
-const minor = (instance: number, part: keyof typeof OFFSET): number => instance * PER_INSTANCE + OFFSET[part];
+const minor = (id: number, place: number): number => id * BLOCK + place;
 
-/** A leaf's class as packets carry it in skb->priority. Derived from the instance's id, so it outlives the agent. */
-export const classId = (instance: number, leaf: Leaf): number => handle(MAJOR, minor(instance, leaf));
+/** The class of a limit's parent, by the shaper's id; the limit's other classes follow it. Outlives the agent. */
+export const blockOf = (id: number): number => handle(MAJOR, minor(id, PLACE.parent));
 
-/** The HTB classes of a shaping device: three for each limit. */
+/** The HTB classes of a shaping device: a block for each limit. */
 export class Shapers {
   /** Kernel objects made, changed or removed so far. */
   writes = 0;
@@ -38,8 +41,10 @@ export class Shapers {
   /** The device that `#held` is about. */
   #ifindex: number | undefined;
   #mtu = 0;
-  /** What each class tree was given last, by instance id; read from the kernel at first. */
+  /** What each block was given last, by the shaper's id; read from the kernel at first. */
   #held: Map<number, Held> | undefined;
+  /** Leaves that are not in force any more and hold more than their limit lets go in time. */
+  #late: TcChange[] = [];
 
   /** The pair's end that has the classes, and its far end. */
   constructor({ device, other }: { device: string; other: string }) {
@@ -52,58 +57,75 @@ export class Shapers {
     this.#held = undefined;
   }
 
-  /** Adds and changes classes, live: a change touches no other class and loses no packet. */
-  ensure(wanted: readonly Shaper[], instanceId: (owner: string) => number): Failure[] {
+  /** Adds and changes classes, live: a change touches no other limit's class, and no queue. */
+  ensure(wanted: readonly Shaper[], idOf: (owner: string) => number): Failure[] {
     const failures: Failure[] = [];
     if (wanted.length === 0) return failures;
     this.#follow();
     this.#fit(Math.max(...wanted.map((shaper) => shaper.mtu)));
     const held = this.#read(true);
     for (const shaper of wanted) {
-      const id = instanceId(shaper.owner);
-      const now = held.get(id);
-      const target = shapeOf(shaper);
-      const rate = kernelRate(target.parent.rate);
-      if (now?.rate === rate && now.whole) continue;
       try {
-        changeTc(this.#device, changesFor(id, target));
-        held.set(id, { rate, whole: true, draining: false });
-        this.writes++;
+        this.#ensureOne(idOf(shaper.owner), shapeOf(shaper), held);
       } catch (error) {
-        held.delete(id);
         failures.push({ object: `shaper ${shaper.owner}`, message: (error as Error).message });
       }
     }
     return failures;
   }
 
-  /** Ends classes that no shaper owns: first they drain, in a later pass they go. Returns how many are draining. */
-  prune(wanted: readonly Shaper[], instanceId: (owner: string) => number): number {
-    const keep = new Set(wanted.map((shaper) => instanceId(shaper.owner)));
+  #ensureOne(id: number, target: Shape, held: Map<number, Held>): void {
+    const now = held.get(id);
+    const rate = kernelRate(target.parent.rate);
+    const made = now?.leaves.get(target.set.place) ?? 0;
+    if (now?.rate === rate && made >= target.leaves) return;
+    held.delete(id);
+    changeTc(this.#device, [...topChanges(id, target), ...leafChanges(id, target, made)]);
+    const leaves = new Map(now?.leaves).set(target.set.place, Math.max(made, target.leaves));
+    if (leaves.size > 1) this.#dropLate(id, target, leaves);
+    held.set(id, { rate, leaves, draining: false });
+    this.writes++;
+  }
+
+  /** The leaves go in this pass's `prune`, when no row refers to them any more. */
+  #dropLate(id: number, { set, parent }: Shape, leaves: Map<number, number>): void {
+    const backlog = backlogs(classes(this.#device));
+    for (const [place, count] of leaves) {
+      if (place === set.place) continue;
+      const own = Array.from({ length: count }, (_, leaf) => minor(id, place + leaf));
+      const bytes = own.reduce((sum, one) => sum + (backlog.get(one) ?? 0), 0);
+      if ((bytes * 8) / parent.rate <= DRAIN_TIME) continue;
+      this.#late.push(...own.map(removalOf));
+      leaves.delete(place);
+    }
+  }
+
+  /** Ends classes that no shaper owns: first they drain, in a later pass they go. Returns how many limits are draining. */
+  prune(wanted: readonly Shaper[], idOf: (owner: string) => number): number {
+    const late = this.#late.splice(0);
+    if (late.length > 0) {
+      changeTc(this.#device, late);
+      this.writes++;
+    }
+    const keep = new Set(wanted.map((shaper) => idOf(shaper.owner)));
     const stale = [...this.#read(false)].filter(([id]) => !keep.has(id));
     if (stale.length === 0) return 0;
     const backlog = backlogs(classes(this.#device));
     let draining = 0;
     for (const [id, state] of stale) {
-      if (state.draining && !backlog.get(id)) {
-        changeTc(this.#device, removalOf(id));
+      const minors = minorsOf(id, state);
+      if (state.draining && !minors.some((one) => backlog.get(one))) {
+        changeTc(this.#device, minors.toReversed().map(removalOf));
         this.#held?.delete(id);
         this.writes++;
         continue;
       }
       draining++;
       if (state.draining) continue;
-      changeTc(this.#device, changesFor(id, shape(DRAIN)).slice(1));
+      changeTc(this.#device, topChanges(id, shape(DRAIN)).slice(1));
       this.#held?.set(id, { ...state, draining: true });
     }
     return draining;
-  }
-
-  /** Packets and bytes that a limit's queues refused. */
-  dropped(instance: number): number {
-    const own = new Set([minor(instance, "small"), minor(instance, "bulk")]);
-    const found = classes(this.#device).filter((info) => own.has(info.handle & 0xffff));
-    return found.reduce((sum, info) => sum + info.stats.drops, 0);
   }
 
   /** A device that was made anew has no classes, whatever the old one had. */
@@ -127,46 +149,50 @@ export class Shapers {
 
   #read(create: boolean): Map<number, Held> {
     if (this.#held) return this.#held;
+    if (create) this.#root();
     const found = readHeld(this.#device);
     if (found.size > 0 || create) this.#held = found;
     return found;
   }
+
+  #root(): void {
+    const root = qdiscs(undefined, this.#device).find(({ parent }) => parent === TC_ROOT);
+    if (root?.kind === "htb" && root.handle === handle(MAJOR)) return;
+    if (root?.kind === "htb") changeTc(this.#device, [{ op: "remove", kind: "qdisc", parent: TC_ROOT }]);
+    const sizes = { header: ETHERNET, table: SIZE_TABLE };
+    changeTc(this.#device, [{ op: "set", kind: "htb", handle: handle(MAJOR), parent: TC_ROOT, sizes }]);
+    this.writes++;
+  }
 }
 
 /** What a limit's classes are made of. */
-export const shapeOf = memo(
-  ({ rate, mtu, sender }: Shaper): Shape => shape({ rate, mtu, charged: sender !== undefined }),
-);
+export const shapeOf = memo(({ rate, mtu }: Shaper): Shape => shape({ rate, mtu }));
 
 interface Held {
-  /** bit/s as the kernel keeps it. */
+  /** The parent's, bit/s as the kernel keeps it. */
   rate: bigint;
-  /** All three classes are there. */
-  whole: boolean;
+  /** Leaves that are there, by the place of their set. */
+  leaves: Map<number, number>;
   draining: boolean;
 }
 
 /** The kernel counts whole bytes a second. */
 const kernelRate = (bits: number): bigint => ((BigInt(Math.round(bits)) + 4n) / 8n) * 8n;
-
-const instanceOf = (info: ClassInfo): number => Math.floor((info.handle & 0xffff) / PER_INSTANCE);
+const DRAINING = kernelRate(shape(DRAIN).parent.rate);
 
 function readHeld(device: string): Map<number, Held> {
-  const parts = new Map<number, ClassInfo[]>();
-  for (const info of listClasses(device)) {
-    if (info.kind !== "htb") continue;
-    parts.set(instanceOf(info), [...(parts.get(instanceOf(info)) ?? []), info]);
-  }
   const held = new Map<number, Held>();
-  for (const [id, found] of parts) {
-    const parent = found.find((info) => (info.handle & 0xffff) % PER_INSTANCE === OFFSET.parent);
-    const rate = parent?.htb?.rate ?? 0n;
-    held.set(id, {
-      rate,
-      whole: found.length === PER_INSTANCE,
-      draining: rate === kernelRate(shape(DRAIN).parent.rate),
-    });
+  for (const { kind, handle: own, htb } of listClasses(device)) {
+    if (kind !== "htb") continue;
+    const id = Math.floor((own & 0xffff) / BLOCK);
+    const place = (own & 0xffff) % BLOCK;
+    const one = held.get(id) ?? { rate: 0n, leaves: new Map<number, number>(), draining: false };
+    held.set(id, one);
+    const set = SETS.findLast((first) => place >= first);
+    if (place === PLACE.parent) one.rate = htb?.rate ?? 0n;
+    else if (set !== undefined) one.leaves.set(set, (one.leaves.get(set) ?? 0) + 1);
   }
+  for (const one of held.values()) one.draining = one.rate === DRAINING;
   return held;
 }
 
@@ -180,39 +206,50 @@ function listClasses(device: string): ClassInfo[] {
   }
 }
 
+/** Bytes that wait, by the class's minor number. */
 function backlogs(infos: readonly ClassInfo[]): Map<number, number> {
-  const sums = new Map<number, number>();
-  for (const info of infos) sums.set(instanceOf(info), (sums.get(instanceOf(info)) ?? 0) + info.stats.backlog);
-  return sums;
+  return new Map(infos.map((info) => [info.handle & 0xffff, info.stats.backlog]));
 }
 
-/** The root comes first: an equal one that is there counts as set. */
-function changesFor(instance: number, { parent, small, bulk }: Shape): TcChange[] {
-  const root = handle(MAJOR);
-  const top = handle(MAJOR, minor(instance, "parent"));
-  const leaf = (part: Leaf, htb: ShapeClass): TcChange => ({
-    op: "set",
-    kind: "htb-class",
-    handle: classId(instance, part),
-    parent: top,
-    htb,
-  });
-  const queue = (part: Leaf) =>
-    ({ op: "set", handle: handle(minor(instance, part)), parent: classId(instance, part) }) as const;
+function minorsOf(id: number, { leaves }: Held): number[] {
+  const places = [...leaves].flatMap(([set, count]) => Array.from({ length: count }, (_, leaf) => set + leaf));
+  return [PLACE.parent, PLACE.first, PLACE.shared, ...places].map((place) => minor(id, place));
+}
+
+/** The parent and the two classes that are not of a set. */
+function topChanges(id: number, { parent, first, leaf }: Shape): TcChange[] {
+  const top = handle(MAJOR, minor(id, PLACE.parent));
   return [
-    { op: "set", kind: "htb", handle: root, parent: TC_ROOT },
-    { op: "set", kind: "htb-class", handle: top, parent: root, htb: parent },
-    leaf("small", small),
-    { ...queue("small"), kind: "bfifo", limit: small.queue },
-    leaf("bulk", bulk),
-    { ...queue("bulk"), kind: "tbf", rate: NEVER_HOLDS, burst: bulk.split, limit: bulk.queue },
+    { op: "set", kind: "htb-class", handle: top, parent: handle(MAJOR), htb: parent },
+    classOf(id, PLACE.first, first),
+    fifo(id, PLACE.first),
+    classOf(id, PLACE.shared, leaf),
+    fifo(id, PLACE.shared),
   ];
 }
 
-function removalOf(instance: number): TcChange[] {
-  return (["small", "bulk", "parent"] as const).map((part) => ({
-    op: "remove",
-    kind: "class",
-    handle: handle(MAJOR, minor(instance, part)),
-  }));
+function leafChanges(id: number, { leaf, leaves, set }: Shape, made: number): TcChange[] {
+  const places = Array.from({ length: Math.max(0, leaves - made) }, (_, index) => set.place + made + index);
+  return places.flatMap((place) => [
+    classOf(id, place, leaf),
+    set.split < NEVER_FULL >> 7 ? splitter(id, place, set.split) : fifo(id, place),
+  ]);
 }
+
+const classOf = (id: number, place: number, htb: ShapeClass): TcChange => {
+  const parent = handle(MAJOR, minor(id, PLACE.parent));
+  return { op: "set", kind: "htb-class", handle: handle(MAJOR, minor(id, place)), parent, htb };
+};
+
+const queueOf = (id: number, place: number) =>
+  ({ op: "set", handle: handle(minor(id, place)), parent: handle(MAJOR, minor(id, place)) }) as const;
+const fifo = (id: number, place: number): TcChange => ({ ...queueOf(id, place), kind: "bfifo", limit: NEVER_FULL });
+const splitter = (id: number, place: number, split: number): TcChange => ({
+  ...queueOf(id, place),
+  kind: "tbf",
+  rate: NEVER_HOLDS,
+  burst: split,
+  limit: NEVER_FULL,
+});
+
+const removalOf = (own: number): TcChange => ({ op: "remove", kind: "class", handle: handle(MAJOR, own) });

@@ -34,7 +34,7 @@ export interface Port {
 
 /**
  * A row of a function's table: fields by name as in the C structs. Names stand for ids: `{ port }`, `{ instance }`,
- * `{ device }`, and `{ class, leaf }` for a class of the shaper that an instance owns.
+ * `{ device }`, and `{ shaper }` for the classes that an instance owns.
  */
 export type RowValue =
   | number
@@ -44,7 +44,7 @@ export type RowValue =
   | { port: string }
   | { instance: string }
   | { device: string }
-  | { class: string; leaf: "small" | "bulk" }
+  | { shaper: string }
   | readonly RowValue[]
   | { readonly [field: string]: RowValue };
 export type RowFields = { readonly [field: string]: RowValue };
@@ -94,7 +94,7 @@ export interface Route {
 }
 export type Link = PodLink | PairLink | VxlanLink;
 
-/** One shaper: an HTB class pair on a shaping device. `owner` is the limit's instance. */
+/** One shaper: a block of HTB classes on a shaping device. `owner` is the limit's instance. */
 export interface Shaper {
   owner: string;
   device: string;

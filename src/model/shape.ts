@@ -1,4 +1,4 @@
-/** One HTB class: rates in bit/s as HTB counts them (Ethernet's 14 bytes a packet included), sizes in bytes. */
+/** One HTB class: rates in bit/s as HTB charges them, sizes in bytes. */
 export interface ShapeClass {
   rate: number;
   ceil: number;
@@ -11,34 +11,42 @@ export interface ShapeClass {
 }
 
 /**
- * How one limit is shaped: a parent that holds the rate, and below it a leaf for small packets, which goes first, and
- * one for the rest, which may only borrow. Together they never pass the parent's rate.
+ * How one limit is shaped: a parent that holds the rate; below it a class for sparse flows, which goes first, one for
+ * those of them that find no room there, and leaves for all other flows, which take turns.
  */
 export interface Shape {
   parent: ShapeClass;
-  /** `queue`: bytes that may wait. */
-  small: ShapeClass & { queue: number };
-  /** `split`: segmentation-offload packets of more bytes than this are split to the wire's size as they are queued. */
-  bulk: ShapeClass & { queue: number; split: number };
+  first: ShapeClass;
+  leaf: ShapeClass;
+  set: LeafSet;
+  /** Leaves of the set in use. */
+  leaves: number;
+  /** Bytes that a single TCP flow may have waiting, and that each of many may in any case. */
+  queue: number;
+  least: number;
+  /** Bytes that senders may have waiting whose sockets are charged for them. */
+  deep: number;
+  /** Time of one byte at layer 3, ns / 1024. */
+  byte: number;
   /** Segments that a local sender should put into one packet at most. */
   senderSegments: number;
 }
 
-/** What is shaped. */
-export interface ShapeInput {
-  /** bit/s at layer 3. */
-  rate: number;
-  /** Bytes at layer 3; the rate is exact for packets of this size. */
-  mtu: number;
-  /**
-   * The senders' sockets are charged for what waits, so TCP holds back by itself and the queue may be deep. Without
-   * that, senders learn of the limit by delay and loss alone.
-   */
-  charged: boolean;
+/** Leaves that split packets of more than `split` bytes to the wire's size as they are queued. It never changes. */
+export interface LeafSet {
+  /** Place of the first leaf in a limit's block of classes. */
+  place: number;
+  split: number;
 }
 
-/** Packets up to this many bytes at layer 3 are small: acknowledgements, DNS, requests, ping. */
-export const SMALL_BYTES = 256;
+/** Places in a limit's block of classes; `WEIR_LIMIT_FIRST` and others of src/functions/limit/tables.h. */
+export const PLACE = { parent: 0, first: 1, shared: 2 } as const;
+export const SETS = [4, 24, 44] as const;
+export const MAX_LEAVES = 20;
+/** Classes of a block. */
+export const BLOCK = 64;
+/** A device has this many blocks of 16-bit numbers, less one: the first is the root's. The last one is not used. */
+export const MAX_SHAPERS = 65_536 / BLOCK - 1;
 /** Segments a packet where nothing restricts them: the kernel's own bound. */
 export const ANY_SEGMENTS = 65_535;
 
@@ -50,6 +58,24 @@ const PACKET_TIME = 0.001;
 const NO_SPLIT = 1 << 24;
 /** The largest TCP packet that senders build by default, bytes. */
 const LARGEST_PACKET = 65_536;
+/** Rates from which packets of more segments stay whole, bit/s. */
+const MANY_SEGMENTS = 40 * MBIT;
+const ALL_SEGMENTS = 400 * MBIT;
+/** One round of all leaves takes this long at most, seconds. */
+const ROUND = 0.1;
+/** No flow borrows more than the parent has: bit/s. */
+const OPEN = 100e9;
+
+/**
+ * The root's size table charges a byte at layer 3 with 647/640: the smallest IPv6 MTU with and without Ethernet's header.
+ * Segments that a leaf makes are charged with Ethernet's header instead, which is never more.
+ */
+const CHARGE = { with: 647, of: 640 } as const;
+/** Of the size table: the charge by bytes at layer 3; beyond its end the kernel adds up. */
+export const SIZE_TABLE: readonly number[] = Array.from({ length: 2048 }, (_, bytes) =>
+  Math.floor((bytes * CHARGE.with) / CHARGE.of),
+);
+
 /**
  * Eight flows of BBR put 1.6 MB into the queue before they know the rate, at 3 Mbit/s over IPv6 more than 2; dropped, they
  * take seconds to recover. From gigabits on one flow's slow start puts in all that the kernel lets a socket queue, 4 MB.
@@ -57,32 +83,37 @@ const LARGEST_PACKET = 65_536;
 const CHARGED_QUEUE = 3_000_000;
 
 /**
- * A pause of the machine that costs nothing, seconds: a virtual CPU is taken away for up to 100 ms at a time. What could
+ * A pause of the machine that costs nothing, seconds: a virtual CPU is taken away for some time now and then. What could
  * not be sent meanwhile is caught up slightly above the rate; so is a silence of the same length, once.
  */
-const PAUSE = 0.08;
+const PAUSE = 0.042;
 /** Of a second: what the first one after a silence may be over the rate, all told. */
 const FIRST_SECOND = 0.045;
 
-/** The parameters that held the rate best; the function's README has the measurements. */
-export function shape({ rate, mtu, charged }: ShapeInput): Shape {
+/** @param rate bit/s at layer 3 @param mtu of the packets, bytes at layer 3 */
+export function shape({ rate, mtu }: { rate: number; mtu: number }): Shape {
   const frame = mtu + ETHERNET;
-  const exact = (rate * frame) / mtu;
+  const exact = (rate * CHARGE.with) / CHARGE.of;
   const burst = burstOf(rate, frame);
-  const quantum = Math.min(60_000, Math.max(2 * frame, burst));
-  const common = { ceil: exact * (1 + catchUp(rate, frame, burst)), burst, cburst: burst, quantum };
-  const packet = bytesIn(rate, PACKET_TIME);
-  const segments = packet >= LARGEST_PACKET ? ANY_SEGMENTS : Math.max(1, Math.floor(packet / mtu));
+  const ceil = exact * (1 + catchUp(rate, frame, burst));
+  const set = setOf(rate, frame);
+  const quantum = set.split === NO_SPLIT ? LARGEST_PACKET : set.place === SETS[0] ? frame : set.split;
   return {
-    parent: { ...common, rate: exact, burst: Math.max(burst, bytesIn(rate, PAUSE)), prio: 0 },
-    small: { ...common, rate: exact, prio: 0, queue: clamp(bytesIn(rate, 0.002), 30_000, 500_000) },
-    bulk: { ...common, rate: 8, prio: 1, queue: queueOf(rate, charged), split: splitOf(segments, frame) },
-    senderSegments: segments,
+    parent: { rate: exact, ceil, burst: Math.max(burst, bytesIn(rate, PAUSE)), cburst: burst, quantum, prio: 0 },
+    first: { rate: exact, ceil, burst, cburst: burst, quantum, prio: 0 },
+    leaf: { rate: 8, ceil: OPEN, burst: quantum, cburst: 1_000_000, quantum, prio: 1 },
+    set,
+    leaves: clamp(bytesIn(rate, ROUND) / quantum, 4, MAX_LEAVES),
+    queue: clamp(30_000 * (rate / MBIT) ** 0.54, 15_000, 1_000_000_000),
+    least: Math.max(5 * frame, quantum),
+    deep: CHARGED_QUEUE + bytesIn(rate, 0.03),
+    byte: clamp((8e9 * 1024) / rate, 1, 0xffff_ffff),
+    senderSegments: segmentsOf(rate, mtu),
   };
 }
 
 const bytesIn = (rate: number, seconds: number): number => Math.round((rate / 8) * seconds);
-const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, Math.round(value)));
+const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, Math.floor(value)));
 
 /** What may leave at once after a silence. */
 function burstOf(rate: number, frame: number): number {
@@ -94,13 +125,14 @@ function catchUp(rate: number, frame: number, burst: number): number {
   return Math.max(0.01, FIRST_SECOND - (burst + frame) / (rate / 8));
 }
 
-function queueOf(rate: number, charged: boolean): number {
-  if (charged) return CHARGED_QUEUE + bytesIn(rate, 0.03);
-  return clamp(30_000 * (rate / MBIT) ** 0.54, 15_000, 1_000_000_000);
+/** A set's split is the same for all rates that use the set. A frame always passes whole. */
+function setOf(rate: number, frame: number): LeafSet {
+  if (rate < MANY_SEGMENTS) return { place: SETS[0], split: Math.ceil(1.5 * frame) + 128 };
+  if (rate < ALL_SEGMENTS) return { place: SETS[1], split: 12 * frame + 128 };
+  return { place: SETS[2], split: NO_SPLIT };
 }
 
-/** Two segments are let through whole even at the lowest rates: splitting them gains nothing and costs TCP its bearings. */
-function splitOf(segments: number, frame: number): number {
-  if (segments === ANY_SEGMENTS) return NO_SPLIT;
-  return Math.max(2, segments) * frame + 128;
+function segmentsOf(rate: number, mtu: number): number {
+  const packet = bytesIn(rate, PACKET_TIME);
+  return packet >= LARGEST_PACKET ? ANY_SEGMENTS : Math.max(1, Math.floor(packet / mtu));
 }

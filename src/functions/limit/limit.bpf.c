@@ -1,134 +1,118 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Bandwidth limit: a transparent function in a port's chain. It picks a class of
- * the shaping device and sends the packet there; when the packet comes back at
- * its due time, it is counted and goes on. The rate lives in the class.
+ * Bandwidth limit: a transparent function in a port's chain. It decides whether a packet may wait and in which class of
+ * the shaping device, and sends it there; when the packet comes back at its due time, it is counted and goes on. The
+ * rate lives in the class, all else here.
  */
 #include <linux/in.h>
-#include "link.h"
+#include "measure.h"
 
-#define WEIR_LIMIT_WINDOW 1000000000ULL /* ns: a published rate is over at least this */
-#define WEIR_LIMIT_ETH 14
+/* The head decides for its datagram. */
+WEIR_INLINE void note_head(struct weir_limit_queue *queue, const struct weir_limit_packet *packet, __u32 place)
+{
+	struct weir_limit_datagram *datagram = &queue->datagrams[packet->datagram & (WEIR_LIMIT_DATAGRAMS - 1)];
+
+	datagram->tag = packet->datagram;
+	datagram->hash = place ? packet->hash : 0;
+	datagram->room = WEIR_LIMIT_DATAGRAM - packet->bytes;
+	datagram->place = place;
+}
 
 /*
- * Queue a copy that is no longer charged to its sender's socket. A sender on
- * this node whose packets are split in the queue would otherwise wait for its
- * whole charge and then send in a lump; so it is paced by acknowledgements, as
- * any remote sender is. Not for a pod's own limit: there the charge is what
- * keeps the queue short (see README).
+ * A later fragment has no ports: it is of its head's flow, in its head's leaf, and is dropped if that was. 0 if its head
+ * was not seen, or its datagram has had more bytes than one can have.
  */
-#define WEIR_LIMIT_DETACH 1
-
-struct weir_limit_key {
-	__u32 instance;
-};
-
-/* One limit, written by userspace. */
-struct weir_limit {
-	__u32 device;      /* ifindex of the shaping device; 0: not there, packets pass unshaped */
-	__u32 small_class; /* HTB classes: qdisc handle << 16 | minor */
-	__u32 bulk_class;
-	__u32 small_bytes; /* layer 3; packets up to this go first */
-	__u32 flags;       /* WEIR_LIMIT_* */
-	__u32 reserved;
-	__u64 idle;        /* ns without a packet that break a measurement's window */
-};
-
-/* What passed. Layer 3, every wire packet's headers counted. */
-struct weir_limit_use {
-	__u64 packets;
-	__u64 bytes;
-	__u64 last;  /* ktime of the last packet, ns */
-	__u64 start; /* ktime at which the open window began */
-	__u64 base;  /* bytes until then */
-	__u64 rate;  /* bit/s over the last full busy window; 0: none yet */
-	__u64 ended; /* ktime at which that window ended */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__type(key, struct weir_limit_key);
-	__type(value, struct weir_limit);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-} weir_limits SEC(".maps");
-
-/* apart from weir_limits: an edit of a limit must not reset its counters */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__type(key, struct weir_limit_key);
-	__type(value, struct weir_limit_use);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-} weir_limit_use SEC(".maps");
-
-/* Bytes of layer-3 and layer-4 headers that each wire packet of a GSO packet has; 0: unknown. */
-WEIR_INLINE __u32 header_bytes(struct __sk_buff *skb)
+WEIR_INLINE struct weir_limit_datagram *datagram_of(const struct weir_limit *limit, struct weir_limit_queue *queue,
+						    struct weir_limit_packet *packet)
 {
-	__u8 byte = 0, protocol = 0;
-	__u32 network;
+	struct weir_limit_datagram *datagram = &queue->datagrams[packet->datagram & (WEIR_LIMIT_DATAGRAMS - 1)];
 
-	if (bpf_skb_load_bytes(skb, WEIR_LIMIT_ETH, &byte, 1))
+	if (packet->part != WEIR_LIMIT_LATER || datagram->tag != packet->datagram)
 		return 0;
-	if (byte >> 4 == 4) {
-		network = (byte & 15) * 4;
-		bpf_skb_load_bytes(skb, WEIR_LIMIT_ETH + 9, &protocol, 1);
+	if (datagram->hash && datagram->place > WEIR_LIMIT_SHARED && !in_force(limit, datagram->place))
+		datagram->hash = 0;
+	datagram->room -= packet->bytes;
+	if (datagram->room < 0)
+		return 0;
+	if (datagram->hash)
+		packet->hash = datagram->hash;
+	return datagram;
+}
+
+/* The place where the packet waits, its bytes counted in; 0: it may not. *room is what has_room() said. */
+WEIR_INLINE __u32 admit(const struct weir_limit *limit, struct weir_limit_queue *queue, struct weir_limit_packet *packet,
+			int charged, int *room)
+{
+	struct weir_limit_datagram *datagram = datagram_of(limit, queue, packet);
+	struct weir_limit_flow *flow;
+	__u64 now = bpf_ktime_get_ns();
+	__u32 place = WEIR_LIMIT_SHARED;
+
+	*room = 1;
+	if (datagram && !datagram->hash)
+		return 0;
+	flow = flow_at(queue, packet->hash, 1);
+	if (datagram) {
+		place = datagram->place;
+		if (flow)
+			flow_is_sparse(limit, queue, flow, packet->bytes, now);
 	} else {
-		network = 40;
-		bpf_skb_load_bytes(skb, WEIR_LIMIT_ETH + 6, &protocol, 1);
+		if (flow)
+			place = place_for(limit, queue, flow, packet, now);
+		if (place > WEIR_LIMIT_FIRST) {
+			*room = has_room(limit, queue, place, packet, charged);
+			if (!*room && forget_stale(queue, place, packet, now))
+				*room = 1;
+			if (!*room)
+				place = 0;
+		}
+		if (packet->part == WEIR_LIMIT_HEAD)
+			note_head(queue, packet, place);
 	}
-	if (protocol == IPPROTO_UDP)
-		return network + 8;
-	if (protocol != IPPROTO_TCP)
+	if (!place)
 		return 0;
-	if (bpf_skb_load_bytes(skb, WEIR_LIMIT_ETH + network + 12, &byte, 1))
-		return 0;
-	return network + (byte >> 4) * 4;
+	if (flow)
+		flow->place = place;
+	queue_add(queue, flow, place, packet, now);
+	return place;
 }
 
-/* What the packet is on the wire: packets and layer-3 bytes. */
-WEIR_INLINE struct weir_count wire_count(struct __sk_buff *skb)
+/*
+ * HTB charges too little for what stays whole; what it owes is charged with a copy of a packet, now and then, that ends
+ * behind the shaping device.
+ */
+WEIR_INLINE void charge(struct __sk_buff *skb, const struct weir_limit *limit, struct weir_limit_queue *queue,
+			const struct weir_limit_packet *packet, __u32 place)
 {
-	struct weir_count count = { .packets = 1, .bytes = skb->len - WEIR_LIMIT_ETH };
+	__u32 tabled = weir_limit_tabled(skb->len), charged = tabled;
+	__s64 debt;
 
-	if (skb->gso_segs <= 1)
-		return count;
-	count.packets = skb->gso_segs;
-	count.bytes += (__u64)(skb->gso_segs - 1) * header_bytes(skb);
-	return count;
+	if (place > WEIR_LIMIT_SHARED && tabled > limit->split && skb->gso_segs > 1)
+		charged = packet->bytes + packet->packets * WEIR_LIMIT_ETH;
+	debt = (__s64)packet->bytes * WEIR_LIMIT_CHARGE - (__s64)charged * WEIR_LIMIT_UNIT;
+	debt += __sync_fetch_and_add(&queue->debt, debt);
+	if (debt < (__s64)charged * WEIR_LIMIT_UNIT || weir_shape_pad(skb, limit->device, limit->block + place))
+		return;
+	__sync_fetch_and_add(&queue->debt, -(__s64)charged * WEIR_LIMIT_UNIT);
 }
 
-/* Add to the counters; close the window when it is full, start anew after a pause. */
-WEIR_INLINE void measure(struct __sk_buff *skb, struct weir_limit_key *key, __u64 idle)
+/* Came back in its turn. */
+WEIR_INLINE int leave(struct __sk_buff *skb, struct weir_limit_key *key, const struct weir_limit *limit)
 {
-	struct weir_limit_use *use = bpf_map_lookup_elem(&weir_limit_use, key), first = {};
-	struct weir_count count = wire_count(skb);
-	__u64 now = bpf_ktime_get_ns(), last, start, total;
+	struct weir_limit_use *use = weir_limit_used(key);
+	struct weir_limit_queue *queue = bpf_map_lookup_elem(&weir_limit_queue, key);
+	struct weir_limit_packet packet = {};
+	__u64 now = bpf_ktime_get_ns();
+	__u32 hash = skb->hash;
 
-	if (!use) {
-		bpf_map_update_elem(&weir_limit_use, key, &first, BPF_NOEXIST);
-		use = bpf_map_lookup_elem(&weir_limit_use, key);
-		if (!use)
-			return;
-	}
-	__sync_fetch_and_add(&use->packets, count.packets);
-	total = __sync_fetch_and_add(&use->bytes, count.bytes) + count.bytes;
-	last = use->last;
-	use->last = now;
-	start = use->start;
-	/* The packet that opens a window is not in it: a rate is bytes after an instant over the time since. */
-	if (now > last + idle) {
-		if (__sync_val_compare_and_swap(&use->start, start, now) == start)
-			use->base = total;
-		return;
-	}
-	if (now < start + WEIR_LIMIT_WINDOW)
-		return;
-	if (__sync_val_compare_and_swap(&use->start, start, now) != start)
-		return; /* another CPU closes it */
-	use->rate = (total - use->base) * 8000000 / ((now - start) / 1000);
-	use->ended = now;
-	use->base = total;
+	if (weir_tracing(skb))
+		return weir_next(skb);
+	weir_limit_parse(skb, &packet);
+	if (use)
+		measure(use, &packet, now, limit->idle, weir_shape_waited(skb, now));
+	if (queue)
+		queue_remove(queue, hash & WEIR_LIMIT_PLACE, &packet, hash & ~WEIR_LIMIT_PLACE, now);
+	return weir_next(skb);
 }
 
 SEC("tc")
@@ -136,19 +120,37 @@ int weir_limit(struct __sk_buff *skb)
 {
 	struct weir_limit_key key = { .instance = weir_instance(skb) };
 	struct weir_limit *limit = bpf_map_lookup_elem(&weir_limits, &key);
-	__u32 class;
+	struct weir_limit_packet packet = {};
+	struct weir_limit_queue *queue;
+	struct weir_limit_use *use;
+	int room, charged;
+	__u32 place;
 
 	if (!limit || !limit->device || weir_link_control(skb))
 		return weir_next(skb);
-	if (weir_resumed(skb)) {
-		if (!weir_tracing(skb))
-			measure(skb, &key, limit->idle);
+	if (weir_resumed(skb))
+		return leave(skb, &key, limit);
+	if (weir_tracing(skb))
 		return weir_next(skb);
-	}
-	class = skb->len <= limit->small_bytes + WEIR_LIMIT_ETH ? limit->small_class : limit->bulk_class;
-	if (limit->flags & WEIR_LIMIT_DETACH)
-		return weir_shape_detached(skb, limit->device, class);
-	return weir_shape(skb, limit->device, class);
+	queue = weir_limit_queued(&key);
+	use = weir_limit_used(&key);
+	if (!queue || !use)
+		return weir_next(skb);
+	weir_limit_parse(skb, &packet);
+	/* a sender of this node whose socket is charged for what waits holds back by itself */
+	charged = limit->deep && packet.protocol == IPPROTO_TCP && skb->sk;
+	place = admit(limit, queue, &packet, charged, &room);
+	receive(use, &packet, place);
+	if (!place)
+		return weir_drop(skb, WEIR_DROP_RATE_LIMIT);
+	if (room == 2 && !charged && packet.ect && bpf_skb_ecn_set_ce(skb) == 1)
+		__sync_fetch_and_add(&use->marked_packets, packet.packets);
+	bpf_set_hash(skb, packet.hash | place);
+	charge(skb, limit, queue, &packet, place);
+	/* a receiver's limit: no sender of this node is charged, so that it is paced by acknowledgements like any other */
+	if (!limit->deep && skb->sk)
+		return weir_shape_detached(skb, limit->device, limit->block + place);
+	return weir_shape(skb, limit->device, limit->block + place);
 }
 
 char weir_license[] SEC("license") = "Dual BSD/GPL";

@@ -4,7 +4,7 @@ import type { NetworkFunction } from "../../model/function.ts";
 import type { LimitRule } from "../../model/limits.ts";
 import { memo } from "../../model/memo.ts";
 import { SHAPE } from "../../model/panel.ts";
-import { SMALL_BYTES } from "../../model/shape.ts";
+import { shape } from "../../model/shape.ts";
 
 /** Place in a chain among other functions. */
 const ORDER = 100;
@@ -12,8 +12,6 @@ const ORDER = 100;
 const IDLE = 200_000_000;
 const PACKETS_IDLE = 4;
 const PACKET_BITS = 12_000;
-/** `WEIR_LIMIT_DETACH` of limit.bpf.c. */
-const DETACH = 1;
 
 interface Limit {
   instance: string;
@@ -25,16 +23,16 @@ interface Limit {
 export const limit: NetworkFunction = {
   name: "limit",
   kind: "transparent",
-  summary: "holds a pod's bandwidth at its rate, in each direction, small packets first",
+  summary: "holds a pod's bandwidth at its rate, in each direction, shared by flows",
   tables: ["weir_limits"],
-  state: ["weir_limit_use"],
+  state: ["weir_limit_use", "weir_limit_queue"],
   desired(state: ClusterState): Contribution {
     const limits = limitsOf(state);
     return {
       instances: limits.map((one) => instanceOf(one)),
       attach: limits.map((one) => attachment(one)),
       shapers: limits.map((one) => shaper(one, one.at.mtu ?? state.node.mtu)),
-      rows: limits.map((one) => row(one)),
+      rows: limits.map((one) => row(one, one.at.mtu ?? state.node.mtu)),
     };
   },
 };
@@ -67,16 +65,21 @@ const shaper = memo(({ instance, rule, at }: Limit, mtu: number): Shaper => {
   return { owner: instance, device: SHAPE.device, rate: rule.rate, mtu, ...sender };
 });
 
-const row = memo(({ instance, rule }: Limit): Row => {
+const row = memo(({ instance, rule }: Limit, mtu: number): Row => {
+  const { set, leaves, byte, queue, least, deep } = shape({ rate: rule.rate, mtu });
   return {
     table: "weir_limits",
     key: { instance: { instance } },
     value: {
       device: { device: SHAPE.device },
-      small_class: { class: instance, leaf: "small" },
-      bulk_class: { class: instance, leaf: "bulk" },
-      small_bytes: SMALL_BYTES,
-      flags: rule.direction === "ingress" ? DETACH : 0,
+      block: { shaper: instance },
+      set: set.place,
+      leaves,
+      byte,
+      queue,
+      least,
+      deep: rule.direction === "egress" ? deep : 0,
+      split: set.split,
       idle: idle(rule.rate),
     },
   };

@@ -4,7 +4,8 @@ import { attr, attributes, FLAG, nest, type Reply, type Request, string, text, u
 import { type At, type Refusal, refused, withNetlink } from "./socket.ts";
 
 const RTM = { qdisc: 36, tclass: 40 };
-const TCA = { kind: 1, options: 2, stats2: 7 };
+const TCA = { kind: 1, options: 2, stats2: 7, sizes: 8 };
+const SIZES = { base: 1, data: 2 };
 const HTB = { parameters: 1, init: 2, rate64: 6, ceil64: 7 };
 const STATS = { basic: 1, queue: 3, packets64: 8 };
 const HEADER = 20;
@@ -59,9 +60,19 @@ export interface Fq {
   horizon: number;
 }
 
+/**
+ * What a root charges for a packet, instead of its bytes: `table` by its bytes less `header`; one beyond the table's end is
+ * charged as several.
+ */
+export interface SizeTable {
+  header: number;
+  /** At most 65535 each. */
+  table: readonly number[];
+}
+
 /** One change of a batch. `set` creates or changes; `remove` of a missing thing succeeds. */
 export type TcChange =
-  | { op: "set"; kind: "htb"; handle: number; parent?: number; defaultClass?: number }
+  | { op: "set"; kind: "htb"; handle: number; parent?: number; defaultClass?: number; sizes?: SizeTable }
   | { op: "set"; kind: "htb-class"; handle: number; parent: number; htb: HtbClass }
   | { op: "set"; kind: "bfifo"; handle: number; parent: number; limit: number }
   | ({ op: "set"; kind: "tbf"; handle: number; parent: number } & Tbf)
@@ -152,6 +163,16 @@ function htbInit(defaultClass = 0): Buffer {
   return nest(TCA.options, attr(HTB.init, glob));
 }
 
+function sizeTable({ header: overhead, table }: SizeTable): Buffer {
+  const base = Buffer.alloc(24);
+  base.writeInt32LE(-overhead, 4);
+  base.writeUInt32LE(LINK_LAYER_ETHERNET, 8);
+  base.writeUInt32LE(table.length, 20);
+  const data = Buffer.alloc(2 * table.length);
+  for (const [index, size] of table.entries()) data.writeUInt16LE(size, 2 * index);
+  return nest(TCA.sizes, attr(SIZES.base, base), attr(SIZES.data, data));
+}
+
 function tbfParameters({ rate: bits, burst, limit }: Tbf): Buffer {
   const rate = bytesPerSecond(bits);
   const noPeak = Buffer.alloc(12);
@@ -181,7 +202,7 @@ function request(ifindex: number, change: TcChange): Request {
       return {
         type: RTM.qdisc,
         flags: SET | FLAG.exclusive,
-        body: Buffer.concat([...body, htbInit(change.defaultClass)]),
+        body: Buffer.concat([...body, htbInit(change.defaultClass), ...(change.sizes ? [sizeTable(change.sizes)] : [])]),
       };
     }
     case "htb-class": {

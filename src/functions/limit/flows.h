@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Which flow a packet belongs to, what it is on the wire, and what HTB charges for it. */
+#pragma once
+#include "link.h"
+#include "parse.h"
+
+#define WEIR_LIMIT_ETH 14
+/*
+ * The root's size table charges each byte at layer 3 with 647/640 of a byte, the ratio of the smallest IPv6 MTU with
+ * and without Ethernet's header; segments that tbf makes are charged with Ethernet's header. So HTB never charges more
+ * than 647/640 of layer 3 for what it holds whole, and what it charges too little is added as WEIR_LIMIT_PAD packets.
+ * The same numbers are in src/model/shape.ts.
+ */
+#define WEIR_LIMIT_CHARGE 647
+#define WEIR_LIMIT_UNIT 640
+#define WEIR_LIMIT_TABLE_SHIFT 11
+#define WEIR_LIMIT_TABLE (1 << WEIR_LIMIT_TABLE_SHIFT)
+
+#define WEIR_LIMIT_CLASSES 64 /* of one limit: its block of HTB classes */
+/*
+ * skb->hash takes flow and class across the shaping device, which clears skb->priority: the flow's hash with the class's
+ * place in the block instead of its lowest bits.
+ */
+#define WEIR_LIMIT_PLACE (WEIR_LIMIT_CLASSES - 1)
+
+enum weir_limit_part {
+	WEIR_LIMIT_WHOLE = 0,
+	WEIR_LIMIT_HEAD,  /* the first fragment */
+	WEIR_LIMIT_LATER, /* another one: has no ports */
+};
+
+struct weir_limit_packet {
+	__u32 hash;     /* of the flow; never 0, WEIR_LIMIT_PLACE left free */
+	__u32 datagram; /* of the datagram, if it is a fragment */
+	__u32 bytes;    /* at layer 3, every wire packet's headers counted */
+	__u32 packets;  /* on the wire */
+	__u8 part;      /* enum weir_limit_part */
+	__u8 protocol;
+	__u8 ect;       /* ECN-capable transport */
+	__u8 reserved;
+};
+
+WEIR_INLINE __u32 mix(__u32 hash, __u32 value)
+{
+	hash ^= value;
+	hash *= 0x85ebca6b;
+	hash ^= hash >> 13;
+	hash *= 0xc2b2ae35;
+	return hash ^ hash >> 16;
+}
+
+/* Ports, or an echo's identifier: what tells flows of two addresses apart. */
+WEIR_INLINE __u32 flow_ports(struct __sk_buff *skb, __u8 protocol, __u32 offset)
+{
+	__u32 ports = 0;
+
+	if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6)
+		offset += 4;
+	else if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP && protocol != IPPROTO_SCTP && protocol != IPPROTO_UDPLITE)
+		return 0;
+	if (bpf_skb_load_bytes(skb, offset, &ports, protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6 ? 2 : 4))
+		return 0;
+	return ports;
+}
+
+WEIR_INLINE void flow_of_ip4(struct __sk_buff *skb, struct weir_limit_packet *packet, __u32 *offset)
+{
+	struct iphdr ip;
+
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+		return;
+	packet->protocol = ip.protocol;
+	packet->ect = ip.tos & 3;
+	packet->hash = mix(mix(ip.saddr, ip.daddr), ip.protocol);
+	*offset = ETH_HLEN + ip.ihl * 4;
+	if (!weir_ip4_fragment(&ip))
+		return;
+	packet->part = weir_ip4_later_fragment(&ip) ? WEIR_LIMIT_LATER : WEIR_LIMIT_HEAD;
+	packet->datagram = mix(packet->hash, ip.id);
+}
+
+WEIR_INLINE void flow_of_ip6(struct __sk_buff *skb, struct weir_limit_packet *packet, __u32 *offset)
+{
+	struct {
+		__u8 class[2], label[2];
+		__be16 length;
+		__u8 next, hops;
+		__u32 address[8];
+	} ip;
+	struct weir_l4 l4 = { .protocol = 0 };
+	__u32 id = 0;
+
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+		return;
+	packet->ect = ip.class[1] >> 4 & 3;
+	packet->protocol = ip.next;
+#pragma unroll
+	for (int i = 0; i < 8; i++)
+		packet->hash = mix(packet->hash, ip.address[i]);
+	*offset = ETH_HLEN + sizeof(ip);
+	if (!weir_ip6_is_extension(ip.next)) {
+		packet->hash = mix(packet->hash, ip.next);
+		return;
+	}
+	if (weir_ip6_l4(skb, ip.next, &l4))
+		return;
+	*offset = l4.offset;
+	packet->protocol = l4.protocol;
+	packet->hash = mix(packet->hash, l4.protocol);
+	if (!l4.fragment)
+		return;
+	packet->part = l4.later ? WEIR_LIMIT_LATER : WEIR_LIMIT_HEAD;
+	if (!bpf_skb_load_bytes(skb, l4.offset - 4, &id, 4)) /* the fragment header's last word, if no other follows it */
+		packet->datagram = mix(packet->hash, id);
+}
+
+/* Bytes of layer-3 and layer-4 headers that each wire packet of a GSO packet has; 0: unknown. */
+WEIR_INLINE __u32 header_bytes(struct __sk_buff *skb, __u8 protocol, __u32 offset)
+{
+	__u8 byte = 0;
+
+	if (protocol == IPPROTO_UDP)
+		return offset - WEIR_LIMIT_ETH + 8;
+	if (protocol != IPPROTO_TCP || bpf_skb_load_bytes(skb, offset + 12, &byte, 1))
+		return 0;
+	return offset - WEIR_LIMIT_ETH + (byte >> 4) * 4;
+}
+
+/* What the packet is on the wire, and whose. A packet of another protocol than IP belongs to flow 1. */
+WEIR_INLINE void weir_limit_parse(struct __sk_buff *skb, struct weir_limit_packet *packet)
+{
+	__u32 offset = 0;
+
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		flow_of_ip4(skb, packet, &offset);
+	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		flow_of_ip6(skb, packet, &offset);
+	if (offset && packet->part != WEIR_LIMIT_LATER)
+		packet->hash = mix(packet->hash, flow_ports(skb, packet->protocol, offset));
+	packet->hash &= ~WEIR_LIMIT_PLACE;
+	if (!packet->hash)
+		packet->hash = ~WEIR_LIMIT_PLACE;
+	packet->packets = 1;
+	packet->bytes = skb->len - WEIR_LIMIT_ETH;
+	if (skb->gso_segs <= 1)
+		return;
+	packet->packets = skb->gso_segs;
+	packet->bytes += (skb->gso_segs - 1) * header_bytes(skb, packet->protocol, offset);
+}
+
+/* What the root's size table charges for a packet that stays whole, bytes. */
+WEIR_INLINE __u32 weir_limit_tabled(__u32 len)
+{
+	__u32 slot = len - WEIR_LIMIT_ETH, rest = slot & (WEIR_LIMIT_TABLE - 1);
+	const __u32 last = (WEIR_LIMIT_TABLE - 1) * WEIR_LIMIT_CHARGE / WEIR_LIMIT_UNIT;
+
+	return (slot >> WEIR_LIMIT_TABLE_SHIFT) * last + rest * WEIR_LIMIT_CHARGE / WEIR_LIMIT_UNIT;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Which leaf a packet waits in, and whether it may. The leaves only hold; what waits is counted here, in on arrival and
+ * out when a packet is back, so no edit of a limit has to touch a queue.
+ */
+#pragma once
+#include "tables.h"
+
+#define WEIR_LIMIT_MS 1000000ULL
+/* A flow may be this many bytes ahead of a sparse flow's rate: a handshake and a request of 2 kB. */
+#define WEIR_LIMIT_AHEAD 4096
+/* … and all sparse flows this many ahead of their rate. */
+#define WEIR_LIMIT_FIRST_AHEAD 8192
+/* What a flow is ahead is forgotten down to this after a busy time, ns. */
+#define WEIR_LIMIT_MEMORY (100 * WEIR_LIMIT_MS)
+/* What ignores congestion is taken while it would wait for less than this, ns. */
+#define WEIR_LIMIT_PATIENCE (60 * WEIR_LIMIT_MS)
+/* A backlog that nothing leaves for so long is none: its leaf has been removed or reset, ns. */
+#define WEIR_LIMIT_STALE (400 * WEIR_LIMIT_MS)
+#define WEIR_LIMIT_DATAGRAM 65535
+
+#define max_of(a, b) ((a) > (b) ? (a) : (b))
+
+WEIR_INLINE __u64 weir_limit_time(const struct weir_limit *limit, __u64 bytes)
+{
+	return bytes * limit->byte >> 10;
+}
+
+WEIR_INLINE struct weir_limit_leaf *leaf_at(struct weir_limit_queue *queue, __u32 place)
+{
+	return &queue->leaves[place & (WEIR_LIMIT_CLASSES - 1)];
+}
+
+/* The flow's row, or a free one; 0 if all that it may have are others'. */
+WEIR_INLINE struct weir_limit_flow *flow_at(struct weir_limit_queue *queue, __u32 hash, int take)
+{
+	__u32 first = (hash >> 6) % WEIR_LIMIT_SETS * WEIR_LIMIT_WAYS;
+	struct weir_limit_flow *flow, *oldest = 0;
+
+#pragma unroll
+	for (__u32 way = 0; way < WEIR_LIMIT_WAYS; way++) {
+		flow = &queue->flows[(first + way) & (WEIR_LIMIT_FLOWS - 1)];
+		if (flow->tag == hash)
+			return flow;
+		if (flow->bytes <= 0 && (!oldest || flow->due < oldest->due))
+			oldest = flow;
+	}
+	if (!take || !oldest)
+		return 0;
+	oldest->tag = hash;
+	oldest->bytes = 0;
+	oldest->due = 0;
+	oldest->place = 0;
+	return oldest;
+}
+
+/* True while the flow keeps to less than three quarters of what each would have if it were busy too. */
+WEIR_INLINE int flow_is_sparse(const struct weir_limit *limit, struct weir_limit_queue *queue,
+			       struct weir_limit_flow *flow, __u32 bytes, __u64 now)
+{
+	__s32 active = queue->active;
+	__u64 share = (active > 0 ? active + 1 : 1) * 4;
+	__u64 ahead = weir_limit_time(limit, WEIR_LIMIT_AHEAD) * share / 3;
+	__u64 due = max_of(flow->due, now) + weir_limit_time(limit, bytes) * share / 3;
+	__u64 most = now + ahead + WEIR_LIMIT_MEMORY;
+
+	flow->due = due < most ? due : most;
+	return due <= now + ahead;
+}
+
+/* All sparse flows together go first with three eighths of the rate. */
+WEIR_INLINE int first_has_room(const struct weir_limit *limit, struct weir_limit_queue *queue, __u32 bytes, __u64 now)
+{
+	__u64 due = max_of(queue->first, now) + weir_limit_time(limit, bytes) * 8 / 3;
+
+	if (due > now + weir_limit_time(limit, WEIR_LIMIT_FIRST_AHEAD) * 8 / 3 + 5 * WEIR_LIMIT_MS)
+		return 0;
+	queue->first = due;
+	return 1;
+}
+
+WEIR_INLINE int in_force(const struct weir_limit *limit, __u32 place)
+{
+	return place >= limit->set && place < limit->set + WEIR_LIMIT_LEAVES;
+}
+
+/* The leaf that it had or the one of its hash if that is empty, else the emptiest. */
+WEIR_INLINE __u32 leaf_for(const struct weir_limit *limit, struct weir_limit_queue *queue,
+			   const struct weir_limit_flow *flow, __u32 hash)
+{
+	__u32 place = flow->place, best = limit->set;
+	__s32 least = 0x7fffffff, bytes;
+
+	if (!in_force(limit, place) || place >= limit->set + limit->leaves)
+		place = limit->set + (limit->leaves ? (hash >> 16) % limit->leaves : 0);
+	if (leaf_at(queue, place)->bytes <= 0)
+		return place;
+	for (__u32 i = 0; i < WEIR_LIMIT_LEAVES; i++) {
+		if (i >= limit->leaves)
+			break;
+		bytes = leaf_at(queue, limit->set + i)->bytes;
+		if (bytes < least) {
+			least = bytes;
+			best = limit->set + i;
+		}
+	}
+	return best;
+}
+
+/*
+ * May the packet wait in this leaf? TCP gives way to what it loses, so it may have more: twice the queue less what all of
+ * TCP has waiting. Everything else is held to a time. 0: no; 1: yes; 2: yes, but the queue is half full.
+ */
+WEIR_INLINE int has_room(const struct weir_limit *limit, struct weir_limit_queue *queue, __u32 place,
+			 const struct weir_limit_packet *packet, int charged)
+{
+	__s32 here = max_of(leaf_at(queue, place)->bytes, 0), all, room;
+	__s32 active = max_of(queue->active, 1);
+	__u64 wait;
+
+	if (charged)
+		return queue->tcp < (__s32)limit->deep;
+	if (packet->protocol == IPPROTO_TCP && place != WEIR_LIMIT_SHARED) {
+		room = max_of((__s32)(2 * limit->queue) - max_of(queue->tcp, 0), (__s32)limit->least);
+		if (here + (__s32)packet->bytes > room)
+			return !here; /* a packet larger than the queue passes alone */
+		return 2 * here > room ? 2 : 1;
+	}
+	wait = weir_limit_time(limit, here + packet->bytes) * (__u32)active;
+	if (wait <= WEIR_LIMIT_PATIENCE)
+		return wait > WEIR_LIMIT_PATIENCE / 2 ? 2 : 1;
+	all = max_of(queue->other, 0);
+	return !here && (!all || weir_limit_time(limit, all + packet->bytes) <= WEIR_LIMIT_PATIENCE);
+}
+
+/* Takes off what has left; what another panel or an earlier agent queued was never added. */
+WEIR_INLINE __s32 take_off(__s32 *from, __s32 bytes)
+{
+	__s32 rest = __sync_fetch_and_add(from, -bytes) - bytes;
+
+	if (rest < 0)
+		*from = 0;
+	return rest;
+}
+
+WEIR_INLINE __s32 *total_of(struct weir_limit_queue *queue, const struct weir_limit_packet *packet)
+{
+	return packet->protocol == IPPROTO_TCP ? &queue->tcp : &queue->other;
+}
+
+/* Nothing has left this leaf for long: what waited in it was removed with its class, or with its device, and never comes back. */
+WEIR_INLINE int forget_stale(struct weir_limit_queue *queue, __u32 place, const struct weir_limit_packet *packet, __u64 now)
+{
+	struct weir_limit_leaf *leaf = leaf_at(queue, place);
+
+	if (leaf->bytes <= 0 || now < leaf->left + WEIR_LIMIT_STALE)
+		return 0;
+	take_off(total_of(queue, packet), leaf->bytes);
+	if (queue->active > 0)
+		__sync_fetch_and_add(&queue->active, -1);
+	leaf->bytes = 0;
+	return 1;
+}
+
+/* Where the packet of a flow may wait: a place in the block; 0: nowhere. */
+WEIR_INLINE __u32 place_for(const struct weir_limit *limit, struct weir_limit_queue *queue, struct weir_limit_flow *flow,
+			    const struct weir_limit_packet *packet, __u64 now)
+{
+	int sparse = flow_is_sparse(limit, queue, flow, packet->bytes, now);
+
+	if (flow->bytes > 0 && flow->place != WEIR_LIMIT_FIRST) {
+		if (flow->place == WEIR_LIMIT_SHARED || in_force(limit, flow->place))
+			return flow->place;
+		if (!forget_stale(queue, flow->place, packet, now) && leaf_at(queue, flow->place)->bytes > 0)
+			return 0; /* its leaf is of another set: it moves when that is empty */
+		flow->bytes = 0;
+	}
+	if (sparse)
+		return first_has_room(limit, queue, packet->bytes, now) ? WEIR_LIMIT_FIRST : WEIR_LIMIT_SHARED;
+	return leaf_for(limit, queue, flow, packet->hash);
+}
+
+WEIR_INLINE void queue_add(struct weir_limit_queue *queue, struct weir_limit_flow *flow, __u32 place,
+			   const struct weir_limit_packet *packet, __u64 now)
+{
+	struct weir_limit_leaf *leaf = leaf_at(queue, place);
+	__s32 bytes = packet->bytes;
+
+	if (__sync_fetch_and_add(&leaf->bytes, bytes) <= 0) {
+		leaf->left = now;
+		if (place != WEIR_LIMIT_FIRST)
+			__sync_fetch_and_add(&queue->active, 1);
+	}
+	if (flow)
+		__sync_fetch_and_add(&flow->bytes, bytes);
+	__sync_fetch_and_add(total_of(queue, packet), bytes);
+}
+
+WEIR_INLINE void queue_remove(struct weir_limit_queue *queue, __u32 place, const struct weir_limit_packet *packet,
+			      __u32 hash, __u64 now)
+{
+	struct weir_limit_leaf *leaf = leaf_at(queue, place);
+	struct weir_limit_flow *flow = flow_at(queue, hash, 0);
+	__s32 bytes = packet->bytes;
+
+	leaf->left = now;
+	if (take_off(&leaf->bytes, bytes) == 0 && place != WEIR_LIMIT_FIRST && queue->active > 0)
+		__sync_fetch_and_add(&queue->active, -1);
+	if (flow)
+		take_off(&flow->bytes, bytes);
+	take_off(total_of(queue, packet), bytes);
+	if (queue->tcp <= 0 && queue->other <= 0)
+		queue->active = 0;
+}

@@ -62,7 +62,7 @@ const LARGEST_PACKET = 65_536;
 const MANY_SEGMENTS = 40 * MBIT;
 const ALL_SEGMENTS = 400 * MBIT;
 /** One round of all leaves takes this long at most, seconds. */
-const ROUND = 0.1;
+const ROUND = 0.12;
 /** No flow borrows more than the parent has: bit/s. */
 const OPEN = 100e9;
 
@@ -103,7 +103,7 @@ export function shape({ rate, mtu }: { rate: number; mtu: number }): Shape {
     first: { rate: exact, ceil, burst, cburst: burst, quantum, prio: 0 },
     leaf: { rate: 8, ceil: OPEN, burst: quantum, cburst: 1_000_000, quantum, prio: 1 },
     set,
-    leaves: clamp(bytesIn(rate, ROUND) / quantum, 4, MAX_LEAVES),
+    leaves: clamp(bytesIn(rate, ROUND) / quantum, 5, MAX_LEAVES),
     queue: clamp(30_000 * (rate / MBIT) ** 0.54, 15_000, 1_000_000_000),
     least: Math.max(5 * frame, quantum),
     deep: CHARGED_QUEUE + bytesIn(rate, 0.03),

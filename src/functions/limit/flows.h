@@ -37,7 +37,7 @@ struct weir_limit_packet {
 	__u8 part;      /* enum weir_limit_part */
 	__u8 protocol;
 	__u8 ect;       /* ECN-capable transport */
-	__u8 reserved;
+	__u8 opening;   /* a TCP SYN */
 };
 
 WEIR_INLINE __u32 mix(__u32 hash, __u32 value)
@@ -114,29 +114,32 @@ WEIR_INLINE void flow_of_ip6(struct __sk_buff *skb, struct weir_limit_packet *pa
 		packet->datagram = mix(packet->hash, id);
 }
 
-/* Bytes of layer-3 and layer-4 headers that each wire packet of a GSO packet has; 0: unknown. */
-WEIR_INLINE __u32 header_bytes(struct __sk_buff *skb, __u8 protocol, __u32 offset)
+/* Bytes of layer-3 and layer-4 headers that each wire packet of a GSO packet has; 0: unknown. Notes a TCP SYN. */
+WEIR_INLINE __u32 header_bytes(struct __sk_buff *skb, struct weir_limit_packet *packet, __u32 offset)
 {
-	__u8 byte = 0;
+	__u8 tcp[2]; /* data offset, flags */
 
-	if (protocol == IPPROTO_UDP)
+	if (packet->protocol == IPPROTO_UDP)
 		return offset - WEIR_LIMIT_ETH + 8;
-	if (protocol != IPPROTO_TCP || bpf_skb_load_bytes(skb, offset + 12, &byte, 1))
+	if (packet->protocol != IPPROTO_TCP || bpf_skb_load_bytes(skb, offset + 12, tcp, sizeof(tcp)))
 		return 0;
-	return offset - WEIR_LIMIT_ETH + (byte >> 4) * 4;
+	packet->opening = tcp[1] >> 1 & 1;
+	return offset - WEIR_LIMIT_ETH + (tcp[0] >> 4) * 4;
 }
 
 /* What the packet is on the wire, and whose. A packet of another protocol than IP belongs to flow 1. */
 WEIR_INLINE void weir_limit_parse(struct __sk_buff *skb, struct weir_limit_packet *packet)
 {
-	__u32 offset = 0;
+	__u32 offset = 0, headers = 0;
 
 	if (skb->protocol == bpf_htons(ETH_P_IP))
 		flow_of_ip4(skb, packet, &offset);
 	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
 		flow_of_ip6(skb, packet, &offset);
-	if (offset && packet->part != WEIR_LIMIT_LATER)
+	if (offset && packet->part != WEIR_LIMIT_LATER) {
 		packet->hash = mix(packet->hash, flow_ports(skb, packet->protocol, offset));
+		headers = header_bytes(skb, packet, offset);
+	}
 	packet->hash &= ~WEIR_LIMIT_PLACE;
 	if (!packet->hash)
 		packet->hash = ~WEIR_LIMIT_PLACE;
@@ -145,7 +148,7 @@ WEIR_INLINE void weir_limit_parse(struct __sk_buff *skb, struct weir_limit_packe
 	if (skb->gso_segs <= 1)
 		return;
 	packet->packets = skb->gso_segs;
-	packet->bytes += (skb->gso_segs - 1) * header_bytes(skb, packet->protocol, offset);
+	packet->bytes += (skb->gso_segs - 1) * headers;
 }
 
 /* What the root's size table charges for a packet that stays whole, bytes. */

@@ -39,16 +39,22 @@ WEIR_INLINE struct weir_limit_datagram *datagram_of(const struct weir_limit *lim
 	return datagram;
 }
 
-/* The place where the packet waits, its bytes counted in; 0: it may not. *room is what has_room() said. */
-WEIR_INLINE __u32 admit(const struct weir_limit *limit, struct weir_limit_queue *queue, struct weir_limit_packet *packet,
-			int charged, int *room)
+/*
+ * The place where the packet waits, its bytes counted in; 0: it may not. WEIR_LIMIT_HALF: its queue is half full. A
+ * function of its own, so that the verifier walks it once.
+ */
+__attribute__((noinline)) __u32 weir_limit_admit(const struct weir_limit *limit, struct weir_limit_queue *queue,
+						  struct weir_limit_packet *packet, int charged)
 {
-	struct weir_limit_datagram *datagram = datagram_of(limit, queue, packet);
+	struct weir_limit_datagram *datagram;
 	struct weir_limit_flow *flow;
 	__u64 now = bpf_ktime_get_ns();
-	__u32 place = WEIR_LIMIT_SHARED;
+	__u32 place;
+	int room = 1;
 
-	*room = 1;
+	if (!limit || !queue || !packet)
+		return 0;
+	datagram = datagram_of(limit, queue, packet);
 	if (datagram && !datagram->hash)
 		return 0;
 	flow = flow_at(queue, packet->hash, 1);
@@ -57,13 +63,12 @@ WEIR_INLINE __u32 admit(const struct weir_limit *limit, struct weir_limit_queue 
 		if (flow)
 			flow_is_sparse(limit, queue, flow, packet->bytes, now);
 	} else {
-		if (flow)
-			place = place_for(limit, queue, flow, packet, now);
+		place = place_for(limit, queue, flow, packet, now);
 		if (place > WEIR_LIMIT_FIRST) {
-			*room = has_room(limit, queue, place, packet, charged);
-			if (!*room && forget_stale(queue, place, packet, now))
-				*room = 1;
-			if (!*room)
+			room = has_room(limit, queue, place, packet, charged);
+			if (!room)
+				room = forget_stale(queue, place, packet, now);
+			if (!room)
 				place = 0;
 		}
 		if (packet->part == WEIR_LIMIT_HEAD)
@@ -74,7 +79,7 @@ WEIR_INLINE __u32 admit(const struct weir_limit *limit, struct weir_limit_queue 
 	if (flow)
 		flow->place = place;
 	queue_add(queue, flow, place, packet, now);
-	return place;
+	return room == 2 ? place | WEIR_LIMIT_HALF : place;
 }
 
 /*
@@ -97,22 +102,45 @@ WEIR_INLINE void charge(struct __sk_buff *skb, const struct weir_limit *limit, s
 }
 
 /* Came back in its turn. */
-WEIR_INLINE int leave(struct __sk_buff *skb, struct weir_limit_key *key, const struct weir_limit *limit)
+WEIR_INLINE int leave(struct __sk_buff *skb, struct weir_limit_key *key, const struct weir_limit *limit,
+		      const struct weir_limit_packet *packet)
 {
 	struct weir_limit_use *use = weir_limit_used(key);
 	struct weir_limit_queue *queue = bpf_map_lookup_elem(&weir_limit_queue, key);
-	struct weir_limit_packet packet = {};
 	__u64 now = bpf_ktime_get_ns();
 	__u32 hash = skb->hash;
 
-	if (weir_tracing(skb))
-		return weir_next(skb);
-	weir_limit_parse(skb, &packet);
 	if (use)
-		measure(use, &packet, now, limit->idle, weir_shape_waited(skb, now));
+		measure(use, packet, now, limit->idle, weir_shape_waited(skb, now));
 	if (queue)
-		queue_remove(queue, hash & WEIR_LIMIT_PLACE, &packet, hash & ~WEIR_LIMIT_PLACE, now);
+		queue_remove(queue, hash & WEIR_LIMIT_PLACE, packet, hash & ~WEIR_LIMIT_PLACE, now);
 	return weir_next(skb);
+}
+
+/* A sender of this node whose socket is charged for what waits holds back by itself. */
+WEIR_INLINE int arrive(struct __sk_buff *skb, struct weir_limit_key *key, const struct weir_limit *limit,
+		       struct weir_limit_packet *packet)
+{
+	struct weir_limit_queue *queue = weir_limit_queued(key);
+	struct weir_limit_use *use = weir_limit_used(key);
+	int charged = limit->deep && packet->protocol == IPPROTO_TCP && skb->sk;
+	__u32 place;
+
+	if (!queue || !use)
+		return weir_next(skb);
+	place = weir_limit_admit(limit, queue, packet, charged);
+	receive(use, packet, place);
+	if (!place)
+		return weir_drop(skb, WEIR_DROP_RATE_LIMIT);
+	if (place & WEIR_LIMIT_HALF && !charged && packet->ect && bpf_skb_ecn_set_ce(skb) == 1)
+		__sync_fetch_and_add(&use->marked_packets, packet->packets);
+	place &= WEIR_LIMIT_PLACE;
+	bpf_set_hash(skb, packet->hash | place);
+	charge(skb, limit, queue, packet, place);
+	/* a receiver's limit: no sender of this node is charged, so that it is paced by acknowledgements like any other */
+	if (!limit->deep && skb->sk)
+		return weir_shape_detached(skb, limit->device, limit->block + place);
+	return weir_shape(skb, limit->device, limit->block + place);
 }
 
 SEC("tc")
@@ -121,36 +149,13 @@ int weir_limit(struct __sk_buff *skb)
 	struct weir_limit_key key = { .instance = weir_instance(skb) };
 	struct weir_limit *limit = bpf_map_lookup_elem(&weir_limits, &key);
 	struct weir_limit_packet packet = {};
-	struct weir_limit_queue *queue;
-	struct weir_limit_use *use;
-	int room, charged;
-	__u32 place;
 
-	if (!limit || !limit->device || weir_link_control(skb))
-		return weir_next(skb);
-	if (weir_resumed(skb))
-		return leave(skb, &key, limit);
-	if (weir_tracing(skb))
-		return weir_next(skb);
-	queue = weir_limit_queued(&key);
-	use = weir_limit_used(&key);
-	if (!queue || !use)
+	if (!limit || !limit->device || weir_link_control(skb) || weir_tracing(skb))
 		return weir_next(skb);
 	weir_limit_parse(skb, &packet);
-	/* a sender of this node whose socket is charged for what waits holds back by itself */
-	charged = limit->deep && packet.protocol == IPPROTO_TCP && skb->sk;
-	place = admit(limit, queue, &packet, charged, &room);
-	receive(use, &packet, place);
-	if (!place)
-		return weir_drop(skb, WEIR_DROP_RATE_LIMIT);
-	if (room == 2 && !charged && packet.ect && bpf_skb_ecn_set_ce(skb) == 1)
-		__sync_fetch_and_add(&use->marked_packets, packet.packets);
-	bpf_set_hash(skb, packet.hash | place);
-	charge(skb, limit, queue, &packet, place);
-	/* a receiver's limit: no sender of this node is charged, so that it is paced by acknowledgements like any other */
-	if (!limit->deep && skb->sk)
-		return weir_shape_detached(skb, limit->device, limit->block + place);
-	return weir_shape(skb, limit->device, limit->block + place);
+	if (weir_resumed(skb))
+		return leave(skb, &key, limit, &packet);
+	return arrive(skb, &key, limit, &packet);
 }
 
 char weir_license[] SEC("license") = "Dual BSD/GPL";

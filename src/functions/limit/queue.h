@@ -18,8 +18,18 @@
 /* A backlog that nothing leaves for so long is none: its leaf has been removed or reset, ns. */
 #define WEIR_LIMIT_STALE (400 * WEIR_LIMIT_MS)
 #define WEIR_LIMIT_DATAGRAM 65535
+#define WEIR_LIMIT_HALF 0x100 /* beside a place */
 
 #define max_of(a, b) ((a) > (b) ? (a) : (b))
+
+/* All bits if a < b, else none, without a branch; both below 2^62. */
+WEIR_INLINE __s64 if_less(__s64 a, __s64 b)
+{
+	__s64 bits = (a - b) >> 63;
+
+	barrier_var(bits); /* clang makes a branch of it else */
+	return bits;
+}
 
 WEIR_INLINE __u64 weir_limit_time(const struct weir_limit *limit, __u64 bytes)
 {
@@ -84,27 +94,43 @@ WEIR_INLINE int in_force(const struct weir_limit *limit, __u32 place)
 	return place >= limit->set && place < limit->set + WEIR_LIMIT_LEAVES;
 }
 
-/* The leaf that it had or the one of its hash if that is empty, else the emptiest. */
-WEIR_INLINE __u32 leaf_for(const struct weir_limit *limit, struct weir_limit_queue *queue,
-			   const struct weir_limit_flow *flow, __u32 hash)
+/*
+ * The emptiest leaf among `count` from `start` on, or an empty one elsewhere. Without branches, of which the verifier
+ * would walk each way, and a function of its own, so that it walks this once.
+ */
+__attribute__((noinline)) __u32 weir_limit_emptiest(const struct weir_limit *limit, struct weir_limit_queue *queue,
+						    __u32 start, __u32 count)
 {
-	__u32 place = flow->place, best = limit->set;
-	__s32 least = 0x7fffffff, bytes;
+	__s64 least = 1ULL << 62, bytes, key;
 
-	if (!in_force(limit, place) || place >= limit->set + limit->leaves)
-		place = limit->set + (limit->leaves ? (hash >> 16) % limit->leaves : 0);
-	if (leaf_at(queue, place)->bytes <= 0)
-		return place;
+	if (!limit || !queue)
+		return 0;
 	for (__u32 i = 0; i < WEIR_LIMIT_LEAVES; i++) {
-		if (i >= limit->leaves)
-			break;
 		bytes = leaf_at(queue, limit->set + i)->bytes;
-		if (bytes < least) {
-			least = bytes;
-			best = limit->set + i;
-		}
+		key = (if_less(0, bytes) & (bytes << 8)) | i;
+		key |= ~(if_less((__u32)(i - start), count) | if_less(bytes, 1)) & (1LL << 60);
+		key |= ~if_less(i, limit->leaves) & (1LL << 61);
+		least += (key - least) & if_less(key, least);
 	}
-	return best;
+	return least & 0xff;
+}
+
+/*
+ * The leaf that the flow had or the one of its hash if that is empty, else the emptiest. The last fifth is not for TCP,
+ * whose backlog would leave no room for what is held to a time.
+ */
+WEIR_INLINE __u32 leaf_for(const struct weir_limit *limit, struct weir_limit_queue *queue,
+			   const struct weir_limit_flow *flow, const struct weir_limit_packet *packet)
+{
+	__u32 kept = (limit->leaves + 4) / 5, place = flow ? flow->place : 0;
+	__u32 start = packet->protocol == IPPROTO_TCP ? 0 : limit->leaves - kept;
+	__u32 count = packet->protocol == IPPROTO_TCP ? limit->leaves - kept : kept;
+
+	if (place < limit->set + start || place >= limit->set + start + count)
+		place = limit->set + start + (count ? (packet->hash >> 16) % count : 0);
+	if (!flow || leaf_at(queue, place)->bytes <= 0)
+		return place; /* without a row, always the same leaf: order is kept */
+	return limit->set + weir_limit_emptiest(limit, queue, start, count);
 }
 
 /*
@@ -120,10 +146,12 @@ WEIR_INLINE int has_room(const struct weir_limit *limit, struct weir_limit_queue
 
 	if (charged)
 		return queue->tcp < (__s32)limit->deep;
-	if (packet->protocol == IPPROTO_TCP && place != WEIR_LIMIT_SHARED) {
+	if (packet->protocol == IPPROTO_TCP) {
+		if (place == WEIR_LIMIT_SHARED)
+			here = max_of(queue->tcp, 0); /* what else waits there is no reason to refuse it */
 		room = max_of((__s32)(2 * limit->queue) - max_of(queue->tcp, 0), (__s32)limit->least);
-		if (here + (__s32)packet->bytes > room)
-			return !here; /* a packet larger than the queue passes alone */
+		if (here > room)
+			return 0; /* the packet that overfills it is taken: it may be many segments, and all would be lost at once */
 		return 2 * here > room ? 2 : 1;
 	}
 	wait = weir_limit_time(limit, here + packet->bytes) * (__u32)active;
@@ -166,18 +194,21 @@ WEIR_INLINE int forget_stale(struct weir_limit_queue *queue, __u32 place, const 
 WEIR_INLINE __u32 place_for(const struct weir_limit *limit, struct weir_limit_queue *queue, struct weir_limit_flow *flow,
 			    const struct weir_limit_packet *packet, __u64 now)
 {
-	int sparse = flow_is_sparse(limit, queue, flow, packet->bytes, now);
+	int sparse = !flow || flow_is_sparse(limit, queue, flow, packet->bytes, now);
 
-	if (flow->bytes > 0 && flow->place != WEIR_LIMIT_FIRST) {
+	if (flow && flow->bytes > 0 && flow->place != WEIR_LIMIT_FIRST) {
 		if (flow->place == WEIR_LIMIT_SHARED || in_force(limit, flow->place))
 			return flow->place;
 		if (!forget_stale(queue, flow->place, packet, now) && leaf_at(queue, flow->place)->bytes > 0)
 			return 0; /* its leaf is of another set: it moves when that is empty */
 		flow->bytes = 0;
 	}
-	if (sparse)
-		return first_has_room(limit, queue, packet->bytes, now) ? WEIR_LIMIT_FIRST : WEIR_LIMIT_SHARED;
-	return leaf_for(limit, queue, flow, packet->hash);
+	if (flow && sparse && first_has_room(limit, queue, packet->bytes, now))
+		return WEIR_LIMIT_FIRST;
+	/* a connection that is open is no newcomer: it would not get out of what new flows share */
+	if (sparse && (packet->protocol != IPPROTO_TCP || packet->opening))
+		return WEIR_LIMIT_SHARED;
+	return leaf_for(limit, queue, flow, packet);
 }
 
 WEIR_INLINE void queue_add(struct weir_limit_queue *queue, struct weir_limit_flow *flow, __u32 place,

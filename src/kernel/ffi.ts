@@ -187,5 +187,6 @@ export const libc = functions(
     setsockopt: ["int", "int", "int", "int", P, "uint32_t"],
     ioctl: ["int", "int", "ulong", P],
     if_nametoindex: ["uint32_t", S],
+    inotify_init1: ["int", "int"],
   },
 );

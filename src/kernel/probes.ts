@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { arch, release } from "node:os";
+import koffi from "koffi";
 import { cgroupMounts } from "./cgroup.ts";
 import { errnoName } from "./errors.ts";
 import { bpf, libc } from "./ffi.ts";
@@ -109,6 +110,14 @@ function cgroup2(): Seen {
   return { available: true, detail: `mounted at ${path}${path.endsWith("/unified") ? " (hybrid)" : ""}` };
 }
 
+/** How many instances a user has is limited; processes of other programs count too. */
+function inotify(): Seen {
+  const fd = libc.inotify_init1(0) as number;
+  if (fd < 0) return { available: false, detail: errnoName(koffi.errno()) };
+  libc.close(fd);
+  return { available: true, detail: "one more instance was made" };
+}
+
 /** A process with more capabilities than ours shows its namespaces to CAP_SYS_PTRACE alone. */
 function processNamespaces(): Seen {
   const status = readFileSync("/proc/thread-self/status", "utf8");
@@ -186,6 +195,12 @@ const ENTRIES: readonly Entry[] = [
     null,
     "mode chained finds pods in /run/netns and /run/podman/netns alone: give the agent CAP_SYS_PTRACE",
     processNamespaces,
+  ),
+  like(
+    "inotify instances",
+    null,
+    "changed manifests and programs are found by looking now and then, not at once: raise fs.inotify.max_user_instances",
+    inotify,
   ),
   like("cgroup socket programs", "4.17", "no load balancing at connect", programType(PROGRAM.cgroupSockAddr)),
   like("sockops programs", "4.13", "no pacing of sockets", programType(PROGRAM.sockOps)),

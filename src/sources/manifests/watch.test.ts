@@ -6,13 +6,14 @@ import {
   symlinkSync,
   truncateSync,
   unlinkSync,
+  watch as watchReally,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ManifestStore } from "./store.ts";
-import { type ManifestWatch, readManifests, watchManifests } from "./watch.ts";
+import { type ManifestWatch, readManifests, type WatchOptions, watchManifests } from "./watch.ts";
 
 const pod = (name: string, rate = "10 mbps egress") =>
   `apiVersion: v1\nkind: Pod\nmetadata:\n  name: ${name}\n  annotations: {bandwidth: ${rate}}\nspec: {containers: [{name: c}]}\n`;
@@ -31,10 +32,11 @@ const file = (name: string) => join(folder, name);
 const write = (name: string, text: string) => writeFileSync(file(name), text);
 
 /** A watch whose `until` waits for a snapshot that satisfies a condition, and gives the keys that changed meanwhile. */
-async function watched(path = folder) {
+async function watched(path = folder, options: Partial<WatchOptions> = {}) {
   const keys = new Set<string>();
   let wake = () => {};
   const watch = watchManifests({
+    ...options,
     path,
     onChange: (changed) => {
       for (const key of changed) keys.add(key);
@@ -188,6 +190,43 @@ describe("watchManifests", { timeout: 60_000 }, () => {
     await new Promise((done) => setTimeout(done, 100));
     expect(events).toBe(0);
     await watch.close();
+  });
+});
+
+describe("with nothing left to watch with", () => {
+  it.each([
+    ["EMFILE", "fs.inotify.max_user_instances"],
+    ["ENOSPC", "fs.inotify.max_user_watches"],
+  ])("%s: says so, finds changes by looking, and watches once it can", async (code, setting) => {
+    let left = false;
+    const watchFolder = ((...args: Parameters<typeof watchReally>) => {
+      if (!left) throw Object.assign(new Error(code), { code });
+      return watchReally(...args);
+    }) as typeof watchReally;
+    write("a.yaml", pod("a"));
+    const { watch, until } = await watched(folder, { watchFolder, rescan: 20 });
+    const message = expect.stringMatching(new RegExp(`^watch ".*": .*${setting}.* looking every 0.02 s$`));
+    const problem = { object: "manifests", severity: "warning", message };
+    expect(watch.troubles()).toEqual([problem]);
+    expect(watch.snapshot().problems).toEqual([problem]);
+    write("a.yaml", pod("a", B));
+    await until({ a: B });
+    left = true;
+    await expect.poll(() => watch.snapshot().problems).toEqual([]);
+  });
+});
+
+describe("a path that is gone for a while", () => {
+  it("says since when what it told may be out of date, until it is back", async () => {
+    write("a.yaml", pod("a"));
+    const path = file("a.yaml");
+    const { watch } = await watched(path);
+    const before = Date.now();
+    unlinkSync(path);
+    await expect.poll(() => watch.troubles(), { timeout: 5000 }).toMatchObject([{ object: "manifests" }]);
+    expect(watch.troubles()[0]?.staleSince).toBeGreaterThanOrEqual(before);
+    write("a.yaml", pod("a"));
+    await expect.poll(() => watch.troubles(), { timeout: 5000 }).toEqual([]);
   });
 });
 

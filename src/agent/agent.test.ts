@@ -9,6 +9,7 @@ import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
 import { AppliedStore } from "../sources/applied.ts";
 import { openEndpoints } from "../sources/endpoints.ts";
 import { LastGoodFile } from "../sources/last-good.ts";
+import type { ManifestWatch, Trouble } from "../sources/manifests/index.ts";
 import { Agent } from "./agent.ts";
 import { AgentBackend } from "./backend.ts";
 import { createLogger } from "./log.ts";
@@ -37,7 +38,11 @@ const NODE = {
 const POD = { uid: "u1", netns: "/run/netns/a", ifname: "eth0" };
 
 /** An agent whose kernel does what `apply` says. */
-function agentOn(apply: () => Failure[], podCIDRs: readonly string[] = NODE.podCIDRs): AgentBackend {
+function agentOn(
+  apply: () => Failure[],
+  podCIDRs: readonly string[] = NODE.podCIDRs,
+  manifests?: ManifestWatch,
+): AgentBackend {
   const devices = { ifindex: () => 1 };
   const datapath = {
     apply: () => ({ failures: apply(), writes: 0 }),
@@ -49,7 +54,7 @@ function agentOn(apply: () => Failure[], podCIDRs: readonly string[] = NODE.podC
   const agent = new Agent({
     node: NODE,
     settings: DEFAULT_RULE_SETTINGS,
-    manifests: undefined,
+    manifests,
     endpoints: openEndpoints({ folder, podCIDRs }),
     lastGood: new LastGoodFile(folder),
     applied: new AppliedStore(folder),
@@ -87,6 +92,31 @@ test("another pod's failure is none of this one's", async () => {
   const backend = agentOn(() => [{ object: "device weir00000000000", message: "EPERM" }]);
   expect(await backend.putEndpoint("ns", "a", POD)).toMatchObject({ created: true });
   expect(await backend.status()).toMatchObject({ state: "degraded", reason: "EPERM" });
+});
+
+test("a source that is refused for a minute makes it degraded, until the source is back", async () => {
+  let troubles: Trouble[] = [];
+  const source: ManifestWatch = {
+    synced: Promise.resolve(),
+    snapshot: () => ({ objects: [], problems: troubles }),
+    troubles: () => troubles,
+    close: async () => {},
+  };
+  const backend = agentOn(() => [], NODE.podCIDRs, source);
+  await backend.putEndpoint("ns", "a", POD);
+  const refused = (seconds: number | undefined): void => {
+    const staleSince = seconds === undefined ? undefined : Date.now() - seconds * 1000;
+    troubles = [{ object: "https://api/pods", message: "GET /api/v1/pods: 401 Unauthorized", staleSince }];
+  };
+  refused(30);
+  expect(await backend.status()).toMatchObject({ state: "ready", reason: null });
+  refused(61);
+  const reason = expect.stringMatching(/^GET \/api\/v1\/pods: 401 Unauthorized \(since 20.*Z\)$/);
+  expect(await backend.status()).toMatchObject({ state: "degraded", reason });
+  refused(undefined); // hindered, but what it tells is of now
+  expect(await backend.status()).toMatchObject({ state: "ready", reason: null });
+  troubles = [];
+  expect(await backend.status()).toMatchObject({ state: "ready", reason: null });
 });
 
 test("the node's own namespace is no pod's", async () => {

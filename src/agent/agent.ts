@@ -80,6 +80,7 @@ export class Agent {
   #lastGood: LastGood;
   #view: AgentView;
   #reported = "";
+  #hindered: readonly string[] = [];
   #comparedAt = 0;
   #renewal: NodeJS.Timeout | undefined;
   #expiry: NodeJS.Timeout | undefined;
@@ -170,6 +171,7 @@ export class Agent {
     this.passSeconds = (performance.now() - begin) / 1000;
     this.onPass(this.passSeconds);
     this.#report(failures, writes);
+    this.#tellTroubles();
     return failures.length;
   }
 
@@ -250,6 +252,20 @@ export class Agent {
     const failures = [{ object: AGENT, message }];
     this.#view = { ...this.#view, failures };
     this.#report(failures, 0);
+  }
+
+  /** Sources that are hindered, each once, and when that is over. */
+  #tellTroubles(): void {
+    const { log, manifests } = this.parts;
+    const troubles = manifests?.troubles() ?? [];
+    for (const { object, message } of troubles) {
+      if (!this.#hindered.includes(object)) log.warn({ object, message }, "a source is hindered");
+    }
+    const now = troubles.map(({ object }) => object);
+    for (const object of this.#hindered) {
+      if (!now.includes(object)) log.info({ object }, "a source is no longer hindered");
+    }
+    this.#hindered = now;
   }
 
   /** A line per change, not per pass. */

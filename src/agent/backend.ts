@@ -9,6 +9,7 @@ import { objectKey } from "../model/names.ts";
 import { version } from "../model/version.ts";
 import { AGENT, type Agent } from "./agent.ts";
 import { examine } from "./doctor.ts";
+import { outageOf } from "./outage.ts";
 import { dropItems, portCounters } from "./views/counters.ts";
 import { impairmentItems } from "./views/impairments.ts";
 import { limitItems } from "./views/limits.ts";
@@ -37,11 +38,12 @@ export class AgentBackend implements Backend {
     const objects = manifests?.snapshot().objects.length ?? 0;
     const rows = desired.rows.length + desired.ports.length + desired.links.length + desired.shapers.length;
     const ready = agent.synced && agent.generation > 0;
+    const why = failures[0]?.message ?? outageOf(manifests?.troubles() ?? [], Date.now());
     return {
       version,
       abi: datapath.panel.abi,
-      state: !ready ? "starting" : failures.length > 0 ? "degraded" : "ready",
-      reason: failures[0]?.message ?? (ready ? null : "sources are being read"),
+      state: !ready ? "starting" : why === undefined ? "ready" : "degraded",
+      reason: why ?? (ready ? null : "sources are being read"),
       kernel: release(),
       pid: process.pid,
       startedAt: agent.startedAt.toISOString(),

@@ -60,6 +60,10 @@ async function until(rate: number, patience: number): Promise<number> {
 }
 
 describe("an agent on a Kubernetes API", () => {
+  test("it starts without a warning of Node.js", () => {
+    expect(node.log).not.toContain("Warning");
+  });
+
   test(`${EDITS} edits by kubectl are in force`, async () => {
     const times: { whole: number; after: number }[] = [];
     for (let edit = 0; edit < EDITS; edit++) {

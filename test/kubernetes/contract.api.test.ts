@@ -7,7 +7,7 @@ import type { Endpoint } from "../../src/model/cluster.ts";
 import { podDevice } from "../../src/model/ipam.ts";
 import type { ManifestObject } from "../../src/model/objects.ts";
 import { reduceCluster } from "../../src/sources/cluster.ts";
-import { KubernetesClient, loadKubernetesConfig, watchKubernetes } from "../../src/sources/kubernetes/index.ts";
+import { KubernetesClient, openAccess, watchKubernetes } from "../../src/sources/kubernetes/index.ts";
 import { type ManifestSnapshot, type ManifestWatch, readManifests } from "../../src/sources/manifests/index.ts";
 import { ControlPlane } from "../control-plane/control-plane.ts";
 import { CASES, type Written } from "./cases.ts";
@@ -29,7 +29,7 @@ beforeAll(async () => {
   plane = await ControlPlane.start();
   await plane.installDefinitions();
   await plane.apply(NODE);
-  client = new KubernetesClient(loadKubernetesConfig({ kubeconfig: plane.kubeconfig, env: {}, home: homedir() }));
+  client = new KubernetesClient(openAccess({ kubeconfig: plane.kubeconfig, env: {}, home: homedir() }));
   api = watchKubernetes({ client, onChange: () => {} });
   await api.synced;
 });

@@ -1,7 +1,12 @@
 import { homedir } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { KubernetesClient, loadKubernetesConfig, watchKubernetes } from "../../src/sources/kubernetes/index.ts";
+import {
+  fixedAccess,
+  KubernetesClient,
+  loadKubernetesConfig,
+  watchKubernetes,
+} from "../../src/sources/kubernetes/index.ts";
 import type { ManifestWatch } from "../../src/sources/manifests/index.ts";
 import { ControlPlane } from "../control-plane/control-plane.ts";
 import { FaultProxy } from "../control-plane/fault-proxy.ts";
@@ -19,7 +24,7 @@ beforeAll(async () => {
   await plane.namespace("first");
   proxy = await FaultProxy.start({ server: plane.server, ca: plane.ca });
   const config = loadKubernetesConfig({ kubeconfig: plane.kubeconfig, env: {}, home: homedir() });
-  client = new KubernetesClient({ ...config, server: proxy.url });
+  client = new KubernetesClient(fixedAccess({ ...config, server: proxy.url }));
   source = watchKubernetes({ client, onChange: () => {}, times: { silence: SILENCE, list: SILENCE, longest: 500 } });
   await source.synced;
 });

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { afterEach, expect, it, vi } from "vitest";
-import { KubernetesClient } from "../../sources/kubernetes/index.ts";
+import { fixedAccess, KubernetesClient } from "../../sources/kubernetes/index.ts";
 import {
   json,
   list,
@@ -18,7 +18,7 @@ let server: ScriptedServer;
 let client: KubernetesClient;
 async function open(script: Record<string, Step[]>): Promise<KubeApi> {
   server = await scriptedServer(script);
-  client = new KubernetesClient(server.config);
+  client = new KubernetesClient(fixedAccess(server.config));
   return apiOf(client, [1, 1]);
 }
 afterEach(async () => {

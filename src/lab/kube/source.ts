@@ -183,8 +183,9 @@ export class ApiSource implements ObjectSource {
 
   /** Why what was seen of the API may be out of date. */
   get #late(): string[] {
+    const { trouble } = this.#options.api;
     const feeds = [this.#pods, this.#maps, this.#cluster].flatMap((feed) => feed?.trouble ?? []);
-    return [...new Set([...feeds, ...(this.#rules?.troubles ?? [])])];
+    return [...new Set([...(trouble === undefined ? [] : [trouble]), ...feeds, ...(this.#rules?.troubles ?? [])])];
   }
 
   /** Tells the agents what is said of pods' traffic, if that is new. */

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, test } from "vitest";
+import { fixedAccess } from "./access.ts";
 import { KubernetesClient } from "./client.ts";
 import { Reflector, type ReflectorOptions } from "./reflector.ts";
 import type { RawObject } from "./resource.ts";
@@ -30,7 +31,7 @@ afterEach(async () => {
 /** A reflector that keeps versions, and every state that was told: `a@1 b@2`. */
 async function reflect(lists: Step[], watches: Step[], more: Partial<ReflectorOptions<string>> = {}) {
   const server = await scriptedServer({ [LIST]: lists, [WATCH]: watches });
-  const client = new KubernetesClient(server.config);
+  const client = new KubernetesClient(fixedAccess(server.config));
   const states: string[] = [];
   const keys: string[] = [];
   const troubles: string[] = [];

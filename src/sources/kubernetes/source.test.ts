@@ -1,8 +1,10 @@
+import { getEventListeners } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, test } from "vitest";
 import { readManifests } from "../manifests/index.ts";
+import { fixedAccess } from "./access.ts";
 import { KubernetesClient } from "./client.ts";
 import { readObject } from "./objects.ts";
 import type { RawObject } from "./resource.ts";
@@ -29,7 +31,7 @@ async function source(script: Script, options: { signal?: AbortSignal; settle?: 
     steps[`watch ${path(plural)}`] = script[plural]?.watch ?? [stream([], "hold")];
   }
   const server = await scriptedServer(steps);
-  const client = new KubernetesClient(server.config);
+  const client = new KubernetesClient(fixedAccess(server.config));
   const told: string[] = [];
   const watch = watchKubernetes({
     client,
@@ -126,6 +128,13 @@ describe("the API as a source", () => {
     expect(synced).toBe(false);
     await watch.close();
     await expect(watch.synced).rejects.toThrow("list nodes: closed");
+  });
+
+  it("hangs on its signal once, however much it follows", async () => {
+    const { signal } = new AbortController();
+    const { watch } = await source({}, { signal });
+    await watch.synced;
+    expect(getEventListeners(signal, "abort")).toHaveLength(1);
   });
 
   it("tells nothing any more once its signal is aborted", async () => {

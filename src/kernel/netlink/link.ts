@@ -33,6 +33,9 @@ const IFLA = {
   peerNetns: 37,
   gsoMaxSegs: 40,
   gsoMaxSize: 41,
+  groMaxSize: 58,
+  gsoIpv4MaxSize: 63,
+  groIpv4MaxSize: 64,
   extMask: 29,
 } as const;
 /** `RTEXT_FILTER_SKIP_STATS`. */
@@ -74,6 +77,10 @@ export interface DeviceSettings {
   mtu?: number;
   gsoMaxSegs?: number;
   gsoMaxSize?: number;
+  groMaxSize?: number;
+  /** Of IPv4 alone, which has limits of its own since Linux 6.3. */
+  gsoIpv4MaxSize?: number;
+  groIpv4MaxSize?: number;
   txQueueLength?: number;
   /** Moves the device to the namespace at this path. */
   netns?: string;
@@ -94,6 +101,9 @@ function settings(wanted: Omit<DeviceSettings, "up" | "netns">): Buffer[] {
   if (wanted.mtu !== undefined) out.push(u32(IFLA.mtu, wanted.mtu));
   if (wanted.gsoMaxSegs !== undefined) out.push(u32(IFLA.gsoMaxSegs, wanted.gsoMaxSegs));
   if (wanted.gsoMaxSize !== undefined) out.push(u32(IFLA.gsoMaxSize, wanted.gsoMaxSize));
+  for (const name of ["groMaxSize", "gsoIpv4MaxSize", "groIpv4MaxSize"] as const) {
+    if (wanted[name] !== undefined) out.push(u32(IFLA[name], wanted[name]));
+  }
   if (wanted.txQueueLength !== undefined) out.push(u32(IFLA.txQueueLength, wanted.txQueueLength));
   return out;
 }

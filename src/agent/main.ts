@@ -23,7 +23,7 @@ import { lockNode } from "./lock.ts";
 import { createLogger, type Logger } from "./log.ts";
 import { preferSmallHeap } from "./memory.ts";
 import { nodeContext, nodeName, ownAddresses } from "./node.ts";
-import { objectsDir, panelRoot } from "./paths.ts";
+import { objectsDir, panelRoot, programCache } from "./paths.ts";
 import { Programs } from "./programs.ts";
 import { reportResults } from "./results.ts";
 import { openSource } from "./source.ts";
@@ -134,7 +134,7 @@ function start(
   });
   const builder = new Builder({
     wrapper: join(objectsDir(process.env), "custom.bpf.o"),
-    cache: join(config.state, "programs"),
+    cache: programCache(config.state),
     maps: join(panel.own, "maps"),
   });
   const datapath = new Datapath({

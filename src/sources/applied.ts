@@ -36,7 +36,8 @@ export class DocumentError extends Error {
   }
 }
 
-const FILE = "applied.json";
+/** Name of the store's file in the agent's state folder. */
+export const APPLIED_FILE = "applied.json";
 /** What the agent holds of others must not fill the disk. */
 const MOST_OBJECTS = 20_000;
 
@@ -52,7 +53,7 @@ export class AppliedStore {
 
   /** Makes the folder. Throws if that cannot be done. */
   constructor(folder: string) {
-    this.#path = join(folder, FILE);
+    this.#path = join(folder, APPLIED_FILE);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#read();
   }
@@ -140,7 +141,7 @@ export class AppliedStore {
   }
 
   #problem(reason: string): void {
-    const message = `read applied objects: ${reason}; set aside as ${FILE}.broken`;
+    const message = `read applied objects: ${reason}; set aside as ${APPLIED_FILE}.broken`;
     this.problems.push({ object: this.#path, message });
   }
 }

@@ -30,9 +30,12 @@ const stored = z
     return one.device === device && one.mac === mac;
   }, "the device and its MAC address are another pod's");
 
+/** Name of the store's folder in the agent's state folder. */
+export const ENDPOINTS_FOLDER = "endpoints";
+
 /** Opens the store of a node's endpoints: one JSON file each under `folder`/endpoints. Makes the folder. */
 export function openEndpoints(options: { folder: string; podCIDRs: readonly string[] }): EndpointStore {
-  return new EndpointStore(join(options.folder, "endpoints"), new AddressPool(options.podCIDRs));
+  return new EndpointStore(join(options.folder, ENDPOINTS_FOLDER), new AddressPool(options.podCIDRs));
 }
 
 /** Pods whose network a runtime asked for, and their addresses. On disk before anybody hears of it. */

@@ -40,6 +40,9 @@ const stored = z.array(
   ]),
 );
 
+/** Name of the store's file in the agent's state folder. */
+export const RULES_FILE = "rules.json";
+
 /**
  * The last good rules on disk, as `rules.json` in the agent's state folder: so that a limit whose annotation was broken
  * stays through a restart of the agent.
@@ -52,7 +55,7 @@ export class LastGoodFile {
 
   /** Makes the folder. Throws if that cannot be done. */
   constructor(folder: string) {
-    this.#path = join(folder, "rules.json");
+    this.#path = join(folder, RULES_FILE);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   }
 

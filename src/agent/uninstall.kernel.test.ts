@@ -30,11 +30,8 @@ function run(plan: boolean): Promise<readonly string[]> {
 
 /** As an agent leaves it that has a pod, a limit with a mistake in it, and an object that was applied. */
 function fillStores(folder: string): void {
-  openEndpoints({ folder, podCIDRs: ["10.0.0.0/24"] }).put("ns", "a", {
-    uid: "u",
-    netns: "/run/netns/a",
-    ifname: "eth0",
-  });
+  const endpoints = openEndpoints({ folder, podCIDRs: ["10.0.0.0/24"] });
+  for (const uid of ["u", "v"]) endpoints.put("ns", "a", { uid, netns: "/run/netns/a", ifname: "eth0" });
   const rule = { direction: "egress", rate: 1e6, source: "bandwidth", configured: "1 mbps egress" } as const;
   new LastGoodFile(folder).save(new Map([["ns/a", { uid: "u", byKey: { bandwidth: [rule] } }]]));
   new AppliedStore(folder).put([
@@ -49,6 +46,7 @@ test("a killed agent's state and socket go, but not while an agent runs", async 
   await new Promise<void>((resolve) => server.listen(options.socket, resolve));
   const all = [
     `state ${join(options.state, "endpoints")}`,
+    `state ${join(options.state, "released.json")}`,
     `state ${join(options.state, "rules.json")}`,
     `state ${join(options.state, "applied.json")}`,
     `socket ${options.socket}`,

@@ -5,7 +5,7 @@ import { detachTaps } from "../datapath/attach.ts";
 import { isOwnDevice } from "../datapath/devices.ts";
 import { links, openLink, removeLink, removeRoute, routes, WEIR_ROUTE_PROTOCOL } from "../kernel/index.ts";
 import { APPLIED_FILE } from "../sources/applied.ts";
-import { ENDPOINTS_FOLDER } from "../sources/endpoints.ts";
+import { ENDPOINTS_FOLDER, RELEASED_FILE } from "../sources/endpoints.ts";
 import { RULES_FILE } from "../sources/last-good.ts";
 import { mountNote, releaseBpffs } from "./bpffs.ts";
 import { lockNode } from "./lock.ts";
@@ -110,6 +110,7 @@ const withRemains = (path: string): string[] => [path, `${path}.new`, `${path}.b
 /** What an agent knows of its pods and makes for them. */
 const ofPods = (state: string): string[] => [
   join(state, ENDPOINTS_FOLDER),
+  ...withRemains(join(state, RELEASED_FILE)),
   ...withRemains(join(state, RULES_FILE)),
   programCache(state),
   mountNote(state),

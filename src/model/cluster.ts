@@ -13,6 +13,8 @@ export interface Endpoint {
   netns: string;
   /** Device name inside the pod, normally `eth0`. */
   ifname: string;
+  /** The runtime's id of the pod's sandbox, if it told one. */
+  sandbox?: string | undefined;
   /** Host-side device: `weir` and 11 hexadecimal digits of a hash over what identifies the pod and its namespace. */
   device: string;
   mac: string;

@@ -102,6 +102,15 @@ describe("a node's datapath", () => {
     expect(apply()).toEqual({ failures: [], writes: 0 });
   });
 
+  test("a row that the kernel does not hold is found lacking", () => {
+    const { rows } = plan(state());
+    expect(inNode(() => datapath.lacking(rows))).toBeUndefined();
+    const hosts = datapath.panel.table("weir_rt_hosts");
+    for (const [key] of hosts.entries()) hosts.remove([key]);
+    expect(inNode(() => datapath.lacking(rows))).toMatchObject({ table: "weir_rt_hosts" });
+    datapath.forget();
+  });
+
   test("a limit is added, changed and removed; a change of rate touches its classes alone", () => {
     const [device] = endpoints.map((endpoint) => endpoint.device);
     const limited = (rate: number) => apply({ limits: new Map([["ns/a", [limit("egress", rate)]]]) });

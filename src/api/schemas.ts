@@ -226,6 +226,7 @@ export const endpointSpec = z
     uid: field.uid,
     netns: field.absolutePath.describe("path of the pod's network namespace, e.g. `/run/netns/x`"),
     ifname: field.deviceName.default("eth0").describe("device name inside the pod"),
+    sandbox: field.sandbox.optional(),
   })
   .meta({ id: "EndpointSpec", description: "what a runtime asks for" });
 
@@ -237,6 +238,7 @@ export const endpoint = z
     uid: z.string().describe("the pod's metadata.uid"),
     netns: z.string().describe("path of the pod's network namespace"),
     ifname: z.string().describe("device name inside the pod"),
+    sandbox: z.string().optional().describe("the runtime's id of the pod's sandbox, if it told one"),
     device: z.string().describe("device on the node's side"),
     mac: z.string().describe("address of the pod's device"),
     ips: z.array(z.string()).describe("addresses without prefix length, at most one of each family"),
@@ -310,6 +312,13 @@ export const apiError = z
   })
   .meta({ id: "Error", description: "the shape of every error" });
 
+/** Whose network of a name is taken away: a late call about an old sandbox must not be about its successor. */
+export const endpointWhich = z.strictObject({
+  uid: field.uid.optional(),
+  netns: field.absolutePath.describe("path of the pod's network namespace").optional(),
+  sandbox: field.sandbox.optional(),
+});
+
 export const endpointParams = z.object({ namespace: field.namespaceName, name: field.objectName });
 
 /** Schema of an item by the name of its list. */
@@ -337,6 +346,7 @@ export type Port = z.infer<typeof port>;
 export type Chain = z.infer<typeof chain>;
 export type Drop = z.infer<typeof drop>;
 export type EndpointSpec = z.infer<typeof endpointSpec>;
+export type EndpointWhich = z.infer<typeof endpointWhich>;
 export type Endpoint = z.infer<typeof endpoint>;
 export type AppliedObject = z.infer<typeof appliedObject>;
 export type ObjectChange = z.infer<typeof objectChange>;

@@ -134,6 +134,19 @@ describe("endpoints", () => {
     expect([gone.statusCode, gone.json().error.code]).toEqual([404, "missing"]);
   });
 
+  test("DELETE is about the one that the query tells, and refuses a query that it does not know", async () => {
+    const { app, backend } = await start();
+    await app.inject({ method: "PUT", url, payload: { ...spec, sandbox: "s2" } });
+    const remove = async (query: string) => (await app.inject({ method: "DELETE", url: `${url}?${query}` })).statusCode;
+    for (const query of ["sandbox=s1", "uid=other", "netns=/run/netns/old"]) expect(await remove(query)).toBe(204);
+    for (const query of ["sandbx=s2", "sandbox=", "sandbox=a%2Fb", "netns=x", "sandbox=a&sandbox=b"]) {
+      expect(await remove(query)).toBe(400);
+    }
+    expect(backend.state.endpoints).toHaveLength(1);
+    expect(await remove("sandbox=s2")).toBe(204);
+    expect(backend.state.endpoints).toEqual([]);
+  });
+
   test("another uid is 409", async () => {
     const { app } = await start();
     await app.inject({ method: "PUT", url, payload: spec });
@@ -184,6 +197,7 @@ describe("hostile requests", () => {
     ["newline in netns", put(of("web"), { ...spec, netns: "/run/\n" }), "netns"],
     ["long device", put(of("web"), { ...spec, ifname: "a".repeat(16) }), "ifname"],
     ["device ..", put(of("web"), { ...spec, ifname: ".." }), "ifname"],
+    ["space in a sandbox", put(of("web"), { ...spec, sandbox: "a b" }), "sandbox"],
     ["slash in a device", put(of("web"), { ...spec, ifname: "a/b" }), "ifname"],
     ["unknown key", put(of("web"), { ...spec, "evil\n": 1 }), "evil\\n"],
     ["array", put(of("web"), [spec]), undefined],

@@ -7,10 +7,10 @@ import type { Failure } from "./failure.ts";
 import { Leases } from "./leases.ts";
 import type { Panel } from "./panel.ts";
 import { OwnPrograms } from "./programs/own.ts";
-import { RowEncoder } from "./rows.ts";
+import { encodeRows, RowEncoder } from "./rows.ts";
 import { Senders } from "./senders.ts";
 import { Shapers } from "./shapers.ts";
-import { type Rows, readRows, writeDifference } from "./tables.ts";
+import { keyBytes, type Rows, readRows, writeDifference } from "./tables.ts";
 
 export interface Applied {
   failures: Failure[];
@@ -65,6 +65,16 @@ export class Datapath {
   /** The last state that was applied, if any. */
   get applied(): DesiredState | undefined {
     return this.#applied;
+  }
+
+  /** The first of these rows that the kernel does not hold as it is written; undefined if it holds all. */
+  lacking(rows: readonly Row[]): Row | undefined {
+    const ids = this.#ids();
+    return rows.find((row) => {
+      const table = this.panel.table(row.table);
+      const [encoded] = encodeRows([row], table, ids);
+      return !encoded || !table.lookup(keyBytes(encoded[0]))?.equals(encoded[1]);
+    });
   }
 
   /** The next pass compares with the kernel anew, and so mends what others broke. */

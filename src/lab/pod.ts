@@ -125,11 +125,10 @@ export class PodWorker {
         left.push(messageOf(error));
       }
     };
-    const { namespace, name } = this.#bound.pod.metadata;
     await Promise.all(this.#loops.map((loop) => attempt(() => loop.stop(grace))));
     await attempt(() => removeCgroup(this.#host.cgroup));
     if (!this.#bound.pod.hostNetwork) {
-      await attempt(() => this.#insist(() => this.#host.agent.deleteEndpoint(namespace, name), 5000));
+      await attempt(() => this.#insist(() => this.#giveBack(), 5000));
       await attempt(() => ipBatch([`netns del ${this.#host.netns}`]));
     }
     await attempt(() => rmSync(this.#host.dir, { recursive: true, force: true }));
@@ -165,6 +164,13 @@ export class PodWorker {
     const spec = { uid, netns: netnsPath(this.#host.netns), ifname: "eth0" };
     const endpoint = await this.#insist(() => this.#host.agent.putEndpoint(namespace, name, spec), 60_000);
     return endpoint.ips;
+  }
+
+  /** Gives this pod's network back; a namesake's stays. */
+  #giveBack(): Promise<void> {
+    const { uid, pod } = this.#bound;
+    const { namespace, name } = pod.metadata;
+    return this.#host.agent.deleteEndpoint(namespace, name, { uid, netns: netnsPath(this.#host.netns) });
   }
 
   /** Calls the agent until it answers: one that is being started again is not there for a moment. */

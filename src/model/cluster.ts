@@ -141,7 +141,8 @@ export const tapPort = ({ device }: Pick<Tap, "device">): string => `tap:${devic
 /** Full name of a host-network pod's port. */
 export const hostPort = ({ id }: Pick<HostPod, "id">): string => `tap:${id}`;
 
-const podPort = memo(
+/** The port of a pod whose network is Weir's. */
+export const podPort = memo(
   ({ namespace, name, device }: Endpoint): PodPort => ({
     key: `${namespace}/${name}`,
     id: device,

@@ -18,7 +18,7 @@ export function openSource(
   onChange: () => void,
   signal: AbortSignal,
 ): AgentSource | undefined {
-  if (manifests) return watchManifests({ path: manifests, onChange, signal });
+  if (manifests) return watchManifests({ path: manifests, reader: "agent", onChange, signal });
   if (!kubernetes) return undefined;
   const client = new KubernetesClient(openAccess({ ...kubernetes, env: process.env, home: homedir() }));
   const watch = watchKubernetes({ client, onChange, signal });

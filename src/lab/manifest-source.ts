@@ -89,7 +89,7 @@ export class ManifestSource implements ObjectSource {
       this.#cluster.store.follow(keys, watch.snapshot().objects);
       this.#cluster.reconcile();
     };
-    const watch = watchManifests({ path, onChange: follow, signal: this.#abort.signal });
+    const watch = watchManifests({ path, reader: "lab", onChange: follow, signal: this.#abort.signal });
     this.#watches.push(watch);
     await watch.synced;
     this.#cluster.store.put(watch.snapshot().objects);

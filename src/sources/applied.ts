@@ -163,7 +163,7 @@ function readDocument(document: unknown, path: string): AppliedObject {
   if ((document as Fields | null)?.["kind"] === "List") {
     throw new DocumentError(`${path}.kind`, "is a List; write its items");
   }
-  const { objects, problems } = parseManifests(textOf(document, path), path);
+  const { objects, problems } = parseManifests(textOf(document, path), path, "agent");
   const wrong = problems.find(({ severity }) => (severity ?? "error") === "error");
   if (wrong) throw new DocumentError(placeOf(wrong, document, path), wordsOf(wrong, path));
   const [placed] = objects;

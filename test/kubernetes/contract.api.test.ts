@@ -93,7 +93,7 @@ describe("a folder and the API give the same", () => {
       const all = documents(namespace, objects);
       const file = join(folder, `${namespace}.json`);
       writeFileSync(file, JSON.stringify({ apiVersion: "v1", kind: "List", items: [NODE, ...all] }));
-      const written = outcome(await readManifests(file), namespace);
+      const written = outcome(await readManifests(file, "agent"), namespace);
       await plane.namespace(namespace);
       await plane.apply(...all);
       const keys = all.map((one) => `${one["kind"]}/${one.metadata.name}`);

@@ -174,7 +174,7 @@ describe("objects", () => {
     const folder = mkdtempSync(join(tmpdir(), "weir-same-"));
     cleanup.push(() => rmSync(folder, { recursive: true }));
     writeFileSync(join(folder, "x.json"), JSON.stringify({ apiVersion, kind, ...raw }));
-    const { objects, problems } = readManifests(folder);
+    const { objects, problems } = readManifests(folder, "agent");
     expect(problems).toEqual([]);
     expect(readObject({ apiVersion, kind, plural: "" }, raw)).toEqual({ object: objects[0], problems: [] });
   });

@@ -15,7 +15,7 @@ export interface ManifestDocument {
 }
 
 /**
- * Reads manifests as documents, lists taken apart. What is wrong with one is in `problems`.
+ * Reads manifests for an agent as documents, lists taken apart. What is wrong with one is in `problems`.
  * @throws ManifestError if the path cannot be read
  */
 export function readManifestDocuments(inputs: readonly ManifestInput[]): {
@@ -28,7 +28,7 @@ export function readManifestDocuments(inputs: readonly ManifestInput[]): {
     for (const one of textsOf(input)) {
       if ("problem" in one) problems.push(one.problem);
       else {
-        problems.push(...parseManifests(one.text, one.name).problems);
+        problems.push(...parseManifests(one.text, one.name, "agent").problems);
         documents.push(...documentsOf(one.text, one.name));
       }
     }
@@ -55,7 +55,7 @@ function documentsOf(text: string, name: string): ManifestDocument[] {
   return readDocuments(text, name)
     .flatMap((one) => ("value" in one ? flat(one.value) : []))
     .flatMap((value) => {
-      const [placed] = parseManifests(JSON.stringify(value) ?? "", name).objects;
+      const [placed] = parseManifests(JSON.stringify(value) ?? "", name, "agent").objects;
       return placed ? [{ key: placed.key, document: value as ManifestDocument["document"] }] : [];
     });
 }

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { isAddress } from "../../model/ip.ts";
 import { checkConfigKey, checkLabelName, checkSubdomain } from "../../model/names.ts";
-import type { EnvVar } from "../../model/objects.ts";
+import type { EnvVar, Metadata, Pod } from "../../model/objects.ts";
 import { annotations, checked, IF_SOUND, labels, listOf, maybe, namespaced, plainText } from "./fields.ts";
 import { volume, volumeMount } from "./volumes.ts";
 
@@ -81,12 +81,15 @@ function checkMounts({ containers, volumes }: Mounting, context: z.RefinementCtx
   }
 }
 
+const nodeName = maybe(checked(checkSubdomain));
+const hostNetwork = maybe(z.boolean());
+
 /** spec of a pod or of a template. */
 export const podSpec = z
   .object({
-    nodeName: maybe(checked(checkSubdomain)),
+    nodeName,
     nodeSelector: labels,
-    hostNetwork: maybe(z.boolean()),
+    hostNetwork,
     containers: z
       .array(container)
       .min(1, "must have a container")
@@ -122,21 +125,54 @@ export const podTemplate = (policies: readonly string[]) =>
 /** The lab's expansion notes a pod's workload here; Kubernetes' ownerReferences say the same. */
 const owners = listOf(z.object({ kind: z.string(), name: z.string(), controller: maybe(z.boolean()) }));
 
-const status = maybe(z.object({ podIPs: listOf(z.object({ ip: z.string() })) }));
+const podIPs = listOf(z.object({ ip: z.string() }));
+const status = maybe(z.object({ podIPs }));
+
+interface Written {
+  metadata: Metadata & { namespace: string; ownerReferences: z.output<typeof owners> };
+  spec: Partial<z.output<typeof podSpec>>;
+  ips: readonly { ip: string }[];
+}
+
+function podOf({ metadata: { ownerReferences, ...metadata }, spec, ips }: Written): Pod {
+  const owner = ownerReferences.find((one) => one.controller) ?? ownerReferences[0];
+  const addresses = ips.map(({ ip }) => ip).filter(isAddress);
+  return {
+    kind: "Pod",
+    metadata,
+    hostNetwork: false,
+    containers: [],
+    restartPolicy: "Always",
+    ...spec,
+    ...(owner && { owner: `${owner.kind}/${owner.name}` }),
+    ...(addresses.length > 0 && { ips: addresses }),
+  };
+}
 
 /** A Pod. */
 export const pod = z
   .object({ kind: z.literal("Pod"), metadata: namespaced().extend({ ownerReferences: owners }), spec: podSpec, status })
-  .transform(({ metadata: { ownerReferences, ...metadata }, spec, status: said }) => {
-    const owner = ownerReferences.find((one) => one.controller) ?? ownerReferences[0];
-    const ips = (said?.podIPs ?? []).map(({ ip }) => ip).filter(isAddress);
-    return {
-      kind: "Pod" as const,
-      metadata,
-      ...spec,
-      ...(owner && { owner: `${owner.kind}/${owner.name}` }),
-      ...(ips.length > 0 && { ips }),
-    };
+  .transform(({ metadata, spec, status: said }) => podOf({ metadata, spec, ips: said?.podIPs ?? [] }));
+
+const FINISHED = new Set(["Succeeded", "Failed"]);
+
+/**
+ * A Pod as an agent reads it: what it does not act on (containers, their variables, volumes) may hold anything, and costs
+ * no rule. The addresses of a finished pod may be another's already.
+ */
+export const ruledPod = z
+  .object({
+    kind: z.literal("Pod"),
+    metadata: namespaced().extend({ ownerReferences: owners.catch([]) }),
+    spec: z.object({ nodeName, hostNetwork }).transform((spec) => ({
+      ...(spec.nodeName && { nodeName: spec.nodeName }),
+      hostNetwork: spec.hostNetwork ?? false,
+    })),
+    status: maybe(z.object({ phase: maybe(z.string()), podIPs })).catch(undefined),
+  })
+  .transform(({ status: said, ...rest }) => {
+    const isOver = FINISHED.has(said?.phase ?? "");
+    return podOf({ ...rest, ips: isOver ? [] : (said?.podIPs ?? []) });
   });
 
 /** Parts of a pod's spec that the lab does not act on: named, so that nobody waits for them. */

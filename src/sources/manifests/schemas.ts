@@ -5,7 +5,7 @@ import type { ManifestObject, Node } from "../../model/objects.ts";
 import { quote } from "../../model/text.ts";
 import { apiVersion } from "../../model/version.ts";
 import { configData, IF_SOUND, listOf, maybe, metadata, namespaced } from "./fields.ts";
-import { pod } from "./pod.ts";
+import { pod, ruledPod } from "./pod.ts";
 import { impairment, limit } from "./rules.ts";
 import { endpointSlice, service } from "./services.ts";
 import { cronJob, daemonSet, deployment, job, replicaSet, statefulSet } from "./workloads.ts";
@@ -64,6 +64,8 @@ export interface KindSchema {
   apiVersion: string;
   namespaced: boolean;
   schema: z.ZodType<ManifestObject>;
+  /** What an agent acts on, if that is less. */
+  ruled?: z.ZodType<ManifestObject>;
   /** Where the pod spec is, if the kind has one. */
   podSpec?: readonly string[];
   /** Where a pod's metadata is besides the object's own. */
@@ -80,7 +82,7 @@ const workload = (apiVersion: string, schema: z.ZodType<ManifestObject>, ...temp
 
 /** Every kind that is read. */
 export const KINDS: ReadonlyMap<string, KindSchema> = new Map<string, KindSchema>([
-  ["Pod", { apiVersion: "v1", namespaced: true, schema: pod, podSpec: ["spec"] }],
+  ["Pod", { apiVersion: "v1", namespaced: true, schema: pod, ruled: ruledPod, podSpec: ["spec"] }],
   ["Node", { apiVersion: "v1", namespaced: false, schema: node }],
   ["Namespace", { apiVersion: "v1", namespaced: false, schema: namespace }],
   ["Service", { apiVersion: "v1", namespaced: true, schema: service }],

@@ -36,6 +36,7 @@ async function watched(path = folder, options: Partial<WatchOptions> = {}) {
   const keys = new Set<string>();
   let wake = () => {};
   const watch = watchManifests({
+    reader: "agent",
     ...options,
     path,
     onChange: (changed) => {
@@ -176,14 +177,14 @@ describe("watchManifests", { timeout: 60_000 }, () => {
   });
 
   it("rejects a path that is not there, and closes on a signal", async () => {
-    const missing = watchManifests({ path: file("none"), onChange: () => {} });
+    const missing = watchManifests({ reader: "agent", path: file("none"), onChange: () => {} });
     await expect(missing.synced).rejects.toMatchObject({
       code: "ENOENT",
       message: expect.stringContaining("read manifests"),
     });
     const stop = new AbortController();
     let events = 0;
-    const watch = watchManifests({ path: folder, signal: stop.signal, onChange: () => events++ });
+    const watch = watchManifests({ reader: "agent", path: folder, signal: stop.signal, onChange: () => events++ });
     await watch.synced;
     stop.abort();
     write("a.yaml", pod("a"));
@@ -233,7 +234,7 @@ describe("a path that is gone for a while", () => {
 describe("ManifestStore", () => {
   it("parses only what changed and keeps equal objects identical", () => {
     for (let i = 0; i < 20; i++) write(`${i}.yaml`, pod(`p${i}`));
-    const store = new ManifestStore(folder);
+    const store = new ManifestStore(folder, "agent");
     store.scan(true);
     const before = store.snapshot.objects;
     write("3.yaml", pod("p3", B));

@@ -3,12 +3,15 @@ import type { Problem } from "../../model/objects.ts";
 import { quote } from "../../model/text.ts";
 import { ManifestError } from "./files.ts";
 import { FolderWatch } from "./folders.ts";
+import type { Reader } from "./judge.ts";
 import type { ManifestSnapshot } from "./merge.ts";
 import { ManifestStore } from "./store.ts";
 
 export interface WatchOptions {
   /** A file, or a folder that is read with all below it. */
   path: string;
+  /** Whom the objects are read for. */
+  reader: Reader;
   /** Called after each change, never inside a file event. `keys` are `Kind/namespace/name`; empty if only problems changed. */
   onChange(keys: ReadonlySet<string>): void;
   signal?: AbortSignal | undefined;
@@ -38,8 +41,8 @@ export interface ManifestWatch {
 }
 
 /** Reads the manifests of a path once. Throws ManifestError if the path cannot be read. */
-export function readManifests(path: string): ManifestSnapshot {
-  const store = new ManifestStore(path);
+export function readManifests(path: string, reader: Reader = "lab"): ManifestSnapshot {
+  const store = new ManifestStore(path, reader);
   store.scan(true);
   return store.snapshot;
 }
@@ -77,7 +80,7 @@ class Watcher {
 
   constructor(options: WatchOptions) {
     this.#options = options;
-    this.#store = new ManifestStore(options.path);
+    this.#store = new ManifestStore(options.path, options.reader);
     this.#folders = new FolderWatch(() => this.#schedule(options.settle ?? 10), options.watchFolder);
   }
 

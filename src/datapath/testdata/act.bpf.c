@@ -25,6 +25,7 @@ struct act {
 
 struct act_runs {
 	__u64 runs;
+	__u64 resumed; /* … of them after a shaping, splitting or delaying device */
 	__u64 segments;
 	__u32 port;
 	__u32 mark;
@@ -75,6 +76,8 @@ int weir_act(struct __sk_buff *skb)
 		if (!runs)
 			return weir_drop(skb, WEIR_DROP_NO_FUNCTION);
 		__sync_fetch_and_add(&runs->runs, 1);
+		if (weir_resumed(skb) || weir_held(skb))
+			__sync_fetch_and_add(&runs->resumed, 1);
 		__sync_fetch_and_add(&runs->segments, skb->gso_segs ? skb->gso_segs : 1);
 		runs->port = weir_port(skb);
 		runs->mark = skb->mark;

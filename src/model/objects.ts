@@ -172,8 +172,10 @@ export interface Job extends WorkloadBase, JobSpec {
 }
 export interface CronJob extends WorkloadBase {
   kind: "CronJob";
-  /** Five fields or `@hourly` and the like, UTC. */
+  /** Five fields, `@hourly` and the like, or `@every 5m`. */
   schedule: string;
+  /** IANA name of the zone whose clocks the schedule goes by; UTC if left out. */
+  timeZone?: string | undefined;
   concurrencyPolicy: "Allow" | "Forbid" | "Replace";
   /** How many finished runs are kept. */
   history: number;

@@ -210,6 +210,7 @@ describe("cron jobs", () => {
       9,
       "0+0 1+0 1+0 1+0 1+0",
     ],
+    ["runs once a minute by a shorter period", cron({ schedule: "@every 20s" }), 3, 9, "0+0 1+0 2+0"],
     ["is suspended", cron({ schedule: "* * * * *", suspend: true }), 3, 9, "0+0 0+0 0+0"],
   ])("%s", (_, one, minutes, lasts, expected) => expect(live(one, minutes, lasts)).toBe(expected));
 

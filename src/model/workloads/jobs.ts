@@ -123,10 +123,12 @@ const MOST_RUNS = 100;
 export function cronPods(cron: CronJob, input: CronInput): { pods: readonly Pod[]; next?: number | undefined } {
   const schedule = parseSchedule(cron.schedule);
   if (!schedule.ok) return { pods: [] };
-  const due = dueTimes(input, (after) => nextTime(schedule.value, after));
+  const next = (after: number): number | undefined =>
+    nextTime(schedule.value, after, { since: input.since, timeZone: cron.timeZone });
+  const due = dueTimes(input, next);
   const runs = due.map((time) => ({
     ...cron.job,
-    name: `${cron.metadata.name}-${Math.floor(time / 60_000)}`,
+    name: `${cron.metadata.name}-${minuteOf(time)}`,
     owner: cron,
     template: cron.template,
   }));
@@ -140,8 +142,8 @@ export function cronPods(cron: CronJob, input: CronInput): { pods: readonly Pod[
   const active = begun.filter((job) => job.state === "active");
   const over = begun.filter((job) => job.state !== "active");
   const ended = over.slice(Math.max(0, over.length - cron.history));
-  const next = cron.suspend ? undefined : nextTime(schedule.value, input.now);
-  return { pods: [...ended, ...active].flatMap((job) => job.pods), next };
+  const wakeAt = cron.suspend ? undefined : next(input.now);
+  return { pods: [...ended, ...active].flatMap((job) => job.pods), next: wakeAt };
 }
 
 function addLatest(cron: CronJob, begun: JobState[], latest: JobState, input: CronInput): void {
@@ -158,12 +160,17 @@ function hasBegun({ pods }: JobState, { finished, known }: CronInput): boolean {
   return pods.some(({ metadata: { uid = "" } }) => finished.has(uid) || known.has(uid));
 }
 
+const minuteOf = (time: number): number => Math.floor(time / 60_000);
+
 function dueTimes({ since, now }: CronInput, next: (after: number) => number | undefined): number[] {
   let times: number[] = [];
   for (const window of WINDOWS) {
     const from = Math.max(since, now - window);
     times = [];
-    for (let time = next(from); time !== undefined && time <= now; time = next(time)) times.push(time);
+    for (let time = next(from); time !== undefined && time <= now; time = next(time)) {
+      // A run's name is its minute: of several in one, Kubernetes starts the first.
+      if (minuteOf(time) !== minuteOf(times.at(-1) ?? Number.NaN)) times.push(time);
+    }
     if (times.length >= MOST_RUNS || from === since) break;
   }
   return times.slice(-MOST_RUNS);

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { parseSchedule } from "../../model/cron.ts";
 import { checkLabelName, checkSubdomain } from "../../model/names.ts";
 import { selectsLabels } from "../../model/selector.ts";
+import { isTimeZone } from "../../model/time-zone.ts";
 import { IF_SOUND, maybe, namespaced, whole } from "./fields.ts";
 import { podTemplate } from "./pod.ts";
 import { selector } from "./selector.ts";
@@ -95,7 +96,7 @@ export const cronJob = z
         const parsed = parseSchedule(value);
         if (!parsed.ok) context.addIssue({ code: "custom", message: parsed.reason });
       }),
-      timeZone: maybe(z.enum(["Etc/UTC", "UTC"], "schedules run in UTC; leave timeZone out or write Etc/UTC")),
+      timeZone: maybe(z.string().refine(isTimeZone, "is not the name of a time zone, such as Europe/Berlin")),
       concurrencyPolicy: maybe(z.enum(["Allow", "Forbid", "Replace"])),
       successfulJobsHistoryLimit: count,
       suspend: maybe(z.boolean()),
@@ -106,6 +107,7 @@ export const cronJob = z
     kind,
     metadata,
     schedule: spec.schedule,
+    ...(spec.timeZone !== undefined && { timeZone: spec.timeZone }),
     concurrencyPolicy: spec.concurrencyPolicy ?? ("Allow" as const),
     history: spec.successfulJobsHistoryLimit ?? 3,
     suspend: spec.suspend ?? false,

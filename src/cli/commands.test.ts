@@ -122,6 +122,7 @@ describe("weir lab", () => {
     [["up", "--image", "nginx"], "NAME=PATH"],
     [["up", "--context", "blue"], "--context needs --kubeconfig"],
     [["up", "--kubeconfig", "/k", "-f", "a.yaml"], "--kubeconfig and -f exclude each other"],
+    [["up", "-f", "-"], "weir lab apply -f -"],
     [["up", "a.yaml"], "too many arguments"],
     [["apply"], "-f, --file"],
     [["exec", "web"], "missing required argument 'command'"],

@@ -1,6 +1,8 @@
+import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { AgentFlags } from "../agents.ts";
 import { parseDuration } from "../format.ts";
+import type { Io } from "../io.ts";
 
 /** Flags that several commands share. */
 
@@ -27,4 +29,19 @@ export function duration(text: string): number {
 export function collect(text: string, previous: readonly string[] = []): string[] {
   if (text === "") throw new InvalidArgumentError("Write a path.");
   return [...previous, text];
+}
+
+/** What `-f` takes where manifests are read once. */
+export const FILES = "manifest file or folder, - for standard input; may be given several times";
+
+/** Paths of `-f`, absolute, and the text of standard input if `-` is among them. */
+export async function given(
+  io: Io,
+  { file = [] }: { file?: readonly string[] | undefined },
+): Promise<{ files: string[]; text?: string }> {
+  const files = file.filter((path) => path !== "-").map((path) => resolve(io.cwd, path));
+  if (!file.includes("-")) return { files };
+  const chunks: Buffer[] = [];
+  for await (const chunk of io.stdin) chunks.push(Buffer.from(chunk));
+  return { files, text: Buffer.concat(chunks).toString("utf8") };
 }

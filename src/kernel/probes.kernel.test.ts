@@ -31,7 +31,8 @@ test("kinds that no kernel has are absent", () => {
 
 test("without privilege the probes say so", () => {
   const seen = asNobody(runProbes).find(({ name }) => name === "tcx links");
-  expect(seen).toMatchObject({ available: false, detail: "could not be probed: EPERM" });
+  const detail = "could not be probed: EPERM";
+  expect(seen).toMatchObject({ available: false, detail, hint: `unknown: it ${detail}` });
   expect(asNobody(examine).ok).toBe(false);
   const namespaces = (all: typeof results) => all.find(({ name }) => name === "processes' namespaces");
   expect(namespaces(results)?.available).toBe(true);

@@ -50,9 +50,11 @@ const PROGRAM = { cgroupSockAddr: 18, sockOps: 13 };
 /** mov r0, 0; exit */
 const NOTHING = Buffer.from("b7000000000000009500000000000000", "hex");
 
+const UNPROBED = "could not be probed: ";
+
 /** libbpf answers 1, 0 or −errno. */
 function answer(result: number): Seen {
-  if (result < 0) return { available: false, detail: `could not be probed: ${errnoName(-result)}` };
+  if (result < 0) return { available: false, detail: `${UNPROBED}${errnoName(-result)}` };
   return { available: result === 1, detail: result === 1 ? "the kernel accepts it" : "the kernel refuses it" };
 }
 const helper = (id: number) => () =>
@@ -222,9 +224,14 @@ function guarded(check: () => Seen): Seen {
   } catch (error) {
     return {
       available: false,
-      detail: `could not be probed: ${error instanceof Error ? error.message : String(error)}`,
+      detail: `${UNPROBED}${error instanceof Error ? error.message : String(error)}`,
     };
   }
+}
+
+/** What nobody could look at may be there all the same: nothing follows from it. */
+function hintOf({ consequence }: Probe, { detail }: Seen): string {
+  return detail.startsWith(UNPROBED) ? `unknown: it ${detail}` : `${consequence} (${detail})`;
 }
 
 /**
@@ -246,7 +253,7 @@ export function runProbes(): ProbeResult[] {
   try {
     return ENTRIES.map(({ check, ...probe }) => {
       const seen = guarded(() => check(stage));
-      return { ...probe, ...seen, hint: seen.available ? null : `${probe.consequence} (${seen.detail})` };
+      return { ...probe, ...seen, hint: seen.available ? null : hintOf(probe, seen) };
     });
   } finally {
     netlink?.close();

@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import type { ResolvedContainer } from "../model/environment.ts";
 import type { Container, Pod, Problem } from "../model/objects.ts";
 import { LabError } from "./errors.ts";
@@ -8,7 +9,7 @@ export const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 /** What to execute, and in which root. */
 export interface Launch {
   argv: readonly string[];
-  workingDir: string | undefined;
+  workingDir: string;
   image: Image | undefined;
   env: Readonly<Record<string, string>>;
 }
@@ -27,7 +28,7 @@ export function launchOf(pod: Pod, container: Container, images: Images, resolve
   if (argv.length === 0) throw noCommand(pod, container, image);
   return {
     argv,
-    workingDir: container.workingDir ?? image?.config.workingDir,
+    workingDir: posix.resolve("/", container.workingDir ?? image?.config.workingDir ?? "/"),
     image,
     env: {
       PATH: DEFAULT_PATH,

@@ -12,10 +12,10 @@ import type { Images } from "./images.ts";
 import { launchOf } from "./launch.ts";
 import type { Limiter } from "./limiter.ts";
 import { netnsPath } from "./names.ts";
-import { imageRoot, machineRoot } from "./rootfs.ts";
+import { imageRoot, machineRoot, makeWorkingDir } from "./rootfs.ts";
 import { ipBatch } from "./run.ts";
 import type { Phase, PodStatus } from "./status.ts";
-import { type Binding, bindVolumes } from "./volumes.ts";
+import { arrange, type Binding, bindVolumes } from "./volumes.ts";
 
 /** A pod bound to a node, with the identity that the lab gave it. */
 export interface BoundPod {
@@ -208,9 +208,13 @@ export class PodWorker {
     const launch = launchOf(pod, container, this.#host.images, resolved);
     const bindings: Binding[] = [
       { source: hosts, target: "/etc/hosts", directory: false, readOnly: false },
-      ...bindVolumes(pod, container, this.#host.configMaps(), this.#host.dir),
+      ...bindVolumes(pod, container, this.#host.configMaps(), { pod: this.#host.dir, container: dir }),
     ];
-    const root = launch.image === undefined ? machineRoot(dir, bindings) : imageRoot(dir, launch.image.lower, bindings);
+    const { image, workingDir } = launch;
+    const more = makeWorkingDir(workingDir, { dir, image: image !== undefined, bindings });
+    const mounted = arrange([...bindings, ...more]);
+    const root =
+      image === undefined ? machineRoot(dir, mounted) : imageRoot(dir, { lower: image.lower, workingDir }, mounted);
     return {
       dir,
       netns: netnsPath(this.#host.netns),
@@ -219,8 +223,9 @@ export class PodWorker {
       hostname: pod.hostNetwork ? this.#bound.node : pod.metadata.name.slice(0, 63),
       argv: launch.argv,
       env: launch.env,
-      workingDir: launch.workingDir,
+      workingDir,
       rootfs: root.rootfs,
+      image: image !== undefined,
       mounts: root.mounts,
       log,
     };

@@ -11,7 +11,7 @@ export function manifestOf(object: ClusterObject): Record<string, unknown> {
   if (kind === "Service") return { ...head, metadata, spec: serviceSpec(object) };
   if (kind === "EndpointSlice") return { ...head, apiVersion: "discovery.k8s.io/v1", metadata, ...sliceParts(object) };
   if (kind === "Limit" || kind === "Impairment") return { apiVersion, kind, metadata, spec: object.spec };
-  if (kind === "ConfigMap") return { ...head, metadata, data: object.data };
+  if (kind === "ConfigMap") return { ...head, metadata, data: object.data, binaryData: object.binaryData };
   if (kind === "Namespace") return { ...head, metadata };
   const addresses = object.addresses.map((address) => ({ type: "InternalIP", address }));
   return { ...head, metadata, spec: { podCIDRs: object.podCIDRs }, status: { addresses } };
@@ -44,8 +44,8 @@ function volumeOf(volume: Volume) {
   const { name } = volume;
   if (volume.kind === "emptyDir") return { name, emptyDir: {} };
   if (volume.kind === "other") return { name, [volume.source]: {} };
-  const { configMap, optional, items } = volume;
-  return { name, configMap: { name: configMap, optional, ...(items && { items }) } };
+  const { configMap, optional, items, defaultMode } = volume;
+  return { name, configMap: { name: configMap, optional, items, defaultMode } };
 }
 
 function containerOf({ env, envFrom, ...rest }: Container) {

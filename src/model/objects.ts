@@ -31,14 +31,15 @@ export interface VolumeMount {
   readOnly: boolean;
 }
 
-/** A pod's volume. `items`: which keys of the ConfigMap, and as what files; all if left out. */
+/** A pod's volume. `items`: which keys of the ConfigMap, and as what files; all if left out. Modes are those of files. */
 export type Volume =
   | {
       name: string;
       kind: "configMap";
       configMap: string;
       optional: boolean;
-      items?: readonly { key: string; path: string }[] | undefined;
+      items?: readonly { key: string; path: string; mode?: number | undefined }[] | undefined;
+      defaultMode?: number | undefined;
     }
   | { name: string; kind: "emptyDir" }
   /** One that the lab does not mount. */
@@ -95,6 +96,8 @@ export interface ConfigMap {
   kind: "ConfigMap";
   metadata: Metadata & { namespace: string };
   data: Readonly<Record<string, string>>;
+  /** In base64. */
+  binaryData?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Whose pods share its rules: those that the selector selects; an empty one selects none. */

@@ -28,9 +28,10 @@ export function readPod(raw: ApiPod): ReadPod {
 }
 
 /** A ConfigMap of the API. Keys become names of files: one that is none is left out. */
-export function readConfigMap(raw: ApiObject & { data?: Readonly<Record<string, string>> }): ConfigMap {
+export function readConfigMap(raw: ApiObject & Partial<Pick<ConfigMap, "data" | "binaryData">>): ConfigMap {
   const { name, namespace = "" } = raw.metadata;
-  const entries = Object.entries(raw.data ?? {}).filter(([key]) => checkConfigKey(key) === undefined);
+  const good = (map: Readonly<Record<string, string>> = {}) =>
+    Object.fromEntries(Object.entries(map).filter(([key]) => checkConfigKey(key) === undefined));
   const metadata = { name, namespace, labels: {}, annotations: {} };
-  return { kind: "ConfigMap", metadata, data: Object.fromEntries(entries) };
+  return { kind: "ConfigMap", metadata, data: good(raw.data), binaryData: good(raw.binaryData) };
 }

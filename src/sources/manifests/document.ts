@@ -1,4 +1,4 @@
-import type { Document, LineCounter } from "yaml";
+import type { Document, LineCounter, ScalarTag } from "yaml";
 import { isNode, isScalar, LineCounter as Lines, parseAllDocuments } from "yaml";
 import { quote } from "../../model/text.ts";
 import { isDeepJson, refuseYaml, repeatedKey } from "./guard.ts";
@@ -39,6 +39,15 @@ function readJson(text: string, file: string): RawDocument[] | undefined {
   }
 }
 
+/** `0755` as kubectl reads it: YAML 1.2 would have it decimal. */
+const OCTAL: ScalarTag = {
+  tag: "tag:yaml.org,2002:int",
+  default: true,
+  identify: () => false,
+  test: /^[-+]?0[0-7]+$/,
+  resolve: (text) => Number.parseInt(text, 8),
+};
+
 function readYaml(text: string, file: string): RawDocument[] {
   const lines = new Lines();
   try {
@@ -48,6 +57,7 @@ function readYaml(text: string, file: string): RawDocument[] {
       lineCounter: lines,
       prettyErrors: false,
       uniqueKeys: false,
+      customTags: (tags) => [OCTAL, ...tags],
       logLevel: "silent",
     });
     if (!Array.isArray(documents)) return [];

@@ -102,6 +102,14 @@ export const annotations = stringMap({
   whole: checkAnnotationsSize,
 });
 export const configData = stringMap({ key: checkConfigKey });
+const isBase64 = (text: string): boolean => {
+  const plain = text.replace(/[\r\n]/g, "");
+  return plain.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(plain);
+};
+export const binaryData = stringMap({
+  key: checkConfigKey,
+  value: (text) => (isBase64(text) ? undefined : "must be in base64"),
+});
 
 /** Ends up in cgroup paths and file names. */
 const uid = checked((value) => checkLabelValue(value) ?? (value === "" ? "must not be empty" : undefined));

@@ -4,7 +4,7 @@ import { checkLabelName, checkSubdomain } from "../../model/names.ts";
 import type { ManifestObject, Node } from "../../model/objects.ts";
 import { quote } from "../../model/text.ts";
 import { apiVersion } from "../../model/version.ts";
-import { configData, IF_SOUND, listOf, maybe, metadata, namespaced } from "./fields.ts";
+import { binaryData, configData, IF_SOUND, listOf, maybe, metadata, namespaced } from "./fields.ts";
 import { pod, ruledPod } from "./pod.ts";
 import { impairment, limit } from "./rules.ts";
 import { endpointSlice, service } from "./services.ts";
@@ -58,7 +58,12 @@ const node = z
   });
 
 const namespace = z.object({ kind: z.literal("Namespace"), metadata: metadata(checkLabelName) });
-const configMap = z.object({ kind: z.literal("ConfigMap"), metadata: namespaced(), data: configData });
+const configMap = z
+  .object({ kind: z.literal("ConfigMap"), metadata: namespaced(), data: configData, binaryData })
+  .transform(({ binaryData: binary, ...rest }) => ({
+    ...rest,
+    ...(Object.keys(binary).length > 0 && { binaryData: binary }),
+  }));
 
 export interface KindSchema {
   apiVersion: string;

@@ -254,6 +254,62 @@ describe("weir lab", () => {
     expect(run("delete", "--name", lab, "-f", gone).status).toBe(0);
   });
 
+  it("runs a script of a ConfigMap, in a working directory that it makes, with volumes in each other", () => {
+    const map = {
+      ...{ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "bin" } },
+      data: { run: "#!/bin/sh\npwd > /scratch/here\nexec sleep infinity\n" },
+      binaryData: { bytes: "AAH/" },
+    };
+    const volumes = [
+      { name: "bin", configMap: { name: "bin", defaultMode: 0o755 } },
+      { name: "scratch", emptyDir: {} },
+    ];
+    const volumeMounts = [
+      { name: "scratch", mountPath: "/scratch/deep/er", subPath: "sub" },
+      { name: "scratch", mountPath: "/scratch" },
+      { name: "bin", mountPath: "/scratch/bin" },
+    ];
+    const container = { command: ["/scratch/bin/run"], workingDir: "/no-such-place/app", volumeMounts };
+    const applied = run(
+      "apply",
+      "--name",
+      lab,
+      "-f",
+      write("run.yaml", JSON.stringify(map), pod("run", { container, spec: { volumes } })),
+    );
+    expect([applied.status, applied.stderr]).toEqual([0, expect.not.stringContaining("✖")]);
+    expect(inPod("run", "cat", "/scratch/here").stdout).toBe("/no-such-place/app\n");
+    expect(inPod("run", "sh", "-c", "touch /scratch/deep/er/x /no-such-place/app/y; ls /scratch/sub").stdout).toBe(
+      "x\n",
+    );
+    expect(inPod("run", "od", "-An", "-tx1", "/scratch/bin/bytes").stdout.trim()).toBe("00 01 ff");
+    expect(existsSync("/no-such-place")).toBe(false);
+    const absent = pod("absent2", {
+      container: { command: ["/no-such"], volumeMounts: [{ name: "t", mountPath: "/top-of-it" }] },
+      spec: { volumes: [{ name: "t", emptyDir: {} }] },
+    });
+    const refused = run("apply", "--name", lab, "-f", write("absent2.yaml", absent));
+    expect(refused.stderr).toContain("start /no-such on this machine: ");
+    expect(run("delete", "--name", lab, "-f", write("absent2.yaml", absent)).status).toBe(0);
+  });
+
+  it("makes nothing on the machine through a link that a container put in a volume", async () => {
+    const outside = `${scratch}/outside`;
+    mkdirSync(outside);
+    const mount = (rest: object) => ({ volumeMounts: [{ name: "shared", mountPath: "/shared", ...rest }] });
+    const attack = `until test -d /shared/d/made; do sleep 0.02; done; rm -r /shared/d; ln -s ${outside} /shared/d`;
+    const containers = [
+      { name: "attacker", command: ["sh", "-c", `${attack}; exec sleep infinity`], ...mount({}) },
+      { name: "again", command: ["sh", "-c", "sleep 0.2; exit 1"], ...mount({ subPath: "d/made" }) },
+    ];
+    const path = write("evil.yaml", pod("evil", { spec: { volumes: [{ name: "shared", emptyDir: {} }], containers } }));
+    run("apply", "--name", lab, "-f", path);
+    const again = () => status().pods.find((one) => one.name === "evil")?.containers[1];
+    await expect.poll(() => String(again()?.reason), { timeout: 15_000 }).toMatch(/refused \(it leads out\)/);
+    expect(readdirSync(outside)).toEqual([]);
+    run("delete", "--name", lab, "-f", path);
+  });
+
   it("goes beside others that go at the same time, and leaves none of them behind", async () => {
     const beside = Array.from({ length: 4 }, (_, index) => `${lab}-${index}`);
     const all = (verb: string, ...rest: string[]) =>

@@ -35,6 +35,10 @@ it.each<ClusterObject>([
     ],
     volumes: [
       { name: "conf", kind: "configMap", configMap: "m", optional: false, items: [{ key: "k", path: "a/k.txt" }] },
+      {
+        ...{ name: "bin", kind: "configMap", configMap: "m", optional: false, defaultMode: 0o755 },
+        items: [{ key: "k", path: "k", mode: 0o400 }],
+      },
       { name: "scratch", kind: "emptyDir" },
       { name: "secret", kind: "other", source: "secret" },
     ],
@@ -71,6 +75,7 @@ it.each<ClusterObject>([
     },
   },
   { kind: "ConfigMap", metadata, data: { "a.txt": "text\n" } },
+  { kind: "ConfigMap", metadata, data: {}, binaryData: { a: "AAH/" } },
 ])("a $kind written as a manifest is read back as it was", (object) => {
   const { objects, problems } = parseManifests(JSON.stringify(manifestOf(object)), "f.json");
   expect(problems).toEqual([]);

@@ -18,7 +18,7 @@ test("all of them run in order but those that take hours, in an environment that
   }
   const code = await bench({ what: "all", out: "there", quick: true }, io(new AbortController().signal), ["weir"]);
   expect(code).toBe(0);
-  expect(ran).toEqual(Object.keys(benches).filter((name) => !["matrix", "steps"].includes(name)));
+  expect(ran).toEqual(Object.keys(benches).filter((name) => !["matrix", "steps", "shares"].includes(name)));
   vi.restoreAllMocks();
 });
 

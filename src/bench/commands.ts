@@ -40,10 +40,11 @@ export const benches = {
   footprint: async () => (await import("./footprint.ts")).footprint,
   matrix: async () => (await import("./matrix.ts")).matrix,
   steps: async () => (await import("./limiter/steps.ts")).steps,
+  shares: async () => (await import("./limiter/shares.ts")).shares,
 } as const satisfies Record<string, () => Promise<Bench>>;
 
 /** Not in `all`. */
-const LONG: readonly string[] = ["matrix", "steps"];
+const LONG: readonly string[] = ["matrix", "steps", "shares"];
 
 export type BenchName = keyof typeof benches | "all";
 

@@ -163,7 +163,8 @@ export type BenchName =
   | "survive"
   | "forward"
   | "footprint"
-  | "steps";
+  | "steps"
+  | "shares";
 export interface BenchModule {
   bench(
     options: {

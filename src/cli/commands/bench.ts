@@ -14,8 +14,12 @@ const benches: readonly [BenchName, string][] = [
   ["survive", "Kill agents under load and count what is lost."],
   ["forward", "Measure forwarding: throughput beside a Linux bridge, the cost of a hop and of each function."],
   ["steps", "Change limits under load: every pair of rates under every load; hours; goes on where the last run ended."],
+  ["shares", "Measure how flows share a limit, and what ECN saves them; goes on where the last run ended."],
   ["footprint", "Measure memory, CPU and start-up times."],
 ];
+
+/** Those with more cases than a day has hours for. */
+const SAMPLED: readonly BenchName[] = ["steps", "shares"];
 
 function parseSeconds(text: string): number {
   const seconds = Number(text);
@@ -63,11 +67,15 @@ export function addBench(program: Command, io: Io, load: Modules["bench"]): void
         setExitCode(bench, await module.bench(options, io));
       });
     if (what === "limits") command.option("--seconds <n>", "length of one run (60: as published)", parseSeconds);
-    const words = { matrix: "10M ingress udp", loss: "burst across ipv6", steps: "ingress cubic×8 Limit" }[
-      what as string
-    ];
+    const words = {
+      matrix: "10M ingress udp",
+      loss: "burst across ipv6",
+      steps: "ingress cubic×8 Limit",
+      shares: "fair 10M",
+    }[what as string];
     if (words) command.option("--only <words>", `cases with all of these words, e.g. "${words}"`, parseWords);
-    if (what === "steps") command.option("--sample <n>", "so many of the cases, always the same ones", parseSample);
+    if (SAMPLED.includes(what))
+      command.option("--sample <n>", "so many of the cases, always the same ones", parseSample);
     if (what === "loss") command.option("--packets <n>", "datagrams a case (100000: as published)", parsePackets);
     if (what === "footprint") command.option("--pods <n>", "instead: so many pods, each with rules", parsePods);
     if (what === "repeat") command.option("--packets <n>", "runs, whole millions (100000000)", parsePackets);

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
 import { objectKey, podKey } from "../model/names.ts";
-import type { ManifestObject, Namespace, Node, Pod, Problem, RuleObject } from "../model/objects.ts";
+import type { Ended, ManifestObject, Namespace, Node, Pod, Problem, RuleObject } from "../model/objects.ts";
 import { expandWorkloads, schedule } from "../model/workloads/index.ts";
 import { reduceAllRules } from "../sources/rules.ts";
 import { type BindingPlan, bindingsOf, ownerKey, planPods, withoutUids } from "./binding.ts";
@@ -124,10 +124,10 @@ export class Cluster {
   }
 
   /** A pod has been given its addresses: others' rules may be about them. */
-  addresses(bound: BoundPod, ips: readonly string[]): void {
+  addresses(bound: BoundPod, ips: readonly string[], ended?: Ended): void {
     const { pod } = bound;
     const now = this.#bound.get(podKey(pod.metadata));
-    if (now?.uid === bound.uid) this.#handout.addresses(now, ips);
+    if (now?.uid === bound.uid) this.#handout.addresses(now, ips, ended);
   }
 
   /** The version to wait for, if what is said of pods' traffic has changed. */

@@ -23,7 +23,7 @@ export interface KubeletOptions {
   resolve(bound: BoundPod, container: Container, ips: readonly string[]): ResolvedContainer;
   configMaps(): readonly ConfigMap[];
   onChange(): void;
-  onAddresses(bound: BoundPod, ips: readonly string[]): void;
+  onAddresses: PodHost["onAddresses"];
   onLeft(message: string): void;
 }
 

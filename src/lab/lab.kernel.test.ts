@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { LabStatus } from "./index.ts";
 import { makeTar } from "./testing/tar.ts";
 
@@ -100,6 +100,11 @@ describe("weir lab", () => {
       ["host", "node-1", "Running"],
       ["once", "node-1", "Succeeded"],
     ]);
+  });
+
+  it("gives the network of a pod that has ended back, and keeps the others'", async () => {
+    const left = () => status().pods.filter(({ netns }) => existsSync(`/run/netns/${netns}`));
+    await vi.waitFor(() => expect(left().map(({ name }) => name)).toEqual(["a", "host"]), { timeout: 10_000 });
   });
 
   it("runs commands in the pod: network, host name, variables, process table, cgroup", () => {

@@ -75,7 +75,7 @@ export class Lab {
       resolve: (bound, container, ips) => this.#resolve(bound, container, ips),
       configMaps: () => this.#source?.configMaps ?? [],
       onChange: () => this.#source?.changed(),
-      onAddresses: (bound, ips) => this.#source?.addresses(bound, ips),
+      onAddresses: (bound, ips, ended) => this.#source?.addresses(bound, ips, ended),
       onLeft: (message) => this.#left.push({ object: `Lab/${names.name}`, message }),
     });
   }

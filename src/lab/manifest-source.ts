@@ -1,4 +1,4 @@
-import type { ConfigMap, ManifestObject, Pod, Problem } from "../model/objects.ts";
+import type { ConfigMap, Ended, ManifestObject, Pod, Problem } from "../model/objects.ts";
 import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
 import type { BindingPlan } from "./binding.ts";
 import { Cluster, type ClusterOptions } from "./cluster.ts";
@@ -62,8 +62,8 @@ export class ManifestSource implements ObjectSource {
     return this.#cluster.foresee(objects, ofPods);
   }
 
-  addresses(bound: BoundPod, ips: readonly string[]): void {
-    this.#cluster.addresses(bound, ips);
+  addresses(bound: BoundPod, ips: readonly string[], ended?: Ended): void {
+    this.#cluster.addresses(bound, ips, ended);
   }
 
   /** A pod that ends may make room for a job's next one. Looked at once for all that happens in one turn. */

@@ -3,7 +3,7 @@ import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, ClientError } from "../api/client.ts";
 import type { ResolvedContainer } from "../model/environment.ts";
-import type { ConfigMap, Container, Pod } from "../model/objects.ts";
+import type { ConfigMap, Container, Ended, Pod } from "../model/objects.ts";
 import { createCgroup, removeCgroup } from "./cgroups.ts";
 import type { ContainerSpec } from "./container.ts";
 import { ContainerLoop } from "./container-loop.ts";
@@ -41,8 +41,8 @@ export interface PodHost {
   configMaps(): readonly ConfigMap[];
   limiter: Limiter;
   onChange(): void;
-  /** The pod has been given its addresses. */
-  onAddresses(bound: BoundPod, ips: readonly string[]): void;
+  /** The pod has been given its addresses, or has ended and gives them back. */
+  onAddresses(bound: BoundPod, ips: readonly string[], ended?: Ended): void;
 }
 
 /** How long a command may take to end after SIGTERM, ms. */
@@ -58,6 +58,8 @@ export class PodWorker {
   #message: string | undefined = "waiting to be started";
   #settled = false;
   #life: Promise<void> = Promise.resolve();
+  /** Of one that has ended: whether its network is given back. */
+  #release: Promise<boolean> | undefined;
 
   constructor(host: PodHost, bound: BoundPod) {
     this.#host = host;
@@ -127,8 +129,8 @@ export class PodWorker {
     };
     await Promise.all(this.#loops.map((loop) => attempt(() => loop.stop(grace))));
     await attempt(() => removeCgroup(this.#host.cgroup));
-    if (!this.#bound.pod.hostNetwork) {
-      await attempt(() => this.#insist(() => this.#giveBack(), 5000));
+    if (!(await this.#release) && !this.#bound.pod.hostNetwork) {
+      await attempt(() => this.#giveBack());
       await attempt(() => ipBatch([`netns del ${this.#host.netns}`]));
     }
     await attempt(() => rmSync(this.#host.dir, { recursive: true, force: true }));
@@ -137,7 +139,28 @@ export class PodWorker {
 
   #say(message: string | undefined): void {
     this.#message = message;
+    this.#changed();
+  }
+
+  /** One that has ended needs no network: its addresses and its limits are for others. */
+  #changed(): void {
+    const phase = this.#phase();
+    const ended = phase === "Succeeded" || phase === "Failed" ? phase : undefined;
+    if (ended && !this.#release && !this.#abort.signal.aborted) this.#release = this.#end(ended);
     this.#host.onChange();
+  }
+
+  /** False if it is left to `stop`. */
+  async #end(ended: Ended): Promise<boolean> {
+    this.#host.onAddresses(this.#bound, [], ended);
+    if (this.#bound.pod.hostNetwork) return true;
+    try {
+      await this.#giveBack();
+      await ipBatch([`netns del ${this.#host.netns}`]);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   async #setUp(): Promise<void> {
@@ -170,7 +193,8 @@ export class PodWorker {
   #giveBack(): Promise<void> {
     const { uid, pod } = this.#bound;
     const { namespace, name } = pod.metadata;
-    return this.#host.agent.deleteEndpoint(namespace, name, { uid, netns: netnsPath(this.#host.netns) });
+    const which = { uid, netns: netnsPath(this.#host.netns) };
+    return this.#insist(() => this.#host.agent.deleteEndpoint(namespace, name, which), 5000);
   }
 
   /** Calls the agent until it answers: one that is being started again is not there for a moment. */
@@ -197,7 +221,7 @@ export class PodWorker {
       policy: this.#bound.pod.restartPolicy,
       log,
       signals: constants.signals as Readonly<Record<string, number>>,
-      onChange: this.#host.onChange,
+      onChange: () => this.#changed(),
       spec: () => this.#spec(container, dir, hosts, log),
     });
   }

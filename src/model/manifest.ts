@@ -26,8 +26,9 @@ function sliceParts({ addressType, addresses }: EndpointSlice) {
 }
 
 function podParts(pod: Pod) {
-  const podIPs = pod.ips?.map((ip) => ({ ip }));
-  return { spec: podSpec(pod), ...(podIPs && { status: { podIPs } }) };
+  const { ips, ended: phase } = pod;
+  const status = { ...(phase && { phase }), ...(ips && { podIPs: ips.map((ip) => ({ ip })) }) };
+  return { spec: podSpec(pod), ...((phase || ips) && { status }) };
 }
 
 function ownerOf({ owner }: Pod) {

@@ -61,6 +61,9 @@ export interface EnvFrom {
   optional: boolean;
 }
 
+/** How a pod ended whose containers are not started again. */
+export type Ended = "Succeeded" | "Failed";
+
 /** One pod, bound (`nodeName`) or not. `owner` is the workload that it was expanded from, as `Kind/name`. */
 export interface Pod {
   kind: "Pod";
@@ -73,8 +76,9 @@ export interface Pod {
   restartPolicy: "Always" | "OnFailure" | "Never";
   volumes?: readonly Volume[] | undefined;
   owner?: string | undefined;
-  /** Addresses from its status. */
+  /** Addresses from its status; none of one that has ended, since they may be another's already. */
   ips?: readonly string[] | undefined;
+  ended?: Ended | undefined;
 }
 
 /** A cluster node: where its pods' addresses come from and where its tunnel ends. */

@@ -52,6 +52,22 @@ describe("reduceCluster", () => {
     expect(state.problems).toEqual([]);
   });
 
+  it.each(["Succeeded", "Failed"])("reads no rules of a pod that has %s, once its network is gone", (phase) => {
+    const text = `${limited("job", "node-1", "2 mbps egress")}status: {phase: ${phase}, podIPs: [{ip: 10.244.1.2}]}\n`;
+    const held = reduce(none, input(text, { endpoints: [endpoint("job")] }));
+    expect(held.limits).toEqual({ "shop/job": ["egress 2000000"] });
+    const gone = reduce(held.next, input(text));
+    expect(gone.limits).toEqual({});
+    expect(gone.state.problems).toEqual([]);
+    expect(gone.state.pods[0]).toMatchObject({ ended: phase });
+    expect(gone.state.pods[0]).not.toHaveProperty("ips");
+  });
+
+  it("takes a phase that is none for one that goes on, and keeps its rules", () => {
+    const text = `${limited("a", "node-1", "2 mbps egress")}status: {phase: [Succeeded]}\n`;
+    expect(reduce(none, input(text)).limits).toEqual({ "shop/a": ["egress 2000000"] });
+  });
+
   it("keeps the last good rule when the value turns bad, and drops it with the key", () => {
     const first = reduce(none, input(limited("a", "node-1", "2 mbps egress")));
     const second = reduce(first.next, input(limited("a", "node-1", "2 mpbs egress")));

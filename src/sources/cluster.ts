@@ -29,7 +29,8 @@ export function reduceCluster(before: LastGood, input: ClusterInput): { state: C
   const pods = sorted(input.objects.filter((object): object is Pod => object.kind === "Pod"));
   const nodes = sorted(input.objects.filter((object): object is Node => object.kind === "Node"));
   const held = new Set(endpoints.map(podKey));
-  const own = pods.filter((pod) => pod.nodeName === node.name || held.has(podKey(pod.metadata)));
+  // one that has ended has rules for as long as it has a network
+  const own = pods.filter((pod) => (pod.nodeName === node.name && !pod.ended) || held.has(podKey(pod.metadata)));
   const here = new Set(own.map((pod) => podKey(pod.metadata)));
   const { limits, impairments, programs, lastGood, problems } = reduceAllRules(before, {
     objects: sorted(input.objects),

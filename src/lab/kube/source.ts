@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { objectKey, podKey } from "../../model/names.ts";
-import type { ConfigMap, Namespace, Node, Pod, Problem, RuleObject } from "../../model/objects.ts";
+import type { ConfigMap, Ended, Namespace, Node, Pod, Problem, RuleObject } from "../../model/objects.ts";
 import type { Standing } from "../../sources/kubernetes/index.ts";
 import { type BindingPlan, planPods } from "../binding.ts";
 import { nodeObject } from "../cluster.ts";
@@ -155,9 +155,9 @@ export class ApiSource implements ObjectSource {
     throw readOnly(this.#options.lab.name);
   }
 
-  addresses(bound: BoundPod, ips: readonly string[]): void {
+  addresses(bound: BoundPod, ips: readonly string[], ended?: Ended): void {
     const now = this.#bound.get(podKey(bound.pod.metadata));
-    if (now?.uid === bound.uid) this.#handout.addresses(now, ips);
+    if (now?.uid === bound.uid) this.#handout.addresses(now, ips, ended);
   }
 
   /** Looked at once for all that happens in one turn. */

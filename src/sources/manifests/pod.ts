@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { isAddress } from "../../model/ip.ts";
 import { checkConfigKey, checkLabelName, checkSubdomain } from "../../model/names.ts";
-import type { EnvVar, Metadata, Pod } from "../../model/objects.ts";
+import type { Ended, EnvVar, Metadata, Pod } from "../../model/objects.ts";
 import { annotations, checked, IF_SOUND, labels, listOf, maybe, namespaced, plainText } from "./fields.ts";
 import { volume, volumeMount } from "./volumes.ts";
 
@@ -126,17 +126,22 @@ export const podTemplate = (policies: readonly string[]) =>
 const owners = listOf(z.object({ kind: z.string(), name: z.string(), controller: maybe(z.boolean()) }));
 
 const podIPs = listOf(z.object({ ip: z.string() }));
-const status = maybe(z.object({ podIPs }));
+const phase = z.unknown().optional();
+const status = maybe(z.object({ podIPs, phase }));
 
 interface Written {
   metadata: Metadata & { namespace: string; ownerReferences: z.output<typeof owners> };
   spec: Partial<z.output<typeof podSpec>>;
-  ips: readonly { ip: string }[];
+  status: z.output<typeof status>;
 }
 
-function podOf({ metadata: { ownerReferences, ...metadata }, spec, ips }: Written): Pod {
+const endedBy = (said: unknown): Ended | undefined => (said === "Succeeded" || said === "Failed" ? said : undefined);
+
+/** The addresses of one that has ended may be another's already. */
+function podOf({ metadata: { ownerReferences, ...metadata }, spec, status: said }: Written): Pod {
   const owner = ownerReferences.find((one) => one.controller) ?? ownerReferences[0];
-  const addresses = ips.map(({ ip }) => ip).filter(isAddress);
+  const ended = endedBy(said?.phase);
+  const ips = ended ? [] : (said?.podIPs ?? []).map(({ ip }) => ip).filter(isAddress);
   return {
     kind: "Pod",
     metadata,
@@ -145,20 +150,19 @@ function podOf({ metadata: { ownerReferences, ...metadata }, spec, ips }: Writte
     restartPolicy: "Always",
     ...spec,
     ...(owner && { owner: `${owner.kind}/${owner.name}` }),
-    ...(addresses.length > 0 && { ips: addresses }),
+    ...(ips.length > 0 && { ips }),
+    ...(ended && { ended }),
   };
 }
 
 /** A Pod. */
 export const pod = z
   .object({ kind: z.literal("Pod"), metadata: namespaced().extend({ ownerReferences: owners }), spec: podSpec, status })
-  .transform(({ metadata, spec, status: said }) => podOf({ metadata, spec, ips: said?.podIPs ?? [] }));
-
-const FINISHED = new Set(["Succeeded", "Failed"]);
+  .transform(podOf);
 
 /**
  * A Pod as an agent reads it: what it does not act on (containers, their variables, volumes) may hold anything, and costs
- * no rule. The addresses of a finished pod may be another's already.
+ * no rule.
  */
 export const ruledPod = z
   .object({
@@ -168,12 +172,9 @@ export const ruledPod = z
       ...(spec.nodeName && { nodeName: spec.nodeName }),
       hostNetwork: spec.hostNetwork ?? false,
     })),
-    status: maybe(z.object({ phase: maybe(z.string()), podIPs })).catch(undefined),
+    status: status.catch(undefined),
   })
-  .transform(({ status: said, ...rest }) => {
-    const isOver = FINISHED.has(said?.phase ?? "");
-    return podOf({ ...rest, ips: isOver ? [] : (said?.podIPs ?? []) });
-  });
+  .transform(podOf);
 
 /** Parts of a pod's spec that the lab does not act on: named, so that nobody waits for them. */
 export const UNUSED_POD_FIELDS: Readonly<Record<string, string>> = {

@@ -1,4 +1,5 @@
 import { mkdirSync } from "node:fs";
+import { availableParallelism, totalmem } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "../api/client.ts";
@@ -42,6 +43,9 @@ export interface LabOptions {
   /** ms since the epoch. */
   now: () => number;
 }
+
+/** What a container has that asks for no limit. */
+const CAPACITY = { cpu: String(availableParallelism()), memory: String(totalmem()) };
 
 /** How long a change may take to be in force, ms: an emulated processor needs most of it. */
 const PATIENCE = 120_000;
@@ -333,7 +337,8 @@ export class Lab {
   #resolve(bound: BoundPod, container: Container, ips: readonly string[]): ResolvedContainer {
     const node = this.#nodes.find((one) => one.name === bound.node);
     const hostIPs = (node?.addresses ?? []).map((address) => address.slice(0, address.indexOf("/")));
-    return resolveContainer(bound.pod, container, this.#source?.configMaps ?? [], { podIPs: ips, hostIPs });
+    const configs = [...(this.#source?.configMaps ?? []), ...(this.#source?.secrets ?? [])];
+    return resolveContainer(bound.pod, container, configs, { podIPs: ips, hostIPs, capacity: CAPACITY });
   }
 
   #nodeStatus(node: NodeNames): NodeStatus {

@@ -21,7 +21,7 @@ export interface Launch {
  * one that asks for a ConfigMap that is not there.
  */
 export function launchOf(pod: Pod, container: Container, images: Images, resolved: ResolvedContainer): Launch {
-  const [missing] = resolved.problems;
+  const missing = resolved.problems.find(({ severity }) => severity !== "skipped");
   if (missing !== undefined) throw new LabError("no-config", `start container ${container.name}: ${missing.message}`);
   const image = container.image === undefined ? undefined : images.find(container.image);
   const argv = argvOf(resolved, image);

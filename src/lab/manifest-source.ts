@@ -1,4 +1,4 @@
-import type { ConfigMap, Ended, ManifestObject, Pod, Problem } from "../model/objects.ts";
+import type { ConfigMap, Ended, ManifestObject, Pod, Problem, Secret } from "../model/objects.ts";
 import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
 import type { BindingPlan } from "./binding.ts";
 import { Cluster, type ClusterOptions } from "./cluster.ts";
@@ -31,6 +31,10 @@ export class ManifestSource implements ObjectSource {
 
   get configMaps(): ConfigMap[] {
     return this.#cluster.store.all.filter((one): one is ConfigMap => one.kind === "ConfigMap");
+  }
+
+  get secrets(): Secret[] {
+    return this.#cluster.store.all.filter((one): one is Secret => one.kind === "Secret");
   }
 
   get objects(): readonly ManifestObject[] {

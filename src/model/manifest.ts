@@ -1,4 +1,4 @@
-import type { ClusterObject, Container, EndpointSlice, EnvVar, Pod, Service, Volume } from "./objects.ts";
+import type { ClusterObject, ConfigRef, Container, EndpointSlice, EnvVar, Pod, Service, Volume } from "./objects.ts";
 import { apiVersion } from "./version.ts";
 
 /**
@@ -36,8 +36,9 @@ function ownerOf({ owner }: Pod) {
   return kind && name ? { ownerReferences: [{ kind, name, controller: true }] } : {};
 }
 
-function podSpec({ nodeName, nodeSelector, hostNetwork, restartPolicy, containers, volumes }: Pod) {
-  const spec = { nodeName, nodeSelector, hostNetwork, restartPolicy, containers: containers.map(containerOf) };
+function podSpec({ nodeName, nodeSelector, hostNetwork, restartPolicy, containers, volumes, serviceAccountName }: Pod) {
+  const made = containers.map(containerOf);
+  const spec = { nodeName, nodeSelector, hostNetwork, restartPolicy, serviceAccountName, containers: made };
   return volumes ? { ...spec, volumes: volumes.map(volumeOf) } : spec;
 }
 
@@ -50,16 +51,20 @@ function volumeOf(volume: Volume) {
 }
 
 function containerOf({ env, envFrom, ...rest }: Container) {
-  const sources = envFrom?.map(({ configMap: name, prefix, optional }) => ({
-    prefix,
-    configMapRef: { name, optional },
-  }));
+  const sources = envFrom?.map(({ kind, prefix, ...ref }) => ({ prefix, [`${fieldOf(kind)}Ref`]: ref }));
   return { ...rest, env: env.map(variable), ...(sources && { envFrom: sources }) };
 }
 
 function variable({ name, value, from }: EnvVar) {
   if (!from) return { name, value };
   if ("field" in from) return { name, valueFrom: { fieldRef: { fieldPath: from.field } } };
-  const { configMap, key, optional } = from;
-  return { name, valueFrom: { configMapKeyRef: { name: configMap, key, optional } } };
+  if ("other" in from) return { name, valueFrom: { [from.other]: {} } };
+  if ("resource" in from) {
+    const { container: containerName, ...rest } = from;
+    return { name, valueFrom: { resourceFieldRef: { containerName, ...rest } } };
+  }
+  const { kind, ...ref } = from;
+  return { name, valueFrom: { [`${fieldOf(kind)}KeyRef`]: ref } };
 }
+
+const fieldOf = (kind: ConfigRef["kind"]): string => (kind === "Secret" ? "secret" : "configMap");

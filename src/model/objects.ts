@@ -17,10 +17,17 @@ export interface Container {
   command: readonly string[];
   args: readonly string[];
   env: readonly EnvVar[];
-  /** Whole ConfigMaps as variables; earlier than `env`, so `env` wins. */
+  /** Whole ConfigMaps and Secrets as variables; earlier than `env`, so `env` wins. */
   envFrom?: readonly EnvFrom[] | undefined;
   workingDir?: string | undefined;
   volumeMounts?: readonly VolumeMount[] | undefined;
+  /** Quantities by name (`cpu`, `memory`); only shown to the container. */
+  resources?: Resources | undefined;
+}
+
+export interface Resources {
+  limits?: Readonly<Record<string, string>> | undefined;
+  requests?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Where a container sees a volume. `subPath`: only this file or directory of it. */
@@ -52,13 +59,25 @@ export interface EnvVar {
   from?: EnvSource | undefined;
 }
 
-/** A ConfigMap's key, or a field of the pod such as `metadata.name`, `spec.nodeName`, `status.podIP`. */
-export type EnvSource = { configMap: string; key: string; optional: boolean } | { field: string };
-
-export interface EnvFrom {
-  configMap: string;
-  prefix: string;
+/** Which object's text variables are made of. */
+export interface ConfigRef {
+  kind: "ConfigMap" | "Secret";
+  name: string;
   optional: boolean;
+}
+
+/**
+ * A key of a ConfigMap or Secret; a field of the pod such as `metadata.name`, `spec.nodeName`, `status.podIP`; or what a
+ * container asks for, such as `limits.cpu`, in units of `divisor`. Of any `other` source the lab knows only the name.
+ */
+export type EnvSource =
+  | (ConfigRef & { key: string })
+  | { field: string }
+  | { resource: string; container?: string | undefined; divisor: string }
+  | { other: string };
+
+export interface EnvFrom extends ConfigRef {
+  prefix: string;
 }
 
 /** How a pod ended whose containers are not started again. */
@@ -75,6 +94,7 @@ export interface Pod {
   containers: readonly Container[];
   restartPolicy: "Always" | "OnFailure" | "Never";
   volumes?: readonly Volume[] | undefined;
+  serviceAccountName?: string | undefined;
   owner?: string | undefined;
   /** Addresses from its status; none of one that has ended, since they may be another's already. */
   ips?: readonly string[] | undefined;
@@ -102,6 +122,13 @@ export interface ConfigMap {
   data: Readonly<Record<string, string>>;
   /** In base64. */
   binaryData?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Read by labs alone. `data` is text. */
+export interface Secret {
+  kind: "Secret";
+  metadata: Metadata & { namespace: string };
+  data: Readonly<Record<string, string>>;
 }
 
 /** Whose pods share its rules: those that the selector selects; an empty one selects none. */
@@ -142,7 +169,10 @@ export type ClusterObject = Pod | Node | Namespace | ConfigMap | RuleObject;
 export interface PodTemplate {
   labels: Readonly<Record<string, string>>;
   annotations: Readonly<Record<string, string>>;
-  spec: Pick<Pod, "nodeName" | "nodeSelector" | "hostNetwork" | "containers" | "restartPolicy" | "volumes">;
+  spec: Pick<
+    Pod,
+    "nodeName" | "nodeSelector" | "hostNetwork" | "containers" | "restartPolicy" | "volumes" | "serviceAccountName"
+  >;
 }
 
 interface WorkloadBase {
@@ -192,7 +222,7 @@ export interface CronJob extends WorkloadBase {
 
 export type Workload = Deployment | ReplicaSet | StatefulSet | DaemonSet | Job | CronJob;
 /** All that a manifest may hold. */
-export type ManifestObject = ClusterObject | Workload;
+export type ManifestObject = ClusterObject | Workload | Secret;
 
 /** Something that a source could not take, and why. Shown on the object and in `weir status`. */
 export interface Problem {

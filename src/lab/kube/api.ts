@@ -70,6 +70,7 @@ export function statusOf(error: unknown): number | undefined {
 export const paths = {
   pods: "/api/v1/pods",
   configMaps: "/api/v1/configmaps",
+  secrets: "/api/v1/secrets",
   nodes: "/api/v1/nodes",
   services: "/api/v1/services",
   namespaces: "/api/v1/namespaces",

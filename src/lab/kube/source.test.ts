@@ -179,7 +179,7 @@ describe("pods", () => {
   });
 
   it("that cannot be read say so", async () => {
-    const env = [{ name: "A", valueFrom: { secretKeyRef: { name: "s", key: "k" } } }];
+    const env = [{ name: "A", valueFrom: { fieldRef: { fieldPath: "spec.none" } } }];
     api.put(at("a"), pod("a", { nodeName: "blue-node-1", containers: [{ name: "c", env }] }));
     await source.open();
     await vi.waitFor(() =>

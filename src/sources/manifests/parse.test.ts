@@ -118,9 +118,9 @@ items:
 
   it("names and skips what Weir does not act on", () => {
     const text =
-      "apiVersion: v1\nkind: Secret\nmetadata: {name: web, namespace: shop}\n---\napiVersion: example.test/v1\nkind: Node\nmetadata: {name: n}\n";
+      "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: web, namespace: shop}\n---\napiVersion: example.test/v1\nkind: Node\nmetadata: {name: n}\n";
     expect(problems(text)).toEqual([
-      'f.yaml:1:1 Secret/shop/web : Weir does not act on Secret of "v1": skipped',
+      'f.yaml:1:1 PersistentVolumeClaim/shop/web : Weir does not act on PersistentVolumeClaim of "v1": skipped',
       'f.yaml:5:1 Node/default/n : Weir does not act on Node of "example.test/v1": skipped; Weir reads Node of v1',
     ]);
     expect(parse(text).problems.every((one) => one.severity === "skipped")).toBe(true);

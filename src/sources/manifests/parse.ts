@@ -68,7 +68,8 @@ function readItem(draft: Draft, document: Read, raw: unknown, path: PropertyKey[
   }
   const known = KINDS.get(kind);
   const at = document.locate(path);
-  if (known?.apiVersion === apiVersion) readObject(draft, document, fields, path, { kind, known, ...origin, at });
+  const isRead = known?.apiVersion === apiVersion && (!known.lab || origin.reader === "lab");
+  if (isRead) readObject(draft, document, fields, path, { kind, known, ...origin, at });
   else draft.problems.push(skipped(header, known, file, at));
 }
 
@@ -98,7 +99,7 @@ function skipped(
   at: string,
 ): Problem {
   const object = nameOf(kind, true, fields) ?? `${kind} in ${file}`;
-  const expected = known ? `; Weir reads ${kind} of ${known.apiVersion}` : "";
+  const expected = known && known.apiVersion !== apiVersion ? `; Weir reads ${kind} of ${known.apiVersion}` : "";
   return {
     object,
     message: `Weir does not act on ${kind} of ${quote(apiVersion)}: skipped${expected}`,

@@ -1,50 +1,10 @@
 import { z } from "zod";
 import { isAddress } from "../../model/ip.ts";
-import { checkConfigKey, checkLabelName, checkSubdomain } from "../../model/names.ts";
-import type { Ended, EnvVar, Metadata, Pod } from "../../model/objects.ts";
+import { checkLabelName, checkSubdomain } from "../../model/names.ts";
+import type { Ended, Metadata, Pod } from "../../model/objects.ts";
+import { envFrom, envVar, resources } from "./env.ts";
 import { annotations, checked, IF_SOUND, labels, listOf, maybe, namespaced, plainText } from "./fields.ts";
 import { volume, volumeMount } from "./volumes.ts";
-
-const envName = plainText.min(1).regex(/^[\x20-\x3c\x3e-\x7e]+$/, 'must be printable ASCII without "="');
-
-const configMapKeyRef = z.object({
-  name: checked(checkSubdomain),
-  key: checked(checkConfigKey),
-  optional: maybe(z.boolean()),
-});
-const FIELDS =
-  /^(metadata\.(name|namespace|uid)|metadata\.(labels|annotations)\['[^']+'\]|spec\.nodeName|status\.(podIP|podIPs|hostIP|hostIPs))$/;
-const fieldRef = z.object({ fieldPath: z.string().regex(FIELDS, "is not a field that a variable can be taken from") });
-
-const envVar = z
-  .object({
-    name: envName,
-    value: maybe(plainText),
-    valueFrom: maybe(z.object({ configMapKeyRef: maybe(configMapKeyRef), fieldRef: maybe(fieldRef) })),
-  })
-  .transform((raw, context): EnvVar => {
-    const { name, value = "", valueFrom } = raw;
-    if (!valueFrom) return { name, value };
-    const { configMapKeyRef: map, fieldRef: field } = valueFrom;
-    if (map) return { name, value: "", from: { configMap: map.name, key: map.key, optional: map.optional ?? false } };
-    if (field) return { name, value: "", from: { field: field.fieldPath } };
-    context.addIssue({ code: "custom", path: ["valueFrom"], message: "Weir reads configMapKeyRef and fieldRef only" });
-    return z.NEVER;
-  });
-
-const envFrom = z
-  .object({
-    prefix: maybe(z.union([z.literal(""), envName])),
-    configMapRef: z.object(
-      { name: checked(checkSubdomain), optional: maybe(z.boolean()) },
-      "Weir reads configMapRef only",
-    ),
-  })
-  .transform(({ prefix, configMapRef }) => ({
-    configMap: configMapRef.name,
-    prefix: prefix ?? "",
-    optional: configMapRef.optional ?? false,
-  }));
 
 const container = z
   .object({
@@ -56,9 +16,11 @@ const container = z
     envFrom: listOf(envFrom),
     workingDir: maybe(plainText),
     volumeMounts: listOf(volumeMount),
+    resources: maybe(resources).catch(undefined),
   })
-  .transform(({ envFrom: from, volumeMounts, ...rest }) => ({
+  .transform(({ envFrom: from, volumeMounts, resources: asked, ...rest }) => ({
     ...rest,
+    ...(asked && { resources: asked }),
     ...(from.length > 0 && { envFrom: from }),
     ...(volumeMounts.length > 0 && { volumeMounts }),
   }));
@@ -95,16 +57,18 @@ export const podSpec = z
       .min(1, "must have a container")
       .refine(uniqueNames, { ...IF_SOUND, error: "two containers have one name" }),
     restartPolicy: maybe(z.enum(["Always", "OnFailure", "Never"])),
+    serviceAccountName: maybe(checked(checkSubdomain)),
     volumes: listOf(volume).refine(uniqueNames, { ...IF_SOUND, error: "two volumes have one name" }),
   })
   .superRefine(checkMounts, IF_SOUND)
-  .transform(({ nodeName, nodeSelector, hostNetwork, containers, restartPolicy, volumes }) => ({
+  .transform(({ nodeName, nodeSelector, hostNetwork, containers, restartPolicy, volumes, serviceAccountName }) => ({
     ...(nodeName && { nodeName }),
     ...(Object.keys(nodeSelector).length > 0 && { nodeSelector }),
     hostNetwork: hostNetwork ?? false,
     containers,
     restartPolicy: restartPolicy ?? ("Always" as const),
     ...(volumes.length > 0 && { volumes }),
+    ...(serviceAccountName && { serviceAccountName }),
   }));
 
 /** The part `template` of a workload; `policies` are the restart policies that its kind allows. */

@@ -14,6 +14,7 @@ it.each<ClusterObject>([
     hostNetwork: false,
     restartPolicy: "OnFailure",
     owner: "Deployment/web",
+    serviceAccountName: "robot",
     containers: [
       {
         name: "c",
@@ -24,9 +25,16 @@ it.each<ClusterObject>([
         env: [
           { name: "A", value: "1" },
           { name: "B", value: "", from: { field: "metadata.name" } },
-          { name: "C", value: "", from: { configMap: "m", key: "k", optional: true } },
+          { name: "C", value: "", from: { kind: "ConfigMap", name: "m", key: "k", optional: true } },
+          { name: "D", value: "", from: { kind: "Secret", name: "s", key: "k", optional: false } },
+          { name: "E", value: "", from: { container: "c", resource: "limits.cpu", divisor: "1m" } },
+          { name: "F", value: "", from: { other: "fileKeyRef" } },
         ],
-        envFrom: [{ configMap: "m", prefix: "P_", optional: false }],
+        envFrom: [
+          { kind: "ConfigMap", name: "m", prefix: "P_", optional: false },
+          { kind: "Secret", name: "s", prefix: "", optional: true },
+        ],
+        resources: { limits: { cpu: "1" } },
         volumeMounts: [
           { name: "conf", mountPath: "/etc/app", readOnly: true },
           { name: "scratch", mountPath: "/data", subPath: "a/b", readOnly: false },

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { parseAddress, parseCidr } from "../../model/addresses.ts";
 import { checkLabelName, checkSubdomain } from "../../model/names.ts";
-import type { ManifestObject, Node } from "../../model/objects.ts";
+import type { ManifestObject, Node, Secret } from "../../model/objects.ts";
 import { quote } from "../../model/text.ts";
 import { apiVersion } from "../../model/version.ts";
 import { binaryData, configData, IF_SOUND, listOf, maybe, metadata, namespaced } from "./fields.ts";
@@ -57,6 +57,12 @@ const node = z
     return { kind, metadata: meta, addresses: internal.map(text), podCIDRs: networks.map(text) };
   });
 
+const secret = z
+  .object({ kind: z.literal("Secret"), metadata: namespaced(), data: binaryData, stringData: configData })
+  .transform(({ data, stringData, ...rest }): Secret => {
+    const decoded = Object.entries(data).map(([key, text]) => [key, Buffer.from(text, "base64").toString("utf8")]);
+    return { ...rest, data: { ...Object.fromEntries(decoded), ...stringData } };
+  });
 const namespace = z.object({ kind: z.literal("Namespace"), metadata: metadata(checkLabelName) });
 const configMap = z
   .object({ kind: z.literal("ConfigMap"), metadata: namespaced(), data: configData, binaryData })
@@ -69,6 +75,8 @@ export interface KindSchema {
   apiVersion: string;
   namespaced: boolean;
   schema: z.ZodType<ManifestObject>;
+  /** Read by labs alone. */
+  lab?: true;
   /** What an agent acts on, if that is less. */
   ruled?: z.ZodType<ManifestObject>;
   /** Where the pod spec is, if the kind has one. */
@@ -95,6 +103,7 @@ export const KINDS: ReadonlyMap<string, KindSchema> = new Map<string, KindSchema
   ["Limit", { apiVersion, namespaced: true, schema: limit }],
   ["Impairment", { apiVersion, namespaced: true, schema: impairment }],
   ["ConfigMap", { apiVersion: "v1", namespaced: true, schema: configMap }],
+  ["Secret", { apiVersion: "v1", namespaced: true, schema: secret, lab: true }],
   ["Deployment", workload("apps/v1", deployment, "spec", "template")],
   ["ReplicaSet", workload("apps/v1", replicaSet, "spec", "template")],
   ["StatefulSet", workload("apps/v1", statefulSet, "spec", "template")],

@@ -41,6 +41,7 @@ export const benches = {
   matrix: async () => (await import("./matrix.ts")).matrix,
   steps: async () => (await import("./limiter/steps.ts")).steps,
   shares: async () => (await import("./limiter/shares.ts")).shares,
+  queue: async () => (await import("./limiter/queue.ts")).queue,
 } as const satisfies Record<string, () => Promise<Bench>>;
 
 /** Not in `all`. */

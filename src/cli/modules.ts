@@ -164,7 +164,8 @@ export type BenchName =
   | "forward"
   | "footprint"
   | "steps"
-  | "shares";
+  | "shares"
+  | "queue";
 export interface BenchModule {
   bench(
     options: {

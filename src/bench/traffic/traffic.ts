@@ -2,9 +2,10 @@ import { realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Beside, start } from "../weir.ts";
 import type { Received, ReceiveOptions } from "./receive.ts";
+import type { RequestOptions } from "./request.ts";
 import type { SendOptions, Sent } from "./send.ts";
 
-/** A process in a pod that sends or receives datagrams. */
+/** A process in a pod's namespace that sends or receives. */
 export interface Traffic<Result> {
   /** Ends it, if it has not, and gives what it saw. */
   stop(): Promise<Result>;
@@ -18,15 +19,23 @@ export const receive = (netns: string, options: ReceiveOptions): Promise<Traffic
 /** Sends datagrams from a namespace. Resolves once it has begun. */
 export const send = (netns: string, options: SendOptions): Promise<Traffic<Sent>> => begin("send", netns, options);
 
+/** Answers requests at a port of a namespace until it is stopped. */
+export const answer = (netns: string, options: { port: number }): Promise<Traffic<null>> =>
+  begin("answer", netns, options);
+
+/** Sends requests from a namespace, one after the other, until it is stopped; gives their times, µs. */
+export const request = (netns: string, options: RequestOptions): Promise<Traffic<number[]>> =>
+  begin("request", netns, options);
+
 async function begin<Result>(role: string, netns: string, options: object): Promise<Traffic<Result>> {
   let ready = (): void => {};
   const listening = new Promise<void>((resolve) => {
     ready = resolve;
   });
-  const argv = [process.execPath, program(), role, netns, JSON.stringify(options)];
+  const argv = ["nsenter", `--net=${netns}`, "--", process.execPath, program(), role, JSON.stringify(options)];
   const beside: Beside = start(argv, { onLine: (line) => line === "ready" && ready() });
   const ended = beside.ended.then(({ code, stdout, stderr }) => {
-    if (code !== 0) throw new Error(`${role} datagrams in ${netns}: exit code ${code}\n${stderr}`);
+    if (code !== 0) throw new Error(`${role} in ${netns}: exit code ${code}\n${stderr}`);
     return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Result;
   });
   ended.catch(() => {}); // who stops it is told

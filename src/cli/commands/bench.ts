@@ -15,11 +15,12 @@ const benches: readonly [BenchName, string][] = [
   ["forward", "Measure forwarding: throughput beside a Linux bridge, the cost of a hop and of each function."],
   ["steps", "Change limits under load: every pair of rates under every load; hours; goes on where the last run ended."],
   ["shares", "Measure how flows share a limit, and what ECN saves them; goes on where the last run ended."],
+  ["queue", "Measure the time in a limit's queue, and beside it; goes on where the last run ended."],
   ["footprint", "Measure memory, CPU and start-up times."],
 ];
 
 /** Those with more cases than a day has hours for. */
-const SAMPLED: readonly BenchName[] = ["steps", "shares"];
+const SAMPLED: readonly BenchName[] = ["steps", "shares", "queue"];
 
 function parseSeconds(text: string): number {
   const seconds = Number(text);
@@ -72,6 +73,7 @@ export function addBench(program: Command, io: Io, load: Modules["bench"]): void
       loss: "burst across ipv6",
       steps: "ingress cubic×8 Limit",
       shares: "fair 10M",
+      queue: "1M udp×1",
     }[what as string];
     if (words) command.option("--only <words>", `cases with all of these words, e.g. "${words}"`, parseWords);
     if (SAMPLED.includes(what))

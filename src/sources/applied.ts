@@ -6,7 +6,7 @@ import type { ManifestObject, Problem } from "../model/objects.ts";
 import { forgottenAt } from "../model/one-off.ts";
 import { quote } from "../model/text.ts";
 import { writeAtomically } from "./atomic.ts";
-import { type ManifestSnapshot, parseManifests } from "./manifests/index.ts";
+import { listItems, type ManifestSnapshot, parseManifests } from "./manifests/index.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -160,8 +160,9 @@ function readAll(documents: readonly unknown[]): AppliedObject[] {
 
 /** Reads one document as a manifest file's would be. `path`: its place. @throws DocumentError */
 function readDocument(document: unknown, path: string): AppliedObject {
-  if ((document as Fields | null)?.["kind"] === "List") {
-    throw new DocumentError(`${path}.kind`, "is a List; write its items");
+  const { kind } = (document ?? {}) as Fields;
+  if (kind === "List" || listItems({ ...(document as Fields) })) {
+    throw new DocumentError(`${path}.kind`, `is a ${kind}; write its items`);
   }
   const { objects, problems } = parseManifests(textOf(document, path), path, "agent");
   const wrong = problems.find(({ severity }) => (severity ?? "error") === "error");

@@ -1,6 +1,8 @@
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { decodeText } from "../../model/encoding.ts";
 import type { AgentFlags } from "../agents.ts";
+import { Failure } from "../errors.ts";
 import { parseDuration } from "../format.ts";
 import type { Io } from "../io.ts";
 
@@ -43,5 +45,7 @@ export async function given(
   if (!file.includes("-")) return { files };
   const chunks: Buffer[] = [];
   for await (const chunk of io.stdin) chunks.push(Buffer.from(chunk));
-  return { files, text: Buffer.concat(chunks).toString("utf8") };
+  const text = decodeText(Buffer.concat(chunks));
+  if (!text.ok) throw new Failure(`read standard input: ${text.reason}`);
+  return { files, text: text.value };
 }

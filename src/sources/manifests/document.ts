@@ -11,6 +11,8 @@ export type RawDocument =
 /** Largest file that is read, bytes, and most documents in it. */
 export const LARGEST_FILE = 4 * 1024 * 1024;
 const MOST_DOCUMENTS = 10_000;
+/** Byte order marks: files that were put together have one at the begin of each. */
+const MARKS = /^\ufeff/gm;
 /** Aliases may repeat at most this much: stops documents that grow a billionfold when expanded. */
 const MOST_ALIASES = 100;
 
@@ -19,7 +21,8 @@ const MOST_ALIASES = 100;
  * Positions are `file:line:column`, counted from 1.
  */
 export function readDocuments(text: string, file: string): RawDocument[] {
-  return readJson(text, file) ?? readYaml(text, file);
+  const plain = text.replace(MARKS, "");
+  return readJson(plain, file) ?? readYaml(plain, file);
 }
 
 /** The fast way for what programs write. Undefined: not JSON, or to be read again for its positions. */

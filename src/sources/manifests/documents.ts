@@ -1,8 +1,9 @@
 import type { Problem } from "../../model/objects.ts";
 import { readDocuments } from "./document.ts";
 import { findManifests, readManifest } from "./files.ts";
-import { parseManifests } from "./parse.ts";
+import { listItems, parseManifests } from "./parse.ts";
 import { KINDS } from "./schemas.ts";
+import { isFields } from "./types.ts";
 
 /** Where manifests come from: a file or folder, or a text with the name that problems show. */
 export type ManifestInput = { path: string } | { text: string; name: string };
@@ -61,8 +62,7 @@ function documentsOf(text: string, name: string): ManifestDocument[] {
 }
 
 function flat(value: unknown): unknown[] {
-  const { kind, items } = (value ?? {}) as { kind?: unknown; items?: unknown };
-  return kind === "List" && Array.isArray(items) ? items.flatMap(flat) : [value];
+  return (isFields(value) && listItems(value)?.flatMap(flat)) || [value];
 }
 
 /** The kind that a word such as `impairment`, `Impairments` or `Impairment` names. */

@@ -3,5 +3,5 @@ export { findKind, type ManifestDocument, type ManifestInput, readManifestDocume
 export { ManifestError } from "./files.ts";
 export { watchFault } from "./folders.ts";
 export type { ManifestSnapshot } from "./merge.ts";
-export { parseManifests } from "./parse.ts";
+export { listItems, parseManifests } from "./parse.ts";
 export { type ManifestWatch, readManifests, type Trouble, type WatchOptions, watchManifests } from "./watch.ts";

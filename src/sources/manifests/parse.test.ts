@@ -116,6 +116,45 @@ items:
     });
   });
 
+  it.each([
+    ["PodList", "v1", { spec: { containers: [{ name: "c" }] } }],
+    ["ConfigMapList", "v1", { data: { k: "v" } }],
+    ["DeploymentList", "apps/v1", { spec: { selector, template: template("Always") } }],
+    ["LimitList", "weir.dev/v1alpha1", { spec: { pod: "a", egress: "1M" } }],
+  ])("reads a %s, whose members need not say what they are", (kind, apiVersion, rest) => {
+    const member = (name: string) => ({ metadata: { name }, ...rest });
+    const own = kind.slice(0, -4);
+    const items = [member("a"), { apiVersion, kind: own, ...member("b") }, { ...member("B"), kind: own }, 7];
+    const { objects, problems: found } = parse(JSON.stringify({ apiVersion, kind, metadata: {}, items }));
+    expect(objects.map((one) => one.key)).toEqual([`${own}/default/a`, `${own}/default/b`]);
+    expect(found.map(({ path = "", message }) => `${path} ${message}`)).toEqual([
+      expect.stringMatching(/^metadata.name "B" must be/),
+      expect.stringMatching(/^ is not a Kubernetes object/),
+    ]);
+  });
+
+  it.each([
+    ["a List", "List"],
+    ["a typed list", "PodList"],
+  ])("says that %s has no items", (_, kind) => {
+    const { complete, problems: found } = parse(`apiVersion: v1\nkind: ${kind}\n`);
+    expect([complete, found[0]?.message]).toEqual([false, `${kind} has no items`]);
+  });
+
+  it.each([
+    ["at the begin", `\ufeff${POD}`],
+    ["after ---", `---\n\ufeff${POD}`],
+    ["of each of two files put together", `\ufeff${POD}---\n\ufeff${POD.replace("name: web", "name: db")}`],
+    ["before ---", `\ufeff---\n${POD}...\n\ufeff---\n${POD.replace("name: web", "name: db")}`],
+    [
+      "of JSON",
+      `\ufeff{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{"containers":[{"name":"c"}]}}`,
+    ],
+  ])("passes over byte order marks: %s", (_, text) => {
+    const { objects, problems: found } = parse(text);
+    expect([objects[0]?.key, found]).toEqual(["Pod/default/web", []]);
+  });
+
   it("names and skips what Weir does not act on", () => {
     const text =
       "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: web, namespace: shop}\n---\napiVersion: example.test/v1\nkind: Node\nmetadata: {name: n}\n";

@@ -61,9 +61,9 @@ function readItem(draft: Draft, document: Read, raw: unknown, path: PropertyKey[
     return;
   }
   const { kind, apiVersion, fields } = header;
-  if (kind === "List" && apiVersion === "v1") {
-    for (const [index, item] of header.items.entries())
-      readItem(draft, document, item, [...path, "items", index], origin);
+  const items = listItems(fields);
+  if (items) {
+    for (const [index, item] of items.entries()) readItem(draft, document, item, [...path, "items", index], origin);
     return;
   }
   const known = KINDS.get(kind);
@@ -77,7 +77,6 @@ interface Header {
   kind: string;
   apiVersion: string;
   fields: Fields;
-  items: unknown[];
 }
 
 function headerOf(raw: unknown): Header | { message: string; below: string[] } {
@@ -88,8 +87,18 @@ function headerOf(raw: unknown): Header | { message: string; below: string[] } {
     return { message: "has no valid kind", below: ["kind"] };
   }
   if (typeof apiVersion !== "string") return { message: `${kind} has no apiVersion`, below: ["apiVersion"] };
-  if (kind === "List" && !Array.isArray(items)) return { message: "List has no items", below: ["items"] };
-  return { kind, apiVersion, fields: raw, items: Array.isArray(items) ? items : [] };
+  if (isList(kind) && !Array.isArray(items)) return { message: `${kind} has no items`, below: ["items"] };
+  return { kind, apiVersion, fields: raw };
+}
+
+/** `List`, or one of a kind that is read, such as `PodList`. */
+const isList = (kind: string): boolean => kind === "List" || (kind.endsWith("List") && KINDS.has(kind.slice(0, -4)));
+
+/** Members of a list as objects; those of a `PodList` need not say what they are. Undefined: it is no list. */
+export function listItems({ apiVersion, kind, items }: Fields): unknown[] | undefined {
+  if (typeof kind !== "string" || !isList(kind) || !Array.isArray(items)) return undefined;
+  if (kind === "List") return apiVersion === "v1" ? items : undefined;
+  return items.map((item) => (isFields(item) ? { apiVersion, kind: kind.slice(0, -4), ...item } : item));
 }
 
 function skipped(

@@ -245,6 +245,14 @@ describe("ManifestStore", () => {
     expect(store.snapshot.objects.filter((one) => before.includes(one))).toHaveLength(19);
   });
 
+  it("reads UTF-16, and names another encoding", () => {
+    writeFileSync(file("a.yaml"), Buffer.from(`\ufeff${pod("a")}`, "utf16le"));
+    writeFileSync(file("b.yaml"), Buffer.from(`# \u00e4\n${pod("b")}`, "latin1"));
+    const { objects, problems } = readManifests(folder);
+    expect(objects.map((one) => one.metadata.name)).toEqual(["a"]);
+    expect(problems).toEqual([{ object: "b.yaml", message: "is not text in UTF-8; save it in UTF-8" }]);
+  });
+
   it("reports an object that is written twice, in both places; the first file counts", () => {
     write("a.yaml", pod("x", A));
     write("b.yaml", `${pod("y")}---\n${pod("x", B)}`);

@@ -2,6 +2,7 @@ import { isMap, isScalar, parseDocument, visit } from "yaml";
 import { z } from "zod";
 import { parseCidr, sizeOf } from "../model/addresses.ts";
 import { apiVersion } from "../model/version.ts";
+import { inWords } from "../model/wording.ts";
 import * as field from "./fields.ts";
 
 /** The agent's configuration: a YAML file, overridden field by field by flags of `weir agent`. */
@@ -157,7 +158,7 @@ function check(
   lineOf: (path: readonly PropertyKey[]) => number | undefined = () => undefined,
 ): AgentConfig {
   const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined));
-  const result = agentConfig.safeParse({ ...input, ...given });
+  const result = agentConfig.safeParse({ ...input, ...given }, { error: inWords });
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const keys = issue?.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [];
@@ -166,8 +167,7 @@ function check(
   const fromFlag = String(full[0]) in given;
   const line = fromFlag ? undefined : lineOf(full);
   const where = fromFlag ? "flags" : `${file}${line ? `:${line}` : ""}`;
-  const message = keys.length > 0 ? "no such field" : (issue?.message ?? "invalid");
-  throw new ConfigError(`read ${where}: ${path}: ${message}`, { path, line, cause: result.error });
+  throw new ConfigError(`read ${where}: ${path}: ${issue?.message ?? "invalid"}`, { path, line, cause: result.error });
 }
 
 /** Line of the deepest part of a path that the document holds. */

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import { checkLabelName, checkSubdomain, objectKey } from "../../model/names.ts";
 import type { ManifestObject } from "../../model/objects.ts";
 import { quote } from "../../model/text.ts";
+import { inWords } from "../../model/wording.ts";
 import { type Finding, remarksOn } from "./remarks.ts";
 import type { KindSchema } from "./schemas.ts";
 import { type Fields, isFields } from "./types.ts";
@@ -39,9 +40,9 @@ export function judgeObject(kind: string, known: KindSchema, raw: Fields, reader
 function judge(kind: string, known: KindSchema, raw: Fields, reader: Reader): Judgement {
   const ruled = reader === "lab" ? undefined : known.ruled?.safeParse(raw);
   if (ruled?.success && reader === "api") return taken(kind, ruled.data, []);
-  const whole = known.schema.safeParse(raw);
+  const whole = known.schema.safeParse(raw, { error: inWords });
   const remarks = reader === "api" ? [] : remarksOn(kind, known, raw, MOST_FINDINGS + 1);
-  const wrong = whole.success ? [] : whole.error.issues.map((issue) => toFinding(issue, raw));
+  const wrong = whole.success ? [] : whole.error.issues.flatMap((issue) => toFindings(issue));
   if (ruled?.success) return taken(kind, ruled.data, [...wrong.map(unread), ...remarks]);
   if (whole.success) return taken(kind, whole.data, remarks);
   return { key: nameOf(kind, known.namespaced, raw), object: undefined, findings: [...wrong, ...remarks] };
@@ -69,10 +70,13 @@ export function nameOf(kind: string, namespaced: boolean, raw: Fields): string |
   return objectKey(kind, { namespace, name: metadata.name });
 }
 
-function toFinding(issue: z.core.$ZodIssue, raw: Fields): Finding {
-  const value = issue.path.reduce<unknown>((at, key) => (at as Fields | undefined)?.[key as string], raw);
-  const left = issue.code === "invalid_type" && (value ?? undefined) === undefined;
-  return { field: issue.path, message: left ? "is required" : issue.message };
+/** Of a choice of shapes, what is wrong with the one that was meant, if that can be told. */
+function toFindings(issue: z.core.$ZodIssue, above: readonly PropertyKey[] = []): Finding[] {
+  const field = [...above, ...issue.path];
+  const meant =
+    issue.code === "invalid_union" ? issue.errors.filter((all) => all.every(({ path }) => path.length > 0)) : [];
+  if (meant.length === 1) return (meant[0] ?? []).flatMap((one) => toFindings(one, field));
+  return [{ field, message: issue.message }];
 }
 
 /** A field as problems show it, e.g. `spec.containers[0].name`, `metadata.labels["a/b"]`. */

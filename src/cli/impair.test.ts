@@ -76,6 +76,37 @@ describe("weir impair", () => {
     expect(backend.state.objects).toEqual([]);
   });
 
+  test.each<[string, () => void, string]>([
+    ["pod", () => backend.state.pods.splice(0), "the pod is gone"],
+    ["object", () => backend.state.objects.splice(0), "was deleted"],
+  ])("a %s that goes meanwhile ends the wait at once, with the reason", async (_what, remove, reason) => {
+    const { impairments } = backend;
+    let isGone = false;
+    let slept = 0;
+    backend.impairments = async () => (isGone ? [] : impairments());
+    const sleep = async (ms: number) => {
+      slept += ms;
+      isGone = true;
+      remove();
+    };
+    const argv = ["impair", "web-10", "-n", "shop", "--loss", "2%", "--for", "1h", "--wait"];
+    const { code, out, err } = await machine.run(argv, {}, { sleep });
+    expect(code).toBe(1);
+    expect(out).toContain("100000 packets");
+    expect(err).toMatch(new RegExp(`^weir: impair shop/web-10: ended early: .*${reason}\n$`));
+    expect(slept).toBeLessThan(1000);
+    expect(backend.state.objects).toEqual([]);
+  });
+
+  test("an agent that starts anew meanwhile and has no receipts yet ends nothing", async () => {
+    const { impairments } = backend;
+    let calls = 0;
+    backend.impairments = async () => (calls++ === 1 ? [] : impairments());
+    const ran = await run("--loss", "2%", "--for", "3s", "--wait");
+    expect(ran).toMatchObject({ code: 0, err: "" });
+    expect(calls).toBeGreaterThan(3);
+  });
+
   test("what is not enforced is taken back", async () => {
     state = "not enforced";
     expect(await run("--loss", "2%", "--for", "30s")).toEqual({

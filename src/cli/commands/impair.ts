@@ -93,11 +93,12 @@ async function impair(
     io.stdout.write(`${printable(`weir delete ${source}${await targetOf(io, flags)} ends it earlier`)}\n`);
     return 0;
   }
-  const last = await follow(io, client, source, one.until, receipts);
+  const { last, gone } = await follow(io, client, one, source, receipts);
   await client
     .deleteObject(object)
     .catch((error) => io.stderr.write(`! ${describe(error)}; it is over all the same\n`));
   for (const each of last) io.stdout.write(`${measured(each)}\n`);
+  if (gone !== undefined) throw new Failure(`impair ${namespace}/${pod}: ended early: ${printable(gone)}`);
   return io.signal.aborted ? INTERRUPTED : 0;
 }
 
@@ -151,28 +152,53 @@ async function receiptsOf(client: Client, source: string): Promise<Receipt[]> {
   return (await client.list("impairments")).filter((one) => one.source === source);
 }
 
-/** Waits for the end; gives the last receipts that could be read. An agent that dies meanwhile ends nothing early. */
+/** How a wait ended: the last receipts that could be read, and why it was before its time. */
+interface Followed {
+  last: readonly Receipt[];
+  gone?: string | undefined;
+}
+
+/** Waits for the end. An agent that dies meanwhile ends nothing early; a pod or an object that goes does. */
 async function follow(
   io: Io,
   client: Client,
+  one: OneOff,
   source: string,
-  until: number,
   first: readonly Receipt[],
-): Promise<readonly Receipt[]> {
+): Promise<Followed> {
   let last = first;
   let told = false;
   for (;;) {
-    const left = until + MARGIN - io.wall();
+    const left = one.until + MARGIN - io.wall();
     if (left > 0) await io.sleep(Math.min(left, PAUSE));
     try {
-      const now = await receiptsOf(client, source);
-      if (now.length > 0) last = now;
+      const { receipts, gone } = await look(client, one, source);
+      last = receipts ?? last;
+      if (gone !== undefined && left > PAUSE) return { last, gone };
     } catch (error) {
       if (!told) io.stderr.write(`! ${describe(error)}; the impairment ends by itself\n`);
       told = true;
     }
-    if (left <= PAUSE || io.signal.aborted) return last;
+    if (left <= PAUSE || io.signal.aborted) return { last };
   }
+}
+
+async function look(client: Client, one: OneOff, source: string): Promise<{ receipts?: Receipt[]; gone?: string }> {
+  const receipts = await receiptsOf(client, source);
+  if (receipts.length > 0) return { receipts };
+  const gone = await goneOf(client, one);
+  return gone === undefined ? {} : { gone };
+}
+
+/** What a rule without receipts has lost. Undefined if nothing is missing: an agent that starts has no receipts yet. */
+async function goneOf(client: Client, one: OneOff): Promise<string | undefined> {
+  const { namespace, pod } = one;
+  const pods = await client.list("pods");
+  if (!pods.some((each) => each.namespace === namespace && each.name === pod)) return "the pod is gone";
+  const objects = await client.list("objects");
+  const name = oneOffName(one);
+  const isThere = objects.some((each) => each.namespace === namespace && each.name === name);
+  return isThere ? undefined : `${objectKey("Impairment", { namespace, name })} was deleted`;
 }
 
 function line({ namespace, pod, direction, effective, match, state }: Receipt): string {

@@ -9,10 +9,12 @@ import {
   VerifierError,
 } from "../../kernel/index.ts";
 import { bad, good, type Result } from "../../model/text.ts";
-import { checkMaps, checkObject } from "./check.ts";
+import { checkMaps, checkObject, ENTRY } from "./check.ts";
 import { buildName, Compiler, type Source } from "./compile.ts";
+import type { Elf } from "./elf.ts";
+import { lineOfInstruction } from "./lines.ts";
 import { Sandbox } from "./sandbox.ts";
-import { tellingLine } from "./verifier.ts";
+import { readRefusal } from "./verifier.ts";
 
 export interface BuilderOptions {
   /** The wrapper's object: `custom.bpf.o`. */
@@ -87,7 +89,7 @@ export class Builder {
       renameSync(linked, path);
       return good(path);
     } catch (error) {
-      return bad(reasonOf(error, file));
+      return bad(reasonOf(error, file, checked.value));
     } finally {
       rmSync(compiled, { force: true });
       rmSync(linked, { force: true });
@@ -118,8 +120,11 @@ export class Builder {
   }
 }
 
-function reasonOf(error: unknown, file: string): string {
-  if (error instanceof VerifierError) return `the verifier refuses ${file}: ${tellingLine(error.log)}`;
+function reasonOf(error: unknown, file: string, compiled: Elf): string {
+  if (error instanceof VerifierError) {
+    const { reason, line } = readRefusal(error.log, (index) => lineOfInstruction(compiled, ENTRY, index));
+    return `the verifier refuses ${file}${line === undefined ? "" : `:${line}`}: ${reason}`;
+  }
   if (error instanceof KernelError)
     return `the kernel does not take ${file}: ${error.errno ?? error.code}${hintOf(error)}`;
   throw error;

@@ -241,6 +241,8 @@ describe("weir explain", () => {
     [["status.observed"], /observed\.writes +integer/],
     [["topology"], /spec\.ports\[\]\.peer\.kind +"device"\|"tunnel"\|"port"\|"stack"\|"back"\|"sockets"\|"none"/],
     [["bandwidth"], /10 mbps egress/],
+    [["bandwidth"], /^bandwidth: annotation of a Pod, of a workload's pod template, or of a Service/],
+    [["rate"], /^rate: label of a Pod, of a workload's pod template, or of a Service/],
     [["kubernetes.io/ingress-bandwidth"], /Kubernetes quantity/],
     [["qos.projectcalico.org/egressBandwidth"], /rules\.calico/],
     [["spoofed"], /the source address is not the pod's/],

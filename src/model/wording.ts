@@ -32,7 +32,10 @@ export const says =
  * where zod's own words will do.
  */
 export function inWords(issue: Issue): string | undefined {
-  if (issue.code === "invalid_type") return wrongType(issue, usual(issue));
+  if (issue.code === "invalid_type") {
+    const isPlain = issue.input === undefined && fieldsOf(issue.inst).length === 0;
+    return isPlain ? "is required" : wrongType(issue, usual(issue));
+  }
   if (issue.code === "invalid_value") return wrongWord(issue.input, issue.values ?? []);
   if (issue.code === "too_small" || issue.code === "too_big") return wrongSize(issue);
   if (issue.code === "unrecognized_keys") {

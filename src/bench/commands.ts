@@ -42,6 +42,8 @@ export const benches = {
   steps: async () => (await import("./limiter/steps.ts")).steps,
   shares: async () => (await import("./limiter/shares.ts")).shares,
   queue: async () => (await import("./limiter/queue.ts")).queue,
+  order: async () => (await import("./limiter/order.ts")).order,
+  sizes: async () => (await import("./limiter/sizes.ts")).sizes,
 } as const satisfies Record<string, () => Promise<Bench>>;
 
 /** Not in `all`. */

@@ -165,7 +165,9 @@ export type BenchName =
   | "footprint"
   | "steps"
   | "shares"
-  | "queue";
+  | "queue"
+  | "order"
+  | "sizes";
 export interface BenchModule {
   bench(
     options: {

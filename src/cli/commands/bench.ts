@@ -16,11 +16,13 @@ const benches: readonly [BenchName, string][] = [
   ["steps", "Change limits under load: every pair of rates under every load; hours; goes on where the last run ended."],
   ["shares", "Measure how flows share a limit, and what ECN saves them; goes on where the last run ended."],
   ["queue", "Measure the time in a limit's queue, and beside it; goes on where the last run ended."],
+  ["order", "Measure order and fragments under a limit; goes on where the last run ended."],
+  ["sizes", "Measure limits of packets of every size; goes on where the last run ended."],
   ["footprint", "Measure memory, CPU and start-up times."],
 ];
 
 /** Those with more cases than a day has hours for. */
-const SAMPLED: readonly BenchName[] = ["steps", "shares", "queue"];
+const SAMPLED: readonly BenchName[] = ["steps", "shares", "queue", "order", "sizes"];
 
 function parseSeconds(text: string): number {
   const seconds = Number(text);
@@ -74,6 +76,8 @@ export function addBench(program: Command, io: Io, load: Modules["bench"]): void
       steps: "ingress cubic×8 Limit",
       shares: "fair 10M",
       queue: "1M udp×1",
+      order: "10M egress 3000",
+      sizes: "100M ingress 64",
     }[what as string];
     if (words) command.option("--only <words>", `cases with all of these words, e.g. "${words}"`, parseWords);
     if (SAMPLED.includes(what))

@@ -20,6 +20,7 @@ export interface EffectFlags {
   peer?: readonly string[] | undefined;
   port?: readonly PortSpec[] | undefined;
   lease?: string | undefined;
+  override?: boolean | undefined;
 }
 
 function checked<T>(parse: (text: string) => Result<T>): (text: string) => string {
@@ -114,7 +115,7 @@ export function flagOf(path: string): string {
 
 /** The flags as an Impairment's spec. What contradicts itself is the agent's to judge. */
 export function specOf(flags: EffectFlags): Omit<ImpairmentSpec, "pod" | "until"> {
-  const { direction, loss: lost, duplicate, corrupt, reorder, delay, jitter, pace, lease } = flags;
+  const { direction, loss: lost, duplicate, corrupt, reorder, delay, jitter, pace, lease, override } = flags;
   const match = {
     ...(flags.peer && { peers: flags.peer.map((cidr) => ({ cidr })) }),
     ...(flags.port && { ports: flags.port }),
@@ -127,6 +128,7 @@ export function specOf(flags: EffectFlags): Omit<ImpairmentSpec, "pod" | "until"
     reorder,
     pace,
     lease,
+    override,
     delay: delay === undefined ? undefined : { latency: delay, ...(jitter !== undefined && { jitter }) },
     seed: flags.seed,
     match: Object.keys(match).length > 0 ? match : undefined,

@@ -44,14 +44,14 @@ describe("weir impair", () => {
     expect(ran).toEqual({
       code: 0,
       out: expect.stringMatching(
-        /^shop\/web-10 egress: loss 2%, active; ends at 2026-01-02T03:04:35.000Z\nweir delete Impairment\/shop\/impair-web-10-[0-9a-f]{8} ends it earlier\n$/,
+        /^shop\/web-10 egress: loss 2%, active; ends at 2026-01-02T03:04:35.000Z\nweir delete Impairment\/shop\/impair-web-10-[0-9a-z]{12} ends it earlier\n$/,
       ),
       err: "",
     });
     expect(applied).toMatchObject([
       { spec: { pod: "web-10", direction: "egress", loss: "2%", until: "2026-01-02T03:04:35.000Z" } },
     ]);
-    expect(applied[0]?.metadata.name).toMatch(/^impair-web-10-[0-9a-f]{8}$/);
+    expect(applied[0]?.metadata.name).toMatch(/^impair-web-10-[0-9a-z]{12}$/);
     expect(backend.state.objects).toHaveLength(1);
   });
 
@@ -117,14 +117,57 @@ describe("weir impair", () => {
     expect(backend.state.objects).toEqual([]);
   });
 
-  test("a rule that comes first is named", async () => {
-    const [own] = shop().impairments ?? [];
-    if (!own) throw new Error("no sample");
-    backend.impairments = async () => [{ ...own, source: "loss", configured: "loss 7%", direction: "egress" }];
-    const ran = await run("--direction", "egress", "--loss", "2%", "--for", "30s");
-    expect(ran).toMatchObject({ code: 1, out: "" });
-    expect(ran.err).toContain("loss (loss 7%) comes first for the same packets; taken back");
+  /** As an agent answers: of the one-off and of a rule of others for the same packets one counts. */
+  function beside(other: Partial<NonNullable<ReturnType<typeof shop>["impairments"]>[number]>): void {
+    const [sample] = shop().impairments ?? [];
+    if (!sample) throw new Error("no sample");
+    const idle = { state: "not enforced", effective: null } as const;
+    backend.impairments = async () => {
+      const theirs = { ...sample, source: "Impairment/shop/slow", configured: "loss 7%", ...other };
+      const mine = backend.state.objects.map(({ name, manifest }) => ({ name, spec: manifest["spec"] as object }));
+      return mine.flatMap(({ name, spec }) => {
+        const source = `Impairment/shop/${name}`;
+        const reason = (who: string): string => `overruled: ${who} comes first (loss egress)`;
+        if ("override" in spec)
+          return [
+            { ...sample, source },
+            { ...theirs, ...idle, reason: reason(source), overruledBy: source },
+          ];
+        const by = theirs.source === "loss" ? "Pod/shop/web-10" : theirs.source;
+        return [theirs, { ...sample, ...idle, source, reason: reason(by), overruledBy: by }];
+      });
+    };
+  }
+  const egress = ["--direction", "egress", "--loss", "2%", "--for", "30s"];
+
+  test.each([
+    ["an Impairment's", { source: "Impairment/shop/slow" }, "Impairment/shop/slow"],
+    ["one that comes later in the alphabet", { source: "Impairment/shop/zz" }, "Impairment/shop/zz"],
+    ["the pod's own", { source: "loss" }, "Pod/shop/web-10"],
+  ])("%s rule for the same packets keeps its place and is named, with what to do", async (_, other, name) => {
+    beside(other);
+    expect(await run(...egress)).toEqual({
+      code: 1,
+      out: "",
+      err: `weir: impair shop/web-10: overruled: ${name} comes first (loss egress); taken back (--override takes its place meanwhile)\n`,
+    });
     expect(backend.state.objects).toEqual([]);
+  });
+
+  test("--override takes the place of others and says whose", async () => {
+    beside({});
+    const ran = await run(...egress, "--override");
+    expect(ran).toMatchObject({ code: 0, out: expect.stringContaining("active") });
+    const text = "shop/web-10 egress: Impairment/shop/slow (loss 7%) does not count until 2026-01-02T03:04:35.000Z";
+    expect(ran.err).toBe(`! ${text}\n`);
+    expect(applied).toMatchObject([{ spec: { override: true } }]);
+  });
+
+  test("of two that were made one after the other the first comes first by name", async () => {
+    await run(...egress);
+    await machine.run(["impair", "web-10", "-n", "shop", ...egress], modules, { wall: () => Date.UTC(2026, 5, 1) });
+    const names = applied.map(({ metadata }) => metadata.name);
+    expect(names.toSorted()).toEqual(names);
   });
 
   test.each<[string[], Record<string, unknown>]>([

@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import { Client } from "../../api/client.ts";
 import type { Items } from "../../api/schemas.ts";
 import { objectKey } from "../../model/names.ts";
-import { type OneOff, oneOffManifest, oneOffName } from "../../model/one-off.ts";
+import { oneOffManifest, oneOffName } from "../../model/one-off.ts";
 import { type AgentFlags, agentOf, chooseAgents, chooseLab } from "../agents.ts";
 import { describe, Failure, UsageError } from "../errors.ts";
 import { setExitCode } from "../exit.ts";
@@ -55,6 +55,7 @@ export function addImpair(program: Command, io: Io, modules: Pick<Partial<Module
     )
     .option("--port <port>", "only this port, e.g. 53/UDP; may be given several times", port)
     .option("--lease <duration>", "how long it outlives its agent", time("30s"))
+    .option("--override", "come before all that others say of the same packets; says whose place it takes")
     .option("--wait", "return when it is over, with what it did; Ctrl+C ends it early")
     .action(async (pod: string, flags: Flags) => setExitCode(program, await impair(io, modules, pod, flags)));
 }
@@ -67,7 +68,8 @@ async function impair(
 ): Promise<number> {
   const { namespace } = flags;
   checkFlags(pod, flags);
-  const one = { namespace, pod, id: randomBytes(4).toString("hex"), spec: specOf(flags), until: io.wall() + flags.for };
+  const until = io.wall() + flags.for;
+  const one = { namespace, pod, id: idOf(io.wall()), spec: specOf(flags), until };
   const agent = await agentOf(io, await chooseAgents(io, flags), {
     what: `impair ${namespace}/${pod}`,
     namespace,
@@ -79,15 +81,17 @@ async function impair(
   const object = { kind: "Impairment", namespace, name: oneOffName(one) };
   const [change] = await client.putObjects([oneOffManifest(one)]);
   const source = objectKey(object.kind, object);
-  const receipts = await receiptsOf(client, source);
+  const all = await client.list("impairments");
+  const receipts = all.filter((each) => each.source === source);
   const wanted = flags.direction === "both" ? 2 : 1;
   const wrong = receipts.find(({ state, reason }) => state !== "active" || reason !== null);
   if (wrong || receipts.length < wanted) {
     await client.deleteObject(object);
     const told = wrong?.reason ?? change?.problems.map(({ message }) => message).join("; ");
-    const why = told || (await othersOf(client, one, receipts)) || "no rule came of it";
-    throw new Failure(`impair ${namespace}/${pod}: ${printable(why)}; taken back`);
+    const hint = wrong?.overruledBy === undefined || flags.override ? "" : " (--override takes its place meanwhile)";
+    throw new Failure(`impair ${namespace}/${pod}: ${printable(told || "no rule came of it")}; taken back${hint}`);
   }
+  tellLosers(io, all, source, until);
   for (const each of receipts) io.stdout.write(`${line(each)}; ends at ${new Date(one.until).toISOString()}\n`);
   if (!flags.wait) {
     io.stdout.write(`${printable(`weir delete ${source}${await targetOf(io, flags)} ends it earlier`)}\n`);
@@ -128,29 +132,21 @@ async function check(
   if (wrong) throw new UsageError(`impair: ${flagOf(wrong.path ?? "")}: ${printable(wrong.message)}`);
 }
 
-/** Why a rule has no receipt and nobody has said anything: those whose word counts before its own. */
-async function othersOf(
-  client: Client,
-  { namespace, pod, spec: { direction, ...wanted } }: OneOff,
-  receipts: readonly Receipt[],
-): Promise<string> {
-  const missing = (["ingress", "egress"] as const).filter(
-    (way) => (direction === "both" || direction === way) && !receipts.some((one) => one.direction === way),
-  );
-  const others = (await client.list("impairments")).filter(
-    (one) =>
-      one.namespace === namespace &&
-      one.pod === pod &&
-      missing.includes(one.direction) &&
-      Object.keys(one.effects).some((effect) => Object.hasOwn(wanted, effect)),
-  );
-  const names = others.map((one) => `${one.source} (${one.configured})`);
-  return names.length > 0 ? `${names.join(" and ")} comes first for the same packets` : "";
+/** Names the rules whose place is taken: their authors may not know. */
+function tellLosers(io: Io, all: readonly Receipt[], source: string, until: number): void {
+  for (const { namespace, pod, direction, source: loser, configured, overruledBy } of all) {
+    if (overruledBy !== source) continue;
+    const end = new Date(until).toISOString();
+    const text = `${namespace}/${pod} ${direction}: ${loser} (${configured}) does not count until ${end}`;
+    io.stderr.write(`! ${printable(text)}\n`);
+  }
 }
 
-async function receiptsOf(client: Client, source: string): Promise<Receipt[]> {
-  return (await client.list("impairments")).filter((one) => one.source === source);
-}
+/** Of two with the same rank the first by name counts: the one that was there first. */
+const idOf = (now: number): string => `${now.toString(36)}${randomBytes(2).toString("hex")}`;
+
+const receiptsOf = async (client: Client, source: string): Promise<Receipt[]> =>
+  (await client.list("impairments")).filter((one) => one.source === source);
 
 /** How a wait ended: the last receipts that could be read, and why it was before its time. */
 interface Followed {

@@ -58,8 +58,8 @@ export function createMetrics(backend: Backend, usage: ProcessUsage = ownUsage):
   const limitLabels = ["namespace", "pod", "direction"];
   for (const field of ["configured", "effective", "measured"] as const) {
     gauge(`weir_limit_${field}_bits_per_second`, `${field} rate at layer 3`, limitLabels, async (set) => {
-      for (const { namespace, pod, direction, [field]: rate } of await backend.limits()) {
-        if (rate !== null && direction !== null) set({ namespace, pod, direction }, rate);
+      for (const { namespace, pod, direction, overruledBy, [field]: rate } of await backend.limits()) {
+        if (rate !== null && direction !== null && overruledBy === undefined) set({ namespace, pod, direction }, rate);
       }
     });
   }

@@ -74,6 +74,11 @@ export const pod = z
   })
   .meta({ id: "Pod", description: "a pod of this node" });
 
+const overruledBy = z
+  .string()
+  .optional()
+  .describe("`Kind/namespace/name` of the object whose word comes first; left out if none does");
+
 export const limit = z
   .object({
     namespace: field.namespace,
@@ -90,6 +95,7 @@ export const limit = z
     measuredAge: z.number().min(0).nullable().describe("seconds since that second ended; null if there was none"),
     mechanism: z.string().nullable().describe("how it is enforced, e.g. `htb`"),
     reason: z.string().nullable().describe("why effective is not configured"),
+    overruledBy,
   })
   .meta({ id: "Limit", description: "a bandwidth limit of one pod in one direction, and whether it is in force" });
 
@@ -146,6 +152,7 @@ export const impairment = z
     lossLow: probability.describe("lower end of the exact 95 % interval of the loss (Clopper and Pearson)"),
     lossHigh: probability.describe("upper end of that interval"),
     reason: z.string().nullable().describe("why effective is not configured"),
+    overruledBy,
   })
   .meta({ id: "Impairment", description: "an impairment of one pod in one direction, and what it did" });
 

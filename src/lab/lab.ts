@@ -15,7 +15,7 @@ import type { Target } from "./client.ts";
 import { keyOf } from "./cluster.ts";
 import { LabError, messageOf } from "./errors.ts";
 import { Images, imageBase } from "./images.ts";
-import { deleteApplied, type ForceResult, isRuleKey, waitInForce, waitRules } from "./in-force.ts";
+import { deleteApplied, type ForceResult, isRuleKey, problemsOfRules, waitInForce, waitRules } from "./in-force.ts";
 import { type Connect, openApi } from "./kube/api.ts";
 import type { Health } from "./kube/node.ts";
 import { ApiSource } from "./kube/source.ts";
@@ -100,8 +100,8 @@ export class Lab {
     await source.agentsReady();
     report({ state: "done", text: `agents on ${this.#nodes.map((node) => node.name).join(", ")}` });
     const problems = await this.settle(plan, report);
-    for (const problem of [...this.problems.filter((one) => !isError(one))])
-      report({ state: "note", text: line(problem) });
+    const notes = [...this.problems, ...problems.filter(({ object }) => isRuleKey(object))];
+    for (const problem of dedupe(notes.filter((one) => !isError(one)))) report({ state: "note", text: line(problem) });
     const wrong = [...this.problems.filter(isError), ...problems.filter(isError)];
     for (const problem of dedupe(wrong)) report({ state: "error", text: line(problem) });
     if (wrong.length > 0) throw new LabError("not-ready", `start lab ${names.name}: not all of it is in force`);
@@ -112,7 +112,7 @@ export class Lab {
     const source = this.#ready();
     const made = await this.settle(source.put(objects), report);
     const named = new Set(objects.map(({ kind, metadata }) => objectKey(kind, metadata)));
-    const ofChange = made.filter(({ object }) => !isRuleKey(object) || named.has(object));
+    const ofChange = made.filter(({ object }) => !isRuleKey(object));
     const ofSource = source.problems.filter(
       ({ object }) => named.has(object) || named.has(source.ownerOf(object) ?? ""),
     );
@@ -217,8 +217,11 @@ export class Lab {
         problems.push(...(await wait));
       }),
     ]);
+    // What was said of rules before all pods were there may be over.
+    const now = plan.rules === undefined ? [] : [...this.#clients.values()].map(problemsOfRules);
+    const ofRules = (await Promise.all(now)).flat();
     report({ state: "done", text: summary(plan) });
-    return dedupe(problems);
+    return dedupe([...problems.filter(({ object }) => !isRuleKey(object)), ...ofRules]);
   }
 
   /** What agents say of these objects and of their pods: what has not changed may have been wrong before. */

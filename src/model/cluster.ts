@@ -2,6 +2,7 @@ import type { ImpairRule } from "./impair.ts";
 import type { LimitRule } from "./limits.ts";
 import { memo } from "./memo.ts";
 import type { Node, Pod, Problem } from "./objects.ts";
+import type { Overruled } from "./precedence.ts";
 import type { ProgramInForce, ProgramRule } from "./programs.ts";
 
 /** A pod of this node whose network a runtime (the lab, a CNI plugin) asked Weir for. */
@@ -67,6 +68,11 @@ export interface NodeContext {
   fq?: boolean | undefined;
 }
 
+export interface OverruledRules {
+  limits: ReadonlyMap<string, readonly Overruled<LimitRule>[]>;
+  impairments: ReadonlyMap<string, readonly Overruled<ImpairRule>[]>;
+}
+
 /** All that the planner sees. Plain and immutable. */
 export interface ClusterState {
   node: NodeContext;
@@ -83,6 +89,8 @@ export interface ClusterState {
   impairments: ReadonlyMap<string, readonly ImpairRule[]>;
   /** The same for users' programs, at most one a direction. */
   programs: ReadonlyMap<string, readonly ProgramRule[]>;
+  /** Rules that others come before, by pod. */
+  overruled: OverruledRules;
   /** What stands for them in the datapath: those that the kernel has taken, or the ones before. */
   builds: ReadonlyMap<string, readonly ProgramInForce[]>;
   problems: readonly Problem[];
@@ -100,6 +108,7 @@ export function emptyState(node: NodeContext): ClusterState {
     limits: new Map(),
     impairments: new Map(),
     programs: new Map(),
+    overruled: { limits: new Map(), impairments: new Map() },
     builds: new Map(),
     problems: [],
   };

@@ -5,6 +5,7 @@ import { memo } from "../model/memo.ts";
 import { objectKey, podKey } from "../model/names.ts";
 import type { ManifestObject, Node, Pod, Problem } from "../model/objects.ts";
 import { type LastGood, reduceAllRules } from "./rules.ts";
+import { idleImpairments } from "./unheard.ts";
 
 export type { LastGood };
 
@@ -32,7 +33,7 @@ export function reduceCluster(before: LastGood, input: ClusterInput): { state: C
   // one that has ended has rules for as long as it has a network
   const own = pods.filter((pod) => (pod.nodeName === node.name && !pod.ended) || held.has(podKey(pod.metadata)));
   const here = new Set(own.map((pod) => podKey(pod.metadata)));
-  const { limits, impairments, programs, lastGood, problems } = reduceAllRules(before, {
+  const { limits, impairments, programs, overruled, lastGood, problems } = reduceAllRules(before, {
     objects: sorted(input.objects),
     pods,
     here,
@@ -40,6 +41,7 @@ export function reduceCluster(before: LastGood, input: ClusterInput): { state: C
     settings,
     now: input.now,
   });
+  const idle = idleImpairments(impairments, { fq: node.fq, now: input.now ?? 0, told: problems });
   const state = {
     ...emptyState(node),
     nodes,
@@ -48,7 +50,8 @@ export function reduceCluster(before: LastGood, input: ClusterInput): { state: C
     limits,
     impairments,
     programs,
-    problems: [...input.problems, ...problems, ...unboundWorkloads(input.objects), ...overlappingNodes(nodes)],
+    overruled,
+    problems: [...input.problems, ...problems, ...idle, ...unboundWorkloads(input.objects), ...overlappingNodes(nodes)],
   };
   return { state, lastGood };
 }

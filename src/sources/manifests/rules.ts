@@ -231,6 +231,10 @@ const impairmentSpec = z
       .strictObject({ probes: z.boolean().optional(), dns: z.boolean().optional() })
       .meta({ description: "Spare kubelet's probes, DNS; true unless narrowed by match" })
       .optional(),
+    override: z
+      .boolean()
+      .meta({ description: "Come before all that others say of the same packets, the pod's own annotations too" })
+      .optional(),
     lease: between("1s", "24h", "30s", "How long it outlives its agent, such as 30s").optional(),
     until: z.iso
       .datetime({ offset: true, error: "must be a time such as 2026-01-02T15:04:05Z" })

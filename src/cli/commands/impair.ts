@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import { Client } from "../../api/client.ts";
 import type { Items } from "../../api/schemas.ts";
 import { objectKey } from "../../model/names.ts";
-import { oneOffManifest, oneOffName } from "../../model/one-off.ts";
+import { type OneOff, oneOffManifest, oneOffName } from "../../model/one-off.ts";
 import { type AgentFlags, agentOf, chooseAgents, chooseLab } from "../agents.ts";
 import { describe, Failure, UsageError } from "../errors.ts";
 import { setExitCode } from "../exit.ts";

@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { BpfMap, mapSchema, type Program } from "../kernel/index.ts";
+import { BpfMap, mapSchema, type Program, waitForPrograms } from "../kernel/index.ts";
 import { Generations } from "./generations.ts";
 import type { KernelTable } from "./kernel-table.ts";
-import { HOP_IDS, MAX_PORTS, MAX_SLOTS, OPS, type Op } from "./layout.ts";
+import { COURSES, HOP_IDS, MAX_PORTS, MAX_SLOTS, OPS, type Op } from "./layout.ts";
 import { Names } from "./names.ts";
 import { abiOf, loadPinned, readObject } from "./objects.ts";
 import { idKey } from "./tables.ts";
@@ -66,10 +66,12 @@ export class Panel {
       {
         config: this.table("weir_config"),
         hops: this.table("weir_hops"),
+        courses: this.table("weir_courses"),
         devices: this.table("weir_devices"),
         tunnels: this.table("weir_tunnels"),
       },
       this.names.all("port").keys(),
+      waitForPrograms,
     );
   }
 
@@ -233,7 +235,7 @@ function carryState(own: string, tables: ReadonlyMap<string, KernelTable>): void
 
 /** The constants in layout.ts and in bpf/weir.h must agree. */
 function assertLayout(tables: ReadonlyMap<string, KernelTable>): void {
-  const expected = { weir_hops: 2 * HOP_IDS, weir_functions: MAX_SLOTS, weir_ports: MAX_PORTS };
+  const expected = { weir_hops: 2 * HOP_IDS, weir_courses: COURSES, weir_functions: MAX_SLOTS, weir_ports: MAX_PORTS };
   for (const [name, entries] of Object.entries(expected)) {
     const actual = tables.get(name)?.map.maxEntries;
     if (actual !== entries) throw new Error(`open panel: ${name} has ${actual} rows, expected ${entries}`);

@@ -13,6 +13,7 @@ export { attachClsact, ClsactLink } from "./clsact.ts";
 export { type Codec, codec, type Decoded, type FieldValue } from "./codec.ts";
 export { Arrivals, Batch, DatagramSocket, wallClock } from "./datagram.ts";
 export { errnoName, KernelError, VerifierError } from "./errors.ts";
+export { waitForPrograms } from "./grace.ts";
 export { attachDevice, type Direction, type Link, openLink } from "./link.ts";
 export { linkObjects } from "./linker.ts";
 export { type Lock, lockPath } from "./lock.ts";

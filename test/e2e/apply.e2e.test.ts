@@ -141,7 +141,7 @@ describe("how apply and delete end", () => {
     const argv = ["impair", "a", "--lab", fixture.stage.name, "--loss", "1%", "--for", "1h", "--wait"];
     const lines: string[] = [];
     const beside = start([...WEIR, ...argv], { env, onLine: (line) => lines.push(line) });
-    await expect.poll(() => lines.length, { timeout: 10_000 }).toBe(2);
+    await expect.poll(() => lines.length, { timeout: 60_000 }).toBe(2);
     beside.child.kill("SIGINT");
     await new Promise((resolve) => setTimeout(resolve, 1));
     beside.child.kill("SIGINT");

@@ -204,7 +204,7 @@ describe("users' programs in a lab", () => {
     ];
     for (const [what, attack, reason] of attacks) {
       attack();
-      await expect.poll(() => complaint(), { timeout: 10_000, message: what }).toMatch(reason);
+      await expect.poll(() => complaint(), { timeout: 60_000, message: what }).toMatch(reason);
       const [now] = await receipts();
       expect(now, what).toMatchObject({ build: before?.build, state: "refused" });
     }
@@ -212,7 +212,7 @@ describe("users' programs in a lab", () => {
     await send(20);
     expect((await receipts())[0]?.dropped).toBeGreaterThanOrEqual((held?.dropped ?? 0) + 10);
     replace(good);
-    await expect.poll(async () => (await receipts())[0]?.state, { timeout: 10_000 }).toBe("active");
+    await expect.poll(async () => (await receipts())[0]?.state, { timeout: 60_000 }).toBe("active");
     expect(await complaint()).toBe("nothing");
     expect((await receipts())[0]?.build).toBe(before?.build);
     await stage.apply([A, B]);

@@ -100,7 +100,7 @@ describe("a folder and the API give the same", () => {
       const here = ({ metadata }: ManifestObject) => (metadata.namespace ?? metadata.name) === namespace;
       const seen = () => api.snapshot().objects.filter(here);
       const present = () => new Set(seen().map((one) => `${one.kind}/${one.metadata.name}`));
-      await expect.poll(() => keys.filter((key) => !present().has(key)), { timeout: 10_000 }).toEqual([]);
+      await expect.poll(() => keys.filter((key) => !present().has(key)), { timeout: 60_000 }).toEqual([]);
       expect(outcome(api.snapshot(), namespace)).toEqual(written);
       const { desired: _, ...readable } = written;
       expect(JSON.stringify(readable)).toContain(shows);

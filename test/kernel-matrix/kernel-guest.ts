@@ -27,17 +27,7 @@ import {
   setLink,
   setOffloads,
 } from "../../src/kernel/index.ts";
-import type { CheckResult } from "./matrix.ts";
-
-function check(name: string, run: () => void): void {
-  let result: CheckResult = { name, passed: true, detail: "" };
-  try {
-    run();
-  } catch (error) {
-    result = { name, passed: false, detail: error instanceof Error ? `${error.stack}` : String(error) };
-  }
-  process.stdout.write(`${JSON.stringify(result)}\n`);
-}
+import { check } from "./report.ts";
 
 function equal(actual: unknown, expected: unknown): void {
   const [a, b] = [actual, expected].map((value) =>

@@ -6,13 +6,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { build, type Metafile } from "esbuild";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { serve } from "../api/serve.ts";
 import { MemoryBackend } from "../api/testing/memory.ts";
 import { shop } from "./testing/samples.ts";
-
-// each test starts processes, on machines that may be busy
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const run = promisify(execFile);

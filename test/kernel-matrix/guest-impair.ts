@@ -131,6 +131,7 @@ function loss(): string {
   // netem loses what it queues, and TCP hands down many segments in one: here one each, so that each is lost by itself
   run("a", "ip", "link", "set", "eth0", "gso_max_segs", "1");
   const flow = () => iperf(...FLOW).sum_received.bits_per_second / 1e6;
+  impair(); // counters go with their rule
   impair({ loss: { model: "uniform", probability: 0.01 } });
   const ours = flow();
   const { packets, lost } = useOfRule();

@@ -21,7 +21,7 @@ export function parseLoss(value: string): Result<ParsedLoss[]> {
   return parseDirections(value, { longest: LONGEST, hint: HINT }, parseOne);
 }
 
-const parseOne = (text: string): Result<ParsedLoss> => orMeant(readOne(text), meantLoss(text), readOne);
+const parseOne = (text: string): Result<ParsedLoss> => orMeant(text, readOne, meantLoss);
 
 function readOne(text: string): Result<ParsedLoss> {
   const [model = "", direction = "", amount = "", ...rest] = text.split(/[ \t]+/);

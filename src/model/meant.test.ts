@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { parseCidr } from "./addresses.ts";
 import { parseLoss } from "./losses.ts";
@@ -106,4 +107,19 @@ test.each([
   ["10.244.2.2/24", "10.244.2.0/24 is the network"],
 ])("network %j: %s", (text, right) => {
   expect(said(parseCidr(text))).toContain(right);
+});
+
+test("whatever the text, a refusal is short and printable, and so is a guess", () => {
+  const word = fc.constantFrom("10", "mbps", "M", "5%", "egress", "in", "uniform", "-D", "N=1", "-", ",", "drop", "B");
+  const text = fc.oneof(
+    fc.string({ unit: "binary", maxLength: 400 }),
+    fc.array(fc.oneof(word, fc.string({ maxLength: 3 })), { maxLength: 9 }).map((words) => words.join(" ")),
+  );
+  const parsers = [parseBandwidth, parseRate, parseLoss, parseProgramRules, parsePercent, parseDuration, parseCidr];
+  fc.assert(
+    fc.property(text, fc.constantFrom(...parsers), (value, parse) => {
+      expect(said(parse(value))).toMatch(/^[\x20-\x7e…]{1,700}$/);
+    }),
+    { numRuns: 2000 },
+  );
 });

@@ -6,14 +6,19 @@ import { bad, quote, type Result } from "./text.ts";
  * be taken are shown. Texts are hostile, and bounded by their parsers.
  */
 
-/** A refusal with `(did you mean …?)` at its end, if the guess is one that `parse` takes. */
+/** Longer texts are nearly nothing. */
+const LONGEST = 256;
+
+/** What `read` says of a text; a refusal has `(did you mean …?)` at its end if the guess is one that `read` takes. */
 export function orMeant<T>(
-  result: Result<T>,
-  guess: string | undefined,
-  parse: (text: string) => Result<unknown>,
+  text: string,
+  read: (text: string) => Result<T>,
+  guess: (text: string) => string | undefined,
 ): Result<T> {
-  if (result.ok || guess === undefined || !parse(guess).ok) return result;
-  return bad(`${result.reason} (did you mean ${quote(guess)}?)`);
+  const result = read(text);
+  if (result.ok || text.length > LONGEST) return result;
+  const meant = guess(text);
+  return meant !== undefined && read(meant).ok ? bad(`${result.reason} (did you mean ${quote(meant)}?)`) : result;
 }
 
 const DURATIONS: Readonly<Record<string, RegExp>> = {

@@ -58,7 +58,7 @@ export function parseProgramRules(value: string): Result<ParsedProgram[]> {
   return parseDirections(value, { longest: LONGEST, hint: HINT }, parseOne);
 }
 
-const parseOne = (text: string): Result<ParsedProgram> => orMeant(readOne(text), meantProgram(text), readOne);
+const parseOne = (text: string): Result<ParsedProgram> => orMeant(text, readOne, meantProgram);
 
 function readOne(text: string): Result<ParsedProgram> {
   const [program = "", direction = "", ...rest] = text.split(/[ \t]+/);

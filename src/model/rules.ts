@@ -27,8 +27,7 @@ export function parseBandwidth(value: string): Result<ParsedRule[]> {
   return parseDirections(value, { longest: LONGEST, hint: BANDWIDTH_HINT }, parseBandwidthRule);
 }
 
-const parseBandwidthRule = (text: string): Result<ParsedRule> =>
-  orMeant(readBandwidthRule(text), meantBandwidth(text), readBandwidthRule);
+const parseBandwidthRule = (text: string): Result<ParsedRule> => orMeant(text, readBandwidthRule, meantBandwidth);
 
 function readBandwidthRule(text: string): Result<ParsedRule> {
   const [amount = "", unit = "", direction = "", ...rest] = text.split(/[ \t]+/);
@@ -48,7 +47,7 @@ export function parseBandwidthQuantity(value: string, direction: Direction): Res
 }
 
 /** Reads a Kubernetes quantity that is a rate: bit/s. */
-export const parseRate = (text: string): Result<number> => orMeant(readRate(text), meantQuantity(text), readRate);
+export const parseRate = (text: string): Result<number> => orMeant(text, readRate, meantQuantity);
 
 function readRate(text: string): Result<number> {
   const quantity = parseQuantity(text);
@@ -60,7 +59,7 @@ export type RateUnit = "megabits" | "megabytes";
 
 /** Reads bpf-ratelimit's label: `10M`. That tool limited what a pod sends, so the rule is egress. */
 export const parseRateLabel = (value: string, unit: RateUnit): Result<ParsedRule[]> =>
-  orMeant(readRateLabel(value, unit), meantQuantity(value), (text) => readRateLabel(text, unit));
+  orMeant(value, (text) => readRateLabel(text, unit), meantQuantity);
 
 function readRateLabel(value: string, unit: RateUnit): Result<ParsedRule[]> {
   const match = /^(\d{1,63})M$/.exec(value);

@@ -5,7 +5,7 @@ import { bad, good, quote, type Result } from "./text.ts";
 export function parsePercent(text: string): Result<number> {
   const both = bothPercents(text);
   if (both !== undefined) return bad(`${quote(text)} is no percentage; write ${both}`);
-  return orMeant(readPercent(text), meantPercent(text), readPercent);
+  return orMeant(text, readPercent, meantPercent);
 }
 
 /** `0.05` is 5% to who thinks of a share, and 0.05% to others: both; undefined for any other text. */
@@ -36,8 +36,12 @@ const LONGEST_HOURS = 24 * 365;
  * @param example what is usual where it is written; refusals guess its unit
  */
 export function parseDuration(text: string, example = "50ms"): Result<number> {
-  const read = (one: string): Result<number> => readDuration(one, example);
-  return orMeant(read(text), meantDuration(text, example.replace(/[^a-z]/g, "")), read);
+  const unit = example.replace(/[^a-z]/g, "");
+  return orMeant(
+    text,
+    (one) => readDuration(one, example),
+    (one) => meantDuration(one, unit),
+  );
 }
 
 function readDuration(text: string, example: string): Result<number> {

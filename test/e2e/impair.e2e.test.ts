@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { attempt } from "../../src/bench/weir.ts";
 import { binomialTest } from "../../src/model/statistics.ts";
-import { lab } from "./lab.ts";
+import { lab, WEIR } from "./lab.ts";
 
 interface Receipt {
   pod: string;
@@ -86,7 +86,8 @@ describe("impairments in a lab", () => {
     const rule = impairment("proven", { pod: "a", loss: { burst }, duplicate: "5%", corrupt: "5%" });
     await stage.applyText(rule);
     const argv = ["verify", "a", "--lab", stage.name, "-o", "json"];
-    const said = JSON.parse(await stage.weir([...argv, "--traffic", "--for", "2s"]));
+    const { stdout } = await attempt([...WEIR, ...argv, "--traffic", "--for", "2s"]);
+    const said = JSON.parse(stdout);
     const effects = ["loss", "burst length", "corrupt", "duplicate"];
     const items = effects.map((effect) => ({ effect, verdict: "proven" }));
     expect(said).toMatchObject({ proven: true, items: [...items, ...items] });

@@ -61,14 +61,16 @@ export async function underLoad(stage: Stage, load: Load, act: () => Promise<unk
   const end = performance.now() + 1000 * load.seconds;
   await sleep(1500);
   let done = 0;
+  let resets = 0;
   // The slowest action seen so far must fit, or it would outlive the flows.
   for (let slowest = 500; !ended && performance.now() + 1.5 * slowest + 1500 < end; done++) {
     const begin = performance.now();
     await act();
     slowest = Math.max(slowest, performance.now() - begin);
+    const seen = (await read()).reduce((sum, now, i) => sum + now.tcpResets - (before[i] as Counters).tcpResets, 0);
+    // At its end iperf3 may itself reset a flow that it has not read to the last byte: an action may last beyond it.
+    if (!ended && performance.now() < end) resets = seen;
   }
-  // At its end iperf3 may itself reset a flow that it has not read to the last byte.
-  const resets = (await read()).reduce((sum, now, i) => sum + now.tcpResets - (before[i] as Counters).tcpResets, 0);
   const [, tcp] = await settle;
   await sleep(200);
   const after = await read();

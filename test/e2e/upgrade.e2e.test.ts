@@ -11,7 +11,7 @@ import { buildObjects, type Objects } from "./objects.ts";
 
 /** A pod with a user's program, which is linked into a wrapper of the build in force. */
 const PROGRAMMED = { name: "c", node: "node-1", annotations: { "ebpf-limit": "drop-one-of egress -DN=1" } };
-const LOAD = { packets: 50_000, rate: 100e6, seconds: 8 };
+const LOAD = { packets: 50_000, rate: 100e6, seconds: 10 };
 
 describe("a panel upgraded under a TCP flow and 50,000 datagrams a second", () => {
   const programs = mkdtempSync(join(tmpdir(), "weir-programs-"));
@@ -29,7 +29,7 @@ describe("a panel upgraded under a TCP flow and 50,000 datagrams a second", () =
       programs,
       env: testEnvironment({ WEIR_BPF_DIR: objects.folder }),
     });
-    baseline = await underLoad(stage, LOAD, () => new Promise((done) => setTimeout(done, 500)));
+    baseline = await underLoad(stage, { ...LOAD, seconds: 4 }, () => new Promise((done) => setTimeout(done, 500)));
   });
   afterAll(async () => {
     await stage?.down();

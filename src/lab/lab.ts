@@ -26,6 +26,7 @@ import type { LabNames, NodeNames } from "./names.ts";
 import { makeNetnsDir } from "./netns-dir.ts";
 import { isError } from "./objects.ts";
 import type { BoundPod } from "./pod.ts";
+import { dedupe, steps } from "./problems.ts";
 import type { Report } from "./progress.ts";
 import { type LabRecord, labNodes, writeAtomically } from "./record.ts";
 import { run } from "./run.ts";
@@ -100,11 +101,9 @@ export class Lab {
     await source.agentsReady();
     report({ state: "done", text: `agents on ${this.#nodes.map((node) => node.name).join(", ")}` });
     const problems = await this.settle(plan, report);
-    const notes = [...this.problems, ...problems.filter(({ object }) => isRuleKey(object))];
-    for (const problem of dedupe(notes.filter((one) => !isError(one)))) report({ state: "note", text: line(problem) });
-    const wrong = [...this.problems.filter(isError), ...problems.filter(isError)];
-    for (const problem of dedupe(wrong)) report({ state: "error", text: line(problem) });
-    if (wrong.length > 0) throw new LabError("not-ready", `start lab ${names.name}: not all of it is in force`);
+    const found = [...this.problems, ...problems];
+    for (const step of steps(found)) report(step);
+    if (found.some(isError)) throw new LabError("not-ready", `start lab ${names.name}: not all of it is in force`);
   }
 
   /** Writes objects over those of the same name, and waits until all that follows from it is in force. */
@@ -376,16 +375,6 @@ export function agentConfig(
     ...(programs !== undefined && { programs }),
   };
   return `${JSON.stringify(config, null, 2)}\n`;
-}
-
-function line(problem: Problem): string {
-  const field = problem.path === undefined ? "" : ` ${problem.path}`;
-  const at = problem.at === undefined ? "" : ` (${problem.at})`;
-  return `${problem.object}${field}: ${problem.message}${at}`;
-}
-
-function dedupe(problems: readonly Problem[]): Problem[] {
-  return [...new Map(problems.map((one) => [line(one), one])).values()];
 }
 
 function summary({ created, updated, removed, rules }: BindingPlan): string {

@@ -3,6 +3,7 @@ import type { ImpairRule } from "../model/impair.ts";
 import { chosen, impairmentRules, LOSS_KEYS, lossRule, reduceLosses } from "../model/impairments.ts";
 import type { ByKey } from "../model/keyed.ts";
 import { type LimitRule, limitsOf, type PodRules, RULE_KEYS, type RuleSettings, reduceRules } from "../model/limits.ts";
+import { lookAlikes } from "../model/look-alikes.ts";
 import type { ParsedLoss } from "../model/losses.ts";
 import { memo, memoMembers } from "../model/memo.ts";
 import { fieldPath, objectKey, podKey } from "../model/names.ts";
@@ -77,6 +78,13 @@ export function reduceAllRules(before: LastGood, input: RulesInput): RulesOutput
     return said;
   };
 
+  const readService = (service: Service): void => {
+    const author = objectKey("Service", service.metadata);
+    const said = read("Service", author, service.metadata);
+    if (!hasRules(service)) return;
+    for (const key of selection.service(service)) candidates.say(key, RANK.service, author, said, settings);
+  };
+
   for (const pod of pods) {
     const key = podKey(pod.metadata);
     if (!here.has(key)) continue;
@@ -87,11 +95,7 @@ export function reduceAllRules(before: LastGood, input: RulesInput): RulesOutput
     else if (object.kind === "Impairment") {
       const chosenPods = selection.pods(object, now);
       candidates.impairment(object, chosenPods, { peers: selection.peers(object), settings, now });
-    } else if (object.kind === "Service" && hasRules(object)) {
-      const author = objectKey("Service", object.metadata);
-      const said = read("Service", author, object.metadata);
-      for (const key of selection.service(object)) candidates.say(key, RANK.service, author, said, settings);
-    }
+    } else if (object.kind === "Service") readService(object);
   }
   const { limits, impairments, programs, overruled, found } = candidates.choose(here);
   problems.push(...found, ...selection.problems, ...Object.values(overruled).flatMap(overruledProblems));
@@ -133,8 +137,15 @@ function readObject(
     ...(Object.keys(own.byKey).length > 0 && { programs: own.byKey }),
   };
   const isEmpty = Object.keys({ ...rules.byKey, ...byKey, ...own.byKey }).length === 0;
-  const found = [...problems, ...ofLosses, ...own.problems];
+  const found = [...problems, ...ofLosses, ...own.problems, ...strayKeys(metadata, kind, settings)];
   return { said: { limits, losses, programs: own.programs }, remembered: isEmpty ? undefined : remembered, found };
+}
+
+/** Keys that may have been meant as rules. */
+function strayKeys(metadata: Metadata, kind: "Pod" | "Service", settings: RuleSettings): Problem[] {
+  const object = objectKey(kind, metadata);
+  const found = lookAlikes(metadata, settings);
+  return found.map(({ map, key, message }) => ({ object, path: fieldPath(map, key), message, severity: "warning" }));
 }
 
 const KEYS = [...RULE_KEYS, ...LOSS_KEYS, ...PROGRAM_KEYS];

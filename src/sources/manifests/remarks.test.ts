@@ -112,6 +112,26 @@ describe("fields that no such object has are told of, wherever they are", () => 
     expect(remarks(...documents)).toEqual([]);
   });
 
+  it("names the place of a workload's rules that are on itself", () => {
+    const annotations = { "kubernetes.io/egress-bandwidth": "10M" };
+    const own = { ...deployment({ spec: { containers } }), metadata: { name: "web", annotations } };
+    const job = {
+      schedule: "* * * * *",
+      jobTemplate: { spec: { template: { spec: { restartPolicy: "Never", containers } } } },
+    };
+    const cron = {
+      ...object("CronJob", "batch/v1", { spec: job }),
+      metadata: { name: "web", labels: { rate: "10M" } },
+    };
+    const space = { ...object("Namespace", "v1", {}), metadata: { name: "web", annotations } };
+    const path = 'metadata.annotations["kubernetes.io/egress-bandwidth"]';
+    expect(remarks(own, cron, space)).toEqual([
+      `warning ${path}: does nothing on a Deployment itself; write it in spec.template.metadata.annotations`,
+      'warning metadata.labels["rate"]: does nothing on a CronJob itself; write it in spec.jobTemplate.spec.template.metadata.labels',
+      `warning ${path}: does nothing on a Namespace itself; write it in its pods' metadata.annotations`,
+    ]);
+  });
+
   it("tells the first of very many, in a moment", () => {
     const many = Object.fromEntries(Array.from({ length: 100_000 }, (_, index) => [`containerz${index}`, 0]));
     const found = remarks(pod({}, many));

@@ -1,3 +1,5 @@
+import { DEFAULT_RULE_SETTINGS } from "../../model/limits.ts";
+import { lookAlikes } from "../../model/look-alikes.ts";
 import type { Problem } from "../../model/objects.ts";
 import { closest } from "../../model/suggest.ts";
 import { UNUSED_POD_FIELDS } from "./pod.ts";
@@ -15,8 +17,19 @@ export interface Finding {
 export function remarksOn(kind: string, known: KindSchema, raw: Fields, most: number): Finding[] {
   const unknown: Finding[] = [];
   findUnknown(raw, kind, [], { found: unknown, most });
-  return [...unknown, ...leftOut(known, raw)];
+  return [...unknown, ...strayKeys(kind, known, raw), ...leftOut(known, raw)];
 }
+
+/** Rules on an object whose own keys do nothing: a workload's pods have those of its template. */
+function strayKeys(kind: string, { template }: KindSchema, { metadata }: Fields): Finding[] {
+  const instead = template?.join(".") ?? (kind === "Namespace" ? "its pods' metadata" : undefined);
+  if (instead === undefined || !isFields(metadata)) return [];
+  const [labels, annotations] = [metadata["labels"], metadata["annotations"]].map((map) => (isFields(map) ? map : {}));
+  const found = lookAlikes({ labels, annotations } as Texts, DEFAULT_RULE_SETTINGS, { here: false, kind, instead });
+  return found.map(({ map, key, message }) => ({ field: ["metadata", map, key], message, severity: "warning" }));
+}
+
+type Texts = Parameters<typeof lookAlikes>[0];
 
 interface Search {
   found: Finding[];

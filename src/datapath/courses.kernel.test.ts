@@ -1,4 +1,7 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { namespacePath } from "../kernel/index.ts";
 import { firstHop } from "./layout.ts";
 import { type Act, World } from "./testing/acting.ts";
 import { Gate } from "./testing/gate.ts";
@@ -23,11 +26,13 @@ const send = (count: number): void => {
   const script = `exec 3>/dev/udp/10.9.0.2/9; for ((i = 0; i < ${count}; i++)); do echo >&3 || echo >&3; done`;
   world.bench.run(world.bench.pod("a"), "bash", "-c", script);
 };
-const arrived = (): number => {
-  const snmp = world.bench.run(world.bench.pod("b"), "cat", "/proc/net/snmp").split("\n");
+const counted = (pod: "a" | "b", counter: string): number => {
+  const snmp = world.bench.run(world.bench.pod(pod), "cat", "/proc/net/snmp").split("\n");
   const [names = "", values = ""] = snmp.filter((line) => line.startsWith("Udp: "));
-  return Number(values.split(" ")[names.split(" ").indexOf("NoPorts")]);
+  return Number(values.split(" ")[names.split(" ").indexOf(counter)]);
 };
+const arrived = (): number => counted("b", "NoPorts");
+const sent = (): number => counted("a", "OutDatagrams");
 const poll = (value: () => number) => expect.poll(value, { timeout: 10_000, interval: 5 });
 const apply = (chain: readonly string[], direction: "in" | "out" = "in") =>
   world.apply(world.pair({ [direction]: [...chain] }));
@@ -171,4 +176,35 @@ test("an egress chain is a chain of its own", async () => {
   } finally {
     gate.close();
   }
+});
+
+test("a chain that flips all the time while packets walk it loses none and judges none twice", async () => {
+  const COUNT = 20_000;
+  const chains = [["p", "x", "q"], ["x"], [], ["q", "n", "x", "p"], ["n"], ["p", "q", "x"]];
+  for (const name of ["p", "q", "n"]) world.act(name, { verdict: "next" });
+  world.act("x", { verdict: "shape", device: "weir_shape0" });
+  apply([]);
+  const states = chains.map((chain) => world.pair({ in: chain }));
+  const had = { arrived: arrived(), sent: sent(), down: world.drops("left:a", PORT_DOWN) };
+  const script = `exec 3>/dev/udp/10.9.0.2/9; for ((i = 0; i < ${COUNT}; i++)); do echo >&3; done`;
+  const sender = spawn("nsenter", [`--net=${namespacePath(world.bench.pod("a"))}`, "bash", "-c", script], {
+    stdio: "ignore",
+  });
+  let isSending = true;
+  const ended = once(sender, "exit").then(() => {
+    isSending = false;
+  });
+  let flips = 0;
+  while (isSending) {
+    const state = states[flips++ % states.length];
+    if (state) world.apply(state);
+    await new Promise(setImmediate);
+  }
+  await ended;
+  const count = sent() - had.sent;
+  await poll(() => arrived() - had.arrived).toBe(count);
+  expect(world.drops("left:a", PORT_DOWN)).toBe(had.down);
+  expect(flips).toBeGreaterThan(2);
+  for (const name of ["p", "q", "n"]) expect(world.runs(name).runs).toBeLessThanOrEqual(count);
+  expect(world.runs("x").runs).toBeLessThanOrEqual(2 * count);
 });

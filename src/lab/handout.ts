@@ -1,11 +1,11 @@
 import { mkdirSync, rmSync } from "node:fs";
 import type { Ended, Namespace, Node, RuleObject } from "../model/objects.ts";
+import { writeAtomically } from "../sources/atomic.ts";
 import type { BindingPlan } from "./binding.ts";
 import type { Kubelet } from "./kubelet.ts";
 import { clusterManifest, podManifest } from "./manifest.ts";
 import type { LabNames } from "./names.ts";
 import type { BoundPod } from "./pod.ts";
-import { writeAtomically } from "./record.ts";
 
 /** What of the kubelet a source of objects needs. */
 export type PodRunner = Pick<Kubelet, "create" | "update" | "remove" | "worker">;

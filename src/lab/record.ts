@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { z } from "zod";
+import { writeAtomically } from "../sources/atomic.ts";
 import { codeOf, LabError, messageOf } from "./errors.ts";
 import { LABS_ROOT, type LabNames, labNames, type NodeNames, nodeNames } from "./names.ts";
 
@@ -49,15 +50,7 @@ export function readRecord(names: LabNames): LabRecord {
 }
 
 export function writeRecord(names: LabNames, record: LabRecord): void {
-  writeAtomically(names.record, `${JSON.stringify(record, null, 2)}\n`, 0o600);
-}
-
-/** Whole file or none: written beside and renamed. The dot keeps watchers of `*.yaml` from seeing the half. */
-export function writeAtomically(path: string, text: string, mode = 0o644): void {
-  const slash = path.lastIndexOf("/");
-  const beside = `${path.slice(0, slash)}/.${path.slice(slash + 1)}.new`;
-  writeFileSync(beside, text, { mode });
-  renameSync(beside, path);
+  writeAtomically(names.record, `${JSON.stringify(record, null, 2)}\n`);
 }
 
 /** Names of the labs that have state on this machine, sorted. Throws LabError `not-root` to whom they are not shown. */

@@ -1,11 +1,11 @@
-import { mkdirSync, readFileSync, renameSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { objectKey } from "../model/names.ts";
 import type { ManifestObject, Problem } from "../model/objects.ts";
 import { forgottenAt } from "../model/one-off.ts";
 import { quote } from "../model/text.ts";
-import { writeAtomically } from "./atomic.ts";
+import { writeState } from "./atomic.ts";
 import { listItems, type ManifestSnapshot, parseManifests } from "./manifests/index.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -110,7 +110,7 @@ export class AppliedStore {
 
   #write(next: ReadonlyMap<string, AppliedObject>): void {
     const items = [...next.values()].map(({ document }) => document);
-    writeAtomically(this.#path, JSON.stringify({ apiVersion: "v1", kind: "List", items }));
+    writeState(this.#path, JSON.stringify({ apiVersion: "v1", kind: "List", items }));
     this.#objects = next;
   }
 
@@ -125,9 +125,19 @@ export class AppliedStore {
       this.#problem(`not readable (${(error as Error).message})`);
     }
     this.#objects = objects;
-    if (this.problems.length === 0) return;
-    renameSync(this.#path, `${this.#path}.broken`);
-    this.#write(objects);
+    if (this.problems.length > 0) this.#setAside(objects);
+  }
+
+  /** The file stays in its place until the one without what is unreadable is on disk. */
+  #setAside(objects: ReadonlyMap<string, AppliedObject>): void {
+    try {
+      rmSync(`${this.#path}.broken`, { force: true });
+      linkSync(this.#path, `${this.#path}.broken`);
+      this.#write(objects);
+    } catch (error) {
+      const message = `set aside applied objects: ${(error as Error).message}; read again at the next start`;
+      this.problems.push({ object: this.#path, message });
+    }
   }
 
   #take(objects: Map<string, AppliedObject>, document: unknown, index: number): void {

@@ -5,7 +5,7 @@ import type { Endpoint } from "../model/cluster.ts";
 import { isAddress } from "../model/ip.ts";
 import { AddressPool, podDevice } from "../model/ipam.ts";
 import type { Problem } from "../model/objects.ts";
-import { writeAtomically } from "./atomic.ts";
+import { writeState } from "./atomic.ts";
 
 /** What a runtime says of a pod that it wants a network for. */
 export interface EndpointRequest {
@@ -117,7 +117,7 @@ export class EndpointStore {
   #release(ips: readonly string[]): void {
     this.#pool.release(ips);
     try {
-      writeAtomically(this.#released, JSON.stringify(this.#pool.released));
+      writeState(this.#released, JSON.stringify(this.#pool.released));
     } catch {}
   }
 
@@ -134,7 +134,7 @@ export class EndpointStore {
   }
 
   #write(endpoint: Endpoint): void {
-    writeAtomically(join(this.#folder, `${endpoint.device}.json`), JSON.stringify(endpoint));
+    writeState(join(this.#folder, `${endpoint.device}.json`), JSON.stringify(endpoint));
   }
 
   #read(file: string): void {

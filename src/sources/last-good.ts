@@ -4,7 +4,7 @@ import { z } from "zod";
 import { EXPONENTIAL } from "../model/impair.ts";
 import type { Problem } from "../model/objects.ts";
 import { MAXIMUM_RATE, MINIMUM_RATE } from "../model/rules.ts";
-import { writeAtomically } from "./atomic.ts";
+import { writeState } from "./atomic.ts";
 import type { LastGood } from "./cluster.ts";
 
 const rule = z.object({
@@ -79,7 +79,7 @@ export class LastGoodFile {
   save(rules: LastGood): void {
     const text = JSON.stringify([...rules].sort(([a], [b]) => (a < b ? -1 : 1)));
     if (text === this.#written || (this.#written === "" && rules.size === 0)) return;
-    writeAtomically(this.#path, text);
+    writeState(this.#path, text);
     this.#written = text;
   }
 }

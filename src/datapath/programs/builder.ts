@@ -1,4 +1,16 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import {
   inspectDefinitions,
@@ -86,6 +98,7 @@ export class Builder {
       const fault = this.#faultOfLinked(linked);
       if (fault) return bad(`${file} ${fault}`);
       loadObject(linked, { pinDir: this.#options.maps, pinMaps: (map) => this.#own.has(map) }).close();
+      writeThrough(linked); // after a crash the cache has it whole or not at all
       renameSync(linked, path);
       return good(path);
     } catch (error) {
@@ -117,6 +130,15 @@ export class Builder {
     const dated = files.map((file) => ({ file, time: statSync(join(cache, file)).mtimeMs }));
     dated.sort((a, b) => b.time - a.time);
     for (const { file } of dated.slice(SPARE)) rmSync(join(cache, file), { force: true });
+  }
+}
+
+function writeThrough(path: string): void {
+  const fd = openSync(path, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }
 

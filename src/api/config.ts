@@ -12,11 +12,15 @@ const perFamily = (list: readonly string[]): boolean =>
   new Set(list.map((text) => text.includes(":"))).size === list.length;
 const once = "at most one of each family";
 
-/** Where pods' addresses come from: judged here, before anything is made. */
-const podNetwork = field.cidr.superRefine((text, context) => {
+const network = field.cidr.superRefine((text, context) => {
   const cidr = parseCidr(text);
-  const reason = cidr.ok ? (sizeOf(cidr.value) < SMALLEST ? "has no room for a pod" : undefined) : cidr.reason;
-  if (reason) context.addIssue({ code: "custom", message: reason });
+  if (!cidr.ok) context.addIssue({ code: "custom", message: cidr.reason });
+});
+
+/** Where pods' addresses come from: judged here, before anything is made. */
+const podNetwork = network.superRefine((text, context) => {
+  const cidr = parseCidr(text);
+  if (cidr.ok && sizeOf(cidr.value) < SMALLEST) context.addIssue({ code: "custom", message: "has no room for a pod" });
 });
 /** The network's own address, the gateway, a pod and IPv4's broadcast. */
 const SMALLEST = 4n;
@@ -55,6 +59,11 @@ export const agentConfig = z
       .refine(perFamily, once)
       .optional()
       .describe("where pods' addresses come from; the Node object's if left out"),
+    clusterCIDRs: z
+      .array(network)
+      .optional()
+      .describe("networks that all nodes' pod CIDRs lie in; for a family with none, 256 times the node's own"),
+    nodeCIDRs: z.array(network).optional().describe("networks that other nodes' addresses lie in; any if left out"),
     mode: z
       .enum(["network", "chained"])
       .default("network")

@@ -23,7 +23,7 @@ import { ApiSource } from "./kube/source.ts";
 import { Kubelet } from "./kubelet.ts";
 import { commandProblems, launchOf } from "./launch.ts";
 import { ManifestSource } from "./manifest-source.ts";
-import type { LabNames, NodeNames } from "./names.ts";
+import { CLUSTER_CIDRS, type LabNames, type NodeNames } from "./names.ts";
 import { makeNetnsDir } from "./netns-dir.ts";
 import { isError } from "./objects.ts";
 import type { BoundPod } from "./pod.ts";
@@ -370,6 +370,7 @@ export function agentConfig(
     kind: "AgentConfig",
     addresses: node.addresses.map((address) => address.slice(0, address.indexOf("/"))),
     podCIDRs: node.podCIDRs,
+    clusterCIDRs: CLUSTER_CIDRS,
     overlay,
     uplink: "eth0",
     podCgroups: `${cgroup}/${node.name}`,

@@ -64,6 +64,12 @@ export interface NodeContext {
   vxlan: { port: number; vni: number };
   /** `network`, as if left out: pods' network is Weir's. `chained`: it is another's, and Weir makes none. */
   mode?: "network" | "chained" | undefined;
+  /** Pods' addresses on all nodes lie within these; if none of a family is given, within 256 times the node's own CIDR. */
+  clusterCIDRs?: readonly string[] | undefined;
+  /** Other nodes' addresses lie within these; anywhere if left out. */
+  nodeCIDRs?: readonly string[] | undefined;
+  /** Networks of the underlay device. */
+  attached?: readonly string[] | undefined;
   /** The kernel has the fq qdisc: packets can be delayed and paced. */
   fq?: boolean | undefined;
 }

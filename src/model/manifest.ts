@@ -14,7 +14,8 @@ export function manifestOf(object: ClusterObject): Record<string, unknown> {
   if (kind === "ConfigMap") return { ...head, metadata, data: object.data, binaryData: object.binaryData };
   if (kind === "Namespace") return { ...head, metadata };
   const addresses = object.addresses.map((address) => ({ type: "InternalIP", address }));
-  return { ...head, metadata, spec: { podCIDRs: object.podCIDRs }, status: { addresses } };
+  const { createdAt: creationTimestamp, podCIDRs } = object;
+  return { ...head, metadata: { ...metadata, creationTimestamp }, spec: { podCIDRs }, status: { addresses } };
 }
 
 function serviceSpec({ selector, clusterIPs }: Service) {

@@ -109,6 +109,8 @@ export interface Node {
   addresses: readonly string[];
   /** Pod CIDRs, at most one of each family, e.g. `10.244.1.0/24`, `fd00:10:244:1::/64`. */
   podCIDRs: readonly string[];
+  /** When the API server took it, RFC 3339 in UTC. */
+  createdAt?: string | undefined;
 }
 
 export interface Namespace {

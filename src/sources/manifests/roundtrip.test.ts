@@ -63,6 +63,7 @@ it.each<ClusterObject>([
     metadata: { name: "node-1", labels: {}, annotations: {} },
     addresses: ["192.168.0.1", "fd00::1"],
     podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"],
+    createdAt: "2026-01-02T15:04:05Z",
   },
   { kind: "Namespace", metadata: { name: "n", labels: {}, annotations: {} } },
   { kind: "Service", metadata, selector: { app: "web" }, clusterIPs: ["10.96.0.7", "fd00:96::7"] },

@@ -27,10 +27,13 @@ function onePerFamily(items: readonly { family: 4 | 6 }[]): boolean {
   return new Set(items.map((item) => item.family)).size === items.length;
 }
 
+/** As the API server writes it: sorts by time. */
+const UTC = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
+
 const node = z
   .object({
     kind: z.literal("Node"),
-    metadata: metadata(checkSubdomain),
+    metadata: metadata(checkSubdomain).extend({ creationTimestamp: z.unknown().optional() }),
     spec: maybe(
       z.object({
         podCIDR: maybe(cidr),
@@ -42,7 +45,7 @@ const node = z
     ),
     status: maybe(z.object({ addresses: listOf(z.object({ type: z.string(), address: z.string() })) })),
   })
-  .transform(({ kind, metadata: meta, spec, status }, context): Node => {
+  .transform(({ kind, metadata: { creationTimestamp, ...meta }, spec, status }, context): Node => {
     const internal: z.output<typeof address>[] = [];
     for (const [index, one] of (status?.addresses ?? []).entries()) {
       if (one.type !== "InternalIP") continue;
@@ -54,7 +57,9 @@ const node = z
     }
     const networks = spec?.podCIDRs.length ? spec.podCIDRs : spec?.podCIDR ? [spec.podCIDR] : [];
     const text = (one: { text: string }) => one.text;
-    return { kind, metadata: meta, addresses: internal.map(text), podCIDRs: networks.map(text) };
+    const own = { kind, metadata: meta, addresses: internal.map(text), podCIDRs: networks.map(text) };
+    const isTime = typeof creationTimestamp === "string" && UTC.test(creationTimestamp);
+    return isTime ? { ...own, createdAt: creationTimestamp } : own;
   });
 
 const secret = z

@@ -30,7 +30,7 @@ export class CommandError extends Error {
 /** Runs a program by argument vector and gives how it ended, whatever the code. */
 export function attempt(command: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const [file = "", ...args] = command;
-  const { timeout = 60_000, env, signal } = options;
+  const { timeout = 180_000, env, signal } = options;
   return new Promise((resolve) => {
     const child = execFile(
       file,

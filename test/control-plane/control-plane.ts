@@ -142,7 +142,7 @@ export class ControlPlane {
     const argv = ["--kubeconfig", options.kubeconfig ?? this.kubeconfig, ...args];
     const env = { PATH: process.env["PATH"], HOME: this.folder };
     return new Promise((resolve) => {
-      const child = execFile(this.#programs.kubectl, argv, { env, timeout: 60_000 }, (error, out, err) => {
+      const child = execFile(this.#programs.kubectl, argv, { env, timeout: 180_000 }, (error, out, err) => {
         const code = error === null ? 0 : typeof error.code === "number" ? error.code : 1;
         resolve({ code, out, err: code !== 0 && err === "" ? (error?.message ?? "") : err });
       });

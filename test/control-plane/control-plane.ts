@@ -23,7 +23,7 @@ interface Ports {
 }
 
 const ADMIN = "admin-of-a-test";
-const READY = 60_000;
+const READY = 180_000;
 
 /**
  * etcd and kube-apiserver on ports of 127.0.0.1 that nobody used: a real API with RBAC, dual-stack Services, watches,

@@ -155,7 +155,11 @@ WEIR_INLINE int weir_gone(struct __sk_buff *skb)
 /* Counts a drop, and tells of it. Gives no verdict: a packet may go on as another, an ICMP error say. */
 WEIR_INLINE void weir_count_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
 {
-	struct weir_drop_key key = { .port = weir_get(skb, port), .reason = reason };
+	struct weir_drop_key key = {
+		.port = weir_get(skb, port),
+		.reason = reason,
+		.direction = weir_get(skb, hop) / WEIR_CHAIN_HOPS & 1,
+	};
 	struct weir_count *count, first = {};
 	struct weir_config *config;
 	struct weir_event *event;
@@ -272,6 +276,7 @@ WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop)
 	struct weir_port_count *count;
 
 	weir_set(skb, port, port);
+	weir_set(skb, hop, port * WEIR_PORT_HOPS + WEIR_CHAIN_HOPS);
 	if (weir_unlikely(hop->op == WEIR_OP_DOWN))
 		return weir_drop(skb, WEIR_DROP_PORT_DOWN);
 	if (weir_unlikely(weir_tracing(skb)))

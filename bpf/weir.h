@@ -141,6 +141,7 @@ struct weir_lease_key {
 struct weir_drop_key {
 	__u32 port;
 	enum weir_drop_reason reason;
+	enum weir_direction direction; /* the chain's */
 };
 struct weir_count {
 	__u64 packets;

@@ -99,7 +99,8 @@ export class AgentBackend implements Backend {
   }
 
   async drops(): Promise<Plain<schema.Drop>[]> {
-    return dropItems(this.#agent.parts.datapath.panel);
+    const pods = new Set(podPorts(this.#agent.view.state).map(({ port }) => port));
+    return dropItems(this.#agent.parts.datapath.panel, pods);
   }
 
   async owners(): Promise<Map<string, string>> {

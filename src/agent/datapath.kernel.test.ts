@@ -23,6 +23,7 @@ import type { LimitRule } from "../model/limits.ts";
 import { panelRoot } from "./paths.ts";
 import { functions, plan } from "./plan.ts";
 import { removeNode } from "./uninstall.ts";
+import { dropItems } from "./views/counters.ts";
 
 const id = (name: string) => `weir-t${process.pid}-${name}`;
 const folder = mkdtempSync(join(tmpdir(), "weir-datapath-"));
@@ -168,10 +169,21 @@ describe("a node's datapath", () => {
     const port = datapath.panel.names.id("port", `router:${endpoints[1]?.device}`);
     execFileSync("ip", ["-n", id("b"), "addr", "add", "10.9.9.9/32", "dev", "eth0"]);
     expect(() => run("b", "ping", "-c", "1", "-W", "1", "-I", "10.9.9.9", "10.244.1.2")).toThrow();
+    const items = () => dropItems(datapath.panel, new Set([`router:${endpoints[1]?.device}`]));
+    const spoofed = () => items().filter(({ reason }) => reason === "spoofed");
+    const total = () => spoofed().reduce((sum, { packets }) => sum + packets, 0);
+    const before = total();
+    expect(spoofed()).toContainEqual(
+      expect.objectContaining({ port: `router:${endpoints[1]?.device}`, direction: "egress", packets: 1 }),
+    );
     const of = () => drops.entries().filter(([key]) => drops.key.decode(key)["port"] === port);
-    expect(of()).not.toHaveLength(0);
-    expect(apply({ endpoints: endpoints.slice(0, 1) }).failures).toEqual([]);
-    expect(of()).toHaveLength(0);
+    for (let round = 0; round < 2; round++) {
+      expect(apply({ endpoints: endpoints.slice(0, 1) }).failures).toEqual([]);
+      expect(of()).toHaveLength(0);
+      expect(total()).toBe(before);
+      expect(spoofed()).toContainEqual(expect.objectContaining({ port: "gone", direction: null }));
+      expect(apply().failures).toEqual([]);
+    }
     expect(ports.lookup(idKey(port))?.every((byte) => byte === 0)).toBe(true);
   });
 

@@ -220,7 +220,10 @@ export const drop = z
   .object({
     node: field.node,
     owner: field.owner,
-    port: z.string().describe("`instance:port`; `-` if the packet came in by no port"),
+    port: z.string().describe("`instance:port`; `-` if the packet came in by no port; `gone` of ports that are gone"),
+    direction: field.direction
+      .nullable()
+      .describe("of the pod: `egress` is what it sent; null at a port that is no pod's"),
     reason: z.string().describe("e.g. `no_route`"),
     description: z.string().describe("the reason in words"),
     packets: field.count.describe("packets since the port was made"),

@@ -31,3 +31,6 @@ export interface Hop {
 export function firstHop(port: number, direction: "ingress" | "egress"): number {
   return port * PORT_HOPS + (direction === "egress" ? CHAIN_HOPS : 0);
 }
+
+/** In `weir_drops`, the port of those that are gone: no port has this id. */
+export const GONE = 0xffffffff;

@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { BpfMap, mapSchema, type Program, waitForPrograms } from "../kernel/index.ts";
 import { Generations } from "./generations.ts";
 import type { KernelTable } from "./kernel-table.ts";
-import { COURSES, HOP_IDS, MAX_PORTS, MAX_SLOTS, OPS, type Op } from "./layout.ts";
+import { COURSES, GONE, HOP_IDS, MAX_PORTS, MAX_SLOTS, OPS, type Op } from "./layout.ts";
 import { Names } from "./names.ts";
 import { abiOf, loadPinned, readObject } from "./objects.ts";
 import { idKey } from "./tables.ts";
@@ -144,13 +144,17 @@ export class Panel {
     return { steps, step: named };
   }
 
-  /** Sets the counters of ports that are gone to nothing. */
+  /** Sets the counters of ports that are gone to nothing. What they dropped stays counted, as that of `GONE`. */
   forgetPorts(ids: readonly number[]): void {
     if (ids.length === 0) return;
     const drops = this.table("weir_drops");
     const gone = new Set(ids);
-    const keys = drops.entries().map(([key]) => key);
-    drops.remove(keys.filter((key) => gone.has(Number(drops.key.decode(key)["port"]))));
+    const rows = drops.entries().filter(([key]) => gone.has(Number(drops.key.decode(key)["port"])));
+    for (const [key, count] of rows) {
+      const total = drops.key.encode({ ...drops.key.decode(key), port: GONE });
+      drops.write([[total, addCounts(count, drops.lookup(total))]]);
+      drops.remove([key]);
+    }
     this.table("weir_ports").remove(ids.map(idKey));
   }
 
@@ -192,6 +196,16 @@ export class Panel {
     slots.map.update(key, value);
     slots.writes++;
   }
+}
+
+/** Sums of 64-bit counters, place by place. */
+function addCounts(one: Buffer, other: Buffer | undefined): Buffer {
+  const sum = Buffer.from(one);
+  if (!other) return sum;
+  for (let at = 0; at < sum.length; at += 8) {
+    sum.writeBigUInt64LE(BigInt.asUintN(64, one.readBigUInt64LE(at) + other.readBigUInt64LE(at)), at);
+  }
+  return sum;
 }
 
 /** A panel that never applied a state has no ABI in its configuration: new, or left half-built by a crash. */

@@ -142,7 +142,7 @@ describe("program, loss and limit of one pod on the bridge", () => {
     expect(limit).toMatchObject({ direction: "egress", effective: 50e6 });
     expect(limit?.measured).toBeGreaterThan(50e6 * 0.4);
     expect(limit?.measured).toBeLessThan(50e6 * 1.25);
-    const drops = node.get("drops").filter(({ owner }) => owner === "default/web");
+    const drops = node.get("drops").filter((one) => one.owner === "default/web" && one.direction === "egress");
     const counted = Object.fromEntries(drops.map((one) => [one.reason, one.packets]));
     expect(counted).toMatchObject({ custom: dropped, impaired: expect.any(Number) });
     expect(counted["impaired"]).toBeGreaterThanOrEqual(impairment?.lost ?? 0);

@@ -103,8 +103,10 @@ describe("users' programs in a lab", () => {
     expect(met).toBeLessThanOrEqual(passed);
     expect(binomialTest(impair?.lost ?? 0, impair?.packets ?? 1, 0.2)).toBeGreaterThan(UNLIKELY);
     expect(limit).toMatchObject({ direction: "egress", effective: 50_000_000 });
-    const drops = await stage.get<{ owner: string; reason: string; packets: number }>("drops");
-    const own = drops.filter(({ owner }) => owner === "default/a").map(({ reason, packets: count }) => [reason, count]);
+    const drops = await stage.get<{ owner: string; direction: string; reason: string; packets: number }>("drops");
+    const own = drops
+      .filter((one) => one.owner === "default/a" && one.direction === "egress")
+      .map(({ reason, packets: count }) => [reason, count]);
     const counted: Record<string, number> = Object.fromEntries(own);
     expect(counted["custom"]).toBeGreaterThanOrEqual(dropped);
     expect(counted["impaired"]).toBeGreaterThanOrEqual(impair?.lost ?? 0);

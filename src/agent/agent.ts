@@ -33,6 +33,8 @@ export interface AgentParts {
   hosts?: HostFinder | undefined;
   /** In mode `chained`, unless configured: the node's addresses, which another network adds to. */
   addresses?: (() => readonly string[]) | undefined;
+  /** The BPF file system, if it is not the usual one. */
+  bpffs?: string | undefined;
   log: Logger;
   signal: AbortSignal;
 }

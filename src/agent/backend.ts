@@ -127,7 +127,7 @@ export class AgentBackend implements Backend {
   }
 
   async doctor(): Promise<schema.Doctor> {
-    return examine();
+    return examine(this.#agent.parts.bpffs);
   }
 
   async objects(): Promise<Plain<schema.AppliedObject>[]> {

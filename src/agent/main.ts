@@ -152,5 +152,5 @@ function start(
   const addresses = taps && !config.addresses ? ownAddresses : undefined;
   const hosts = new HostFinder({ folder: config.podCgroups });
   const sources = { settings, manifests, endpoints, lastGood, applied, programs, taps, hosts, addresses };
-  return { node, ...sources, datapath, log, signal };
+  return { node, ...sources, datapath, bpffs: config.bpffs, log, signal };
 }

@@ -19,6 +19,7 @@ export { linkObjects } from "./linker.ts";
 export { type Lock, lockPath } from "./lock.ts";
 export { BpfMap, type MapType, possibleCpus, UPDATE } from "./map.ts";
 export { mapSchema } from "./map-schema.ts";
+export { deviceOf, mountView, outlivesUs } from "./mounts.ts";
 export {
   createNamespace,
   inNamespace,

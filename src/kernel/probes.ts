@@ -5,6 +5,7 @@ import { cgroupMounts } from "./cgroup.ts";
 import { errnoName } from "./errors.ts";
 import { bpf, libc } from "./ffi.ts";
 import { withLibbpfLog } from "./log.ts";
+import { deviceOf, mountView, namespaceStays, outlivesUs } from "./mounts.ts";
 import { inFreshNamespace } from "./namespace.ts";
 import { has, netfilterAnswers } from "./netlink/probe.ts";
 import { Netlink } from "./netlink/socket.ts";
@@ -35,12 +36,14 @@ export interface ProbeResult extends Probe, Seen {
   hint: string | null;
 }
 
-/** What a probe may use: a netlink socket in a network namespace of its own. */
+/** What a probe may use: a netlink socket in a network namespace of its own, and where programs are pinned. */
 interface Stage {
   netlink: Netlink;
+  bpffs: string;
 }
 type Entry = Probe & { check: (stage: Stage) => Seen };
 
+const DEFAULT_BPFFS = "/sys/fs/bpf";
 const SCHED_CLS = 3;
 const HELPER = { redirectNeigh: 152, redirectPeer: 155, checkMtu: 163, tunnelKey: 21, fibLookup: 69 };
 const CAP_SYS_PTRACE = 19n;
@@ -101,9 +104,23 @@ function filesystem(name: string): Seen {
   return { available, detail: available ? `${name} is in /proc/filesystems` : `no ${name} in /proc/filesystems` };
 }
 
-function bpffs(): Seen {
+function bpffs({ bpffs: path }: Stage): Seen {
   const seen = filesystem("bpf");
-  return seen.available && isBpffs("/sys/fs/bpf") ? { available: true, detail: "mounted at /sys/fs/bpf" } : seen;
+  return seen.available && isBpffs(path) ? { available: true, detail: `mounted at ${path}` } : seen;
+}
+
+/** One that is not mounted yet lasts if what is mounted here is mounted for process 1 too. */
+function lastingBpffs({ bpffs: path }: Stage): Seen {
+  const view = mountView();
+  if (isBpffs(path)) {
+    const available = outlivesUs(deviceOf(path), view);
+    return { available, detail: available ? `${path} stays` : `${path} goes with this mount namespace` };
+  }
+  const available = namespaceStays(view);
+  return {
+    available,
+    detail: available ? "this mount namespace stays" : "this mount namespace goes with its processes",
+  };
 }
 
 function cgroup2(): Seen {
@@ -154,6 +171,12 @@ const ENTRIES: readonly Entry[] = [
     ),
   ),
   optional(need("bpffs", "4.4", "nothing can outlive the agent: use a kernel with CONFIG_BPF_SYSCALL", bpffs)),
+  need(
+    "bpffs that lasts",
+    null,
+    "rules would end with the agent: start it by nsenter --net=/run/netns/NAME, not by ip netns exec, or use --bpffs DIR with one that the machine has",
+    lastingBpffs,
+  ),
   need("BPF ring buffer", "5.8", `no drop events and no slow path: ${OLD}`, mapType(RINGBUF)),
   need("bpf_redirect_neigh", "5.10", `no delivery to the network outside: ${OLD}`, helper(HELPER.redirectNeigh)),
   need("bpf_redirect_peer", "5.10", `no fast delivery to pods: ${OLD}`, helper(HELPER.redirectPeer)),
@@ -239,13 +262,14 @@ function hintOf({ consequence }: Probe, { detail }: Seen): string {
  * programs that are attached nowhere. Some ten milliseconds; absent modules that can be loaded are. Needs root: without
  * it the probes say so.
  */
-export function runProbes(): ProbeResult[] {
+export function runProbes(bpffs = DEFAULT_BPFFS): ProbeResult[] {
   let netlink: Netlink | undefined;
   const open = () => {
     netlink ??= inFreshNamespace(() => Netlink.open());
     return netlink;
   };
   const stage: Stage = {
+    bpffs,
     get netlink() {
       return open();
     },
@@ -270,8 +294,9 @@ export interface Examination {
   probes: ProbeResult[];
 }
 
-export function examine(): Examination {
-  const probes = runProbes();
+/** `bpffs`: where programs are pinned. */
+export function examine(bpffs = DEFAULT_BPFFS): Examination {
+  const probes = runProbes(bpffs);
   const ok = probes.every(({ required, available }) => available || !required);
   return { kernel: release(), arch: arch(), ok, probes };
 }

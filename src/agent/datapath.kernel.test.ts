@@ -3,9 +3,11 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ethernet, ip, udp } from "../../test/packets.ts";
 import { Datapath } from "../datapath/datapath.ts";
 import { Panel } from "../datapath/panel.ts";
 import { idKey } from "../datapath/tables.ts";
+import { GATEWAY_MAC } from "../functions/router/names.ts";
 import {
   classes,
   createNamespace,
@@ -23,7 +25,7 @@ import type { LimitRule } from "../model/limits.ts";
 import { panelRoot } from "./paths.ts";
 import { functions, plan } from "./plan.ts";
 import { removeNode } from "./uninstall.ts";
-import { dropItems } from "./views/counters.ts";
+import { dropItems, sumCounts } from "./views/counters.ts";
 
 const id = (name: string) => `weir-t${process.pid}-${name}`;
 const folder = mkdtempSync(join(tmpdir(), "weir-datapath-"));
@@ -161,6 +163,27 @@ describe("a node's datapath", () => {
     expect(run("node", "ip", "-d", "link", "show", "weir_vxlan")).toMatch(/state UNKNOWN.*dstport 8472/s);
     expect(apply(change).writes).toBe(0);
     expect(ping("a", "10.244.1.3")).toContain("2 received");
+  });
+
+  test("what comes out of the tunnel is of the configured network alone", () => {
+    const posing = ip({ src: "10.244.2.9", dst: "10.244.1.2" }, udp({ sport: 53, dport: 53 }));
+    const inner = ethernet({ src: "02:00:00:00:00:01", dst: GATEWAY_MAC }, posing);
+    const receives = (vni: number): number => {
+      const port = idKey(datapath.panel.names.id("port", "router:overlay"));
+      const count = () =>
+        sumCounts(datapath.panel.table("weir_ports").lookup(port) ?? Buffer.alloc(0), 32)[0]?.packets ?? 0;
+      const before = count();
+      const packet = Buffer.concat([Buffer.from([8, 0, 0, 0, 0, vni >> 8, vni & 255, 0]), inner]).toString("hex");
+      const send = `const s = require("dgram").createSocket("udp4"); s.send(Buffer.from("${packet}", "hex"), 4789, "192.0.2.1", () => s.close())`;
+      run("node", process.execPath, "-e", send);
+      return count() - before;
+    };
+    expect([receives(1), receives(7), receives(0), receives(0xffff)]).toEqual([1, 0, 0, 0]);
+    const { node } = state();
+    const other = { node: { ...node, vxlan: { port: 4789, vni: 7 } } };
+    expect(apply(other).failures).toEqual([]);
+    expect([receives(1), receives(7)]).toEqual([0, 1]);
+    expect(apply(other).writes).toBe(0);
   });
 
   test("a port that gets an id again starts with counters of its own", () => {

@@ -1,6 +1,7 @@
 import {
   addAddress,
   addRoute,
+  allowVni,
   changeTc,
   createVeth,
   createVxlan,
@@ -57,10 +58,10 @@ export class Devices {
     return [...failures, ...each(present, (link) => this.#fit(link))];
   }
 
-  /** A VXLAN device cannot change its port: one with another is as good as none. */
+  /** A VXLAN device cannot change its port, nor do we its network: one with another is as good as none. */
   #serves(link: Link): boolean {
     const known = this.#known.get(link.device);
-    return known !== undefined && (link.kind !== "vxlan" || known.udpPort === link.port);
+    return known !== undefined && (link.kind !== "vxlan" || (known.udpPort === link.port && known.vni === link.vni));
   }
 
   #fit(link: Link): void {
@@ -164,7 +165,7 @@ function each<T extends { device: string }>(items: readonly T[], work: (item: T)
 function makeLink(link: Link): void {
   const { device, mtu } = link;
   if (link.kind === "vxlan") {
-    createVxlan({ name: device, port: link.port, mtu });
+    createVxlan({ name: device, port: link.port, vni: link.vni, mtu });
   } else if (link.kind === "pod") {
     const peer = { name: link.ifname, netns: link.netns, mac: link.mac, mtu };
     createVeth({ name: device, mac: link.gatewayMac, mtu, peer });
@@ -181,6 +182,7 @@ function activateLink(link: Link): void {
   }
   silence(link.device);
   if (link.kind === "pod") activatePod(link);
+  if (link.kind === "vxlan") allowVni(link.device, link.vni);
   setLink(link.device, { up: true });
 }
 

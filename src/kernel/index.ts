@@ -32,6 +32,7 @@ export {
 export { deviceFeatures, type Feature, type Offloads, setOffloads } from "./netlink/ethtool.ts";
 export { type AddressInfo, type AddressOptions, addAddress, addresses, removeAddress } from "./netlink/ifaddr.ts";
 export {
+  allowVni,
   createLink,
   createVeth,
   createVxlan,

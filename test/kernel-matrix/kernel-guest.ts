@@ -4,6 +4,7 @@ import {
   addAddress,
   addNeighbour,
   addRoute,
+  allowVni,
   atLeast,
   attachDevice,
   attachTcx,
@@ -65,7 +66,9 @@ check("modules that are there are found", () => {
 const [one, two] = [createNamespace("one"), createNamespace("two")];
 check("devices, addresses, routes, neighbours", () => {
   createVeth({ name: "w0", mac: "02:00:00:00:00:01", mtu: 1450, peer: { name: "eth0", mtu: 1450, netns: two } }, one);
-  createVxlan({ name: "vx", port: 4790, mtu: 1400 }, one);
+  createVxlan({ name: "vx", port: 4790, vni: 7, mtu: 1400 }, one);
+  allowVni("vx", 7, one);
+  equal(findLink("vx", one)?.vni, 7);
   createLink({ name: "ifb7", kind: "ifb" }, one);
   for (const [device, netns] of [
     ["w0", one],
@@ -82,7 +85,7 @@ check("devices, addresses, routes, neighbours", () => {
   equal(routes(two).filter(({ protocol }) => protocol === 119).length, 3);
   equal(findLink("w0", one)?.mac, "02:00:00:00:00:01");
   equal(
-    refusal(() => createVxlan({ name: "vx", port: 4790 }, one)),
+    refusal(() => createVxlan({ name: "vx", port: 4790, vni: 7 }, one)),
     "netlink-refused",
   );
 });

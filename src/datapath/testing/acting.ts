@@ -5,6 +5,7 @@ import { attachAll } from "../attach.ts";
 import { compile, type Ids } from "../compile.ts";
 import { Panel } from "../panel.ts";
 import { Bench, compileObjects, devicePort, document } from "./bench.ts";
+import { droppedAt } from "./drops.ts";
 
 /** `enum act_verdict`, in its order. */
 // biome-ignore format: in a row
@@ -99,12 +100,7 @@ export class World {
 
   /** Packets dropped for a reason at a port since the panel began. */
   drops(port: string, reason: number): number {
-    const table = this.panel.table("weir_drops");
-    const row = table.lookup(table.key.encode({ port: this.ids().port(port), reason }));
-    if (!row) return 0;
-    let packets = 0;
-    for (let at = 0; at < row.length; at += 16) packets += Number(row.readBigUInt64LE(at));
-    return packets;
+    return droppedAt(this.panel.table("weir_drops"), this.ids().port(port), reason);
   }
 
   /** Pods a and b, each behind its own instance that forwards to the other's port. */

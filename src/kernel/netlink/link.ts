@@ -17,7 +17,7 @@ import {
 } from "./message.ts";
 import { type At, perform, refused, withNetlink } from "./socket.ts";
 
-const RTM = { newLink: 16, deleteLink: 17, getLink: 18, getNamespace: 90 };
+const RTM = { newLink: 16, deleteLink: 17, getLink: 18, getNamespace: 90, newTunnel: 120 };
 const NETNSA = { id: 1, fd: 3 };
 const IFLA = {
   address: 1,
@@ -42,7 +42,9 @@ const IFLA = {
 const SKIP_STATS = 8;
 const INFO = { kind: 1, data: 2 };
 const VETH_PEER = 1;
-const VXLAN = { learning: 7, port: 15, zeroChecksum6Receive: 20, collectMetadata: 25 };
+const VXLAN = { vni: 1, learning: 7, port: 15, zeroChecksum6Receive: 20, collectMetadata: 25, vniFilter: 30 };
+const VNI_ENTRY = { entry: 1, start: 1 };
+const AF_BRIDGE = 7;
 const IFF = { up: 1, running: 0x40 };
 const HEADER = 16;
 
@@ -63,6 +65,8 @@ export interface DeviceInfo {
   master: number | undefined;
   /** Of a VXLAN device: its UDP port. */
   udpPort: number | undefined;
+  /** Of a VXLAN device that takes one network's packets alone: the network's number. */
+  vni: number | undefined;
   gsoMaxSegs: number;
   gsoMaxSize: number;
   rx: { packets: bigint; bytes: bigint; drops: bigint };
@@ -129,17 +133,18 @@ function readLink({ body }: Reply): DeviceInfo {
     peerIfindex: kind === "veth" ? uint(found, IFLA.link) : undefined,
     peerNetnsId: kind === "veth" ? uint(found, IFLA.peerNetns) : undefined,
     master: uint(found, IFLA.master),
-    udpPort:
-      kind === "vxlan"
-        ? attributes(info.get(INFO.data) ?? Buffer.alloc(0))
-            .get(VXLAN.port)
-            ?.readUInt16BE()
-        : undefined,
+    ...vxlanOf(kind, attributes(info.get(INFO.data) ?? Buffer.alloc(0))),
     gsoMaxSegs: uint(found, IFLA.gsoMaxSegs) ?? 0,
     gsoMaxSize: uint(found, IFLA.gsoMaxSize) ?? 0,
     rx: { packets: statsOf(stats, 0), bytes: statsOf(stats, 2), drops: statsOf(stats, 6) },
     tx: { packets: statsOf(stats, 1), bytes: statsOf(stats, 3), drops: statsOf(stats, 7) },
   };
+}
+
+function vxlanOf(kind: string, data: Attributes): Pick<DeviceInfo, "udpPort" | "vni"> {
+  if (kind !== "vxlan") return { udpPort: undefined, vni: undefined };
+  const isFiltered = data.get(VXLAN.vniFilter)?.readUInt8() === 1;
+  return { udpPort: data.get(VXLAN.port)?.readUInt16BE(), vni: isFiltered ? uint(data, VXLAN.vni) : undefined };
 }
 
 /** Every device of a namespace. Without counters, which are zero then, the kernel has less to add up. */
@@ -211,17 +216,36 @@ export interface VxlanSpec extends EndSettings {
   name: string;
   /** UDP port. One device a port and namespace. */
   port: number;
+  /** The one network whose packets it is to take. */
+  vni: number;
 }
 
-/** Makes a VXLAN device whose tunnel keys come from programs (collect-metadata mode). Learns nothing. */
-export function createVxlan({ name, port, ...rest }: VxlanSpec, at?: At): void {
+/**
+ * Makes a VXLAN device whose tunnel keys come from programs (collect-metadata mode). Learns nothing, and takes nothing
+ * before `allowVni`.
+ */
+export function createVxlan({ name, port, vni, ...rest }: VxlanSpec, at?: At): void {
   const data = [
+    u32(VXLAN.vni, vni), // a note: packets are judged by the filter
+    u8(VXLAN.vniFilter, 1),
     u8(VXLAN.learning, 0),
     u16be(VXLAN.port, port),
     u8(VXLAN.collectMetadata, 1),
     u8(VXLAN.zeroChecksum6Receive, 1),
   ];
   create(name, "vxlan", settings(rest), data, at);
+}
+
+/** Lets a VXLAN device take a network's packets. One that is let already succeeds. */
+export function allowVni(device: string, vni: number, at?: At): void {
+  withNetlink(at, (netlink) => {
+    const header = Buffer.alloc(8);
+    header.writeUInt8(AF_BRIDGE, 0);
+    header.writeUInt32LE(ifindexOf(device, netlink), 4);
+    const body = Buffer.concat([header, nest(VNI_ENTRY.entry, u32(VNI_ENTRY.start, vni))]);
+    const request = { type: RTM.newTunnel, flags: FLAG.request, body };
+    perform(netlink, `let device ${device} take VNI ${vni}`, request, ["EEXIST"]);
+  });
 }
 
 /** Makes a device that needs nothing but its kind: `ifb`, `bridge`, `dummy`. */

@@ -7,7 +7,17 @@ import { readSysctl, writeSysctl } from "../sysctl.ts";
 import { openFds, runName } from "../testdata/harness.ts";
 import { deviceFeatures, setOffloads } from "./ethtool.ts";
 import { addAddress, addresses, removeAddress } from "./ifaddr.ts";
-import { createLink, createVeth, createVxlan, findLink, ifindexOf, links, removeLink, setLink } from "./link.ts";
+import {
+  allowVni,
+  createLink,
+  createVeth,
+  createVxlan,
+  findLink,
+  ifindexOf,
+  links,
+  removeLink,
+  setLink,
+} from "./link.ts";
 import { addNeighbour, addRoute, neighbours, removeNeighbour, removeRoute, routes } from "./route.ts";
 import { Netlink } from "./socket.ts";
 
@@ -96,14 +106,17 @@ describe("links", () => {
   });
 
   test("vxlan in collect-metadata mode, ifb, moves and removals", () => {
-    createVxlan({ name: "vx", port: 4790, mtu: 1400, mac: "02:00:00:00:00:0a" }, a);
+    createVxlan({ name: "vx", port: 4790, vni: 7, mtu: 1400, mac: "02:00:00:00:00:0a" }, a);
+    expect(findLink("vx", a)).toMatchObject({ udpPort: 4790, vni: 7 });
+    for (let time = 0; time < 2; time++) allowVni("vx", 7, a);
+    expect(code(() => allowVni("lo", 7, a))).toBe("netlink-refused");
     const data = { external: true, port: 4790, learning: false };
     expect(ip(a, "link", "show", "vx")[0]).toMatchObject({
       mtu: 1400,
       linkinfo: { info_kind: "vxlan", info_data: data },
     });
-    expect(code(() => createVxlan({ name: "vx", port: 4790 }, a))).toBe("netlink-refused");
-    expect(() => createVxlan({ name: "vx", port: 4790 }, a)).toThrow(/^create vxlan vx: EEXIST/);
+    expect(code(() => createVxlan({ name: "vx", port: 4790, vni: 7 }, a))).toBe("netlink-refused");
+    expect(() => createVxlan({ name: "vx", port: 4790, vni: 7 }, a)).toThrow(/^create vxlan vx: EEXIST/);
     createLink({ name: "ifb7", kind: "ifb" }, a);
     setLink("ifb7", { netns: b }, a);
     expect([findLink("ifb7", a), findLink("ifb7", b)?.kind]).toEqual([undefined, "ifb"]);

@@ -90,12 +90,20 @@ export class AgentBackend implements Backend {
 
   async ports(): Promise<Plain<schema.Port>[]> {
     const { datapath } = this.#agent.parts;
-    const exists = (device: string) => datapath.devices.ifindex(device) !== undefined;
-    return portItems(this.#agent.view.desired, portCounters(datapath.panel), exists);
+    return portItems(this.#agent.view.desired, portCounters(datapath.panel), this.#seen);
+  }
+
+  /** What the datapath knows of devices. */
+  get #seen() {
+    const { devices } = this.#agent.parts.datapath;
+    return {
+      ifindex: (device: string) => devices.ifindex(device),
+      isSeenByXdp: (device: string) => devices.isSeenByXdp(device),
+    };
   }
 
   async chains(): Promise<Plain<schema.Chain>[]> {
-    return chainItems(this.#agent.view.desired);
+    return chainItems(this.#agent.view.desired, this.#seen);
   }
 
   async drops(): Promise<Plain<schema.Drop>[]> {

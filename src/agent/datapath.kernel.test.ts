@@ -165,6 +165,21 @@ describe("a node's datapath", () => {
     expect(ping("a", "10.244.1.3")).toContain("2 received");
   });
 
+  test("a native XDP program on a pod's device sees what is delivered, while it is there", () => {
+    const object = join(folder, "drop.xdp.o");
+    const source =
+      '#define IN(s) __attribute__((section(s), used))\nIN("xdp") int drop(void *x) { return 1; }\nchar l[] IN("license") = "GPL";\n';
+    execFileSync("clang", ["-O2", "-g", "-target", "bpf", "-x", "c", "-c", "-", "-o", object], { input: source });
+    const reached = () => run("b", "sh", "-c", "ping -n -q -c 2 -i 0.05 -W 1 10.244.1.2; true");
+    expect(reached()).toContain("2 received");
+    run("a", "ip", "link", "set", "dev", "eth0", "xdpdrv", "obj", object, "sec", "xdp");
+    expect(apply().failures).toEqual([]);
+    expect(reached()).toContain("0 received");
+    run("a", "ip", "link", "set", "dev", "eth0", "xdpdrv", "off");
+    expect(apply().failures).toEqual([]);
+    expect(reached()).toContain("2 received");
+  });
+
   test("what comes out of the tunnel is of the configured network alone", () => {
     const posing = ip({ src: "10.244.2.9", dst: "10.244.1.2" }, udp({ sport: 53, dport: 53 }));
     const inner = ethernet({ src: "02:00:00:00:00:01", dst: GATEWAY_MAC }, posing);

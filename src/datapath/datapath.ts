@@ -140,6 +140,7 @@ export class Datapath {
       instance: (name) => names.id("instance", name),
       slot: (name) => names.id("function", name),
       device: (name) => this.devices.ifindex(name),
+      isSeenByXdp: (name) => this.devices.isSeenByXdp(name),
     };
   }
 

@@ -25,6 +25,9 @@ import type { Failure } from "./failure.ts";
 /** Devices that Weir makes; others are never touched. */
 const OWN = /^(weir_(recirc|split|shape|delay)[01]|weir_(host|panel|vxlan)|weir[0-9a-f]{11})$/;
 
+/** Of a veth whose other end has no XDP program. */
+const VETH_MAX_MTU = 65535;
+
 export const isOwnDevice = (name: string): boolean => OWN.test(name);
 
 /** Network devices and kernel routes of the namespace that this process lives in. */
@@ -42,6 +45,12 @@ export class Devices {
   /** Index of a device; undefined while it does not exist. */
   ifindex(name: string): number | undefined {
     return this.#known.get(name)?.ifindex;
+  }
+
+  /** Does a native XDP program look at what this veth's other end receives? It makes the kernel bound what is sent there. */
+  isSeenByXdp(name: string): boolean {
+    const known = this.#known.get(name);
+    return known?.kind === "veth" && known.maxMtu !== VETH_MAX_MTU;
   }
 
   /**

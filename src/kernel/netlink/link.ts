@@ -37,6 +37,7 @@ const IFLA = {
   gsoIpv4MaxSize: 63,
   groIpv4MaxSize: 64,
   extMask: 29,
+  maxMtu: 51,
 } as const;
 /** `RTEXT_FILTER_SKIP_STATS`. */
 const SKIP_STATS = 8;
@@ -56,6 +57,8 @@ export interface DeviceInfo {
   kind: string;
   mac: string | undefined;
   mtu: number;
+  /** What its MTU may be at most: less, or more, than usual if a native XDP program is on a veth's other end. */
+  maxMtu: number;
   up: boolean;
   running: boolean;
   /** Of a veth: its peer's ifindex, in the peer's namespace. */
@@ -128,6 +131,7 @@ function readLink({ body }: Reply): DeviceInfo {
     kind,
     mac: mac && mac.length === 6 ? formatMac(mac) : undefined,
     mtu: uint(found, IFLA.mtu) ?? 0,
+    maxMtu: uint(found, IFLA.maxMtu) ?? 0,
     up: (flags & IFF.up) !== 0,
     running: (flags & IFF.running) !== 0,
     peerIfindex: kind === "veth" ? uint(found, IFLA.link) : undefined,

@@ -116,13 +116,18 @@ interface Receipts {
   limits: readonly Items["limits"][];
 }
 
+/** Another's rule acts in its place, and is judged by itself. */
+const isOverruled = ({ overruledBy, effective }: Loser): boolean => overruledBy !== undefined && effective === null;
+type Loser = Pick<Items["limits"] | Items["impairments"], "overruledBy" | "effective">;
+
 async function receipts(client: Client, own: Own): Promise<Receipts> {
   const [programs, impairments, limits] = await Promise.all([
     client.list("programs"),
     client.list("impairments"),
     client.list("limits"),
   ]);
-  return { programs: programs.filter(own), impairments: impairments.filter(own), limits: limits.filter(own) };
+  const counts = <T extends Parameters<Own>[0] & Loser>(one: T): boolean => own(one) && !isOverruled(one);
+  return { programs: programs.filter(own), impairments: impairments.filter(counts), limits: limits.filter(counts) };
 }
 
 function proofsOf(now: Receipts, before: Receipts, windows: Windows): Proof[] {

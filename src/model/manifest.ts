@@ -37,10 +37,15 @@ function ownerOf({ owner }: Pod) {
   return kind && name ? { ownerReferences: [{ kind, name, controller: true }] } : {};
 }
 
-function podSpec({ nodeName, nodeSelector, hostNetwork, restartPolicy, containers, volumes, serviceAccountName }: Pod) {
-  const made = containers.map(containerOf);
-  const spec = { nodeName, nodeSelector, hostNetwork, restartPolicy, serviceAccountName, containers: made };
-  return volumes ? { ...spec, volumes: volumes.map(volumeOf) } : spec;
+function podSpec({ kind: _, metadata: __, owner: ___, ips: ____, ended: _____, ...pod }: Pod) {
+  const { containers, initContainers, volumes, sysctls, ...same } = pod;
+  return {
+    ...same,
+    ...(initContainers && { initContainers: initContainers.map(containerOf) }),
+    containers: containers.map(containerOf),
+    ...(volumes && { volumes: volumes.map(volumeOf) }),
+    ...(sysctls && { securityContext: { sysctls } }),
+  };
 }
 
 function volumeOf(volume: Volume) {

@@ -23,6 +23,36 @@ export interface Container {
   volumeMounts?: readonly VolumeMount[] | undefined;
   /** Quantities by name (`cpu`, `memory`); only shown to the container. */
   resources?: Resources | undefined;
+  /** Those that have a name, for probes. */
+  ports?: readonly { name: string; containerPort: number }[] | undefined;
+  startupProbe?: Probe | undefined;
+  livenessProbe?: Probe | undefined;
+  readinessProbe?: Probe | undefined;
+  /** Of an init container: it goes on beside the others, and is started again whenever it ends. */
+  restartPolicy?: "Always" | undefined;
+}
+
+/** What is asked of a container again and again, by one of the three ways. Times in seconds. */
+export interface Probe {
+  exec?: { command: readonly string[] } | undefined;
+  httpGet?: HttpGet | undefined;
+  tcpSocket?: { port: number | string; host?: string | undefined } | undefined;
+  initialDelaySeconds: number;
+  timeoutSeconds: number;
+  periodSeconds: number;
+  successThreshold: number;
+  failureThreshold: number;
+  /** Of a container that is ended because of it; the pod's if left out. */
+  terminationGracePeriodSeconds?: number | undefined;
+}
+
+/** `port`: a number, or the name of one of the container's. `host`: the pod's address if left out. */
+export interface HttpGet {
+  path: string;
+  port: number | string;
+  host?: string | undefined;
+  scheme: "HTTP" | "HTTPS";
+  httpHeaders: readonly { name: string; value: string }[];
 }
 
 export interface Resources {
@@ -91,10 +121,21 @@ export interface Pod {
   /** Labels that the pod's node must have. */
   nodeSelector?: Readonly<Record<string, string>> | undefined;
   hostNetwork: boolean;
+  /** Run one after the other before the others are started. */
+  initContainers?: readonly Container[] | undefined;
   containers: readonly Container[];
   restartPolicy: "Always" | "OnFailure" | "Never";
   volumes?: readonly Volume[] | undefined;
   serviceAccountName?: string | undefined;
+  /** Its name if left out. */
+  hostname?: string | undefined;
+  subdomain?: string | undefined;
+  hostAliases?: readonly { ip: string; hostnames: readonly string[] }[] | undefined;
+  /** Of its own namespaces; names with dots. */
+  sysctls?: readonly { name: string; value: string }[] | undefined;
+  /** Between SIGTERM and SIGKILL; 30 if left out. */
+  terminationGracePeriodSeconds?: number | undefined;
+  activeDeadlineSeconds?: number | undefined;
   owner?: string | undefined;
   /** Addresses from its status; none of one that has ended, since they may be another's already. */
   ips?: readonly string[] | undefined;
@@ -171,10 +212,7 @@ export type ClusterObject = Pod | Node | Namespace | ConfigMap | RuleObject;
 export interface PodTemplate {
   labels: Readonly<Record<string, string>>;
   annotations: Readonly<Record<string, string>>;
-  spec: Pick<
-    Pod,
-    "nodeName" | "nodeSelector" | "hostNetwork" | "containers" | "restartPolicy" | "volumes" | "serviceAccountName"
-  >;
+  spec: Omit<Pod, "kind" | "metadata" | "owner" | "ips" | "ended">;
 }
 
 interface WorkloadBase {
@@ -205,6 +243,8 @@ export interface JobSpec {
   backoffLimit: number;
   indexed: boolean;
   suspend: boolean;
+  /** From its start on, over all its pods. */
+  activeDeadlineSeconds?: number | undefined;
 }
 export interface Job extends WorkloadBase, JobSpec {
   kind: "Job";

@@ -167,10 +167,10 @@ items:
   });
 
   it("says which parts of a pod it leaves out, and which fields do not exist", () => {
-    const text = POD.replace("spec:\n", "  anotations: {}\nspec:\n  initContainers: []\n");
+    const text = POD.replace("spec:\n", "  anotations: {}\nspec:\n  affinity: { podAffinity: {} }\n");
     expect(problems(text)).toEqual([
       "f.yaml:7:15 Pod/default/web metadata.anotations: unknown field: ignored; did you mean annotations?",
-      "f.yaml:9:19 Pod/default/web spec.initContainers: init containers are not run",
+      "f.yaml:9:13 Pod/default/web spec.affinity: affinity is not evaluated; use nodeName or nodeSelector",
     ]);
     expect(parse(text).objects).toHaveLength(1);
   });

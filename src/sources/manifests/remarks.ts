@@ -2,7 +2,7 @@ import { DEFAULT_RULE_SETTINGS } from "../../model/limits.ts";
 import { lookAlikes } from "../../model/look-alikes.ts";
 import type { Problem } from "../../model/objects.ts";
 import { closest } from "../../model/suggest.ts";
-import { UNUSED_POD_FIELDS } from "./pod.ts";
+import { leftOutOfPod, leftOutOfWorkload } from "./left-out.ts";
 import type { KindSchema } from "./schemas.ts";
 import { type Fields, fieldTypes, isFields } from "./types.ts";
 
@@ -17,7 +17,7 @@ export interface Finding {
 export function remarksOn(kind: string, known: KindSchema, raw: Fields, most: number): Finding[] {
   const unknown: Finding[] = [];
   findUnknown(raw, kind, [], { found: unknown, most });
-  return [...unknown, ...strayKeys(kind, known, raw), ...leftOut(known, raw)];
+  return [...unknown, ...strayKeys(kind, known, raw), ...leftOut(kind, known, raw)];
 }
 
 /** Rules on an object whose own keys do nothing: a workload's pods have those of its template. */
@@ -64,13 +64,10 @@ function unknownField(field: string, types: ReadonlyMap<string, string>): string
   return `unknown field: ignored${near === undefined ? "" : `; did you mean ${names.get(near)}?`}`;
 }
 
-function* leftOut({ podSpec }: KindSchema, raw: Fields): Generator<Finding> {
+function* leftOut(kind: string, { podSpec }: KindSchema, raw: Fields): Generator<Finding> {
+  yield* leftOutOfWorkload(kind, raw);
   const spec = podSpec && at(raw, podSpec);
-  if (!spec || !podSpec) return;
-  for (const [field, message] of Object.entries(UNUSED_POD_FIELDS)) {
-    if (spec[field] === undefined || spec[field] === null) continue;
-    yield { field: [...podSpec, field], message, severity: "skipped" };
-  }
+  if (spec && podSpec) yield* leftOutOfPod(spec, podSpec);
 }
 
 function at(raw: Fields, path: readonly string[]): Fields | undefined {

@@ -5,6 +5,11 @@ import { parseManifests } from "./parse.ts";
 
 const metadata = { name: "x", namespace: "n", labels: { a: "b" }, annotations: { bandwidth: "1 mbps egress" } };
 
+const TIMES = {
+  ...{ initialDelaySeconds: 1, timeoutSeconds: 2, periodSeconds: 3 },
+  ...{ successThreshold: 1, failureThreshold: 4 },
+};
+
 it.each<ClusterObject>([
   {
     kind: "Pod",
@@ -12,6 +17,16 @@ it.each<ClusterObject>([
     nodeName: "node-1",
     nodeSelector: { disk: "ssd" },
     hostNetwork: false,
+    hostname: "h",
+    subdomain: "s",
+    hostAliases: [{ ip: "10.0.0.1", hostnames: ["a", "b.c"] }],
+    sysctls: [{ name: "net.ipv4.tcp_syncookies", value: "0" }],
+    terminationGracePeriodSeconds: 0,
+    activeDeadlineSeconds: 9,
+    initContainers: [
+      { name: "first", command: ["true"], args: [], env: [] },
+      { name: "beside", command: ["true"], args: [], env: [], restartPolicy: "Always" },
+    ],
     restartPolicy: "OnFailure",
     owner: "Deployment/web",
     serviceAccountName: "robot",
@@ -22,6 +37,13 @@ it.each<ClusterObject>([
         command: ["sh", "-c", "echo $HOME"],
         args: ["x"],
         workingDir: "/tmp",
+        ports: [{ name: "web", containerPort: 80 }],
+        startupProbe: { ...TIMES, exec: { command: ["true"] }, terminationGracePeriodSeconds: 3 },
+        livenessProbe: { ...TIMES, tcpSocket: { port: "web" } },
+        readinessProbe: {
+          ...{ ...TIMES, successThreshold: 2 },
+          httpGet: { path: "/", port: 80, host: "::1", scheme: "HTTPS", httpHeaders: [{ name: "A", value: "b" }] },
+        },
         env: [
           { name: "A", value: "1" },
           { name: "B", value: "", from: { field: "metadata.name" } },

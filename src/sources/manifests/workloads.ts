@@ -89,6 +89,7 @@ const jobSpec = z
     completions: count,
     parallelism: count,
     backoffLimit: count,
+    activeDeadlineSeconds: maybe(whole(1, Number.MAX_SAFE_INTEGER)),
     completionMode: maybe(z.enum(["NonIndexed", "Indexed"])),
     suspend: maybe(z.boolean()),
     template: podTemplate(["OnFailure", "Never"]),
@@ -97,16 +98,19 @@ const jobSpec = z
     if (spec.completionMode !== "Indexed" || spec.completions !== undefined) return;
     context.addIssue({ code: "custom", path: ["completions"], message: "is required with completionMode Indexed" });
   })
-  .transform(({ completions, parallelism, backoffLimit, completionMode, suspend, template }) => ({
-    template,
-    job: {
-      ...(completions !== undefined && { completions }),
-      parallelism: parallelism ?? 1,
-      backoffLimit: backoffLimit ?? 6,
-      indexed: completionMode === "Indexed",
-      suspend: suspend ?? false,
-    },
-  }));
+  .transform(
+    ({ completions, parallelism, backoffLimit, completionMode, suspend, template, activeDeadlineSeconds }) => ({
+      template,
+      job: {
+        ...(completions !== undefined && { completions }),
+        parallelism: parallelism ?? 1,
+        backoffLimit: backoffLimit ?? 6,
+        indexed: completionMode === "Indexed",
+        suspend: suspend ?? false,
+        ...(activeDeadlineSeconds !== undefined && { activeDeadlineSeconds }),
+      },
+    }),
+  );
 
 export const job = z
   .object({ kind: z.literal("Job"), metadata: namespaced(), spec: jobSpec })

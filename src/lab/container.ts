@@ -5,6 +5,7 @@ import { cgroupPids, insideCgroup } from "./cgroups.ts";
 import { LabError, messageOf } from "./errors.ts";
 import { escapeFstab, mounts, within } from "./mounts.ts";
 import { programPath, runSync } from "./run.ts";
+import { LONGEST } from "./time.ts";
 
 /** A mount of a container, as one line of fstab. */
 export interface ContainerMount {
@@ -33,6 +34,8 @@ export interface ContainerSpec {
   /** Is the root an image's? */
   image: boolean;
   mounts: readonly ContainerMount[];
+  /** Of its IPC namespace, by their paths below /proc/sys. */
+  sysctls: Readonly<Record<string, string>>;
   log: string;
 }
 
@@ -96,6 +99,8 @@ function furnish(spec: ContainerSpec, holder: string): void {
   writeFileSync(fstab, spec.mounts.map(fstabLine).join(""));
   runSync("nsenter", ["-t", holder, `--net=${spec.netns}`, "-m", "-r", "--", "mount", "-n", "-a", "-T", fstab]);
   checkMounts(spec, holder);
+  for (const [path, input] of Object.entries(spec.sysctls))
+    runSync("nsenter", ["-t", holder, "-i", "--", "tee", `/proc/sys/${path}`], { input });
   runSync("nsenter", ["-t", holder, "-u", "--", "tee", "/proc/sys/kernel/hostname"], { input: spec.hostname });
 }
 
@@ -237,7 +242,7 @@ export async function stopContainer(running: RunningContainer, grace: number): P
   const living = (): boolean => child.exitCode === null && child.signalCode === null;
   if (living() && init > 0 && handlesTerm(init)) {
     kill(init, "SIGTERM");
-    await Promise.race([exited, sleep(grace, undefined, { ref: false })]);
+    await Promise.race([exited, sleep(Math.min(grace, LONGEST), undefined, { ref: false })]);
   }
   if (living()) {
     if (init > 0) kill(init, "SIGKILL");

@@ -50,6 +50,15 @@ export class Kubelet {
     return ended;
   }
 
+  /** How often containers of pods were started again, by the pods' uids. */
+  get restarts(): ReadonlyMap<string, number> {
+    const counts = this.pods.map(({ uid, containers, initContainers }): [string, number] => {
+      const all = [...initContainers, ...containers];
+      return [uid, all.reduce((sum, one) => sum + one.restarts, 0)];
+    });
+    return new Map(counts.filter(([, count]) => count > 0));
+  }
+
   worker(key: string): PodWorker | undefined {
     return this.#workers.get(key);
   }
@@ -109,6 +118,7 @@ export class Kubelet {
       netns: bound.pod.hostNetwork ? node.netns : podNetns(lab, namespace, name),
       cgroup: `${cgroup}/${node.name}/pod${bound.uid}`,
       homeCgroup,
+      nodeNetns: node.netns,
       nodeAddresses: node.addresses.map((address) => address.slice(0, address.indexOf("/"))),
       agent,
       images,

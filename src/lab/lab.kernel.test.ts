@@ -1,11 +1,21 @@
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { LabStatus } from "./index.ts";
+import { podTests } from "./testing/pods.ts";
 import { makeTar } from "./testing/tar.ts";
 
 const eventually = <T>(check: () => T): Promise<T> => vi.waitFor(check, { timeout: 60_000, interval: 20 });
@@ -15,6 +25,9 @@ const scratch = mkdtempSync(join(tmpdir(), "weir-lab-"));
 const weir = `${scratch}/weir.mjs`;
 const lab = `t${process.pid}`;
 const env = { ...process.env, NODE_EXTRA_CA_CERTS: "" };
+
+/** The bundle finds koffi by it. */
+const modules = fileURLToPath(new URL("../../node_modules", import.meta.url));
 
 function run(...args: string[]) {
   return spawnSync(process.execPath, [weir, "lab", ...args], { encoding: "utf8", env, timeout: 60_000, input: "in" });
@@ -53,6 +66,7 @@ beforeAll(async () => {
     logLevel: "silent",
     banner: { js: 'import { createRequire as make } from "node:module"; const require = make(import.meta.url);' },
   });
+  symlinkSync(modules, `${scratch}/node_modules`);
   mkdirSync(`${scratch}/manifests`);
   const rootfs = makeTar([
     { path: "bin/", type: "5" },
@@ -316,6 +330,13 @@ describe("weir lab", () => {
     expect(readdirSync(outside)).toEqual([]);
     run("delete", "--name", lab, "-f", path);
   });
+
+  podTests(() => ({
+    run: (verb, ...args) => run(verb, "--name", lab, ...args),
+    ...{ inPod, status, scratch },
+    write: (...objects) => write("pods.yaml", ...objects.map((one) => JSON.stringify(one))),
+    watched: (name, ...objects) => write(`manifests/${name}`, ...objects.map((one) => JSON.stringify(one))),
+  }));
 
   it("goes beside others that go at the same time, and leaves none of them behind", async () => {
     const beside = Array.from({ length: 4 }, (_, index) => `${lab}-${index}`);

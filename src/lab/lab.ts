@@ -169,11 +169,13 @@ export class Lab {
     const worker = this.#kubelet.worker(`${namespace}/${pod}`);
     if (worker === undefined)
       throw new LabError("no-pod", `${what}: no such pod (weir lab status lists them; -n names the namespace)`);
-    const { containers, ips, cgroup, message } = worker.status;
-    const found = container === undefined ? containers[0] : containers.find((one) => one.name === container);
-    const spec = worker.bound.pod.containers.find((one) => one.name === found?.name);
+    const { containers, initContainers, ips, cgroup, message } = worker.status;
+    const all = [...containers, ...initContainers];
+    const found = container === undefined ? containers[0] : all.find((one) => one.name === container);
+    const specs = [...worker.bound.pod.containers, ...(worker.bound.pod.initContainers ?? [])];
+    const spec = specs.find((one) => one.name === found?.name);
     if (spec === undefined || found === undefined) {
-      const names = worker.bound.pod.containers.map((one) => one.name).join(", ");
+      const names = specs.map((one) => one.name).join(", ");
       throw new LabError("no-container", `${what}: ${message ?? `no container ${container}; it has ${names}`}`);
     }
     if (found.state !== "running" || found.pid === null) {
@@ -289,11 +291,11 @@ export class Lab {
     for (;;) {
       const worker = this.#kubelet.worker(key);
       if (worker === undefined || worker.bound.uid !== bound.uid) return []; // another change has taken it away
-      const { phase, message, containers } = worker.status;
-      const failed =
-        phase === "Failed" || containers.some((one) => one.state !== "running" && (one.exitCode ?? 0) !== 0);
+      const { phase, message, ready, containers, initContainers } = worker.status;
+      const all = worker.settled ? containers : [...initContainers, ...containers];
+      const failed = phase === "Failed" || all.some((one) => one.state !== "running" && (one.exitCode ?? 0) !== 0);
       if (failed) return [{ object: `Pod/${key}`, message: message ?? phase }];
-      if (worker.settled) return [];
+      if (ready) return [];
       if (Date.now() > deadline)
         return [{ object: `Pod/${key}`, message: `not ready after ${READY_PATIENCE / 1000} s: ${message}` }];
       await sleep(5);

@@ -32,12 +32,17 @@ export function launchOf(pod: Pod, container: Container, images: Images, resolve
     image,
     env: {
       PATH: DEFAULT_PATH,
-      HOSTNAME: pod.metadata.name,
+      HOSTNAME: hostnameOf(pod),
       HOME: "/root",
       ...Object.fromEntries((image?.config.env ?? []).map(splitVariable)),
       ...environmentOf(resolved),
     },
   };
+}
+
+/** The host name of a pod: its own, or as much of the pod's name as fits. */
+export function hostnameOf({ hostname, metadata }: Pod): string {
+  return hostname ?? metadata.name.slice(0, 63).replace(/[-.]+$/, "");
 }
 
 function argvOf(container: Pick<ResolvedContainer, "command" | "args">, image: Image | undefined): string[] {
@@ -70,7 +75,7 @@ function noCommand(pod: Pod, container: Container, image: Image | undefined): La
 /** Containers that could never start, before anything is made. Images are looked for, not read. */
 export function commandProblems(pods: readonly Pod[], images: Images): Problem[] {
   return pods.flatMap((pod) =>
-    pod.containers
+    [...(pod.initContainers ?? []), ...pod.containers]
       .filter((one) => one.command.length === 0 && !(one.image !== undefined && images.knows(one.image)))
       .map((one) => ({
         object: `Pod/${pod.metadata.namespace}/${pod.metadata.name}`,

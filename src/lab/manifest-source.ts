@@ -70,12 +70,13 @@ export class ManifestSource implements ObjectSource {
     this.#cluster.addresses(bound, ips, ended);
   }
 
-  /** A pod that ends may make room for a job's next one. Looked at once for all that happens in one turn. */
+  /** A pod that ends may make room for a job's next one, a container that is started again may be one too many. Looked at once for all that happens in one turn. */
   changed(): void {
     if (this.#pending !== undefined) return;
     this.#pending = setImmediate(() => {
       this.#pending = undefined;
-      const ended = [...this.#options.kubelet.finished.keys()].sort().join();
+      const { finished, restarts } = this.#options.kubelet;
+      const ended = [...[...finished.keys()].sort(), ...[...restarts].map((one) => one.join(":"))].join();
       if (ended !== this.#ended) this.#cluster.reconcile();
       this.#ended = ended;
     });

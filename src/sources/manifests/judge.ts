@@ -41,7 +41,8 @@ function judge(kind: string, known: KindSchema, raw: Fields, reader: Reader): Ju
   const ruled = reader === "lab" ? undefined : known.ruled?.safeParse(raw);
   if (ruled?.success && reader === "api") return taken(kind, ruled.data, []);
   const whole = known.schema.safeParse(raw, { error: inWords });
-  const remarks = reader === "api" ? [] : remarksOn(kind, known, raw, MOST_FINDINGS + 1);
+  const remarks =
+    reader === "api" ? [] : remarksOn(kind, known, raw, { most: MOST_FINDINGS + 1, runs: reader === "lab" });
   const wrong = whole.success ? [] : whole.error.issues.flatMap((issue) => toFindings(issue));
   if (ruled?.success) return taken(kind, ruled.data, [...wrong.map(unread), ...remarks]);
   if (whole.success) return taken(kind, whole.data, remarks);

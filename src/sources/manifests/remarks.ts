@@ -13,11 +13,20 @@ export interface Finding {
   severity?: Problem["severity"];
 }
 
-/** What is not acted on: fields that no such object has (mostly misspelt), and those that Weir leaves out. At most `most` of each. */
-export function remarksOn(kind: string, known: KindSchema, raw: Fields, most: number): Finding[] {
+/**
+ * What is not acted on: fields that no such object has (mostly misspelt), at most `most`; for whom `runs` the pods, what of
+ * them is left out too.
+ */
+export function remarksOn(
+  kind: string,
+  known: KindSchema,
+  raw: Fields,
+  { most, runs }: { most: number; runs: boolean },
+): Finding[] {
   const unknown: Finding[] = [];
   findUnknown(raw, kind, [], { found: unknown, most });
-  return [...unknown, ...strayKeys(kind, known, raw), ...leftOut(kind, known, raw)];
+  const own = [...unknown, ...strayKeys(kind, known, raw)];
+  return runs ? [...own, ...leftOut(kind, known, raw)] : own;
 }
 
 /** Rules on an object whose own keys do nothing: a workload's pods have those of its template. */

@@ -109,6 +109,6 @@ it.each<ClusterObject>([
   { kind: "ConfigMap", metadata, data: {}, binaryData: { a: "AAH/" } },
 ])("a $kind written as a manifest is read back as it was", (object) => {
   const { objects, problems } = parseManifests(JSON.stringify(manifestOf(object)), "f.json");
-  expect(problems).toEqual([]);
+  expect(problems.filter(({ severity }) => severity !== "skipped")).toEqual([]);
   expect(objects.map((one) => one.object)).toEqual([object]);
 });

@@ -161,7 +161,7 @@ export function podTests(get: () => LabUnderTest): void {
       ].join("\n");
       const times = { periodSeconds: 1, timeoutSeconds: 5 };
       const web = pod("web", {
-        ...{ ...STATE, hostNetwork: true },
+        ...{ ...STATE, hostNetwork: true, terminationGracePeriodSeconds: 1 }, // process 1 that is Node.js stays
         containers: [
           {
             ...{ name: "c", command: [process.execPath, "-e", server], ...SEES },

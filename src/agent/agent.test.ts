@@ -62,7 +62,7 @@ function agentOn(
     },
     forget: () => {},
     lacking: (rows: readonly Row[]) => rows.find((row) => !holds(row)),
-    devices: { ifindex: (device: string) => (devices.has(device) ? 1 : undefined) },
+    devices: { ifindex: (device: string) => (devices.has(device) ? 1 : undefined), doubt: () => {} },
     leases: { interval: undefined, renew: () => {} },
     panel: { abi: 1 },
   };

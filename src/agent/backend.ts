@@ -175,6 +175,7 @@ export class AgentBackend implements Backend {
     }
     const endpoint = this.#store(namespace, name, spec);
     const what = `give ${namespace}/${name} a network`;
+    if (known) this.#agent.parts.datapath.devices.doubt(endpoint.device); // who asks again may know of a loss
     await this.#settled(what);
     const { view, parts } = this.#agent;
     const failure = endpointFailure(endpoint, view, (rows) => parts.datapath.lacking(rows));

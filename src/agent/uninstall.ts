@@ -102,7 +102,7 @@ const ownDevices = (): string[] =>
   links()
     .map((link) => link.name)
     .filter(isOwnDevice);
-const ownRoutes = () => routes().filter((route) => route.protocol === WEIR_ROUTE_PROTOCOL);
+const ownRoutes = () => routes(undefined, WEIR_ROUTE_PROTOCOL);
 
 /** A file of a store, and what a crash or a fault leaves beside it. */
 const withRemains = (path: string): string[] => [path, `${path}.new`, `${path}.broken`];

@@ -81,6 +81,7 @@ export class Datapath {
   forget(): void {
     this.#held.clear();
     this.#attached.clear();
+    this.devices.forget();
     this.shapers.forget();
     this.programs.forget();
     this.panel.generations.reload(this.panel.names.all("port").keys());
@@ -113,7 +114,9 @@ export class Datapath {
       failures.push(...generation.problems);
       this.#writePanel(generation, ids);
     });
-    const detached = attachAll(this.panel, this.#attachments(desired), ids, this.#attached);
+    const attachments = this.#attachments(desired);
+    this.devices.watch(attachments.map(([device]) => device));
+    const detached = attachAll(this.panel, attachments, ids, this.#attached);
     failures.push(...detached, ...this.devices.activate(desired.links, new Set(detached.map(({ object }) => object))));
     failures.push(...this.#senders.ensure(desired, ids.device));
     attempt("routes", () => failures.push(...this.devices.ensureRoutes(desired.routes, desired.links)));

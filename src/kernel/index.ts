@@ -47,6 +47,7 @@ export {
   type VethSpec,
   type VxlanSpec,
 } from "./netlink/link.ts";
+export { type NetworkNews, watchNetwork } from "./netlink/news.ts";
 export {
   addNeighbour,
   addRoute,

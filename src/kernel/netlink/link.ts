@@ -37,6 +37,7 @@ const IFLA = {
   gsoIpv4MaxSize: 63,
   groIpv4MaxSize: 64,
   extMask: 29,
+  carrierChanges: 35,
   maxMtu: 51,
 } as const;
 /** `RTEXT_FILTER_SKIP_STATS`. */
@@ -61,6 +62,8 @@ export interface DeviceInfo {
   maxMtu: number;
   up: boolean;
   running: boolean;
+  /** How often its carrier went or came: a veth's goes when its peer is set down. */
+  carrierChanges: number;
   /** Of a veth: its peer's ifindex, in the peer's namespace. */
   peerIfindex: number | undefined;
   /** The kernel's number for the peer's namespace if it is another one. */
@@ -118,7 +121,7 @@ function settings(wanted: Omit<DeviceSettings, "up" | "netns">): Buffer[] {
 const statsOf = (bytes: Buffer | undefined, index: number): bigint =>
   bytes && bytes.length >= 8 * (index + 1) ? bytes.readBigUInt64LE(8 * index) : 0n;
 
-function readLink({ body }: Reply): DeviceInfo {
+export function readLink({ body }: Reply): DeviceInfo {
   const flags = body.readUInt32LE(8);
   const found = attributes(body.subarray(HEADER));
   const info: Attributes = attributes(found.get(IFLA.linkInfo) ?? Buffer.alloc(0));
@@ -134,6 +137,7 @@ function readLink({ body }: Reply): DeviceInfo {
     maxMtu: uint(found, IFLA.maxMtu) ?? 0,
     up: (flags & IFF.up) !== 0,
     running: (flags & IFF.running) !== 0,
+    carrierChanges: uint(found, IFLA.carrierChanges) ?? 0,
     peerIfindex: kind === "veth" ? uint(found, IFLA.link) : undefined,
     peerNetnsId: kind === "veth" ? uint(found, IFLA.peerNetns) : undefined,
     master: uint(found, IFLA.master),

@@ -153,7 +153,7 @@ describe("addresses, routes, neighbours", () => {
     expect(code(() => addAddress("w0", "fe80::1%w0/64", {}, a))).toBe("address-invalid");
   });
 
-  test("a pod's routes: link scope to a gateway, default by it, replaced without a gap", () => {
+  test("a pod's routes: link scope to a gateway, default by it; none takes the place of another", () => {
     addAddress("eth0", "10.2.0.2/32", {}, b);
     addRoute({ cidr: "169.254.1.1/32", device: "eth0" }, b);
     addRoute({ cidr: "0.0.0.0/0", device: "eth0", via: "169.254.1.1", source: "10.2.0.2", mtu: 1200 }, b);
@@ -173,12 +173,20 @@ describe("addresses, routes, neighbours", () => {
     const listed = routes(b).map(({ cidr, via, source, protocol }) => ({ cidr, via, source, protocol }));
     expect(listed).toContainEqual({ cidr: "0.0.0.0/0", via: "169.254.1.1", source: "10.2.0.2", protocol: 119 });
     expect(listed).toContainEqual({ cidr: "::/0", via: "fe80::1", source: undefined, protocol: 119 });
-    addRoute({ cidr: "10.9.0.0/16", device: "eth0", via: "172.16.0.2", onlink: true }, b);
-    expect(
-      routes(b)
-        .filter(({ cidr }) => cidr === "10.9.0.0/16")
-        .map(({ via }) => via),
-    ).toEqual(["172.16.0.2"]);
+    expect(removeRoute({ cidr: "10.9.0.0/16", device: "eth0" }, b)).toBe(true);
+    for (const [cidr, via, other] of [
+      ["10.9.0.0/16", "172.16.0.1", "172.16.0.2"],
+      ["fd00:9::/64", "fe80::1", "fe80::2"],
+    ] as const) {
+      const ofAnother = ["route", "add", cidr, "via", via, "dev", "eth0", "onlink", "proto", "boot"];
+      execFileSync("ip", ["-n", names[1], ...ofAnother]);
+      expect(addRoute({ cidr, device: "eth0", via: other, onlink: true }, b)).toBe(false);
+      expect(removeRoute({ cidr, device: "eth0" }, b)).toBe(false);
+      expect(routes(b).filter((route) => route.cidr === cidr)).toMatchObject([{ via, protocol: 3 }]);
+      expect(routes(b, 119).map((route) => route.cidr)).not.toContain(cidr);
+      expect(removeRoute({ cidr, device: "eth0", protocol: 3 }, b)).toBe(true);
+      expect(addRoute({ cidr, device: "eth0", via: other, onlink: true }, b)).toBe(true);
+    }
     const gone = { cidr: "10.9.0.0/16", device: "eth0", via: "172.16.0.2" };
     expect([removeRoute(gone, b), removeRoute(gone, b)]).toEqual([true, false]);
     expect(() => addRoute({ cidr: "10.9.0.0/16", device: "eth0", via: "172.16.0.2" }, b)).toThrow(

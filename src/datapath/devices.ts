@@ -210,8 +210,8 @@ export class Devices {
 }
 
 /** What of a device Weir sets, or acts on. */
-const stateOf = ({ ifindex, name, up, running, mtu, mac, carrierChanges }: DeviceInfo): string =>
-  [ifindex, name, up, running, mtu, mac, carrierChanges].join(" ");
+const stateOf = ({ ifindex, name, up, running, mtu, maxMtu, mac, carrierChanges }: DeviceInfo): string =>
+  [ifindex, name, up, running, mtu, maxMtu, mac, carrierChanges].join(" ");
 
 /** The link's devices in this namespace. */
 const endsOf = (link: Link): string[] => (link.kind === "pair" ? [link.device, link.other] : [link.device]);

@@ -167,7 +167,9 @@ export type BenchName =
   | "shares"
   | "queue"
   | "order"
-  | "sizes";
+  | "sizes"
+  | "many"
+  | "cpu";
 export interface BenchModule {
   bench(
     options: {
@@ -180,6 +182,7 @@ export interface BenchModule {
       sample?: number | undefined;
       only?: readonly string[] | undefined;
       weir?: string | undefined;
+      against?: string | undefined;
     },
     io: Io,
   ): Result;

@@ -79,7 +79,7 @@ export function addBench(program: Command, io: Io, load: Modules["bench"]): void
 const WORDS: Partial<Record<BenchName, string>> = {
   matrix: "10M ingress udp",
   loss: "burst across ipv6",
-  steps: "ingress cubic×8 Limit",
+  steps: "80M→20M ingress cubic×8",
   shares: "fair 10M",
   queue: "1M udp×1",
   order: "10M egress 3000",

@@ -5,6 +5,7 @@ import { rateText } from "../limit-case.ts";
 import { type Finding, judge, publish } from "../report.ts";
 import { pairedRatio } from "../stats.ts";
 import { receive, send } from "../traffic/traffic.ts";
+import { killStarted } from "../weir.ts";
 import { Bed, type Direction, MTU } from "./bed.ts";
 import { TcpLoad } from "./tcp.ts";
 
@@ -61,6 +62,7 @@ export async function cpu(context: BenchContext): Promise<readonly Finding[]> {
       );
       return findings;
     } finally {
+      killStarted();
       await own.down();
     }
   } finally {

@@ -48,10 +48,11 @@ export const benches = {
   sizes: async () => (await import("./limiter/sizes.ts")).sizes,
   many: async () => (await import("./limiter/many.ts")).many,
   cpu: async () => (await import("./limiter/cpu.ts")).cpu,
+  pairs: async () => (await import("./limiter/pairs.ts")).pairs,
 } as const satisfies Record<string, () => Promise<Bench>>;
 
 /** Not in `all`: they take hours, or need another build. */
-const LONG: readonly string[] = ["matrix", "steps", "shares", "cpu"];
+const LONG: readonly string[] = ["matrix", "steps", "shares", "cpu", "pairs"];
 
 export type BenchName = keyof typeof benches | "all";
 

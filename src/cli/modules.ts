@@ -169,7 +169,8 @@ export type BenchName =
   | "order"
   | "sizes"
   | "many"
-  | "cpu";
+  | "cpu"
+  | "pairs";
 export interface BenchModule {
   bench(
     options: {

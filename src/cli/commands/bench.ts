@@ -20,11 +20,12 @@ const benches: readonly [BenchName, string][] = [
   ["sizes", "Measure limits of packets of every size; goes on where the last run ended."],
   ["many", "Measure how soon an edit is in force on a node of 200 pods limited both ways, and the agent's memory."],
   ["cpu", "Measure the CPU of a packet under a limit beside another build's."],
+  ["pairs", "Measure cases of the matrix by turns beside another build; goes on where the last run ended."],
   ["footprint", "Measure memory, CPU and start-up times."],
 ];
 
 /** Those with more cases than a day has hours for. */
-const SAMPLED: readonly BenchName[] = ["steps", "shares", "queue", "order", "sizes"];
+const SAMPLED: readonly BenchName[] = ["steps", "shares", "queue", "order", "sizes", "pairs"];
 
 function parseSeconds(text: string): number {
   const seconds = Number(text);
@@ -78,6 +79,7 @@ export function addBench(program: Command, io: Io, load: Modules["bench"]): void
 /** Cases that `--only` chooses, as an example. */
 const WORDS: Partial<Record<BenchName, string>> = {
   matrix: "10M ingress udp",
+  pairs: "10M ingress udp",
   loss: "burst across ipv6",
   steps: "80M→20M ingress cubic×8",
   shares: "fair 10M",
@@ -93,14 +95,16 @@ function addOwnOptions(command: Command, what: BenchName, cwd: string): void {
   if (SAMPLED.includes(what)) {
     command.option("--sample <n>", "so many of the cases, always the same ones", parseSample);
   }
+  const against = (): Command =>
+    command.requiredOption("--against <path>", "the other build's bin/weir", (path: string) => resolve(cwd, path));
   const options: Partial<Record<BenchName, () => Command>> = {
     limits: () => command.option("--seconds <n>", "length of one run (60: as published)", parseSeconds),
     loss: () => command.option("--packets <n>", "datagrams a case (100000: as published)", parsePackets),
     repeat: () => command.option("--packets <n>", "runs, whole millions (100000000)", parsePackets),
     footprint: () => command.option("--pods <n>", "instead: so many pods, each with rules", parsePods),
     many: () => command.option("--pods <n>", "so many pods (200)", parsePods),
-    cpu: () =>
-      command.requiredOption("--against <path>", "the other build's bin/weir", (path: string) => resolve(cwd, path)),
+    cpu: against,
+    pairs: against,
   };
   options[what]?.();
 }

@@ -1,9 +1,10 @@
+import { Gaps } from "./gaps.ts";
 import { type ReceiveOptions, Receiver } from "./receive.ts";
 import { Answerer, Requester, type RequestOptions } from "./request.ts";
 import { Sender, type SendOptions } from "./send.ts";
 
 /**
- * A process that sends or receives in its network namespace: `traffic.js ROLE JSON`. Writes `ready` once its sockets are
+ * A process that sends, receives or waits in its network namespace: `traffic.js ROLE JSON`. Writes `ready` once its sockets are
  * there, and what it saw as one line of JSON when it has sent all or gets SIGTERM.
  */
 const [role = "", json = ""] = process.argv.slice(2);
@@ -14,6 +15,7 @@ const ROLES: Readonly<
   receive: (options) => new Receiver(options as ReceiveOptions),
   answer: (options) => new Answerer(options as { port: number }),
   request: (options) => new Requester(options as RequestOptions),
+  gaps: () => new Gaps(),
 };
 const make = ROLES[role];
 if (!make) throw new Error(`start traffic: no role ${role} (${Object.keys(ROLES).join(", ")})`);

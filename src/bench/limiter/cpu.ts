@@ -16,10 +16,18 @@ interface CpuCase {
   bytes?: number;
 }
 
-/** ns of all processors for a packet that passed: of each build, by turns. */
+/** One turn. */
+export interface Turn {
+  /** ns of all processors for a packet that the limit let through. */
+  cost: number;
+  /** How busy the processors were, 0 to 1. */
+  busy: number;
+}
+
 export interface CpuResult {
   name: string;
-  pairs: [own: number, other: number][];
+  /** A turn of each build. */
+  pairs: [own: Turn, other: Turn][];
 }
 
 const CASES: readonly CpuCase[] = [
@@ -46,13 +54,13 @@ export async function cpu(context: BenchContext): Promise<readonly Finding[]> {
       const results: CpuResult[] = [];
       for (const one of CASES) {
         for (const bed of [own, other]) await bed.set(one.direction, one.rate);
-        const pairs: [number, number][] = [];
+        const pairs: CpuResult["pairs"] = [];
         while (pairs.length < (quick ? 2 : PAIRS)) {
           signal.throwIfAborted();
           pairs.push(await pair(own, other, one, pairs.length % 2 === 1));
         }
         results.push({ name: nameOf(one), pairs });
-        say(`${nameOf(one)}: ${pairs.map(([a, b]) => (a / b).toFixed(2)).join(" ")}`);
+        say(`${nameOf(one)}: ${pairs.map(([a, b]) => (a.cost / b.cost).toFixed(2)).join(" ")}`);
       }
       const findings = results.map(judgeCpu);
       const notes = ["All that the machine does is counted, the traffic's own processes too: nothing else may run."];
@@ -71,22 +79,23 @@ export async function cpu(context: BenchContext): Promise<readonly Finding[]> {
 }
 
 /** One turn of each build, in an order that changes. */
-async function pair(own: Bed, other: Bed, one: CpuCase, swapped: boolean): Promise<[number, number]> {
+async function pair(own: Bed, other: Bed, one: CpuCase, swapped: boolean): Promise<[Turn, Turn]> {
   const first = await turn(swapped ? other : own, one);
   const second = await turn(swapped ? own : other, one);
   return swapped ? [second, first] : [first, second];
 }
 
-async function turn(bed: Bed, one: CpuCase): Promise<number> {
+async function turn(bed: Bed, one: CpuCase): Promise<Turn> {
   const stop = await startLoad(bed, one);
   await sleep(SETTLE);
-  const before = { busy: busyNs(), packets: bed.use(one.direction)?.packets ?? 0 };
+  const before = { ticks: readTicks(), packets: bed.use(one.direction)?.packets ?? 0 };
   await sleep(TURN);
   const packets = (bed.use(one.direction)?.packets ?? 0) - before.packets;
-  const busy = busyNs() - before.busy;
+  const now = readTicks();
+  const busy = now.busy - before.ticks.busy;
   await stop();
   if (packets <= 0) throw new Error(`measure ${nameOf(one)}: its limit has let no packet through`);
-  return busy / packets;
+  return { cost: (busy * TICK_NS) / packets, busy: busy / (now.all - before.ticks.all) };
 }
 
 const PORT = 9000;
@@ -106,26 +115,39 @@ async function startLoad(bed: Bed, { direction, rate, bytes }: CpuCase): Promise
   };
 }
 
-/** What all processors have been busy since boot, ns, in steps of 10 ms. */
-function busyNs(): number {
-  return parseBusy(readFileSync("/proc/stat", "utf8")) * 1e7;
+/** Ticks are this long on every Linux that Node.js runs on, ns. */
+const TICK_NS = 1e7;
+const readTicks = (): Ticks => parseTicks(readFileSync("/proc/stat", "utf8"));
+
+interface Ticks {
+  busy: number;
+  all: number;
 }
 
-/** Busy ticks of all processors, from the text of /proc/stat: neither idle nor waiting for a disk nor stolen. */
-export function parseBusy(text: string): number {
-  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = (text.split("\n", 1)[0] ?? "")
+/** Ticks of all processors since boot, from the text of /proc/stat. Busy: neither idle nor waiting for a disk nor stolen. */
+export function parseTicks(text: string): Ticks {
+  const [user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, softirq = 0, steal = 0] = (
+    text.split("\n", 1)[0] ?? ""
+  )
     .split(/\s+/)
     .slice(1)
     .map(Number);
-  return user + nice + system + irq + softirq;
+  const busy = user + nice + system + irq + softirq;
+  return { busy, all: busy + idle + wait + steal };
 }
 
+/** A machine that is busier has no time left that a packet's cost could show in. */
+const MOST_BUSY = 0.95;
 const MOST = 1.1;
 
-export function judgeCpu({ name, pairs }: CpuResult): Finding {
-  const { mean, lower, upper } = pairedRatio(pairs);
+export function judgeCpu({ name: what, pairs }: CpuResult): Finding {
+  const { mean, lower, upper } = pairedRatio(pairs.map(([own, other]) => [own.cost, other.cost] as const));
   const micros = (which: 0 | 1): string =>
-    (pairs.reduce((sum, one) => sum + one[which], 0) / pairs.length / 1000).toFixed(2);
+    (pairs.reduce((sum, one) => sum + one[which].cost, 0) / pairs.length / 1000).toFixed(2);
   const measured = `${mean.toFixed(3)} (${lower.toFixed(3)} to ${upper.toFixed(3)}); ${micros(0)} µs against ${micros(1)}`;
-  return judge(name, measured, `≤ ${MOST}`, upper <= MOST);
+  const target = `≤ ${MOST}`;
+  const busy = Math.max(...pairs.flat().map((turn) => turn.busy));
+  if (busy <= MOST_BUSY) return judge(what, measured, target, upper <= MOST);
+  const told = `${measured}; the processors were ${(100 * busy).toFixed(0)} % busy`;
+  return { what, measured: told, target, verdict: "shown" };
 }

@@ -1,15 +1,18 @@
 import { expect, test } from "vitest";
-import { judgeCpu, parseBusy } from "./cpu.ts";
+import { judgeCpu, parseTicks, type Turn } from "./cpu.ts";
 import { judgeMany } from "./many.ts";
 
 test("busy ticks are all but idle, waiting and stolen ones", () => {
-  expect(parseBusy("cpu  100 20 30 9000 500 6 7 800 0 0\ncpu0 1 2 3")).toBe(163);
+  expect(parseTicks("cpu  100 20 30 9000 500 6 7 800 0 0\ncpu0 1 2 3")).toEqual({ busy: 163, all: 10_463 });
 });
 
-test("a ratio holds if its upper bound does", () => {
-  const pairs = (ratio: number): [number, number][] => [1, 2, 3].map((i) => [ratio * (1000 + i), 1000 + i]);
-  expect(judgeCpu({ name: "one", pairs: pairs(1.05) }).verdict).toBe("holds");
-  expect(judgeCpu({ name: "one", pairs: pairs(1.15) }).verdict).toBe("misses");
+test("a ratio holds if its upper bound does; a machine that is busy throughout shows none", () => {
+  const turn = (cost: number, busy: number) => ({ cost, busy });
+  const verdict = (ratio: number, busy = 0.6) => {
+    const pairs = [1, 2, 3].map((i): [Turn, Turn] => [turn(ratio * (1000 + i), busy), turn(1000 + i, 0.5)]);
+    return judgeCpu({ name: "one", pairs }).verdict;
+  };
+  expect([verdict(1.05), verdict(1.15), verdict(1, 0.99)]).toEqual(["holds", "misses", "shown"]);
 });
 
 test("an edit that is never seen misses, and so does a limit that is not in force", () => {

@@ -17,8 +17,14 @@ export interface Traffic<Result> {
 export const receive = (netns: string, options: ReceiveOptions): Promise<Traffic<Received>> =>
   begin("receive", netns, options);
 
-/** Sends datagrams from a namespace. Resolves once it has begun. */
-export const send = (netns: string, options: SendOptions): Promise<Traffic<Sent>> => begin("send", netns, options);
+/**
+ * Sends datagrams from a namespace, all from the first processor that may run it: those of a process that moves overtake
+ * each other at any veth. Resolves once it has begun.
+ */
+export function send(netns: string, options: SendOptions): Promise<Traffic<Sent>> {
+  const [cpu = 0] = cpuList(readFileSync("/proc/self/status", "utf8"));
+  return launch("send", ["nsenter", `--net=${netns}`, "--", "taskset", "-c", String(cpu)], options);
+}
 
 /** Answers requests at a port of a namespace until it is stopped. */
 export const answer = (netns: string, options: { port: number }): Promise<Traffic<null>> =>

@@ -2,6 +2,7 @@ import type { Document, LineCounter, ScalarTag } from "yaml";
 import { isNode, isScalar, LineCounter as Lines, parseAllDocuments } from "yaml";
 import { quote } from "../../model/text.ts";
 import { isDeepJson, refuseYaml, repeatedKey } from "./guard.ts";
+import { jsonPositions } from "./positions.ts";
 
 /** One document of a file as plain data, or the reason why it cannot be read. */
 export type RawDocument =
@@ -25,16 +26,17 @@ export function readDocuments(text: string, file: string): RawDocument[] {
   return readJson(plain, file) ?? readYaml(plain, file);
 }
 
-/** The fast way for what programs write. Undefined: not JSON, or to be read again for its positions. */
+/** The fast way for what programs write. Undefined: not JSON. */
 function readJson(text: string, file: string): RawDocument[] | undefined {
   if (!text.startsWith("{")) return undefined;
   if (isDeepJson(text)) return [{ problem: "is not read as JSON: nested too deeply", at: `${file}:1:1` }];
   try {
     const value: unknown = JSON.parse(text);
-    let slow: RawDocument | undefined;
+    let find: ReturnType<typeof jsonPositions> | undefined;
     const locate = (path: readonly PropertyKey[]): string => {
-      slow ??= readYaml(text, file)[0];
-      return slow && "locate" in slow ? slow.locate(path) : `${file}:1:1`;
+      find ??= jsonPositions(text);
+      const { line, column } = find(path);
+      return `${file}:${line}:${column}`;
     };
     return [{ value, locate }];
   } catch {

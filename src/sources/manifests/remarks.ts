@@ -24,7 +24,7 @@ export function remarksOn(
   { most, runs }: { most: number; runs: boolean },
 ): Finding[] {
   const unknown: Finding[] = [];
-  findUnknown(raw, kind, [], { found: unknown, most });
+  findUnknown(raw, kind, { found: unknown, most, path: [] });
   const own = [...unknown, ...strayKeys(kind, known, raw)];
   return runs ? [...own, ...leftOut(kind, known, raw)] : own;
 }
@@ -43,27 +43,35 @@ type Texts = Parameters<typeof lookAlikes>[0];
 interface Search {
   found: Finding[];
   most: number;
+  /** Where the search is: copied for what is found, since most of what is looked at is right. */
+  path: PropertyKey[];
 }
 
 /** Compares a value with a Kubernetes type, all the way down. What is of a wrong type is the schemas' business. */
-function findUnknown(value: unknown, type: string, path: readonly PropertyKey[], search: Search): void {
+function findUnknown(value: unknown, type: string, search: Search): void {
   if (Array.isArray(value)) {
     const members = type.startsWith("[]") ? type.slice(2) : "";
     // A list of a million numbers need not be walked through.
-    if (!/[A-Z]/.test(members)) return;
-    for (const [index, item] of value.entries()) findUnknown(item, members, [...path, index], search);
-  } else if (isFields(value)) findInMap(value, type, path, search);
+    if (/[A-Z]/.test(members)) for (const [index, item] of value.entries()) findBelow(index, item, members, search);
+  } else if (isFields(value)) findInMap(value, type, search);
 }
 
-function findInMap(value: Fields, type: string, path: readonly PropertyKey[], search: Search): void {
+function findBelow(key: PropertyKey, value: unknown, type: string, search: Search): void {
+  if (typeof value !== "object" || value === null) return;
+  search.path.push(key);
+  findUnknown(value, type, search);
+  search.path.pop();
+}
+
+function findInMap(value: Fields, type: string, search: Search): void {
+  const { found, most, path } = search;
   const members = type.startsWith("{}") ? type.slice(2) : undefined;
   const types = fieldTypes(type);
-  for (const [field, item] of Object.entries(value)) {
-    if (search.found.length >= search.most) return;
+  for (const field of Object.keys(value)) {
+    if (found.length >= most) return;
     const known = members ?? types?.get(field);
-    const at = [...path, field];
-    if (known !== undefined) findUnknown(item, known, at, search);
-    else if (types) search.found.push({ field: at, message: unknownField(field, types), severity: "warning" });
+    if (known !== undefined) findBelow(field, value[field], known, search);
+    else if (types) found.push({ field: [...path, field], message: unknownField(field, types), severity: "warning" });
   }
 }
 

@@ -1,34 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Verdicts that send a packet through one of Weir's device pairs, to come back at the same hop. Part of panel.h. */
+/* Verdicts that send a packet through one of Weir's device pairs, to come back to the same instance. Part of panel.h. */
 #pragma once
 #include "panel.h"
 
-/* Come back at this very hop in segments of the wire's size, with weir_resumed(). */
+/* Come back to this instance in segments of the wire's size, with weir_resumed(). */
 WEIR_INLINE int weir_split(struct __sk_buff *skb)
 {
 	struct weir_config *config = weir_configuration();
-	__u32 mark = weir_mark(skb, weir_get(skb, hop), WEIR_MARK_RESUMED);
 
-	if (!config || !mark)
-		return weir_drop(skb, WEIR_DROP_LOOP);
 	if (weir_unlikely(weir_tracing(skb)))
 		return weir_next(skb);
-	skb->mark = mark;
+	if (!config || weir_depart(skb, weir_here(skb), WEIR_MARK_RESUMED))
+		return weir_drop(skb, WEIR_DROP_LOOP);
 	return bpf_redirect(config->split_ifindex, 0);
 }
 
 /*
- * Address the packet to a shaping device's class, to come back at this hop, with the time at which it was queued. Zero: it
- * has been round too often.
+ * Address the packet to a shaping device's class, to come back to this instance, with the time at which it was queued. 0,
+ * or -1: it has been round too often.
  */
-WEIR_INLINE __u32 weir_to_class(struct __sk_buff *skb, __u32 classid)
+WEIR_INLINE int weir_to_class(struct __sk_buff *skb, __u32 classid)
 {
-	__u32 mark = weir_mark(skb, weir_get(skb, hop), WEIR_MARK_RESUMED);
-
 	bpf_skb_set_tstamp(skb, bpf_ktime_get_ns(), BPF_SKB_TSTAMP_DELIVERY_MONO);
-	skb->mark = mark;
 	skb->priority = classid;
-	return mark;
+	return weir_depart(skb, weir_here(skb), WEIR_MARK_RESUMED);
 }
 
 /* How long the packet was in the shaping device, ns; a later queue must not take its stamp for a time to send it. */
@@ -53,7 +48,7 @@ WEIR_INLINE int weir_shape(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
 {
 	if (weir_unlikely(weir_tracing(skb)))
 		return weir_next(skb);
-	if (!weir_to_class(skb, classid))
+	if (weir_to_class(skb, classid))
 		return weir_drop(skb, WEIR_DROP_LOOP);
 	return bpf_redirect(ifindex, 0);
 }
@@ -63,7 +58,7 @@ WEIR_INLINE int weir_shape_detached(struct __sk_buff *skb, __u32 ifindex, __u32 
 {
 	if (weir_unlikely(weir_tracing(skb)))
 		return weir_next(skb);
-	if (!weir_to_class(skb, classid))
+	if (weir_to_class(skb, classid))
 		return weir_drop(skb, WEIR_DROP_LOOP);
 	if (bpf_clone_redirect(skb, ifindex, 0) < 0)
 		return weir_drop(skb, WEIR_DROP_DELIVERY);
@@ -76,11 +71,8 @@ WEIR_INLINE int weir_shape_detached(struct __sk_buff *skb, __u32 ifindex, __u32 
  */
 WEIR_INLINE int weir_hold_copy(struct __sk_buff *skb, __u32 ifindex, __u64 until)
 {
-	__u32 mark = weir_mark(skb, weir_get(skb, hop), WEIR_MARK_HELD);
-
-	if (!mark)
+	if (weir_depart(skb, weir_here(skb), WEIR_MARK_HELD))
 		return WEIR_DROP_LOOP;
-	skb->mark = mark;
 	if (bpf_skb_set_tstamp(skb, until, BPF_SKB_TSTAMP_DELIVERY_MONO) || bpf_clone_redirect(skb, ifindex, 0) < 0)
 		return WEIR_DROP_DELIVERY;
 	return 0;

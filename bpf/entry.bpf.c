@@ -9,7 +9,7 @@ WEIR_INLINE void weir_begin(struct __sk_buff *skb, __u32 hop, __u32 state)
 	weir_set(skb, instance, 0);
 	weir_set(skb, port, hop / WEIR_PORT_HOPS);
 	weir_set(skb, state, state);
-	weir_set(skb, data, 0);
+	weir_set(skb, place, 0);
 }
 
 /* On a device's ingress: find the port and start its ingress chain. */
@@ -137,21 +137,39 @@ int weir_host_ingress(struct __sk_buff *skb)
 }
 
 /*
- * On the far end of a recirculation, splitting or shaping pair: go on at the
- * hop in the mark. Run by BPF_PROG_TEST_RUN with WEIR_MARK_TRACE in the mark,
- * it starts a read-only run at that hop.
+ * The hop at which a packet is at its place again. If the function that sent it away has left the chain, it goes on behind
+ * that, and nobody takes it for one that he sent away himself.
+ */
+WEIR_INLINE __u32 weir_come_back(struct __sk_buff *skb, __u32 place)
+{
+	struct weir_hop *hop = weir_hop_row(skb, place & WEIR_PLACE_HOP);
+	__u32 id;
+
+	if (hop && (hop->course << 16 | WEIR_PLACE_COURSE) == (place & ~WEIR_PLACE_HOP))
+		return place & WEIR_PLACE_HOP; /* nothing has changed */
+	id = weir_find_hop(skb, place);
+	if (weir_get(skb, place) != place)
+		weir_set(skb, state, weir_get(skb, state) & ~(WEIR_META_RESUMED | WEIR_META_HELD));
+	return id;
+}
+
+/*
+ * On the far end of one of Weir's pairs: go on at the place that the packet
+ * carries. Run by BPF_PROG_TEST_RUN with WEIR_MARK_TRACE in the mark, it starts
+ * a read-only run at that hop.
  */
 SEC("tc")
 int weir_resume(struct __sk_buff *skb)
 {
 	struct weir_config *config = weir_configuration();
-	__u32 mark = skb->mark, zero = 0;
+	__u32 mark = skb->mark, place = skb->tc_index << 16 | (mark & WEIR_MARK_HOP), zero = 0;
 	__u32 state = (mark >> WEIR_MARK_ROUNDS_SHIFT & 15) * WEIR_META_ROUND | WEIR_META_AWAY;
 	struct weir_trace *trace;
 
 	if (mark == WEIR_MARK_GONE)
 		return TC_ACT_SHOT;
 	skb->mark = 0;
+	skb->tc_index = 0;
 	if (mark & WEIR_MARK_RESUMED)
 		state |= WEIR_META_RESUMED;
 	if (mark & WEIR_MARK_HELD)
@@ -168,7 +186,7 @@ int weir_resume(struct __sk_buff *skb)
 	weir_begin(skb, mark & WEIR_MARK_HOP, state);
 	if (!config)
 		return weir_drop(skb, WEIR_DROP_NO_PORT);
-	return weir_enter(skb, mark & WEIR_MARK_HOP);
+	return weir_enter(skb, place & WEIR_PLACE_COURSE ? weir_come_back(skb, place) : place);
 }
 
 char weir_license[] SEC("license") = "Dual BSD/GPL";

@@ -173,7 +173,7 @@ WEIR_INLINE int weir_icmp4_answer(struct __sk_buff *skb, struct weir_icmp_frame 
 				  __u32 mtu)
 {
 	struct weir_icmp4 *v4 = &frame->v4;
-	__u32 quoted = bpf_ntohs(ip->tot_len);
+	__u32 quoted = weir_ip4_len(skb, ip);
 
 	weir_icmp_clear(frame);
 	weir_icmp_eth(frame, eth, mac);
@@ -205,7 +205,7 @@ WEIR_INLINE int weir_icmp6_answer(struct __sk_buff *skb, struct weir_icmp_frame 
 				  enum weir_icmp_error error, __u32 mtu)
 {
 	struct weir_icmp6 *v6 = &frame->v6;
-	__u32 quoted = sizeof(*ip6) + bpf_ntohs(ip6->payload_len);
+	__u32 quoted = weir_ip6_len(skb, ip6);
 	__s64 sum;
 
 	weir_icmp_clear(frame);

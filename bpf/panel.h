@@ -155,7 +155,11 @@ WEIR_INLINE int weir_gone(struct __sk_buff *skb)
 /* Counts a drop, and tells of it. Gives no verdict: a packet may go on as another, an ICMP error say. */
 WEIR_INLINE void weir_count_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
 {
-	struct weir_drop_key key = { .port = weir_get(skb, port), .reason = reason };
+	struct weir_drop_key key = {
+		.port = weir_get(skb, port),
+		.reason = reason,
+		.direction = weir_get(skb, hop) / WEIR_CHAIN_HOPS & 1,
+	};
 	struct weir_count *count, first = {};
 	struct weir_config *config;
 	struct weir_event *event;
@@ -193,30 +197,38 @@ WEIR_INLINE int weir_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
 	return weir_gone(skb);
 }
 
-/* What a packet takes across a Weir device. Zero: it has been round too often. */
-WEIR_INLINE __u32 weir_mark(struct __sk_buff *skb, __u32 id, __u32 flags)
+#include "course.h"
+
+/* Gives a packet what it takes across a Weir device. 0, or -1: it has been round too often. */
+WEIR_INLINE int weir_depart(struct __sk_buff *skb, __u32 place, __u32 flags)
 {
 	__u32 rounds = (weir_get(skb, state) & WEIR_META_ROUNDS) / WEIR_META_ROUND + 1;
 
 	if (rounds > WEIR_MAX_ROUNDS)
-		return 0;
-	return (id & WEIR_MARK_HOP) | rounds << WEIR_MARK_ROUNDS_SHIFT | flags;
+		return -1;
+	skb->mark = (place & WEIR_PLACE_HOP) | rounds << WEIR_MARK_ROUNDS_SHIFT | flags;
+	skb->tc_index = place >> 16;
+	return 0;
 }
 
-/* Come back at hop id with a fresh budget of tail calls; cb is lost. */
-WEIR_INLINE int weir_recirculate(struct __sk_buff *skb, __u32 id)
+/* Come back at a place with a fresh budget of tail calls; cb is lost. */
+WEIR_INLINE int weir_go_round(struct __sk_buff *skb, __u32 place)
 {
 	struct weir_config *config = weir_configuration();
-	__u32 mark = weir_mark(skb, id, 0);
 
-	if (!config || !mark)
+	if (!config || weir_depart(skb, place, 0))
 		return weir_drop(skb, WEIR_DROP_LOOP);
 	if (weir_unlikely(weir_tracing(skb))) {
-		weir_trace_add(id, 0, WEIR_OP_JUMP, 0);
+		weir_trace_add(place & WEIR_PLACE_HOP, 0, WEIR_OP_JUMP, 0);
 		return TC_ACT_SHOT;
 	}
-	skb->mark = mark;
 	return bpf_redirect(config->recirc_ifindex, 0);
+}
+
+/* Come back at hop id. */
+WEIR_INLINE int weir_recirculate(struct __sk_buff *skb, __u32 id)
+{
+	return weir_go_round(skb, weir_place(skb, id));
 }
 
 WEIR_INLINE int weir_tunnel_deliver(struct __sk_buff *skb, const struct weir_hop *hop)
@@ -264,6 +276,7 @@ WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop)
 	struct weir_port_count *count;
 
 	weir_set(skb, port, port);
+	weir_set(skb, hop, port * WEIR_PORT_HOPS + WEIR_CHAIN_HOPS);
 	if (weir_unlikely(hop->op == WEIR_OP_DOWN))
 		return weir_drop(skb, WEIR_DROP_PORT_DOWN);
 	if (weir_unlikely(weir_tracing(skb)))
@@ -293,15 +306,6 @@ WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop)
 	return weir_drop(skb, WEIR_DROP_DELIVERY);
 }
 
-WEIR_INLINE struct weir_hop *weir_hop_row(struct __sk_buff *skb, __u32 id)
-{
-	__u32 key = id & (WEIR_HOP_IDS - 1);
-
-	if (weir_get(skb, state) & WEIR_META_GEN)
-		key += WEIR_HOP_IDS;
-	return bpf_map_lookup_elem(&weir_hops, &key);
-}
-
 /* Run hop id: the only place where a packet moves on. */
 WEIR_INLINE int weir_enter(struct __sk_buff *skb, __u32 id)
 {
@@ -310,6 +314,7 @@ WEIR_INLINE int weir_enter(struct __sk_buff *skb, __u32 id)
 	if (hop && hop->op == WEIR_OP_JUMP) {
 		id = hop->target;
 		hop = weir_hop_row(skb, id);
+		weir_set(skb, place, 0); /* another chain */
 	}
 	if (!hop)
 		return weir_drop(skb, WEIR_DROP_PORT_DOWN);
@@ -318,7 +323,7 @@ WEIR_INLINE int weir_enter(struct __sk_buff *skb, __u32 id)
 	if (hop->op != WEIR_OP_CALL)
 		return weir_deliver(skb, hop);
 	if ((weir_get(skb, state) & WEIR_META_CALLS) >= WEIR_MAX_CALLS)
-		return weir_recirculate(skb, id);
+		return weir_get(skb, place) ? weir_go_round(skb, weir_get(skb, place)) : weir_recirculate(skb, id);
 	weir_set(skb, state, weir_get(skb, state) + 1);
 	weir_set(skb, hop, id);
 	weir_set(skb, instance, hop->instance);
@@ -330,52 +335,51 @@ WEIR_INLINE int weir_enter(struct __sk_buff *skb, __u32 id)
 /* A transparent function has done its part: on to the next hop of the chain. */
 WEIR_INLINE int weir_next(struct __sk_buff *skb)
 {
+	__u32 place = weir_get(skb, place), id = weir_get(skb, hop) + 1;
+
 	weir_set(skb, state, weir_get(skb, state) & ~(WEIR_META_RESUMED | WEIR_META_HELD));
-	return weir_enter(skb, weir_get(skb, hop) + 1);
+	if (weir_unlikely(place))
+		id = weir_find_hop(skb, place + 1);
+	return weir_enter(skb, id);
 }
 
 /* A standard function sends the packet out of one of its ports. */
 WEIR_INLINE int weir_forward(struct __sk_buff *skb, __u32 port)
 {
-	weir_set(skb, state, weir_get(skb, state) & ~WEIR_META_RESUMED);
+	weir_set(skb, state, weir_get(skb, state) & ~(WEIR_META_RESUMED | WEIR_META_HELD));
+	weir_set(skb, place, 0);
 	return weir_enter(skb, port * WEIR_PORT_HOPS + WEIR_CHAIN_HOPS);
+}
+
+/* Also send a copy round to a place. 0, or a negative error. */
+WEIR_INLINE int weir_clone_to(struct __sk_buff *skb, __u32 place)
+{
+	struct weir_config *config = weir_configuration();
+	__u32 mark = skb->mark, tc_index = skb->tc_index;
+	int error;
+
+	if (weir_unlikely(weir_tracing(skb))) {
+		weir_trace_add(place & WEIR_PLACE_HOP, 0, WEIR_OP_REDIRECT, 0);
+		return 0;
+	}
+	if (!config || weir_depart(skb, place, 0))
+		return -1;
+	error = bpf_clone_redirect(skb, config->recirc_ifindex, 0);
+	skb->mark = mark;
+	skb->tc_index = tc_index;
+	return error;
 }
 
 /* Also send a copy out of a port, through its egress chain. 0, or a negative error. */
 WEIR_INLINE int weir_clone(struct __sk_buff *skb, __u32 port)
 {
-	struct weir_config *config = weir_configuration();
-	__u32 id = port * WEIR_PORT_HOPS + WEIR_CHAIN_HOPS;
-	__u32 before = skb->mark, mark = weir_mark(skb, id, 0);
-	int error;
-
-	if (!config || !mark)
-		return -1;
-	if (weir_unlikely(weir_tracing(skb))) {
-		weir_trace_add(id, 0, WEIR_OP_REDIRECT, 0);
-		return 0;
-	}
-	skb->mark = mark;
-	error = bpf_clone_redirect(skb, config->recirc_ifindex, 0);
-	skb->mark = before;
-	return error;
+	return weir_clone_to(skb, weir_place(skb, port * WEIR_PORT_HOPS + WEIR_CHAIN_HOPS));
 }
 
 /* Also send a copy on to the next hop of this chain. 0, or a negative error. */
 WEIR_INLINE int weir_clone_next(struct __sk_buff *skb)
 {
-	struct weir_config *config = weir_configuration();
-	__u32 before = skb->mark, mark = weir_mark(skb, weir_get(skb, hop) + 1, 0);
-	int error;
-
-	if (!config || !mark)
-		return -1;
-	if (weir_unlikely(weir_tracing(skb)))
-		return 0;
-	skb->mark = mark;
-	error = bpf_clone_redirect(skb, config->recirc_ifindex, 0);
-	skb->mark = before;
-	return error;
+	return weir_clone_to(skb, weir_here(skb) + 1);
 }
 
 /* Leave the packet to the stack of the device that it came from. */

@@ -88,18 +88,42 @@ WEIR_PARSE(weir_parse_icmp, struct weir_icmp)
 WEIR_PARSE(weir_parse_icmp6, struct icmp6hdr)
 WEIR_PARSE(weir_parse_udp, struct udphdr)
 
-/* Moves past the options too; 0 unless version and lengths agree with a packet of len bytes. */
-WEIR_INLINE struct iphdr *weir_parse_ip4(struct weir_cursor *cursor, __u32 len)
+/*
+ * Bytes at layer 3. The length field is 0 in a TCP packet of more than 64 KiB that is still to be segmented (BIG TCP),
+ * as it is in an IPv6 jumbogram: then all of the packet counts.
+ */
+WEIR_INLINE __u32 weir_ip4_len(struct __sk_buff *skb, const struct iphdr *ip)
+{
+	__u32 len = bpf_ntohs(ip->tot_len);
+
+	return len || !skb->gso_size || ip->protocol != IPPROTO_TCP ? len : skb->len - ETH_HLEN;
+}
+WEIR_INLINE __u32 weir_ip6_len(struct __sk_buff *skb, const struct ipv6hdr *ip6)
+{
+	__u32 len = bpf_ntohs(ip6->payload_len);
+
+	return len || (!skb->gso_size && ip6->nexthdr != IPPROTO_HOPOPTS) ? sizeof(*ip6) + len : skb->len - ETH_HLEN;
+}
+
+/* The kernel marks IPv6's BIG TCP by a hop-by-hop header of this size, which is not on the wire. */
+WEIR_INLINE __u32 weir_ip6_big_header(struct __sk_buff *skb, const struct ipv6hdr *ip6)
+{
+	return skb->gso_size && !ip6->payload_len && ip6->nexthdr == IPPROTO_HOPOPTS ? 8 : 0;
+}
+
+/* Moves past the options too; 0 unless version and lengths agree with the packet. */
+WEIR_INLINE struct iphdr *weir_parse_ip4(struct weir_cursor *cursor, struct __sk_buff *skb)
 {
 	struct iphdr *ip = cursor->pos;
-	__u32 header;
+	__u32 header, len;
 
 	if ((void *)(ip + 1) > cursor->end || ip->version != 4)
 		return 0;
 	header = ip->ihl * 4;
 	if (header < sizeof(*ip) || cursor->pos + header > cursor->end)
 		return 0;
-	if (bpf_ntohs(ip->tot_len) < header || bpf_ntohs(ip->tot_len) > len)
+	len = weir_ip4_len(skb, ip);
+	if (len < header || len > skb->len - ETH_HLEN)
 		return 0;
 	cursor->pos += header;
 	return ip;

@@ -6,8 +6,8 @@
  * port * WEIR_PORT_HOPS + direction * WEIR_CHAIN_HOPS + position, so "the next
  * hop of this chain" is id + 1 and a forward is one multiplication. A chain ends
  * in a terminal hop: the port's own function (ingress) or its peer (egress).
- * Metadata travels in skb->cb between tail calls, and in skb->mark across a
- * recirculation or shaping device; nothing else survives either.
+ * Metadata travels in skb->cb between tail calls, and in skb->mark and
+ * skb->tc_index across one of Weir's own devices; nothing else survives either.
  */
 #pragma once
 #include <linux/bpf.h>
@@ -24,6 +24,7 @@
 #define WEIR_PORT_HOPS 16  /* hops of one port */
 #define WEIR_CHAIN_HOPS 8  /* 7 transparent functions and a terminal hop, each direction */
 #define WEIR_HOP_IDS (WEIR_MAX_PORTS * WEIR_PORT_HOPS)
+#define WEIR_COURSES 16384 /* two for each chain: a new course never takes the place of one in force */
 #define WEIR_MAX_SLOTS 1024 /* functions, and users' own programs */
 #define WEIR_MAX_CALLS 28  /* of the kernel's 33; then the packet is recirculated */
 #define WEIR_MAX_ROUNDS 15 /* recirculations before a packet counts as looping */
@@ -51,8 +52,18 @@ struct weir_hop {
 	__u8 flags;     /* WEIR_HOP_* */
 	__u16 slot;     /* CALL: index into weir_functions */
 	__u32 instance; /* CALL: whose rows the function uses */
-	__u32 port;     /* the port whose chain this hop is in */
+	__u16 port;     /* the port whose chain this hop is in */
+	__u16 course;   /* the chain's: the same in all of its hops */
 	__u32 target;   /* JUMP: hop id; delivery: ifindex */
+};
+
+/*
+ * The functions of a chain, as they stood: a packet that waits in a device goes on by the course that it was on. Written
+ * once; a chain that changes gets another course. Course 0 is that of every chain without functions.
+ */
+struct weir_course {
+	__u16 first; /* the chain's first hop */
+	__u16 instance[WEIR_CHAIN_HOPS - 1]; /* in order; 0: the end */
 };
 
 /* skb->cb, valid from the entry program to the verdict. */
@@ -61,7 +72,7 @@ struct weir_meta {
 	__u32 instance;
 	__u32 port;
 	__u32 state; /* WEIR_META_* */
-	__u32 data;  /* free for the functions of one chain */
+	__u32 place; /* WEIR_PLACE_*, of a packet whose chain has changed while it waited; 0: it walks the chain as it is */
 };
 #define WEIR_META_CALLS 0x000000ff  /* tail calls so far */
 #define WEIR_META_ROUNDS 0x00000f00 /* recirculations so far */
@@ -74,8 +85,14 @@ struct weir_meta {
 #define WEIR_META_GEN 0x40000000    /* generation that this packet walks */
 #define WEIR_META_TRACE 0x80000000  /* read-only: no map writes, clones, transmission */
 
-/* skb->mark across a Weir device: hop id and rounds. A mark that the node gave the packet before is lost there. */
-#define WEIR_MARK_HOP 0x000fffff
+/* A place on a course: the hop that it was, and the course. Across a Weir device the one is in skb->mark, the other in
+ * skb->tc_index. Without WEIR_PLACE_COURSE it is the hop of that id as it stands. */
+#define WEIR_PLACE_HOP 0x0000ffff
+#define WEIR_PLACE_AT (WEIR_CHAIN_HOPS - 1) /* position on the course; the last is beyond every function */
+#define WEIR_PLACE_COURSE 0x80000000
+
+/* skb->mark across a Weir device. A mark and a tc_index that the node gave the packet before are lost there. */
+#define WEIR_MARK_HOP 0x0000ffff
 #define WEIR_MARK_ROUNDS_SHIFT 20
 #define WEIR_MARK_RESUMED 0x01000000
 #define WEIR_MARK_HELD 0x02000000
@@ -124,6 +141,7 @@ struct weir_lease_key {
 struct weir_drop_key {
 	__u32 port;
 	enum weir_drop_reason reason;
+	enum weir_direction direction; /* the chain's */
 };
 struct weir_count {
 	__u64 packets;
@@ -189,6 +207,13 @@ struct {
 	__type(value, struct weir_hop);
 	__uint(max_entries, 2 * WEIR_HOP_IDS);
 } weir_hops SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct weir_course);
+	__uint(max_entries, WEIR_COURSES);
+} weir_courses SEC(".maps");
 
 /* one program a function, and one for each rule that asks for a user's own */
 struct {

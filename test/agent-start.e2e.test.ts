@@ -24,7 +24,7 @@ function start(settings: object): { code: number | null; err: string } {
   };
   writeFileSync(join(folder, "agent.yaml"), JSON.stringify(config));
   const argv = [`--net=${namespacePath(name)}`, weir, "agent", "--config", join(folder, "agent.yaml")];
-  const { status, stderr } = spawnSync("nsenter", argv, { encoding: "utf8", timeout: 20_000 });
+  const { status, stderr } = spawnSync("nsenter", argv, { encoding: "utf8", timeout: 60_000 });
   return { code: status, err: stderr };
 }
 

@@ -1,14 +1,16 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Datapath } from "../datapath/datapath.ts";
 import type { Failure } from "../datapath/failure.ts";
 import type { Builder } from "../datapath/programs/builder.ts";
+import type { DesiredState, Row } from "../model/desired.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
 import { AppliedStore } from "../sources/applied.ts";
 import { openEndpoints } from "../sources/endpoints.ts";
 import { LastGoodFile } from "../sources/last-good.ts";
+import type { ManifestWatch, Trouble } from "../sources/manifests/index.ts";
 import { Agent } from "./agent.ts";
 import { AgentBackend } from "./backend.ts";
 import { createLogger } from "./log.ts";
@@ -36,20 +38,38 @@ const NODE = {
 };
 const POD = { uid: "u1", netns: "/run/netns/a", ifname: "eth0" };
 
+interface Fakes {
+  podCIDRs?: readonly string[];
+  /** Does the kernel hold this row? */
+  holds?: (row: Row) => boolean;
+  manifests?: ManifestWatch;
+}
+
 /** An agent whose kernel does what `apply` says. */
-function agentOn(apply: () => Failure[], podCIDRs: readonly string[] = NODE.podCIDRs): AgentBackend {
-  const devices = { ifindex: () => 1 };
+function agentOn(
+  apply: (desired: DesiredState) => Failure[],
+  { podCIDRs = NODE.podCIDRs, holds = () => true, manifests }: Fakes = {},
+): AgentBackend {
+  const devices = new Set<string>();
   const datapath = {
-    apply: () => ({ failures: apply(), writes: 0 }),
+    apply: (desired: DesiredState) => {
+      const failures = apply(desired);
+      const wanted = new Set(desired.links.map(({ device }) => device));
+      for (const device of wanted) devices.add(device);
+      const stuck = failures.some(({ object }) => object === "panel"); // then nothing is pruned
+      for (const device of devices) if (!wanted.has(device) && !stuck) devices.delete(device);
+      return { failures, writes: 0 };
+    },
     forget: () => {},
-    devices,
+    lacking: (rows: readonly Row[]) => rows.find((row) => !holds(row)),
+    devices: { ifindex: (device: string) => (devices.has(device) ? 1 : undefined), doubt: () => {} },
     leases: { interval: undefined, renew: () => {} },
     panel: { abi: 1 },
   };
   const agent = new Agent({
     node: NODE,
     settings: DEFAULT_RULE_SETTINGS,
-    manifests: undefined,
+    manifests,
     endpoints: openEndpoints({ folder, podCIDRs }),
     lastGood: new LastGoodFile(folder),
     applied: new AppliedStore(folder),
@@ -72,21 +92,133 @@ test("a pass that breaks off is no success, and the status says why", async () =
   const backend = agentOn(() => {
     throw new Error("list devices: ENOBUFS");
   });
-  await expect(backend.putEndpoint("ns", "a", POD)).rejects.toThrow("give ns/a a network: list devices: ENOBUFS");
+  await expect(backend.putEndpoint("ns", "a", POD)).rejects.toMatchObject({
+    code: "unavailable",
+    message: "give ns/a a network: list devices: ENOBUFS",
+  });
   expect(await backend.status()).toMatchObject({ reason: "list devices: ENOBUFS" });
   expect(await backend.problems()).toEqual([{ object: "agent", message: "list devices: ENOBUFS" }]);
   expect(await backend.endpoints()).toEqual([]);
 });
 
-test("a failure of the panel is one of every new pod", async () => {
-  const backend = agentOn(() => [{ object: "panel", message: "EPERM" }]);
-  await expect(backend.putEndpoint("ns", "a", POD)).rejects.toThrow("give ns/a a network: EPERM");
+describe("no pod is told that it has a network that is not in force", () => {
+  const FULL = "write 3 rows of weir_rt_hosts: E2BIG";
+  const isHost = ({ table }: Row) => table === "weir_rt_hosts";
+  const cases: [string, (desired: DesiredState) => Failure[], (row: Row) => boolean, string, string][] = [
+    ["the panel", () => [{ object: "panel", message: "EPERM" }], () => true, "unavailable", "EPERM"],
+    [
+      "its device",
+      ({ links }) =>
+        links.flatMap(({ kind, device }) =>
+          kind === "pod" ? [{ object: `device ${device}`, message: "ENOENT" }] : [],
+        ),
+      () => true,
+      "refused",
+      "ENOENT",
+    ],
+    [
+      "its port",
+      ({ ports }) => ports.map(({ name }) => ({ object: `port router:${name}`, message: "no instance" })),
+      () => true,
+      "refused",
+      "no instance",
+    ],
+    [
+      "a table that is full",
+      () => [{ object: "table weir_rt_hosts", message: FULL }],
+      (row) => !isHost(row),
+      "unavailable",
+      FULL,
+    ],
+    [
+      "a row of which nothing is said",
+      () => [],
+      (row) => row.table !== "weir_rt_ports",
+      "unavailable",
+      "table weir_rt_ports does not hold its row",
+    ],
+  ];
+  test.each(cases)("%s", async (_name, apply, holds, code, message) => {
+    const backend = agentOn(apply, { holds });
+    const call = backend.putEndpoint("ns", "a", POD);
+    await expect(call).rejects.toMatchObject({ code, message: `give ns/a a network: ${message}` });
+    expect(await backend.endpoints()).toEqual([]);
+  });
+
+  test("a table that failed at others' rows is none of its business", async () => {
+    const backend = agentOn(() => [{ object: "table weir_rt_hosts", message: FULL }]);
+    expect(await backend.putEndpoint("ns", "a", POD)).toMatchObject({ created: true });
+  });
+
+  test("nor once it had it: asked for again, it is told what fails now, and keeps its place", async () => {
+    let failures: Failure[] = [];
+    const backend = agentOn(() => failures);
+    await backend.putEndpoint("ns", "a", POD);
+    failures = [{ object: "panel", message: "EPERM" }];
+    await expect(backend.putEndpoint("ns", "a", POD)).rejects.toMatchObject({ code: "unavailable" });
+    expect(await backend.endpoints()).toHaveLength(1);
+  });
+
+  test("nor by an agent that stops meanwhile", async () => {
+    const backend = agentOn(() => []);
+    const call = backend.putEndpoint("ns", "a", POD);
+    stop.abort();
+    await expect(call).rejects.toMatchObject({ code: "unavailable", message: expect.stringContaining("is stopping") });
+  });
+});
+
+test("a late call about an old sandbox leaves its successor's network", async () => {
+  const backend = agentOn(() => []);
+  await backend.putEndpoint("ns", "a", { ...POD, sandbox: "s1" });
+  await backend.putEndpoint("ns", "a", { ...POD, netns: "/run/netns/b", sandbox: "s2" });
+  for (const which of [{ sandbox: "s1" }, { netns: POD.netns }, { uid: "u0" }]) {
+    await backend.deleteEndpoint("ns", "a", which);
+    expect(await backend.endpoints()).toMatchObject([{ netns: "/run/netns/b", sandbox: "s2" }]);
+  }
+  await backend.deleteEndpoint("ns", "a", { sandbox: "s2" });
+  expect(await backend.endpoints()).toEqual([]);
+});
+
+test("a network that could not be taken away is not said to be gone", async () => {
+  let failures: Failure[] = [];
+  const backend = agentOn(() => failures);
+  await backend.putEndpoint("ns", "a", POD);
+  failures = [{ object: "panel", message: "EPERM" }];
+  await expect(backend.deleteEndpoint("ns", "a", {})).rejects.toMatchObject({
+    code: "unavailable",
+    message: "take the network of ns/a away: EPERM",
+  });
 });
 
 test("another pod's failure is none of this one's", async () => {
   const backend = agentOn(() => [{ object: "device weir00000000000", message: "EPERM" }]);
   expect(await backend.putEndpoint("ns", "a", POD)).toMatchObject({ created: true });
   expect(await backend.status()).toMatchObject({ state: "degraded", reason: "EPERM" });
+});
+
+test("a source that is refused for a minute makes it degraded, until the source is back", async () => {
+  let troubles: Trouble[] = [];
+  const source: ManifestWatch = {
+    synced: Promise.resolve(),
+    snapshot: () => ({ objects: [], problems: troubles }),
+    troubles: () => troubles,
+    close: async () => {},
+  };
+  const backend = agentOn(() => [], { manifests: source });
+  await backend.putEndpoint("ns", "a", POD);
+  const refused = (seconds: number | undefined): void => {
+    const staleSince = seconds === undefined ? undefined : Date.now() - seconds * 1000;
+    troubles = [{ object: "https://api/pods", message: "GET /api/v1/pods: 401 Unauthorized", staleSince }];
+  };
+  refused(30);
+  expect(await backend.status()).toMatchObject({ state: "ready", reason: null });
+  refused(61);
+  const reason = expect.stringMatching(/^GET \/api\/v1\/pods: 401 Unauthorized \(since 20.*Z\)$/);
+  expect(await backend.status()).toMatchObject({ state: "degraded", reason });
+  refused(undefined); // hindered, but what it tells is of now
+  expect(await backend.status()).toMatchObject({ state: "ready", reason: null });
+  troubles = [];
+  expect(await backend.status()).toMatchObject({ state: "ready", reason: null });
 });
 
 test("the node's own namespace is no pod's", async () => {
@@ -97,7 +229,7 @@ test("the node's own namespace is no pod's", async () => {
 });
 
 test("when all addresses are taken, one may be free later", async () => {
-  const backend = agentOn(() => [], ["10.244.1.0/30"]);
+  const backend = agentOn(() => [], { podCIDRs: ["10.244.1.0/30"] });
   await backend.putEndpoint("ns", "a", POD);
   const call = backend.putEndpoint("ns", "b", { ...POD, uid: "u2" });
   await expect(call).rejects.toMatchObject({ code: "unavailable", message: expect.stringContaining("are taken") });

@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Datapath } from "../datapath/datapath.ts";
 import type { Failure } from "../datapath/failure.ts";
+import type { NetworkNews } from "../kernel/index.ts";
 import { type ClusterState, emptyState, type NodeContext } from "../model/cluster.ts";
 import type { DesiredState } from "../model/desired.ts";
 import type { RuleSettings } from "../model/limits.ts";
-import type { Problem } from "../model/objects.ts";
+import { objectKey } from "../model/names.ts";
+import type { ManifestObject, Node, Problem } from "../model/objects.ts";
 import { Runner } from "../reconcile/runner.ts";
 import { type AppliedObject, type AppliedStore, withApplied } from "../sources/applied.ts";
 import { type ClusterInput, type LastGood, reduceCluster } from "../sources/cluster.ts";
@@ -31,14 +33,19 @@ export interface AgentParts {
   taps?: TapFinder | undefined;
   /** Of pods that use the node's own network. */
   hosts?: HostFinder | undefined;
-  /** In mode `chained`, unless configured: the node's addresses, which another network adds to. */
-  addresses?: (() => readonly string[]) | undefined;
+  /** The BPF file system, if it is not the usual one. */
+  bpffs?: string | undefined;
+  /** What is known of the node now, `before` itself if that is the same. `object`: its Node. */
+  follow?: ((object: Node | undefined, before: NodeContext) => NodeContext) | undefined;
   log: Logger;
   signal: AbortSignal;
 }
 
 /** The kernel is read again this often, ms; between, the agent trusts what it wrote. */
 const COMPARE_EVERY = 50_000;
+
+/** What the kernel tells of is looked at this soon, ms: a pod that sets its device up and down causes no more than that. */
+const NEWS_EVERY = 200;
 
 /** Other networks' devices and host-network pods' cgroups are looked at this often, ms. */
 const LOOK_EVERY = 1000;
@@ -80,11 +87,13 @@ export class Agent {
   #lastGood: LastGood;
   #view: AgentView;
   #reported = "";
+  #hindered: readonly string[] = [];
   #comparedAt = 0;
   #renewal: NodeJS.Timeout | undefined;
   #expiry: NodeJS.Timeout | undefined;
   #ending: NodeJS.Timeout | undefined;
   #look: NodeJS.Timeout | undefined;
+  #news: NodeJS.Timeout | undefined;
   #node: NodeContext;
 
   constructor(parts: AgentParts) {
@@ -126,10 +135,17 @@ export class Agent {
   }
 
   #input(held: readonly AppliedObject[]): ClusterInput {
-    const { node, settings, manifests, endpoints, lastGood: file, applied } = this.parts;
+    const { settings, manifests, endpoints, lastGood: file, applied } = this.parts;
     const snapshot = withApplied(manifests?.snapshot() ?? { objects: [], problems: [] }, held);
     const problems = [...snapshot.problems, ...endpoints.problems, ...file.problems, ...applied.problems];
-    return { node, settings, problems, now: Date.now(), objects: snapshot.objects, endpoints: endpoints.list() };
+    return {
+      node: this.#node,
+      settings,
+      problems,
+      now: Date.now(),
+      objects: snapshot.objects,
+      endpoints: endpoints.list(),
+    };
   }
 
   /** What would be wrong if these were applied beside what is. Programs of rules are not looked at. */
@@ -139,12 +155,33 @@ export class Agent {
     return reduceCluster(this.#lastGood, this.#input([...next.values()])).state.problems;
   }
 
+  /** The kernel told of a change: a pass follows if something is not as the last one left it. */
+  noticed(news: NetworkNews): void {
+    const { datapath, signal } = this.parts;
+    const isOwn = news.kind === "link" && news.device.name === this.#node.uplink;
+    if (this.#news || !this.synced || !(isOwn || news.kind === "address" || datapath.devices.concerns(news))) return;
+    this.#news = setTimeout(() => {
+      this.#news = undefined;
+      if (!signal.aborted && (datapath.devices.isStale() || this.#hasMoved())) this.runner.mark();
+    }, NEWS_EVERY);
+    this.#news.unref();
+  }
+
+  /** Is the node other than the last pass knew it? */
+  #hasMoved(): boolean {
+    try {
+      return this.#nodeNow() !== this.#node;
+    } catch {
+      return true; // the pass says why
+    }
+  }
+
   /** Number of rows or objects that could not be made real. */
   #pass(): number {
     if (!this.synced) return 0; // nothing is pruned before every source has told all it knew
     const { lastGood: file, datapath } = this.parts;
     const begin = performance.now();
-    const unforgotten = this.#forgetOneOffs();
+    const before = [...this.#forgetOneOffs(), ...this.#followNode()];
     const { state: reduced, lastGood } = this.#reduce();
     this.#lastGood = lastGood;
     const programs = this.parts.programs.resolve(reduced);
@@ -155,7 +192,7 @@ export class Agent {
       this.#comparedAt = begin;
     }
     const { failures, writes } = datapath.apply(desired);
-    failures.push(...unforgotten);
+    failures.push(...before);
     this.#view = { state, desired, failures, programs };
     this.#renewLater();
     this.#passAtEnd(state);
@@ -170,24 +207,36 @@ export class Agent {
     this.passSeconds = (performance.now() - begin) / 1000;
     this.onPass(this.passSeconds);
     this.#report(failures, writes);
+    this.#tellTroubles();
     return failures.length;
   }
 
-  /**
-   * With what nobody tells of: devices that pods have of another network and the addresses that it gave the node, and
-   * cgroups of pods in the node's own.
-   */
+  /** A node that cannot be made out, as without its uplink, counts as it was. Rows are remembered by the node's object. */
+  #followNode(): Failure[] {
+    try {
+      this.#node = this.#nodeNow();
+      return [];
+    } catch (error) {
+      return [{ object: objectKey("Node", this.#node), message: (error as Error).message }];
+    }
+  }
+
+  #nodeNow(): NodeContext {
+    const { node, manifests, follow } = this.parts;
+    const isOwn = (object: ManifestObject): object is Node =>
+      object.kind === "Node" && object.metadata.name === node.name;
+    return follow ? follow(manifests?.snapshot().objects.find(isOwn), this.#node) : this.#node;
+  }
+
+  /** With what nobody tells of: devices that pods have of another network, and cgroups of pods in the node's own. */
   #withFound(state: ClusterState): ClusterState {
     clearTimeout(this.#look);
-    const { taps, hosts, addresses, signal } = this.parts;
-    const own = addresses?.() ?? this.#node.addresses;
-    // rows are remembered by the node's object
-    if (own.join() !== this.#node.addresses.join()) this.#node = { ...this.#node, addresses: own };
+    const { taps, hosts, signal } = this.parts;
     const tapped = taps?.find(state.node.name, state.pods) ?? { taps: [], problems: [] };
     const hosted = hosts?.find(state) ?? { hosts: [], problems: [] };
     if (!signal.aborted) this.#lookAgain();
     const problems = [...state.problems, ...tapped.problems, ...hosted.problems];
-    return { ...state, node: this.#node, taps: tapped.taps, hosts: hosted.hosts, problems };
+    return { ...state, taps: tapped.taps, hosts: hosted.hosts, problems };
   }
 
   #lookAgain(): void {
@@ -250,6 +299,20 @@ export class Agent {
     const failures = [{ object: AGENT, message }];
     this.#view = { ...this.#view, failures };
     this.#report(failures, 0);
+  }
+
+  /** Sources that are hindered, each once, and when that is over. */
+  #tellTroubles(): void {
+    const { log, manifests } = this.parts;
+    const troubles = manifests?.troubles() ?? [];
+    for (const { object, message } of troubles) {
+      if (!this.#hindered.includes(object)) log.warn({ object, message }, "a source is hindered");
+    }
+    const now = troubles.map(({ object }) => object);
+    for (const object of this.#hindered) {
+      if (!now.includes(object)) log.info({ object }, "a source is no longer hindered");
+    }
+    this.#hindered = now;
   }
 
   /** A line per change, not per pass. */

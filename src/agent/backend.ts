@@ -7,8 +7,10 @@ import { type Endpoint, podPorts } from "../model/cluster.ts";
 import type { DesiredState } from "../model/desired.ts";
 import { objectKey } from "../model/names.ts";
 import { version } from "../model/version.ts";
-import { AGENT, type Agent } from "./agent.ts";
+import type { Agent } from "./agent.ts";
 import { examine } from "./doctor.ts";
+import { endpointFailure } from "./endpoint-failure.ts";
+import { outageOf } from "./outage.ts";
 import { dropItems, portCounters } from "./views/counters.ts";
 import { impairmentItems } from "./views/impairments.ts";
 import { limitItems } from "./views/limits.ts";
@@ -37,11 +39,12 @@ export class AgentBackend implements Backend {
     const objects = manifests?.snapshot().objects.length ?? 0;
     const rows = desired.rows.length + desired.ports.length + desired.links.length + desired.shapers.length;
     const ready = agent.synced && agent.generation > 0;
+    const why = failures[0]?.message ?? outageOf(manifests?.troubles() ?? [], Date.now());
     return {
       version,
       abi: datapath.panel.abi,
-      state: !ready ? "starting" : failures.length > 0 ? "degraded" : "ready",
-      reason: failures[0]?.message ?? (ready ? null : "sources are being read"),
+      state: !ready ? "starting" : why === undefined ? "ready" : "degraded",
+      reason: why ?? (ready ? null : "sources are being read"),
       kernel: release(),
       pid: process.pid,
       startedAt: agent.startedAt.toISOString(),
@@ -87,16 +90,25 @@ export class AgentBackend implements Backend {
 
   async ports(): Promise<Plain<schema.Port>[]> {
     const { datapath } = this.#agent.parts;
-    const exists = (device: string) => datapath.devices.ifindex(device) !== undefined;
-    return portItems(this.#agent.view.desired, portCounters(datapath.panel), exists);
+    return portItems(this.#agent.view.desired, portCounters(datapath.panel), this.#seen);
+  }
+
+  /** What the datapath knows of devices. */
+  get #seen() {
+    const { devices } = this.#agent.parts.datapath;
+    return {
+      ifindex: (device: string) => devices.ifindex(device),
+      isSeenByXdp: (device: string) => devices.isSeenByXdp(device),
+    };
   }
 
   async chains(): Promise<Plain<schema.Chain>[]> {
-    return chainItems(this.#agent.view.desired);
+    return chainItems(this.#agent.view.desired, this.#seen);
   }
 
   async drops(): Promise<Plain<schema.Drop>[]> {
-    return dropItems(this.#agent.parts.datapath.panel);
+    const pods = new Set(podPorts(this.#agent.view.state).map(({ port }) => port));
+    return dropItems(this.#agent.parts.datapath.panel, pods);
   }
 
   async owners(): Promise<Map<string, string>> {
@@ -123,7 +135,7 @@ export class AgentBackend implements Backend {
   }
 
   async doctor(): Promise<schema.Doctor> {
-    return examine();
+    return examine(this.#agent.parts.bpffs);
   }
 
   async objects(): Promise<Plain<schema.AppliedObject>[]> {
@@ -133,14 +145,14 @@ export class AgentBackend implements Backend {
   async putObjects(documents: readonly unknown[], options: { dryRun: boolean }): Promise<Plain<schema.ObjectChange>[]> {
     this.#mustBeReady();
     const changes = putObjects(this.#agent.parts.applied, documents, options);
-    if (!options.dryRun) await this.#agent.runner.settled(false);
+    if (!options.dryRun) await this.#settled("apply objects");
     return changeItems(changes, options.dryRun ? this.#agent.foresee(changes) : await this.problems());
   }
 
   async deleteObject({ kind, namespace, name }: ObjectName): Promise<void> {
     this.#mustBeReady();
     if (removeObject(this.#agent.parts.applied, objectKey(kind, { namespace, name }))) {
-      await this.#agent.runner.settled(false);
+      await this.#settled(`delete ${kind} ${name}`);
     }
   }
 
@@ -162,22 +174,36 @@ export class AgentBackend implements Backend {
       throw new ApiError("invalid", message, { path: "netns" });
     }
     const endpoint = this.#store(namespace, name, spec);
-    await this.#agent.runner.settled(false);
-    const deciding = new Set([`device ${endpoint.device}`, "panel", AGENT]);
-    const failure = this.#agent.view.failures.find((one) => deciding.has(one.object));
+    const what = `give ${namespace}/${name} a network`;
+    if (known) this.#agent.parts.datapath.devices.doubt(endpoint.device); // who asks again may know of a loss
+    await this.#settled(what);
+    const { view, parts } = this.#agent;
+    const failure = endpointFailure(endpoint, view, (rows) => parts.datapath.lacking(rows));
     if (failure) {
-      if (!known) endpoints.remove(namespace, name);
+      if (!known && endpoints.get(namespace, name) === endpoint) endpoints.remove(namespace, name);
       this.#agent.runner.mark();
-      throw new ApiError("refused", `give ${namespace}/${name} a network: ${failure.message}`);
+      throw new ApiError(failure.own ? "refused" : "unavailable", `${what}: ${failure.message}`);
     }
     return { endpoint: { ...endpoint, ips: [...endpoint.ips] }, created: known === undefined };
   }
 
-  async deleteEndpoint(namespace: string, name: string): Promise<void> {
+  async deleteEndpoint(namespace: string, name: string, which: schema.EndpointWhich): Promise<void> {
+    const { endpoints, datapath } = this.#agent.parts;
     this.#mustBeReady();
-    if (!this.#agent.parts.endpoints.get(namespace, name)) return;
-    this.#agent.parts.endpoints.remove(namespace, name);
+    const known = endpoints.get(namespace, name);
+    if (!known || !endpoints.remove(namespace, name, which)) return;
+    const what = `take the network of ${namespace}/${name} away`;
+    await this.#settled(what);
+    const { device } = known;
+    if (datapath.devices.ifindex(device) === undefined || endpoints.get(namespace, name)?.device === device) return;
+    const [failure] = this.#agent.view.failures;
+    throw new ApiError("unavailable", `${what}: ${failure?.message ?? `device ${device} is still there`}`);
+  }
+
+  /** Waits until a pass has seen what was asked for, whatever came of it. */
+  async #settled(what: string): Promise<void> {
     await this.#agent.runner.settled(false);
+    if (this.#agent.parts.signal.aborted) throw new ApiError("unavailable", `${what}: the agent is stopping`);
   }
 
   /** Addresses and disks that are full may be free again. */

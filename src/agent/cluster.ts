@@ -1,5 +1,5 @@
 import { homedir } from "node:os";
-import { ApiStatusError, KubernetesClient, loadKubernetesConfig, type Resource } from "../sources/kubernetes/index.ts";
+import { ApiStatusError, KubernetesClient, openAccess, type Resource } from "../sources/kubernetes/index.ts";
 import { resourceOf } from "../sources/manifests/index.ts";
 
 /** What the command line does with a Kubernetes API: the objects of manifests, there and gone. */
@@ -23,8 +23,8 @@ export function openCluster(options: {
   env: Readonly<Record<string, string | undefined>>;
   signal: AbortSignal;
 }): Cluster {
-  const config = loadKubernetesConfig({ ...options, home: options.env["HOME"] ?? homedir() });
-  return new Cluster(new KubernetesClient(config), config.namespace, options.signal);
+  const access = openAccess({ ...options, home: options.env["HOME"] ?? homedir() });
+  return new Cluster(new KubernetesClient(access), access.current().namespace, options.signal);
 }
 
 export class Cluster {

@@ -3,9 +3,11 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ethernet, ip, udp } from "../../test/packets.ts";
 import { Datapath } from "../datapath/datapath.ts";
 import { Panel } from "../datapath/panel.ts";
 import { idKey } from "../datapath/tables.ts";
+import { GATEWAY_MAC } from "../functions/router/names.ts";
 import {
   classes,
   createNamespace,
@@ -23,6 +25,7 @@ import type { LimitRule } from "../model/limits.ts";
 import { panelRoot } from "./paths.ts";
 import { functions, plan } from "./plan.ts";
 import { removeNode } from "./uninstall.ts";
+import { dropItems, sumCounts } from "./views/counters.ts";
 
 const id = (name: string) => `weir-t${process.pid}-${name}`;
 const folder = mkdtempSync(join(tmpdir(), "weir-datapath-"));
@@ -102,6 +105,15 @@ describe("a node's datapath", () => {
     expect(apply()).toEqual({ failures: [], writes: 0 });
   });
 
+  test("a row that the kernel does not hold is found lacking", () => {
+    const { rows } = plan(state());
+    expect(inNode(() => datapath.lacking(rows))).toBeUndefined();
+    const hosts = datapath.panel.table("weir_rt_hosts");
+    for (const [key] of hosts.entries()) hosts.remove([key]);
+    expect(inNode(() => datapath.lacking(rows))).toMatchObject({ table: "weir_rt_hosts" });
+    datapath.forget();
+  });
+
   test("a limit is added, changed and removed; a change of rate touches its classes alone", () => {
     const [device] = endpoints.map((endpoint) => endpoint.device);
     const limited = (rate: number) => apply({ limits: new Map([["ns/a", [limit("egress", rate)]]]) });
@@ -153,16 +165,63 @@ describe("a node's datapath", () => {
     expect(ping("a", "10.244.1.3")).toContain("2 received");
   });
 
+  test("a native XDP program on a pod's device sees what is delivered, while it is there", () => {
+    const object = join(folder, "drop.xdp.o");
+    const source =
+      '#define IN(s) __attribute__((section(s), used))\nIN("xdp") int drop(void *x) { return 1; }\nchar l[] IN("license") = "GPL";\n';
+    execFileSync("clang", ["-O2", "-g", "-target", "bpf", "-x", "c", "-c", "-", "-o", object], { input: source });
+    const reached = () => run("b", "sh", "-c", "ping -n -q -c 2 -i 0.05 -W 1 10.244.1.2; true");
+    expect(reached()).toContain("2 received");
+    run("a", "ip", "link", "set", "dev", "eth0", "xdpdrv", "obj", object, "sec", "xdp");
+    expect(apply().failures).toEqual([]);
+    expect(reached()).toContain("0 received");
+    run("a", "ip", "link", "set", "dev", "eth0", "xdpdrv", "off");
+    expect(apply().failures).toEqual([]);
+    expect(reached()).toContain("2 received");
+  });
+
+  test("what comes out of the tunnel is of the configured network alone", () => {
+    const posing = ip({ src: "10.244.2.9", dst: "10.244.1.2" }, udp({ sport: 53, dport: 53 }));
+    const inner = ethernet({ src: "02:00:00:00:00:01", dst: GATEWAY_MAC }, posing);
+    const receives = (vni: number): number => {
+      const port = idKey(datapath.panel.names.id("port", "router:overlay"));
+      const count = () =>
+        sumCounts(datapath.panel.table("weir_ports").lookup(port) ?? Buffer.alloc(0), 32)[0]?.packets ?? 0;
+      const before = count();
+      const packet = Buffer.concat([Buffer.from([8, 0, 0, 0, 0, vni >> 8, vni & 255, 0]), inner]).toString("hex");
+      const send = `const s = require("dgram").createSocket("udp4"); s.send(Buffer.from("${packet}", "hex"), 4789, "192.0.2.1", () => s.close())`;
+      run("node", process.execPath, "-e", send);
+      return count() - before;
+    };
+    expect([receives(1), receives(7), receives(0), receives(0xffff)]).toEqual([1, 0, 0, 0]);
+    const { node } = state();
+    const other = { node: { ...node, vxlan: { port: 4789, vni: 7 } } };
+    expect(apply(other).failures).toEqual([]);
+    expect([receives(1), receives(7)]).toEqual([0, 1]);
+    expect(apply(other).writes).toBe(0);
+  });
+
   test("a port that gets an id again starts with counters of its own", () => {
     const drops = datapath.panel.table("weir_drops");
     const ports = datapath.panel.table("weir_ports");
     const port = datapath.panel.names.id("port", `router:${endpoints[1]?.device}`);
     execFileSync("ip", ["-n", id("b"), "addr", "add", "10.9.9.9/32", "dev", "eth0"]);
     expect(() => run("b", "ping", "-c", "1", "-W", "1", "-I", "10.9.9.9", "10.244.1.2")).toThrow();
+    const items = () => dropItems(datapath.panel, new Set([`router:${endpoints[1]?.device}`]));
+    const spoofed = () => items().filter(({ reason }) => reason === "spoofed");
+    const total = () => spoofed().reduce((sum, { packets }) => sum + packets, 0);
+    const before = total();
+    expect(spoofed()).toContainEqual(
+      expect.objectContaining({ port: `router:${endpoints[1]?.device}`, direction: "egress", packets: 1 }),
+    );
     const of = () => drops.entries().filter(([key]) => drops.key.decode(key)["port"] === port);
-    expect(of()).not.toHaveLength(0);
-    expect(apply({ endpoints: endpoints.slice(0, 1) }).failures).toEqual([]);
-    expect(of()).toHaveLength(0);
+    for (let round = 0; round < 2; round++) {
+      expect(apply({ endpoints: endpoints.slice(0, 1) }).failures).toEqual([]);
+      expect(of()).toHaveLength(0);
+      expect(total()).toBe(before);
+      expect(spoofed()).toContainEqual(expect.objectContaining({ port: "gone", direction: null }));
+      expect(apply().failures).toEqual([]);
+    }
     expect(ports.lookup(idKey(port))?.every((byte) => byte === 0)).toBe(true);
   });
 

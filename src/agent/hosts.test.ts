@@ -65,6 +65,29 @@ test("without rules nothing is looked for", () => {
   expect(finder.isStale).toBe(false);
 });
 
+test("a pod whose last rule goes keeps its port while packets of it may wait", () => {
+  let now = 0;
+  const timed = new HostFinder({ folder, now: () => now });
+  makeCgroup("a");
+  const ruled = view([pod("a")]);
+  const free = { ...ruled, limits: new Map() };
+  const [host] = timed.find(ruled).hosts;
+  expect(timed.find(free).hosts).toEqual([host]);
+  now = 59_999;
+  expect([timed.isStale, timed.find(free).hosts]).toEqual([false, [host]]);
+  now = 60_000;
+  expect([timed.isStale, timed.find(free).hosts, timed.isStale]).toEqual([true, [], false]);
+  timed.find(ruled);
+  timed.find(free);
+  now = 100_000;
+  timed.find(ruled);
+  timed.find(free);
+  now = 159_999; // counted from the last rule's end
+  expect(timed.find(free).hosts).toHaveLength(1);
+  expect([timed.find({ ...free, pods: [] }).hosts, timed.isStale]).toEqual([[], false]);
+  rmdirSync(join(folder, `pod${UID}-a`));
+});
+
 test("a cgroup that comes, and one that goes, make what was found stale", () => {
   const state = view([pod("a")]);
   expect(told(state)).toEqual([

@@ -17,28 +17,40 @@ export interface HostPlaces {
 }
 
 /**
- * Finds the cgroups of pods that use their node's own network and have rules: below `folder`, else where kubelet makes
- * them. Only those are looked for, so that nothing stands on the node's device without need.
+ * How long a pod keeps its port after its last rule has gone, ms: its packets that wait in a queue come back there. None
+ * waits longer than the delaying device holds one.
+ */
+const KEPT_FOR = 60_000;
+
+/**
+ * Finds the cgroups of pods that use their node's own network and have rules, or had some until lately: below `folder`,
+ * else where kubelet makes them. Only those are looked for, so that nothing stands on the node's device without need.
  */
 export class HostFinder {
   readonly #folder: string | undefined;
   readonly #known = new Map<string, HostPod>();
+  /** When pods that are known without rules are forgotten, by key. */
+  readonly #ends = new Map<string, number>();
+  readonly #now: () => number;
   #wanted: readonly Pod[] = [];
   #seen = "";
 
-  constructor({ folder }: HostPlaces = {}) {
+  constructor({ folder, now = Date.now }: HostPlaces & { now?: () => number } = {}) {
     this.#folder = folder;
+    this.#now = now;
   }
 
   /** Host-network pods by id, and of those that have none why. A pod stays the same object while nothing of it changes. */
   find(state: HostView): { hosts: HostPod[]; problems: Problem[] } {
-    this.#wanted = state.pods.filter((pod) => isWanted(pod, state));
+    this.#wanted = state.pods.filter((pod) => isHere(pod, state) && (this.#hasRules(pod, state) || this.#isKept(pod)));
     const looked = this.#look();
     this.#seen = signature(looked);
     const claims = new Map<bigint, number>();
     for (const one of looked.values()) {
       if ("cgroup" in one) claims.set(one.cgroup, (claims.get(one.cgroup) ?? 0) + 1);
     }
+    const gone = [...this.#ends.keys()].filter((key) => !looked.has(key));
+    for (const key of gone) this.#ends.delete(key);
     const before = new Map(this.#known);
     this.#known.clear();
     const problems: Problem[] = [];
@@ -46,7 +58,7 @@ export class HostFinder {
       const key = podKey(pod.metadata);
       const found = settle(looked.get(key), claims, state.node.uplink);
       if ("fault" in found) {
-        problems.push(problem(pod, found.fault));
+        if (!this.#ends.has(key)) problems.push(problem(pod, found.fault));
         continue;
       }
       const now = hostPod(pod, found.cgroup, state.node);
@@ -58,7 +70,24 @@ export class HostFinder {
 
   /** Would a search give something else? Cgroups come and go without a word. */
   get isStale(): boolean {
+    if ([...this.#ends.values()].some((end) => end <= this.#now())) return true;
     return this.#wanted.length > 0 && signature(this.#look()) !== this.#seen;
+  }
+
+  #hasRules({ metadata }: Pod, { limits, impairments, programs }: HostView): boolean {
+    const key = podKey(metadata);
+    if (![limits, impairments, programs].some((rules) => rules.has(key))) return false;
+    this.#ends.delete(key);
+    return true;
+  }
+
+  #isKept({ metadata }: Pod): boolean {
+    const key = podKey(metadata);
+    const end = this.#ends.get(key) ?? this.#now() + KEPT_FOR;
+    const isKept = this.#known.has(key) && end > this.#now();
+    if (isKept) this.#ends.set(key, end);
+    else this.#ends.delete(key);
+    return isKept;
   }
 
   #look(): Map<string, Found> {
@@ -88,11 +117,7 @@ function settle(found: Found | undefined, claims: ReadonlyMap<bigint, number>, u
   return found;
 }
 
-function isWanted(pod: Pod, { node, limits, impairments, programs }: HostView): boolean {
-  if (!pod.hostNetwork || pod.nodeName !== node.name) return false;
-  const key = podKey(pod.metadata);
-  return [limits, impairments, programs].some((rules) => rules.has(key));
-}
+const isHere = (pod: Pod, { node }: HostView): boolean => pod.hostNetwork && pod.nodeName === node.name;
 
 function hostPod({ metadata, ips }: Pod, cgroup: bigint, node: HostView["node"]): HostPod {
   const { namespace, name, uid = "" } = metadata;

@@ -7,7 +7,7 @@ import { Datapath } from "../datapath/datapath.ts";
 import { Panel } from "../datapath/panel.ts";
 import { Builder } from "../datapath/programs/builder.ts";
 import { functions } from "../functions/index.ts";
-import type { Lock } from "../kernel/index.ts";
+import { type Lock, watchNetwork } from "../kernel/index.ts";
 import type { NodeContext } from "../model/cluster.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
 import type { Node } from "../model/objects.ts";
@@ -22,8 +22,8 @@ import { HostFinder } from "./hosts.ts";
 import { lockNode } from "./lock.ts";
 import { createLogger, type Logger } from "./log.ts";
 import { preferSmallHeap } from "./memory.ts";
-import { nodeContext, nodeName, ownAddresses } from "./node.ts";
-import { objectsDir, panelRoot } from "./paths.ts";
+import { followNode, nodeContext, nodeName } from "./node.ts";
+import { objectsDir, panelRoot, programCache } from "./paths.ts";
 import { Programs } from "./programs.ts";
 import { reportResults } from "./results.ts";
 import { openSource } from "./source.ts";
@@ -71,6 +71,7 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
       results?.mark();
     };
     changed = () => agent.runner.mark();
+    watchNetwork((news) => agent.noticed(news), stop.signal);
     agent.synced = true;
     agent.runner.mark();
     undo = () => {};
@@ -134,7 +135,7 @@ function start(
   });
   const builder = new Builder({
     wrapper: join(objectsDir(process.env), "custom.bpf.o"),
-    cache: join(config.state, "programs"),
+    cache: programCache(config.state),
     maps: join(panel.own, "maps"),
   });
   const datapath = new Datapath({
@@ -149,8 +150,8 @@ function start(
   const settings = { ...DEFAULT_RULE_SETTINGS, ...config.rules };
   const programs = new Programs({ folder: config.programs, builder, held: datapath.programs.held, onChange });
   const taps = config.mode === "chained" ? new TapFinder() : undefined;
-  const addresses = taps && !config.addresses ? ownAddresses : undefined;
   const hosts = new HostFinder({ folder: config.podCgroups });
-  const sources = { settings, manifests, endpoints, lastGood, applied, programs, taps, hosts, addresses };
-  return { node, ...sources, datapath, log, signal };
+  const sources = { settings, manifests, endpoints, lastGood, applied, programs, taps, hosts };
+  const follow: AgentParts["follow"] = (object, before) => followNode(config, object, before);
+  return { node, follow, ...sources, datapath, bpffs: config.bpffs, log, signal };
 }

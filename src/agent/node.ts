@@ -1,8 +1,10 @@
 import { hostname } from "node:os";
+import { isDeepStrictEqual } from "node:util";
 import type { AgentConfig } from "../api/config.ts";
-import { addresses, hasQdisc, links, routes } from "../kernel/index.ts";
+import { addresses, findLink, hasQdisc, links, routes } from "../kernel/index.ts";
+import { indexIn, parseCidr } from "../model/addresses.ts";
 import type { NodeContext } from "../model/cluster.ts";
-import { familyOf } from "../model/ip.ts";
+import { familyOf, formatPrefix, parsePrefix } from "../model/ip.ts";
 import type { Node } from "../model/objects.ts";
 
 /** VXLAN's headers: outer Ethernet is the device's own; IPv4 20 or IPv6 40, UDP 8, VXLAN 8, inner Ethernet 14. */
@@ -21,51 +23,97 @@ const LARGEST_MTU = 65535;
  * the kernel. Throws an error that names the missing setting.
  */
 export function nodeContext(config: AgentConfig, object: Node | undefined): NodeContext {
-  const name = nodeName(config);
-  if (config.mode === "chained") return besideAnother(config, name);
-  const uplink = config.uplink ?? defaultDevice(name);
-  const device = links().find((link) => link.name === uplink);
-  if (!device) throw new Error(`configure node ${name}: no device ${uplink} (set uplink in the configuration)`);
-  const own = config.addresses ?? nonEmpty(object?.addresses) ?? addressesOf(device.ifindex);
+  const fq = hasQdisc("fq");
+  if (config.mode === "chained") return { ...besideAnother(config), fq };
   const podCIDRs = config.podCIDRs ?? nonEmpty(object?.podCIDRs);
-  if (!podCIDRs) {
-    throw new Error(`configure node ${name}: no pod CIDRs (set podCIDRs in the configuration or in the Node object)`);
-  }
+  if (podCIDRs) return { ...ownNetwork(config, object, podCIDRs), fq };
+  const hint = "set podCIDRs in the configuration or in the Node object";
+  throw new Error(`configure node ${nodeName(config)}: no pod CIDRs (${hint})`);
+}
+
+/**
+ * The same again while the agent runs: its addresses, uplink and MTU follow; where its pods' addresses come from and
+ * what the kernel has do not. Gives `before` itself if nothing differs. Throws as `nodeContext` does.
+ */
+export function followNode(config: AgentConfig, object: Node | undefined, before: NodeContext): NodeContext {
+  const isChained = config.mode === "chained";
+  const now = isChained ? besideAnother(config) : ownNetwork(config, object, before.podCIDRs);
+  const after = { ...now, fq: before.fq };
+  return isDeepStrictEqual(before, after) ? before : after;
+}
+
+function ownNetwork(config: AgentConfig, object: Node | undefined, podCIDRs: readonly string[]): NodeContext {
+  const name = nodeName(config);
+  const uplink = config.uplink ?? defaultDevice(name);
+  const device = findLink(uplink);
+  if (!device) throw new Error(`configure node ${name}: no device ${uplink} (set uplink in the configuration)`);
+  const held = addresses().filter(({ linkLocal }) => !linkLocal);
+  const onUplink = held.filter(({ ifindex }) => ifindex === device.ifindex);
+  const own = config.addresses ?? addressesNow(object?.addresses ?? [], held.map(addressOf), onUplink.map(addressOf));
   if (own.length === 0) throw new Error(`configure node ${name}: device ${uplink} has no address (set addresses)`);
+  const inside = own.find((ip) => podCIDRs.some((text) => contains(text, ip)));
+  if (inside) {
+    const hint = "pod CIDRs must be pods' alone";
+    throw new Error(
+      `configure node ${name}: its address ${inside} is in its pod CIDRs ${podCIDRs.join(", ")} (${hint})`,
+    );
+  }
   const overhead = config.overlay === "vxlan" ? VXLAN_OVERHEAD[own.some((ip) => familyOf(ip) === 4) ? 4 : 6] : 0;
   return {
     name,
     overlay: config.overlay,
     addresses: own,
     podCIDRs,
+    clusterCIDRs: config.clusterCIDRs,
+    nodeCIDRs: config.nodeCIDRs,
+    attached: onUplink.map(({ cidr }) => formatPrefix(parsePrefix(cidr))),
     uplink,
     uplinkMtu: device.mtu,
     mtu: config.mtu ?? Math.min(LARGEST_MTU, device.mtu - overhead),
     vxlan: config.vxlan,
-    fq: hasQdisc("fq"),
   };
 }
 
+/**
+ * The node's addresses, of each family first the one that it sends from. An address of its Node object that no device
+ * has, as when it was changed and the object has yet to follow, comes after the uplink's.
+ */
+export function addressesNow(named: readonly string[], held: readonly string[], uplink: readonly string[]): string[] {
+  const first = (family: number, list: readonly string[]) => list.filter((ip) => familyOf(ip) === family).slice(0, 1);
+  if (named.length === 0) return [4, 6].flatMap((family) => first(family, uplink));
+  return [4, 6].flatMap((family) => {
+    const [own] = first(family, named);
+    if (own === undefined) return [];
+    return held.includes(own) ? [own] : [...first(family, uplink), own];
+  });
+}
+
+const addressOf = ({ cidr }: { cidr: string }): string => cidr.slice(0, cidr.indexOf("/"));
+
+function contains(network: string, address: string): boolean {
+  const cidr = parseCidr(network);
+  return cidr.ok && indexIn(cidr.value, address) !== undefined;
+}
+
 /** All addresses of the node's namespace, sorted, but loopback's and link-local ones. */
-export function ownAddresses(): string[] {
+function ownAddresses(): string[] {
   const own = addresses().filter(({ linkLocal, cidr }) => !linkLocal && !/^(127\.|::1\/)/.test(cidr));
-  return own.map(({ cidr }) => cidr.slice(0, cidr.indexOf("/"))).toSorted();
+  return own.map(addressOf).toSorted();
 }
 
 /** Pods' network is another's: all that counts is what size its packets have, and which addresses are the node's. */
-function besideAnother(config: AgentConfig, name: string): NodeContext {
+function besideAnother(config: AgentConfig): NodeContext {
   const uplink = config.uplink ?? routeDevice() ?? "";
   return {
-    name,
+    name: nodeName(config),
     mode: "chained",
     overlay: config.overlay,
     addresses: config.addresses ?? ownAddresses(),
     podCIDRs: [],
     uplink,
-    uplinkMtu: links().find((link) => link.name === uplink)?.mtu,
+    uplinkMtu: uplink === "" ? undefined : findLink(uplink)?.mtu,
     mtu: config.mtu ?? ETHERNET_MTU,
     vxlan: config.vxlan,
-    fq: hasQdisc("fq"),
   };
 }
 
@@ -83,11 +131,4 @@ function defaultDevice(name: string): string {
   const device = routeDevice();
   if (!device) throw new Error(`configure node ${name}: no default route tells the uplink (set uplink)`);
   return device;
-}
-
-/** The first global address of each family. */
-function addressesOf(ifindex: number): string[] {
-  const found = addresses(undefined, ifindex).filter(({ linkLocal }) => !linkLocal);
-  const texts = found.map(({ cidr }) => cidr.slice(0, cidr.indexOf("/")));
-  return [4, 6].flatMap((family) => texts.find((text) => familyOf(text) === family) ?? []);
 }

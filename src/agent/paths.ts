@@ -5,6 +5,9 @@ import { fileURLToPath } from "node:url";
 /** Where everything of one node is pinned. */
 export const panelRoot = (bpffs: string, node: string): string => join(bpffs, "weir", node);
 
+/** Where users' programs are kept once they are built. */
+export const programCache = (state: string): string => join(state, "programs");
+
 /** Folder of the compiled objects: in the build, or as the environment says. Throws where there is none. */
 export function objectsDir(env: NodeJS.ProcessEnv): string {
   if (env["WEIR_BPF_DIR"]) return env["WEIR_BPF_DIR"];

@@ -13,6 +13,7 @@ import type { Problem } from "../model/objects.ts";
 import { resolveMacros } from "../model/program-rules.ts";
 import { describeProgram, type ProgramInForce, type ProgramRule } from "../model/programs.ts";
 import { bad, good, quote, type Result } from "../model/text.ts";
+import { watchFault } from "../sources/manifests/index.ts";
 import { LIST, type ProgramFolder, readProgramFolder } from "../sources/programs/catalog.ts";
 
 /** Where a rule's program stands. */
@@ -77,6 +78,8 @@ export class Programs {
   #fresh = 0;
   #folder: { signature: string; read: ProgramFolder } | undefined;
   #watcher: FSWatcher | undefined;
+  /** Why changes of the folder are not told at once. */
+  #unwatched: string | undefined;
 
   constructor(options: ProgramsOptions) {
     this.#options = options;
@@ -162,29 +165,39 @@ export class Programs {
       const text = source(file);
       return text.ok ? [] : [`${name}: ${text.reason}`];
     });
-    const reasons = reason === undefined ? [...refused.values(), ...unread] : [reason];
+    const late = this.#unwatched === undefined ? [] : [`watch: ${this.#unwatched}; changes are found within a minute`];
+    const reasons = [...(reason === undefined ? [...refused.values(), ...unread] : [reason]), ...late];
     return reasons.map((message) => ({ object: join(folder, LIST), message }));
   }
 
   /** The folder as it is now; read again only if something about its files differs. */
   #read(): Folder {
-    const { folder, onChange } = this.#options;
+    const { folder } = this.#options;
     if (folder === undefined) return NO_FOLDER;
     const files = this.#folder ? [...this.#folder.read.catalog.programs.values()].map(({ file }) => file) : [];
     const signature = signatureOf(folder, files);
-    if (this.#folder?.signature === signature) return this.#folder.read;
+    if (this.#folder?.signature === signature) {
+      if (this.#unwatched !== undefined) this.#watch(folder);
+      return this.#folder.read;
+    }
     const read = readProgramFolder(folder);
     const named = [...read.catalog.programs.values()].map(({ file }) => file);
     // from before the reading, so that a change meanwhile is seen; of other files than now it says nothing: once more then
     this.#folder = { signature: named.join() === files.join() ? signature : "", read };
+    this.#watch(folder);
+    return read;
+  }
+
+  #watch(folder: string): void {
     this.#watcher?.close();
     try {
-      this.#watcher = watch(folder, { persistent: false }, onChange);
+      this.#watcher = watch(folder, { persistent: false }, this.#options.onChange);
       this.#watcher.on("error", () => {}); // it is gone; the next regular pass finds out
-    } catch {
+      this.#unwatched = undefined;
+    } catch (error) {
       this.#watcher = undefined;
+      this.#unwatched = watchFault(error);
     }
-    return read;
   }
 
   /** One build at a time: what is still wanted after it, the next pass says. */

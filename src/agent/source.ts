@@ -1,6 +1,6 @@
 import { homedir } from "node:os";
 import type { AgentConfig } from "../api/config.ts";
-import { KubernetesClient, loadKubernetesConfig, watchKubernetes } from "../sources/kubernetes/index.ts";
+import { KubernetesClient, openAccess, watchKubernetes } from "../sources/kubernetes/index.ts";
 import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
 import type { ResultsApi } from "./results.ts";
 
@@ -18,13 +18,14 @@ export function openSource(
   onChange: () => void,
   signal: AbortSignal,
 ): AgentSource | undefined {
-  if (manifests) return watchManifests({ path: manifests, onChange, signal });
+  if (manifests) return watchManifests({ path: manifests, reader: "agent", onChange, signal });
   if (!kubernetes) return undefined;
-  const client = new KubernetesClient(loadKubernetesConfig({ ...kubernetes, env: process.env, home: homedir() }));
+  const client = new KubernetesClient(openAccess({ ...kubernetes, env: process.env, home: homedir() }));
   const watch = watchKubernetes({ client, onChange, signal });
   return {
     synced: watch.synced,
     snapshot: () => watch.snapshot(),
+    troubles: () => watch.troubles(),
     results: { client, watch },
     close: async () => {
       await watch.close();

@@ -1,9 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createNamespace, inNamespace, namespacePath, removeNamespace } from "../kernel/index.ts";
+import { AppliedStore } from "../sources/applied.ts";
+import { openEndpoints } from "../sources/endpoints.ts";
+import { LastGoodFile } from "../sources/last-good.ts";
 import { lockNode } from "./lock.ts";
 import { uninstall } from "./uninstall.ts";
 
@@ -25,15 +28,27 @@ function run(plan: boolean): Promise<readonly string[]> {
   return result;
 }
 
+/** As an agent leaves it that has a pod, a limit with a mistake in it, and an object that was applied. */
+function fillStores(folder: string): void {
+  const endpoints = openEndpoints({ folder, podCIDRs: ["10.0.0.0/24"] });
+  for (const uid of ["u", "v"]) endpoints.put("ns", "a", { uid, netns: "/run/netns/a", ifname: "eth0" });
+  const rule = { direction: "egress", rate: 1e6, source: "bandwidth", configured: "1 mbps egress" } as const;
+  new LastGoodFile(folder).save(new Map([["ns/a", { uid: "u", byKey: { bandwidth: [rule] } }]]));
+  new AppliedStore(folder).put([
+    { apiVersion: "v1", kind: "Pod", metadata: { name: "a" }, spec: { containers: [{ name: "c" }] } },
+  ]);
+}
+
 test("a killed agent's state and socket go, but not while an agent runs", async () => {
-  mkdirSync(join(options.state, "endpoints"), { recursive: true });
-  writeFileSync(join(options.state, "rules.json"), "[]");
+  fillStores(options.state);
   mkdirSync(join(folder, "run"));
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(options.socket, resolve));
   const all = [
     `state ${join(options.state, "endpoints")}`,
+    `state ${join(options.state, "released.json")}`,
     `state ${join(options.state, "rules.json")}`,
+    `state ${join(options.state, "applied.json")}`,
     `socket ${options.socket}`,
   ];
   expect(await run(true)).toEqual(all);

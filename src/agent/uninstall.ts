@@ -4,9 +4,12 @@ import type { AgentConfig } from "../api/config.ts";
 import { detachTaps } from "../datapath/attach.ts";
 import { isOwnDevice } from "../datapath/devices.ts";
 import { links, openLink, removeLink, removeRoute, routes, WEIR_ROUTE_PROTOCOL } from "../kernel/index.ts";
+import { APPLIED_FILE } from "../sources/applied.ts";
+import { ENDPOINTS_FOLDER, RELEASED_FILE } from "../sources/endpoints.ts";
+import { RULES_FILE } from "../sources/last-good.ts";
 import { mountNote, releaseBpffs } from "./bpffs.ts";
 import { lockNode } from "./lock.ts";
-import { panelRoot } from "./paths.ts";
+import { panelRoot, programCache } from "./paths.ts";
 
 export interface UninstallOptions {
   bpffs: string;
@@ -29,7 +32,7 @@ export async function uninstall({ bpffs, state, socket, plan }: UninstallOptions
     ...nodes.map((node) => `pins ${join(root, node)}`),
     ...ownDevices().map((device) => `link ${device}`),
     ...ownRoutes().map((route) => `route ${route.cidr}`),
-    ...stateFiles(state).map((path) => `state ${path}`),
+    ...present(everything(state)).map((path) => `state ${path}`),
     ...(isSocket(socket) ? [`socket ${socket}`] : []),
   ];
   if (plan) return found;
@@ -38,7 +41,8 @@ export async function uninstall({ bpffs, state, socket, plan }: UninstallOptions
     for (const node of nodes) untap(join(root, node));
     removeFromNamespace();
     for (const node of nodes) removePanel(join(root, node));
-    releaseFolders({ bpffs, state });
+    releasePins({ bpffs, state });
+    removeState(state, everything(state));
     removeSocket(socket);
   } finally {
     lock.release();
@@ -46,24 +50,20 @@ export async function uninstall({ bpffs, state, socket, plan }: UninstallOptions
   return found;
 }
 
-/** Takes one node's datapath down. Pods lose their network; endpoints are forgotten. */
+/** Takes one node's datapath down. Pods lose their network, and are forgotten; what was applied stays for the next agent. */
 export function removeNode(config: Pick<AgentConfig, "bpffs" | "state">, node: string): void {
   untap(panelRoot(config.bpffs, node));
   removeFromNamespace();
   removePanel(panelRoot(config.bpffs, node));
-  releaseFolders(config);
+  releasePins(config);
+  removeState(config.state, ofPods(config.state));
 }
 
 /** Takes back what a start made that failed. State stays: it may be from before the machine's own start. */
 export function undoStart(config: Pick<AgentConfig, "bpffs" | "state">, node: string): void {
   removePanel(panelRoot(config.bpffs, node)); // devices come later, with the first pass
   releasePins(config);
-  for (const folder of [join(config.state, "endpoints"), config.state]) removeIfEmpty(folder);
-}
-
-function releaseFolders(places: Pick<AgentConfig, "bpffs" | "state">): void {
-  releasePins(places);
-  removeState(places.state);
+  for (const folder of [join(config.state, ENDPOINTS_FOLDER), config.state]) removeIfEmpty(folder);
 }
 
 function releasePins(places: Pick<AgentConfig, "bpffs" | "state">): void {
@@ -102,16 +102,27 @@ const ownDevices = (): string[] =>
   links()
     .map((link) => link.name)
     .filter(isOwnDevice);
-const ownRoutes = () => routes().filter((route) => route.protocol === WEIR_ROUTE_PROTOCOL);
+const ownRoutes = () => routes(undefined, WEIR_ROUTE_PROTOCOL);
 
-/** The folder is the user's choice, so only what Weir wrote there is Weir's to remove. */
-function stateFiles(state: string): string[] {
-  const names = ["endpoints", "rules.json", "rules.json.new", "rules.json.broken", "programs"];
-  return [...names.map((name) => join(state, name)), mountNote(state)].filter((path) => existsSync(path));
-}
+/** A file of a store, and what a crash or a fault leaves beside it. */
+const withRemains = (path: string): string[] => [path, `${path}.new`, `${path}.broken`];
 
-function removeState(state: string): void {
-  for (const path of stateFiles(state)) rmSync(path, { recursive: true, force: true });
+/** What an agent knows of its pods and makes for them. */
+const ofPods = (state: string): string[] => [
+  join(state, ENDPOINTS_FOLDER),
+  ...withRemains(join(state, RELEASED_FILE)),
+  ...withRemains(join(state, RULES_FILE)),
+  programCache(state),
+  mountNote(state),
+];
+
+/** All that agents write to the folder. It is the user's choice, so nothing else there is Weir's to remove. */
+const everything = (state: string): string[] => [...ofPods(state), ...withRemains(join(state, APPLIED_FILE))];
+
+const present = (paths: readonly string[]): string[] => paths.filter((path) => existsSync(path));
+
+function removeState(state: string, paths: readonly string[]): void {
+  for (const path of paths) rmSync(path, { recursive: true, force: true });
   removeIfEmpty(state);
 }
 

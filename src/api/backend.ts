@@ -28,12 +28,15 @@ export interface Backend {
   doctor(): Promise<schema.Doctor>;
   /**
    * Gives a pod its network and returns once it is in force. Idempotent: the same spec again gives the same endpoint
-   * with `created: false`. Throws `missing` (no such pod on this node), `exists` (another uid has the name),
-   * `refused` (the kernel's words), `unavailable`.
+   * with `created: false`. Throws `exists` (another uid has the name), `invalid`, `refused` (the kernel's words about this
+   * pod), `unavailable` (the node's trouble).
    */
   putEndpoint(namespace: string, name: string, spec: schema.EndpointSpec): Promise<EndpointResult>;
-  /** Takes it away and returns once it is gone. A missing one succeeds. */
-  deleteEndpoint(namespace: string, name: string): Promise<void>;
+  /**
+   * Takes it away and returns once it is gone. A missing one succeeds, and so does one that is not `which`. Throws
+   * `unavailable`.
+   */
+  deleteEndpoint(namespace: string, name: string, which: schema.EndpointWhich): Promise<void>;
   /** Objects that were applied. */
   objects(): Promise<readonly Plain<schema.AppliedObject>[]>;
   /**

@@ -83,14 +83,15 @@ export class Client {
   putEndpoint(
     namespace: string,
     name: string,
-    spec: { uid: string; netns: string; ifname?: string | undefined },
+    spec: { uid: string; netns: string; ifname?: string | undefined; sandbox?: string | undefined },
   ): Promise<schema.Endpoint> {
     return this.#call("PUT", endpointPath(namespace, name), spec);
   }
 
-  /** Takes a pod's network away; resolves once it is gone. A missing one succeeds. */
-  deleteEndpoint(namespace: string, name: string): Promise<void> {
-    return this.#call("DELETE", endpointPath(namespace, name));
+  /** Takes a pod's network away; resolves once it is gone. A missing one succeeds, and so does one that is not `which`. */
+  deleteEndpoint(namespace: string, name: string, which: schema.EndpointWhich = {}): Promise<void> {
+    const query = new URLSearchParams(Object.entries(which).filter(([, value]) => value !== undefined));
+    return this.#call("DELETE", `${endpointPath(namespace, name)}${query.size > 0 ? `?${query}` : ""}`);
   }
 
   /**

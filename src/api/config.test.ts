@@ -56,8 +56,8 @@ test("flags win, undefined ones do not", () => {
 
 describe("errors name the file, the line and the field", () => {
   test.each([
-    ["mtu: 100", "read agent.yaml:3: mtu: Too small"],
-    ["vxlan:\n  port: 4789\n  vni: 0", "read agent.yaml:5: vxlan.vni: Too small"],
+    ["mtu: 100", "read agent.yaml:3: mtu: 100 is too small; write at least 1280"],
+    ["vxlan:\n  port: 4789\n  vni: 0", "read agent.yaml:5: vxlan.vni: 0 is too small; write at least 1"],
     ["addresses:\n  - 10.0.0.1\n  - 010.0.0.1", "read agent.yaml:5: addresses.1: must be an IPv4 or IPv6 address"],
     ["addresses: [10.0.0.1, 10.0.0.2]", "read agent.yaml:3: addresses: at most one of each family"],
     ["podCIDRs: [10.0.0.0/33]", "read agent.yaml:3: podCIDRs.0: must be an IPv4 or IPv6 network"],
@@ -66,10 +66,10 @@ describe("errors name the file, the line and the field", () => {
       'read agent.yaml:3: podCIDRs.0: "10.0.0.1/8" has bits set beyond its prefix; 10.0.0.0/8',
     ],
     ["podCIDRs: [10.0.0.0/31]", "read agent.yaml:3: podCIDRs.0: has no room for a pod"],
-    ["overlay: geneve", "read agent.yaml:3: overlay: Invalid option"],
-    ["uplik: eth0", "read agent.yaml:3: uplik: no such field"],
-    ["rules:\n  rates: no", "read agent.yaml:4: rules.rates: no such field"],
-    ["rules: { rate: 'no' }", "read agent.yaml:3: rules.rate: Invalid input"],
+    ["overlay: geneve", 'read agent.yaml:3: overlay: "geneve" is not one of vxlan, direct'],
+    ["uplik: eth0", 'read agent.yaml:3: uplik: no field "uplik"; did you mean uplink?'],
+    ["rules:\n  rates: no", 'read agent.yaml:4: rules.rates: no field "rates"; did you mean rate?'],
+    ["rules: { rate: 'no' }", 'read agent.yaml:3: rules.rate: "no" is text, not true or false; write true or false'],
     ["bpffs: sys/fs/bpf", "read agent.yaml:3: bpffs: must be absolute"],
     ["state: /var/../etc", "read agent.yaml:3: state: must not hold '..'"],
     ["uplink: a b", "read agent.yaml:3: uplink: must be 1 to 15"],
@@ -86,10 +86,10 @@ describe("errors name the file, the line and the field", () => {
   test.each([
     ["", "read agent.yaml: must be a map of fields"],
     ["- a", "read agent.yaml: must be a map of fields"],
-    ["kind: AgentConfig", "read agent.yaml: apiVersion: Invalid input"],
+    ["kind: AgentConfig", "read agent.yaml: apiVersion: is required; write weir.dev/v1alpha1"],
     [
       "apiVersion: weir.dev/v2\nkind: AgentConfig",
-      'read agent.yaml:1: apiVersion: Invalid input: expected "weir.dev/v1alpha1"',
+      'read agent.yaml:1: apiVersion: "weir.dev/v2" is not weir.dev/v1alpha1',
     ],
   ])("%j", (text, message) => {
     expect(() => parseConfig(text, "agent.yaml")).toThrow(message);

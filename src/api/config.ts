@@ -2,6 +2,7 @@ import { isMap, isScalar, parseDocument, visit } from "yaml";
 import { z } from "zod";
 import { parseCidr, sizeOf } from "../model/addresses.ts";
 import { apiVersion } from "../model/version.ts";
+import { inWords } from "../model/wording.ts";
 import * as field from "./fields.ts";
 
 /** The agent's configuration: a YAML file, overridden field by field by flags of `weir agent`. */
@@ -11,11 +12,15 @@ const perFamily = (list: readonly string[]): boolean =>
   new Set(list.map((text) => text.includes(":"))).size === list.length;
 const once = "at most one of each family";
 
-/** Where pods' addresses come from: judged here, before anything is made. */
-const podNetwork = field.cidr.superRefine((text, context) => {
+const network = field.cidr.superRefine((text, context) => {
   const cidr = parseCidr(text);
-  const reason = cidr.ok ? (sizeOf(cidr.value) < SMALLEST ? "has no room for a pod" : undefined) : cidr.reason;
-  if (reason) context.addIssue({ code: "custom", message: reason });
+  if (!cidr.ok) context.addIssue({ code: "custom", message: cidr.reason });
+});
+
+/** Where pods' addresses come from: judged here, before anything is made. */
+const podNetwork = network.superRefine((text, context) => {
+  const cidr = parseCidr(text);
+  if (cidr.ok && sizeOf(cidr.value) < SMALLEST) context.addIssue({ code: "custom", message: "has no room for a pod" });
 });
 /** The network's own address, the gateway, a pod and IPv4's broadcast. */
 const SMALLEST = 4n;
@@ -54,6 +59,11 @@ export const agentConfig = z
       .refine(perFamily, once)
       .optional()
       .describe("where pods' addresses come from; the Node object's if left out"),
+    clusterCIDRs: z
+      .array(network)
+      .optional()
+      .describe("networks that all nodes' pod CIDRs lie in; for a family with none, 256 times the node's own"),
+    nodeCIDRs: z.array(network).optional().describe("networks that other nodes' addresses lie in; any if left out"),
     mode: z
       .enum(["network", "chained"])
       .default("network")
@@ -157,7 +167,7 @@ function check(
   lineOf: (path: readonly PropertyKey[]) => number | undefined = () => undefined,
 ): AgentConfig {
   const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined));
-  const result = agentConfig.safeParse({ ...input, ...given });
+  const result = agentConfig.safeParse({ ...input, ...given }, { error: inWords });
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const keys = issue?.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [];
@@ -166,8 +176,7 @@ function check(
   const fromFlag = String(full[0]) in given;
   const line = fromFlag ? undefined : lineOf(full);
   const where = fromFlag ? "flags" : `${file}${line ? `:${line}` : ""}`;
-  const message = keys.length > 0 ? "no such field" : (issue?.message ?? "invalid");
-  throw new ConfigError(`read ${where}: ${path}: ${message}`, { path, line, cause: result.error });
+  throw new ConfigError(`read ${where}: ${path}: ${issue?.message ?? "invalid"}`, { path, line, cause: result.error });
 }
 
 /** Line of the deepest part of a path that the document holds. */

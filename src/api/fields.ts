@@ -29,6 +29,12 @@ export const uid = z
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "must be letters, digits, '.', '_' and '-'")
   .describe("the pod's metadata.uid");
 
+export const sandbox = z
+  .string()
+  .max(256)
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "must be letters, digits, '.', '_' and '-'")
+  .describe("the runtime's id of the pod's sandbox (CNI_CONTAINERID)");
+
 export const deviceName = z
   .string()
   .max(15)

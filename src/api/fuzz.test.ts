@@ -1,10 +1,8 @@
 import fc from "fast-check";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { parseConfig } from "./config.ts";
 import { buildApp } from "./server.ts";
 import { MemoryBackend } from "./testing/memory.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const hostile = fc.oneof(
   fc.string({ unit: "binary" }),

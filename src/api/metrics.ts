@@ -1,13 +1,15 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { version } from "../model/version.ts";
 import type { Backend } from "./backend.ts";
+import { type Family, families, type Sample, type Scrape } from "./metric-families.ts";
+import { Totals } from "./totals.ts";
 
-/** Prometheus metrics of one agent. Everything but the reconcile times is read from the backend at each scrape. */
+/** Prometheus metrics of one agent. Everything but the times of passes is read from the backend at each scrape. */
 export interface Metrics {
   contentType: string;
   /** The text exposition. */
   text(): Promise<string>;
-  /** One reconciliation took so many seconds. */
+  /** One pass took so many seconds. */
   reconciled(seconds: number): void;
 }
 
@@ -27,111 +29,101 @@ const ownUsage: ProcessUsage = {
   },
 };
 
+/** Of the agent's own process. */
+const processFamilies = (usage: ProcessUsage): Family[] => [
+  {
+    name: "weir_build_info",
+    type: "gauge",
+    help: "Always 1, with the version of the agent.",
+    labels: ["version"],
+    read: async () => [{ labels: { version }, value: 1 }],
+  },
+  {
+    name: "weir_agent_resident_memory_bytes",
+    type: "gauge",
+    help: "Resident memory of the agent.",
+    labels: [],
+    read: async () => [{ labels: {}, value: usage.memory() }],
+  },
+  {
+    name: "weir_agent_cpu_seconds_total",
+    type: "counter",
+    help: "CPU time that the agent has used.",
+    labels: [],
+    read: async () => [{ labels: {}, value: usage.cpu() }],
+  },
+];
+
 export function createMetrics(backend: Backend, usage: ProcessUsage = ownUsage): Metrics {
   const registry = new Registry();
-  const registers = [registry];
-
-  new Gauge({ name: "weir_build_info", help: "1, with the version of the agent", labelNames: ["version"], registers })
-    .labels(version)
-    .set(1);
-  const reconcile = new Histogram({
+  const passes = new Histogram({
     name: "weir_agent_reconcile_seconds",
-    help: "time from a change of the desired state to the kernel holding it",
+    help: "Time that a pass took to bring the kernel in line with what is wanted.",
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
-    registers,
+    registers: [registry],
   });
-  gauge("weir_agent_resident_memory_bytes", "resident memory of the agent", [], async (set) => set({}, usage.memory()));
-  counter("weir_agent_cpu_seconds_total", "CPU time of the agent", [], async (add) => add({}, usage.cpu()));
-
-  const ready = "1 if the agent's state is this one";
-  gauge("weir_agent_state", ready, ["state"], async (set) => {
-    const { state } = await backend.status();
-    for (const each of ["starting", "ready", "degraded"]) set({ state: each }, each === state ? 1 : 0);
-  });
-  gauge("weir_pods", "pods of the node whose network is in force", [], async (set) =>
-    set({}, (await backend.status()).pods),
-  );
-  gauge("weir_problems", "what could not be taken or enforced", [], async (set) =>
-    set({}, (await backend.problems()).length),
-  );
-
-  const limitLabels = ["namespace", "pod", "direction"];
-  for (const field of ["configured", "effective", "measured"] as const) {
-    gauge(`weir_limit_${field}_bits_per_second`, `${field} rate at layer 3`, limitLabels, async (set) => {
-      for (const { namespace, pod, direction, [field]: rate } of await backend.limits()) {
-        if (rate !== null && direction !== null) set({ namespace, pod, direction }, rate);
-      }
-    });
-  }
-
-  const impairLabels = [...limitLabels, "source"];
-  for (const field of ["packets", "lost", "duplicated", "corrupted", "reordered", "delayed"] as const) {
-    const what = field === "packets" ? "packets that an impairment was for" : `of these, ${field}`;
-    counter(`weir_impairment_${field}_total`, what, impairLabels, async (add) => {
-      for (const { namespace, pod, direction, source, [field]: count } of await backend.impairments()) {
-        add({ namespace, pod, direction, source }, count);
-      }
-    });
-  }
-  gauge("weir_impairment_active", "1 while an impairment acts", impairLabels, async (set) => {
-    for (const { namespace, pod, direction, source, state } of await backend.impairments()) {
-      set({ namespace, pod, direction, source }, state === "active" ? 1 : 0);
-    }
-  });
-
-  for (const field of ["packets", "dropped"] as const) {
-    const what = field === "packets" ? "packets that a user's program saw" : "of these, dropped";
-    counter(`weir_program_${field}_total`, what, [...impairLabels, "program"], async (add) => {
-      for (const { namespace, pod, direction, source, program, [field]: count } of await backend.programs()) {
-        add({ namespace, pod, direction, source, program }, count);
-      }
-    });
-  }
-
-  for (const unit of ["packets", "bytes"] as const) {
-    const name = unit === "packets" ? "weir_drops_total" : "weir_drop_bytes_total";
-    counter(name, `dropped ${unit} by reason`, ["reason"], async (add) => {
-      for (const { reason, [unit]: value } of await backend.drops()) add({ reason }, value);
-    });
-    counter(`weir_port_${unit}_total`, `${unit} through a port`, ["port", "direction"], async (add) => {
-      for (const { name: port, received, sent } of await backend.ports()) {
-        add({ port, direction: "received" }, received[unit]);
-        add({ port, direction: "sent" }, sent[unit]);
-      }
-    });
-  }
+  const shown = [...processFamilies(usage), ...families].map((family) => show(family, registry));
 
   return {
     contentType: registry.contentType,
-    text: () => registry.metrics(),
-    reconciled: (seconds) => reconcile.observe(seconds),
+    async text() {
+      const scrape = readOnce(backend);
+      const pods = new Set((await scrape.pods()).map(({ namespace, name }) => `${namespace}/${name}`));
+      const isThere = ({ namespace, pod }: Sample["labels"]): boolean => pods.has(`${namespace}/${pod}`);
+      const samples = await Promise.all(shown.map(({ family }) => family.read(scrape)));
+      for (const [index, { put }] of shown.entries()) put(samples[index] ?? [], isThere);
+      return registry.metrics();
+    },
+    reconciled: (seconds) => passes.observe(seconds),
   };
-
-  function gauge(name: string, help: string, labelNames: string[], read: Read): void {
-    new Gauge({
-      name,
-      help,
-      labelNames,
-      registers,
-      async collect() {
-        this.reset();
-        await read((labels, value) => this.set(labels, value));
-      },
-    });
-  }
-
-  function counter(name: string, help: string, labelNames: string[], read: Read): void {
-    new Counter({
-      name,
-      help,
-      labelNames,
-      registers,
-      async collect() {
-        this.reset();
-        await read((labels, value) => this.inc(labels, value));
-      },
-    });
-  }
 }
 
-type Read = (put: (labels: Record<string, string>, value: number) => void) => Promise<void>;
+interface Shown {
+  family: Family;
+  put(samples: readonly Sample[], isThere: (labels: Sample["labels"]) => boolean): void;
+}
+
+function show(family: Family, registry: Registry): Shown {
+  const { name, help, labels } = family;
+  const options = { name, help, labelNames: [...labels], registers: [registry] };
+  if (family.type === "gauge") {
+    const gauge = new Gauge(options);
+    return {
+      family,
+      put(samples) {
+        gauge.reset();
+        for (const { labels, value } of samples) gauge.set(labels, value);
+      },
+    };
+  }
+  const counter = new Counter(options);
+  const totals = new Totals();
+  return {
+    family,
+    put(samples, isThere) {
+      counter.reset();
+      for (const { labels, value } of totals.update(samples, isThere)) counter.inc(labels, value);
+    },
+  };
+}
+
+/** Each list of the backend, read when it is first asked for, and once. */
+function readOnce(backend: Backend): Scrape {
+  const known = new Map<keyof Scrape, unknown>();
+  const once = <Name extends keyof Scrape>(name: Name): Scrape[Name] =>
+    (() => {
+      if (!known.has(name)) known.set(name, backend[name]());
+      return known.get(name);
+    }) as Scrape[Name];
+  return {
+    status: once("status"),
+    problems: once("problems"),
+    pods: once("pods"),
+    limits: once("limits"),
+    impairments: once("impairments"),
+    programs: once("programs"),
+    drops: once("drops"),
+    ports: once("ports"),
+    owners: once("owners"),
+  };
+}

@@ -72,13 +72,14 @@ export function routes(backend: Backend): FastifyPluginAsync {
       path,
       {
         schema: {
-          summary: "take a pod's network away; a missing one succeeds",
+          summary: "take a pod's network away; a missing one succeeds, and the query tells which one is meant",
           params,
+          querystring: schema.endpointWhich,
           response: { 204: z.undefined().describe("gone"), ...errors },
         },
       },
-      async ({ params: { namespace, name } }, reply) => {
-        await backend.deleteEndpoint(namespace, name);
+      async ({ params: { namespace, name }, query }, reply) => {
+        await backend.deleteEndpoint(namespace, name, query);
         return reply.code(204).send();
       },
     );

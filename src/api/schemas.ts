@@ -74,6 +74,11 @@ export const pod = z
   })
   .meta({ id: "Pod", description: "a pod of this node" });
 
+const overruledBy = z
+  .string()
+  .optional()
+  .describe("`Kind/namespace/name` of the object whose word comes first; left out if none does");
+
 export const limit = z
   .object({
     namespace: field.namespace,
@@ -90,6 +95,7 @@ export const limit = z
     measuredAge: z.number().min(0).nullable().describe("seconds since that second ended; null if there was none"),
     mechanism: z.string().nullable().describe("how it is enforced, e.g. `htb`"),
     reason: z.string().nullable().describe("why effective is not configured"),
+    overruledBy,
   })
   .meta({ id: "Limit", description: "a bandwidth limit of one pod in one direction, and whether it is in force" });
 
@@ -146,6 +152,7 @@ export const impairment = z
     lossLow: probability.describe("lower end of the exact 95 % interval of the loss (Clopper and Pearson)"),
     lossHigh: probability.describe("upper end of that interval"),
     reason: z.string().nullable().describe("why effective is not configured"),
+    overruledBy,
   })
   .meta({ id: "Impairment", description: "an impairment of one pod in one direction, and what it did" });
 
@@ -213,7 +220,10 @@ export const drop = z
   .object({
     node: field.node,
     owner: field.owner,
-    port: z.string().describe("`instance:port`; `-` if the packet came in by no port"),
+    port: z.string().describe("`instance:port`; `-` if the packet came in by no port; `gone` of ports that are gone"),
+    direction: field.direction
+      .nullable()
+      .describe("of the pod: `egress` is what it sent; null at a port that is no pod's"),
     reason: z.string().describe("e.g. `no_route`"),
     description: z.string().describe("the reason in words"),
     packets: field.count.describe("packets since the port was made"),
@@ -226,6 +236,7 @@ export const endpointSpec = z
     uid: field.uid,
     netns: field.absolutePath.describe("path of the pod's network namespace, e.g. `/run/netns/x`"),
     ifname: field.deviceName.default("eth0").describe("device name inside the pod"),
+    sandbox: field.sandbox.optional(),
   })
   .meta({ id: "EndpointSpec", description: "what a runtime asks for" });
 
@@ -237,6 +248,7 @@ export const endpoint = z
     uid: z.string().describe("the pod's metadata.uid"),
     netns: z.string().describe("path of the pod's network namespace"),
     ifname: z.string().describe("device name inside the pod"),
+    sandbox: z.string().optional().describe("the runtime's id of the pod's sandbox, if it told one"),
     device: z.string().describe("device on the node's side"),
     mac: z.string().describe("address of the pod's device"),
     ips: z.array(z.string()).describe("addresses without prefix length, at most one of each family"),
@@ -310,6 +322,13 @@ export const apiError = z
   })
   .meta({ id: "Error", description: "the shape of every error" });
 
+/** Whose network of a name is taken away: a late call about an old sandbox must not be about its successor. */
+export const endpointWhich = z.strictObject({
+  uid: field.uid.optional(),
+  netns: field.absolutePath.describe("path of the pod's network namespace").optional(),
+  sandbox: field.sandbox.optional(),
+});
+
 export const endpointParams = z.object({ namespace: field.namespaceName, name: field.objectName });
 
 /** Schema of an item by the name of its list. */
@@ -337,6 +356,7 @@ export type Port = z.infer<typeof port>;
 export type Chain = z.infer<typeof chain>;
 export type Drop = z.infer<typeof drop>;
 export type EndpointSpec = z.infer<typeof endpointSpec>;
+export type EndpointWhich = z.infer<typeof endpointWhich>;
 export type Endpoint = z.infer<typeof endpoint>;
 export type AppliedObject = z.infer<typeof appliedObject>;
 export type ObjectChange = z.infer<typeof objectChange>;

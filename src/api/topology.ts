@@ -54,7 +54,7 @@ const link = z.discriminatedUnion("kind", [
     offloads: z.boolean().describe("segmentation offloads; off: packets come out split to the wire's size"),
     qdisc: z.enum(["fq"]).optional().describe("of the first end; `fq` holds packets until their time"),
   }),
-  z.object({ kind: z.literal("vxlan"), device: z.string(), port: field.count, mtu: field.count }),
+  z.object({ kind: z.literal("vxlan"), device: z.string(), port: field.count, vni: field.count, mtu: field.count }),
 ]);
 
 export const topology = z

@@ -18,6 +18,8 @@ export interface BenchContext {
   sample?: number | undefined;
   /** Of a measurement with named cases: those whose names hold all of these words. */
   only?: readonly string[] | undefined;
+  /** Another build's command, of a measurement that compares two. */
+  against?: string | undefined;
   env: NodeJS.ProcessEnv;
   signal: AbortSignal;
   /** Results. */
@@ -29,7 +31,7 @@ export interface BenchContext {
 /** One measurement: publishes its report and gives its findings. Takes down all that it made, on abort too. */
 export type Bench = (context: BenchContext) => Promise<readonly Finding[]>;
 
-/** Measurements by name, each loaded when it runs, in the order of `all`, which leaves out those that take hours. */
+/** Measurements by name, each loaded when it runs, in the order of `all`, which leaves some out. */
 export const benches = {
   limits: async () => (await import("./limits.ts")).limits,
   forward: async () => (await import("./forward.ts")).forward,
@@ -40,10 +42,17 @@ export const benches = {
   footprint: async () => (await import("./footprint.ts")).footprint,
   matrix: async () => (await import("./matrix.ts")).matrix,
   steps: async () => (await import("./limiter/steps.ts")).steps,
+  shares: async () => (await import("./limiter/shares.ts")).shares,
+  queue: async () => (await import("./limiter/queue.ts")).queue,
+  order: async () => (await import("./limiter/order.ts")).order,
+  sizes: async () => (await import("./limiter/sizes.ts")).sizes,
+  many: async () => (await import("./limiter/many.ts")).many,
+  cpu: async () => (await import("./limiter/cpu.ts")).cpu,
+  pairs: async () => (await import("./limiter/pairs.ts")).pairs,
 } as const satisfies Record<string, () => Promise<Bench>>;
 
-/** Not in `all`. */
-const LONG: readonly string[] = ["matrix", "steps"];
+/** Not in `all`: they take hours, or need another build. */
+const LONG: readonly string[] = ["matrix", "steps", "shares", "cpu", "pairs"];
 
 export type BenchName = keyof typeof benches | "all";
 
@@ -70,6 +79,7 @@ export async function bench(
     only?: readonly string[] | undefined;
     /** Another build's command to measure instead of this one's. */
     weir?: string | undefined;
+    against?: string | undefined;
   },
   io: BenchIo,
   weir: readonly string[] = [process.execPath, options.weir ?? process.argv[1] ?? ""],
@@ -82,10 +92,24 @@ export async function bench(
   for (const name of names) {
     const say = (line: string): void => void io.stderr.write(`${name}: ${line}\n`);
     const run = await benches[name]();
-    const { out, quick, seconds, packets, pods, sample, only } = options;
+    const { out, quick, seconds, packets, pods, sample, only, against } = options;
     try {
       const write = (text: string): unknown => io.stdout.write(text);
-      await run({ weir, out, quick, seconds, packets, pods, sample, only, env, signal: io.signal, write, say });
+      await run({
+        weir,
+        out,
+        quick,
+        seconds,
+        packets,
+        pods,
+        sample,
+        only,
+        against,
+        env,
+        signal: io.signal,
+        write,
+        say,
+      });
     } catch (error) {
       if (!io.signal.aborted) throw error;
     }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { losses, type Round, softnetDrops } from "./continuity.ts";
+import { losses, type Round, softnetDrops, unaccounted } from "./continuity.ts";
 
 const good: Round = {
   udpSent: 100,
@@ -25,6 +25,18 @@ test.each<[string, Partial<Round>, number]>([
   ["a full queue, and what it cost", { backlogDrops: 2, udpArrived: 98 }, 2],
 ])("%s", (_, change, count) => {
   expect(losses({ ...good, ...change })).toHaveLength(count);
+});
+
+test.each<[string, Partial<Round>, number]>([
+  ["nothing lost", {}, 0],
+  ["a datagram, and no queue was full", { udpArrived: 99 }, 1],
+  ["what a full queue counted", { backlogDrops: 2, udpArrived: 98 }, 0],
+  ["one more than a full queue counted", { backlogDrops: 2, udpArrived: 97 }, 1],
+  ["a datagram too many beside a full queue", { backlogDrops: 2, udpArrived: 101 }, 1],
+  ["a reset beside a full queue", { backlogDrops: 2, tcpResets: 1 }, 1],
+  ["TCP's part of what a full queue dropped", { backlogDrops: 2, tcpOctetsLost: 1448 }, 0],
+])("unaccounted for: %s", (_, change, count) => {
+  expect(unaccounted({ ...good, ...change })).toHaveLength(count);
 });
 
 test("drops of all CPUs, hexadecimal", () => {

@@ -22,6 +22,8 @@ export interface LoadResult {
   /** After the first second. */
   rate: number;
   firstSecond: number;
+  /** In seconds 2 to 6. */
+  early?: number | undefined;
   /** In the seconds in which BBR did not hold back by itself, and how many these are. */
   unpaused?: { rate: number; seconds: number } | undefined;
   /** TCP segments sent again; null for UDP. */
@@ -74,6 +76,9 @@ export function pingGap(rate: number | undefined): number {
   return Math.max(LEAST_GAP, Math.round((1000 * ROUND_BITS) / (share * (rate ?? Number.POSITIVE_INFINITY))));
 }
 
+/** s, with what iperf3's own seconds are off by. */
+const EARLY_END = 6.1;
+
 /** Saturates the pod in one way for `seconds`, and plays ping-pong beside. UDP is offered at 10 times the rate. */
 export async function runLoad(
   stage: Stage,
@@ -96,6 +101,7 @@ export async function runLoad(
   return {
     rate: onWire(goodput(result, 1)),
     firstSecond: onWire(firstSecond(result)),
+    early: onWire(goodput({ intervals: result.intervals.filter(({ end }) => end < EARLY_END) }, 1)),
     unpaused: congestion === "bbr" ? { rate: onWire(goodput({ intervals: quiet })), seconds: quiet.length } : undefined,
     retransmits: result.retransmits ?? null,
     pingPong: trips,

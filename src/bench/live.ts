@@ -15,7 +15,7 @@ export const EDIT_PODS: readonly PodSpec[] = [
 ];
 const LOAD = { packets: 5000, rate: 100e6 };
 const RATES = [40e6, 160e6] as const;
-const PATIENCE_MS = 5000;
+const PATIENCE_MS = 30_000;
 
 /** The edited pod with its limit, bit/s. */
 export function limited(rate: number): PodSpec {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { caseName } from "./limit-case.ts";
-import { judgeCase, selectCases } from "./matrix.ts";
+import { judgeCase, judgeEarly, selectCases } from "./matrix.ts";
 
 test("the whole matrix has every rate under every load, each once", () => {
   const names = selectCases(false, []).map(caseName);
@@ -81,3 +81,19 @@ test.each<[string, Shares, string]>([
     expect(finding).toMatchObject({ what: "it", verdict });
   },
 );
+
+test.each<[string, { early?: number; earlyGap?: number; rate?: number; unlimited?: number }, string[]]>([
+  ["exact", { early: 1.004 }, ["holds"]],
+  ["off", { early: 0.994 }, ["misses"]],
+  ["off, while a processor stood still", { early: 0.994, earlyGap: 21 }, ["shown"]],
+  ["off, on a machine too small", { early: 0.5, unlimited: 1.01 }, ["shown"]],
+  ["below 10 Mbit/s", { early: 0.9, rate: 3e6 }, []],
+  ["of an earlier run", {}, []],
+])("seconds 2 to 6 that are %s", (_, { early, earlyGap = 0, rate = 10e6, unlimited = 2 }, verdicts) => {
+  const trip = { count: 1, lost: 0, p50: 1, p90: 1, p99: 1, max: 1 };
+  const result = { rate, firstSecond: rate, early: early && early * rate, retransmits: 0, pingPong: trip };
+  const load = { where: "same", family: 4, direction: "ingress", protocol: "udp", flows: 1 } as const;
+  const whole = { ...load, rate, name: "it", result, idle: trip, earlyGap };
+  const findings = judgeEarly({ ...whole, unlimited: { ...result, rate: unlimited * rate } });
+  expect(findings.map(({ verdict }) => verdict)).toEqual(verdicts);
+});

@@ -99,7 +99,7 @@ export class Stage {
   }
 
   /** Runs `weir ARGS` and gives stdout; throws if it fails. */
-  weir(args: readonly string[], timeout = 60_000, input?: string): Promise<string> {
+  weir(args: readonly string[], timeout = 180_000, input?: string): Promise<string> {
     const { env, signal } = this.#options;
     return run([...this.#options.weir, ...args], { env, signal, timeout, input });
   }
@@ -248,7 +248,7 @@ export class Stage {
   }
 
   /** Waits until a node's agent runs under another pid and is ready. */
-  async awaitAgent(node: string, oldPid: number, timeout = 30_000): Promise<void> {
+  async awaitAgent(node: string, oldPid: number, timeout = 120_000): Promise<void> {
     const end = Date.now() + timeout;
     for (;;) {
       const now = await this.status(node).catch(() => undefined);
@@ -281,7 +281,7 @@ export class Stage {
   }
 
   async down(): Promise<void> {
-    const ended = await this.attemptLab(["down"], 60_000);
+    const ended = await this.attemptLab(["down"], 180_000);
     rmSync(this.#scratch, { recursive: true, force: true });
     if (ended.code !== 0) throw new CommandError(["weir", "lab", "down", "--name", this.name], ended);
   }

@@ -1,4 +1,4 @@
-import { mean, sampleStandardDeviation } from "simple-statistics";
+import { gammaln, mean, sampleStandardDeviation } from "simple-statistics";
 
 /** One-sided 95 % quantiles of Student's t by degrees of freedom. */
 const T95 = [
@@ -51,4 +51,42 @@ export function spread(samples: readonly number[]): Spread {
   const sorted = samples.toSorted((a, b) => a - b);
   const at = (q: number): number => quantile(sorted, q);
   return { count: sorted.length, p50: at(0.5), p90: at(0.9), p99: at(0.99), max: at(1) };
+}
+
+const STEPS = 2000;
+
+/** P(T > t) of Student's t with `freedom` degrees, by Simpson's rule on its density. */
+export function upperT(t: number, freedom: number): number {
+  const scale = Math.exp(gammaln((freedom + 1) / 2) - gammaln(freedom / 2)) / Math.sqrt(freedom * Math.PI);
+  // by angle, t = √freedom · tan(angle), the whole line is a finite span
+  const density = (angle: number): number => scale * Math.sqrt(freedom) * Math.cos(angle) ** (freedom - 1);
+  const from = Math.atan(t / Math.sqrt(freedom));
+  const width = (Math.PI / 2 - from) / STEPS;
+  let sum = density(from) + density(Math.PI / 2);
+  for (let i = 1; i < STEPS; i++) sum += (i % 2 === 1 ? 4 : 2) * density(from + i * width);
+  return (sum * width) / 3;
+}
+
+/**
+ * One-sided p of a paired t test: how probable differences of this size or more are if their mean is 0 or below. Differences
+ * that are all alike leave no doubt.
+ * @throws RangeError with fewer than two
+ */
+export function pairedT(differences: readonly number[]): number {
+  if (differences.length < 2) throw new RangeError(`test differences: ${differences.length} are too few`);
+  const centre = mean([...differences]);
+  const deviation = sampleStandardDeviation([...differences]);
+  if (deviation === 0) return centre > 0 ? 0 : 1;
+  return upperT((centre * Math.sqrt(differences.length)) / deviation, differences.length - 1);
+}
+
+/** Which of many tests are refused together at a level, by Holm's method: in the order of `values`. */
+export function holm(values: readonly number[], level: number): boolean[] {
+  const order = values.map((p, i) => ({ p, i })).toSorted((a, b) => a.p - b.p);
+  const refused = values.map(() => false);
+  for (const [rank, { p, i }] of order.entries()) {
+    if (p > level / (values.length - rank)) break;
+    refused[i] = true;
+  }
+  return refused;
 }

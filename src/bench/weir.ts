@@ -30,7 +30,7 @@ export class CommandError extends Error {
 /** Runs a program by argument vector and gives how it ended, whatever the code. */
 export function attempt(command: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const [file = "", ...args] = command;
-  const { timeout = 60_000, env, signal } = options;
+  const { timeout = 180_000, env, signal } = options;
   return new Promise((resolve) => {
     const child = execFile(
       file,
@@ -60,6 +60,14 @@ export interface Beside {
   stop(): Promise<Ended>;
 }
 
+/** What `start` has started and has not ended. */
+const running = new Set<ChildProcess>();
+
+/** Kills what `start` has started and nobody has stopped: a measurement that fails leaves no traffic behind. */
+export function killStarted(): void {
+  for (const child of running) child.kill("SIGKILL");
+}
+
 /** Starts a program and goes on. `onLine` gets each line of its stdout as it comes. */
 export function start(
   command: readonly string[],
@@ -68,6 +76,8 @@ export function start(
   const [file = "", ...args] = command;
   const { env, signal } = options;
   const child = spawn(file, args, { env, signal, killSignal: "SIGKILL", stdio: ["ignore", "pipe", "pipe"] });
+  running.add(child);
+  child.on("close", () => running.delete(child)).on("error", () => running.delete(child));
   let stdout = "";
   let stderr = "";
   let rest = "";

@@ -127,20 +127,24 @@ export async function agentOf(
 async function explainFailure(io: Io, { label, client }: Agent, reason: unknown): Promise<string> {
   const inLab = label !== client.socket;
   if (inLab) return `${label}: ${describe(reason)}`;
-  const running = await labs(io);
+  const running = await labs(io).catch(() => []);
   const hint = running.length > 0 ? `; labs that run: ${running.join(", ")} (--lab NAME)` : "";
   return `${describe(reason)}${hint}`;
 }
 
+/** One that may not be looked at may be there. */
 async function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
-    () => false,
+    (error: NodeJS.ErrnoException) => error.code !== "ENOENT",
   );
 }
 
 async function names(directory: string): Promise<string[]> {
-  return readdir(directory).catch(() => []);
+  return readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "EACCES") throw new Failure(`look for labs in ${directory}: EACCES (only root may: try sudo)`);
+    return [];
+  });
 }
 
 /** Names become parts of paths. */

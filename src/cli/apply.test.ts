@@ -54,6 +54,7 @@ const lab = {
 const modules: Partial<Modules> = {
   manifests: async () => ({ findKind, readManifestDocuments, specSchemas }),
   lab: async () => lab,
+  capabilities: async () => ({ capabilityNames: [] }),
 };
 const run = (argv: string[], stdin = "") =>
   machine.run(argv, modules, {
@@ -142,6 +143,17 @@ describe("in a lab", () => {
     expect(calls).toEqual([
       ["apply", { name: "x", files: [path], text: "text" }],
       ["del", { name: "x", files: [], keys: ["Pod/shop/slow"], dryRun: undefined }],
+    ]);
+  });
+
+  test("standard input is one of the files of the lab's own commands too", async () => {
+    for (const verb of ["apply", "delete"]) {
+      expect((await run(["lab", verb, "-f", "-", "--name", "x"], "text")).code).toBe(0);
+    }
+    const expected = { name: "x", files: [], text: "text" };
+    expect(calls).toEqual([
+      ["apply", expected],
+      ["del", expected],
     ]);
   });
 

@@ -164,11 +164,12 @@ export const views: { [K in KindName]: View<Item<K>> } = {
   drops: {
     name: (drop) => drop.reason,
     node: (drop) => drop.node,
-    order: [(drop) => drop.node, (drop) => drop.port, (drop) => drop.reason],
+    order: [(drop) => drop.node, (drop) => drop.port, (drop) => drop.direction ?? "", (drop) => drop.reason],
     columns: [
       node,
       { title: "PORT", value: (drop) => drop.port },
       owner,
+      { title: "DIRECTION", value: (drop) => drop.direction ?? "-" },
       { title: "REASON", value: (drop) => drop.reason },
       { title: "PACKETS", value: (drop) => drop.packets, number: true },
       { title: "BYTES", value: (drop) => drop.bytes, number: true },

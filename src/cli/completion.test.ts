@@ -3,14 +3,11 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Modules } from "./modules.ts";
 import { scripts } from "./shells.ts";
 import { Machine } from "./testing/harness.ts";
 import { shop } from "./testing/samples.ts";
-
-// the scripts start processes, on machines that may be busy
-vi.setConfig({ testTimeout: 60_000 });
 
 const unused = () => Promise.reject(new Error("completion loads no program"));
 const modules: Modules = {
@@ -108,9 +105,7 @@ test("sub-commands, without the hidden ones", async () => {
 test("an agent that hangs does not keep a person waiting", async () => {
   const backend = await machine.agent("node-3", {}, "default");
   backend.pods = () => new Promise(() => {});
-  const begin = performance.now();
   expect(await complete("get", "pods", "--lab", "default", "web")).toEqual(["web-10", "web-9"]);
-  expect(performance.now() - begin).toBeLessThan(5000);
 });
 
 describe("scripts", () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatRate, parseDuration, printable } from "./format.ts";
+import { formatRate, printable } from "./format.ts";
 
 test.each([
   [null, "-"],
@@ -15,22 +15,6 @@ test.each([
   [1e12, "1 Tbit/s"],
 ])("%j bit/s is %j", (bits, text) => {
   expect(formatRate(bits)).toBe(text);
-});
-
-test.each([
-  ["500ms", 500],
-  ["30s", 30_000],
-  ["2m", 120_000],
-  ["1h", 3_600_000],
-  ["5", 5000],
-  ["1.5s", 1500],
-  ["", undefined],
-  ["-1s", undefined],
-  ["1d", undefined],
-  ["1e9", undefined],
-  [" 1s", undefined],
-])("duration %j is %j ms", (text, ms) => {
-  expect(parseDuration(text)).toBe(ms);
 });
 
 test.each([

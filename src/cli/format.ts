@@ -16,14 +16,6 @@ export function formatRate(bits: number | null): string {
   return `${Number((rounded / size).toPrecision(4))} ${name}`;
 }
 
-/** A duration such as `500ms`, `30s`, `2m`, `1h`, or a bare number of seconds, in ms; undefined if it is none. */
-export function parseDuration(text: string): number | undefined {
-  const match = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)?$/.exec(text);
-  if (!match) return undefined;
-  const factor = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] ?? "s"] ?? 1000;
-  return Number(match[1]) * factor;
-}
-
 /** Text that others wrote, safe on a terminal: control and formatting characters are escaped. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029]/gu, (char) => {

@@ -100,8 +100,8 @@ describe("tables", () => {
   test("drops", async () => {
     expect(await table("drops")).toMatchInlineSnapshot(`
       "
-      NODE    PORT                    POD          REASON    PACKETS  BYTES  MEANING
-      node-1  router:weir0123456789a  shop/web-10  no_route        4    400  no route to the destination
+      NODE    PORT                    POD          DIRECTION  REASON    PACKETS  BYTES  MEANING
+      node-1  router:weir0123456789a  shop/web-10  egress     no_route        4    400  no route to the destination
       "
     `);
   });

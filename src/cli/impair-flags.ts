@@ -1,7 +1,9 @@
 import { isIP } from "node:net";
 import { InvalidArgumentError } from "commander";
 import type { ImpairmentSpec, LossSpec, PortSpec } from "../model/rule-objects.ts";
+import { parseRate } from "../model/rules.ts";
 import type { Result } from "../model/text.ts";
+import { quote } from "../model/text.ts";
 import { parseDuration, parsePercent } from "../model/units.ts";
 
 /** Flags of `weir impair` that say what is done to which packets. */
@@ -18,6 +20,7 @@ export interface EffectFlags {
   peer?: readonly string[] | undefined;
   port?: readonly PortSpec[] | undefined;
   lease?: string | undefined;
+  override?: boolean | undefined;
 }
 
 function checked<T>(parse: (text: string) => Result<T>): (text: string) => string {
@@ -29,7 +32,9 @@ function checked<T>(parse: (text: string) => Result<T>): (text: string) => strin
 }
 
 export const percent = checked(parsePercent);
-export const time = checked(parseDuration);
+export const rate = checked(parseRate);
+/** @param example what is usual for the flag */
+export const time = (example: string) => checked((text) => parseDuration(text, example));
 
 /** `2%`, `exponential 300`, `burst p=1% r=20% good=0% bad=100%`. */
 export function loss(text: string): LossSpec {
@@ -68,25 +73,35 @@ export function port(text: string, before: readonly PortSpec[] = []): PortSpec[]
   const [, first, last, word] = match ?? [];
   const protocol = (word?.toUpperCase() ?? "TCP") as PortSpec["protocol"];
   if (!match || text === "" || text.endsWith("/") || (protocol === "ICMP" && first)) {
-    throw new InvalidArgumentError("Write a port such as 53/UDP, 8000-8100/TCP, or ICMP.");
+    throw new InvalidArgumentError(`Write a port such as 53/UDP, 8000-8100/TCP, or ICMP.${meantPort(text)}`);
   }
   return [...before, { protocol, ...(first && { port: Number(first) }), ...(last && { endPort: Number(last) }) }];
 }
 
-/** A network. Checked without the model's arithmetic, whose library no start of `weir` should load. */
+/** `udp/53`, `53:udp`, `8000:8100` */
+function meantPort(text: string): string {
+  const [word] = /tcp|udp|sctp|icmp/i.exec(text) ?? [];
+  const [first, last, ...more] = text.match(/\d{1,5}/g) ?? [];
+  const isGuess = text.length <= 32 && first !== undefined && more.length === 0 && word?.toUpperCase() !== "ICMP";
+  if (!isGuess) return "";
+  return ` Did you mean ${first}${last ? `-${last}` : ""}/${word?.toUpperCase() ?? "TCP"}?`;
+}
+
+/** A network, or one address. Checked without the model's arithmetic, whose library no start of `weir` should load. */
 export function peer(text: string, before: readonly string[] = []): string[] {
-  const [address = "", bits = "", ...rest] = text.split("/");
+  const [address = "", bits, ...rest] = text.split("/");
   const most = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
-  if (rest.length > 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > most) {
-    throw new InvalidArgumentError("Write a network such as 10.0.0.0/8 or fd00::/8.");
+  const length = bits ?? String(most);
+  if (rest.length > 0 || !/^\d{1,3}$/.test(length) || Number(length) > most) {
+    throw new InvalidArgumentError("Write a network such as 10.0.0.0/8 or fd00::/8, or an address.");
   }
-  return [...before, text];
+  return [...before, `${address}/${length}`];
 }
 
 export function seed(text: string): number {
   const value = Number(text);
   if (/^\d{1,10}$/.test(text) && value <= 4_294_967_295) return value;
-  throw new InvalidArgumentError("Write a whole number from 0 to 4294967295.");
+  throw new InvalidArgumentError(`${quote(text)} is no seed. Write a whole number from 0 to 4294967295.`);
 }
 
 /** The flag that a field of the spec is made of. */
@@ -100,7 +115,7 @@ export function flagOf(path: string): string {
 
 /** The flags as an Impairment's spec. What contradicts itself is the agent's to judge. */
 export function specOf(flags: EffectFlags): Omit<ImpairmentSpec, "pod" | "until"> {
-  const { direction, loss: lost, duplicate, corrupt, reorder, delay, jitter, pace, lease } = flags;
+  const { direction, loss: lost, duplicate, corrupt, reorder, delay, jitter, pace, lease, override } = flags;
   const match = {
     ...(flags.peer && { peers: flags.peer.map((cidr) => ({ cidr })) }),
     ...(flags.port && { ports: flags.port }),
@@ -113,6 +128,7 @@ export function specOf(flags: EffectFlags): Omit<ImpairmentSpec, "pod" | "until"
     reorder,
     pace,
     lease,
+    override,
     delay: delay === undefined ? undefined : { latency: delay, ...(jitter !== undefined && { jitter }) },
     seed: flags.seed,
     match: Object.keys(match).length > 0 ? match : undefined,

@@ -13,7 +13,7 @@ export interface Io {
   cwd: string;
   /** Folder of sockets and labs: `/run/weir`. */
   runDir: string;
-  /** Aborted by the first Ctrl+C or SIGTERM. */
+  /** Aborted by the first Ctrl+C, SIGTERM or SIGHUP. */
   signal: AbortSignal;
   /** Milliseconds of a clock that only goes forward. */
   now(): number;

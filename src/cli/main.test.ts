@@ -1,17 +1,15 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { build, type Metafile } from "esbuild";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { serve } from "../api/serve.ts";
 import { MemoryBackend } from "../api/testing/memory.ts";
 import { shop } from "./testing/samples.ts";
-
-// each test starts processes, on machines that may be busy
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const run = promisify(execFile);
@@ -72,6 +70,30 @@ test("the bundle loads what commands load late", async () => {
     expect((await get("status")).stdout).toContain("ready");
     expect((await ended("explain", "config")).stdout).toContain("rules.rateUnit");
   } finally {
+    await server.close();
+  }
+});
+
+test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("%s ends an impairment that is waited for", async (signal) => {
+  const backend = new MemoryBackend("node-1", shop());
+  const [sample] = shop().impairments ?? [];
+  if (!sample) throw new Error("no sample");
+  backend.impairments = async () =>
+    backend.state.objects.map(({ name }) => ({ ...sample, source: `Impairment/shop/${name}` }));
+  const socket = join(folder, `${signal}.sock`);
+  const server = await serve({ backend, socket });
+  const flags = ["--direction", "egress", "--loss", "2%", "--for", "1h", "--wait"];
+  const child = spawn(weir, ["impair", "web-10", "-n", "shop", ...flags, "--socket", socket], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  try {
+    const ending = once(child, "close");
+    await once(child.stdout, "data"); // it is in force
+    child.kill(signal);
+    expect(await ending).toEqual([130, null]);
+    expect(backend.state.objects).toEqual([]);
+  } finally {
+    child.kill("SIGKILL");
     await server.close();
   }
 });

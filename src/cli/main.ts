@@ -12,6 +12,7 @@ let first = 0;
 for (const [name, code] of [
   ["SIGINT", 130],
   ["SIGTERM", 143],
+  ["SIGHUP", 129], // the terminal was closed
 ] as const) {
   process.on(name, () => {
     const now = performance.now();

@@ -163,7 +163,14 @@ export type BenchName =
   | "survive"
   | "forward"
   | "footprint"
-  | "steps";
+  | "steps"
+  | "shares"
+  | "queue"
+  | "order"
+  | "sizes"
+  | "many"
+  | "cpu"
+  | "pairs";
 export interface BenchModule {
   bench(
     options: {
@@ -176,6 +183,7 @@ export interface BenchModule {
       sample?: number | undefined;
       only?: readonly string[] | undefined;
       weir?: string | undefined;
+      against?: string | undefined;
     },
     io: Io,
   ): Result;

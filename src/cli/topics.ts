@@ -1,4 +1,4 @@
-/** Keys of pods that `weir explain` knows: what a user may write, and what it means. */
+/** Keys of pods and Services that `weir explain` knows: what a user may write, and what it means. */
 export interface KeyTopic {
   name: string;
   where: string;
@@ -8,7 +8,8 @@ export interface KeyTopic {
   setting: string;
 }
 
-const annotation = "annotation of a Pod or of a workload's pod template";
+const ON = "of a Pod, of a workload's pod template, or of a Service, for the pods that it selects";
+const annotation = `annotation ${ON}`;
 const both = "limits what the pod receives (ingress) or sends (egress), in bits a second: kbits is 10^3, mbps 10^6";
 const words = '"<whole number> <bps|kbits|mbps> <ingress|egress>", two with ";" between them';
 
@@ -51,7 +52,7 @@ export const keyTopics: readonly KeyTopic[] = [
   quantity("kubernetes.io/egress-bandwidth", "egress", "rules.kubernetes (weir explain config)"),
   {
     name: "rate",
-    where: "label of a Pod or of a workload's pod template",
+    where: `label ${ON}`,
     grammar: "<whole number>M",
     example: "rate: 10M",
     meaning: "limits what the pod sends; M is megabits a second, or megabytes with rules.rateUnit",
@@ -59,7 +60,7 @@ export const keyTopics: readonly KeyTopic[] = [
   },
   ...(["weir.dev/loss", "loss"] as const).map((name) => ({
     name,
-    where: `${annotation}, or of a Service`,
+    where: annotation,
     grammar:
       '"uniform <ingress|egress> <0% to 100%>" or "exponential <ingress|egress> <0 to 1000>", two with ";" between them',
     example: `${name}: "uniform egress 2%"`,
@@ -68,7 +69,7 @@ export const keyTopics: readonly KeyTopic[] = [
   })),
   ...(["weir.dev/ebpf-limit", "ebpf-limit"] as const).map((name) => ({
     name,
-    where: `${annotation}, or of a Service`,
+    where: annotation,
     grammar: '"<name> <ingress|egress> [-DNAME=<whole number> …]", two with ";" between them',
     example: `${name}: "drop-one-of egress -DN=100"`,
     meaning: "runs a program of the administrator's list on the pod's packets: it drops or changes them",

@@ -164,3 +164,27 @@ test("a pod without rules, and one that is not there", async () => {
   expect((await machine.run(["verify", "web-9", "-n", "shop"])).err).toContain("it has no rules");
   expect((await machine.run(["verify", "web-11", "-n", "shop"])).err).toContain("did you mean web-10?");
 });
+
+test("a rule that another comes before is not asked for a proof", async () => {
+  const [limit] = backend.state.limits;
+  if (!limit) throw new Error("no sample");
+  const lost = {
+    ...limit,
+    source: "Limit/shop/slow",
+    effective: null,
+    reason: "overruled",
+    overruledBy: "Pod/shop/web-10",
+  };
+  backend.limits = async () => [limit, lost];
+  backend.state.programs = [];
+  backend.state.impairments = [];
+  let clock = 0;
+  const sleep = async (ms: number) => {
+    clock += ms;
+  };
+  const ran = await machine.run(["verify", "web-10", "-n", "shop", "-o", "json"], {}, { sleep, now: () => clock });
+  expect({ code: ran.code, items: JSON.parse(ran.out).items }).toMatchObject({
+    code: 0,
+    items: [{ source: limit.source, verdict: "proven" }],
+  });
+});

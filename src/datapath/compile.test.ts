@@ -55,6 +55,16 @@ describe("compile", () => {
   });
 
   test.each([
+    ["peer", "redirect"],
+    ["receive", "receive"],
+  ] as const)("a device with an XDP program at its other end: %s becomes %s", (delivery, op) => {
+    const ids = { ...fixed, isSeenByXdp: (device: string) => device === "va" };
+    const to = (device: string) => port("r", "a", { peer: { kind: "device", device, delivery } });
+    expect(compile({ instances, ports: [to("va")] }, ids).hops.get(24)).toMatchObject({ op, target: 100 });
+    expect(compile({ instances, ports: [to("vb")] }, ids).hops.get(24)).toMatchObject({ op: delivery, target: 200 });
+  });
+
+  test.each([
     ["no owner", port("gone", "a"), "no instance gone"],
     ["an unknown function in a chain", port("r", "a", { egress: ["nobody"] }), "no instance nobody"],
     ["a chain of eight", port("r", "a", { ingress: Array(8).fill("l1") }), "at most 7"],

@@ -8,6 +8,8 @@ export interface Ids {
   shaper(owner: string): number;
   slot(functionName: string): number;
   device(name: string): number | undefined;
+  /** Whether a native XDP program waits at the device's other end; none does if left out. */
+  isSeenByXdp?(device: string): boolean;
 }
 
 export interface Tunnel {
@@ -105,11 +107,18 @@ function deliver(port: Port, id: number, names: ReadonlySet<string>, ids: Ids, o
   }
   const ifindex = ids.device(peer.device);
   if (ifindex === undefined) return hop("down"); // the reconciler reports the missing device
-  if (peer.kind === "device") return hop(peer.delivery, ifindex);
+  if (peer.kind === "device") return hop(deliveryOf(peer, ids), ifindex);
   if (peer.kind === "back") return hop("back", ifindex);
   if (peer.kind === "sockets") return { ...hop("back", ifindex), flags: TURNED };
   out.tunnels.set(id, { vni: peer.vni, remote: peer.remote });
   return hop("tunnel", ifindex);
+}
+
+type DevicePeer = Extract<Peer, { kind: "device" }>;
+
+/** The fast way into a pod leads past its device's native XDP programs: a device with one gets its packets by the veth. */
+export function deliveryOf({ delivery, device }: DevicePeer, ids: Pick<Ids, "isSeenByXdp">): DevicePeer["delivery"] {
+  return delivery === "peer" && ids.isSeenByXdp?.(device) ? "redirect" : delivery;
 }
 
 /**

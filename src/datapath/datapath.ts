@@ -7,10 +7,10 @@ import type { Failure } from "./failure.ts";
 import { Leases } from "./leases.ts";
 import type { Panel } from "./panel.ts";
 import { OwnPrograms } from "./programs/own.ts";
-import { RowEncoder } from "./rows.ts";
+import { encodeRows, RowEncoder } from "./rows.ts";
 import { Senders } from "./senders.ts";
 import { Shapers } from "./shapers.ts";
-import { type Rows, readRows, writeDifference } from "./tables.ts";
+import { keyBytes, type Rows, readRows, writeDifference } from "./tables.ts";
 
 export interface Applied {
   failures: Failure[];
@@ -67,10 +67,21 @@ export class Datapath {
     return this.#applied;
   }
 
+  /** The first of these rows that the kernel does not hold as it is written; undefined if it holds all. */
+  lacking(rows: readonly Row[]): Row | undefined {
+    const ids = this.#ids();
+    return rows.find((row) => {
+      const table = this.panel.table(row.table);
+      const [encoded] = encodeRows([row], table, ids);
+      return !encoded || !table.lookup(keyBytes(encoded[0]))?.equals(encoded[1]);
+    });
+  }
+
   /** The next pass compares with the kernel anew, and so mends what others broke. */
   forget(): void {
     this.#held.clear();
     this.#attached.clear();
+    this.devices.forget();
     this.shapers.forget();
     this.programs.forget();
     this.panel.generations.reload(this.panel.names.all("port").keys());
@@ -103,7 +114,9 @@ export class Datapath {
       failures.push(...generation.problems);
       this.#writePanel(generation, ids);
     });
-    const detached = attachAll(this.panel, this.#attachments(desired), ids, this.#attached);
+    const attachments = this.#attachments(desired);
+    this.devices.watch(attachments.map(([device]) => device));
+    const detached = attachAll(this.panel, attachments, ids, this.#attached);
     failures.push(...detached, ...this.devices.activate(desired.links, new Set(detached.map(({ object }) => object))));
     failures.push(...this.#senders.ensure(desired, ids.device));
     attempt("routes", () => failures.push(...this.devices.ensureRoutes(desired.routes, desired.links)));
@@ -131,6 +144,7 @@ export class Datapath {
       shaper: (owner) => names.id("shaper", owner),
       slot: (name) => names.id("function", name),
       device: (name) => this.devices.ifindex(name),
+      isSeenByXdp: (name) => this.devices.isSeenByXdp(name),
     };
   }
 

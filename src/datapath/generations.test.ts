@@ -54,7 +54,7 @@ describe("Generations", () => {
     expect(generations.apply(state({ hops: new Map([...many, [24, hop(501)]]) }))).toBe(2);
   });
 
-  test("tunnels exist before the hops that use them, and after the last one that did", () => {
+  test("tunnels exist before the hops that use them, and after the last packet that did", () => {
     const tables = memoryPanel();
     const order: string[] = [];
     for (const name of ["config", "tunnels"]) {
@@ -70,10 +70,13 @@ describe("Generations", () => {
         remove.call(table, keys);
       };
     }
-    const generations = new Generations(tables, [1]);
+    const generations = new Generations(tables, [1], () => order.push("settle"));
     generations.apply(state({ tunnels: new Map([[1, { vni: 1, remote: "192.0.2.1" }]]) }));
     generations.apply(state());
-    expect(order).toEqual(["write tunnels", "write config", "write config", "remove tunnels"]);
+    expect(order).toEqual([
+      ...["write tunnels", "write config", "settle"],
+      ...["write config", "settle", "remove tunnels"],
+    ]);
   });
 
   test.each([

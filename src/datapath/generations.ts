@@ -1,12 +1,14 @@
 import { isIPv6 } from "node:net";
 import { ipBytes } from "../model/ip.ts";
 import type { Generation, Tunnel } from "./compile.ts";
-import { HOP_IDS, type Hop, OPS, PORT_HOPS } from "./layout.ts";
+import { Courses } from "./courses.ts";
+import { CHAIN_HOPS, HOP_IDS, type Hop, OPS, PORT_HOPS } from "./layout.ts";
 import { idKey, type Rows, readRows, rowKey, type Table, writeDifference } from "./tables.ts";
 
 export interface PanelTables {
   config: Table;
   hops: Table;
+  courses: Table;
   devices: Table;
   tunnels: Table;
 }
@@ -24,7 +26,8 @@ export type PanelState = Pick<Generation, "hops" | "devices" | "tunnels"> & { co
 
 /**
  * The two generations of hop and device rows. A change goes into the idle one and becomes real by one write of
- * `weir_config`; a state that is in force already costs no write at all.
+ * `weir_config`; the other is written again, and what it refers to removed, when no packet walks it any more. A state that
+ * is in force already costs no write at all.
  */
 export class Generations {
   readonly #tables: PanelTables;
@@ -32,14 +35,24 @@ export class Generations {
   readonly #devices: [Rows, Rows] = [new Map(), new Map()];
   #tunnels: Rows = new Map();
   #config: Buffer | undefined;
+  readonly #courses: Courses;
+  readonly #settle: () => void;
   #active = 0;
   /** What was made real, or found to be, since the kernel was read. */
   #real: PanelState | undefined;
 
-  /** @param ports ids of the ports that may have rows: the others' hops are out of reach and stay unread */
-  constructor(tables: PanelTables, ports: Iterable<number>) {
+  /**
+   * @param ports ids of the ports that may have rows: the others' hops are out of reach and stay unread
+   * @param settle returns when every packet that was on the panel has left it, or waits in a device
+   */
+  constructor(tables: PanelTables, ports: Iterable<number>, settle: () => void = () => {}) {
     this.#tables = tables;
+    this.#settle = settle;
     this.reload(ports);
+    const named = this.#hops.flatMap((half) =>
+      [...half.values()].map((row) => tables.hops.value.decode(row)["course"]),
+    );
+    this.#courses = new Courses(tables.courses, named.map(Number));
   }
 
   /** Reads back what the kernel holds. */
@@ -75,29 +88,32 @@ export class Generations {
     if (this.#real && sameState(state, this.#real)) return 0;
     this.#real = undefined;
     const wantedTunnels = this.#encodeTunnels(state.tunnels);
-    if (this.#inForce(state, wantedTunnels)) {
+    const { courses, written: coursesWritten } = this.#courses.assign(state.hops);
+    if (this.#inForce(state, courses, wantedTunnels)) {
       this.#real = state;
-      return 0;
+      return coursesWritten;
     }
     const idle = 1 - this.#active;
     // tunnels have no generation: new ones before the flip, old ones after it
     let written = writeDifference(tunnels, new Map([...this.#tunnels, ...wantedTunnels]), this.#tunnels);
-    written += writeDifference(hops, this.#encodeHops(state.hops, idle), this.#half(this.#hops, idle));
+    written += coursesWritten;
+    written += writeDifference(hops, this.#encodeHops(state.hops, courses, idle), this.#half(this.#hops, idle));
     written += writeDifference(devices, this.#encodeDevices(state.devices, idle), this.#half(this.#devices, idle));
     this.#config = this.#encodeConfig(state.config, idle);
     config.write([[configKey(config), this.#config]]);
     this.#active = idle;
+    this.#settle();
     written += 1 + writeDifference(tunnels, wantedTunnels, this.#tunnels);
     this.#real = state;
     return written;
   }
 
-  #inForce(state: PanelState, wantedTunnels: Rows): boolean {
+  #inForce(state: PanelState, courses: ReadonlyMap<number, number>, wantedTunnels: Rows): boolean {
     const active = this.#active;
     return (
       this.#config?.equals(this.#encodeConfig(state.config, active)) === true &&
       sameRows(wantedTunnels, this.#tunnels) &&
-      sameRows(this.#encodeHops(state.hops, active), this.#half(this.#hops, active)) &&
+      sameRows(this.#encodeHops(state.hops, courses, active), this.#half(this.#hops, active)) &&
       sameRows(this.#encodeDevices(state.devices, active), this.#half(this.#devices, active))
     );
   }
@@ -116,13 +132,12 @@ export class Generations {
     });
   }
 
-  #encodeHops(hops: ReadonlyMap<number, Hop>, generation: number): Rows {
+  #encodeHops(hops: ReadonlyMap<number, Hop>, courses: ReadonlyMap<number, number>, generation: number): Rows {
     const rows: Rows = new Map();
     for (const [id, hop] of hops) {
-      rows.set(
-        rowKey(hopKey(generation, id)),
-        this.#tables.hops.value.encode({ ...hop, op: OPS.indexOf(hop.op), flags: hop.flags ?? 0 }),
-      );
+      const course = courses.get(id - (id % CHAIN_HOPS)) ?? 0;
+      const row = { ...hop, op: OPS.indexOf(hop.op), flags: hop.flags ?? 0, course };
+      rows.set(rowKey(hopKey(generation, id)), this.#tables.hops.value.encode(row));
     }
     return rows;
   }

@@ -3,6 +3,7 @@ export const PORT_HOPS = 16;
 export const CHAIN_HOPS = 8;
 export const MAX_PORTS = 4096;
 export const MAX_SLOTS = 1024;
+export const COURSES = 16384;
 export const HOP_IDS = MAX_PORTS * PORT_HOPS;
 /** Transparent functions that one chain holds; the last hop is the terminal one. */
 export const MAX_CHAIN = CHAIN_HOPS - 1;
@@ -30,3 +31,6 @@ export interface Hop {
 export function firstHop(port: number, direction: "ingress" | "egress"): number {
   return port * PORT_HOPS + (direction === "egress" ? CHAIN_HOPS : 0);
 }
+
+/** In `weir_drops`, the port of those that are gone: no port has this id. */
+export const GONE = 0xffffffff;

@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { BpfMap, mapSchema, type Program } from "../kernel/index.ts";
+import { BpfMap, mapSchema, type Program, waitForPrograms } from "../kernel/index.ts";
 import { Generations } from "./generations.ts";
 import type { KernelTable } from "./kernel-table.ts";
-import { HOP_IDS, MAX_PORTS, MAX_SLOTS, OPS, type Op } from "./layout.ts";
+import { COURSES, GONE, HOP_IDS, MAX_PORTS, MAX_SLOTS, OPS, type Op } from "./layout.ts";
 import { Names } from "./names.ts";
 import { abiOf, loadPinned, readObject } from "./objects.ts";
 import { idKey } from "./tables.ts";
@@ -66,10 +66,12 @@ export class Panel {
       {
         config: this.table("weir_config"),
         hops: this.table("weir_hops"),
+        courses: this.table("weir_courses"),
         devices: this.table("weir_devices"),
         tunnels: this.table("weir_tunnels"),
       },
       this.names.all("port").keys(),
+      waitForPrograms,
     );
   }
 
@@ -142,13 +144,17 @@ export class Panel {
     return { steps, step: named };
   }
 
-  /** Sets the counters of ports that are gone to nothing. */
+  /** Sets the counters of ports that are gone to nothing. What they dropped stays counted, as that of `GONE`. */
   forgetPorts(ids: readonly number[]): void {
     if (ids.length === 0) return;
     const drops = this.table("weir_drops");
     const gone = new Set(ids);
-    const keys = drops.entries().map(([key]) => key);
-    drops.remove(keys.filter((key) => gone.has(Number(drops.key.decode(key)["port"]))));
+    const rows = drops.entries().filter(([key]) => gone.has(Number(drops.key.decode(key)["port"])));
+    for (const [key, count] of rows) {
+      const total = drops.key.encode({ ...drops.key.decode(key), port: GONE });
+      drops.write([[total, addCounts(count, drops.lookup(total))]]);
+      drops.remove([key]);
+    }
     this.table("weir_ports").remove(ids.map(idKey));
   }
 
@@ -192,6 +198,16 @@ export class Panel {
   }
 }
 
+/** Sums of 64-bit counters, place by place. */
+function addCounts(one: Buffer, other: Buffer | undefined): Buffer {
+  const sum = Buffer.from(one);
+  if (!other) return sum;
+  for (let at = 0; at < sum.length; at += 8) {
+    sum.writeBigUInt64LE(BigInt.asUintN(64, one.readBigUInt64LE(at) + other.readBigUInt64LE(at)), at);
+  }
+  return sum;
+}
+
 /** A panel that never applied a state has no ABI in its configuration: new, or left half-built by a crash. */
 function wasInForce(tables: ReadonlyMap<string, KernelTable>): boolean {
   const config = tables.get("weir_config");
@@ -233,7 +249,7 @@ function carryState(own: string, tables: ReadonlyMap<string, KernelTable>): void
 
 /** The constants in layout.ts and in bpf/weir.h must agree. */
 function assertLayout(tables: ReadonlyMap<string, KernelTable>): void {
-  const expected = { weir_hops: 2 * HOP_IDS, weir_functions: MAX_SLOTS, weir_ports: MAX_PORTS };
+  const expected = { weir_hops: 2 * HOP_IDS, weir_courses: COURSES, weir_functions: MAX_SLOTS, weir_ports: MAX_PORTS };
   for (const [name, entries] of Object.entries(expected)) {
     const actual = tables.get(name)?.map.maxEntries;
     if (actual !== entries) throw new Error(`open panel: ${name} has ${actual} rows, expected ${entries}`);

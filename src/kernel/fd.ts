@@ -20,6 +20,10 @@ export class Fd {
     return this.#number;
   }
 
+  get isClosed(): boolean {
+    return this.#number < 0;
+  }
+
   /** Gives the number up without closing it: its owner did. */
   forget(): void {
     this.#number = -1;

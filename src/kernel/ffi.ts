@@ -91,6 +91,13 @@ export const LinkCreateOpts = koffi.struct({
   target_btf_id: "uint32_t",
   perType: koffi.array("uint64_t", 4),
 });
+/** `bpf_map_create_opts`; `ids` are of BTF, `rest` flags, extra, NUMA node and device. */
+export const MapCreateOpts = koffi.struct({
+  sz: "size_t",
+  ids: koffi.array("uint32_t", 4),
+  inner_map_fd: "uint32_t",
+  rest: koffi.array("uint32_t", 5),
+});
 export const BatchOpts = koffi.struct({
   sz: "size_t",
   elem_flags: "uint64_t",
@@ -137,7 +144,7 @@ export const bpf = functions(
     bpf_map_lookup_batch: ["int", "int", P, P, P, P, P, P],
     bpf_map_update_batch: ["int", "int", P, P, P, koffi.pointer(BatchOpts)],
     bpf_map_delete_batch: ["int", "int", P, P, P],
-    bpf_map_create: ["int", "int", S, "uint32_t", "uint32_t", "uint32_t", P],
+    bpf_map_create: ["int", "int", S, "uint32_t", "uint32_t", "uint32_t", koffi.pointer(MapCreateOpts)],
     bpf_obj_pin: ["int", "int", S],
     bpf_obj_get: ["int", S],
     bpf_obj_get_info_by_fd: ["int", "int", P, P],
@@ -187,5 +194,6 @@ export const libc = functions(
     setsockopt: ["int", "int", "int", "int", P, "uint32_t"],
     ioctl: ["int", "int", "ulong", P],
     if_nametoindex: ["uint32_t", S],
+    inotify_init1: ["int", "int"],
   },
 );

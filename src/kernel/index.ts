@@ -13,11 +13,13 @@ export { attachClsact, ClsactLink } from "./clsact.ts";
 export { type Codec, codec, type Decoded, type FieldValue } from "./codec.ts";
 export { Arrivals, Batch, DatagramSocket, wallClock } from "./datagram.ts";
 export { errnoName, KernelError, VerifierError } from "./errors.ts";
+export { waitForPrograms } from "./grace.ts";
 export { attachDevice, type Direction, type Link, openLink } from "./link.ts";
 export { linkObjects } from "./linker.ts";
 export { type Lock, lockPath } from "./lock.ts";
 export { BpfMap, type MapType, possibleCpus, UPDATE } from "./map.ts";
 export { mapSchema } from "./map-schema.ts";
+export { deviceOf, mountView, outlivesUs } from "./mounts.ts";
 export {
   createNamespace,
   inNamespace,
@@ -30,6 +32,7 @@ export {
 export { deviceFeatures, type Feature, type Offloads, setOffloads } from "./netlink/ethtool.ts";
 export { type AddressInfo, type AddressOptions, addAddress, addresses, removeAddress } from "./netlink/ifaddr.ts";
 export {
+  allowVni,
   createLink,
   createVeth,
   createVxlan,
@@ -44,6 +47,7 @@ export {
   type VethSpec,
   type VxlanSpec,
 } from "./netlink/link.ts";
+export { type NetworkNews, watchNetwork } from "./netlink/news.ts";
 export {
   addNeighbour,
   addRoute,
@@ -88,5 +92,6 @@ export { Program, type TestRun, type TestRunResult } from "./program.ts";
 export { RingBuffer } from "./ringbuf.ts";
 export type { SkbCtx } from "./skb.ts";
 export { enableStatistics, type RunStatistics, runStatistics } from "./statistics.ts";
+export { openStream } from "./stream.ts";
 export { readSysctl, writeSysctl } from "./sysctl.ts";
 export { attachTcx, TcxLink, tcxSupported } from "./tcx.ts";

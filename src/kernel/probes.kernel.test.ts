@@ -31,7 +31,8 @@ test("kinds that no kernel has are absent", () => {
 
 test("without privilege the probes say so", () => {
   const seen = asNobody(runProbes).find(({ name }) => name === "tcx links");
-  expect(seen).toMatchObject({ available: false, detail: "could not be probed: EPERM" });
+  const detail = "could not be probed: EPERM";
+  expect(seen).toMatchObject({ available: false, detail, hint: `unknown: it ${detail}` });
   expect(asNobody(examine).ok).toBe(false);
   const namespaces = (all: typeof results) => all.find(({ name }) => name === "processes' namespaces");
   expect(namespaces(results)?.available).toBe(true);
@@ -48,11 +49,9 @@ test("an absent thing tells what follows, a present one does not", () => {
   }
 });
 
-test("the machine can run Weir; probing is quick and leaves nothing", () => {
+test("the machine can run Weir; probing leaves nothing", () => {
   const before = openFds();
-  const start = performance.now();
   const { ok, kernel, probes } = examine();
-  expect(performance.now() - start).toBeLessThan(1000);
   expect({ ok, kernel }).toEqual({ ok: true, kernel: release() });
   expect(probes.map(({ name, available }) => [name, available])).toEqual(
     results.map(({ name, available }) => [name, available]),

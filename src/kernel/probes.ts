@@ -1,9 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { arch, release } from "node:os";
+import koffi from "koffi";
 import { cgroupMounts } from "./cgroup.ts";
 import { errnoName } from "./errors.ts";
 import { bpf, libc } from "./ffi.ts";
 import { withLibbpfLog } from "./log.ts";
+import { deviceOf, mountView, namespaceStays, outlivesUs } from "./mounts.ts";
 import { inFreshNamespace } from "./namespace.ts";
 import { has, netfilterAnswers } from "./netlink/probe.ts";
 import { Netlink } from "./netlink/socket.ts";
@@ -34,12 +36,14 @@ export interface ProbeResult extends Probe, Seen {
   hint: string | null;
 }
 
-/** What a probe may use: a netlink socket in a network namespace of its own. */
+/** What a probe may use: a netlink socket in a network namespace of its own, and where programs are pinned. */
 interface Stage {
   netlink: Netlink;
+  bpffs: string;
 }
 type Entry = Probe & { check: (stage: Stage) => Seen };
 
+const DEFAULT_BPFFS = "/sys/fs/bpf";
 const SCHED_CLS = 3;
 const HELPER = { redirectNeigh: 152, redirectPeer: 155, checkMtu: 163, tunnelKey: 21, fibLookup: 69 };
 const CAP_SYS_PTRACE = 19n;
@@ -49,9 +53,11 @@ const PROGRAM = { cgroupSockAddr: 18, sockOps: 13 };
 /** mov r0, 0; exit */
 const NOTHING = Buffer.from("b7000000000000009500000000000000", "hex");
 
+const UNPROBED = "could not be probed: ";
+
 /** libbpf answers 1, 0 or −errno. */
 function answer(result: number): Seen {
-  if (result < 0) return { available: false, detail: `could not be probed: ${errnoName(-result)}` };
+  if (result < 0) return { available: false, detail: `${UNPROBED}${errnoName(-result)}` };
   return { available: result === 1, detail: result === 1 ? "the kernel accepts it" : "the kernel refuses it" };
 }
 const helper = (id: number) => () =>
@@ -98,15 +104,37 @@ function filesystem(name: string): Seen {
   return { available, detail: available ? `${name} is in /proc/filesystems` : `no ${name} in /proc/filesystems` };
 }
 
-function bpffs(): Seen {
+function bpffs({ bpffs: path }: Stage): Seen {
   const seen = filesystem("bpf");
-  return seen.available && isBpffs("/sys/fs/bpf") ? { available: true, detail: "mounted at /sys/fs/bpf" } : seen;
+  return seen.available && isBpffs(path) ? { available: true, detail: `mounted at ${path}` } : seen;
+}
+
+/** One that is not mounted yet lasts if what is mounted here is mounted for process 1 too. */
+function lastingBpffs({ bpffs: path }: Stage): Seen {
+  const view = mountView();
+  if (isBpffs(path)) {
+    const available = outlivesUs(deviceOf(path), view);
+    return { available, detail: available ? `${path} stays` : `${path} goes with this mount namespace` };
+  }
+  const available = namespaceStays(view);
+  return {
+    available,
+    detail: available ? "this mount namespace stays" : "this mount namespace goes with its processes",
+  };
 }
 
 function cgroup2(): Seen {
   const [path] = cgroupMounts(readFileSync("/proc/self/mountinfo", "utf8"));
   if (path === undefined) return { available: false, detail: "not mounted" };
   return { available: true, detail: `mounted at ${path}${path.endsWith("/unified") ? " (hybrid)" : ""}` };
+}
+
+/** How many instances a user has is limited; processes of other programs count too. */
+function inotify(): Seen {
+  const fd = libc.inotify_init1(0) as number;
+  if (fd < 0) return { available: false, detail: errnoName(koffi.errno()) };
+  libc.close(fd);
+  return { available: true, detail: "one more instance was made" };
 }
 
 /** A process with more capabilities than ours shows its namespaces to CAP_SYS_PTRACE alone. */
@@ -143,6 +171,12 @@ const ENTRIES: readonly Entry[] = [
     ),
   ),
   optional(need("bpffs", "4.4", "nothing can outlive the agent: use a kernel with CONFIG_BPF_SYSCALL", bpffs)),
+  need(
+    "bpffs that lasts",
+    null,
+    "rules would end with the agent: start it by nsenter --net=/run/netns/NAME, not by ip netns exec, or use --bpffs DIR with one that the machine has",
+    lastingBpffs,
+  ),
   need("BPF ring buffer", "5.8", `no drop events and no slow path: ${OLD}`, mapType(RINGBUF)),
   need("bpf_redirect_neigh", "5.10", `no delivery to the network outside: ${OLD}`, helper(HELPER.redirectNeigh)),
   need("bpf_redirect_peer", "5.10", `no fast delivery to pods: ${OLD}`, helper(HELPER.redirectPeer)),
@@ -187,6 +221,12 @@ const ENTRIES: readonly Entry[] = [
     "mode chained finds pods in /run/netns and /run/podman/netns alone: give the agent CAP_SYS_PTRACE",
     processNamespaces,
   ),
+  like(
+    "inotify instances",
+    null,
+    "changed manifests and programs are found by looking now and then, not at once: raise fs.inotify.max_user_instances",
+    inotify,
+  ),
   like("cgroup socket programs", "4.17", "no load balancing at connect", programType(PROGRAM.cgroupSockAddr)),
   like("sockops programs", "4.13", "no pacing of sockets", programType(PROGRAM.sockOps)),
 ];
@@ -207,9 +247,14 @@ function guarded(check: () => Seen): Seen {
   } catch (error) {
     return {
       available: false,
-      detail: `could not be probed: ${error instanceof Error ? error.message : String(error)}`,
+      detail: `${UNPROBED}${error instanceof Error ? error.message : String(error)}`,
     };
   }
+}
+
+/** What nobody could look at may be there all the same: nothing follows from it. */
+function hintOf({ consequence }: Probe, { detail }: Seen): string {
+  return detail.startsWith(UNPROBED) ? `unknown: it ${detail}` : `${consequence} (${detail})`;
 }
 
 /**
@@ -217,13 +262,14 @@ function guarded(check: () => Seen): Seen {
  * programs that are attached nowhere. Some ten milliseconds; absent modules that can be loaded are. Needs root: without
  * it the probes say so.
  */
-export function runProbes(): ProbeResult[] {
+export function runProbes(bpffs = DEFAULT_BPFFS): ProbeResult[] {
   let netlink: Netlink | undefined;
   const open = () => {
     netlink ??= inFreshNamespace(() => Netlink.open());
     return netlink;
   };
   const stage: Stage = {
+    bpffs,
     get netlink() {
       return open();
     },
@@ -231,7 +277,7 @@ export function runProbes(): ProbeResult[] {
   try {
     return ENTRIES.map(({ check, ...probe }) => {
       const seen = guarded(() => check(stage));
-      return { ...probe, ...seen, hint: seen.available ? null : `${probe.consequence} (${seen.detail})` };
+      return { ...probe, ...seen, hint: seen.available ? null : hintOf(probe, seen) };
     });
   } finally {
     netlink?.close();
@@ -248,8 +294,9 @@ export interface Examination {
   probes: ProbeResult[];
 }
 
-export function examine(): Examination {
-  const probes = runProbes();
+/** `bpffs`: where programs are pinned. */
+export function examine(bpffs = DEFAULT_BPFFS): Examination {
+  const probes = runProbes(bpffs);
   const ok = probes.every(({ required, available }) => available || !required);
   return { kernel: release(), arch: arch(), ok, probes };
 }

@@ -1,12 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { agentArgv, restartDelay } from "./agent-process.ts";
 import { backoff, exitCode, restarts } from "./container-loop.ts";
 import { reached, toProblem } from "./in-force.ts";
 import { labNames, nodeNames } from "./names.ts";
-import { writeAtomically } from "./record.ts";
 
 describe("agentArgv", () => {
   it("enters the node's network and keeps the named capabilities only", () => {
@@ -54,15 +50,5 @@ describe("in force", () => {
     expect(toProblem("a/b", "bad")).toEqual({ object: "Pod/a/b", message: "bad" });
     expect(toProblem("a/b", { message: "bad", path: "x" })).toMatchObject({ message: "bad", path: "x" });
     expect(toProblem("a/b", null).message).toBe("null");
-  });
-});
-
-describe("writeAtomically", () => {
-  it("leaves nothing but the file, whole", () => {
-    const dir = mkdtempSync(join(tmpdir(), "weir-write-"));
-    writeAtomically(`${dir}/a.yaml`, "one");
-    writeAtomically(`${dir}/a.yaml`, "two");
-    expect(readFileSync(`${dir}/a.yaml`, "utf8")).toBe("two");
-    rmSync(dir, { recursive: true });
   });
 });

@@ -73,5 +73,7 @@ describe("podManifest", () => {
     const metadata = { ...bound.pod.metadata, resourceVersion: "17" };
     expect(objects[0]?.object).toEqual({ ...bound.pod, nodeName: "node-2", metadata });
     expect(manifestOf(objects[0]?.object as Pod)).toEqual(JSON.parse(podManifest(bound)));
+    const [ended] = parseManifests(podManifest(bound, [], "Failed"), "pod.yaml").objects;
+    expect(ended?.object).toMatchObject({ ended: "Failed" });
   });
 });

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
 import { objectKey, podKey } from "../model/names.ts";
-import type { ManifestObject, Namespace, Node, Pod, Problem, RuleObject } from "../model/objects.ts";
-import { expandWorkloads, schedule } from "../model/workloads/index.ts";
+import type { Ended, ManifestObject, Namespace, Node, Pod, Problem, RuleObject } from "../model/objects.ts";
+import { expandWorkloads, type JobMemories, schedule } from "../model/workloads/index.ts";
 import { reduceAllRules } from "../sources/rules.ts";
 import { type BindingPlan, bindingsOf, ownerKey, planPods, withoutUids } from "./binding.ts";
 import { Handout } from "./handout.ts";
@@ -10,6 +10,7 @@ import type { Kubelet } from "./kubelet.ts";
 import { isNamespaceName, isPodName, type LabNames, type NodeNames } from "./names.ts";
 import { ObjectStore } from "./objects.ts";
 import type { BoundPod } from "./pod.ts";
+import { LONGEST } from "./time.ts";
 import { volumeProblems } from "./volumes.ts";
 
 /** The lab's nodes as Kubernetes would show them. */
@@ -31,9 +32,6 @@ export interface ClusterOptions {
   now: () => number;
 }
 
-/** The longest that setTimeout can wait, ms; a cron job further away is looked at again then. */
-const LONGEST = 2 ** 31 - 1;
-
 /** API server, controllers and scheduler of a lab: objects in; bound pods out, as files for agents and as work for the kubelet. */
 export class Cluster {
   readonly store = new ObjectStore();
@@ -46,6 +44,7 @@ export class Cluster {
   #version = 1;
   #rules: readonly (RuleObject | Namespace)[] = [];
   readonly #handout: Handout;
+  #jobs: JobMemories = new Map();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -67,7 +66,8 @@ export class Cluster {
 
   /** Brings pods, files and kubelet in line with the objects of now. Synchronous: the plan is made and handed out whole. */
   reconcile(): BindingPlan {
-    const { pods, owners, problems, wakeAt } = this.#place(this.store.all);
+    const { pods, owners, problems, wakeAt, jobs } = this.#place(this.store.all);
+    this.#jobs = jobs;
     const plan = planPods(this.#bound, pods, () => String(++this.#version));
     this.#problems = problems;
     this.#owners = owners;
@@ -106,6 +106,8 @@ export class Cluster {
       objects: withoutUids(objects),
       nodes: this.#nodes,
       finished: kubelet.finished,
+      restarts: kubelet.restarts,
+      jobs: this.#jobs,
       known: new Set([...this.#bound.values()].map((one) => one.uid)),
       clock: { since: this.#since, now: now() },
     });
@@ -120,14 +122,14 @@ export class Cluster {
       ...scheduled.pods.flatMap(volumeProblems),
     ];
     const owners = new Map(expanded.pods.map((pod) => [objectKey("Pod", pod.metadata), ownerKey(pod)]));
-    return { pods: scheduled.pods, owners, problems, wakeAt: expanded.wakeAt };
+    return { pods: scheduled.pods, owners, problems, wakeAt: expanded.wakeAt, jobs: expanded.jobs };
   }
 
   /** A pod has been given its addresses: others' rules may be about them. */
-  addresses(bound: BoundPod, ips: readonly string[]): void {
+  addresses(bound: BoundPod, ips: readonly string[], ended?: Ended): void {
     const { pod } = bound;
     const now = this.#bound.get(podKey(pod.metadata));
-    if (now?.uid === bound.uid) this.#handout.addresses(now, ips);
+    if (now?.uid === bound.uid) this.#handout.addresses(now, ips, ended);
   }
 
   /** The version to wait for, if what is said of pods' traffic has changed. */
@@ -145,7 +147,7 @@ export class Cluster {
     clearTimeout(this.#timer);
   }
 
-  /** The next run of a cron job. */
+  /** The next run of a cron job, or a job's deadline. */
   #wake(at: number | undefined): void {
     clearTimeout(this.#timer);
     if (at === undefined || this.#closed) return;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Pod } from "../model/objects.ts";
+import type { Pod, Probe } from "../model/objects.ts";
 import {
   type ContainerExit,
   type ContainerSpec,
@@ -8,6 +8,7 @@ import {
   stopContainer,
 } from "./container.ts";
 import { codeOf, messageOf } from "./errors.ts";
+import { Health, type HealthOptions } from "./health.ts";
 import type { ContainerStatus } from "./status.ts";
 
 const FIRST_BACKOFF = 1000;
@@ -37,6 +38,14 @@ export interface ContainerLoopOptions {
   spec: () => ContainerSpec;
   log: string;
   signals: Readonly<Record<string, number>>;
+  probes: HealthOptions["probes"];
+  attempt: (
+    probe: Probe,
+    run: { spec: ContainerSpec; init: number },
+    signal: AbortSignal,
+  ) => Promise<string | undefined>;
+  /** ms between SIGTERM and SIGKILL where a probe does not say. */
+  grace: number;
   onChange: () => void;
 }
 
@@ -52,7 +61,11 @@ export class ContainerLoop {
   #startedAt: string | null = null;
   #finishedAt: string | null = null;
   #over = false;
+  #health: Health | undefined;
+  /** Why a probe had it ended. */
+  #killed: string | undefined;
   #done: Promise<void> = Promise.resolve();
+  #waiting: (() => void)[] = [];
 
   constructor(options: ContainerLoopOptions) {
     this.#options = options;
@@ -64,6 +77,29 @@ export class ContainerLoop {
       this.#done = this.#loop(tried);
     });
   }
+
+  /** Resolves when it is over or has been stopped. */
+  ended(): Promise<void> {
+    return this.#done;
+  }
+
+  /** Resolves when it has started, is over, or `signal` is aborted. */
+  async whenStarted(signal: AbortSignal): Promise<void> {
+    const wake = (): void => this.#wake();
+    signal.addEventListener("abort", wake);
+    while (!this.#over && !signal.aborted && this.#health?.started !== true)
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    signal.removeEventListener("abort", wake);
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  readonly #changed = (): void => {
+    this.#wake();
+    this.#options.onChange();
+  };
 
   /** Ended, and not to be started again. */
   get over(): boolean {
@@ -82,11 +118,13 @@ export class ContainerLoop {
       pid: this.#running?.init ?? null,
       restarts: this.#restarts,
       exitCode: this.#exitCode,
-      reason: this.#reason,
+      reason: this.#running === undefined ? this.#reason : (this.#health?.why ?? this.#reason),
       failure: this.#failure,
       startedAt: this.#startedAt,
       finishedAt: this.#finishedAt,
       over: this.#over,
+      started: this.#health?.started ?? false,
+      ready: this.#health?.ready ?? false,
       log: this.#options.log,
     };
   }
@@ -98,14 +136,14 @@ export class ContainerLoop {
   }
 
   async #loop(tried: () => void): Promise<void> {
-    const { policy, onChange } = this.#options;
+    const { policy } = this.#options;
     for (let failures = 0; !this.#abort.signal.aborted; failures++) {
       const startedAt = Date.now();
       const failed = await this.#once(tried);
       this.#running = undefined;
       if (Date.now() - startedAt > SETTLED_AFTER) failures = 0;
       this.#over = !restarts(policy, failed);
-      onChange();
+      this.#changed();
       if (this.#over || this.#abort.signal.aborted) return;
       await sleep(backoff(failures), undefined, { signal: this.#abort.signal }).catch(() => {});
       this.#restarts++;
@@ -114,26 +152,46 @@ export class ContainerLoop {
 
   /** One run. Gives whether it failed. */
   async #once(tried: () => void): Promise<boolean> {
-    const { spec, signals, onChange } = this.#options;
+    const { signals } = this.#options;
     try {
-      this.#running = await startContainer(spec());
+      const spec = this.#options.spec();
+      const running = await startContainer(spec);
+      this.#running = running;
       this.#reason = null;
       this.#failure = null;
+      this.#killed = undefined;
       this.#startedAt = new Date().toISOString();
+      this.#health = this.#watch(running, spec);
       tried();
-      onChange();
-      if (this.#abort.signal.aborted) this.#running.child.kill("SIGKILL");
-      const exit = await this.#running.exited;
+      this.#changed();
+      if (this.#abort.signal.aborted) running.child.kill("SIGKILL");
+      const exit = await running.exited;
       this.#finishedAt = new Date().toISOString();
       this.#exitCode = exitCode(exit, signals);
-      this.#reason = exit.signal ?? `exit code ${exit.code}`;
-      return this.#exitCode !== 0;
+      this.#reason = this.#killed ?? exit.signal ?? `exit code ${exit.code}`;
+      return this.#killed !== undefined || this.#exitCode !== 0;
     } catch (error) {
       this.#exitCode = 128;
       this.#reason = messageOf(error);
       this.#failure = codeOf(error) ?? "internal";
       tried();
       return true;
+    } finally {
+      this.#health?.close();
+      this.#health = undefined;
     }
+  }
+
+  #watch(running: RunningContainer, spec: ContainerSpec): Health {
+    const { probes, attempt, grace } = this.#options;
+    return new Health({
+      probes,
+      attempt: (probe, signal) => attempt(probe, { spec, init: running.init }, signal),
+      onChange: this.#changed,
+      onFailed: ({ terminationGracePeriodSeconds: own }, why) => {
+        this.#killed = why;
+        stopContainer(running, own === undefined ? grace : own * 1000).catch(() => {}); // its exit is waited for
+      },
+    });
   }
 }

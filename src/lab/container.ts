@@ -5,6 +5,7 @@ import { cgroupPids, insideCgroup } from "./cgroups.ts";
 import { LabError, messageOf } from "./errors.ts";
 import { escapeFstab, mounts, within } from "./mounts.ts";
 import { programPath, runSync } from "./run.ts";
+import { LONGEST } from "./time.ts";
 
 /** A mount of a container, as one line of fstab. */
 export interface ContainerMount {
@@ -12,6 +13,8 @@ export interface ContainerMount {
   target: string;
   type: string;
   options: string;
+  /** `device:inode` of what is to be there afterwards. */
+  id?: string | undefined;
 }
 
 /** Everything needed to run one container; nothing in it is interpreted by a shell. */
@@ -25,10 +28,14 @@ export interface ContainerSpec {
   hostname: string;
   argv: readonly string[];
   env: Readonly<Record<string, string>>;
-  workingDir: string | undefined;
+  workingDir: string;
   /** Root directory; undefined: the machine's own. */
   rootfs: string | undefined;
+  /** Is the root an image's? */
+  image: boolean;
   mounts: readonly ContainerMount[];
+  /** Of its IPC namespace, by their paths below /proc/sys. */
+  sysctls: Readonly<Record<string, string>>;
   log: string;
 }
 
@@ -91,7 +98,22 @@ function furnish(spec: ContainerSpec, holder: string): void {
   const fstab = `${spec.dir}/fstab`;
   writeFileSync(fstab, spec.mounts.map(fstabLine).join(""));
   runSync("nsenter", ["-t", holder, `--net=${spec.netns}`, "-m", "-r", "--", "mount", "-n", "-a", "-T", fstab]);
+  checkMounts(spec, holder);
+  for (const [path, input] of Object.entries(spec.sysctls))
+    runSync("nsenter", ["-t", holder, "-i", "--", "tee", `/proc/sys/${path}`], { input });
   runSync("nsenter", ["-t", holder, "-u", "--", "tee", "/proc/sys/kernel/hostname"], { input: spec.hostname });
+}
+
+/** A container that runs beside may have put a link in the place of what was looked at. Nothing runs in here yet. */
+function checkMounts({ mounts: all }: ContainerSpec, holder: string): void {
+  const checked = all.filter((mount) => mount.id !== undefined);
+  if (checked.length === 0) return;
+  const targets = checked.map(({ target }) => target);
+  const said = runSync("nsenter", ["-t", holder, "-m", "-r", "--", "stat", "-c", "%d:%i", "--", ...targets]);
+  const found = said.trim().split("\n");
+  const wrong = checked.find(({ id }, index) => found[index] !== id);
+  if (wrong === undefined) return;
+  throw new LabError("bad-volume", `mount ${wrong.source}: refused, it was changed while it was mounted`);
 }
 
 function fstabLine(mount: ContainerMount): string {
@@ -110,7 +132,7 @@ export function containerArgv(spec: ContainerSpec, holder: string): string[] {
       "--kill-child",
       "--mount-proc",
       ...root,
-      `--wd=${spec.workingDir ?? "/"}`,
+      `--wd=${spec.workingDir}`,
       "--",
     ],
     ...spec.argv,
@@ -179,7 +201,7 @@ export function neverRan(exitCode: number | null, said: string): boolean {
 
 function notStarted(spec: ContainerSpec): LabError {
   const said = tail(spec.log, 1).replace(/^unshare: /, "");
-  const where = spec.rootfs === undefined ? "on this machine" : "in the image";
+  const where = spec.image ? "in the image" : "on this machine";
   return new LabError("container", `start ${spec.argv[0]} ${where}: ${said === "" ? "not found" : said}`);
 }
 
@@ -220,7 +242,7 @@ export async function stopContainer(running: RunningContainer, grace: number): P
   const living = (): boolean => child.exitCode === null && child.signalCode === null;
   if (living() && init > 0 && handlesTerm(init)) {
     kill(init, "SIGTERM");
-    await Promise.race([exited, sleep(grace, undefined, { ref: false })]);
+    await Promise.race([exited, sleep(Math.min(grace, LONGEST), undefined, { ref: false })]);
   }
   if (living()) {
     if (init > 0) kill(init, "SIGKILL");

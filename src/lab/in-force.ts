@@ -126,6 +126,11 @@ export async function waitRules(
     }
     await sleep(pause);
   }
+  return problemsOfRules(agent);
+}
+
+/** What an agent says of Services, Limits and Impairments. */
+export async function problemsOfRules(agent: Client): Promise<Problem[]> {
   const problems = await agent.list("problems");
   return problems
     .filter(({ object }) => isRuleKey(object))

@@ -23,7 +23,7 @@ export interface KubeletOptions {
   resolve(bound: BoundPod, container: Container, ips: readonly string[]): ResolvedContainer;
   configMaps(): readonly ConfigMap[];
   onChange(): void;
-  onAddresses(bound: BoundPod, ips: readonly string[]): void;
+  onAddresses: PodHost["onAddresses"];
   onLeft(message: string): void;
 }
 
@@ -48,6 +48,15 @@ export class Kubelet {
     const ended = new Map<string, "Succeeded" | "Failed">();
     for (const { uid, phase } of this.pods) if (phase === "Succeeded" || phase === "Failed") ended.set(uid, phase);
     return ended;
+  }
+
+  /** How often containers of pods were started again, by the pods' uids. */
+  get restarts(): ReadonlyMap<string, number> {
+    const counts = this.pods.map(({ uid, containers, initContainers }): [string, number] => {
+      const all = [...initContainers, ...containers];
+      return [uid, all.reduce((sum, one) => sum + one.restarts, 0)];
+    });
+    return new Map(counts.filter(([, count]) => count > 0));
   }
 
   worker(key: string): PodWorker | undefined {
@@ -109,6 +118,7 @@ export class Kubelet {
       netns: bound.pod.hostNetwork ? node.netns : podNetns(lab, namespace, name),
       cgroup: `${cgroup}/${node.name}/pod${bound.uid}`,
       homeCgroup,
+      nodeNetns: node.netns,
       nodeAddresses: node.addresses.map((address) => address.slice(0, address.indexOf("/"))),
       agent,
       images,

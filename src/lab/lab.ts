@@ -1,4 +1,5 @@
 import { mkdirSync } from "node:fs";
+import { availableParallelism, totalmem } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "../api/client.ts";
@@ -7,6 +8,7 @@ import { objectKey } from "../model/names.ts";
 import type { Container, ManifestObject, Problem } from "../model/objects.ts";
 import { ruleProblems } from "../model/rule-objects.ts";
 import { version } from "../model/version.ts";
+import { writeAtomically } from "../sources/atomic.ts";
 import { AgentProcess, type AgentProgram, agentArgv } from "./agent-process.ts";
 import { type BindingPlan, ownerKey } from "./binding.ts";
 import { createCgroup } from "./cgroups.ts";
@@ -14,19 +16,20 @@ import type { Target } from "./client.ts";
 import { keyOf } from "./cluster.ts";
 import { LabError, messageOf } from "./errors.ts";
 import { Images, imageBase } from "./images.ts";
-import { deleteApplied, type ForceResult, isRuleKey, waitInForce, waitRules } from "./in-force.ts";
+import { deleteApplied, type ForceResult, isRuleKey, problemsOfRules, waitInForce, waitRules } from "./in-force.ts";
 import { type Connect, openApi } from "./kube/api.ts";
 import type { Health } from "./kube/node.ts";
 import { ApiSource } from "./kube/source.ts";
 import { Kubelet } from "./kubelet.ts";
 import { commandProblems, launchOf } from "./launch.ts";
 import { ManifestSource } from "./manifest-source.ts";
-import type { LabNames, NodeNames } from "./names.ts";
+import { CLUSTER_CIDRS, type LabNames, type NodeNames } from "./names.ts";
 import { makeNetnsDir } from "./netns-dir.ts";
 import { isError } from "./objects.ts";
 import type { BoundPod } from "./pod.ts";
+import { dedupe, steps } from "./problems.ts";
 import type { Report } from "./progress.ts";
-import { type LabRecord, labNodes, writeAtomically } from "./record.ts";
+import { type LabRecord, labNodes } from "./record.ts";
 import { run } from "./run.ts";
 import type { ObjectSource } from "./source.ts";
 import type { LabStatus, NodeStatus } from "./status.ts";
@@ -42,6 +45,9 @@ export interface LabOptions {
   /** ms since the epoch. */
   now: () => number;
 }
+
+/** What a container has that asks for no limit. */
+const CAPACITY = { cpu: String(availableParallelism()), memory: String(totalmem()) };
 
 /** How long a change may take to be in force, ms: an emulated processor needs most of it. */
 const PATIENCE = 120_000;
@@ -75,7 +81,7 @@ export class Lab {
       resolve: (bound, container, ips) => this.#resolve(bound, container, ips),
       configMaps: () => this.#source?.configMaps ?? [],
       onChange: () => this.#source?.changed(),
-      onAddresses: (bound, ips) => this.#source?.addresses(bound, ips),
+      onAddresses: (bound, ips, ended) => this.#source?.addresses(bound, ips, ended),
       onLeft: (message) => this.#left.push({ object: `Lab/${names.name}`, message }),
     });
   }
@@ -96,11 +102,9 @@ export class Lab {
     await source.agentsReady();
     report({ state: "done", text: `agents on ${this.#nodes.map((node) => node.name).join(", ")}` });
     const problems = await this.settle(plan, report);
-    for (const problem of [...this.problems.filter((one) => !isError(one))])
-      report({ state: "note", text: line(problem) });
-    const wrong = [...this.problems.filter(isError), ...problems.filter(isError)];
-    for (const problem of dedupe(wrong)) report({ state: "error", text: line(problem) });
-    if (wrong.length > 0) throw new LabError("not-ready", `start lab ${names.name}: not all of it is in force`);
+    const found = [...this.problems, ...problems];
+    for (const step of steps(found)) report(step);
+    if (found.some(isError)) throw new LabError("not-ready", `start lab ${names.name}: not all of it is in force`);
   }
 
   /** Writes objects over those of the same name, and waits until all that follows from it is in force. */
@@ -108,7 +112,7 @@ export class Lab {
     const source = this.#ready();
     const made = await this.settle(source.put(objects), report);
     const named = new Set(objects.map(({ kind, metadata }) => objectKey(kind, metadata)));
-    const ofChange = made.filter(({ object }) => !isRuleKey(object) || named.has(object));
+    const ofChange = made.filter(({ object }) => !isRuleKey(object));
     const ofSource = source.problems.filter(
       ({ object }) => named.has(object) || named.has(source.ownerOf(object) ?? ""),
     );
@@ -165,11 +169,13 @@ export class Lab {
     const worker = this.#kubelet.worker(`${namespace}/${pod}`);
     if (worker === undefined)
       throw new LabError("no-pod", `${what}: no such pod (weir lab status lists them; -n names the namespace)`);
-    const { containers, ips, cgroup, message } = worker.status;
-    const found = container === undefined ? containers[0] : containers.find((one) => one.name === container);
-    const spec = worker.bound.pod.containers.find((one) => one.name === found?.name);
+    const { containers, initContainers, ips, cgroup, message } = worker.status;
+    const all = [...containers, ...initContainers];
+    const found = container === undefined ? containers[0] : all.find((one) => one.name === container);
+    const specs = [...worker.bound.pod.containers, ...(worker.bound.pod.initContainers ?? [])];
+    const spec = specs.find((one) => one.name === found?.name);
     if (spec === undefined || found === undefined) {
-      const names = worker.bound.pod.containers.map((one) => one.name).join(", ");
+      const names = specs.map((one) => one.name).join(", ");
       throw new LabError("no-container", `${what}: ${message ?? `no container ${container}; it has ${names}`}`);
     }
     if (found.state !== "running" || found.pid === null) {
@@ -213,8 +219,11 @@ export class Lab {
         problems.push(...(await wait));
       }),
     ]);
+    // What was said of rules before all pods were there may be over.
+    const now = plan.rules === undefined ? [] : [...this.#clients.values()].map(problemsOfRules);
+    const ofRules = (await Promise.all(now)).flat();
     report({ state: "done", text: summary(plan) });
-    return dedupe(problems);
+    return dedupe([...problems.filter(({ object }) => !isRuleKey(object)), ...ofRules]);
   }
 
   /** What agents say of these objects and of their pods: what has not changed may have been wrong before. */
@@ -282,11 +291,11 @@ export class Lab {
     for (;;) {
       const worker = this.#kubelet.worker(key);
       if (worker === undefined || worker.bound.uid !== bound.uid) return []; // another change has taken it away
-      const { phase, message, containers } = worker.status;
-      const failed =
-        phase === "Failed" || containers.some((one) => one.state !== "running" && (one.exitCode ?? 0) !== 0);
+      const { phase, message, ready, containers, initContainers } = worker.status;
+      const all = worker.settled ? containers : [...initContainers, ...containers];
+      const failed = phase === "Failed" || all.some((one) => one.state !== "running" && (one.exitCode ?? 0) !== 0);
       if (failed) return [{ object: `Pod/${key}`, message: message ?? phase }];
-      if (worker.settled) return [];
+      if (ready) return [];
       if (Date.now() > deadline)
         return [{ object: `Pod/${key}`, message: `not ready after ${READY_PATIENCE / 1000} s: ${message}` }];
       await sleep(5);
@@ -333,7 +342,8 @@ export class Lab {
   #resolve(bound: BoundPod, container: Container, ips: readonly string[]): ResolvedContainer {
     const node = this.#nodes.find((one) => one.name === bound.node);
     const hostIPs = (node?.addresses ?? []).map((address) => address.slice(0, address.indexOf("/")));
-    return resolveContainer(bound.pod, container, this.#source?.configMaps ?? [], { podIPs: ips, hostIPs });
+    const configs = [...(this.#source?.configMaps ?? []), ...(this.#source?.secrets ?? [])];
+    return resolveContainer(bound.pod, container, configs, { podIPs: ips, hostIPs, capacity: CAPACITY });
   }
 
   #nodeStatus(node: NodeNames): NodeStatus {
@@ -362,22 +372,13 @@ export function agentConfig(
     kind: "AgentConfig",
     addresses: node.addresses.map((address) => address.slice(0, address.indexOf("/"))),
     podCIDRs: node.podCIDRs,
+    clusterCIDRs: CLUSTER_CIDRS,
     overlay,
     uplink: "eth0",
     podCgroups: `${cgroup}/${node.name}`,
     ...(programs !== undefined && { programs }),
   };
   return `${JSON.stringify(config, null, 2)}\n`;
-}
-
-function line(problem: Problem): string {
-  const field = problem.path === undefined ? "" : ` ${problem.path}`;
-  const at = problem.at === undefined ? "" : ` (${problem.at})`;
-  return `${problem.object}${field}: ${problem.message}${at}`;
-}
-
-function dedupe(problems: readonly Problem[]): Problem[] {
-  return [...new Map(problems.map((one) => [line(one), one])).values()];
 }
 
 function summary({ created, updated, removed, rules }: BindingPlan): string {

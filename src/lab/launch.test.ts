@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { ResolvedContainer } from "../model/environment.ts";
 import type { Container, Pod } from "../model/objects.ts";
+import { hostsFile } from "./container-spec.ts";
 import { Images } from "./images.ts";
-import { commandProblems, launchOf } from "./launch.ts";
+import { commandProblems, hostnameOf, launchOf } from "./launch.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "weir-launch-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -61,5 +62,28 @@ describe("commandProblems", () => {
   it("finds what could never start, before anything is made", () => {
     const pods = [pod({}), pod({ command: ["a"] }), pod({ image: "app:1" })].map(([owner]) => owner);
     expect(commandProblems(pods, images).map((one) => one.object)).toEqual(["Pod/shop/p"]);
+  });
+});
+
+describe("a pod's name", () => {
+  const named = (name: string, rest: Partial<Pod> = {}): Pod => {
+    const [owner] = pod({});
+    return { ...owner, ...rest, metadata: { ...owner.metadata, name } };
+  };
+  it.each([
+    [named("web"), "web"],
+    [named("web", { hostname: "db" }), "db"],
+    [named(`${"a".repeat(62)}.b`), "a".repeat(62)],
+  ])("is its host name as far as it fits", (one, expected) => expect(hostnameOf(one)).toBe(expected));
+
+  it("is on its addresses, before its aliases", () => {
+    const hostAliases = [{ ip: "10.0.0.9", hostnames: ["a", "b.c"] }];
+    const lines = hostsFile(named("web", { subdomain: "s", hostAliases }), ["10.0.0.1", "fd00::1"]).split("\n");
+    expect(lines.slice(2)).toEqual([
+      "10.0.0.1 web.s.shop.svc.cluster.local web",
+      "fd00::1 web.s.shop.svc.cluster.local web",
+      "10.0.0.9 a b.c",
+      "",
+    ]);
   });
 });

@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import type { ResolvedContainer } from "../model/environment.ts";
 import type { Container, Pod, Problem } from "../model/objects.ts";
 import { LabError } from "./errors.ts";
@@ -8,7 +9,7 @@ export const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 /** What to execute, and in which root. */
 export interface Launch {
   argv: readonly string[];
-  workingDir: string | undefined;
+  workingDir: string;
   image: Image | undefined;
   env: Readonly<Record<string, string>>;
 }
@@ -20,23 +21,28 @@ export interface Launch {
  * one that asks for a ConfigMap that is not there.
  */
 export function launchOf(pod: Pod, container: Container, images: Images, resolved: ResolvedContainer): Launch {
-  const [missing] = resolved.problems;
+  const missing = resolved.problems.find(({ severity }) => severity !== "skipped");
   if (missing !== undefined) throw new LabError("no-config", `start container ${container.name}: ${missing.message}`);
   const image = container.image === undefined ? undefined : images.find(container.image);
   const argv = argvOf(resolved, image);
   if (argv.length === 0) throw noCommand(pod, container, image);
   return {
     argv,
-    workingDir: container.workingDir ?? image?.config.workingDir,
+    workingDir: posix.resolve("/", container.workingDir ?? image?.config.workingDir ?? "/"),
     image,
     env: {
       PATH: DEFAULT_PATH,
-      HOSTNAME: pod.metadata.name,
+      HOSTNAME: hostnameOf(pod),
       HOME: "/root",
       ...Object.fromEntries((image?.config.env ?? []).map(splitVariable)),
       ...environmentOf(resolved),
     },
   };
+}
+
+/** The host name of a pod: its own, or as much of the pod's name as fits. */
+export function hostnameOf({ hostname, metadata }: Pod): string {
+  return hostname ?? metadata.name.slice(0, 63).replace(/[-.]+$/, "");
 }
 
 function argvOf(container: Pick<ResolvedContainer, "command" | "args">, image: Image | undefined): string[] {
@@ -69,7 +75,7 @@ function noCommand(pod: Pod, container: Container, image: Image | undefined): La
 /** Containers that could never start, before anything is made. Images are looked for, not read. */
 export function commandProblems(pods: readonly Pod[], images: Images): Problem[] {
   return pods.flatMap((pod) =>
-    pod.containers
+    [...(pod.initContainers ?? []), ...pod.containers]
       .filter((one) => one.command.length === 0 && !(one.image !== undefined && images.knows(one.image)))
       .map((one) => ({
         object: `Pod/${pod.metadata.namespace}/${pod.metadata.name}`,

@@ -1,4 +1,4 @@
-import type { ConfigMap, ManifestObject, Pod, Problem } from "../model/objects.ts";
+import type { ConfigMap, Ended, ManifestObject, Pod, Problem, Secret } from "../model/objects.ts";
 import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
 import type { BindingPlan } from "./binding.ts";
 import { Cluster, type ClusterOptions } from "./cluster.ts";
@@ -33,6 +33,10 @@ export class ManifestSource implements ObjectSource {
     return this.#cluster.store.all.filter((one): one is ConfigMap => one.kind === "ConfigMap");
   }
 
+  get secrets(): Secret[] {
+    return this.#cluster.store.all.filter((one): one is Secret => one.kind === "Secret");
+  }
+
   get objects(): readonly ManifestObject[] {
     return this.#cluster.store.all;
   }
@@ -62,16 +66,17 @@ export class ManifestSource implements ObjectSource {
     return this.#cluster.foresee(objects, ofPods);
   }
 
-  addresses(bound: BoundPod, ips: readonly string[]): void {
-    this.#cluster.addresses(bound, ips);
+  addresses(bound: BoundPod, ips: readonly string[], ended?: Ended): void {
+    this.#cluster.addresses(bound, ips, ended);
   }
 
-  /** A pod that ends may make room for a job's next one. Looked at once for all that happens in one turn. */
+  /** A pod that ends may make room for a job's next one, a container that is started again may be one too many. Looked at once for all that happens in one turn. */
   changed(): void {
     if (this.#pending !== undefined) return;
     this.#pending = setImmediate(() => {
       this.#pending = undefined;
-      const ended = [...this.#options.kubelet.finished.keys()].sort().join();
+      const { finished, restarts } = this.#options.kubelet;
+      const ended = [...[...finished.keys()].sort(), ...[...restarts].map((one) => one.join(":"))].join();
       if (ended !== this.#ended) this.#cluster.reconcile();
       this.#ended = ended;
     });
@@ -89,7 +94,7 @@ export class ManifestSource implements ObjectSource {
       this.#cluster.store.follow(keys, watch.snapshot().objects);
       this.#cluster.reconcile();
     };
-    const watch = watchManifests({ path, onChange: follow, signal: this.#abort.signal });
+    const watch = watchManifests({ path, reader: "lab", onChange: follow, signal: this.#abort.signal });
     this.#watches.push(watch);
     await watch.synced;
     this.#cluster.store.put(watch.snapshot().objects);

@@ -1,10 +1,14 @@
 import { manifestOf } from "../model/manifest.ts";
-import type { Namespace, Node, RuleObject } from "../model/objects.ts";
+import type { Ended, Namespace, Node, RuleObject } from "../model/objects.ts";
 import type { BoundPod } from "./pod.ts";
 
 /** A bound pod as an ordinary Kubernetes manifest, in the form of YAML that JSON is. Agents read it. */
-export function podManifest({ pod, uid, node, resourceVersion }: BoundPod, ips: readonly string[] = []): string {
-  const status = ips.length > 0 ? { ips } : {};
+export function podManifest(
+  { pod, uid, node, resourceVersion }: BoundPod,
+  ips: readonly string[] = [],
+  ended?: Ended,
+): string {
+  const status = { ...(ips.length > 0 && { ips }), ...(ended && { ended }) };
   return text(manifestOf({ ...pod, nodeName: node, ...status, metadata: { ...pod.metadata, uid, resourceVersion } }));
 }
 

@@ -65,6 +65,9 @@ export interface NodeNames {
   podCIDRs: readonly [string, string];
 }
 
+/** Where all nodes' pods are. */
+export const CLUSTER_CIDRS = ["10.244.0.0/16", "fd00:10:244::/48"] as const;
+
 /** `prefix`: of the node's name, where others' nodes are beside the lab's. */
 export function nodeNames(lab: LabNames, index: number, prefix = ""): NodeNames {
   const name = `${prefix}node-${index}`;

@@ -1,21 +1,20 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, ClientError } from "../api/client.ts";
 import type { ResolvedContainer } from "../model/environment.ts";
-import type { ConfigMap, Container, Pod } from "../model/objects.ts";
+import type { ConfigMap, Container, Ended, Pod } from "../model/objects.ts";
 import { createCgroup, removeCgroup } from "./cgroups.ts";
-import type { ContainerSpec } from "./container.ts";
 import { ContainerLoop } from "./container-loop.ts";
+import { containerSpec, setSysctls, writeHosts } from "./container-spec.ts";
 import { messageOf } from "./errors.ts";
 import type { Images } from "./images.ts";
-import { launchOf } from "./launch.ts";
 import type { Limiter } from "./limiter.ts";
 import { netnsPath } from "./names.ts";
-import { imageRoot, machineRoot } from "./rootfs.ts";
+import { attempt } from "./probe.ts";
 import { ipBatch } from "./run.ts";
-import type { Phase, PodStatus } from "./status.ts";
-import { type Binding, bindVolumes } from "./volumes.ts";
+import type { ContainerStatus, Phase, PodStatus } from "./status.ts";
+import { pause } from "./time.ts";
 
 /** A pod bound to a node, with the identity that the lab gave it. */
 export interface BoundPod {
@@ -34,6 +33,8 @@ export interface PodHost {
   homeCgroup: string;
   /** Addresses of the node: those of pods that use its network. */
   nodeAddresses: readonly string[];
+  /** The node's network namespace. */
+  nodeNetns: string;
   agent: Client;
   images: Images;
   /** The container with ConfigMaps and the pod's own fields filled in; its problems say what is missing. */
@@ -41,23 +42,34 @@ export interface PodHost {
   configMaps(): readonly ConfigMap[];
   limiter: Limiter;
   onChange(): void;
-  /** The pod has been given its addresses. */
-  onAddresses(bound: BoundPod, ips: readonly string[]): void;
+  /** The pod has been given its addresses, or has ended and gives them back. */
+  onAddresses(bound: BoundPod, ips: readonly string[], ended?: Ended): void;
 }
 
-/** How long a command may take to end after SIGTERM, ms. */
-const GRACE = 1500;
+/** How long a command may take to end after SIGTERM if its pod does not say, s; as in Kubernetes. */
+const GRACE = 30;
 
 /** Brings one pod to life on its node and takes it away again. */
 export class PodWorker {
   readonly #host: PodHost;
   readonly #abort = new AbortController();
+  readonly #inits: ContainerLoop[] = [];
+  /** Init containers that go on beside the others. */
+  readonly #sidecars: ContainerLoop[] = [];
   readonly #loops: ContainerLoop[] = [];
   #bound: BoundPod;
   #ips: readonly string[] = [];
   #message: string | undefined = "waiting to be started";
   #settled = false;
+  /** No sidecar runs, nor is to run. */
+  #retired = false;
+  /** What ended it before its containers did. */
+  #failure: { reason: string; message: string } | undefined;
   #life: Promise<void> = Promise.resolve();
+  /** It is being taken away. */
+  #stopping = false;
+  /** Of one that has ended: whether its network is given back. */
+  #release: Promise<boolean> | undefined;
 
   constructor(host: PodHost, bound: BoundPod) {
     this.#host = host;
@@ -80,8 +92,8 @@ export class PodWorker {
 
   get status(): PodStatus {
     const { metadata, hostNetwork } = this.#bound.pod;
+    const initContainers = [...this.#inits, ...this.#sidecars].map((loop) => loop.status);
     const containers = this.#loops.map((loop) => loop.status);
-    const failing = containers.find((one) => one.state !== "running" && one.exitCode !== 0 && one.reason !== null);
     return {
       namespace: metadata.namespace,
       name: metadata.name,
@@ -93,67 +105,185 @@ export class PodWorker {
       resourceVersion: this.#bound.resourceVersion,
       netns: this.#host.netns,
       cgroup: this.#host.cgroup,
-      message: this.#message ?? (failing === undefined ? null : `container ${failing.name}: ${failing.reason}`),
+      message: this.#failure?.message ?? this.#trouble ?? this.#message ?? null,
+      reason: this.#failure?.reason ?? null,
+      ready: this.#settled && this.#failure === undefined && containers.every((one) => !isUnready(one)),
+      initContainers,
       containers,
     };
   }
 
   #phase(): Phase {
+    if (this.#failure !== undefined) return "Failed";
     if (!this.#settled) return "Pending";
-    if (!this.#loops.every((loop) => loop.over)) return "Running";
+    if (!this.#over) return "Running";
     return this.#loops.every((loop) => loop.exitCode === 0) ? "Succeeded" : "Failed";
   }
 
+  get #over(): boolean {
+    return this.#settled && this.#retired && this.#loops.every((loop) => loop.over);
+  }
+
+  /** The first thing that is wrong with its containers. */
+  get #trouble(): string | undefined {
+    const beside = this.#over ? [] : [...this.#inits, ...this.#sidecars];
+    return troubleOf([...beside, ...this.#loops].map((loop) => loop.status));
+  }
+
+  get #grace(): number {
+    return (this.#bound.pod.terminationGracePeriodSeconds ?? GRACE) * 1000;
+  }
+
   start(): void {
-    this.#life = this.#host.limiter
-      .run(() => this.#setUp())
-      .catch((error) => this.#say(this.#abort.signal.aborted ? "stopped" : messageOf(error)));
+    this.#life = this.#run().catch((error) => this.#say(this.#abort.signal.aborted ? "stopped" : messageOf(error)));
+    const { activeDeadlineSeconds: deadline } = this.#bound.pod;
+    if (deadline !== undefined) void this.#expire(deadline * 1000);
   }
 
   /**
    * Ends the containers with `grace` ms to do so, gives the network back, removes what `start` made. Never throws; says
    * what is left.
    */
-  async stop(grace = GRACE): Promise<string[]> {
-    this.#abort.abort();
-    await this.#life;
+  async stop(grace = this.#grace): Promise<string[]> {
+    this.#stopping = true;
     const left: string[] = [];
-    const attempt = async (step: () => unknown): Promise<void> => {
+    const attemptTo = async (step: () => unknown): Promise<void> => {
       try {
         await step();
       } catch (error) {
         left.push(messageOf(error));
       }
     };
-    const { namespace, name } = this.#bound.pod.metadata;
-    await Promise.all(this.#loops.map((loop) => attempt(() => loop.stop(grace))));
-    await attempt(() => removeCgroup(this.#host.cgroup));
-    if (!this.#bound.pod.hostNetwork) {
-      await attempt(() => this.#insist(() => this.#host.agent.deleteEndpoint(namespace, name), 5000));
-      await attempt(() => ipBatch([`netns del ${this.#host.netns}`]));
+    await attemptTo(() => this.#end(grace));
+    await attemptTo(() => removeCgroup(this.#host.cgroup));
+    if (!(await this.#release) && !this.#bound.pod.hostNetwork) {
+      await attemptTo(() => this.#giveBack());
+      await attemptTo(() => ipBatch([`netns del ${this.#host.netns}`]));
     }
-    await attempt(() => rmSync(this.#host.dir, { recursive: true, force: true }));
+    await attemptTo(() => rmSync(this.#host.dir, { recursive: true, force: true }));
     return left;
+  }
+
+  /** Ends all containers for good, sidecars last. */
+  async #end(grace: number): Promise<void> {
+    const deadline = performance.now() + grace;
+    this.#abort.abort();
+    await Promise.all(this.#inits.map((loop) => loop.stop(grace)));
+    await this.#life;
+    await Promise.all([...this.#inits, ...this.#loops].map((loop) => loop.stop(deadline - performance.now())));
+    await this.#endSidecars(deadline);
+  }
+
+  async #endSidecars(deadline: number): Promise<void> {
+    for (const loop of [...this.#sidecars].reverse()) await loop.stop(Math.max(0, deadline - performance.now()));
+  }
+
+  async #expire(ms: number): Promise<void> {
+    await pause(ms, this.#abort.signal);
+    if (this.#abort.signal.aborted || this.#over) return;
+    await this.#end(this.#grace);
+    this.#fail("DeadlineExceeded", "was active longer than activeDeadlineSeconds");
+  }
+
+  #fail(reason: string, message: string): void {
+    this.#failure = { reason, message };
+    this.#changed();
   }
 
   #say(message: string | undefined): void {
     this.#message = message;
+    this.#changed();
+  }
+
+  /** One that has ended needs no network: its addresses and its limits are for others. */
+  #changed(): void {
+    const phase = this.#phase();
+    const ended = phase === "Succeeded" || phase === "Failed" ? phase : undefined;
+    if (ended && !this.#release && !this.#stopping) this.#release = this.#releaseNetwork(ended);
     this.#host.onChange();
   }
 
-  async #setUp(): Promise<void> {
+  /** False if it is left to `stop`. */
+  async #releaseNetwork(ended: Ended): Promise<boolean> {
+    this.#host.onAddresses(this.#bound, [], ended);
+    if (this.#bound.pod.hostNetwork) return true;
+    try {
+      await this.#giveBack();
+      await ipBatch([`netns del ${this.#host.netns}`]);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { limiter } = this.#host;
+    const { signal } = this.#abort;
+    await limiter.run(() => this.#prepare());
+    if (!(await this.#initialise()) || signal.aborted) return;
+    const { containers, restartPolicy } = this.#bound.pod;
+    this.#say("waiting for its containers");
+    await limiter.run(async () => {
+      for (const container of containers) this.#loops.push(this.#loop(container, restartPolicy));
+      await Promise.all(this.#loops.map((loop) => loop.start()));
+    });
+    this.#settled = true;
+    this.#retired = this.#sidecars.length === 0;
+    this.#say(undefined);
+    if (!this.#retired) void this.#retire();
+  }
+
+  async #prepare(): Promise<void> {
     const { pod } = this.#bound;
     mkdirSync(this.#host.dir, { recursive: true, mode: 0o700 });
     createCgroup(this.#host.cgroup);
     this.#ips = pod.hostNetwork ? this.#host.nodeAddresses : await this.#network();
     this.#host.onAddresses(this.#bound, this.#ips);
-    this.#say("waiting for its containers");
-    const hosts = `${this.#host.dir}/hosts`;
-    writeFileSync(hosts, hostsFile(pod.metadata.name, this.#ips), { mode: 0o644 });
-    for (const container of pod.containers) this.#loops.push(this.#loop(container, hosts));
-    await Promise.all(this.#loops.map((loop) => loop.start()));
-    this.#settled = true;
-    this.#say(undefined);
+    writeHosts(this.#host, pod, this.#ips);
+  }
+
+  /** Runs the init containers one after the other. Gives whether the others may start. */
+  async #initialise(): Promise<boolean> {
+    for (const container of this.#bound.pod.initContainers ?? []) {
+      if (this.#abort.signal.aborted) return false;
+      const failed = await (container.restartPolicy === "Always" ? this.#beside(container) : this.#before(container));
+      if (failed === undefined || this.#abort.signal.aborted) continue;
+      await this.#endSidecars(performance.now() + this.#grace);
+      this.#fail("InitContainerFailed", `init container ${container.name}: ${failed}`);
+      return false;
+    }
+    return true;
+  }
+
+  /** Runs an init container until it has ended well. Gives why it did not, if it is not tried again. */
+  async #before(container: Container): Promise<string | undefined> {
+    const loop = this.#loop(container, this.#bound.pod.restartPolicy === "Never" ? "Never" : "OnFailure");
+    this.#inits.push(loop);
+    await this.#startInit(loop, container);
+    await loop.ended();
+    return loop.exitCode === 0 ? undefined : (loop.status.reason ?? "not run");
+  }
+
+  /** Starts a sidecar, and waits until it has started. */
+  async #beside(container: Container): Promise<undefined> {
+    const loop = this.#loop(container, "Always");
+    this.#sidecars.push(loop);
+    await this.#startInit(loop, container);
+    await loop.whenStarted(this.#abort.signal);
+  }
+
+  async #startInit(loop: ContainerLoop, { name }: Container): Promise<void> {
+    this.#say(`waiting for init container ${name}`);
+    await this.#host.limiter.run(() => loop.start());
+  }
+
+  /** Ends the sidecars once there is nothing for them to be beside. */
+  async #retire(): Promise<void> {
+    await Promise.all(this.#loops.map((loop) => loop.ended()));
+    if (this.#abort.signal.aborted) return;
+    await this.#endSidecars(performance.now() + this.#grace);
+    this.#retired = true;
+    this.#changed();
   }
 
   async #network(): Promise<readonly string[]> {
@@ -161,10 +291,19 @@ export class PodWorker {
     const { namespace, name } = pod.metadata;
     await ipBatch([`netns add ${this.#host.netns}`]);
     await ipBatch(["link set lo up"], { netns: this.#host.netns });
+    await setSysctls(this.#host.netns, pod);
     this.#say("waiting for its node's agent");
     const spec = { uid, netns: netnsPath(this.#host.netns), ifname: "eth0" };
     const endpoint = await this.#insist(() => this.#host.agent.putEndpoint(namespace, name, spec), 60_000);
     return endpoint.ips;
+  }
+
+  /** Gives this pod's network back; a namesake's stays. */
+  #giveBack(): Promise<void> {
+    const { uid, pod } = this.#bound;
+    const { namespace, name } = pod.metadata;
+    const which = { uid, netns: netnsPath(this.#host.netns) };
+    return this.#insist(() => this.#host.agent.deleteEndpoint(namespace, name, which), 5000);
   }
 
   /** Calls the agent until it answers: one that is being started again is not there for a moment. */
@@ -182,47 +321,32 @@ export class PodWorker {
     }
   }
 
-  #loop(container: Container, hosts: string): ContainerLoop {
-    const dir = `${this.#host.dir}/${container.name}`;
-    const log = `${dir}/log`;
+  #loop(container: Container, policy: Pod["restartPolicy"]): ContainerLoop {
+    const dir = `${this.#host.dir}/containers/${container.name}`;
     mkdirSync(dir, { recursive: true });
+    const { homeCgroup, nodeNetns } = this.#host;
+    const netns = netnsPath(nodeNetns);
     return new ContainerLoop({
       name: container.name,
-      policy: this.#bound.pod.restartPolicy,
-      log,
+      policy,
+      log: `${dir}/log`,
       signals: constants.signals as Readonly<Record<string, number>>,
-      onChange: this.#host.onChange,
-      spec: () => this.#spec(container, dir, hosts, log),
+      probes: container,
+      attempt: (probe, { spec: { cgroup, env }, init }, signal) =>
+        attempt({ container, init, cgroup, homeCgroup, env, netns, ip: this.#ips[0] ?? "" }, probe, signal),
+      grace: this.#grace,
+      onChange: () => this.#changed(),
+      spec: () => containerSpec({ host: this.#host, bound: this.#bound, ips: this.#ips }, container, dir),
     });
-  }
-
-  #spec(container: Container, dir: string, hosts: string, log: string): ContainerSpec {
-    const { pod } = this.#bound;
-    const resolved = this.#host.resolve(this.#bound, container, this.#ips);
-    const launch = launchOf(pod, container, this.#host.images, resolved);
-    const bindings: Binding[] = [
-      { source: hosts, target: "/etc/hosts", directory: false, readOnly: false },
-      ...bindVolumes(pod, container, this.#host.configMaps(), this.#host.dir),
-    ];
-    const root = launch.image === undefined ? machineRoot(dir, bindings) : imageRoot(dir, launch.image.lower, bindings);
-    return {
-      dir,
-      netns: netnsPath(this.#host.netns),
-      cgroup: this.#host.cgroup,
-      homeCgroup: this.#host.homeCgroup,
-      hostname: pod.hostNetwork ? this.#bound.node : pod.metadata.name.slice(0, 63),
-      argv: launch.argv,
-      env: launch.env,
-      workingDir: launch.workingDir,
-      rootfs: root.rootfs,
-      mounts: root.mounts,
-      log,
-    };
   }
 }
 
-/** The pod's /etc/hosts: its own name on its addresses. */
-export function hostsFile(name: string, ips: readonly string[]): string {
-  const own = ips.map((ip) => `${ip} ${name}\n`).join("");
-  return `127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n${own}`;
+const isUnready = (one: ContainerStatus): boolean => one.state === "running" && !one.ready;
+
+function troubleOf(containers: readonly ContainerStatus[]): string | undefined {
+  const failing = containers.find((one) => one.state !== "running" && one.exitCode !== 0 && one.reason !== null);
+  if (failing !== undefined) return `container ${failing.name}: ${failing.reason}`;
+  const unready = containers.find(isUnready);
+  const what = unready?.started ? "is not ready" : "has not started";
+  return unready && `container ${unready.name} ${what}${unready.reason === null ? "" : ` (${unready.reason})`}`;
 }

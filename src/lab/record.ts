@@ -1,6 +1,7 @@
-import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { z } from "zod";
-import { LabError, messageOf } from "./errors.ts";
+import { writeAtomically } from "../sources/atomic.ts";
+import { codeOf, LabError, messageOf } from "./errors.ts";
 import { LABS_ROOT, type LabNames, labNames, type NodeNames, nodeNames } from "./names.ts";
 
 const Record = z.object({
@@ -38,6 +39,7 @@ export function readRecord(names: LabNames): LabRecord {
   try {
     text = readFileSync(names.record, "utf8");
   } catch (cause) {
+    if (codeOf(cause) === "EACCES") throw notRoot(`find lab ${names.name}`, cause);
     throw new LabError("no-lab", `find lab ${names.name}: not running (weir lab up --name ${names.name})`, { cause });
   }
   try {
@@ -48,21 +50,12 @@ export function readRecord(names: LabNames): LabRecord {
 }
 
 export function writeRecord(names: LabNames, record: LabRecord): void {
-  writeAtomically(names.record, `${JSON.stringify(record, null, 2)}\n`, 0o600);
+  writeAtomically(names.record, `${JSON.stringify(record, null, 2)}\n`);
 }
 
-/** Whole file or none: written beside and renamed. The dot keeps watchers of `*.yaml` from seeing the half. */
-export function writeAtomically(path: string, text: string, mode = 0o644): void {
-  const slash = path.lastIndexOf("/");
-  const beside = `${path.slice(0, slash)}/.${path.slice(slash + 1)}.new`;
-  writeFileSync(beside, text, { mode });
-  renameSync(beside, path);
-}
-
-/** Names of the labs that have state on this machine, sorted. */
+/** Names of the labs that have state on this machine, sorted. Throws LabError `not-root` to whom they are not shown. */
 export function listLabs(root: string = LABS_ROOT): string[] {
-  if (!existsSync(root)) return [];
-  return readdirSync(root)
+  return entriesOf(root)
     .filter((name) => {
       try {
         return existsSync(labNames(name, root).dir);
@@ -71,4 +64,18 @@ export function listLabs(root: string = LABS_ROOT): string[] {
       }
     })
     .sort();
+}
+
+function entriesOf(root: string): string[] {
+  try {
+    return readdirSync(root);
+  } catch (cause) {
+    if (codeOf(cause) === "ENOENT") return [];
+    if (codeOf(cause) === "EACCES") throw notRoot("list labs", cause);
+    throw cause;
+  }
+}
+
+function notRoot(what: string, cause: unknown): LabError {
+  return new LabError("not-root", `${what}: EACCES (labs are root's alone: try sudo)`, { cause });
 }

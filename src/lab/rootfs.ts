@@ -13,7 +13,8 @@ import {
 import { dirname } from "node:path";
 import type { ContainerMount } from "./container.ts";
 import { LabError } from "./errors.ts";
-import type { Binding } from "./volumes.ts";
+import { inside } from "./inside.ts";
+import { type Binding, holderOf } from "./volumes.ts";
 
 export interface RootLayout {
   /** Root directory; undefined: the machine's own. */
@@ -46,6 +47,26 @@ export function machineRoot(dir: string, bindings: readonly Binding[]): RootLayo
       ...bindings.map((one) => bind(one, prefix)),
     ],
   };
+}
+
+/**
+ * Makes a working directory that is not there, as runtimes do: in the volume that it would be in, or, on the machine's
+ * own files, as an empty directory of the container's (the result). An image's root is another's (`imageRoot`).
+ */
+export function makeWorkingDir(
+  path: string,
+  { dir, image, bindings }: { dir: string; image: boolean; bindings: readonly Binding[] },
+): Binding[] {
+  const holder = holderOf(path, bindings);
+  if (holder !== undefined) {
+    inside(holder.source, path.slice(holder.target.length), { make: "directory", absolute: "out" });
+    return [];
+  }
+  if (image || existsSync(path)) return [];
+  const source = `${dir}/workdir`;
+  rmSync(source, { recursive: true, force: true });
+  mkdirSync(source, { recursive: true, mode: 0o755 });
+  return [{ source, target: path, directory: true, readOnly: false }];
 }
 
 /** The nearest directory above `path` that the machine has. */
@@ -86,14 +107,23 @@ function cover(dir: string, path: string, prefix: string, lacking: readonly Bind
   return { source: "overlay", target: `${prefix}${path}`, type: "overlay", options: overlay(path, upper, work) };
 }
 
-/** An image's root: an overlay of its own for each container, with places for the bindings in the upper layer. */
-export function imageRoot(dir: string, lower: string, bindings: readonly Binding[]): RootLayout {
+/**
+ * An image's root: an overlay of its own for each container, with places for the bindings in the upper layer.
+ * `workingDir` is made if the image has none.
+ */
+export function imageRoot(
+  dir: string,
+  { lower, workingDir = "/" }: { lower: string; workingDir?: string | undefined },
+  bindings: readonly Binding[],
+): RootLayout {
   const [upper, work, rootfs] = [`${dir}/upper`, `${dir}/work`, `${dir}/rootfs`];
   for (const path of [upper, work]) rmSync(path, { recursive: true, force: true }); // a restarted container begins anew
   for (const path of [upper, work, rootfs, `${upper}/proc`, `${upper}/sys`, `${upper}/dev`]) {
     mkdirSync(path, { recursive: true });
   }
   for (const one of bindings) place(upper, one);
+  const { path, id } = inside(lower, workingDir, { absolute: "root" });
+  if (id === undefined) place(upper, { target: path, directory: true });
   return {
     rootfs,
     mounts: [
@@ -106,14 +136,14 @@ export function imageRoot(dir: string, lower: string, bindings: readonly Binding
 }
 
 /** Makes what a binding is mounted over, below `root`, which is fresh: there are no links in it to be led astray by. */
-function place(root: string, { target, directory }: Binding): void {
+function place(root: string, { target, directory }: Pick<Binding, "target" | "directory">): void {
   if (directory) return void mkdirSync(`${root}${target}`, { recursive: true });
   mkdirSync(dirname(`${root}${target}`), { recursive: true });
   writeFileSync(`${root}${target}`, "");
 }
 
-function bind({ source, target, readOnly }: Binding, prefix: string): ContainerMount {
-  return { source, target: `${prefix}${target}`, type: "none", options: readOnly ? "bind,ro" : "bind" };
+function bind({ source, target, readOnly, id }: Binding, prefix: string): ContainerMount {
+  return { source, target: `${prefix}${target}`, type: "none", options: readOnly ? "bind,ro" : "bind", id };
 }
 
 function overlay(lower: string, upper: string, work: string): string {

@@ -1,4 +1,4 @@
-import type { ConfigMap, ManifestObject, Pod, Problem } from "../model/objects.ts";
+import type { ConfigMap, Ended, ManifestObject, Pod, Problem, Secret } from "../model/objects.ts";
 import type { BindingPlan } from "./binding.ts";
 import { LabError } from "./errors.ts";
 import type { BoundPod } from "./pod.ts";
@@ -9,6 +9,7 @@ export interface ObjectSource {
   readonly bound: ReadonlyMap<string, BoundPod>;
   readonly problems: readonly Problem[];
   readonly configMaps: readonly ConfigMap[];
+  readonly secrets: readonly Secret[];
   /** As they were given; none if they are those of an API. */
   readonly objects: readonly ManifestObject[];
   /** Reads what is there. Resolves with the first plan, handed out already; `up` waits until it is in force. */
@@ -23,8 +24,8 @@ export interface ObjectSource {
   ownerOf(pod: string): string | undefined;
   /** What would be wrong with objects if they were put. Throws like `put`. */
   foresee(objects: readonly ManifestObject[], ofPods: (pods: readonly Pod[]) => Problem[]): Problem[];
-  /** A pod has been given its addresses. */
-  addresses(bound: BoundPod, ips: readonly string[]): void;
+  /** A pod has been given its addresses, or has ended and gives them back. */
+  addresses(bound: BoundPod, ips: readonly string[], ended?: Ended): void;
   /** Something about the kubelet's pods is new. */
   changed(): void;
   close(): Promise<void>;

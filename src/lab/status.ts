@@ -19,6 +19,10 @@ export interface ContainerStatus {
   finishedAt: string | null;
   /** Will it not be started again? */
   over: boolean;
+  /** It runs, and its startup probe, if it has one, has passed. */
+  started: boolean;
+  /** It has started, and its readiness probe, if it has one, passes. */
+  ready: boolean;
   log: string;
 }
 
@@ -35,6 +39,12 @@ export interface PodStatus {
   cgroup: string;
   /** What it waits for, or what is wrong. */
   message: string | null;
+  /** Why it ended before its containers did, e.g. `DeadlineExceeded`; null if it did not. */
+  reason: string | null;
+  /** All containers have been started, and those that run are ready. */
+  ready: boolean;
+  /** Those that have been started so far. */
+  initContainers: readonly ContainerStatus[];
   containers: readonly ContainerStatus[];
 }
 

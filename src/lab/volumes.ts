@@ -1,8 +1,9 @@
-import { mkdirSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { chmodSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, posix } from "node:path";
 import { objectKey } from "../model/names.ts";
 import type { ConfigMap, Container, Pod, Problem, Volume } from "../model/objects.ts";
 import { LabError } from "./errors.ts";
+import { inside } from "./inside.ts";
 import { within } from "./mounts.ts";
 
 /** Something of the machine that a container sees at `target`. */
@@ -11,65 +12,121 @@ export interface Binding {
   target: string;
   directory: boolean;
   readOnly: boolean;
+  /** `device:inode` of the source, where a container could put something else in its place before it is mounted. */
+  id?: string | undefined;
+}
+
+/** Where a container's volumes are kept: those that outlive it, and those that are its own. */
+export interface VolumeDirs {
+  pod: string;
+  container: string;
+}
+
+/** Kinds of volumes in whose place an empty directory is mounted. */
+const CLAIMS = new Set(["persistentVolumeClaim", "ephemeral"]);
+type Mounted = Exclude<Volume, { kind: "other" }>;
+
+function mounted(volume: Volume): Mounted | undefined {
+  if (volume.kind !== "other") return volume;
+  return CLAIMS.has(volume.source) ? { name: volume.name, kind: "emptyDir" } : undefined;
 }
 
 /**
- * Makes the pod's volumes below `dir` and gives what a container has of them. ConfigMaps are written anew each time.
- * @throws LabError `no-config` if a ConfigMap or a key of it is missing.
+ * Makes a container's volumes and gives what it has of them. ConfigMaps are written anew each time, for this container
+ * alone: another one's mounts stay as they are.
+ * @throws LabError `no-config` if a ConfigMap or a key of it is missing, `bad-volume` if a sub-path leads out of a volume.
  */
-export function bindVolumes(pod: Pod, container: Container, maps: readonly ConfigMap[], dir: string): Binding[] {
+export function bindVolumes(pod: Pod, container: Container, maps: readonly ConfigMap[], dirs: VolumeDirs): Binding[] {
+  const roots = new Map<string, string>();
   return (container.volumeMounts ?? []).flatMap((mount): Binding[] => {
-    const volume = pod.volumes?.find((one) => one.name === mount.name);
-    if (volume === undefined || volume.kind === "other") return [];
-    const root = `${dir}/volumes/${volume.name}`;
-    mkdirSync(root, { recursive: true, mode: 0o777 });
-    if (volume.kind === "configMap") writeConfig(pod, volume, maps, root);
-    const source = mount.subPath === undefined ? root : below(root, mount.subPath);
-    const directory = statSync(source).isDirectory();
+    const written = pod.volumes?.find((one) => one.name === mount.name);
+    const volume = written && mounted(written);
+    if (volume === undefined) return [];
+    const root = roots.get(volume.name) ?? makeVolume(pod, volume, maps, dirs);
+    roots.set(volume.name, root);
+    const target = posix.normalize(mount.mountPath).replace(/\/+$/, "");
     const readOnly = mount.readOnly || volume.kind === "configMap";
-    return [{ source, target: mount.mountPath.replace(/\/+$/, ""), directory, readOnly }];
+    if (mount.subPath === undefined) return [{ source: root, target, directory: true, readOnly }];
+    const { path, directory, id } = inside(root, mount.subPath, { make: "directory", absolute: "out" });
+    return [{ source: `${root}${path}`, target, directory, readOnly, id }];
   });
+}
+
+function makeVolume(pod: Pod, volume: Mounted, maps: readonly ConfigMap[], dirs: VolumeDirs): string {
+  if (volume.kind === "configMap") {
+    const root = `${dirs.container}/config/${volume.name}`;
+    writeConfig(pod, volume, maps, root);
+    return root;
+  }
+  const root = `${dirs.pod}/volumes/${volume.name}`;
+  if (statSync(root, { throwIfNoEntry: false }) === undefined) {
+    mkdirSync(root, { recursive: true });
+    chmodSync(root, 0o777); // whatever the umask
+  }
+  return root;
 }
 
 /** Volumes that the lab does not mount are said, not left out in silence. */
 export function volumeProblems(pod: Pod): Problem[] {
   return (pod.volumes ?? []).flatMap((volume) => {
     if (volume.kind !== "other") return [];
-    const message = `${JSON.stringify(volume.source)} volumes are not mounted; the lab mounts configMap and emptyDir`;
+    const message = CLAIMS.has(volume.source)
+      ? "nothing is claimed: an empty directory is in its place, and ends with the pod"
+      : `${JSON.stringify(volume.source)} volumes are not mounted; the lab mounts configMap and emptyDir`;
     return [
       { object: objectKey("Pod", pod.metadata), path: `spec.volumes["${volume.name}"]`, message, severity: "skipped" },
     ];
   });
 }
 
-/** The part of a volume that a mount names. A container can put symbolic links into a volume: none may lead out. */
-function below(root: string, path: string): string {
-  mkdirSync(dirname(`${root}/${path}`), { recursive: true });
-  if (statSync(`${root}/${path}`, { throwIfNoEntry: false }) === undefined) mkdirSync(`${root}/${path}`);
-  const real = realpathSync(`${root}/${path}`);
-  if (within(real, realpathSync(root))) return real;
-  throw new LabError("bad-volume", `mount ${JSON.stringify(path)} of a volume: refused, it leads out of the volume`);
+/** The innermost binding that holds a path. Of two at one place the later one covers the other. */
+export function holderOf(path: string, bindings: readonly Binding[]): Binding | undefined {
+  const holding = bindings.filter((one) => one.directory && within(path, one.target));
+  return holding.reduce<Binding | undefined>(
+    (best, one) => (best === undefined || one.target.length >= best.target.length ? one : best),
+    undefined,
+  );
 }
 
-function writeConfig(
-  pod: Pod,
-  volume: Extract<Volume, { kind: "configMap" }>,
-  maps: readonly ConfigMap[],
-  root: string,
-): void {
+/** In the order in which they are to be mounted, each with its place in the one that it is mounted in. */
+export function arrange(bindings: readonly Binding[]): Binding[] {
+  const depth = ({ target }: Binding): number => target.split("/").length;
+  const ordered = [...bindings].sort((a, b) => depth(a) - depth(b));
+  for (const [index, { target, directory }] of ordered.entries()) {
+    const holder = holderOf(dirname(target), ordered.slice(0, index));
+    if (holder === undefined) continue;
+    const path = target.slice(holder.target.length);
+    inside(holder.source, path, { make: directory ? "directory" : "file", absolute: "out" });
+  }
+  return ordered;
+}
+
+type ConfigVolume = Extract<Volume, { kind: "configMap" }>;
+
+function writeConfig(pod: Pod, volume: ConfigVolume, maps: readonly ConfigMap[], root: string): void {
   const { namespace } = pod.metadata;
   const map = maps.find((one) => one.metadata.namespace === namespace && one.metadata.name === volume.configMap);
   const missing = (what: string): LabError => new LabError("no-config", `mount volume ${volume.name}: ${what}`);
   if (map === undefined && !volume.optional) throw missing(`there is no ConfigMap ${namespace}/${volume.configMap}`);
-  const data = map?.data ?? {};
-  const files = volume.items ?? Object.keys(data).map((key) => ({ key, path: key }));
+  const content = contentOf(map);
+  const files: NonNullable<ConfigVolume["items"]> =
+    volume.items ?? [...content.keys()].map((key) => ({ key, path: key }));
   rmSync(root, { recursive: true, force: true });
-  mkdirSync(root, { mode: 0o755 });
-  for (const { key, path } of files) {
-    const text = Object.hasOwn(data, key) ? data[key] : undefined;
-    if (text === undefined && volume.optional) continue;
-    if (text === undefined) throw missing(`ConfigMap ${namespace}/${volume.configMap} has no key ${key}`);
+  mkdirSync(root, { recursive: true, mode: 0o755 });
+  for (const { key, path, mode } of files) {
+    const bytes = content.get(key);
+    if (bytes === undefined && volume.optional) continue;
+    if (bytes === undefined) throw missing(`ConfigMap ${namespace}/${volume.configMap} has no key ${key}`);
     mkdirSync(dirname(`${root}/${path}`), { recursive: true });
-    writeFileSync(`${root}/${path}`, text, { mode: 0o644 });
+    writeFileSync(`${root}/${path}`, bytes);
+    chmodSync(`${root}/${path}`, mode ?? volume.defaultMode ?? 0o644);
   }
+}
+
+function contentOf(map: ConfigMap | undefined): Map<string, Buffer> {
+  const text = Object.entries(map?.data ?? {}).map(([key, value]) => [key, Buffer.from(value)] as const);
+  const binary = Object.entries(map?.binaryData ?? {}).map(
+    ([key, value]) => [key, Buffer.from(value, "base64")] as const,
+  );
+  return new Map([...text, ...binary]);
 }

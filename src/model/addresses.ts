@@ -21,6 +21,12 @@ export function parseAddress(text: string): Result<{ family: 4 | 6; text: string
 export function parseCidr(text: string): Result<Cidr> {
   const match = /^([^/]+)\/(\d{1,3})$/.exec(text);
   const address = parseAddress(match?.[1] ?? "");
+  const alone = parseAddress(text);
+  if (alone.ok) {
+    return bad(
+      `${quote(text)} has no prefix length; one address is ${quote(`${text}/${alone.value.family === 4 ? 32 : 128}`)}`,
+    );
+  }
   if (!match || !address.ok) return bad(`${quote(text)} is not a network such as 10.244.1.0/24 or fd00:10:244:1::/64`);
   const { family, number } = address.value;
   const width = family === 4 ? 32 : 128;

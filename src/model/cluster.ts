@@ -2,6 +2,7 @@ import type { ImpairRule } from "./impair.ts";
 import type { LimitRule } from "./limits.ts";
 import { memo } from "./memo.ts";
 import type { Node, Pod, Problem } from "./objects.ts";
+import type { Overruled } from "./precedence.ts";
 import type { ProgramInForce, ProgramRule } from "./programs.ts";
 
 /** A pod of this node whose network a runtime (the lab, a CNI plugin) asked Weir for. */
@@ -13,6 +14,8 @@ export interface Endpoint {
   netns: string;
   /** Device name inside the pod, normally `eth0`. */
   ifname: string;
+  /** The runtime's id of the pod's sandbox, if it told one. */
+  sandbox?: string | undefined;
   /** Host-side device: `weir` and 11 hexadecimal digits of a hash over what identifies the pod and its namespace. */
   device: string;
   mac: string;
@@ -61,8 +64,19 @@ export interface NodeContext {
   vxlan: { port: number; vni: number };
   /** `network`, as if left out: pods' network is Weir's. `chained`: it is another's, and Weir makes none. */
   mode?: "network" | "chained" | undefined;
+  /** Pods' addresses on all nodes lie within these; if none of a family is given, within 256 times the node's own CIDR. */
+  clusterCIDRs?: readonly string[] | undefined;
+  /** Other nodes' addresses lie within these; anywhere if left out. */
+  nodeCIDRs?: readonly string[] | undefined;
+  /** Networks of the underlay device. */
+  attached?: readonly string[] | undefined;
   /** The kernel has the fq qdisc: packets can be delayed and paced. */
   fq?: boolean | undefined;
+}
+
+export interface OverruledRules {
+  limits: ReadonlyMap<string, readonly Overruled<LimitRule>[]>;
+  impairments: ReadonlyMap<string, readonly Overruled<ImpairRule>[]>;
 }
 
 /** All that the planner sees. Plain and immutable. */
@@ -81,6 +95,8 @@ export interface ClusterState {
   impairments: ReadonlyMap<string, readonly ImpairRule[]>;
   /** The same for users' programs, at most one a direction. */
   programs: ReadonlyMap<string, readonly ProgramRule[]>;
+  /** Rules that others come before, by pod. */
+  overruled: OverruledRules;
   /** What stands for them in the datapath: those that the kernel has taken, or the ones before. */
   builds: ReadonlyMap<string, readonly ProgramInForce[]>;
   problems: readonly Problem[];
@@ -98,6 +114,7 @@ export function emptyState(node: NodeContext): ClusterState {
     limits: new Map(),
     impairments: new Map(),
     programs: new Map(),
+    overruled: { limits: new Map(), impairments: new Map() },
     builds: new Map(),
     problems: [],
   };
@@ -139,7 +156,8 @@ export const tapPort = ({ device }: Pick<Tap, "device">): string => `tap:${devic
 /** Full name of a host-network pod's port. */
 export const hostPort = ({ id }: Pick<HostPod, "id">): string => `tap:${id}`;
 
-const podPort = memo(
+/** The port of a pod whose network is Weir's. */
+export const podPort = memo(
   ({ namespace, name, device }: Endpoint): PodPort => ({
     key: `${namespace}/${name}`,
     id: device,

@@ -1,7 +1,11 @@
 import { bad, good, quote, type Result } from "./text.ts";
+import { zoned } from "./time-zone.ts";
 
-/** A cron schedule: the minutes, hours, days, months and weekdays that it names. */
-export interface Schedule {
+/** A cron schedule: times of the calendar, or a period. */
+export type Schedule = CalendarSchedule | { every: number };
+
+/** The minutes, hours, days, months and weekdays that a schedule names. */
+export interface CalendarSchedule {
   minutes: ReadonlySet<number>;
   hours: ReadonlySet<number>;
   days: ReadonlySet<number>;
@@ -26,11 +30,17 @@ const MINUTE = 60_000;
 /** A schedule that never comes (30 February) is given up after this many minutes: five years. */
 const HORIZON = 5 * 366 * 24 * 60;
 
-/** Reads a cron schedule as Kubernetes does: five fields with lists, ranges, steps and names, or a macro. */
+/**
+ * Reads a cron schedule as Kubernetes does: five fields with lists, ranges, steps and names, a macro, or `@every` and a
+ * duration of Go.
+ */
 export function parseSchedule(text: string): Result<Schedule> {
+  if (text.startsWith("@every ")) return parseEvery(text);
   const fields = (Object.hasOwn(MACROS, text) ? (MACROS[text] as string) : text).trim().split(/[ \t]+/);
   if (fields.length !== 5 || text.length > 256) {
-    return bad(`${quote(text)} is not a schedule; write five fields (minute hour day month weekday) or @hourly`);
+    return bad(
+      `${quote(text)} is not a schedule; write five fields (minute hour day month weekday), @hourly or @every 5m`,
+    );
   }
   const [minutes, hours, days, months, weekdays] = [
     parseField(fields[0] as string, 0, 59, []),
@@ -45,7 +55,7 @@ export function parseSchedule(text: string): Result<Schedule> {
   if (!minutes?.ok || !hours?.ok || !days?.ok || !months?.ok || !weekdays?.ok)
     return bad(`${quote(text)} is not a schedule`);
   const sundays = new Set([...weekdays.value].map((day) => day % 7));
-  const eitherDay = !/^[*?]/.test(fields[2] as string) && !/^[*?]/.test(fields[4] as string);
+  const eitherDay = !isOpen(fields[2] as string) && !isOpen(fields[4] as string);
   return good({
     minutes: minutes.value,
     hours: hours.value,
@@ -56,10 +66,42 @@ export function parseSchedule(text: string): Result<Schedule> {
   });
 }
 
+/** Does a field restrict nothing? As in Kubernetes: `*` among its parts does not, `*` with a step above 1 does. */
+function isOpen(field: string): boolean {
+  return field.split(",").some((part) => /^[*?](\/0*1)?$/.test(part));
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  μs: 1e-3,
+  ms: 1,
+  s: 1e3,
+  m: 6e4,
+  h: 36e5,
+};
+const SECOND = 1000;
+/** 292 years, as in Go. */
+const LONGEST_PERIOD = 2 ** 63 / 1e6;
+
+/** Whole seconds, one at least. */
+function parseEvery(text: string): Result<Schedule> {
+  const written = text.slice("@every ".length);
+  const parts = [...written.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g)];
+  const length = parts.reduce((sum, [, number, unit = ""]) => sum + Number(number) * (UNITS[unit] ?? 0), 0);
+  const whole = parts.map(([part]) => part).join("") === written && parts.length > 0;
+  if (!whole || length > LONGEST_PERIOD)
+    return bad(`${quote(text)} is not a schedule; write @every 5m or @every 1h30m`);
+  return good({ every: Math.max(SECOND, Math.floor(length / SECOND) * SECOND) });
+}
+
 function parseField(text: string, least: number, most: number, names: readonly string[]): Result<Set<number>> {
   const values = new Set<number>();
   for (const part of text.split(",")) {
     const range = parseRange(part, least, most, names);
+    // Sunday is 0 and 7: what has no end of its own stops before the second.
+    if (range?.open && names === WEEKDAYS) range.to = 6;
     if (!range) return bad(`${quote(part)} is not a value, range or step within ${least}-${most}`);
     for (let value = range.from; value <= range.to; value += range.step) values.add(value);
   }
@@ -67,7 +109,7 @@ function parseField(text: string, least: number, most: number, names: readonly s
 }
 
 function parseRange(part: string, least: number, most: number, names: readonly string[]) {
-  const match = /^([*?]|[a-z0-9]+)(?:-([a-z0-9]+))?(?:\/(\d{1,2}))?$/i.exec(part);
+  const match = /^([*?]|[a-z0-9]+)(?:-([a-z0-9]+))?(?:\/(\d{1,4}))?$/i.exec(part);
   if (!match) return undefined;
   const [, first = "", last, every] = match;
   const number = (word: string) => (/^\d{1,2}$/.test(word) ? Number(word) : names.indexOf(word.toLowerCase()));
@@ -75,14 +117,33 @@ function parseRange(part: string, least: number, most: number, names: readonly s
   if (all && last !== undefined) return undefined;
   const from = all ? least : number(first);
   // `5/10` means from 5 on, by tens.
-  const end = all || every !== undefined ? most : from;
-  const to = last === undefined ? end : number(last);
+  const open = last === undefined && (all || every !== undefined);
+  const to = last === undefined ? (open ? most : from) : number(last);
   const step = Number(every ?? 1);
-  return from >= least && to <= most && from <= to && step > 0 ? { from, to, step } : undefined;
+  return from >= least && to <= most && from <= to && step > 0 ? { from, to, step, open } : undefined;
 }
 
-/** The first time after `after` (ms since the epoch, UTC) that the schedule names; undefined if there is none. */
-export function nextTime(schedule: Schedule, after: number): number | undefined {
+/** What a schedule's times depend on besides its text. */
+export interface ScheduleBase {
+  /** Periods begin here, ms since the epoch. */
+  since: number;
+  /** IANA name; UTC if left out. */
+  timeZone?: string | undefined;
+}
+
+/** The first time after `after` that the schedule names, both ms since the epoch; undefined if there is none. */
+export function nextTime(schedule: Schedule, after: number, { since, timeZone }: ScheduleBase): number | undefined {
+  if ("every" in schedule) {
+    const periods = Math.floor(Math.max(0, after - since) / schedule.every) + 1;
+    return since + periods * schedule.every;
+  }
+  return timeZone === undefined
+    ? nextWall(schedule, after)
+    : zoned(timeZone, after, (wall) => nextWall(schedule, wall));
+}
+
+/** The same by a clock without a time zone. */
+function nextWall(schedule: CalendarSchedule, after: number): number | undefined {
   let minute = Math.floor(after / MINUTE) + 1;
   for (const end = minute + HORIZON; minute < end; ) {
     const at = new Date(minute * MINUTE);
@@ -94,7 +155,7 @@ export function nextTime(schedule: Schedule, after: number): number | undefined 
   return undefined;
 }
 
-function dayMatches(schedule: Schedule, at: Date): boolean {
+function dayMatches(schedule: CalendarSchedule, at: Date): boolean {
   if (!schedule.months.has(at.getUTCMonth() + 1)) return false;
   const day = schedule.days.has(at.getUTCDate());
   const weekday = schedule.weekdays.has(at.getUTCDay());

@@ -84,6 +84,8 @@ export interface VxlanLink {
   kind: "vxlan";
   device: string;
   port: number;
+  /** The one network whose packets may come in. */
+  vni: number;
   mtu: number;
 }
 /** A kernel route of the node. */

@@ -1,11 +1,14 @@
 import { objectKey } from "./names.ts";
-import type { ConfigMap, Container, EnvSource, EnvVar, Pod, Problem } from "./objects.ts";
+import type { ConfigMap, ConfigRef, Container, EnvSource, Pod, Problem, Resources, Secret } from "./objects.ts";
+import { ceiling, parseQuantity } from "./quantity.ts";
 import { quote } from "./text.ts";
 
 /** What is known of a pod only once it runs. Addresses: IPv4 first. */
 export interface PodFacts {
   podIPs: readonly string[];
   hostIPs: readonly string[];
+  /** Of the machine, as quantities: `cpu`, `memory`. */
+  capacity?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface ResolvedContainer {
@@ -16,53 +19,99 @@ export interface ResolvedContainer {
   problems: readonly Problem[];
 }
 
+/** What variables can be made of besides the pod itself. */
+export type ConfigObject = ConfigMap | Secret;
+type Configs = ReadonlyMap<string, ConfigObject>;
+
+/** What is missing keeps the container from starting; what is skipped only leaves its variable out. */
+type Finding = Pick<Problem, "path" | "message" | "severity">;
+
 /**
- * A container as it is to be started: variables taken from ConfigMaps and the pod's fields, `$(NAME)` put in.
- * A missing ConfigMap or key that is not optional is a problem: the container must not start.
+ * A container as it is to be started: variables taken from ConfigMaps, Secrets and the pod's own fields, `$(NAME)` put in.
+ * What is missing and not optional is a problem: the container must not start. What the lab has not is `skipped`.
  */
 export function resolveContainer(
   pod: Pod,
   container: Container,
-  configMaps: readonly ConfigMap[],
+  configs: readonly ConfigObject[],
   facts: PodFacts,
 ): ResolvedContainer {
-  const own = configMaps.filter((one) => one.metadata.namespace === pod.metadata.namespace);
-  const maps = new Map(own.map((one) => [one.metadata.name, one]));
+  const { namespace } = pod.metadata;
+  const own = configs.filter(({ metadata }) => metadata.namespace === namespace);
+  const known: Configs = new Map(own.map((one) => [`${one.kind}/${one.metadata.name}`, one]));
   const env = new Map<string, string>();
-  const missing: { path: string; message: string }[] = [];
+  const found: Finding[] = [];
   for (const from of container.envFrom ?? []) {
-    const map = maps.get(from.configMap);
-    const message = `there is no ConfigMap ${pod.metadata.namespace}/${from.configMap}`;
-    if (!map && !from.optional) missing.push({ path: "envFrom", message });
-    for (const [key, value] of Object.entries(map?.data ?? {})) env.set(from.prefix + key, value);
+    const config = known.get(`${from.kind}/${from.name}`);
+    if (!config && !from.optional) found.push({ path: "envFrom", message: absent(from, namespace) });
+    for (const [key, value] of Object.entries(config?.data ?? {})) env.set(from.prefix + key, value);
   }
   for (const variable of container.env) {
-    const value = variable.from ? lookUp(variable.from, pod, maps, facts) : substitute(variable.value, env);
-    if (value !== undefined) env.set(variable.name, value);
-    else missing.push(...missingIn(variable, pod.metadata.namespace));
+    const { name, value: written, from } = variable;
+    const value = from ? lookUp(from, { pod, container, known, facts }) : substitute(written, env);
+    if (value !== undefined) env.set(name, value);
+    else if (from) found.push(...missingIn(name, from, namespace, known));
   }
   const object = objectKey("Pod", pod.metadata);
   return {
     command: container.command.map((text) => substitute(text, env)),
     args: container.args.map((text) => substitute(text, env)),
     env: [...env].map(([name, value]) => ({ name, value })),
-    problems: missing.map((one) => ({ object, ...one, path: `spec.containers["${container.name}"].${one.path}` })),
+    problems: found.map((one) => ({ object, ...one, path: `spec.containers["${container.name}"].${one.path}` })),
   };
 }
 
-function missingIn({ name, from }: EnvVar, namespace: string): { path: string; message: string }[] {
-  if (!from) return [];
+const absent = ({ kind, name }: ConfigRef, namespace: string): string => `there is no ${kind} ${namespace}/${name}`;
+
+function missingIn(name: string, from: EnvSource, namespace: string, known: Configs): Finding[] {
   const path = `env[${quote(name)}]`;
   if ("field" in from) return [{ path, message: `the pod has no ${from.field}` }];
+  if ("other" in from) return [{ path, message: `the lab has no ${from.other}: left out`, severity: "skipped" }];
+  if ("resource" in from) return [{ path, message: `there is no container ${quote(from.container ?? "")}` }];
   if (from.optional) return [];
-  return [{ path, message: `ConfigMap ${namespace}/${from.configMap} has no key ${quote(from.key)}` }];
+  if (!known.has(`${from.kind}/${from.name}`)) return [{ path, message: absent(from, namespace) }];
+  return [{ path, message: `${from.kind} ${namespace}/${from.name} has no key ${quote(from.key)}` }];
 }
 
-function lookUp(from: EnvSource, pod: Pod, maps: ReadonlyMap<string, ConfigMap>, facts: PodFacts): string | undefined {
+interface Place {
+  pod: Pod;
+  container: Container;
+  known: Configs;
+  facts: PodFacts;
+}
+
+function lookUp(from: EnvSource, { pod, container, known, facts }: Place): string | undefined {
   if ("field" in from) return fieldOf(from.field, pod, facts);
-  const data = maps.get(from.configMap)?.data ?? {};
+  if ("other" in from) return undefined;
+  if ("resource" in from) {
+    const asked = from.container === undefined ? container : pod.containers.find(({ name }) => name === from.container);
+    return asked && amountOf(from, asked.resources ?? {}, facts);
+  }
+  const data = known.get(`${from.kind}/${from.name}`)?.data ?? {};
   return Object.hasOwn(data, from.key) ? data[from.key] : undefined;
 }
+
+/** As the kubelet has it: a limit that is left out is the machine's, a request that is left out is the limit, or 0. */
+function amountOf(
+  { resource, divisor }: { resource: string; divisor: string },
+  { limits = {}, requests = {} }: Resources,
+  { capacity }: PodFacts,
+): string {
+  const name = resource.slice(resource.indexOf(".") + 1);
+  const entry = (map: Readonly<Record<string, string>>) => (Object.hasOwn(map, name) ? map[name] : undefined);
+  const isLimit = resource.startsWith("limits.");
+  const own = isLimit ? entry(limits) : (entry(requests) ?? entry(limits));
+  const amount = parseQuantity(own ?? (isLimit ? entry(capacity ?? {}) : undefined) ?? "0");
+  const unit = parseQuantity(divisor);
+  if (!amount.ok || !unit.ok) return "0";
+  const { numerator, denominator } = unit.value.numerator === 0n ? ONE : unit.value;
+  return ceiling({
+    numerator: amount.value.numerator * denominator,
+    denominator: amount.value.denominator * numerator,
+  }).toString();
+}
+
+const ONE = { numerator: 1n, denominator: 1n };
 
 function fieldOf(field: string, pod: Pod, { podIPs, hostIPs }: PodFacts): string | undefined {
   const { metadata, nodeName } = pod;
@@ -75,6 +124,7 @@ function fieldOf(field: string, pod: Pod, { podIPs, hostIPs }: PodFacts): string
     "metadata.namespace": metadata.namespace,
     "metadata.uid": metadata.uid,
     "spec.nodeName": nodeName,
+    "spec.serviceAccountName": pod.serviceAccountName ?? "default",
     "status.podIP": podIPs[0],
     "status.podIPs": podIPs.join(",") || undefined,
     "status.hostIP": hostIPs[0],

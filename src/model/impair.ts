@@ -96,3 +96,10 @@ export function lossProbability(loss: Loss): number {
 export const MAX_RULE_PORTS = 8;
 /** The longest that a packet may be held, ns. */
 export const MAX_HOLD = 10e9;
+
+/** Does a rule hold packets? */
+export const delays = ({ effects }: Pick<ImpairRule, "effects">): boolean =>
+  effects.delay !== undefined || effects.pace !== undefined;
+
+/** Why a rule that holds packets does not, or not with all its effects. */
+export const NO_FQ = "delay and pace are not enforced: the kernel has no fq qdisc (load module sch_fq)";

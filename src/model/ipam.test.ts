@@ -17,6 +17,40 @@ describe("AddressPool", () => {
     expect(pool.allocate()).toEqual(first);
   });
 
+  test("of released ones the longest free is given first, wherever the round stands", () => {
+    const pool = new AddressPool(["10.0.0.0/29"]);
+    const [a = [], b = [], c = [], d = [], e = []] = [1, 2, 3, 4, 5].map(() => pool.allocate());
+    for (const ips of [d, b, e, a, c]) pool.release(ips);
+    expect([1, 2, 3, 4, 5].map(() => pool.allocate())).toEqual([d, b, e, a, c]);
+  });
+
+  test("what was released before a restart is given last after it too", () => {
+    const cidrs = ["10.0.0.0/29", "fd00::/64"];
+    const before = new AddressPool(cidrs);
+    const all = [1, 2, 3, 4, 5].map(() => before.allocate());
+    for (const at of [4, 1, 3]) before.release(all[at] ?? []);
+    const after = new AddressPool(cidrs);
+    for (const at of [0, 2]) after.take(all[at] ?? []);
+    after.keepBack(before.released);
+    expect([1, 2, 3].map(() => after.allocate())).toEqual([all[4], all[1], all[3]]);
+  });
+
+  test("a list of released addresses that is wrong makes none of another's, or of the gateway, a pod's", () => {
+    const pool = new AddressPool(["10.0.0.0/29"]);
+    pool.take(["10.0.0.2"]);
+    pool.keepBack(["10.0.0.0", "10.0.0.1", "10.0.0.7", "192.0.2.3", "nonsense", "10.0.0.2", "10.0.0.4", "10.0.0.4"]);
+    expect([1, 2, 3, 4].map(() => pool.allocate()[0])).toEqual(["10.0.0.3", "10.0.0.5", "10.0.0.6", "10.0.0.4"]);
+    expect(() => pool.allocate()).toThrow(/are taken/);
+  });
+
+  test("a large network keeps the newest thousand back", () => {
+    const pool = new AddressPool(["10.0.0.0/16"]);
+    const given = Array.from({ length: 1030 }, () => pool.allocate());
+    for (const ips of given) pool.release(ips);
+    expect(pool.released).toHaveLength(1024);
+    expect(pool.released[0]).toBe(given[6]?.[0]);
+  });
+
   test.each([
     ["10.0.0.0/29", 5],
     ["10.0.0.0/30", 1],

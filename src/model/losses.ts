@@ -1,8 +1,9 @@
 import { isDirection, parseDirections } from "./directions.ts";
 import { EXPONENTIAL, type Loss } from "./impair.ts";
 import type { Direction } from "./limits.ts";
+import { meantLoss, orMeant } from "./meant.ts";
 import { bad, good, quote, type Result } from "./text.ts";
-import { parsePercent } from "./units.ts";
+import { readPercent } from "./units.ts";
 
 /** What one value of a `loss` annotation says of one direction. */
 export interface ParsedLoss {
@@ -20,7 +21,9 @@ export function parseLoss(value: string): Result<ParsedLoss[]> {
   return parseDirections(value, { longest: LONGEST, hint: HINT }, parseOne);
 }
 
-function parseOne(text: string): Result<ParsedLoss> {
+const parseOne = (text: string): Result<ParsedLoss> => orMeant(text, readOne, meantLoss);
+
+function readOne(text: string): Result<ParsedLoss> {
   const [model = "", direction = "", amount = "", ...rest] = text.split(/[ \t]+/);
   if (rest.length > 0 || amount === "") return bad(`${quote(text)} is not a rule; ${HINT}`);
   if (!isDirection(direction)) {
@@ -32,7 +35,7 @@ function parseOne(text: string): Result<ParsedLoss> {
 
 function lossOf(model: string, amount: string): Result<Loss> {
   if (model === "uniform") {
-    const probability = parsePercent(amount);
+    const probability = readPercent(amount);
     return probability.ok ? good({ model, probability: probability.value }) : probability;
   }
   if (model !== "exponential") return bad(`${quote(model)} is no model of loss; ${HINT}`);

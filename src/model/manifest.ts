@@ -1,4 +1,4 @@
-import type { ClusterObject, Container, EndpointSlice, EnvVar, Pod, Service, Volume } from "./objects.ts";
+import type { ClusterObject, ConfigRef, Container, EndpointSlice, EnvVar, Pod, Service, Volume } from "./objects.ts";
 import { apiVersion } from "./version.ts";
 
 /**
@@ -11,10 +11,11 @@ export function manifestOf(object: ClusterObject): Record<string, unknown> {
   if (kind === "Service") return { ...head, metadata, spec: serviceSpec(object) };
   if (kind === "EndpointSlice") return { ...head, apiVersion: "discovery.k8s.io/v1", metadata, ...sliceParts(object) };
   if (kind === "Limit" || kind === "Impairment") return { apiVersion, kind, metadata, spec: object.spec };
-  if (kind === "ConfigMap") return { ...head, metadata, data: object.data };
+  if (kind === "ConfigMap") return { ...head, metadata, data: object.data, binaryData: object.binaryData };
   if (kind === "Namespace") return { ...head, metadata };
   const addresses = object.addresses.map((address) => ({ type: "InternalIP", address }));
-  return { ...head, metadata, spec: { podCIDRs: object.podCIDRs }, status: { addresses } };
+  const { createdAt: creationTimestamp, podCIDRs } = object;
+  return { ...head, metadata: { ...metadata, creationTimestamp }, spec: { podCIDRs }, status: { addresses } };
 }
 
 function serviceSpec({ selector, clusterIPs }: Service) {
@@ -26,8 +27,9 @@ function sliceParts({ addressType, addresses }: EndpointSlice) {
 }
 
 function podParts(pod: Pod) {
-  const podIPs = pod.ips?.map((ip) => ({ ip }));
-  return { spec: podSpec(pod), ...(podIPs && { status: { podIPs } }) };
+  const { ips, ended: phase } = pod;
+  const status = { ...(phase && { phase }), ...(ips && { podIPs: ips.map((ip) => ({ ip })) }) };
+  return { spec: podSpec(pod), ...((phase || ips) && { status }) };
 }
 
 function ownerOf({ owner }: Pod) {
@@ -35,30 +37,40 @@ function ownerOf({ owner }: Pod) {
   return kind && name ? { ownerReferences: [{ kind, name, controller: true }] } : {};
 }
 
-function podSpec({ nodeName, nodeSelector, hostNetwork, restartPolicy, containers, volumes }: Pod) {
-  const spec = { nodeName, nodeSelector, hostNetwork, restartPolicy, containers: containers.map(containerOf) };
-  return volumes ? { ...spec, volumes: volumes.map(volumeOf) } : spec;
+function podSpec({ kind: _, metadata: __, owner: ___, ips: ____, ended: _____, ...pod }: Pod) {
+  const { containers, initContainers, volumes, sysctls, ...same } = pod;
+  return {
+    ...same,
+    ...(initContainers && { initContainers: initContainers.map(containerOf) }),
+    containers: containers.map(containerOf),
+    ...(volumes && { volumes: volumes.map(volumeOf) }),
+    ...(sysctls && { securityContext: { sysctls } }),
+  };
 }
 
 function volumeOf(volume: Volume) {
   const { name } = volume;
   if (volume.kind === "emptyDir") return { name, emptyDir: {} };
   if (volume.kind === "other") return { name, [volume.source]: {} };
-  const { configMap, optional, items } = volume;
-  return { name, configMap: { name: configMap, optional, ...(items && { items }) } };
+  const { configMap, optional, items, defaultMode } = volume;
+  return { name, configMap: { name: configMap, optional, items, defaultMode } };
 }
 
 function containerOf({ env, envFrom, ...rest }: Container) {
-  const sources = envFrom?.map(({ configMap: name, prefix, optional }) => ({
-    prefix,
-    configMapRef: { name, optional },
-  }));
+  const sources = envFrom?.map(({ kind, prefix, ...ref }) => ({ prefix, [`${fieldOf(kind)}Ref`]: ref }));
   return { ...rest, env: env.map(variable), ...(sources && { envFrom: sources }) };
 }
 
 function variable({ name, value, from }: EnvVar) {
   if (!from) return { name, value };
   if ("field" in from) return { name, valueFrom: { fieldRef: { fieldPath: from.field } } };
-  const { configMap, key, optional } = from;
-  return { name, valueFrom: { configMapKeyRef: { name: configMap, key, optional } } };
+  if ("other" in from) return { name, valueFrom: { [from.other]: {} } };
+  if ("resource" in from) {
+    const { container: containerName, ...rest } = from;
+    return { name, valueFrom: { resourceFieldRef: { containerName, ...rest } } };
+  }
+  const { kind, ...ref } = from;
+  return { name, valueFrom: { [`${fieldOf(kind)}KeyRef`]: ref } };
 }
+
+const fieldOf = (kind: ConfigRef["kind"]): string => (kind === "Secret" ? "secret" : "configMap");

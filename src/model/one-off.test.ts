@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { checkSubdomain } from "./names.ts";
-import { forgottenAt, ONE_OFF_STAYS, oneOffManifest, oneOffName } from "./one-off.ts";
+import { forgottenAt, ONE_OFF_STAYS, oneOffManifest, oneOffName, withoutId } from "./one-off.ts";
 
 const END = Date.parse("2026-01-02T03:04:05.000Z");
 const spec = { direction: "egress" as const, loss: "2%" };
@@ -27,4 +27,16 @@ test.each([
   ["no time", { ...manifest, spec: { until: "soon" } }],
 ])("%s: stays", (_, document) => {
   expect(forgottenAt(document)).toBeUndefined();
+});
+
+test.each([
+  ["Impairment/shop/impair-web-0-1a2b", "Impairment/shop/impair-web-0"],
+  ["Impairment/shop/impair-web-0-", "Impairment/shop/impair-web-0-"],
+  ["Impairment/shop/impair-web-0-1a-2b", "Impairment/shop/impair-web-0-1a-2b"],
+  ["Impairment/shop/impair-web-1-1a2b", "Impairment/shop/impair-web-1-1a2b"],
+  ["Impairment/other/impair-web-0-1a2b", "Impairment/other/impair-web-0-1a2b"],
+  ["Impairment/shop/lossy", "Impairment/shop/lossy"],
+  ["loss", "loss"],
+])("%s without what tells one-offs apart is %s", (source, expected) => {
+  expect(withoutId(source, { namespace: "shop", pod: "web-0" })).toBe(expected);
 });

@@ -1,3 +1,4 @@
+import { objectKey } from "./names.ts";
 import type { ImpairmentSpec } from "./rule-objects.ts";
 import { apiVersion } from "./version.ts";
 
@@ -22,6 +23,13 @@ export interface OneOff {
 /** Name of a one-off's object. */
 export function oneOffName({ pod, id }: Pick<OneOff, "pod" | "id">): string {
   return `impair-${pod.slice(0, LONGEST_POD).replace(/[^a-z0-9]+$/, "")}-${id}`;
+}
+
+/** What a rule comes from, as rules tell it: of a one-off of this pod without what tells it from others. */
+export function withoutId(source: string, { namespace, pod }: Pick<OneOff, "namespace" | "pod">): string {
+  const common = objectKey("Impairment", { namespace, name: oneOffName({ pod, id: "" }) });
+  const isOneOff = source.startsWith(common) && /^[a-z0-9]+$/.test(source.slice(common.length));
+  return isOneOff ? common.slice(0, -1) : source;
 }
 
 /** A one-off as an Impairment's manifest. */

@@ -5,8 +5,11 @@ import type { Problem } from "./objects.ts";
 import { describeProgram, type ProgramRule } from "./programs.ts";
 import { formatRate } from "./text.ts";
 
-/** Whose word counts: a pod's own, then that of objects made for rules, then that of Services. */
-export const RANK = { own: 0, object: 1, service: 2 } as const;
+/**
+ * Whose word counts: an object's that says so, a pod's own, that of other objects made for rules, that of Services. What
+ * `weir impair` makes takes nobody's place unless it says so.
+ */
+export const RANK = { override: 0, own: 1, object: 2, service: 3, oneOff: 4 } as const;
 
 /** What one author says of a pod. */
 export interface Candidate<T> {
@@ -19,9 +22,27 @@ export interface Candidate<T> {
   ended?: boolean;
 }
 
-/** The rules of a pod that count, and what is said on those that do not. */
+/** What one author says of a pod, and who comes before it. */
+export interface Overruled<T> {
+  /** Of the one that loses. */
+  object: string;
+  path: string;
+  rule: T;
+  /** What does not count, such as `5 Mbit/s egress`; with impairments one effect of several. */
+  what: string;
+  by: { object: string; rule: T; what: string };
+  /** Both want the same: nobody misses anything. */
+  agrees: boolean;
+  /** Both are of one rank and differ. */
+  isConflict: boolean;
+  /** Nothing of the rule is left. */
+  whole: boolean;
+}
+
+/** The rules of a pod that count, those that do not, and what is said on conflicts. */
 export interface Chosen<T> {
   rules: readonly T[];
+  overruled: readonly Overruled<T>[];
   problems: readonly Problem[];
 }
 
@@ -52,6 +73,18 @@ function conflict(
   ];
 }
 
+function lost<T>(
+  first: Candidate<T>,
+  second: Candidate<T>,
+  [ours, theirs]: [first: string, second: string],
+  how: Pick<Overruled<T>, "agrees" | "whole">,
+): Overruled<T> {
+  const { object, path, rule } = second;
+  const by = { object: first.object, rule: first.rule, what: ours };
+  const isConflict = first.rank === second.rank && !how.agrees;
+  return { object, path, rule, what: theirs, by, isConflict, ...how };
+}
+
 /** At most one limit a direction, ingress first. */
 export const chooseLimits = (candidates: readonly Candidate<LimitRule>[]): Chosen<LimitRule> =>
   chooseOne(candidates, ({ rate }) => formatRate(rate));
@@ -66,19 +99,22 @@ function chooseOne<T extends { direction: Direction }>(
   describe: (rule: T) => string,
 ): Chosen<T> {
   const rules: T[] = [];
+  const overruled: Overruled<T>[] = [];
   const problems: Problem[] = [];
   for (const direction of ["ingress", "egress"] as const) {
     const said = candidates.filter(({ rule }) => rule.direction === direction).toSorted(byRank);
     const [winner, ...others] = said;
     if (!winner) continue;
     rules.push(winner.rule);
+    const what = ({ rule }: Candidate<T>): string => `${describe(rule)} ${direction}`;
     for (const other of others) {
-      if (other.rank !== winner.rank || describe(other.rule) === describe(winner.rule)) continue;
-      const what = ({ rule }: Candidate<T>): string => `${describe(rule)} ${direction}`;
-      problems.push(...conflict(winner, other, [what(winner), what(other)]));
+      const agrees = describe(other.rule) === describe(winner.rule);
+      const one = lost(winner, other, [what(winner), what(other)], { agrees, whole: true });
+      overruled.push(one);
+      if (one.isConflict) problems.push(...conflict(winner, other, [one.by.what, one.what]));
     }
   }
-  return { rules, problems };
+  return { rules, overruled, problems };
 }
 
 /**
@@ -87,11 +123,13 @@ function chooseOne<T extends { direction: Direction }>(
  */
 export function chooseImpairments(candidates: readonly Candidate<ImpairRule>[]): Chosen<ImpairRule> {
   const rules: ImpairRule[] = [];
+  const overruled: Overruled<ImpairRule>[] = [];
   const problems: Problem[] = [];
   for (const direction of ["ingress", "egress"] as const) {
     const taken: Candidate<ImpairRule>[] = [];
     for (const one of candidates.filter(({ rule }) => rule.direction === direction).toSorted(byRank)) {
-      const { left, conflicts } = withoutTaken(one, taken);
+      const { left, found, conflicts } = withoutTaken(one, taken);
+      overruled.push(...found);
       problems.push(...conflicts);
       if (Object.keys(left).length === 0) continue;
       if (taken.length === MAX_IMPAIRMENTS && one.ended) continue;
@@ -104,28 +142,36 @@ export function chooseImpairments(candidates: readonly Candidate<ImpairRule>[]):
     }
     rules.push(...taken.map(({ rule }) => rule));
   }
-  return { rules, problems };
+  return { rules, overruled, problems };
 }
 
-function withoutTaken(
-  one: Candidate<ImpairRule>,
-  taken: readonly Candidate<ImpairRule>[],
-): { left: Effects; conflicts: Problem[] } {
+interface Left {
+  left: Effects;
+  found: Overruled<ImpairRule>[];
+  conflicts: Problem[];
+}
+
+function withoutTaken(one: Candidate<ImpairRule>, taken: readonly Candidate<ImpairRule>[]): Left {
   const match = JSON.stringify(one.rule.match);
   const rivals = taken.filter(({ rule }) => JSON.stringify(rule.match) === match);
   const left: Partial<Record<Effect, unknown>> = {};
-  const conflicts: Problem[] = [];
+  const losses: { effect: Effect; rival: Candidate<ImpairRule> }[] = [];
   for (const [effect, wanted] of Object.entries(one.rule.effects) as [Effect, unknown][]) {
     const rival = rivals.find(({ rule }) => rule.effects[effect] !== undefined);
-    if (!rival) {
-      left[effect] = wanted;
-      continue;
-    }
-    if (one.ended || rival.rank !== one.rank || JSON.stringify(rival.rule.effects[effect]) === JSON.stringify(wanted))
-      continue;
+    if (rival) losses.push({ effect, rival });
+    else left[effect] = wanted;
+  }
+  // What is over misses nothing.
+  if (one.ended) return { left: left as Effects, found: [], conflicts: [] };
+  const whole = Object.keys(left).length === 0;
+  const conflicts: Problem[] = [];
+  const found = losses.map(({ effect, rival }) => {
     const what = ({ rule }: Candidate<ImpairRule>): string =>
       `${describeEffects({ [effect]: rule.effects[effect] })} ${rule.direction}`;
-    conflicts.push(...conflict(rival, one, [what(rival), what(one)]));
-  }
-  return { left: left as Effects, conflicts };
+    const agrees = JSON.stringify(rival.rule.effects[effect]) === JSON.stringify(one.rule.effects[effect]);
+    const loss = lost(rival, one, [what(rival), what(one)], { agrees, whole });
+    if (loss.isConflict) conflicts.push(...conflict(rival, one, [loss.by.what, loss.what]));
+    return loss;
+  });
+  return { left: left as Effects, found, conflicts };
 }

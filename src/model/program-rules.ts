@@ -1,5 +1,6 @@
 import { isDirection, parseDirections } from "./directions.ts";
 import type { Direction } from "./limits.ts";
+import { meantProgram, orMeant } from "./meant.ts";
 import { bad, good, quote, type Result } from "./text.ts";
 
 /** A macro and its value: a whole number of 64 bits in canonical decimal text, for JSON has no such numbers. */
@@ -57,7 +58,9 @@ export function parseProgramRules(value: string): Result<ParsedProgram[]> {
   return parseDirections(value, { longest: LONGEST, hint: HINT }, parseOne);
 }
 
-function parseOne(text: string): Result<ParsedProgram> {
+const parseOne = (text: string): Result<ParsedProgram> => orMeant(text, readOne, meantProgram);
+
+function readOne(text: string): Result<ParsedProgram> {
   const [program = "", direction = "", ...rest] = text.split(/[ \t]+/);
   if (direction === "") return bad(`${quote(text)} is not a rule; ${HINT}`);
   const fault = checkProgramName(program);

@@ -32,8 +32,8 @@ describe("bursts", () => {
     [100, 1000, "open"],
     [4762, 100_000, "proven"],
     [5300, 100_000, "proven"],
-    [5500, 100_000, "refuted"],
-    [4000, 100_000, "refuted"],
+    [5700, 100_000, "refuted"],
+    [3800, 100_000, "refuted"],
   ])("%d of %d lost is %s", (lost, packets, verdict) => {
     expect(judgeBurstLoss(lost, packets, loss).verdict).toBe(verdict);
   });

@@ -17,10 +17,10 @@ export interface Measured extends Judged {
   high: number | null;
 }
 
-/** How sure a verdict is: one in a thousand is a false alarm. */
-export const CONFIDENCE = 0.999;
-/** Of the normal distribution: 95 % and 99.9 % lie within so many deviations. */
-const DEVIATIONS = { shown: 1.959964, judged: 3.290527 };
+/** How sure a verdict is: one in ten thousand is a false alarm. One command judges a dozen effects, and should be right on the whole. */
+export const CONFIDENCE = 0.9999;
+/** Of the normal distribution: 95 % and 99.99 % lie within so many deviations. */
+const DEVIATIONS = { shown: 1.959964, judged: 3.890592 };
 /** A measured rate or time may differ from what was asked for by this part. */
 export const TOLERANCE = 0.05;
 /** A time may by so much in any case, seconds: what passing the devices takes. */
@@ -36,7 +36,7 @@ const open = (reason: string): Judged => ({ verdict: "open", reason });
 
 /**
  * Judges independent events, such as losses, by their exact interval (Clopper and Pearson; shown is that of 95 %, judged by
- * that of 99.9 %). `expected`: 0 to 1. @throws RangeError on what are no counts
+ * that of 99.99 %). `expected`: 0 to 1. @throws RangeError on what are no counts
  */
 export function judgeShare(hits: number, trials: number, expected: number, name = "loss"): Measured {
   const [least, most] = binomialInterval(hits, trials, CONFIDENCE);

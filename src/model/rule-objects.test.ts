@@ -21,11 +21,16 @@ test.each<[string, RuleReceipt[], string[]]>([
     ["error ns/a egress and 1 more: no fq", "error ns/a egress: gone"],
   ],
   ["that selects nobody", [receipt({ reason: NOBODY, state: "not enforced" })], [`warning ns/a egress: ${NOBODY}`]],
+  [
+    "that others come before",
+    [receipt({ reason: "overruled: Pod/ns/a comes first", overruledBy: "Pod/ns/a" })],
+    ["warning ns/a egress: overruled: Pod/ns/a comes first"],
+  ],
   ["that is over", [receipt({ reason: "it is over", state: "expired" })], ["warning ns/a egress: it is over"]],
   [
     "of which no agent knows",
     [receipt({ source: "Impairment/ns/other" })],
-    ["warning no pod here follows it: it chooses none, or rules of others come first"],
+    ["warning no pod here follows it: none that it chooses is on this node"],
   ],
 ])("a rule %s", (_, receipts, expected) => {
   const told = ruleProblems([KEY, "Pod/ns/a"], receipts);

@@ -32,6 +32,8 @@ export interface ImpairmentSpec extends PodChoice {
   seed?: number | undefined;
   match?: { peers?: readonly PeerSpec[] | undefined; ports?: readonly PortSpec[] | undefined } | undefined;
   exempt?: { probes?: boolean | undefined; dns?: boolean | undefined } | undefined;
+  /** Comes before all that others say of the same packets, the pod's own annotations too. */
+  override?: boolean | undefined;
   /** Duration: how long it outlives its agent. */
   lease?: string | undefined;
   /** RFC 3339: when it ends. */
@@ -71,6 +73,7 @@ export interface RuleReceipt {
   source: string;
   /** `expired`: it has ended, as was asked for. */
   state?: string | undefined;
+  overruledBy?: string | undefined;
   reason: string | null;
 }
 
@@ -81,7 +84,7 @@ export function ruleProblems(keys: readonly string[], receipts: readonly RuleRec
     .flatMap((object) => {
       const own = receipts.filter(({ source }) => source === object);
       if (own.length > 0) return problemsOf(object, own);
-      const message = "no pod here follows it: it chooses none, or rules of others come first";
+      const message = "no pod here follows it: none that it chooses is on this node";
       return [{ object, severity: "warning" as const, message }];
     });
 }
@@ -94,8 +97,12 @@ function problemsOf(object: string, receipts: readonly RuleReceipt[]): Problem[]
     const more = others.length > 0 ? ` and ${others.length} more` : "";
     return {
       object,
-      severity: reason === NOBODY || first?.state === "expired" ? ("warning" as const) : ("error" as const),
+      severity: isMild(first) ? ("warning" as const) : ("error" as const),
       message: `${where}${more}: ${reason}`,
     };
   });
 }
+
+/** Its author may have wanted just that. */
+const isMild = (one: RuleReceipt | undefined): boolean =>
+  one?.reason === NOBODY || one?.state === "expired" || one?.overruledBy !== undefined;

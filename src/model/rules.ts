@@ -1,5 +1,6 @@
 import { isDirection, parseDirections } from "./directions.ts";
 import type { Direction } from "./limits.ts";
+import { meantBandwidth, meantQuantity, orMeant } from "./meant.ts";
 import { ceiling, parseQuantity } from "./quantity.ts";
 import { bad, formatRate, good, quote, type Result } from "./text.ts";
 
@@ -26,7 +27,9 @@ export function parseBandwidth(value: string): Result<ParsedRule[]> {
   return parseDirections(value, { longest: LONGEST, hint: BANDWIDTH_HINT }, parseBandwidthRule);
 }
 
-function parseBandwidthRule(text: string): Result<ParsedRule> {
+const parseBandwidthRule = (text: string): Result<ParsedRule> => orMeant(text, readBandwidthRule, meantBandwidth);
+
+function readBandwidthRule(text: string): Result<ParsedRule> {
   const [amount = "", unit = "", direction = "", ...rest] = text.split(/[ \t]+/);
   if (!/^\d+$/.test(amount) || rest.length > 0) return bad(`${quote(text)} is not a rule; ${BANDWIDTH_HINT}`);
   if (!Object.hasOwn(UNITS, unit)) return bad(`${quote(text)} has the unit ${quote(unit)}; ${BANDWIDTH_HINT}`);
@@ -39,17 +42,26 @@ function parseBandwidthRule(text: string): Result<ParsedRule> {
 
 /** Reads a Kubernetes quantity in bit/s, rounded up to a whole bit/s. */
 export function parseBandwidthQuantity(value: string, direction: Direction): Result<ParsedRule[]> {
-  const quantity = parseQuantity(value);
-  if (!quantity.ok) return quantity;
-  const rate = withinBounds(ceiling(quantity.value), value);
+  const rate = parseRate(value);
   return rate.ok ? good([{ direction, rate: rate.value, configured: value }]) : rate;
+}
+
+/** Reads a Kubernetes quantity that is a rate: bit/s. */
+export const parseRate = (text: string): Result<number> => orMeant(text, readRate, meantQuantity);
+
+function readRate(text: string): Result<number> {
+  const quantity = parseQuantity(text);
+  return quantity.ok ? withinBounds(ceiling(quantity.value), text) : quantity;
 }
 
 /** Unit of the `rate` label. */
 export type RateUnit = "megabits" | "megabytes";
 
 /** Reads bpf-ratelimit's label: `10M`. That tool limited what a pod sends, so the rule is egress. */
-export function parseRateLabel(value: string, unit: RateUnit): Result<ParsedRule[]> {
+export const parseRateLabel = (value: string, unit: RateUnit): Result<ParsedRule[]> =>
+  orMeant(value, (text) => readRateLabel(text, unit), meantQuantity);
+
+function readRateLabel(value: string, unit: RateUnit): Result<ParsedRule[]> {
   const match = /^(\d{1,63})M$/.exec(value);
   if (!match)
     return bad(`${quote(value)} is not a rate; write "<whole number>M", for example "10M" (${unit} a second)`);

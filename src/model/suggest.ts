@@ -14,7 +14,7 @@ export function closest<T extends string>(word: string, known: readonly T[]): T 
 }
 
 /** Edits from a to b: insert, delete, replace, or swap two neighbours. */
-function distance(a: string, b: string): number {
+export function distance(a: string, b: string): number {
   let before: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

@@ -34,7 +34,8 @@ export function findingsOf(
   }
   const unread = new Set(refused);
   for (const problem of problems) {
-    if (problem.severity === "skipped" || unread.has(problem)) continue;
+    // a warning keeps nothing from being in force, or a receipt says so too
+    if ((problem.severity ?? "error") !== "error" || unread.has(problem)) continue;
     about(problem.object).faults.add(problem.message);
   }
   return new Map(

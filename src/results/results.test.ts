@@ -211,6 +211,7 @@ describe("the writer", () => {
   });
   it("takes a conflict for what it is", async () => {
     const { calls, told } = writer({ standings: [standing()], findings }, () => refusal(409));
+    await expect.poll(() => calls.length).toBe(1);
     await new Promise((done) => setTimeout(done, 60));
     expect([calls.length, told.length]).toEqual([1, 0]);
   });

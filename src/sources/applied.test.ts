@@ -48,6 +48,7 @@ describe("put", () => {
     ["a list", [{ apiVersion: "v1", kind: "List", items: [] }], "items[0].kind", "write its items"],
     ["a deep one", [deep(300)], "items[0]", "nested too deeply"],
     ["one too deep to be written", [deep(100_000)], "items[0]", "nested too deeply"],
+    ["a typed list", [{ apiVersion: "v1", kind: "PodList", items: [pod("a")] }], "items[0].kind", "write its items"],
     ["one twice", [pod("a"), pod("a", {}, "default")], "items[1]", "is in items[0] already"],
   ])("%s is refused with its place, and the whole set with it", (_, documents, path, message) => {
     const store = new AppliedStore(folder);

@@ -1,12 +1,12 @@
-import { mkdirSync, readFileSync, renameSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { objectKey } from "../model/names.ts";
 import type { ManifestObject, Problem } from "../model/objects.ts";
 import { forgottenAt } from "../model/one-off.ts";
 import { quote } from "../model/text.ts";
-import { writeAtomically } from "./atomic.ts";
-import { type ManifestSnapshot, parseManifests } from "./manifests/index.ts";
+import { writeState } from "./atomic.ts";
+import { listItems, type ManifestSnapshot, parseManifests } from "./manifests/index.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -36,7 +36,8 @@ export class DocumentError extends Error {
   }
 }
 
-const FILE = "applied.json";
+/** Name of the store's file in the agent's state folder. */
+export const APPLIED_FILE = "applied.json";
 /** What the agent holds of others must not fill the disk. */
 const MOST_OBJECTS = 20_000;
 
@@ -52,7 +53,7 @@ export class AppliedStore {
 
   /** Makes the folder. Throws if that cannot be done. */
   constructor(folder: string) {
-    this.#path = join(folder, FILE);
+    this.#path = join(folder, APPLIED_FILE);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#read();
   }
@@ -109,7 +110,7 @@ export class AppliedStore {
 
   #write(next: ReadonlyMap<string, AppliedObject>): void {
     const items = [...next.values()].map(({ document }) => document);
-    writeAtomically(this.#path, JSON.stringify({ apiVersion: "v1", kind: "List", items }));
+    writeState(this.#path, JSON.stringify({ apiVersion: "v1", kind: "List", items }));
     this.#objects = next;
   }
 
@@ -124,9 +125,19 @@ export class AppliedStore {
       this.#problem(`not readable (${(error as Error).message})`);
     }
     this.#objects = objects;
-    if (this.problems.length === 0) return;
-    renameSync(this.#path, `${this.#path}.broken`);
-    this.#write(objects);
+    if (this.problems.length > 0) this.#setAside(objects);
+  }
+
+  /** The file stays in its place until the one without what is unreadable is on disk. */
+  #setAside(objects: ReadonlyMap<string, AppliedObject>): void {
+    try {
+      rmSync(`${this.#path}.broken`, { force: true });
+      linkSync(this.#path, `${this.#path}.broken`);
+      this.#write(objects);
+    } catch (error) {
+      const message = `set aside applied objects: ${(error as Error).message}; read again at the next start`;
+      this.problems.push({ object: this.#path, message });
+    }
   }
 
   #take(objects: Map<string, AppliedObject>, document: unknown, index: number): void {
@@ -140,7 +151,7 @@ export class AppliedStore {
   }
 
   #problem(reason: string): void {
-    const message = `read applied objects: ${reason}; set aside as ${FILE}.broken`;
+    const message = `read applied objects: ${reason}; set aside as ${APPLIED_FILE}.broken`;
     this.problems.push({ object: this.#path, message });
   }
 }
@@ -159,10 +170,11 @@ function readAll(documents: readonly unknown[]): AppliedObject[] {
 
 /** Reads one document as a manifest file's would be. `path`: its place. @throws DocumentError */
 function readDocument(document: unknown, path: string): AppliedObject {
-  if ((document as Fields | null)?.["kind"] === "List") {
-    throw new DocumentError(`${path}.kind`, "is a List; write its items");
+  const { kind } = (document ?? {}) as Fields;
+  if (kind === "List" || listItems({ ...(document as Fields) })) {
+    throw new DocumentError(`${path}.kind`, `is a ${kind}; write its items`);
   }
-  const { objects, problems } = parseManifests(textOf(document, path), path);
+  const { objects, problems } = parseManifests(textOf(document, path), path, "agent");
   const wrong = problems.find(({ severity }) => (severity ?? "error") === "error");
   if (wrong) throw new DocumentError(placeOf(wrong, document, path), wordsOf(wrong, path));
   const [placed] = objects;

@@ -52,6 +52,22 @@ describe("reduceCluster", () => {
     expect(state.problems).toEqual([]);
   });
 
+  it.each(["Succeeded", "Failed"])("reads no rules of a pod that has %s, once its network is gone", (phase) => {
+    const text = `${limited("job", "node-1", "2 mbps egress")}status: {phase: ${phase}, podIPs: [{ip: 10.244.1.2}]}\n`;
+    const held = reduce(none, input(text, { endpoints: [endpoint("job")] }));
+    expect(held.limits).toEqual({ "shop/job": ["egress 2000000"] });
+    const gone = reduce(held.next, input(text));
+    expect(gone.limits).toEqual({});
+    expect(gone.state.problems).toEqual([]);
+    expect(gone.state.pods[0]).toMatchObject({ ended: phase });
+    expect(gone.state.pods[0]).not.toHaveProperty("ips");
+  });
+
+  it("takes a phase that is none for one that goes on, and keeps its rules", () => {
+    const text = `${limited("a", "node-1", "2 mbps egress")}status: {phase: [Succeeded]}\n`;
+    expect(reduce(none, input(text)).limits).toEqual({ "shop/a": ["egress 2000000"] });
+  });
+
   it("keeps the last good rule when the value turns bad, and drops it with the key", () => {
     const first = reduce(none, input(limited("a", "node-1", "2 mbps egress")));
     const second = reduce(first.next, input(limited("a", "node-1", "2 mpbs egress")));
@@ -81,13 +97,15 @@ describe("reduceCluster", () => {
     expect(reduce(none, input(text, { problems: [problem] })).state.problems).toMatchObject([problem]);
   });
 
-  it("finds nodes whose pod networks overlap", () => {
-    const nodes = ["10.244.0.0/16", "10.244.2.0/24", "10.245.0.0/24", "fd00::/64", "10.244.3.0/24"]
-      .map((cidr, i) => `apiVersion: v1\nkind: Node\nmetadata: {name: node-${i}}\nspec: {podCIDRs: ["${cidr}"]}\n`)
+  it("takes of other nodes what they may claim, and says why the rest is not theirs", () => {
+    const nodes = ["10.244.2.0/24", "10.244.2.0/25", "0.0.0.0/0"]
+      .map((cidr, i) => `apiVersion: v1\nkind: Node\nmetadata: {name: peer-${i}}\nspec: {podCIDRs: ["${cidr}"]}\n`)
       .join("---\n");
-    expect(reduce(none, input(nodes)).state.problems.map((one) => `${one.object}: ${one.message}`)).toEqual([
-      "Node/node-1: 10.244.2.0/24 overlaps 10.244.0.0/16 of Node/node-0; packets for it have two ways",
-      "Node/node-4: 10.244.3.0/24 overlaps 10.244.0.0/16 of Node/node-0; packets for it have two ways",
+    const { state } = reduce(none, input(nodes));
+    expect(state.nodes.map(({ podCIDRs }) => podCIDRs)).toEqual([["10.244.2.0/24"], [], []]);
+    expect(state.problems.map(({ object, path }) => `${object} ${path}`)).toEqual([
+      "Node/peer-1 spec.podCIDRs[0]",
+      "Node/peer-2 spec.podCIDRs[0]",
     ]);
   });
 

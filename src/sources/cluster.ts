@@ -1,10 +1,11 @@
-import { type Cidr, overlap, parseCidr, sizeOf } from "../model/addresses.ts";
+import { boundNodes } from "../model/claims.ts";
 import { type ClusterState, type Endpoint, emptyState, type NodeContext } from "../model/cluster.ts";
 import { DEFAULT_RULE_SETTINGS, type RuleSettings } from "../model/limits.ts";
 import { memo } from "../model/memo.ts";
 import { objectKey, podKey } from "../model/names.ts";
 import type { ManifestObject, Node, Pod, Problem } from "../model/objects.ts";
 import { type LastGood, reduceAllRules } from "./rules.ts";
+import { idleImpairments } from "./unheard.ts";
 
 export type { LastGood };
 
@@ -27,11 +28,12 @@ export interface ClusterInput {
 export function reduceCluster(before: LastGood, input: ClusterInput): { state: ClusterState; lastGood: LastGood } {
   const { node, endpoints, settings = DEFAULT_RULE_SETTINGS } = input;
   const pods = sorted(input.objects.filter((object): object is Pod => object.kind === "Pod"));
-  const nodes = sorted(input.objects.filter((object): object is Node => object.kind === "Node"));
+  const claims = boundNodes(node, sorted(input.objects.filter((object): object is Node => object.kind === "Node")));
   const held = new Set(endpoints.map(podKey));
-  const own = pods.filter((pod) => pod.nodeName === node.name || held.has(podKey(pod.metadata)));
+  // one that has ended has rules for as long as it has a network
+  const own = pods.filter((pod) => (pod.nodeName === node.name && !pod.ended) || held.has(podKey(pod.metadata)));
   const here = new Set(own.map((pod) => podKey(pod.metadata)));
-  const { limits, impairments, programs, lastGood, problems } = reduceAllRules(before, {
+  const { limits, impairments, programs, overruled, lastGood, problems } = reduceAllRules(before, {
     objects: sorted(input.objects),
     pods,
     here,
@@ -39,15 +41,17 @@ export function reduceCluster(before: LastGood, input: ClusterInput): { state: C
     settings,
     now: input.now,
   });
+  const idle = idleImpairments(impairments, { fq: node.fq, now: input.now ?? 0, told: problems });
   const state = {
     ...emptyState(node),
-    nodes,
+    nodes: claims.nodes,
     pods,
     endpoints: [...endpoints].sort(byPod),
     limits,
     impairments,
     programs,
-    problems: [...input.problems, ...problems, ...unboundWorkloads(input.objects), ...overlappingNodes(nodes)],
+    overruled,
+    problems: [...input.problems, ...problems, ...idle, ...unboundWorkloads(input.objects), ...claims.problems],
   };
   return { state, lastGood };
 }
@@ -61,39 +65,6 @@ function unboundWorkloads(objects: readonly ManifestObject[]): Problem[] {
       message: "an agent reads Pods that are bound to nodes; the lab makes them of workloads",
       severity: "skipped" as const,
     }));
-}
-
-interface Network {
-  node: Node;
-  text: string;
-  cidr: Cidr;
-}
-
-function overlappingNodes(nodes: readonly Node[]): Problem[] {
-  const networks: Network[] = [];
-  for (const node of nodes) {
-    for (const text of node.podCIDRs) {
-      const cidr = parseCidr(text);
-      if (cidr.ok) networks.push({ node, text, cidr: cidr.value });
-    }
-  }
-  networks.sort((a, b) => a.cidr.family - b.cidr.family || (a.cidr.base < b.cidr.base ? -1 : 1));
-  const problems: Problem[] = [];
-  // Sorted by first address, a network can overlap only what reaches furthest so far.
-  let widest: Network | undefined;
-  for (const network of networks) {
-    if (widest && overlap(widest.cidr, network.cidr)) problems.push(overlapProblem(network, widest));
-    if (!widest || widest.cidr.family !== network.cidr.family || endOf(network.cidr) > endOf(widest.cidr))
-      widest = network;
-  }
-  return problems;
-}
-
-const endOf = (cidr: Cidr): bigint => cidr.base + sizeOf(cidr);
-
-function overlapProblem({ node, text }: Network, other: Network): Problem {
-  const message = `${text} overlaps ${other.text} of Node/${other.node.metadata.name}; packets for it have two ways`;
-  return { object: objectKey("Node", node.metadata), path: "spec.podCIDRs", message };
 }
 
 const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

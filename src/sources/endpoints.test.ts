@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openEndpoints } from "./endpoints.ts";
 
 let folder: string;
@@ -49,6 +49,73 @@ test("removal frees the address, and succeeds when there is nothing", () => {
   store.remove("ns", "a");
   expect(open().list()).toEqual([]);
   expect(readdirSync(join(folder, "endpoints"))).toEqual([]);
+});
+
+test("what is freed at the start is freed after all that was before", () => {
+  const store = open();
+  const ips = ["a", "b"].map((name) => store.put("ns", name, request(name)).ips);
+  store.remove("ns", "b");
+  const [file = ""] = readdirSync(join(folder, "endpoints"));
+  const text = readFileSync(join(folder, "endpoints", file), "utf8");
+  store.put("ns", "a", request("a2"));
+  writeFileSync(join(folder, "endpoints", file), text);
+  writeFileSync(join(folder, "released.json"), JSON.stringify([ips[1]?.[0]]));
+  utimesSync(join(folder, "endpoints", file), 1, 1);
+  const again = open();
+  const given = Array.from({ length: 4 }, (_, n) => again.put("ns", `p${n}`, request(`v${n}`)).ips);
+  expect(given.slice(2)).toEqual([ips[1], ips[0]]);
+});
+
+test("a freed address is given again as late after a restart as without one", () => {
+  const store = open();
+  const ips = ["a", "b", "c"].map((name) => store.put("ns", name, request(name)).ips);
+  for (const name of ["b", "c", "a"]) store.remove("ns", name);
+  const again = open();
+  const given = Array.from({ length: 5 }, (_, n) => again.put("ns", `p${n}`, request(`v${n}`)).ips);
+  expect(given.slice(2)).toEqual([ips[1], ips[2], ips[0]]);
+});
+
+test.each(["{ not json", '{"released": 1}', "[1, 2]"])(
+  "a list of freed addresses that says %s counts as none",
+  (text) => {
+    open().put("ns", "a", request("u1"));
+    open().remove("ns", "a");
+    writeFileSync(join(folder, "released.json"), text);
+    expect(open().put("ns", "b", request("u2")).ips[0]).toMatch(/^10\.0\.0\.[2-6]$/);
+  },
+);
+
+describe("a pod's network is taken away from the incarnation that is meant", () => {
+  const first = { ...request("u1"), sandbox: "s1" };
+  const second = { ...request("u1"), netns: "/run/netns/anew", sandbox: "s2" };
+  test.each([
+    ["the sandbox before", { sandbox: "s1" }, false],
+    ["the namespace before", { netns: first.netns }, false],
+    ["the pod before", { uid: "u0" }, false],
+    ["the sandbox before, of this pod", { uid: "u1", sandbox: "s1" }, false],
+    ["this sandbox", { uid: "u1", netns: second.netns, sandbox: "s2" }, true],
+    ["whichever it is", {}, true],
+  ])("%s", (_name, which, gone) => {
+    const store = open();
+    store.put("ns", "a", first);
+    const held = store.put("ns", "a", second);
+    expect(store.remove("ns", "a", which)).toBe(gone);
+    expect(open().list()).toEqual(gone ? [] : [held]);
+  });
+
+  test("a sandbox that was never told is no other one", () => {
+    const store = open();
+    store.put("ns", "a", request("u1"));
+    expect(store.remove("ns", "a", { uid: "u1", sandbox: "s1" })).toBe(true);
+  });
+
+  test("another sandbox in the same namespace keeps device and addresses", () => {
+    const store = open();
+    const one = store.put("ns", "a", first);
+    expect(store.put("ns", "a", { ...first, sandbox: "s2" })).toEqual({ ...one, sandbox: "s2" });
+    expect(store.remove("ns", "a", { sandbox: "s1" })).toBe(false);
+    expect(open().list()).toEqual([{ ...one, sandbox: "s2" }]);
+  });
 });
 
 test("a full network is an error, and nothing is lost", () => {

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { EXPONENTIAL } from "../model/impair.ts";
 import type { Problem } from "../model/objects.ts";
 import { MAXIMUM_RATE, MINIMUM_RATE } from "../model/rules.ts";
-import { writeAtomically } from "./atomic.ts";
+import { writeState } from "./atomic.ts";
 import type { LastGood } from "./cluster.ts";
 
 const rule = z.object({
@@ -40,6 +40,9 @@ const stored = z.array(
   ]),
 );
 
+/** Name of the store's file in the agent's state folder. */
+export const RULES_FILE = "rules.json";
+
 /**
  * The last good rules on disk, as `rules.json` in the agent's state folder: so that a limit whose annotation was broken
  * stays through a restart of the agent.
@@ -52,7 +55,7 @@ export class LastGoodFile {
 
   /** Makes the folder. Throws if that cannot be done. */
   constructor(folder: string) {
-    this.#path = join(folder, "rules.json");
+    this.#path = join(folder, RULES_FILE);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   }
 
@@ -76,7 +79,7 @@ export class LastGoodFile {
   save(rules: LastGood): void {
     const text = JSON.stringify([...rules].sort(([a], [b]) => (a < b ? -1 : 1)));
     if (text === this.#written || (this.#written === "" && rules.size === 0)) return;
-    writeAtomically(this.#path, text);
+    writeState(this.#path, text);
     this.#written = text;
   }
 }

@@ -3,6 +3,8 @@ import { type Endpoint, emptyState } from "../model/cluster.ts";
 import { describeEffects } from "../model/impairments.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
 import type { ManifestObject } from "../model/objects.ts";
+import { ONE_OFF } from "../model/one-off.ts";
+import { NOBODY } from "../model/rule-objects.ts";
 import { reduceCluster } from "./cluster.ts";
 import { parseManifests } from "./manifests/index.ts";
 import type { LastGood } from "./rules.ts";
@@ -15,6 +17,7 @@ const { node } = emptyState({
   uplink: "eth0",
   mtu: 1450,
   vxlan: { port: 4789, vni: 1 },
+  fq: true,
 });
 type Texts = Record<string, string>;
 interface PodOptions {
@@ -79,7 +82,7 @@ const WEB = { app: "web" };
 const egress = (rate: string) => ({ bandwidth: `${rate} mbps egress` });
 
 describe("whose word counts", () => {
-  test.each([
+  test.each<[string, object[], Texts, string[], string[]?]>([
     [
       "a Service's for the pods that it selects",
       [service("s", WEB, egress("5"))],
@@ -91,12 +94,19 @@ describe("whose word counts", () => {
       [service("s", WEB, egress("5")), own("Limit", "l", { service: "s", egress: "6M" })],
       {},
       ["shop/a egress 6M by Limit/shop/l"],
+      [
+        'Service/shop/s metadata.annotations["bandwidth"]: says 5 Mbit/s egress, but for shop/a Limit/shop/l comes first (6 Mbit/s egress)',
+      ],
     ],
     [
       "the pod's own before both",
       [service("s", WEB, egress("5")), own("Limit", "l", { pod: "a", egress: "6M" })],
       egress("7"),
       ["shop/a egress 7M by bandwidth"],
+      [
+        "Limit/shop/l spec.egress: says 6 Mbit/s egress, but for shop/a Pod/shop/a comes first (7 Mbit/s egress)",
+        'Service/shop/s metadata.annotations["bandwidth"]: says 5 Mbit/s egress, but for shop/a Pod/shop/a comes first (7 Mbit/s egress)',
+      ],
     ],
     [
       "each direction by itself",
@@ -116,10 +126,11 @@ describe("whose word counts", () => {
       [own("Limit", "l", { selector: {}, ingress: "6M" }, "other")],
       {},
       [],
+      ["Limit/other/l spec.selector: chooses no pod: no pod of namespace other has such labels"],
     ],
-  ])("%s", (_what, objects, annotations, expected) => {
+  ])("%s", (_what, objects, annotations, expected, told = []) => {
     const { limits, problems } = reduce([pod("a", { labels: WEB, annotations }), ...objects]);
-    expect(problems).toEqual([]);
+    expect(problems.toSorted()).toEqual(told);
     expect(limits).toEqual(expected);
   });
 
@@ -164,7 +175,12 @@ test("an impairment whose time is over stands in no other's way, and is told of 
 describe("losses and Impairments", () => {
   const LOSS = { loss: "uniform egress 2%" };
   const impair = (name: string, spec: object) => own("Impairment", name, { pod: "a", direction: "egress", ...spec });
-  test.each([
+  const oneOff = (name: string, spec: object) => {
+    const one = impair(name, spec);
+    return { ...one, metadata: { ...one.metadata, labels: { [ONE_OFF]: "true" } } };
+  };
+  const LOSES = "Impairment/shop/i spec: says loss 1% egress, but for shop/a Pod/shop/a comes first (loss 2% egress)";
+  test.each<[string, Texts, object[], string[], string[]?]>([
     ["the pod's annotation", LOSS, [], ["shop/a egress loss 2% by loss"]],
     ["a Service's annotation", {}, [service("s", WEB, LOSS)], ["shop/a egress loss 2% by Service/shop/s"]],
     [
@@ -178,12 +194,30 @@ describe("losses and Impairments", () => {
       LOSS,
       [impair("i", { loss: "1%" })],
       ["shop/a egress loss 2% by loss"],
+      [LOSES],
+    ],
+    [
+      "an Impairment that says so before the pod's own loss",
+      LOSS,
+      [impair("i", { loss: "1%", override: true })],
+      ["shop/a egress loss 1% by Impairment/shop/i"],
+      [
+        'Pod/shop/a metadata.annotations["loss"]: says loss 2% egress, but for shop/a Impairment/shop/i comes first (loss 1% egress)',
+      ],
+    ],
+    [
+      "a one-off after all others, whatever its name",
+      {},
+      [service("s", WEB, LOSS), oneOff("a-first", { loss: "1%", duplicate: "1%" })],
+      ["shop/a egress loss 2% by Service/shop/s", "shop/a egress duplicate 1% by Impairment/shop/a-first"],
+      ["Impairment/shop/a-first spec: says loss 1% egress, but for shop/a Service/shop/s comes first (loss 2% egress)"],
     ],
     [
       "an Impairment's delay beside the pod's own loss",
       LOSS,
       [impair("i", { loss: "1%", delay: { latency: "50ms" } })],
       ["shop/a egress loss 2% by loss", "shop/a egress delay 50ms by Impairment/shop/i"],
+      [LOSES],
     ],
     [
       "a narrowed one beside one for all",
@@ -191,9 +225,9 @@ describe("losses and Impairments", () => {
       [impair("i", { loss: "9%", match: { ports: [{ protocol: "TCP", port: 80 }] } })],
       ["shop/a egress loss 2% by loss", "shop/a egress loss 9% by Impairment/shop/i"],
     ],
-  ])("%s", (_what, annotations, objects, expected) => {
+  ])("%s", (_what, annotations, objects, expected, told = []) => {
     const { impairments, problems } = reduce([pod("a", { labels: WEB, annotations }), ...objects]);
-    expect(problems).toEqual([]);
+    expect(problems).toEqual(told);
     expect(impairments).toEqual(expected);
   });
 
@@ -258,7 +292,8 @@ describe("peers", () => {
       own("Impairment", "i", { pod: "a", loss: "1%", match: { peers } }),
     ];
     const { state, problems } = reduce(objects, new Map(), [endpoint("a")]);
-    expect(problems).toEqual([]);
+    const told = expected.length > 0 ? [] : [`Impairment/shop/i spec.match.peers: ${NOBODY}`];
+    expect(problems).toEqual(told);
     expect(state.impairments.get("shop/a")?.[0]?.match.peers).toEqual(expected);
   });
 

@@ -1,17 +1,27 @@
-import type { Endpoint } from "../model/cluster.ts";
+import type { Endpoint, OverruledRules } from "../model/cluster.ts";
 import type { ImpairRule } from "../model/impair.ts";
 import { chosen, impairmentRules, LOSS_KEYS, lossRule, reduceLosses } from "../model/impairments.ts";
 import type { ByKey } from "../model/keyed.ts";
 import { type LimitRule, limitsOf, type PodRules, RULE_KEYS, type RuleSettings, reduceRules } from "../model/limits.ts";
+import { lookAlikes } from "../model/look-alikes.ts";
 import type { ParsedLoss } from "../model/losses.ts";
 import { memo, memoMembers } from "../model/memo.ts";
 import { fieldPath, objectKey, podKey } from "../model/names.ts";
 import type { Impairment, Limit, ManifestObject, Metadata, Pod, Problem, Service } from "../model/objects.ts";
-import { type Candidate, chooseImpairments, chooseLimits, choosePrograms, RANK } from "../model/precedence.ts";
+import { ONE_OFF } from "../model/one-off.ts";
+import {
+  type Candidate,
+  chooseImpairments,
+  chooseLimits,
+  choosePrograms,
+  type Overruled,
+  RANK,
+} from "../model/precedence.ts";
 import type { ParsedProgram } from "../model/program-rules.ts";
 import { chosenPrograms, PROGRAM_KEYS, type ProgramRule, reducePrograms } from "../model/programs.ts";
 import { parseBandwidthQuantity } from "../model/rules.ts";
 import { Selection } from "./selection.ts";
+import { overruledProblems } from "./unheard.ts";
 
 /** Last good rules of one object's labels and annotations. */
 export interface Remembered extends PodRules {
@@ -36,6 +46,7 @@ export interface RulesOutput {
   limits: Map<string, readonly LimitRule[]>;
   impairments: Map<string, readonly ImpairRule[]>;
   programs: Map<string, readonly ProgramRule[]>;
+  overruled: OverruledRules;
   lastGood: Map<string, Remembered>;
   problems: Problem[];
 }
@@ -67,26 +78,29 @@ export function reduceAllRules(before: LastGood, input: RulesInput): RulesOutput
     return said;
   };
 
+  const readService = (service: Service): void => {
+    const author = objectKey("Service", service.metadata);
+    const said = read("Service", author, service.metadata);
+    if (!hasRules(service)) return;
+    for (const key of selection.service(service)) candidates.say(key, RANK.service, author, said, settings);
+  };
+
   for (const pod of pods) {
     const key = podKey(pod.metadata);
     if (!here.has(key)) continue;
     candidates.say(key, RANK.own, objectKey("Pod", pod.metadata), read("Pod", key, pod.metadata), settings);
   }
   for (const object of objects) {
-    if (object.kind === "Limit") candidates.limit(object, selection.choose(object.metadata, object.spec));
+    if (object.kind === "Limit") candidates.limit(object, selection.pods(object, now));
     else if (object.kind === "Impairment") {
-      const chosenPods = selection.choose(object.metadata, object.spec);
+      const chosenPods = selection.pods(object, now);
       candidates.impairment(object, chosenPods, { peers: selection.peers(object), settings, now });
-    } else if (object.kind === "Service" && hasRules(object)) {
-      const author = objectKey("Service", object.metadata);
-      const said = read("Service", author, object.metadata);
-      for (const key of selection.service(object)) candidates.say(key, RANK.service, author, said, settings);
-    }
+    } else if (object.kind === "Service") readService(object);
   }
-  const { limits, impairments, programs, found } = candidates.choose(here);
-  problems.push(...found, ...selection.problems);
+  const { limits, impairments, programs, overruled, found } = candidates.choose(here);
+  problems.push(...found, ...selection.problems, ...Object.values(overruled).flatMap(overruledProblems));
   keepForLiving(before, lastGood, { limits, impairments, programs }, input);
-  return { limits, impairments, programs, lastGood, problems: distinct(problems) };
+  return { limits, impairments, programs, overruled, lastGood, problems: distinct(problems) };
 }
 
 const readings = new WeakMap<Metadata, { before: Remembered | undefined; settings: RuleSettings; read: Reading }>();
@@ -123,8 +137,15 @@ function readObject(
     ...(Object.keys(own.byKey).length > 0 && { programs: own.byKey }),
   };
   const isEmpty = Object.keys({ ...rules.byKey, ...byKey, ...own.byKey }).length === 0;
-  const found = [...problems, ...ofLosses, ...own.problems];
+  const found = [...problems, ...ofLosses, ...own.problems, ...strayKeys(metadata, kind, settings)];
   return { said: { limits, losses, programs: own.programs }, remembered: isEmpty ? undefined : remembered, found };
+}
+
+/** Keys that may have been meant as rules. */
+function strayKeys(metadata: Metadata, kind: "Pod" | "Service", settings: RuleSettings): Problem[] {
+  const object = objectKey(kind, metadata);
+  const found = lookAlikes(metadata, settings);
+  return found.map(({ map, key, message }) => ({ object, path: fieldPath(map, key), message, severity: "warning" }));
 }
 
 const KEYS = [...RULE_KEYS, ...LOSS_KEYS, ...PROGRAM_KEYS];
@@ -163,17 +184,25 @@ class Candidates {
     const limits = new Map<string, readonly LimitRule[]>();
     const impairments = new Map<string, readonly ImpairRule[]>();
     const programs = new Map<string, readonly ProgramRule[]>();
+    const overruled = {
+      limits: new Map<string, readonly Overruled<LimitRule>[]>(),
+      impairments: new Map<string, readonly Overruled<ImpairRule>[]>(),
+      programs: new Map<string, readonly Overruled<ProgramRule>[]>(),
+    };
     const found: Problem[] = [];
     for (const key of here) {
       const limited = limitsAmong(this.#limits.get(key) ?? []);
       const impaired = impairmentsAmong(this.#impairments.get(key) ?? []);
-      if (limited.rules.length > 0) limits.set(key, limited.rules);
       const programmed = programsAmong(this.#programs.get(key) ?? []);
-      if (impaired.rules.length > 0) impairments.set(key, impaired.rules);
-      if (programmed.rules.length > 0) programs.set(key, programmed.rules);
+      putSome(limits, key, limited.rules);
+      putSome(impairments, key, impaired.rules);
+      putSome(programs, key, programmed.rules);
+      putSome(overruled.limits, key, limited.overruled);
+      putSome(overruled.impairments, key, impaired.overruled);
+      putSome(overruled.programs, key, programmed.overruled);
       found.push(...limited.problems, ...impaired.problems, ...programmed.problems);
     }
-    return { limits, impairments, programs, found };
+    return { limits, impairments, programs, overruled, found };
   }
 }
 
@@ -191,11 +220,17 @@ const limitCandidates = memo(({ metadata, spec }: Limit): readonly Candidate<Lim
 const impairmentCandidates = memo(
   (impairment: Impairment, peers: readonly string[] | undefined, settings: RuleSettings) => {
     const object = objectKey("Impairment", impairment.metadata);
+    const rank = rankOf(impairment);
     return impairmentRules(impairment, peers, settings).map(
-      (rule): Candidate<ImpairRule> => ({ rank: RANK.object, object, path: "spec", rule }),
+      (rule): Candidate<ImpairRule> => ({ rank, object, path: "spec", rule }),
     );
   },
 );
+
+function rankOf({ metadata, spec }: Impairment): number {
+  if (spec.override) return RANK.override;
+  return metadata.labels[ONE_OFF] === "true" ? RANK.oneOff : RANK.object;
+}
 
 const hasEnded = ([one]: readonly Candidate<ImpairRule>[], now: number): boolean =>
   (one?.rule.lease?.until ?? Number.POSITIVE_INFINITY) <= now;
@@ -235,6 +270,10 @@ const candidatesOf = memo(
 
 function programRule({ key, ...parsed }: ParsedProgram & { key: string }, source: string, object: string): ProgramRule {
   return { ...parsed, source, object, path: fieldPath("annotations", key) };
+}
+
+function putSome<T>(map: Map<string, readonly T[]>, key: string, list: readonly T[]): void {
+  if (list.length > 0) map.set(key, list);
 }
 
 function push<T>(map: Map<string, T[]>, key: string, value: T): void {

@@ -2,10 +2,20 @@ import { excludeCidr, mergeCidr } from "cidr-tools";
 import type { Endpoint } from "../model/cluster.ts";
 import { memo } from "../model/memo.ts";
 import { objectKey, podKey } from "../model/names.ts";
-import type { EndpointSlice, Impairment, ManifestObject, Metadata, Pod, Problem, Service } from "../model/objects.ts";
+import type {
+  EndpointSlice,
+  Impairment,
+  Limit,
+  ManifestObject,
+  Metadata,
+  Pod,
+  Problem,
+  Service,
+} from "../model/objects.ts";
 import type { ImpairmentSpec, PeerSpec, PodChoice } from "../model/rule-objects.ts";
 import { type LabelSelector, selectsLabels } from "../model/selector.ts";
 import { type Group, groupsOf } from "./groups.ts";
+import { emptyChoice } from "./unheard.ts";
 
 type Namespaced = Metadata & { namespace: string };
 
@@ -20,6 +30,8 @@ export class Selection {
   readonly #slices = new Map<string, string[]>();
   readonly #namespaces = new Map<string, Metadata>();
   readonly #addresses = new Map<string, readonly string[]>();
+  /** Pods with an object or a network. */
+  readonly #known = new Set<string>();
 
   constructor(
     objects: readonly ManifestObject[],
@@ -31,10 +43,14 @@ export class Selection {
       const list = this.#byNamespace.get(namespace);
       if (list) list.push(pod);
       else this.#byNamespace.set(namespace, [pod]);
+      this.#known.add(podKey(pod.metadata));
       if (pod.ips) this.#addresses.set(podKey(pod.metadata), pod.ips);
     }
     this.#groups = groupsOf(this.#byNamespace);
-    for (const endpoint of endpoints) this.#addresses.set(podKey(endpoint), endpoint.ips);
+    for (const endpoint of endpoints) {
+      this.#known.add(podKey(endpoint));
+      this.#addresses.set(podKey(endpoint), endpoint.ips);
+    }
     for (const object of objects) {
       if (object.kind === "Service") this.#services.set(podKey(object.metadata), object);
       else if (object.kind === "EndpointSlice") this.#addSlice(object);
@@ -51,8 +67,20 @@ export class Selection {
     else this.#slices.set(key, [...addresses]);
   }
 
-  /** Keys of the pods that a Limit or an Impairment is about: of its own namespace. */
-  choose(metadata: Namespaced, { pod, selector, service }: PodChoice): string[] {
+  /** Keys of the pods that a Limit or an Impairment is about. One that chooses none is told; one that is over, not. */
+  pods(object: Limit | Impairment, now: number): string[] {
+    const { metadata, spec } = object;
+    const chosen = this.#choose(metadata, spec);
+    const until = "until" in spec && spec.until !== undefined ? Date.parse(spec.until) : Number.POSITIVE_INFINITY;
+    if (until > now && !chosen.some((key) => this.#known.has(key))) {
+      const service =
+        spec.service === undefined ? undefined : this.#services.has(`${metadata.namespace}/${spec.service}`);
+      this.problems.push(emptyChoice(object, service));
+    }
+    return chosen;
+  }
+
+  #choose(metadata: Namespaced, { pod, selector, service }: PodChoice): string[] {
     const { namespace } = metadata;
     if (pod !== undefined) return [`${namespace}/${pod}`];
     if (selector) return this.#select(namespace, selector).map(keyOf);

@@ -63,7 +63,7 @@ export class AgentNode {
     const flags = ["--config", at("agent.yaml"), "--kubeconfig", at("kubeconfig.yaml")];
     this.#agent = spawn("setpriv", [...argv, ...flags], { stdio: ["ignore", out, out] });
     closeSync(out);
-    const end = performance.now() + 30_000;
+    const end = performance.now() + 120_000;
     while (!(await this.#ready())) {
       if (this.pid === undefined || performance.now() > end) throw new Error(`start agent: not ready:\n${this.log}`);
       await sleep(50);

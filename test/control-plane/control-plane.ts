@@ -23,7 +23,7 @@ interface Ports {
 }
 
 const ADMIN = "admin-of-a-test";
-const READY = 60_000;
+const READY = 180_000;
 
 /**
  * etcd and kube-apiserver on ports of 127.0.0.1 that nobody used: a real API with RBAC, dual-stack Services, watches,
@@ -142,7 +142,7 @@ export class ControlPlane {
     const argv = ["--kubeconfig", options.kubeconfig ?? this.kubeconfig, ...args];
     const env = { PATH: process.env["PATH"], HOME: this.folder };
     return new Promise((resolve) => {
-      const child = execFile(this.#programs.kubectl, argv, { env, timeout: 60_000 }, (error, out, err) => {
+      const child = execFile(this.#programs.kubectl, argv, { env, timeout: 180_000 }, (error, out, err) => {
         const code = error === null ? 0 : typeof error.code === "number" ? error.code : 1;
         resolve({ code, out, err: code !== 0 && err === "" ? (error?.message ?? "") : err });
       });

@@ -26,7 +26,7 @@ describe("how apply and delete end", () => {
   const weir = (...argv: string[]) =>
     attempt([...WEIR, ...argv, "--lab", fixture.stage.name], { env: testEnvironment() });
   const effective = async () =>
-    (await fixture.stage.limits()).filter(({ pod }) => pod === "a").map(({ effective: rate }) => rate);
+    (await fixture.stage.limits()).flatMap(({ pod, effective: rate }) => (pod === "a" ? [rate] : []));
 
   test("an object that loses a conflict is not in force, the one that wins is", async () => {
     expect(await apply(rule("first", "10M"))).toMatchObject({ code: 0 });
@@ -34,7 +34,7 @@ describe("how apply and delete end", () => {
     expect(lost).toMatchObject({ code: 1 });
     expect(lost.stderr).toMatch(/✖ Limit\/default\/second spec.egress: .*first says 10 Mbit\/s egress/);
     expect(await apply(rule("first", "10M"))).toMatchObject({ code: 0 });
-    expect(await effective()).toEqual([10e6]);
+    expect(await effective()).toEqual([10e6, null]);
   });
 
   test("what is wrong elsewhere is told where it is, and not here", async () => {
@@ -51,7 +51,29 @@ describe("how apply and delete end", () => {
   test("a rule that no pod follows is told to its author", async () => {
     const idle = await apply(rule("idle", "5M", "nobody"));
     expect(idle).toMatchObject({ code: 0 });
-    expect(idle.stderr).toContain("! Limit/default/idle: no pod here follows it");
+    const why = "chooses no pod: there is no pod default/nobody";
+    expect(idle.stderr).toContain(`! Limit/default/idle spec.pod: ${why}`);
+    expect((await weir("get", "problems")).stdout).toContain(why);
+    expect((await weir("get", "limits")).stderr).toContain(`! Limit/default/idle spec.pod: ${why}`);
+  });
+
+  test("a Limit that the pod's own annotation comes before says so, and a Limit of the other direction is in force", async () => {
+    const own = { name: "c", annotations: { "kubernetes.io/egress-bandwidth": "3M" } };
+    const pod = {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: own,
+      spec: { containers: [{ name: "c", command: ["sleep", "600"] }] },
+    };
+    const spec = { pod: "c", egress: "4M", ingress: "5M" };
+    const limit = { apiVersion: "weir.dev/v1alpha1", kind: "Limit", metadata: { name: "both" }, spec };
+    const told = await apply(`${stringify(pod)}---\n${stringify(limit)}`);
+    expect(told).toMatchObject({ code: 0 });
+    const why = "says 4 Mbit/s egress, but for default/c Pod/default/c comes first (3 Mbit/s egress)";
+    expect(told.stderr).toContain(`! Limit/default/both spec.egress: ${why}`);
+    expect((await weir("get", "problems")).stdout).toContain("says 4 Mbit/s egress");
+    expect((await weir("get", "limits")).stdout).toMatch(/overruled: Pod\/default\/c comes first \(3 Mbit\/s egress\)/);
+    expect((await weir("delete", "Pod/c", "Limit/both")).code).toBe(0);
   });
 
   test("what the kernel cannot do is not in force", async () => {
@@ -67,7 +89,7 @@ describe("how apply and delete end", () => {
     const idle = await apply(text(nobody));
     expect(idle).toMatchObject({
       code: 0,
-      stderr: expect.stringContaining("! Impairment/default/slow: default/b egress: "),
+      stderr: expect.stringContaining("! Impairment/default/slow spec.match.peers: "),
     });
     const past = await apply(text({ pod: "b", direction: "egress", loss: "1%", until: "2026-01-02T15:04:05Z" }));
     expect(past).toMatchObject({
@@ -80,8 +102,30 @@ describe("how apply and delete end", () => {
     )?.available;
     const ended = await apply(text(delay));
     expect(ended.code).toBe(hasFq ? 0 : 1);
-    if (!hasFq) expect(ended.stderr).toMatch(/✖ Impairment\/default\/slow: default\/b egress: .*fq/);
+    if (!hasFq) expect(ended.stderr).toMatch(/✖ Impairment\/default\/slow spec: .*fq/);
     expect((await weir("delete", "Impairment/slow")).code).toBe(0);
+  });
+
+  test("weir impair takes the place of no Impairment, whatever its name, unless told to; who lost is named", async () => {
+    const slow = { pod: "a", direction: "egress", loss: "5%" };
+    const made = { apiVersion: "weir.dev/v1alpha1", kind: "Impairment", metadata: { name: "zz" }, spec: slow };
+    expect((await apply(stringify(made))).code).toBe(0);
+    const argv = ["impair", "a", "--direction", "egress", "--loss", "1%", "--for", "1h"];
+    const refused = await weir(...argv);
+    expect(refused).toMatchObject({ code: 1, stdout: "" });
+    expect(refused.stderr).toMatch(/Impairment\/default\/zz comes first \(loss 5% egress\); taken back \(--override /);
+    const taken = await weir(...argv, "--override");
+    expect(taken).toMatchObject({ code: 0, stdout: expect.stringContaining("egress: loss 1%, active") });
+    expect(taken.stderr).toContain("Impairment/default/zz (loss 5%) does not count until ");
+    const { items } = JSON.parse((await weir("get", "impairments", "-o", "json")).stdout);
+    const lost = {
+      source: "Impairment/default/zz",
+      state: "not enforced",
+      reason: expect.stringMatching(/^overruled: /),
+    };
+    expect(items).toContainEqual(expect.objectContaining(lost));
+    const [, name = ""] = /weir delete (\S+)/.exec(taken.stdout) ?? [];
+    expect((await weir("delete", name, "Impairment/zz")).code).toBe(0);
   });
 
   test("what weir impair made is ended by its name", async () => {
@@ -97,7 +141,7 @@ describe("how apply and delete end", () => {
     const argv = ["impair", "a", "--lab", fixture.stage.name, "--loss", "1%", "--for", "1h", "--wait"];
     const lines: string[] = [];
     const beside = start([...WEIR, ...argv], { env, onLine: (line) => lines.push(line) });
-    await expect.poll(() => lines.length, { timeout: 10_000 }).toBe(2);
+    await expect.poll(() => lines.length, { timeout: 60_000 }).toBe(2);
     beside.child.kill("SIGINT");
     await new Promise((resolve) => setTimeout(resolve, 1));
     beside.child.kill("SIGINT");

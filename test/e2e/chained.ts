@@ -113,7 +113,7 @@ export class ChainedNode {
   }
 
   async until(what: string, isTrue: () => boolean): Promise<void> {
-    const end = Date.now() + 20_000;
+    const end = Date.now() + 60_000;
     let why = "";
     while (Date.now() < end) {
       try {
@@ -123,7 +123,7 @@ export class ChainedNode {
       }
       await sleep(250);
     }
-    throw new Error(`${what}: not within 20 s; ${why}; agent: ${this.#log}`);
+    throw new Error(`${what}: not within 60 s; ${why}; agent: ${this.#log}`);
   }
 
   /** Starts the agent, with the service's capabilities and no others; resolves when so many pods have a device. */

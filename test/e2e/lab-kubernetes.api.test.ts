@@ -72,7 +72,7 @@ const getPod = (name: string) => get<ApiPod>("pod", name);
 const ready = ({ status }: ApiPod) => status.conditions?.some((one) => one.type === "Ready" && one.status === "True");
 
 /** Asks again until it is so; the last failure counts. */
-async function eventually<T>(look: () => Promise<T>, good: (seen: T) => boolean, timeout = 30_000): Promise<T> {
+async function eventually<T>(look: () => Promise<T>, good: (seen: T) => boolean, timeout = 90_000): Promise<T> {
   const end = Date.now() + timeout;
   for (;;) {
     const seen = await look();

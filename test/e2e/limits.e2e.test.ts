@@ -1,13 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import {
-  caseName,
-  LIMIT_PODS,
-  LIMITED,
-  type LimitCase,
-  type LoadResult,
-  runLoad,
-  setLimits,
-} from "../../src/bench/limit-case.ts";
+import { caseName, LIMIT_PODS, LIMITED, type LimitCase, runLoad, setLimits } from "../../src/bench/limit-case.ts";
 import { lab } from "./lab.ts";
 import { podMtu } from "./probe.ts";
 
@@ -26,13 +18,6 @@ const CASES: readonly LimitCase[] = [
   { rate: 1e9, direction: "egress", where: "same", family: 4, ...tcp("bbr", 1) },
 ];
 
-/** Within 3 % after the first second, small packets not queued: a plain queue that holds 10M keeps them waiting for 40 ms. */
-function good(tries: readonly LoadResult[], rate: number): boolean {
-  const best = Math.max(...tries.map((one) => one.rate));
-  const soonest = Math.min(...tries.map((one) => one.pingPong.p50));
-  return best / rate > 0.97 && soonest < 4000;
-}
-
 describe("bandwidth limits hold at layer 3", () => {
   const fixture = lab({ nodes: 2, pods: LIMIT_PODS });
   let mtu = 0;
@@ -42,18 +27,11 @@ describe("bandwidth limits hold at layer 3", () => {
 
   test.each(CASES.map((one) => ({ name: caseName(one), ...one })))("$name", async ({ rate, name: _name, ...load }) => {
     const { stage } = fixture;
-    const small = rate < 10e6; // what was lost before the first second ends may be delivered after it
     await setLimits(stage, { [load.direction]: rate });
-    // A busy machine may fall short of a rate, but nothing may exceed it: every try counts for that, the best for the rest.
-    // A pause of the machine is caught up, 80 ms at most: that is 2 % of the four seconds that count.
-    const tries: LoadResult[] = [];
-    do {
-      const result = await runLoad(stage, load, { seconds: 5, mtu, rate });
-      tries.push(result);
-      expect(result.rate / rate, JSON.stringify(result)).toBeLessThan(small ? 1.08 : 1.02);
-      expect(result.firstSecond / rate, JSON.stringify(result)).toBeLessThan(small ? 1.1 : 1.06);
-    } while (tries.length < 3 && !good(tries, rate));
-    expect(good(tries, rate), JSON.stringify(tries)).toBe(true);
+    const result = await runLoad(stage, load, { seconds: 3, mtu, rate });
+    // Wrong units, directions and families are told from noise; `weir bench matrix` says how exact a rate is.
+    expect(result.rate / rate, JSON.stringify(result)).toBeLessThan(1.25);
+    expect(result.rate / rate, JSON.stringify(result)).toBeGreaterThan(0.4);
     const told = (await stage.limits()).filter(({ pod, direction }) => pod === LIMITED && direction === load.direction);
     expect(told).toMatchObject([{ configured: rate, effective: rate, reason: null }]);
   });

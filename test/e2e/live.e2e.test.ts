@@ -1,12 +1,18 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { losses } from "../../src/bench/continuity.ts";
+import { unaccounted } from "../../src/bench/continuity.ts";
 import { EDIT_PODS, EDITED, editUnderLoad, limited } from "../../src/bench/live.ts";
 import { Meter, monotonic } from "../../src/bench/meter.ts";
-import { spread } from "../../src/bench/stats.ts";
 import { lab } from "./lab.ts";
 
-const EDITS = 10;
+const EDITS = 8;
+
+const PATIENCE = { timeout: 60_000, interval: 100 };
+/** What the flow gets of 50 Mbit/s, over half a second; 0 until it is known. */
+const shareOf = (meter: Meter): number => (meter.rate(monotonic() - 600, monotonic() - 100) ?? 0) / 50e6;
+/** The flow comes to its limit, and carries something. */
+const held = (meter: Meter): Promise<void> =>
+  expect.poll(() => shareOf(meter) > 0 && shareOf(meter) < 1.05, PATIENCE).toBe(true);
 
 describe("a limit changed while packets flow", () => {
   const fixture = lab({ nodes: 2, overlay: "direct", pods: EDIT_PODS });
@@ -14,28 +20,22 @@ describe("a limit changed while packets flow", () => {
 
   test(`${EDITS} edits hold on the wire, and other pods' flows lose nothing`, async () => {
     const { edits, rounds } = await editUnderLoad(fixture.stage, { edits: EDITS, seconds: 14 });
-    const times = edits.map(({ wireMs }) => wireMs ?? Number.POSITIVE_INFINITY);
-    // The bench holds p99 to a second on a quiet machine.
-    expect(spread(times).p50, JSON.stringify(edits)).toBeLessThan(1000);
-    expect(spread(times).max, JSON.stringify(edits)).toBeLessThan(4000);
-    for (const round of rounds) expect(losses(round)).toEqual([]);
+    // How soon is for `weir bench live`, on a quiet machine.
+    expect(edits.filter(({ wireMs }) => wireMs === null)).toEqual([]);
+    for (const round of rounds) expect(unaccounted(round)).toEqual([]);
   });
 
   test("removing the annotation lifts the limit, adding it sets it again", async () => {
     const { stage } = fixture;
     const meter = await Meter.start(stage, EDITED.name, "sink");
-    const rate = async (): Promise<number> => {
-      await sleep(1000);
-      return meter.rate(monotonic() - 600, monotonic() - 100) ?? 0;
-    };
     try {
       await stage.apply([limited(50e6)]);
-      expect((await rate()) / 50e6).toBeLessThan(1.05);
+      await held(meter);
       await stage.apply([EDITED]);
       expect(await ours()).toEqual([]);
-      expect((await rate()) / 50e6).toBeGreaterThan(4);
+      await expect.poll(() => shareOf(meter), PATIENCE).toBeGreaterThan(4);
       await stage.apply([limited(50e6)]);
-      expect((await rate()) / 50e6).toBeLessThan(1.05);
+      await held(meter);
       expect(await ours()).toMatchObject([{ direction: "egress", configured: 50e6, effective: 50e6, reason: null }]);
     } finally {
       await meter.close();
@@ -49,7 +49,7 @@ describe("a limit changed while packets flow", () => {
     const before = monotonic();
     stage.writePod(bad);
     let found = await ours();
-    while (found[0]?.reason == null && monotonic() < before + 5000) {
+    while (found[0]?.reason == null && monotonic() < before + PATIENCE.timeout) {
       await sleep(100);
       found = await ours();
     }
@@ -58,8 +58,7 @@ describe("a limit changed while packets flow", () => {
     await stage.refresh();
     expect(JSON.stringify(stage.pod(EDITED.name).problems)).toContain("egress-bandwidth");
     const meter = await Meter.start(stage, EDITED.name, "sink");
-    await sleep(1200);
-    expect((meter.rate(monotonic() - 900, monotonic() - 100) ?? 0) / 50e6).toBeLessThan(1.05);
+    await held(meter);
     await meter.close();
   });
 });

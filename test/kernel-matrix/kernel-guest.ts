@@ -4,6 +4,7 @@ import {
   addAddress,
   addNeighbour,
   addRoute,
+  allowVni,
   atLeast,
   attachDevice,
   attachTcx,
@@ -27,17 +28,7 @@ import {
   setLink,
   setOffloads,
 } from "../../src/kernel/index.ts";
-import type { CheckResult } from "./matrix.ts";
-
-function check(name: string, run: () => void): void {
-  let result: CheckResult = { name, passed: true, detail: "" };
-  try {
-    run();
-  } catch (error) {
-    result = { name, passed: false, detail: error instanceof Error ? `${error.stack}` : String(error) };
-  }
-  process.stdout.write(`${JSON.stringify(result)}\n`);
-}
+import { check } from "./report.ts";
 
 function equal(actual: unknown, expected: unknown): void {
   const [a, b] = [actual, expected].map((value) =>
@@ -75,7 +66,9 @@ check("modules that are there are found", () => {
 const [one, two] = [createNamespace("one"), createNamespace("two")];
 check("devices, addresses, routes, neighbours", () => {
   createVeth({ name: "w0", mac: "02:00:00:00:00:01", mtu: 1450, peer: { name: "eth0", mtu: 1450, netns: two } }, one);
-  createVxlan({ name: "vx", port: 4790, mtu: 1400 }, one);
+  createVxlan({ name: "vx", port: 4790, vni: 7, mtu: 1400 }, one);
+  allowVni("vx", 7, one);
+  equal(findLink("vx", one)?.vni, 7);
   createLink({ name: "ifb7", kind: "ifb" }, one);
   for (const [device, netns] of [
     ["w0", one],
@@ -92,7 +85,7 @@ check("devices, addresses, routes, neighbours", () => {
   equal(routes(two).filter(({ protocol }) => protocol === 119).length, 3);
   equal(findLink("w0", one)?.mac, "02:00:00:00:00:01");
   equal(
-    refusal(() => createVxlan({ name: "vx", port: 4790 }, one)),
+    refusal(() => createVxlan({ name: "vx", port: 4790, vni: 7 }, one)),
     "netlink-refused",
   );
 });

@@ -6,11 +6,12 @@ export interface CheckResult {
   detail: string;
 }
 
-/** Runs a check inside the test machine and prints its result; never throws. */
-export function check(name: string, run: () => string): void {
+/** Runs a check inside the test machine and prints its result, with the text that it gives; never throws. */
+export function check(name: string, run: () => unknown): void {
   let result: CheckResult;
   try {
-    result = { name, passed: true, detail: run() };
+    const detail = run();
+    result = { name, passed: true, detail: typeof detail === "string" ? detail : "" };
   } catch (error) {
     result = { name, passed: false, detail: explain(error) };
   }

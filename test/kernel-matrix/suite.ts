@@ -30,8 +30,8 @@ export async function runSuiteInVm(
 ): Promise<{ vm: VmResult; byFile: Map<string, Assertion[]> }> {
   const vitest = ["node", "node_modules/vitest/vitest.mjs", "run", "--project=kernel", "--isolate=false"];
   const limits = [
-    "--testTimeout=120000",
-    "--hookTimeout=120000",
+    "--testTimeout=600000",
+    "--hookTimeout=600000",
     `--testNamePattern=^(?!${SPEED})`,
     "--reporter=json",
     "--outputFile=/tmp/report",

@@ -17,8 +17,8 @@ describe("on Linux 6.1, attached by clsact", () => {
   let byFile: Map<string, Assertion[]>;
 
   beforeAll(async () => {
-    ({ vm, byFile } = await runSuiteInVm(FILES, 7 * MINUTE));
-  }, 8 * MINUTE);
+    ({ vm, byFile } = await runSuiteInVm(FILES, 18 * MINUTE));
+  }, 19 * MINUTE);
 
   test.each(FILES)("%s", (file) => {
     const tests = byFile.get(file) ?? [];

@@ -60,12 +60,16 @@ async function until(rate: number, patience: number): Promise<number> {
 }
 
 describe("an agent on a Kubernetes API", () => {
+  test("it starts without a warning of Node.js", () => {
+    expect(node.log).not.toContain("Warning");
+  });
+
   test(`${EDITS} edits by kubectl are in force`, async () => {
     const times: { whole: number; after: number }[] = [];
     for (let edit = 0; edit < EDITS; edit++) {
       const begin = performance.now();
       await annotate(10 + edit);
-      const after = await until(10 + edit, 10_000);
+      const after = await until(10 + edit, 60_000);
       times.push({ whole: performance.now() - begin, after });
     }
     const sorted = (pick: (one: { whole: number; after: number }) => number) => times.map(pick).sort((a, b) => a - b);
@@ -82,7 +86,7 @@ describe("an agent on a Kubernetes API", () => {
     "the API server killed, its history forgotten, and started again: rules stay, then follow",
     async () => {
       await annotate(50);
-      await until(50, 10_000);
+      await until(50, 60_000);
       const { pid } = node;
       await plane.stopApi();
       await sleep(OUTAGE);
@@ -91,9 +95,9 @@ describe("an agent on a Kubernetes API", () => {
       await plane.startApi();
       await annotate(51);
       await plane.compact();
-      console.info(`after an outage of ${OUTAGE / 1000} s: in force in ${Math.round(await until(51, 20_000))} ms`);
+      console.info(`after an outage of ${OUTAGE / 1000} s: in force in ${Math.round(await until(51, 60_000))} ms`);
       expect(node.pid).toBe(pid);
-      await expect.poll(() => node.client.list("problems"), { timeout: 10_000 }).toEqual([]);
+      await expect.poll(() => node.client.list("problems"), { timeout: 60_000 }).toEqual([]);
     },
     OUTAGE + 120_000,
   );
@@ -108,12 +112,12 @@ describe("an agent on a Kubernetes API", () => {
       proxy.fault = fault;
       const before = proxy.spoilt;
       await annotate(rate);
-      if (fault === "half-500") await until(rate, 30_000);
+      if (fault === "half-500") await until(rate, 60_000);
       else await sleep(1500);
-      await expect.poll(() => proxy.spoilt, { timeout: 20_000 }).toBeGreaterThan(before);
+      await expect.poll(() => proxy.spoilt, { timeout: 60_000 }).toBeGreaterThan(before);
       expect(await enforced()).not.toBeNull();
       proxy.fault = "none";
-      await until(rate, 20_000);
+      await until(rate, 60_000);
       expect(node.pid).toBe(pid);
     },
   );

@@ -16,7 +16,7 @@ function weir(argv: readonly string[], objects?: readonly object[]) {
   const input = objects?.map((one) => JSON.stringify(one)).join("\n---\n") ?? "";
   const files = objects ? ["-f", "-"] : [];
   const args = [...argv, "--kubeconfig", plane.kubeconfig, ...files];
-  const { status, stdout, stderr } = spawnSync(WEIR, args, { input, encoding: "utf8", timeout: 30_000 });
+  const { status, stdout, stderr } = spawnSync(WEIR, args, { input, encoding: "utf8", timeout: 120_000 });
   return { code: status, out: stdout, err: stderr };
 }
 const space = { apiVersion: "v1", kind: "Namespace", metadata: { name: "shop" } };

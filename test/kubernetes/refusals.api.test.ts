@@ -58,6 +58,19 @@ test.each([
   expect(err).toMatch(new RegExp(`(^|[\\s"])${field.replaceAll(/[.[\]]/g, "\\$&")}[:\\s"]`));
 });
 
+test.each<[string, object, string]>([
+  ["a number as loss", { loss: 5 }, 'a percentage such as \\"2%\\"'],
+  ["a list as loss", { loss: [5] }, 'a percentage such as \\"2%\\"'],
+  ["a boolean as loss", { loss: true }, 'a percentage such as \\"2%\\"'],
+  ["a share without its sign", { duplicate: "5" }, "must be 0% to 100%, such as 2%"],
+  ["a delay without its unit", { delay: { latency: "50" } }, "must be 1us to 10s"],
+  ["a delay that is no map", { delay: "50ms" }, "object"],
+  ["a pace in small letters", { pace: "10m" }, "must be 8k to 1T"],
+])("the server says what to write instead of %s", async (_, spec, words) => {
+  const { err } = await plane.kubectl(["apply", "-f", "-"], { input: impairment(spec) });
+  expect(err).toContain(words);
+});
+
 test("what is right is taken, and an edit to what is wrong is refused", async () => {
   await plane.must(["apply", "-f", "-"], { input: impairment({ loss: "1%" }) });
   const patch = ["patch", "impairment", "x", "--type=merge", "-p"];

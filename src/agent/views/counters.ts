@@ -1,9 +1,13 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
+import { GONE } from "../../datapath/layout.ts";
 import type { Panel } from "../../datapath/panel.ts";
 import { idKey } from "../../datapath/tables.ts";
 import { dropReasons } from "../../model/drops.ts";
 import type { PortCounters } from "./ports.ts";
+
+/** `WEIR_INGRESS`: into the port, so what a pod has sent. */
+const INTO_THE_PORT = 0;
 
 type Count = { packets: number; bytes: number };
 
@@ -30,20 +34,27 @@ export function portCounters(panel: Panel): Map<string, PortCounters> {
   return counters;
 }
 
-/** Drops by port and reason, most packets first. */
-export function dropItems(panel: Panel): Plain<schema.Drop>[] {
+/**
+ * Drops by port, direction and reason, most packets first. `pods`: the ports of pods, by full name; at them a direction is
+ * the pod's.
+ */
+export function dropItems(panel: Panel, pods: ReadonlySet<string>): Plain<schema.Drop>[] {
   const table = panel.table("weir_drops");
   const ports = panel.names.all("port");
-  const items = table.entries().map(([key, value]) => {
-    const { port, reason } = table.key.decode(key) as { port: number; reason: number };
-    const [count = { packets: 0, bytes: 0 }] = sumCounts(value, 16);
-    const known = dropReasons[reason];
-    return {
-      port: ports.get(port) ?? "-",
-      reason: known?.name ?? `reason_${reason}`,
-      description: known?.meaning ?? "",
-      ...count,
-    };
-  });
-  return items.toSorted((a, b) => b.packets - a.packets);
+  const items = new Map<string, Plain<schema.Drop>>();
+  for (const [key, value] of table.entries()) {
+    const {
+      port: id,
+      reason,
+      direction: chain,
+    } = table.key.decode(key) as Record<"port" | "reason" | "direction", number>;
+    const [{ packets, bytes } = { packets: 0, bytes: 0 }] = sumCounts(value, 16);
+    const port = id === GONE ? "gone" : (ports.get(id) ?? "-");
+    const direction = pods.has(port) ? (chain === INTO_THE_PORT ? "egress" : "ingress") : null;
+    const { name, meaning } = dropReasons[reason] ?? { name: `reason_${reason}`, meaning: "" };
+    const text = `${port} ${direction} ${name}`;
+    const known = items.get(text) ?? { port, direction, reason: name, description: meaning, packets: 0, bytes: 0 };
+    items.set(text, { ...known, packets: known.packets + packets, bytes: known.bytes + bytes });
+  }
+  return [...items.values()].toSorted((a, b) => b.packets - a.packets);
 }

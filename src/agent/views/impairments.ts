@@ -2,11 +2,12 @@ import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
 import { impairInstance } from "../../functions/impair/impair.ts";
 import { type ClusterState, podPorts } from "../../model/cluster.ts";
-import { type Effects, type ImpairRule, type Lease, lossProbability, type Match } from "../../model/impair.ts";
+import { type Effects, type ImpairRule, type Lease, lossProbability, type Match, NO_FQ } from "../../model/impair.ts";
 import { describeEffects } from "../../model/impairments.ts";
+import type { Overruled } from "../../model/precedence.ts";
 import { NOBODY } from "../../model/rule-objects.ts";
 import { binomialInterval } from "../../model/statistics.ts";
-import { whyNoPort } from "./pods.ts";
+import { whyNoPort, whyOverruled } from "./pods.ts";
 
 /** What a rule did, as its program counted. */
 export interface ImpairUse {
@@ -33,17 +34,47 @@ export interface ImpairReadings {
 
 type Item = Plain<schema.Impairment>;
 
-const NO_FQ = "delay and pace are not enforced: the kernel has no fq qdisc (load module sch_fq)";
-
 /** Receipts: each rule with what was asked for, what is in force, what it did, and when it ends. */
 export function impairmentItems(state: ClusterState, readings: ImpairReadings): Item[] {
   const ports = new Map(podPorts(state).map((port) => [port.key, port]));
-  return [...state.impairments].flatMap(([key, rules]) => {
+  const keys = new Set([...state.impairments.keys(), ...state.overruled.impairments.keys()]);
+  return [...keys].flatMap((key) => {
     const at = ports.get(key);
     const why = whyNoPort(state.problems, key);
-    return rules.map((rule) => item(key, rule, at?.id, state.node.fq === true, readings, why));
+    const lost = state.overruled.impairments.get(key) ?? [];
+    const shown = (rule: ImpairRule): Item => item(key, rule, at?.id, state.node.fq === true, readings, why);
+    return [
+      ...(state.impairments.get(key) ?? []).map((rule) => withLoss(shown(rule), lost)),
+      ...lost.filter(isTold).map((one) => overruledItem(key, one, shown)),
+    ];
   });
 }
+
+/** An overruled rule is one receipt, however many effects it loses: of the first that anybody misses. */
+function isTold(one: Overruled<ImpairRule>, _: number, all: readonly Overruled<ImpairRule>[]): boolean {
+  const same = all.filter(({ rule }) => rule === one.rule);
+  return one.whole && one === (same.find(({ agrees }) => !agrees) ?? same[0]);
+}
+
+/** A rule that is in force without some of its effects says so. */
+function withLoss(one: Item, lost: readonly Overruled<ImpairRule>[]): Item {
+  const first = lost.find(
+    ({ rule, agrees }) => !agrees && rule.source === one.source && rule.direction === one.direction,
+  );
+  if (!first || one.reason !== null) return one;
+  return { ...one, reason: `${first.what}: ${whyOver(first)}`, overruledBy: first.by.object };
+}
+
+/** One that others come before; if it wants the same it is in force as theirs is. */
+function overruledItem(key: string, one: Overruled<ImpairRule>, shown: (rule: ImpairRule) => Item): Item {
+  const { source, configured, effects, match, direction } = one.rule;
+  if (one.agrees) return { ...shown(one.by.rule), source, configured };
+  const common = { ...identity(key), direction, source, configured, effects, match: describeMatch(match) };
+  const idle = { effective: null, state: "not enforced", remaining: null, reason: whyOver(one) } as const;
+  return { ...common, ...idle, ...NOTHING, ...rates(NOTHING, effects), overruledBy: one.by.object };
+}
+
+const whyOver = ({ by }: Overruled<ImpairRule>): string => whyOverruled(by, by.rule.lease?.until);
 
 const NOTHING: ImpairUse = {
   ...{ packets: 0, lost: 0, duplicated: 0, corrupted: 0, reordered: 0, delayed: 0, bursts: 0, spared: 0 },
@@ -58,9 +89,8 @@ function item(
   readings: ImpairReadings,
   noPort: string,
 ): Item {
-  const [namespace = "", pod = ""] = key.split("/");
   const { direction, source, configured, effects, match } = rule;
-  const common = { namespace, pod, direction, source, configured, effects, match: describeMatch(match) };
+  const common = { ...identity(key), direction, source, configured, effects, match: describeMatch(match) };
   if (id === undefined || match.peers?.length === 0) {
     const reason = id === undefined ? `not enforced: ${noPort}` : NOBODY;
     const idle = { effective: null, state: "not enforced", remaining: null, reason } as const;
@@ -69,6 +99,11 @@ function item(
   const instance = impairInstance(id, direction, rule.id);
   const use = readings.use(instance);
   return { ...common, ...standing(rule, { instance, id, fq }, readings), ...use, ...rates(use, effects) };
+}
+
+function identity(key: string): { namespace: string; pod: string } {
+  const [namespace = "", pod = ""] = key.split("/");
+  return { namespace, pod };
 }
 
 /** Whether a rule is in force, and why not. */
@@ -83,14 +118,14 @@ function standing(
   if (fault !== undefined) {
     return { effective: null, state: "not enforced", remaining, reason: `not enforced: ${fault}` };
   }
-  if (lease && !left) return { effective: null, state: "expired", remaining, reason: whyOver(lease) };
+  if (lease && !left) return { effective: null, state: "expired", remaining, reason: whyEnded(lease) };
   const held = fq ? effects : withoutTime(effects);
   const reason = held === effects ? null : NO_FQ;
   if (Object.keys(held).length === 0) return { effective: null, state: "not enforced", remaining, reason };
   return { effective: describeEffects(held), state: "active", remaining, reason };
 }
 
-const whyOver = ({ until }: Lease): string =>
+const whyEnded = ({ until }: Lease): string =>
   until !== undefined && until <= Date.now()
     ? `it is over since ${new Date(until).toISOString()}`
     : "its lease is over";

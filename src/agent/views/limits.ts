@@ -3,7 +3,8 @@ import type * as schema from "../../api/schemas.ts";
 import { type ClusterState, podPorts } from "../../model/cluster.ts";
 import { type LimitRule, RULE_KEYS } from "../../model/limits.ts";
 import type { Pod, Problem } from "../../model/objects.ts";
-import { podKey, whyNoPort } from "./pods.ts";
+import type { Overruled } from "../../model/precedence.ts";
+import { podKey, whyNoPort, whyOverruled } from "./pods.ts";
 
 /** What the datapath says of one limit. */
 export interface LimitReadings {
@@ -25,6 +26,10 @@ export function limitItems(state: ClusterState, readings: LimitReadings): Item[]
     const device = ports.get(key);
     const why = whyNoPort(state.problems, key);
     for (const rule of rules) items.push(item(key, rule, device, faults.get(rule.source), readings, why));
+  }
+  for (const [key, all] of state.overruled.limits) {
+    const device = ports.get(key);
+    for (const one of all) items.push(overruledItem(key, one, device, readings, whyNoPort(state.problems, key)));
   }
   for (const [key, pod] of pods) {
     const inForce = new Set((state.limits.get(key) ?? []).map((rule) => rule.source));
@@ -88,6 +93,20 @@ function item(
   };
 }
 
+/** One that another comes before; if both want the same it is in force as the other is. */
+function overruledItem(
+  key: string,
+  { rule, by, agrees }: Overruled<LimitRule>,
+  device: string | undefined,
+  readings: LimitReadings,
+  why: string,
+): Item {
+  const { direction, source } = rule;
+  if (agrees) return { ...item(key, by.rule, device, undefined, readings, why), source, written: rule.configured };
+  const common = { ...identity(key), direction, source, written: rule.configured };
+  return { ...common, ...NOTHING, configured: rule.rate, reason: whyOverruled(by), overruledBy: by.object };
+}
+
 interface Fault {
   written: string;
   message: string;
@@ -118,5 +137,6 @@ function directionOf(source: string): "ingress" | "egress" | null {
 }
 
 const sortKey = (one: Item): string => `${one.namespace}/${one.pod}/${one.direction ?? ""}/${one.source}`;
-const order = (one: Item): number => (one.direction === null ? 1 : 0);
+/** What is in force comes first. */
+const order = (one: Item): number => (one.direction === null || one.overruledBy !== undefined ? 1 : 0);
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

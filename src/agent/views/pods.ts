@@ -44,6 +44,12 @@ export function whyNoPort(problems: readonly Problem[], key: string): string {
   return known?.message.replace("its rules are not enforced: ", "") ?? NO_NETWORK;
 }
 
+/** Why a rule does not count. `until`: when what comes before it ends. */
+export function whyOverruled({ object, what }: { object: string; what: string }, until?: number): string {
+  const end = until === undefined ? "" : ` until ${new Date(until).toISOString()}`;
+  return `overruled: ${object} comes first (${what})${end}`;
+}
+
 /** Problems of one pod. */
 export function problemsOf(problems: readonly Problem[], key: string): schema.Problem[] {
   return problems

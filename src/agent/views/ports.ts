@@ -1,11 +1,18 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
+import { deliveryOf } from "../../datapath/compile.ts";
 import type { DesiredState, Peer, Port } from "../../model/desired.ts";
 
 /** Packets and bytes of a port, by its full name. */
 export interface PortCounters {
   received: { packets: number; bytes: number };
   sent: { packets: number; bytes: number };
+}
+
+/** What is known of the node's devices. */
+interface Seen {
+  ifindex(device: string): number | undefined;
+  isSeenByXdp(device: string): boolean;
 }
 
 const fullName = (port: Port): string => `${port.instance}:${port.name}`;
@@ -15,14 +22,15 @@ const NONE: PortCounters = { received: { packets: 0, bytes: 0 }, sent: { packets
 export function portItems(
   desired: DesiredState,
   counters: ReadonlyMap<string, PortCounters>,
-  exists: (device: string) => boolean,
+  { ifindex, isSeenByXdp }: Seen,
 ): Plain<schema.Port>[] {
+  const exists = (device: string): boolean => ifindex(device) !== undefined;
   const functions = functionsOf(desired);
   return desired.ports.map((port) => ({
     name: fullName(port),
     instance: port.instance,
     function: functions.get(port.instance) ?? "",
-    peer: peerText(port.peer),
+    peer: peerText(port.peer, { isSeenByXdp }),
     device: port.entry ?? null,
     state: isUp(port, exists) ? "up" : "down",
     ingress: [...port.ingress],
@@ -32,13 +40,13 @@ export function portItems(
 }
 
 /** The chains that hold at least one function. */
-export function chainItems(desired: DesiredState): Plain<schema.Chain>[] {
+export function chainItems(desired: DesiredState, seen: Pick<Seen, "isSeenByXdp">): Plain<schema.Chain>[] {
   const functions = functionsOf(desired);
   return desired.ports.flatMap((port) =>
     (["ingress", "egress"] as const).flatMap((direction) => {
       if (port[direction].length === 0) return [];
       const hops = port[direction].map((instance) => ({ instance, function: functions.get(instance) ?? "" }));
-      const end = direction === "ingress" ? port.instance : peerText(port.peer);
+      const end = direction === "ingress" ? port.instance : peerText(port.peer, seen);
       return [{ port: fullName(port), direction, hops, end }];
     }),
   );
@@ -56,10 +64,10 @@ function isUp(port: Port, exists: (device: string) => boolean): boolean {
   return "device" in peer ? exists(peer.device) : true;
 }
 
-function peerText(peer: Peer): string {
+function peerText(peer: Peer, seen: Pick<Seen, "isSeenByXdp">): string {
   switch (peer.kind) {
     case "device":
-      return `${peer.device} (${peer.delivery})`;
+      return `${peer.device} (${deliveryOf(peer, seen)})`;
     case "back":
       return `${peer.device} (back)`;
     case "sockets":

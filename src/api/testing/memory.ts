@@ -73,8 +73,9 @@ export class MemoryBackend implements Backend {
     return { endpoint, created: true };
   }
 
-  async deleteEndpoint(namespace: string, name: string): Promise<void> {
+  async deleteEndpoint(namespace: string, name: string, which: schema.EndpointWhich): Promise<void> {
     const found = this.#find(namespace, name);
+    if (Object.entries(which).some(([field, value]) => found?.[field as keyof typeof which] !== value)) return;
     this.state.endpoints = this.state.endpoints.filter((each) => each !== found);
   }
 

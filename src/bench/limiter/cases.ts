@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { BenchContext } from "../commands.ts";
 import { type Finding, publish } from "../report.ts";
+import { killStarted } from "../weir.ts";
 import { Bed } from "./bed.ts";
 import { Results } from "./results.ts";
 import { sampleOf } from "./sample.ts";
@@ -47,6 +48,7 @@ export async function runCases<Case, Result extends { name: string }>(
         }
       }
     } finally {
+      killStarted();
       await bed.down();
     }
   }

@@ -18,7 +18,7 @@ test("all ordered pairs, directions, places, ways to write and loads; UDP up to 
   const of = (protocol: string): number => all.filter((one) => one.protocol === protocol).length;
   expect([of("tcp"), of("udp")]).toEqual([8 * 7 * 8 * 4, 6 * 5 * 8]);
   expect(new Set(all.map(stepName)).size).toBe(all.length);
-  expect(stepName(step)).toBe("80M → 20M ingress same annotation cubic×8");
+  expect(stepName(step)).toBe("80M→20M ingress same annotation cubic×8");
 });
 
 /** Readings every 20 ms from 1 s before the edit at 1000 on; `rate` in bit/s by ms after the edit. */

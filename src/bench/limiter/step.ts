@@ -102,5 +102,5 @@ export const loadText = ({ protocol, congestion, flows }: Pick<Step, "protocol" 
 /** A case in words that are also its key. */
 export function stepName(step: Step): string {
   const { from, to, direction, where, how } = step;
-  return `${stepRate(from)} → ${stepRate(to)} ${direction} ${where} ${how} ${loadText(step)}`;
+  return `${stepRate(from)}→${stepRate(to)} ${direction} ${where} ${how} ${loadText(step)}`;
 }

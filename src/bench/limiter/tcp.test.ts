@@ -10,6 +10,8 @@ test("a receiver's text: bytes of each flow by interval, without sums and summar
 - - - - - - - - -
 [  5]   1.00-2.00   sec  0.00 Bytes  0.00 bits/sec
 [  8]   1.00-2.00   sec   900 Bytes  7.20 Kbits/sec
+[  5]   1.00-2.00   sec  0.00 Bytes  0.00 bits/sec
+[  8]   1.00-2.00   sec   900 Bytes  7.20 Kbits/sec
 [  5]   0.00-2.00   sec  1.50 MBytes  6.30 Mbits/sec                  receiver
 `;
   expect(parseServer(text)).toEqual([

@@ -110,15 +110,18 @@ export function parseSender(text: string): Omit<TcpReport, "intervals"> {
 const spanOf = ({ start: begin, end }: Span): Span => ({ start: begin, end });
 const UNITS: Readonly<Record<string, number>> = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4 };
 
-/** The receiver's side, of plain `iperf3 -s`: what it writes as it goes survives whatever becomes of the sender. */
+/**
+ * The receiver's side, of plain `iperf3 -s`: what it writes as it goes survives whatever becomes of the sender. The last
+ * interval comes twice if the sender is stopped.
+ */
 export function parseServer(text: string): Interval[] {
   const line = /^\[\s*(\d+)\]\s+([\d.]+)-([\d.]+)\s+sec\s+([\d.]+)\s+([KMGT]?)Bytes\s+[\d.]+ \S*bits\/sec\s*$/gm;
-  const intervals = new Map<string, Interval>();
-  for (const [, , begin = "", end = "", amount, unit = ""] of text.matchAll(line)) {
+  const intervals = new Map<string, Span & { flows: Map<string, number> }>();
+  for (const [, id = "", begin = "", end = "", amount, unit = ""] of text.matchAll(line)) {
     const key = `${begin}-${end}`;
-    const found = intervals.get(key) ?? { start: Number(begin), end: Number(end), flows: [] };
+    const found = intervals.get(key) ?? { start: Number(begin), end: Number(end), flows: new Map() };
     intervals.set(key, found);
-    found.flows.push(Number(amount) * (UNITS[unit] ?? 1));
+    found.flows.set(id, Number(amount) * (UNITS[unit] ?? 1));
   }
-  return [...intervals.values()];
+  return [...intervals.values()].map(({ flows, ...span }) => ({ ...span, flows: [...flows.values()] }));
 }

@@ -13,31 +13,14 @@ export interface Use {
   marked: number | null;
 }
 
-/**
- * Reads a limit's row. The one place that knows its fields: `packets` and `bytes`, or by what became of them
- * (`sent_bytes`, or a struct `sent` of packets and bytes).
- */
+/** Reads a limit's row: the one place that knows its fields. Builds that refuse nothing themselves have not all of them. */
 export function readUse(row: Readonly<Record<string, unknown>>): Use {
-  const number = (...names: string[]): number | null => {
-    for (const name of names) {
-      const [field = "", part] = name.split(".");
-      const value = row[field];
-      const found = part === undefined ? value : (value as Record<string, unknown> | undefined)?.[part];
-      if (typeof found === "number" || typeof found === "bigint") return Number(found);
-    }
-    return null;
-  };
-  const packets = number("packets", "sent_packets", "sent.packets");
-  const bytes = number("bytes", "sent_bytes", "sent.bytes");
+  const number = (name: string): number | null => (row[name] === undefined ? null : Number(row[name]));
+  const [packets, bytes] = [number("packets"), number("bytes")];
   if (packets === null || bytes === null) {
     throw new Error(`read a limit's counters: no packets and bytes in ${Object.keys(row).join(", ")}`);
   }
-  return {
-    packets,
-    bytes,
-    dropped: number("dropped", "dropped_packets", "dropped.packets"),
-    marked: number("marked", "marked_packets", "marked.packets"),
-  };
+  return { packets, bytes, dropped: number("refused_packets"), marked: number("marked_packets") };
 }
 
 /** A node's limits as its own program counts them, read from its maps: a reading costs microseconds. */

@@ -1,18 +1,27 @@
-import { inNamespace } from "../../kernel/index.ts";
+import { Gaps } from "./gaps.ts";
 import { type ReceiveOptions, Receiver } from "./receive.ts";
+import { Answerer, Requester, type RequestOptions } from "./request.ts";
 import { Sender, type SendOptions } from "./send.ts";
 
 /**
- * A process that sends or receives datagrams in a namespace: `traffic.js send|receive NETNS JSON`. Writes `ready` once its
- * sockets are there, and what it saw as one line of JSON when it has sent all or gets SIGTERM.
+ * A process that sends, receives or waits in its network namespace: `traffic.js ROLE JSON`. Writes `ready` once its sockets are
+ * there, and what it saw as one line of JSON when it has sent all or gets SIGTERM.
  */
-const [role = "", netns = "", json = ""] = process.argv.slice(2);
+const [role = "", json = ""] = process.argv.slice(2);
+const ROLES: Readonly<
+  Record<string, (options: unknown) => { run(signal: AbortSignal): Promise<unknown>; close(): void }>
+> = {
+  send: (options) => new Sender(options as SendOptions),
+  receive: (options) => new Receiver(options as ReceiveOptions),
+  answer: (options) => new Answerer(options as { port: number }),
+  request: (options) => new Requester(options as RequestOptions),
+  gaps: () => new Gaps(),
+};
+const make = ROLES[role];
+if (!make) throw new Error(`start traffic: no role ${role} (${Object.keys(ROLES).join(", ")})`);
 const ending = new AbortController();
 process.on("SIGTERM", () => ending.abort());
-const options: unknown = JSON.parse(json);
-const end = inNamespace(netns, () =>
-  role === "send" ? new Sender(options as SendOptions) : new Receiver(options as ReceiveOptions),
-);
+const end = make(JSON.parse(json));
 process.stdout.write("ready\n");
 process.stdout.write(`${JSON.stringify(await end.run(ending.signal))}\n`);
 end.close();

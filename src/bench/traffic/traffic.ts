@@ -1,10 +1,12 @@
-import { realpathSync } from "node:fs";
+import { readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Beside, start } from "../weir.ts";
+import type { Gap } from "./gaps.ts";
 import type { Received, ReceiveOptions } from "./receive.ts";
+import type { RequestOptions } from "./request.ts";
 import type { SendOptions, Sent } from "./send.ts";
 
-/** A process in a pod that sends or receives datagrams. */
+/** A process in a pod's namespace that sends or receives. */
 export interface Traffic<Result> {
   /** Ends it, if it has not, and gives what it saw. */
   stop(): Promise<Result>;
@@ -15,18 +17,52 @@ export interface Traffic<Result> {
 export const receive = (netns: string, options: ReceiveOptions): Promise<Traffic<Received>> =>
   begin("receive", netns, options);
 
-/** Sends datagrams from a namespace. Resolves once it has begun. */
-export const send = (netns: string, options: SendOptions): Promise<Traffic<Sent>> => begin("send", netns, options);
+/**
+ * Sends datagrams from a namespace, all from the first processor that may run it: those of a process that moves overtake
+ * each other at any veth. Resolves once it has begun.
+ */
+export function send(netns: string, options: SendOptions): Promise<Traffic<Sent>> {
+  const [cpu = 0] = cpuList(readFileSync("/proc/self/status", "utf8"));
+  return launch("send", ["nsenter", `--net=${netns}`, "--", "taskset", "-c", String(cpu)], options);
+}
 
-async function begin<Result>(role: string, netns: string, options: object): Promise<Traffic<Result>> {
+/** Answers requests at a port of a namespace until it is stopped. */
+export const answer = (netns: string, options: { port: number }): Promise<Traffic<null>> =>
+  begin("answer", netns, options);
+
+/** Sends requests from a namespace, one after the other, until it is stopped; gives their times, µs. */
+export const request = (netns: string, options: RequestOptions): Promise<Traffic<number[]>> =>
+  begin("request", netns, options);
+
+/** Notes on every processor when it did not run what was due, until it is stopped; gives all gaps. */
+export async function schedulingGaps(): Promise<Traffic<Gap[]>> {
+  const cpus = cpuList(readFileSync("/proc/self/status", "utf8"));
+  const each = await Promise.all(cpus.map((cpu) => launch<Gap[]>("gaps", ["taskset", "-c", String(cpu)], {})));
+  const all = async (results: Promise<Gap[]>[]): Promise<Gap[]> => (await Promise.all(results)).flat();
+  return { ended: all(each.map((one) => one.ended)), stop: () => all(each.map((one) => one.stop())) };
+}
+
+/** Processors that a process may use, from the text of /proc/PID/status. */
+export function cpuList(status: string): number[] {
+  const list = /^Cpus_allowed_list:\s*(\S+)/m.exec(status)?.[1] ?? "0";
+  return list.split(",").flatMap((range) => {
+    const [first = 0, last = first] = range.split("-").map(Number);
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  });
+}
+
+const begin = <Result>(role: string, netns: string, options: object): Promise<Traffic<Result>> =>
+  launch(role, ["nsenter", `--net=${netns}`, "--"], options);
+
+async function launch<Result>(role: string, within: readonly string[], options: object): Promise<Traffic<Result>> {
   let ready = (): void => {};
   const listening = new Promise<void>((resolve) => {
     ready = resolve;
   });
-  const argv = [process.execPath, program(), role, netns, JSON.stringify(options)];
+  const argv = [...within, process.execPath, program(), role, JSON.stringify(options)];
   const beside: Beside = start(argv, { onLine: (line) => line === "ready" && ready() });
   const ended = beside.ended.then(({ code, stdout, stderr }) => {
-    if (code !== 0) throw new Error(`${role} datagrams in ${netns}: exit code ${code}\n${stderr}`);
+    if (code !== 0) throw new Error(`run ${argv.join(" ")}: exit code ${code}\n${stderr}`);
     return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Result;
   });
   ended.catch(() => {}); // who stops it is told

@@ -1,4 +1,3 @@
-import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { Client } from "../../api/client.ts";
 import { differences } from "../../model/difference.ts";
@@ -12,7 +11,7 @@ import { printable } from "../format.ts";
 import type { Io } from "../io.ts";
 import type { ManifestInput, Modules, ObjectChange } from "../modules.ts";
 import { type ClusterFlags, compareAll, deleteAll, meansCluster, putAll, withCluster } from "./cluster.ts";
-import { collect } from "./options.ts";
+import { collect, FILES, given } from "./options.ts";
 
 type Programs = Pick<Modules, "manifests" | "lab" | "cluster">;
 interface Flags extends AgentFlags, ClusterFlags {
@@ -21,7 +20,6 @@ interface Flags extends AgentFlags, ClusterFlags {
   namespace?: string | undefined;
 }
 
-const FILES = "manifest file or folder, - for standard input; may be given several times";
 /** Differences are 1, as diff has it. */
 const NOT_COMPARED = 2;
 
@@ -77,7 +75,7 @@ async function apply(io: Io, load: Programs, flags: Flags): Promise<unknown> {
       for (const one of changes) io.stdout.write(`${words(actionOf(one), flags)} ${one.key}\n`);
       return tell(io, unique(foreseen)) ? 1 : 0;
     }
-    return (await load.lab()).apply({ name: lab, ...(await labFiles(io, flags)) }, io);
+    return (await load.lab()).apply({ name: lab, ...(await given(io, flags)) }, io);
   }
   const documents = await read(io, load, flags);
   const changes = await ownAgent(io, flags).client.putObjects(
@@ -153,7 +151,7 @@ function named(key: string, document: Readonly<Record<string, unknown>>): object
 }
 
 async function labChanges(io: Io, load: Programs, lab: string, flags: Flags) {
-  const would = await (await load.lab()).changes({ name: lab, ...(await labFiles(io, flags)) }, io);
+  const would = await (await load.lab()).changes({ name: lab, ...(await given(io, flags)) }, io);
   if (tell(io, would.problems)) throw new Failure("read manifests: not all of them are right (above)");
   return would;
 }
@@ -170,7 +168,7 @@ async function remove(io: Io, load: Programs, names: readonly string[], flags: F
   }
   const lab = await chooseLab(io, flags);
   if (lab !== undefined) {
-    return (await load.lab()).del({ name: lab, ...(await labFiles(io, flags)), keys, dryRun: flags.dryRun }, io);
+    return (await load.lab()).del({ name: lab, ...(await given(io, flags)), keys, dryRun: flags.dryRun }, io);
   }
   const written = flags.file ? (await read(io, load, flags)).map(({ key }) => key) : [];
   await removeAll(io, ownAgent(io, flags).client, [...new Set([...keys, ...written])], flags);
@@ -217,7 +215,7 @@ const keyOf = ({ kind, namespace, name }: { kind: string; namespace: string | nu
 
 /** Good documents; throws once it has said what is wrong with others: all are applied or none. */
 async function read(io: Io, load: Programs, flags: Flags) {
-  const { files, text } = await labFiles(io, flags);
+  const { files, text } = await given(io, flags);
   const inputs: ManifestInput[] = files.map((path) => ({ path }));
   if (text !== undefined) inputs.push({ text, name: "stdin" });
   const { documents, problems } = (await load.manifests()).readManifestDocuments(inputs);
@@ -225,14 +223,6 @@ async function read(io: Io, load: Programs, flags: Flags) {
   if (documents.length === 0)
     throw new Failure("read manifests: they hold no object that Weir acts on; nothing was done");
   return documents;
-}
-
-async function labFiles(io: Io, { file = [] }: Flags): Promise<{ files: string[]; text?: string }> {
-  const files = file.filter((path) => path !== "-").map((path) => resolve(io.cwd, path));
-  if (!file.includes("-")) return { files };
-  const chunks: Buffer[] = [];
-  for await (const chunk of io.stdin) chunks.push(Buffer.from(chunk));
-  return { files, text: Buffer.concat(chunks).toString("utf8") };
 }
 
 function unique(problems: readonly Problem[]): Problem[] {

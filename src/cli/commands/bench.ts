@@ -14,8 +14,18 @@ const benches: readonly [BenchName, string][] = [
   ["survive", "Kill agents under load and count what is lost."],
   ["forward", "Measure forwarding: throughput beside a Linux bridge, the cost of a hop and of each function."],
   ["steps", "Change limits under load: every pair of rates under every load; hours; goes on where the last run ended."],
+  ["shares", "Measure how flows share a limit, and what ECN saves them; goes on where the last run ended."],
+  ["queue", "Measure the time in a limit's queue, and beside it; goes on where the last run ended."],
+  ["order", "Measure order and fragments under a limit; goes on where the last run ended."],
+  ["sizes", "Measure limits of packets of every size; goes on where the last run ended."],
+  ["many", "Measure how soon an edit is in force on a node of 200 pods limited both ways, and the agent's memory."],
+  ["cpu", "Measure the CPU of a packet under a limit beside another build's."],
+  ["pairs", "Measure cases of the matrix by turns beside another build; goes on where the last run ended."],
   ["footprint", "Measure memory, CPU and start-up times."],
 ];
+
+/** Those with more cases than a day has hours for. */
+const SAMPLED: readonly BenchName[] = ["steps", "shares", "queue", "order", "sizes", "pairs"];
 
 function parseSeconds(text: string): number {
   const seconds = Number(text);
@@ -62,14 +72,39 @@ export function addBench(program: Command, io: Io, load: Modules["bench"]): void
         const options = { what, out: resolve(io.cwd, out), quick, ...build, ...rest };
         setExitCode(bench, await module.bench(options, io));
       });
-    if (what === "limits") command.option("--seconds <n>", "length of one run (60: as published)", parseSeconds);
-    const words = { matrix: "10M ingress udp", loss: "burst across ipv6", steps: "ingress cubic×8 Limit" }[
-      what as string
-    ];
-    if (words) command.option("--only <words>", `cases with all of these words, e.g. "${words}"`, parseWords);
-    if (what === "steps") command.option("--sample <n>", "so many of the cases, always the same ones", parseSample);
-    if (what === "loss") command.option("--packets <n>", "datagrams a case (100000: as published)", parsePackets);
-    if (what === "footprint") command.option("--pods <n>", "instead: so many pods, each with rules", parsePods);
-    if (what === "repeat") command.option("--packets <n>", "runs, whole millions (100000000)", parsePackets);
+    addOwnOptions(command, what, io.cwd);
   }
+}
+
+/** Cases that `--only` chooses, as an example. */
+const WORDS: Partial<Record<BenchName, string>> = {
+  matrix: "10M ingress udp",
+  pairs: "10M ingress udp",
+  loss: "burst across ipv6",
+  steps: "80M→20M ingress cubic×8",
+  shares: "fair 10M",
+  queue: "1M udp×1",
+  order: "10M egress 3000",
+  sizes: "100M ingress 64",
+};
+
+/** Options that not all measurements have. */
+function addOwnOptions(command: Command, what: BenchName, cwd: string): void {
+  const words = WORDS[what];
+  if (words) command.option("--only <words>", `cases with all of these words, e.g. "${words}"`, parseWords);
+  if (SAMPLED.includes(what)) {
+    command.option("--sample <n>", "so many of the cases, always the same ones", parseSample);
+  }
+  const against = (): Command =>
+    command.requiredOption("--against <path>", "the other build's bin/weir", (path: string) => resolve(cwd, path));
+  const options: Partial<Record<BenchName, () => Command>> = {
+    limits: () => command.option("--seconds <n>", "length of one run (60: as published)", parseSeconds),
+    loss: () => command.option("--packets <n>", "datagrams a case (100000: as published)", parsePackets),
+    repeat: () => command.option("--packets <n>", "runs, whole millions (100000000)", parsePackets),
+    footprint: () => command.option("--pods <n>", "instead: so many pods, each with rules", parsePods),
+    many: () => command.option("--pods <n>", "so many pods (200)", parsePods),
+    cpu: against,
+    pairs: against,
+  };
+  options[what]?.();
 }

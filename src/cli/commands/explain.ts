@@ -50,7 +50,7 @@ async function overview(io: Io, functions: readonly FunctionTopic[]): Promise<vo
     ["Kinds (weir get KIND)", kinds],
     ["Objects to write (weir apply)", manifests],
     ["Other objects", objects],
-    ["Keys of pods", keyTopics.map(({ name, meaning }) => ({ name, summary: meaning }))],
+    ["Keys of pods and Services", keyTopics.map(({ name, meaning }) => ({ name, summary: meaning }))],
     ["Network functions", functions],
     ["Drop reasons", dropReasons.slice(1).map(({ name, meaning }) => ({ name, summary: meaning }))],
   ];

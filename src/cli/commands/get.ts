@@ -5,6 +5,7 @@ import { suggestion } from "../../model/suggest.ts";
 import { type AgentFlags, ask, chooseAgents, chooseLab } from "../agents.ts";
 import { type Item, type View, views } from "../columns.ts";
 import { describe, Failure } from "../errors.ts";
+import { printable } from "../format.ts";
 import type { Io } from "../io.ts";
 import type { Modules } from "../modules.ts";
 import { print } from "../print.ts";
@@ -67,11 +68,27 @@ async function get<K extends KindName>(
   // one agent that fails leaves nothing to show
   const isMissing = only !== undefined && items.length === 0;
   if (values.length > 0 && !(isMissing && isText(flags))) await show(io, kind, view, items, flags);
+  if (isText(flags) && !isMissing) await tellIdle(io, kind, items, flags);
   if (failures.length > 0) throw new Failure(failures.join("\n"));
   if (isMissing) throw new Failure(`get ${kind} ${JSON.stringify(only)}: not there`);
 }
 
 const isText = ({ output }: GetFlags): boolean => output === "table" || output === "wide";
+
+/** Objects that would have a line here and have none: they choose no pod, or are refused. */
+async function tellIdle(io: Io, kind: KindName, items: readonly object[], flags: GetFlags): Promise<void> {
+  const own = { limits: "Limit/", impairments: "Impairment/" }[kind as string];
+  if (own === undefined) return;
+  const quiet: Io = { ...io, stderr: { write: () => true } };
+  const { values } = await ask(io, await chooseAgents(quiet, flags), (client) => client.list("problems"));
+  const shown = new Set(items.map((item) => (item as { source?: string }).source));
+  const idle = values.flat().filter(({ object }) => object.startsWith(own) && !shown.has(object));
+  const wanted = idle.filter((one) => flags.namespace === undefined || podOf(one)?.namespace === flags.namespace);
+  const lines = wanted.map(({ object, path, message }) =>
+    printable(`! ${object}${path ? ` ${path}` : ""}: ${message}`),
+  );
+  for (const line of new Set(lines)) io.stderr.write(`${line}\n`);
+}
 
 /** What a lab holds itself: no node's agent was given it. */
 async function labObjects(io: Io, { lab: load }: Pick<Partial<Modules>, "lab">, flags: GetFlags) {

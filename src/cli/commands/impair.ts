@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { Client } from "../../api/client.ts";
 import type { Items } from "../../api/schemas.ts";
 import { objectKey } from "../../model/names.ts";
@@ -8,7 +8,7 @@ import { type AgentFlags, agentOf, chooseAgents, chooseLab } from "../agents.ts"
 import { describe, Failure, UsageError } from "../errors.ts";
 import { setExitCode } from "../exit.ts";
 import { formatInterval, formatShare, printable } from "../format.ts";
-import { type EffectFlags, flagOf, loss, peer, percent, port, seed, specOf, time } from "../impair-flags.ts";
+import { type EffectFlags, flagOf, loss, peer, percent, port, rate, seed, specOf, time } from "../impair-flags.ts";
 import type { Io } from "../io.ts";
 import type { Modules } from "../modules.ts";
 import { duration, withAgents } from "./options.ts";
@@ -21,7 +21,7 @@ interface Flags extends AgentFlags, EffectFlags {
 }
 
 const INTERRUPTED = 130;
-const LONGEST = 10_000 * 3600 * 1000;
+const LONGEST = "8760h";
 /** Receipts are read this often while a command waits, ms. */
 const PAUSE = 500;
 /** The datapath's clock and ours differ by less, ms. */
@@ -34,7 +34,7 @@ export function addImpair(program: Command, io: Io, modules: Pick<Partial<Module
     )
     .argument("<pod>", "the pod's name")
     .option("-n, --namespace <namespace>", "the pod's namespace", "default")
-    .requiredOption("--for <duration>", "how long, e.g. 30s", length)
+    .requiredOption("--for <duration>", "how long, e.g. 30s", duration({ least: "1s", most: LONGEST, example: "30s" }))
     .addOption(
       new Option("--direction <direction>", "as the pod sees it")
         .choices(["ingress", "egress", "both"])
@@ -43,22 +43,21 @@ export function addImpair(program: Command, io: Io, modules: Pick<Partial<Module
     .option("--loss <loss>", '2%, "exponential 300", or "burst p=1% r=20%"', loss)
     .option("--duplicate <share>", "share of packets that come twice, e.g. 1%", percent)
     .option("--corrupt <share>", "share of packets with a flipped bit", percent)
-    .option("--delay <duration>", "how long packets wait, e.g. 50ms", time)
-    .option("--jitter <duration>", "how much that varies, both ways", time)
+    .option("--delay <duration>", "how long packets wait, e.g. 50ms", time("50ms"))
+    .option("--jitter <duration>", "how much that varies, both ways", time("10ms"))
     .option("--reorder <share>", "share of packets that do not wait", percent)
-    .option("--pace <rate>", "bit/s at which packets leave, e.g. 10M")
+    .option("--pace <rate>", "bit/s at which packets leave, e.g. 10M", rate)
     .option("--seed <number>", "same seed and same packets, same fate", seed)
-    .option("--peer <cidr>", "only packets to or from these addresses; may be given several times", peer)
+    .option(
+      "--peer <network>",
+      "only packets to or from these addresses, e.g. 10.0.0.0/8 or 10.0.0.7; may be given several times",
+      peer,
+    )
     .option("--port <port>", "only this port, e.g. 53/UDP; may be given several times", port)
-    .option("--lease <duration>", "how long it outlives its agent", time)
+    .option("--lease <duration>", "how long it outlives its agent", time("30s"))
+    .option("--override", "come before all that others say of the same packets; says whose place it takes")
     .option("--wait", "return when it is over, with what it did; Ctrl+C ends it early")
     .action(async (pod: string, flags: Flags) => setExitCode(program, await impair(io, modules, pod, flags)));
-}
-
-function length(text: string): number {
-  const ms = duration(text);
-  if (ms >= 1000 && ms <= LONGEST) return ms;
-  throw new InvalidArgumentError("Write one second or more, at most 10000h.");
 }
 
 async function impair(
@@ -69,7 +68,8 @@ async function impair(
 ): Promise<number> {
   const { namespace } = flags;
   checkFlags(pod, flags);
-  const one = { namespace, pod, id: randomBytes(4).toString("hex"), spec: specOf(flags), until: io.wall() + flags.for };
+  const until = io.wall() + flags.for;
+  const one = { namespace, pod, id: idOf(io.wall()), spec: specOf(flags), until };
   const agent = await agentOf(io, await chooseAgents(io, flags), {
     what: `impair ${namespace}/${pod}`,
     namespace,
@@ -81,25 +81,28 @@ async function impair(
   const object = { kind: "Impairment", namespace, name: oneOffName(one) };
   const [change] = await client.putObjects([oneOffManifest(one)]);
   const source = objectKey(object.kind, object);
-  const receipts = await receiptsOf(client, source);
+  const all = await client.list("impairments");
+  const receipts = all.filter((each) => each.source === source);
   const wanted = flags.direction === "both" ? 2 : 1;
   const wrong = receipts.find(({ state, reason }) => state !== "active" || reason !== null);
   if (wrong || receipts.length < wanted) {
     await client.deleteObject(object);
     const told = wrong?.reason ?? change?.problems.map(({ message }) => message).join("; ");
-    const why = told || (await othersOf(client, one, receipts)) || "no rule came of it";
-    throw new Failure(`impair ${namespace}/${pod}: ${printable(why)}; taken back`);
+    const hint = wrong?.overruledBy === undefined || flags.override ? "" : " (--override takes its place meanwhile)";
+    throw new Failure(`impair ${namespace}/${pod}: ${printable(told || "no rule came of it")}; taken back${hint}`);
   }
+  tellLosers(io, all, source, until);
   for (const each of receipts) io.stdout.write(`${line(each)}; ends at ${new Date(one.until).toISOString()}\n`);
   if (!flags.wait) {
     io.stdout.write(`${printable(`weir delete ${source}${await targetOf(io, flags)} ends it earlier`)}\n`);
     return 0;
   }
-  const last = await follow(io, client, source, one.until, receipts);
+  const { last, gone } = await follow(io, client, one, source, receipts);
   await client
     .deleteObject(object)
     .catch((error) => io.stderr.write(`! ${describe(error)}; it is over all the same\n`));
   for (const each of last) io.stdout.write(`${measured(each)}\n`);
+  if (gone !== undefined) throw new Failure(`impair ${namespace}/${pod}: ended early: ${printable(gone)}`);
   return io.signal.aborted ? INTERRUPTED : 0;
 }
 
@@ -129,52 +132,69 @@ async function check(
   if (wrong) throw new UsageError(`impair: ${flagOf(wrong.path ?? "")}: ${printable(wrong.message)}`);
 }
 
-/** Why a rule has no receipt and nobody has said anything: those whose word counts before its own. */
-async function othersOf(
-  client: Client,
-  { namespace, pod, spec: { direction, ...wanted } }: OneOff,
-  receipts: readonly Receipt[],
-): Promise<string> {
-  const missing = (["ingress", "egress"] as const).filter(
-    (way) => (direction === "both" || direction === way) && !receipts.some((one) => one.direction === way),
-  );
-  const others = (await client.list("impairments")).filter(
-    (one) =>
-      one.namespace === namespace &&
-      one.pod === pod &&
-      missing.includes(one.direction) &&
-      Object.keys(one.effects).some((effect) => Object.hasOwn(wanted, effect)),
-  );
-  const names = others.map((one) => `${one.source} (${one.configured})`);
-  return names.length > 0 ? `${names.join(" and ")} comes first for the same packets` : "";
+/** Names the rules whose place is taken: their authors may not know. */
+function tellLosers(io: Io, all: readonly Receipt[], source: string, until: number): void {
+  for (const { namespace, pod, direction, source: loser, configured, overruledBy } of all) {
+    if (overruledBy !== source) continue;
+    const end = new Date(until).toISOString();
+    const text = `${namespace}/${pod} ${direction}: ${loser} (${configured}) does not count until ${end}`;
+    io.stderr.write(`! ${printable(text)}\n`);
+  }
 }
 
-async function receiptsOf(client: Client, source: string): Promise<Receipt[]> {
-  return (await client.list("impairments")).filter((one) => one.source === source);
+/** Of two with the same rank the first by name counts: the one that was there first. */
+const idOf = (now: number): string => `${now.toString(36)}${randomBytes(2).toString("hex")}`;
+
+const receiptsOf = async (client: Client, source: string): Promise<Receipt[]> =>
+  (await client.list("impairments")).filter((one) => one.source === source);
+
+/** How a wait ended: the last receipts that could be read, and why it was before its time. */
+interface Followed {
+  last: readonly Receipt[];
+  gone?: string | undefined;
 }
 
-/** Waits for the end; gives the last receipts that could be read. An agent that dies meanwhile ends nothing early. */
+/** Waits for the end. An agent that dies meanwhile ends nothing early; a pod or an object that goes does. */
 async function follow(
   io: Io,
   client: Client,
+  one: OneOff,
   source: string,
-  until: number,
   first: readonly Receipt[],
-): Promise<readonly Receipt[]> {
+): Promise<Followed> {
   let last = first;
   let told = false;
   for (;;) {
-    const left = until + MARGIN - io.wall();
+    const left = one.until + MARGIN - io.wall();
     if (left > 0) await io.sleep(Math.min(left, PAUSE));
     try {
-      const now = await receiptsOf(client, source);
-      if (now.length > 0) last = now;
+      const { receipts, gone } = await look(client, one, source);
+      last = receipts ?? last;
+      if (gone !== undefined && left > PAUSE) return { last, gone };
     } catch (error) {
       if (!told) io.stderr.write(`! ${describe(error)}; the impairment ends by itself\n`);
       told = true;
     }
-    if (left <= PAUSE || io.signal.aborted) return last;
+    if (left <= PAUSE || io.signal.aborted) return { last };
   }
+}
+
+async function look(client: Client, one: OneOff, source: string): Promise<{ receipts?: Receipt[]; gone?: string }> {
+  const receipts = await receiptsOf(client, source);
+  if (receipts.length > 0) return { receipts };
+  const gone = await goneOf(client, one);
+  return gone === undefined ? {} : { gone };
+}
+
+/** What a rule without receipts has lost. Undefined if nothing is missing: an agent that starts has no receipts yet. */
+async function goneOf(client: Client, one: OneOff): Promise<string | undefined> {
+  const { namespace, pod } = one;
+  const pods = await client.list("pods");
+  if (!pods.some((each) => each.namespace === namespace && each.name === pod)) return "the pod is gone";
+  const objects = await client.list("objects");
+  const name = oneOffName(one);
+  const isThere = objects.some((each) => each.namespace === namespace && each.name === name);
+  return isThere ? undefined : `${objectKey("Impairment", { namespace, name })} was deleted`;
 }
 
 function line({ namespace, pod, direction, effective, match, state }: Receipt): string {

@@ -4,7 +4,7 @@ import { UsageError } from "../errors.ts";
 import { setExitCode } from "../exit.ts";
 import type { Io } from "../io.ts";
 import type { Modules, Result } from "../modules.ts";
-import { collect, output } from "./options.ts";
+import { collect, FILES, given, output } from "./options.ts";
 
 const files = "manifest file or folder; may be given several times";
 
@@ -34,16 +34,17 @@ export function addLab(program: Command, io: Io, load: Modules["lab"], capabilit
     )
     .option("--programs <folder>", "programs for ebpf-limit: a folder that is root's alone, with programs.yaml")
     .action(async ({ name, file, nodes, overlay, image: images, programs, ...api }) => {
+      if (file?.includes("-")) throw new UsageError("-f - is not watched: start the lab, then weir lab apply -f -");
       const folder = programs === undefined ? {} : { programs: resolve(io.cwd, programs) };
       const shared = { name, files: paths(file), nodes, overlay, images: absolute(io, images), ...folder };
       return done((await load()).up({ ...shared, kubernetes: kubernetesOf(io, { file, ...api }) }, io));
     });
   add("apply", "Add or change objects. Returns once the change is in force.")
-    .requiredOption("-f, --file <path>", files, collect)
-    .action(async ({ name, file }) => done((await load()).apply({ name, files: paths(file) }, io)));
+    .requiredOption("-f, --file <path>", FILES, collect)
+    .action(async ({ name, file }) => done((await load()).apply({ name, ...(await given(io, { file })) }, io)));
   add("delete", "Delete objects. Returns once they are gone.")
-    .requiredOption("-f, --file <path>", files, collect)
-    .action(async ({ name, file }) => done((await load()).del({ name, files: paths(file) }, io)));
+    .requiredOption("-f, --file <path>", FILES, collect)
+    .action(async ({ name, file }) => done((await load()).del({ name, ...(await given(io, { file })) }, io)));
   const inPod = (command: Command): Command =>
     command
       .option("-n, --namespace <namespace>", "the pod's namespace", "default")

@@ -1,6 +1,10 @@
+import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { decodeText } from "../../model/encoding.ts";
+import { parseDuration } from "../../model/units.ts";
 import type { AgentFlags } from "../agents.ts";
-import { parseDuration } from "../format.ts";
+import { Failure } from "../errors.ts";
+import type { Io } from "../io.ts";
 
 /** Flags that several commands share. */
 
@@ -17,14 +21,47 @@ export function output(...choices: string[]): Option {
   return new Option("-o, --output <format>", "output format").choices(choices).default(choices[0]);
 }
 
-export function duration(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === undefined) throw new InvalidArgumentError("Write a duration such as 500ms, 30s or 2m.");
-  return ms;
+/** Bounds of a duration, as they are written. */
+export interface Span {
+  least: string;
+  most: string;
+  /** Shown to who writes none. */
+  example: string;
+}
+
+/** A flag's duration, ms: written as in manifests. */
+export function duration({ least, most, example }: Span): (text: string) => number {
+  const ms = (text: string): number => {
+    const result = parseDuration(text, example);
+    if (result.ok) return result.value / 1e6;
+    throw new InvalidArgumentError(result.reason);
+  };
+  return (text) => {
+    const value = ms(text);
+    if (value >= ms(least) && value <= ms(most)) return value;
+    throw new InvalidArgumentError(`Write a duration of ${least} to ${most}, for example ${example}.`);
+  };
 }
 
 /** For a flag of paths that may be given several times. An empty one is a variable that was not set, not this folder. */
 export function collect(text: string, previous: readonly string[] = []): string[] {
   if (text === "") throw new InvalidArgumentError("Write a path.");
   return [...previous, text];
+}
+
+/** What `-f` takes where manifests are read once. */
+export const FILES = "manifest file or folder, - for standard input; may be given several times";
+
+/** Paths of `-f`, absolute, and the text of standard input if `-` is among them. */
+export async function given(
+  io: Io,
+  { file = [] }: { file?: readonly string[] | undefined },
+): Promise<{ files: string[]; text?: string }> {
+  const files = file.filter((path) => path !== "-").map((path) => resolve(io.cwd, path));
+  if (!file.includes("-")) return { files };
+  const chunks: Buffer[] = [];
+  for await (const chunk of io.stdin) chunks.push(Buffer.from(chunk));
+  const text = decodeText(Buffer.concat(chunks));
+  if (!text.ok) throw new Failure(`read standard input: ${text.reason}`);
+  return { files, text: text.value };
 }

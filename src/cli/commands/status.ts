@@ -19,7 +19,11 @@ export function addStatus(program: Command, io: Io): void {
   withAgents(program.command("status").summary("show the state of the agents"))
     .description("Show the state of the agent of this machine, or of all agents of a lab. Fails unless all are ready.")
     .option("--wait", "wait until all are ready", false)
-    .addOption(new Option("--timeout <duration>", "how long to wait").argParser(duration).default(60_000, "60s"))
+    .addOption(
+      new Option("--timeout <duration>", "how long to wait")
+        .argParser(duration({ least: "1ms", most: "24h", example: "60s" }))
+        .default(60_000, "60s"),
+    )
     .addOption(output("table", "wide", "json", "yaml"))
     .action((flags: StatusFlags) => status(io, flags));
 }

@@ -14,7 +14,9 @@ export function addUninstall(program: Command, io: Io, load: Modules["uninstall"
   program
     .command("uninstall")
     .summary("remove all that Weir left on this machine")
-    .description("Remove all that agents left on this machine: programs, maps, links, devices, routes, state, socket.")
+    .description(
+      "Remove all that agents left on this machine: programs, maps, links, devices, routes, state, applied objects, socket.",
+    )
     .option("--bpffs <dir>", "BPF file system", "/sys/fs/bpf")
     .option("--state <dir>", "folder of the agent's state", "/var/lib/weir")
     .option("--socket <path>", "the agent's socket", "/run/weir/agent.sock")

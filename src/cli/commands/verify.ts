@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import type { Client } from "../../api/client.ts";
 import type { Items } from "../../api/schemas.ts";
 import { type Agent, type AgentFlags, agentOf, ask, chooseAgents } from "../agents.ts";
@@ -32,16 +32,14 @@ export function addVerify(program: Command, io: Io): void {
     )
     .argument("<pod>", "the pod's name")
     .option("-n, --namespace <namespace>", "the pod's namespace", "default")
-    .addOption(new Option("--for <duration>", "how long to watch").argParser(span).default(5000, "5s"))
+    .addOption(
+      new Option("--for <duration>", "how long to watch")
+        .argParser(duration({ least: "1ms", most: "24h", example: "5s" }))
+        .default(5000, "5s"),
+    )
     .option("--traffic", "send datagrams between the pod and another one meanwhile; needs root on this machine")
     .addOption(output("table", "json", "yaml"))
     .action(async (pod: string, flags: Flags) => setExitCode(program, await verify(io, pod, flags)));
-}
-
-function span(text: string): number {
-  const ms = duration(text);
-  if (ms > 0) return ms;
-  throw new InvalidArgumentError("Write a time that is longer than nothing.");
 }
 
 async function verify(io: Io, pod: string, flags: Flags): Promise<number> {
@@ -118,13 +116,18 @@ interface Receipts {
   limits: readonly Items["limits"][];
 }
 
+/** Another's rule acts in its place, and is judged by itself. */
+const isOverruled = ({ overruledBy, effective }: Loser): boolean => overruledBy !== undefined && effective === null;
+type Loser = Pick<Items["limits"] | Items["impairments"], "overruledBy" | "effective">;
+
 async function receipts(client: Client, own: Own): Promise<Receipts> {
   const [programs, impairments, limits] = await Promise.all([
     client.list("programs"),
     client.list("impairments"),
     client.list("limits"),
   ]);
-  return { programs: programs.filter(own), impairments: impairments.filter(own), limits: limits.filter(own) };
+  const counts = <T extends Parameters<Own>[0] & Loser>(one: T): boolean => own(one) && !isOverruled(one);
+  return { programs: programs.filter(own), impairments: impairments.filter(counts), limits: limits.filter(counts) };
 }
 
 function proofsOf(now: Receipts, before: Receipts, windows: Windows): Proof[] {

@@ -126,6 +126,7 @@ export function shop(): Partial<MemoryState> {
     drops: [
       {
         port: "router:weir0123456789a",
+        direction: "egress",
         reason: "no_route",
         description: "no route to the destination",
         packets: 4,

@@ -6,9 +6,10 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BpfMap, mountBpffs, unmountBpffs } from "../../kernel/index.ts";
 import { Builder } from "./builder.ts";
-import { checkObject } from "./check.ts";
+import { checkObject, ENTRY } from "./check.ts";
 import { Compiler } from "./compile.ts";
 import { parseElf } from "./elf.ts";
+import { lineOfInstruction } from "./lines.ts";
 import { compileWrapper, headed, program } from "./testing/sources.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "weir-builder-"));
@@ -104,18 +105,18 @@ describe("programs that are refused, with the reason", () => {
     ],
     [
       "never ends",
-      program("for (;;) { barrier_var(skb); }"),
-      /^the verifier refuses x\.c: (infinite loop detected|.*back-edge)/,
+      program("__u32 n = skb->len;\nfor (;;) {\n  n++;\n  barrier_var(n);\n}"),
+      /^the verifier refuses x\.c:(6|7|8): (infinite loop detected|.*back-edge)/,
     ],
     [
       "a loop without bound",
       program("__u32 n = skb->len; while (bpf_get_prandom_u32() != n) {} return 0;"),
-      /^the verifier refuses x\.c: (infinite loop|BPF program is too large)/,
+      /^the verifier refuses x\.c:5: (infinite loop|BPF program is too large)/,
     ],
     [
       "a million instructions walked",
       program("volatile __u64 n = 0; for (__u64 i = 0; i < 1000000; i++) n += i; return n;"),
-      /^the verifier refuses x\.c: BPF program is too large\. Processed 1000001 insn/,
+      /^the verifier refuses x\.c:5: BPF program is too large\. Processed 1000001 insn/,
     ],
     [
       "a million instructions long",
@@ -124,8 +125,8 @@ describe("programs that are refused, with the reason", () => {
     ],
     [
       "reads beyond the packet",
-      program("return *(int *)(long)skb->data;"),
-      /^the verifier refuses x\.c: .*invalid access to packet/,
+      program("__u32 n = skb->len;\nif (n > 7)\n  return *(int *)(long)skb->data;\nreturn n;"),
+      /^the verifier refuses x\.c:7: .*invalid access to packet/,
     ],
     ["a redirect", program("return bpf_redirect(1, 0);"), /^x\.c calls bpf_redirect, which programs may not$/],
     ["a clone", program("return bpf_clone_redirect(skb, 1, 0);"), /calls bpf_clone_redirect,/],
@@ -256,6 +257,28 @@ test("whatever bytes a compiler may be brought to write, the judge answers and d
     }),
     { numRuns: 500 },
   );
+});
+
+test("the object's own lines say what the kernel's log says", async () => {
+  const text = Buffer.from(program("__u32 n = skb->len;\nif (n > 7)\n  return *(int *)(long)skb->data;\nreturn n;"));
+  const compiler = new Compiler(directory);
+  const compiled = await compiler.compile({ file: "x.c", text, direction: "egress", macros: [] });
+  if (!compiled.ok) throw new Error(compiled.reason);
+  const elf = parseElf(compiled.value);
+  const size = (elf.sections.find(({ name }) => name === ".text")?.size ?? 0) / 8;
+  const lines = Array.from({ length: size }, (_, index) => lineOfInstruction(elf, ENTRY, index));
+  expect(lines[0]).toBe(5);
+  expect(lines).toContain(7);
+  expect(lines.every((line) => line !== undefined && line >= 5 && line <= 8)).toBe(true);
+  const ext = compiled.value.indexOf(
+    Buffer.from([0x9f, 0xeb, 1, 0]),
+    compiled.value.indexOf(Buffer.from([0x9f, 0xeb, 1, 0])) + 1,
+  );
+  for (let at = ext; at < ext + 64; at++) {
+    const broken = Buffer.from(compiled.value);
+    broken[at] = 0xff;
+    expect(() => lineOfInstruction(parseElf(broken), ENTRY, 1)).not.toThrow();
+  }
 });
 
 test("a relocation has an instruction to itself", async () => {

@@ -1,4 +1,16 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import {
   inspectDefinitions,
@@ -9,10 +21,12 @@ import {
   VerifierError,
 } from "../../kernel/index.ts";
 import { bad, good, type Result } from "../../model/text.ts";
-import { checkMaps, checkObject } from "./check.ts";
+import { checkMaps, checkObject, ENTRY } from "./check.ts";
 import { buildName, Compiler, type Source } from "./compile.ts";
+import type { Elf } from "./elf.ts";
+import { lineOfInstruction } from "./lines.ts";
 import { Sandbox } from "./sandbox.ts";
-import { tellingLine } from "./verifier.ts";
+import { readRefusal } from "./verifier.ts";
 
 export interface BuilderOptions {
   /** The wrapper's object: `custom.bpf.o`. */
@@ -84,10 +98,11 @@ export class Builder {
       const fault = this.#faultOfLinked(linked);
       if (fault) return bad(`${file} ${fault}`);
       loadObject(linked, { pinDir: this.#options.maps, pinMaps: (map) => this.#own.has(map) }).close();
+      writeThrough(linked); // after a crash the cache has it whole or not at all
       renameSync(linked, path);
       return good(path);
     } catch (error) {
-      return bad(reasonOf(error, file));
+      return bad(reasonOf(error, file, checked.value));
     } finally {
       rmSync(compiled, { force: true });
       rmSync(linked, { force: true });
@@ -118,8 +133,20 @@ export class Builder {
   }
 }
 
-function reasonOf(error: unknown, file: string): string {
-  if (error instanceof VerifierError) return `the verifier refuses ${file}: ${tellingLine(error.log)}`;
+function writeThrough(path: string): void {
+  const fd = openSync(path, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function reasonOf(error: unknown, file: string, compiled: Elf): string {
+  if (error instanceof VerifierError) {
+    const { reason, line } = readRefusal(error.log, (index) => lineOfInstruction(compiled, ENTRY, index));
+    return `the verifier refuses ${file}${line === undefined ? "" : `:${line}`}: ${reason}`;
+  }
   if (error instanceof KernelError)
     return `the kernel does not take ${file}: ${error.errno ?? error.code}${hintOf(error)}`;
   throw error;

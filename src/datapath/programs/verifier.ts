@@ -5,24 +5,49 @@ const WORK =
 const JUMP = /^(\d+: \([0-9a-f]{2}\) .*?goto pc[+-]\d+) (?=\S)/gm;
 const LONGEST = 240;
 const REASONS = 2;
+/** How kernels since 6.10 name a line of what came from standard input, as every user's source does. */
+const PLACE = /^;.* @ <stdin>:([1-9]\d{0,6})$/;
+const ENTRY = "Validating weir_program() ";
+
+/** Why the verifier refuses a program, and the line of its source that it was at. */
+export interface Refusal {
+  reason: string;
+  line?: number | undefined;
+}
 
 /**
- * The lines of a verifier's log that say why, the last ones, with the statement of the program that they are about where
- * the log has it.
+ * Reads a verifier's log: the last lines that say why, and where.
+ * @param lineAt line of an instruction of the user's own function, counted from its first; for kernels that name no lines
  */
-export function tellingLine(log: string): string {
+export function readRefusal(log: string, lineAt: (instruction: number) => number | undefined): Refusal {
   const lines = log.replace(JUMP, "$1\n").split("\n");
   const last = lines.findLastIndex((line) => !WORK.test(line));
   let first = last;
   while (first > 0 && last - first < REASONS - 1 && !WORK.test(lines[first - 1] ?? "")) first--;
-  const reasons = lines.slice(Math.max(first, 0), last + 1).map((line) => line.trim());
-  const source = lines.slice(0, Math.max(first, 0)).findLast((line) => line.startsWith("; "));
-  const statement =
-    source
-      ?.slice(2)
-      .replace(/ @ .*$/, "")
-      .trim() ?? "";
-  const where = statement === "" ? "" : ` (at "${statement.slice(0, 80)}")`;
-  const reason = reasons.join("; ").slice(0, LONGEST);
-  return `${reason === "" ? "no reason given" : reason}${where}`.replace(/[^\x20-\x7e]/g, "?");
+  const reason = lines
+    .slice(Math.max(first, 0), last + 1)
+    .map((line) => line.trim())
+    .join("; ")
+    .slice(0, LONGEST)
+    .replace(/[^\x20-\x7e]/g, "?");
+  const work = lines.slice(0, Math.max(first, 0));
+  return { reason: reason || "no reason given", line: placeIn(work) ?? lineOf(work, reason, lineAt) };
+}
+
+const placeIn = (work: readonly string[]): number | undefined => {
+  const place = work.findLast((line) => PLACE.test(line));
+  return place === undefined ? undefined : Number(PLACE.exec(place)?.[1]);
+};
+
+/** By the instruction's number: the user's function begins where its validation does. */
+function lineOf(
+  work: readonly string[],
+  reason: string,
+  lineAt: (instruction: number) => number | undefined,
+): number | undefined {
+  const start = work.findLastIndex((line) => line.startsWith(ENTRY));
+  const numbers = work.slice(start + 1).flatMap((line) => /^(\d+): /.exec(line)?.[1] ?? []);
+  const at = /\bat insn (\d+)/.exec(reason)?.[1] ?? numbers.at(-1);
+  if (start < 0 || numbers[0] === undefined || at === undefined) return undefined;
+  return lineAt(Number(at) - Number(numbers[0]));
 }

@@ -9,7 +9,7 @@ enum act_verdict {
 	ACT_STACK,
 	ACT_UP,
 	ACT_DROP,
-	ACT_SPLIT, /* packets of more than one segment; then forward */
+	ACT_SPLIT, /* then forward */
 	ACT_SHAPE, /* into device `extra`, class `extra2`; then forward */
 	ACT_RECIRCULATE, /* to hop `arg` */
 	ACT_FLOW, /* start or touch a flow of zone `arg`; then forward to `extra` */
@@ -25,6 +25,7 @@ struct act {
 
 struct act_runs {
 	__u64 runs;
+	__u64 resumed; /* … of them after a shaping, splitting or delaying device */
 	__u64 segments;
 	__u32 port;
 	__u32 mark;
@@ -75,6 +76,8 @@ int weir_act(struct __sk_buff *skb)
 		if (!runs)
 			return weir_drop(skb, WEIR_DROP_NO_FUNCTION);
 		__sync_fetch_and_add(&runs->runs, 1);
+		if (weir_resumed(skb) || weir_held(skb))
+			__sync_fetch_and_add(&runs->resumed, 1);
 		__sync_fetch_and_add(&runs->segments, skb->gso_segs ? skb->gso_segs : 1);
 		runs->port = weir_port(skb);
 		runs->mark = skb->mark;
@@ -94,7 +97,7 @@ int weir_act(struct __sk_buff *skb)
 	case ACT_DROP:
 		return weir_drop(skb, act->arg);
 	case ACT_SPLIT:
-		return skb->gso_segs > 1 ? weir_split(skb) : weir_next(skb);
+		return weir_resumed(skb) ? weir_next(skb) : weir_split(skb);
 	case ACT_SHAPE:
 		return weir_resumed(skb) ? weir_next(skb) : weir_shape(skb, act->extra, act->extra2);
 	case ACT_RECIRCULATE:

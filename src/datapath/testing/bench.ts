@@ -64,7 +64,7 @@ export class Bench {
   ping(from: string, to: "a" | "b" | "c", count = 3): number {
     const address = `10.9.0.${["a", "b", "c"].indexOf(to) + 1}`;
     try {
-      const out = this.run(this.pod(from), "ping", "-n", "-q", "-c", String(count), "-i", "0.05", "-W", "0.3", address);
+      const out = this.run(this.pod(from), "ping", "-n", "-q", "-c", String(count), "-i", "0.05", "-W", "1", address);
       return Number(/(\d+) received/.exec(out)?.[1]);
     } catch (error) {
       return Number(/(\d+) received/.exec(String((error as { stdout?: string }).stdout))?.[1] ?? Number.NaN);

@@ -21,5 +21,11 @@ export const memoryTable = (name: string): MemoryTable => new MemoryTable(name, 
 /** The panel's tables in memory. */
 export function memoryPanel(): PanelTables & Record<string, MemoryTable> {
   const table = (name: string) => memoryTable(`weir_${name}`);
-  return { config: table("config"), hops: table("hops"), devices: table("devices"), tunnels: table("tunnels") };
+  return {
+    config: table("config"),
+    hops: table("hops"),
+    courses: table("courses"),
+    devices: table("devices"),
+    tunnels: table("tunnels"),
+  };
 }

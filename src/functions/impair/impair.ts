@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import { type ClusterState, type PodPort, podPorts } from "../../model/cluster.ts";
 import type { Contribution, Instance, InstanceLease } from "../../model/desired.ts";
 import type { NetworkFunction } from "../../model/function.ts";
-import { type ImpairRule, MAX_IMPAIRMENTS } from "../../model/impair.ts";
+import { delays, type ImpairRule, MAX_IMPAIRMENTS } from "../../model/impair.ts";
 import type { Direction } from "../../model/limits.ts";
 import { memo } from "../../model/memo.ts";
 import { delayLinks } from "../../model/panel.ts";
-import { delays, ownRows, peerRows, ruleRow } from "./rows.ts";
+import { ownRows, peerRows, ruleRow } from "./rows.ts";
 
 /** Place in a chain among other functions: before the limit, as in a network whose losses cost no budget behind them. */
 const ORDER = 75;

@@ -3,6 +3,7 @@ import { isIPv4 } from "node:net";
 import type { NodeContext } from "../../model/cluster.ts";
 import type { Row, RowFields } from "../../model/desired.ts";
 import {
+  delays,
   type Effects,
   type ImpairRule,
   type Loss,
@@ -28,10 +29,6 @@ const V4_BITS = 96;
 /** Parts of 2^32, the nearest: off by at most 1.2 × 10^-10. */
 export const parts = (probability: number): bigint =>
   BigInt(Math.round(Math.min(1, Math.max(0, probability)) * 2 ** 32));
-
-/** Does a rule need the delaying device? */
-export const delays = ({ effects }: Pick<ImpairRule, "effects">): boolean =>
-  effects.delay !== undefined || effects.pace !== undefined;
 
 /** One rule as its program reads it. */
 export const ruleRow = memo(({ instance, rule }: Impairment, node: NodeContext): Row => {

@@ -44,7 +44,7 @@ static __noinline int rt_error4(struct __sk_buff *skb, struct rt_run *run, enum 
 	struct weir_icmp_frame *frame;
 	struct weir_cursor cursor = weir_cursor(skb);
 	struct ethhdr *eth = weir_parse_eth(&cursor);
-	struct iphdr *ip = eth ? weir_parse_ip4(&cursor, skb->len - ETH_HLEN) : 0;
+	struct iphdr *ip = eth ? weir_parse_ip4(&cursor, skb) : 0;
 	__u32 zero = 0;
 	__be32 from;
 

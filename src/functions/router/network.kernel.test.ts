@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ethernet, ip, type Layer3, udp } from "../../../test/packets.ts";
+import { namespacePath, setLink } from "../../kernel/index.ts";
+import { Capture } from "./testing/capture.ts";
 import { dns, fromA, MACS } from "./testing/frames.ts";
 import { inject } from "./testing/inject.ts";
 import { transfer } from "./testing/transfer.ts";
@@ -73,6 +75,30 @@ describe.each(["vxlan", "direct"] as const)("overlay %s", (overlay) => {
     ] as const)("TCP carries 20 MB: %s", async (_, to) => {
       expect(await transfer(world.namespace("a"), world.namespace(to), POD[to][family])).toBe(true);
     });
+  });
+
+  test.each([
+    ["IPv4, same node", "b", 4],
+    ["IPv4, another node", "c", 4],
+    ["IPv6, same node", "b", 6],
+    ["IPv6, another node", "c", 6],
+  ] as const)("TCP in packets of more than 64 KiB: %s", async (_, to, family) => {
+    const size = (most: number) => {
+      const sizes = { gsoMaxSize: most, groMaxSize: most, gsoIpv4MaxSize: most, groIpv4MaxSize: most };
+      for (const pod of ["a", to]) setLink("eth0", sizes, namespacePath(world.namespace(pod)));
+    };
+    const malformed = () => world.benches[1].drops("weir0a0a0a0a0a0")["MALFORMED"];
+    const before = malformed();
+    size(185_000);
+    const capture = new Capture(world.namespace("a"), "eth0");
+    try {
+      expect(await transfer(world.namespace("a"), world.namespace(to), POD[to][family])).toBe(true);
+      expect(Math.max(...capture.lengths())).toBeGreaterThan(65_536);
+      expect(malformed()).toBe(before);
+    } finally {
+      capture.close();
+      size(65_536);
+    }
   });
 
   test("a pod that takes another address is not heard", () => {

@@ -126,7 +126,7 @@ static __noinline int rt_local4(struct __sk_buff *skb, struct rt_run *run)
 		return RT_DROP(WEIR_DROP_MALFORMED);
 	cursor = weir_cursor(skb);
 	eth = weir_parse_eth(&cursor);
-	ip = eth ? weir_parse_ip4(&cursor, skb->len - ETH_HLEN) : 0;
+	ip = eth ? weir_parse_ip4(&cursor, skb) : 0;
 	if (!ip)
 		return RT_DROP(WEIR_DROP_MALFORMED);
 	if (weir_ip4_fragment(ip))
@@ -183,6 +183,7 @@ WEIR_INLINE int rt_ip4(struct __sk_buff *skb, struct rt_run *run)
 	struct ethhdr *eth;
 	struct iphdr *ip;
 	__u8 first = 0;
+	__u32 len;
 	int fault;
 
 	if (bpf_skb_load_bytes(skb, ETH_HLEN, &first, 1))
@@ -192,7 +193,7 @@ WEIR_INLINE int rt_ip4(struct __sk_buff *skb, struct rt_run *run)
 		return RT_DROP(WEIR_DROP_MALFORMED);
 	cursor = weir_cursor(skb);
 	eth = weir_parse_eth(&cursor);
-	ip = eth ? weir_parse_ip4(&cursor, skb->len - ETH_HLEN) : 0;
+	ip = eth ? weir_parse_ip4(&cursor, skb) : 0;
 	if (!ip || !weir_ip4_csum_ok(ip, cursor.end))
 		return RT_DROP(WEIR_DROP_MALFORMED);
 	__builtin_memcpy(run->src.addr, &ip->saddr, 4);
@@ -207,8 +208,8 @@ WEIR_INLINE int rt_ip4(struct __sk_buff *skb, struct rt_run *run)
 	if (ip->ttl <= 1)
 		return RT_ERROR(WEIR_ICMP_EXPIRED);
 	run->mtu = run->out->mtu;
-	if (weir_unlikely(bpf_ntohs(ip->tot_len) > run->mtu) &&
-	    rt_wire_len(skb, bpf_ntohs(ip->tot_len), run->l4, ip->protocol) > run->mtu) {
+	len = weir_ip4_len(skb, ip);
+	if (weir_unlikely(len > run->mtu) && rt_wire_len(skb, len, run->l4, ip->protocol) > run->mtu) {
 		if (ip->frag_off & bpf_htons(WEIR_IP_DF) || !(run->in->flags & WEIR_RT_FRAGMENT))
 			return RT_ERROR(WEIR_ICMP_TOO_BIG);
 		rt_rewrite(eth, run->in->fragmenter_mac, run->in->mac);
@@ -249,7 +250,7 @@ WEIR_INLINE int rt_ip6(struct __sk_buff *skb, struct rt_run *run)
 	ip6 = eth ? weir_parse_ip6(&cursor) : 0;
 	if (!ip6 || ip6->version != 6)
 		return RT_DROP(WEIR_DROP_MALFORMED);
-	len = sizeof(*ip6) + bpf_ntohs(ip6->payload_len);
+	len = weir_ip6_len(skb, ip6);
 	if (len > skb->len - ETH_HLEN)
 		return RT_DROP(WEIR_DROP_MALFORMED);
 	__builtin_memcpy(run->src.addr, &ip6->saddr, 16);
@@ -275,7 +276,8 @@ WEIR_INLINE int rt_ip6(struct __sk_buff *skb, struct rt_run *run)
 		return RT_ERROR(WEIR_ICMP_EXPIRED);
 	run->mtu = run->out->mtu;
 	if (weir_unlikely(len > run->mtu) &&
-	    (weir_ip6_l4(skb, ip6->nexthdr, &l4) || rt_wire_len(skb, len, l4.offset, l4.protocol) > run->mtu))
+	    (weir_ip6_l4(skb, ip6->nexthdr, &l4) ||
+	     rt_wire_len(skb, len, l4.offset, l4.protocol) > run->mtu + weir_ip6_big_header(skb, ip6)))
 		return RT_ERROR(WEIR_ICMP_TOO_BIG);
 	rt_rewrite(eth, run->to->mac, run->out->mac);
 	weir_ip6_set_hop_limit(skb, ip6, ip6->hop_limit - 1);

@@ -152,6 +152,37 @@ describe("forwards", () => {
     expect(bench.run(A.device, frame, { gsoSize, gsoSegs: 3 }).drops).toEqual(drops);
   });
 
+  describe("BIG TCP: the length field is 0, and the packet's own length counts", () => {
+    const MSS = 1450 - 40;
+    const segment = tcp({ sport: 1, dport: 2 }, bytes(3000));
+    const jumbo = { protocol: 0, bytes: Buffer.from([0, 0, 0xc2, 4, 0, 0, 0x0b, 0xd4]) };
+    const big = {
+      IPv4: fromA(ip4({ src: A4, dst: B4, df: true, length: 0 }, segment)),
+      IPv6: fromA(ip6({ src: A6, dst: B6, length: 0 }, segment)),
+      "IPv6 with the jumbo option": fromA(ip6({ src: A6, dst: B6, length: 0, extensions: [jumbo] }, segment)),
+    };
+    test.each([
+      ["IPv4", MSS],
+      ["IPv6", MSS - 20],
+      ["IPv6 with the jumbo option", MSS - 20],
+    ] as const)("%s", (kind, mss) => {
+      const run = (gsoSize: number) => bench.run(A.device, big[kind], { gsoSize, gsoSegs: 3 });
+      expect(run(mss)).toMatchObject({ drops: [], out: `peer router:${B.device}` });
+      const refused = run(mss + 1);
+      expect(refused.drops).toEqual(["TOO_BIG"]);
+      const quoted = kind === "IPv4" ? 548 : 1232;
+      expect(icmpError(refused.frame)).toMatchObject({ mtu: 1450, quote: big[kind].subarray(14, 14 + quoted) });
+    });
+
+    test("a plain packet is not big", () => {
+      expect(bench.run(A.device, big.IPv4).drops).toEqual(["MALFORMED"]);
+      expect(bench.run(A.device, fromA(ip4({ src: A4, dst: B4, length: 0 }, dns())), { gsoSize: 9 }).drops).toEqual([
+        "MALFORMED",
+      ]);
+      expect(bench.run(A.device, big["IPv6 with the jumbo option"]).drops).toEqual(["TOO_BIG"]);
+    });
+  });
+
   test("UDP GSO counts the UDP header", () => {
     const frame = fromA(ip6({ src: A6, dst: B6 }, dns(bytes(3000))));
     expect(bench.run(A.device, frame, { gsoSize: 1450 - 48, gsoSegs: 3 }).drops).toEqual([]);

@@ -179,6 +179,11 @@ describe("odd clusters", () => {
     expect(route(state, "10.244.1.0/24")).toMatchObject({ flags: TARGET.unreachable });
   });
 
+  test("another node's claim on everything takes no default along", () => {
+    const state = cluster({}, { nodes: [node(1), node(2, { podCIDRs: ["0.0.0.0/0", "::/0"] })] });
+    for (const cidr of ["0.0.0.0/0", "::/0"]) expect(toPort(route(state, cidr) ?? {})).toBe("router:host");
+  });
+
   test("what is no address or CIDR of a node is left out; host bits are cleared", () => {
     const bad = node(2, { addresses: ["x", "192.168.0.2", "fe80::1%eth0"], podCIDRs: ["nonsense", "10.244.2.9/24"] });
     const state = cluster({}, { nodes: [bad] });

@@ -65,7 +65,7 @@ function portsBetweenNodes(state: RouterState): Port[] {
 function links(state: RouterState): Link[] {
   const { overlay, vxlan, mtu } = state.node;
   const pods = state.endpoints.map((endpoint) => podLink(endpoint, state.node));
-  const tunnel: Link[] = overlay === "vxlan" ? [{ kind: "vxlan", device: OVERLAY.device, port: vxlan.port, mtu }] : [];
+  const tunnel: Link[] = overlay === "vxlan" ? [{ kind: "vxlan", device: OVERLAY.device, ...vxlan, mtu }] : [];
   return [...pods, hostLink(state), ...tunnel].toSorted((a, b) => (a.device < b.device ? -1 : 1));
 }
 

@@ -61,9 +61,9 @@ function routeRows(state: RouterState): Row[] {
   const fixed = (cidrs: readonly string[], value: RowFields) => cidrs.map((cidr) => routeRow(parsePrefix(cidr), value));
   return [
     ...fixed(MARTIANS, { ...NOWHERE, flags: TARGET.blackhole }),
+    ...fixed(DEFAULTS, target(HOST.port, HOST_MAC)),
     ...fixed(state.node.podCIDRs.filter(isPrefix), unreachable),
     ...peerNodes(state).flatMap((peer) => peerRoutes(peer, state)),
-    ...fixed(DEFAULTS, target(HOST.port, HOST_MAC)),
   ];
 }
 

@@ -17,7 +17,7 @@ import {
 } from "./message.ts";
 import { type At, perform, refused, withNetlink } from "./socket.ts";
 
-const RTM = { newLink: 16, deleteLink: 17, getLink: 18, getNamespace: 90 };
+const RTM = { newLink: 16, deleteLink: 17, getLink: 18, getNamespace: 90, newTunnel: 120 };
 const NETNSA = { id: 1, fd: 3 };
 const IFLA = {
   address: 1,
@@ -33,13 +33,20 @@ const IFLA = {
   peerNetns: 37,
   gsoMaxSegs: 40,
   gsoMaxSize: 41,
+  groMaxSize: 58,
+  gsoIpv4MaxSize: 63,
+  groIpv4MaxSize: 64,
   extMask: 29,
+  carrierChanges: 35,
+  maxMtu: 51,
 } as const;
 /** `RTEXT_FILTER_SKIP_STATS`. */
 const SKIP_STATS = 8;
 const INFO = { kind: 1, data: 2 };
 const VETH_PEER = 1;
-const VXLAN = { learning: 7, port: 15, zeroChecksum6Receive: 20, collectMetadata: 25 };
+const VXLAN = { vni: 1, learning: 7, port: 15, zeroChecksum6Receive: 20, collectMetadata: 25, vniFilter: 30 };
+const VNI_ENTRY = { entry: 1, start: 1 };
+const AF_BRIDGE = 7;
 const IFF = { up: 1, running: 0x40 };
 const HEADER = 16;
 
@@ -51,8 +58,12 @@ export interface DeviceInfo {
   kind: string;
   mac: string | undefined;
   mtu: number;
+  /** What its MTU may be at most: less, or more, than usual if a native XDP program is on a veth's other end. */
+  maxMtu: number;
   up: boolean;
   running: boolean;
+  /** How often its carrier went or came: a veth's goes when its peer is set down. */
+  carrierChanges: number;
   /** Of a veth: its peer's ifindex, in the peer's namespace. */
   peerIfindex: number | undefined;
   /** The kernel's number for the peer's namespace if it is another one. */
@@ -60,6 +71,8 @@ export interface DeviceInfo {
   master: number | undefined;
   /** Of a VXLAN device: its UDP port. */
   udpPort: number | undefined;
+  /** Of a VXLAN device that takes one network's packets alone: the network's number. */
+  vni: number | undefined;
   gsoMaxSegs: number;
   gsoMaxSize: number;
   rx: { packets: bigint; bytes: bigint; drops: bigint };
@@ -74,6 +87,10 @@ export interface DeviceSettings {
   mtu?: number;
   gsoMaxSegs?: number;
   gsoMaxSize?: number;
+  groMaxSize?: number;
+  /** Of IPv4 alone, which has limits of its own since Linux 6.3. */
+  gsoIpv4MaxSize?: number;
+  groIpv4MaxSize?: number;
   txQueueLength?: number;
   /** Moves the device to the namespace at this path. */
   netns?: string;
@@ -94,6 +111,9 @@ function settings(wanted: Omit<DeviceSettings, "up" | "netns">): Buffer[] {
   if (wanted.mtu !== undefined) out.push(u32(IFLA.mtu, wanted.mtu));
   if (wanted.gsoMaxSegs !== undefined) out.push(u32(IFLA.gsoMaxSegs, wanted.gsoMaxSegs));
   if (wanted.gsoMaxSize !== undefined) out.push(u32(IFLA.gsoMaxSize, wanted.gsoMaxSize));
+  for (const name of ["groMaxSize", "gsoIpv4MaxSize", "groIpv4MaxSize"] as const) {
+    if (wanted[name] !== undefined) out.push(u32(IFLA[name], wanted[name]));
+  }
   if (wanted.txQueueLength !== undefined) out.push(u32(IFLA.txQueueLength, wanted.txQueueLength));
   return out;
 }
@@ -101,7 +121,7 @@ function settings(wanted: Omit<DeviceSettings, "up" | "netns">): Buffer[] {
 const statsOf = (bytes: Buffer | undefined, index: number): bigint =>
   bytes && bytes.length >= 8 * (index + 1) ? bytes.readBigUInt64LE(8 * index) : 0n;
 
-function readLink({ body }: Reply): DeviceInfo {
+export function readLink({ body }: Reply): DeviceInfo {
   const flags = body.readUInt32LE(8);
   const found = attributes(body.subarray(HEADER));
   const info: Attributes = attributes(found.get(IFLA.linkInfo) ?? Buffer.alloc(0));
@@ -114,22 +134,25 @@ function readLink({ body }: Reply): DeviceInfo {
     kind,
     mac: mac && mac.length === 6 ? formatMac(mac) : undefined,
     mtu: uint(found, IFLA.mtu) ?? 0,
+    maxMtu: uint(found, IFLA.maxMtu) ?? 0,
     up: (flags & IFF.up) !== 0,
     running: (flags & IFF.running) !== 0,
+    carrierChanges: uint(found, IFLA.carrierChanges) ?? 0,
     peerIfindex: kind === "veth" ? uint(found, IFLA.link) : undefined,
     peerNetnsId: kind === "veth" ? uint(found, IFLA.peerNetns) : undefined,
     master: uint(found, IFLA.master),
-    udpPort:
-      kind === "vxlan"
-        ? attributes(info.get(INFO.data) ?? Buffer.alloc(0))
-            .get(VXLAN.port)
-            ?.readUInt16BE()
-        : undefined,
+    ...vxlanOf(kind, attributes(info.get(INFO.data) ?? Buffer.alloc(0))),
     gsoMaxSegs: uint(found, IFLA.gsoMaxSegs) ?? 0,
     gsoMaxSize: uint(found, IFLA.gsoMaxSize) ?? 0,
     rx: { packets: statsOf(stats, 0), bytes: statsOf(stats, 2), drops: statsOf(stats, 6) },
     tx: { packets: statsOf(stats, 1), bytes: statsOf(stats, 3), drops: statsOf(stats, 7) },
   };
+}
+
+function vxlanOf(kind: string, data: Attributes): Pick<DeviceInfo, "udpPort" | "vni"> {
+  if (kind !== "vxlan") return { udpPort: undefined, vni: undefined };
+  const isFiltered = data.get(VXLAN.vniFilter)?.readUInt8() === 1;
+  return { udpPort: data.get(VXLAN.port)?.readUInt16BE(), vni: isFiltered ? uint(data, VXLAN.vni) : undefined };
 }
 
 /** Every device of a namespace. Without counters, which are zero then, the kernel has less to add up. */
@@ -201,17 +224,36 @@ export interface VxlanSpec extends EndSettings {
   name: string;
   /** UDP port. One device a port and namespace. */
   port: number;
+  /** The one network whose packets it is to take. */
+  vni: number;
 }
 
-/** Makes a VXLAN device whose tunnel keys come from programs (collect-metadata mode). Learns nothing. */
-export function createVxlan({ name, port, ...rest }: VxlanSpec, at?: At): void {
+/**
+ * Makes a VXLAN device whose tunnel keys come from programs (collect-metadata mode). Learns nothing, and takes nothing
+ * before `allowVni`.
+ */
+export function createVxlan({ name, port, vni, ...rest }: VxlanSpec, at?: At): void {
   const data = [
+    u32(VXLAN.vni, vni), // a note: packets are judged by the filter
+    u8(VXLAN.vniFilter, 1),
     u8(VXLAN.learning, 0),
     u16be(VXLAN.port, port),
     u8(VXLAN.collectMetadata, 1),
     u8(VXLAN.zeroChecksum6Receive, 1),
   ];
   create(name, "vxlan", settings(rest), data, at);
+}
+
+/** Lets a VXLAN device take a network's packets. One that is let already succeeds. */
+export function allowVni(device: string, vni: number, at?: At): void {
+  withNetlink(at, (netlink) => {
+    const header = Buffer.alloc(8);
+    header.writeUInt8(AF_BRIDGE, 0);
+    header.writeUInt32LE(ifindexOf(device, netlink), 4);
+    const body = Buffer.concat([header, nest(VNI_ENTRY.entry, u32(VNI_ENTRY.start, vni))]);
+    const request = { type: RTM.newTunnel, flags: FLAG.request, body };
+    perform(netlink, `let device ${device} take VNI ${vni}`, request, ["EEXIST"]);
+  });
 }
 
 /** Makes a device that needs nothing but its kind: `ifb`, `bridge`, `dummy`. */

@@ -7,7 +7,17 @@ import { readSysctl, writeSysctl } from "../sysctl.ts";
 import { openFds, runName } from "../testdata/harness.ts";
 import { deviceFeatures, setOffloads } from "./ethtool.ts";
 import { addAddress, addresses, removeAddress } from "./ifaddr.ts";
-import { createLink, createVeth, createVxlan, findLink, ifindexOf, links, removeLink, setLink } from "./link.ts";
+import {
+  allowVni,
+  createLink,
+  createVeth,
+  createVxlan,
+  findLink,
+  ifindexOf,
+  links,
+  removeLink,
+  setLink,
+} from "./link.ts";
 import { addNeighbour, addRoute, neighbours, removeNeighbour, removeRoute, routes } from "./route.ts";
 import { Netlink } from "./socket.ts";
 
@@ -96,14 +106,17 @@ describe("links", () => {
   });
 
   test("vxlan in collect-metadata mode, ifb, moves and removals", () => {
-    createVxlan({ name: "vx", port: 4790, mtu: 1400, mac: "02:00:00:00:00:0a" }, a);
+    createVxlan({ name: "vx", port: 4790, vni: 7, mtu: 1400, mac: "02:00:00:00:00:0a" }, a);
+    expect(findLink("vx", a)).toMatchObject({ udpPort: 4790, vni: 7 });
+    for (let time = 0; time < 2; time++) allowVni("vx", 7, a);
+    expect(code(() => allowVni("lo", 7, a))).toBe("netlink-refused");
     const data = { external: true, port: 4790, learning: false };
     expect(ip(a, "link", "show", "vx")[0]).toMatchObject({
       mtu: 1400,
       linkinfo: { info_kind: "vxlan", info_data: data },
     });
-    expect(code(() => createVxlan({ name: "vx", port: 4790 }, a))).toBe("netlink-refused");
-    expect(() => createVxlan({ name: "vx", port: 4790 }, a)).toThrow(/^create vxlan vx: EEXIST/);
+    expect(code(() => createVxlan({ name: "vx", port: 4790, vni: 7 }, a))).toBe("netlink-refused");
+    expect(() => createVxlan({ name: "vx", port: 4790, vni: 7 }, a)).toThrow(/^create vxlan vx: EEXIST/);
     createLink({ name: "ifb7", kind: "ifb" }, a);
     setLink("ifb7", { netns: b }, a);
     expect([findLink("ifb7", a), findLink("ifb7", b)?.kind]).toEqual([undefined, "ifb"]);
@@ -140,7 +153,7 @@ describe("addresses, routes, neighbours", () => {
     expect(code(() => addAddress("w0", "fe80::1%w0/64", {}, a))).toBe("address-invalid");
   });
 
-  test("a pod's routes: link scope to a gateway, default by it, replaced without a gap", () => {
+  test("a pod's routes: link scope to a gateway, default by it; none takes the place of another", () => {
     addAddress("eth0", "10.2.0.2/32", {}, b);
     addRoute({ cidr: "169.254.1.1/32", device: "eth0" }, b);
     addRoute({ cidr: "0.0.0.0/0", device: "eth0", via: "169.254.1.1", source: "10.2.0.2", mtu: 1200 }, b);
@@ -160,12 +173,20 @@ describe("addresses, routes, neighbours", () => {
     const listed = routes(b).map(({ cidr, via, source, protocol }) => ({ cidr, via, source, protocol }));
     expect(listed).toContainEqual({ cidr: "0.0.0.0/0", via: "169.254.1.1", source: "10.2.0.2", protocol: 119 });
     expect(listed).toContainEqual({ cidr: "::/0", via: "fe80::1", source: undefined, protocol: 119 });
-    addRoute({ cidr: "10.9.0.0/16", device: "eth0", via: "172.16.0.2", onlink: true }, b);
-    expect(
-      routes(b)
-        .filter(({ cidr }) => cidr === "10.9.0.0/16")
-        .map(({ via }) => via),
-    ).toEqual(["172.16.0.2"]);
+    expect(removeRoute({ cidr: "10.9.0.0/16", device: "eth0" }, b)).toBe(true);
+    for (const [cidr, via, other] of [
+      ["10.9.0.0/16", "172.16.0.1", "172.16.0.2"],
+      ["fd00:9::/64", "fe80::1", "fe80::2"],
+    ] as const) {
+      const ofAnother = ["route", "add", cidr, "via", via, "dev", "eth0", "onlink", "proto", "boot"];
+      execFileSync("ip", ["-n", names[1], ...ofAnother]);
+      expect(addRoute({ cidr, device: "eth0", via: other, onlink: true }, b)).toBe(false);
+      expect(removeRoute({ cidr, device: "eth0" }, b)).toBe(false);
+      expect(routes(b).filter((route) => route.cidr === cidr)).toMatchObject([{ via, protocol: 3 }]);
+      expect(routes(b, 119).map((route) => route.cidr)).not.toContain(cidr);
+      expect(removeRoute({ cidr, device: "eth0", protocol: 3 }, b)).toBe(true);
+      expect(addRoute({ cidr, device: "eth0", via: other, onlink: true }, b)).toBe(true);
+    }
     const gone = { cidr: "10.9.0.0/16", device: "eth0", via: "172.16.0.2" };
     expect([removeRoute(gone, b), removeRoute(gone, b)]).toEqual([true, false]);
     expect(() => addRoute({ cidr: "10.9.0.0/16", device: "eth0", via: "172.16.0.2" }, b)).toThrow(

@@ -1,7 +1,8 @@
+import { KernelError } from "../errors.ts";
 import { AF, formatAddress, formatMac, parseAddress, parseCidr, parseMac } from "./address.ts";
 import { ifindexOf } from "./link.ts";
 import { attr, attributes, FLAG, nest, type Reply, u32, uint } from "./message.ts";
-import { type At, perform, withNetlink } from "./socket.ts";
+import { type At, type Netlink, perform, withNetlink } from "./socket.ts";
 
 const RTM = { new: 24, delete: 25, get: 26 };
 const NEIGHBOUR = { new: 28, delete: 29, get: 30 };
@@ -63,26 +64,31 @@ function routeBody(spec: RouteSpec, ifindex: number | undefined): Buffer {
   return Buffer.concat(parts);
 }
 
+/** Of a route to remove: any. */
+const SCOPE_NOWHERE = 255;
+
 function change(type: number, flags: number, action: string, spec: RouteSpec, at: At, tolerate: readonly string[]) {
   return withNetlink(at, (netlink) => {
     const ifindex = typeof spec.device === "string" ? ifindexOf(spec.device, netlink) : spec.device;
     const where = spec.device === undefined ? `via ${spec.via}` : `on device ${spec.device}`;
-    const request = { type, flags, body: routeBody(spec, ifindex) };
+    const body = routeBody(spec, ifindex);
+    if (type === RTM.delete) body.writeUInt8(SCOPE_NOWHERE, 6);
+    const request = { type, flags, body };
     return perform(netlink, `${action} route ${spec.cidr} ${where}`, request, tolerate);
   });
 }
 
-/** Adds a route or replaces the one with the same destination and metric. */
-export function addRoute(spec: RouteSpec, at?: At): void {
-  change(RTM.new, FLAG.request | FLAG.create | FLAG.replace, "add", spec, at, []);
+/** Adds a route; false if there is one with the same destination and metric, whoever's it is: it stays. */
+export function addRoute(spec: RouteSpec, at?: At): boolean {
+  return change(RTM.new, FLAG.request | FLAG.create | FLAG.exclusive, "add", spec, at, ["EEXIST"]);
 }
 
-/** False if there was no such route. */
+/** Removes a route of that protocol, Weir's if left out; false if there was none. */
 export function removeRoute(spec: RouteSpec, at?: At): boolean {
   return change(RTM.delete, FLAG.request, "remove", spec, at, ["ESRCH", "ENOENT"]);
 }
 
-function readRoute({ body }: Reply): RouteInfo {
+export function readRoute({ body }: Reply): RouteInfo {
   const family = body.readUInt8(0);
   const found = attributes(body.subarray(12));
   const address = (type: number) => {
@@ -101,17 +107,32 @@ function readRoute({ body }: Reply): RouteInfo {
   };
 }
 
-/** Unicast routes of both families in a table. */
-export function routes(at?: At, table = TABLE_MAIN): RouteInfo[] {
+/** Is the route in a message one that packets may be sent by, and of the main table? */
+export const isMainUnicast = ({ body }: Reply): boolean =>
+  body.readUInt8(4) === TABLE_MAIN && body.readUInt8(7) === UNICAST;
+
+/** Unicast routes of both families in the main table, or those of one protocol alone. */
+export function routes(at?: At, protocol = 0): RouteInfo[] {
+  const filter = Buffer.alloc(8); // the kernel passes over the others, of which there may be a million
+  filter.set([TABLE_MAIN, protocol, 0, UNICAST], 4);
   return withNetlink(at, (netlink) =>
-    [AF.inet, AF.inet6].flatMap((family) =>
-      netlink
-        .dump(RTM.get, Buffer.concat([Buffer.from([family]), Buffer.alloc(11)]))
-        .filter(({ body }) => body.readUInt8(7) === UNICAST)
-        .map(readRoute)
-        .filter((route) => route.table === table),
-    ),
+    [AF.inet, AF.inet6].flatMap((family) => {
+      filter[0] = family;
+      return dumpRoutes(netlink, Buffer.concat([filter, Buffer.alloc(4)]))
+        .filter(isMainUnicast)
+        .map(readRoute);
+    }),
   );
+}
+
+/** IPv4 has no main table before its first address. */
+function dumpRoutes(netlink: Netlink, filter: Buffer): Reply[] {
+  try {
+    return netlink.dump(RTM.get, filter);
+  } catch (error) {
+    if (error instanceof KernelError && error.errno === "ENOENT") return [];
+    throw error;
+  }
 }
 
 /** A neighbour entry that never expires. */

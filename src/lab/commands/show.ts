@@ -97,7 +97,8 @@ export async function logs(
   readRecord(names);
   const { pods } = await new LabClient(names).status();
   const found = pods.find((one) => one.namespace === namespace && one.name === pod);
-  const source = found?.containers.find((one) => container === undefined || one.name === container);
+  const all = [...(found?.containers ?? []), ...(found?.initContainers ?? [])];
+  const source = all.find((one) => container === undefined || one.name === container);
   if (source === undefined) {
     throw new LabError(
       "no-container",

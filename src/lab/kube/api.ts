@@ -7,6 +7,8 @@ import type { ApiObject } from "./objects.ts";
 export interface KubeApi {
   /** For messages, e.g. `https://127.0.0.1:6443`. */
   readonly server: string;
+  /** Why the files that say how to reach it cannot be used as they are now. */
+  readonly trouble?: string | undefined;
   /** The object; undefined if there is none. Rejects with ApiFailure. */
   get(path: string): Promise<unknown>;
   post(path: string, body: object): Promise<unknown>;
@@ -68,6 +70,7 @@ export function statusOf(error: unknown): number | undefined {
 export const paths = {
   pods: "/api/v1/pods",
   configMaps: "/api/v1/configmaps",
+  secrets: "/api/v1/secrets",
   nodes: "/api/v1/nodes",
   services: "/api/v1/services",
   namespaces: "/api/v1/namespaces",

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { afterEach, expect, it, vi } from "vitest";
-import { KubernetesClient } from "../../sources/kubernetes/index.ts";
+import { fixedAccess, KubernetesClient } from "../../sources/kubernetes/index.ts";
 import {
   json,
   list,
@@ -14,11 +14,13 @@ import {
 import { type KubeApi, paths, resolveTarget } from "./api.ts";
 import { apiOf, connect } from "./connect.ts";
 
+const eventually = <T>(check: () => T): Promise<T> => vi.waitFor(check, { timeout: 60_000, interval: 20 });
+
 let server: ScriptedServer;
 let client: KubernetesClient;
 async function open(script: Record<string, Step[]>): Promise<KubeApi> {
   server = await scriptedServer(script);
-  client = new KubernetesClient(server.config);
+  client = new KubernetesClient(fixedAccess(server.config));
   return apiOf(client, [1, 1]);
 }
 afterEach(async () => {
@@ -120,8 +122,8 @@ it("follows a collection, also one that is empty or not there", async () => {
   const services = api.follow(paths.services, empty);
   const limits = api.follow(paths.limits, vi.fn(), true);
   expect([pods.synced, services.synced, limits.synced]).toEqual([false, false, false]);
-  await vi.waitFor(() => expect(pods.objects.map(({ metadata }) => metadata.name)).toEqual(["b"]), 5000);
-  await vi.waitFor(() => expect([pods.synced, services.synced, limits.synced]).toEqual([true, true, true]), 5000);
+  await eventually(() => expect(pods.objects.map(({ metadata }) => metadata.name)).toEqual(["b"]));
+  await eventually(() => expect([pods.synced, services.synced, limits.synced]).toEqual([true, true, true]));
   expect(changed).toHaveBeenCalled();
   expect(empty).toHaveBeenCalled();
   expect([pods.absent, services.absent, limits.absent]).toEqual([false, false, true]);
@@ -135,7 +137,7 @@ it("keeps what it has seen while the API refuses, and says why", async () => {
     "watch /api/v1/pods": [status(410, "Expired")],
   });
   const pods = api.follow(paths.pods, () => {});
-  await vi.waitFor(() => expect(pods.trouble).toContain("500 InternalError"), 5000);
+  await eventually(() => expect(pods.trouble).toContain("500 InternalError"));
   expect(pods.objects).toEqual([item("a")]);
   await pods.close();
 });

@@ -1,12 +1,18 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { KubernetesClient, loadKubernetesConfig, Reflector, type Resource } from "../../sources/kubernetes/index.ts";
+import {
+  KubernetesClient,
+  loadKubernetesConfig,
+  openAccess,
+  Reflector,
+  type Resource,
+} from "../../sources/kubernetes/index.ts";
 import type { KubernetesTarget } from "../record.ts";
 import { type Feed, type KubeApi, statusOf } from "./api.ts";
 import type { ApiObject } from "./objects.ts";
 
 /** Opens the API of a kubeconfig's context. Throws KubernetesConfigError; whether the API answers shows later. */
 export async function connect({ kubeconfig, context }: KubernetesTarget): Promise<KubeApi> {
-  return apiOf(new KubernetesClient(loadKubernetesConfig({ kubeconfig, context, env: {}, home: "/" })));
+  return apiOf(new KubernetesClient(openAccess({ kubeconfig, context, env: {}, home: "/" })));
 }
 
 /** Throws KubernetesConfigError if there is none. */
@@ -33,7 +39,12 @@ export function apiOf(client: KubernetesClient, pauses: readonly number[] = PAUS
     return undefined;
   };
   return {
-    server: client.server,
+    get server() {
+      return client.server;
+    },
+    get trouble() {
+      return client.trouble;
+    },
     results: client,
     get: (path) => insist(() => client.request("GET", checked(path)), pauses).catch(unlessMissing),
     post: (path, body) => client.request("POST", checked(path), { body }),

@@ -61,6 +61,7 @@ export interface ApiPod extends ApiObject {
       };
     };
     readinessGates?: readonly { conditionType: string }[];
+    initContainers?: readonly { name: string; image?: string }[];
     containers?: readonly { name: string; image?: string }[];
     volumes?: readonly { name: string; projected?: object }[];
   };

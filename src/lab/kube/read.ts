@@ -1,5 +1,5 @@
 import { checkConfigKey } from "../../model/names.ts";
-import type { ConfigMap, Pod } from "../../model/objects.ts";
+import type { ConfigMap, Pod, Secret } from "../../model/objects.ts";
 import { parseManifests } from "../../sources/manifests/index.ts";
 import { isNamespaceName, isPodName } from "../names.ts";
 import type { ApiObject, ApiPod } from "./objects.ts";
@@ -28,9 +28,24 @@ export function readPod(raw: ApiPod): ReadPod {
 }
 
 /** A ConfigMap of the API. Keys become names of files: one that is none is left out. */
-export function readConfigMap(raw: ApiObject & { data?: Readonly<Record<string, string>> }): ConfigMap {
+export function readConfigMap(raw: ApiObject & Partial<Pick<ConfigMap, "data" | "binaryData">>): ConfigMap {
   const { name, namespace = "" } = raw.metadata;
-  const entries = Object.entries(raw.data ?? {}).filter(([key]) => checkConfigKey(key) === undefined);
+  const good = (map: Readonly<Record<string, string>> = {}) =>
+    Object.fromEntries(Object.entries(map).filter(([key]) => checkConfigKey(key) === undefined));
   const metadata = { name, namespace, labels: {}, annotations: {} };
-  return { kind: "ConfigMap", metadata, data: Object.fromEntries(entries) };
+  return { kind: "ConfigMap", metadata, data: good(raw.data), binaryData: good(raw.binaryData) };
+}
+
+/** A Secret of the API: its text is that of variables. */
+export function readSecret(raw: ApiObject & Partial<Pick<Secret, "data">>): Secret {
+  const { name, namespace = "" } = raw.metadata;
+  const decoded = Object.entries(raw.data ?? {}).map(([key, text]) => [
+    key,
+    Buffer.from(text, "base64").toString("utf8"),
+  ]);
+  return {
+    kind: "Secret",
+    metadata: { name, namespace, labels: {}, annotations: {} },
+    data: Object.fromEntries(decoded),
+  };
 }

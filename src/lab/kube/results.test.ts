@@ -2,6 +2,8 @@ import { afterEach, expect, it, vi } from "vitest";
 import type { Problem } from "../../model/objects.ts";
 import { type AgentReader, LabResults, type ResultsView } from "./results.ts";
 
+const eventually = <T>(check: () => T): Promise<T> => vi.waitFor(check, { timeout: 60_000, interval: 20 });
+
 const receipt = { namespace: "ns", pod: "a", direction: "egress", source: "Limit/ns/slow", effective: 5, reason: null };
 const standing = {
   ...{ kind: "Limit" as const, namespace: "ns", name: "slow", uid: "u", resourceVersion: "7", generation: 3 },
@@ -57,10 +59,10 @@ function start(change: Partial<ResultsView> = {}, fail?: Error) {
 it("says what a node's agent found, under the node's name, once the agent has done what it was handed", async () => {
   const { agents, writes } = start({ version: "2" });
   agents[0].receipts = [receipt];
-  await vi.waitFor(() => expect(agents[0].asked).toBeGreaterThan(20));
+  await eventually(() => expect(agents[0].asked).toBeGreaterThan(20));
   expect(writes).toEqual([]);
   Object.assign(agents[0], { version: "2", generation: 2 });
-  await vi.waitFor(() => expect(writes).toHaveLength(1));
+  await eventually(() => expect(writes).toHaveLength(1));
   expect(writes).toMatchObject([
     { manager: "weir-agent-n1", body: { status: { nodes: [{ name: "n1", observedGeneration: 3, enforced: true }] } } },
   ]);
@@ -74,7 +76,7 @@ it("tells a problem of a pod by its own node, and one of a Service once", async 
       { object: "Service/ns/s", message: "no" },
     ];
   results?.changed();
-  await vi.waitFor(() => expect(writes).toHaveLength(2));
+  await eventually(() => expect(writes).toHaveLength(2));
   await new Promise((done) => setTimeout(done, 500));
   expect(writes.map(({ body }) => body).sort(byKind)).toMatchObject([
     { involvedObject: { kind: "Pod", uid: "pod-uid" }, source: { host: "n1" } },
@@ -90,7 +92,7 @@ it("says why a rule is refused that the supervisor cannot read", async () => {
   };
   const { agents, writes } = start({ problems, standings: [{ ...standing, status: { nodes: [entry] } }] });
   agents[0].receipts = [receipt];
-  await vi.waitFor(() => expect(writes.length).toBeGreaterThan(0));
+  await eventually(() => expect(writes.length).toBeGreaterThan(0));
   expect(writes[0]).toMatchObject({
     manager: "weir",
     body: { status: { conditions: [{ type: "Accepted", status: "False", message: "spec.egress: no" }, {}] } },
@@ -101,8 +103,8 @@ it("leaves what was said as it is while an agent is dead, and tells of an API th
   const { agents, writes } = start({}, new Error("connect: ECONNREFUSED"));
   Object.assign(agents[0], { receipts: [receipt], dead: true });
   results?.changed();
-  await vi.waitFor(() => expect(agents[0].asked).toBeGreaterThan(20));
+  await eventually(() => expect(agents[0].asked).toBeGreaterThan(20));
   expect([writes, results?.troubles]).toEqual([[], []]);
   agents[0].dead = false;
-  await vi.waitFor(() => expect(results?.troubles).toEqual(["write results of node n1: connect: ECONNREFUSED"]));
+  await eventually(() => expect(results?.troubles).toEqual(["write results of node n1: connect: ECONNREFUSED"]));
 });

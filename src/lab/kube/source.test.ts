@@ -10,6 +10,8 @@ import { removeNodes } from "./nodes.ts";
 import { ApiSource } from "./source.ts";
 import { FakeApi } from "./testing/fake-api.ts";
 
+const eventually = <T>(check: () => T): Promise<T> => vi.waitFor(check, { timeout: 60_000, interval: 20 });
+
 const tolerations = [{ key: "weir.dev/lab", operator: "Exists" }];
 const pod = (name: string, spec: object = {}, annotations: Record<string, string> = {}) => ({
   metadata: { namespace: "default", name, annotations },
@@ -125,8 +127,8 @@ describe("pods", () => {
     api.put(at("shy"), pod("shy", { tolerations: [] }));
     api.put(at("real"), pod("real", { nodeName: "real-node" }));
     await source.open();
-    await vi.waitFor(() => expect(kubelet.log).toEqual(["create a on blue-node-1", "create b on blue-node-2"]));
-    await vi.waitFor(() =>
+    await eventually(() => expect(kubelet.log).toEqual(["create a on blue-node-1", "create b on blue-node-2"]));
+    await eventually(() =>
       expect(api.objects.get(at("a"))).toMatchObject({
         status: { phase: "Running", podIP: "10.244.1.2", hostIP: "172.30.0.1" },
       }),
@@ -143,7 +145,7 @@ describe("pods", () => {
     await source.open();
     api.put(at("a"), { metadata: { annotations: { bandwidth: "1M" } } });
     const version = api.objects.get(at("a"))?.metadata.resourceVersion;
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(kubelet.pods.get("default/a")?.pod.metadata.annotations).toEqual({ bandwidth: "1M" }),
     );
     expect(kubelet.pods.get("default/a")?.resourceVersion).toBe(version);
@@ -159,7 +161,7 @@ describe("pods", () => {
     await source.open();
     const { uid } = api.objects.get(at("a"))?.metadata ?? {};
     api.put(at("a"), { metadata: { deletionTimestamp: "2026-01-01T00:00:07Z", deletionGracePeriodSeconds: 7 } });
-    await vi.waitFor(() => expect(api.objects.has(at("a"))).toBe(false));
+    await eventually(() => expect(api.objects.has(at("a"))).toBe(false));
     expect(kubelet.log).toEqual(["create a on blue-node-1", "remove a in 7000"]);
     expect(writes("PATCH", `${at("a")}/status`).at(-1)?.body).toMatchObject({
       metadata: { uid },
@@ -173,22 +175,22 @@ describe("pods", () => {
     api.put(at("a"), { metadata: { deletionTimestamp: "2026-01-01T00:00:07Z" } });
     api.put(at("done"), { ...pod("done", { nodeName: "blue-node-1" }), status: { phase: "Succeeded" } });
     await source.open();
-    await vi.waitFor(() => expect(api.objects.has(at("a"))).toBe(false));
+    await eventually(() => expect(api.objects.has(at("a"))).toBe(false));
     expect(kubelet.log).toEqual([]);
     expect(writes("PATCH", `${at("done")}/status`)).toEqual([]);
   });
 
   it("that cannot be read say so", async () => {
-    const env = [{ name: "A", valueFrom: { secretKeyRef: { name: "s", key: "k" } } }];
+    const env = [{ name: "A", valueFrom: { fieldRef: { fieldPath: "spec.none" } } }];
     api.put(at("a"), pod("a", { nodeName: "blue-node-1", containers: [{ name: "c", env }] }));
     await source.open();
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(api.objects.get(at("a"))?.["status"]).toMatchObject({
         phase: "Pending",
         containerStatuses: [{ state: { waiting: { reason: "CreateContainerConfigError" } } }],
       }),
     );
-    await vi.waitFor(() => expect(writes("POST", paths.events("default"))).toHaveLength(1));
+    await eventually(() => expect(writes("POST", paths.events("default"))).toHaveLength(1));
     expect(source.problems).toMatchObject([{ object: "Pod/default/a" }]);
   });
 
@@ -198,11 +200,11 @@ describe("pods", () => {
     api.failing.set(`POST ${at("a")}/binding`, 500);
     api.failing.set(`POST ${at("b")}/binding`, 409);
     await source.open();
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(source.problems).toMatchObject([{ message: expect.stringMatching(/bind pod default\/a to blue-node-1/) }]),
     );
     api.failing.clear();
-    await vi.waitFor(() => expect(kubelet.log).toEqual(["create a on blue-node-1"]), { timeout: 5000 });
+    await eventually(() => expect(kubelet.log).toEqual(["create a on blue-node-1"]));
     expect(writes("POST", `${at("b")}/binding`)).toHaveLength(1);
     expect(source.problems).toEqual([]);
   });
@@ -216,20 +218,20 @@ describe("pods", () => {
     expect(kubelet.log).toEqual(["create a on blue-node-1"]);
     api.synced = true;
     api.notify();
-    await vi.waitFor(() => expect(kubelet.log.at(-1)).toBe("remove a in undefined"));
+    await eventually(() => expect(kubelet.log.at(-1)).toBe("remove a in undefined"));
   });
 
   it("are reported again until the API takes it", async () => {
     api.failing.set(`PATCH ${at("a")}/status`, 503);
     api.put(at("a"), pod("a", { nodeName: "blue-node-1" }));
     await source.open();
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(source.problems).toMatchObject([
         { message: expect.stringMatching(/report pod default\/a/), severity: "warning" },
       ]),
     );
     api.failing.clear();
-    await vi.waitFor(() => expect(api.objects.get(at("a"))?.["status"]).toMatchObject({ phase: "Running" }));
+    await eventually(() => expect(api.objects.get(at("a"))?.["status"]).toMatchObject({ phase: "Running" }));
     expect(source.problems).toEqual([]);
   });
 });
@@ -264,17 +266,17 @@ describe("rules", () => {
     await new Promise(setImmediate);
     expect(version()).toBe(first);
     api.put(limitAt("slow"), limit("20M"));
-    await vi.waitFor(() => expect(told()).toContainEqual(["Limit", "slow", "20M"]));
+    await eventually(() => expect(told()).toContainEqual(["Limit", "slow", "20M"]));
     expect(version()).toBe(first + 1);
     api.remove(limitAt("slow"));
-    await vi.waitFor(() => expect(told()).toEqual([...labNodes, ["Service", "web", undefined]]));
+    await eventually(() => expect(told()).toEqual([...labNodes, ["Service", "web", undefined]]));
   });
 
   it("that cannot be read keep their last good state, and say so", async () => {
     api.put(limitAt("slow"), limit("10M"));
     await source.open();
     api.put(limitAt("slow"), limit("plenty"));
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(source.problems).toMatchObject([
         { object: "Limit/default/slow", path: "spec.egress", message: expect.stringMatching(/last good state stays/) },
       ]),

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { objectKey, podKey } from "../../model/names.ts";
-import type { ConfigMap, Namespace, Node, Pod, Problem, RuleObject } from "../../model/objects.ts";
+import type { ConfigMap, Ended, Namespace, Node, Pod, Problem, RuleObject, Secret } from "../../model/objects.ts";
 import type { Standing } from "../../sources/kubernetes/index.ts";
 import { type BindingPlan, planPods } from "../binding.ts";
 import { nodeObject } from "../cluster.ts";
@@ -14,7 +14,7 @@ import { type Feed, type KubeApi, paths, statusOf } from "./api.ts";
 import type { Health } from "./node.ts";
 import { ApiNodes, finalise } from "./nodes.ts";
 import type { ApiPod } from "./objects.ts";
-import { type ReadPod, readConfigMap, readPod } from "./read.ts";
+import { type ReadPod, readConfigMap, readPod, readSecret } from "./read.ts";
 import { Reporter } from "./reporter.ts";
 import { type AgentReader, LabResults, type ResultsView } from "./results.ts";
 import { ApiRules } from "./rules.ts";
@@ -56,6 +56,7 @@ export class ApiSource implements ObjectSource {
   readonly #troubles = new Map<string, string>();
   #pods: Feed | undefined;
   #maps: Feed | undefined;
+  #secrets: Feed | undefined;
   #rules: ApiRules | undefined;
   #ruled: readonly (RuleObject | Namespace)[] = [];
   #ruleProblems: readonly Problem[] = [];
@@ -90,6 +91,10 @@ export class ApiSource implements ObjectSource {
     return (this.#maps?.objects ?? []).map(readConfigMap);
   }
 
+  get secrets(): Secret[] {
+    return (this.#secrets?.objects ?? []).map(readSecret);
+  }
+
   get problems(): Problem[] {
     const object = `Lab/${this.#options.lab.name}`;
     const writers = [...this.#apiNodes.troubles, ...this.#reporter.troubles, ...(this.#results?.troubles ?? [])];
@@ -119,6 +124,7 @@ export class ApiSource implements ObjectSource {
     const look = (): void => this.changed();
     this.#pods = api.follow(paths.pods, look);
     this.#maps = api.follow(paths.configMaps, look);
+    this.#secrets = api.follow(paths.secrets, look);
     this.#rules = new ApiRules(api, look);
     this.#cluster = api.follow(paths.nodes, this.#nodesChanged());
     const deadline = Date.now() + PATIENCE;
@@ -155,9 +161,9 @@ export class ApiSource implements ObjectSource {
     throw readOnly(this.#options.lab.name);
   }
 
-  addresses(bound: BoundPod, ips: readonly string[]): void {
+  addresses(bound: BoundPod, ips: readonly string[], ended?: Ended): void {
     const now = this.#bound.get(podKey(bound.pod.metadata));
-    if (now?.uid === bound.uid) this.#handout.addresses(now, ips);
+    if (now?.uid === bound.uid) this.#handout.addresses(now, ips, ended);
   }
 
   /** Looked at once for all that happens in one turn. */
@@ -173,18 +179,21 @@ export class ApiSource implements ObjectSource {
     this.#abort.abort();
     clearImmediate(this.#pending);
     this.#reporter.close();
-    const feeds = [this.#pods, this.#maps, this.#cluster, this.#rules];
+    const feeds = [this.#pods, this.#maps, this.#secrets, this.#cluster, this.#rules];
     await Promise.all([this.#apiNodes, this.#results, ...feeds].map((one) => one?.close()));
   }
 
   get #synced(): boolean {
-    return [this.#pods, this.#maps, this.#cluster, this.#rules].every((one) => one?.synced === true);
+    // Who may not read Secrets has a lab all the same.
+    const isAsked = this.#secrets?.synced === true || this.#secrets?.trouble !== undefined;
+    return isAsked && [this.#pods, this.#maps, this.#cluster, this.#rules].every((one) => one?.synced === true);
   }
 
   /** Why what was seen of the API may be out of date. */
   get #late(): string[] {
-    const feeds = [this.#pods, this.#maps, this.#cluster].flatMap((feed) => feed?.trouble ?? []);
-    return [...new Set([...feeds, ...(this.#rules?.troubles ?? [])])];
+    const { trouble } = this.#options.api;
+    const feeds = [this.#pods, this.#maps, this.#secrets, this.#cluster].flatMap((feed) => feed?.trouble ?? []);
+    return [...new Set([...(trouble === undefined ? [] : [trouble]), ...feeds, ...(this.#rules?.troubles ?? [])])];
   }
 
   /** Tells the agents what is said of pods' traffic, if that is new. */

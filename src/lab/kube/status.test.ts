@@ -21,6 +21,8 @@ const container = (change: Partial<ContainerStatus> = {}): ContainerStatus => ({
   startedAt: "2026-01-01T00:00:30.123Z",
   finishedAt: null,
   over: false,
+  started: true,
+  ready: true,
   log: "/log",
   ...change,
 });
@@ -38,6 +40,9 @@ const own = (phase: PodStatus["phase"], containers: ContainerStatus[], message: 
   netns: "x",
   cgroup: "/x",
   message,
+  reason: null,
+  ready: true,
+  initContainers: [],
   containers,
 });
 const input = (change: Partial<StatusInput>): StatusInput => ({
@@ -54,6 +59,33 @@ const readiness = (status: Record<string, unknown>) =>
   );
 
 describe("apiStatus", () => {
+  it("has readiness and start from probes", () => {
+    const status = apiStatus(input({ own: own("Running", [container({ started: true, ready: false })]) }));
+    expect(status).toMatchObject({ phase: "Running", containerStatuses: [{ ready: false, started: true }] });
+    expect(readiness(status)).toMatchObject({ Ready: "False", ContainersReady: "False", Initialized: "True" });
+  });
+
+  it("tells of init containers, before and after they have done their work", () => {
+    const two: ApiPod = { ...raw, spec: { ...raw.spec, initContainers: [{ name: "i" }] } };
+    const running = { ...own("Pending", []), initContainers: [container({ name: "i" })] };
+    const before = apiStatus(input({ raw: two, own: running }));
+    expect(before).toMatchObject({
+      phase: "Pending",
+      initContainerStatuses: [{ name: "i", state: { running: {} } }],
+      containerStatuses: [{ state: { waiting: { reason: "ContainerCreating" } } }],
+    });
+    const over = exited({ name: "i", exitCode: 0, over: true, started: false, ready: false });
+    const after = apiStatus(input({ raw: two, own: { ...own("Running", [container()]), initContainers: [over] } }));
+    expect(after).toMatchObject({ phase: "Running", initContainerStatuses: [{ ready: true }] });
+    expect(readiness(after)).toMatchObject({ Initialized: "True", Ready: "True" });
+  });
+
+  it("tells why a pod ended before its containers did", () => {
+    const failed = { ...own("Failed", [], "was active longer"), reason: "DeadlineExceeded" };
+    const expected = { phase: "Failed", reason: "DeadlineExceeded", message: "was active longer" };
+    expect(apiStatus(input({ own: failed }))).toMatchObject(expected);
+  });
+
   it("tells of a running pod with all addresses", () => {
     const status = apiStatus(input({}));
     expect(status).toMatchObject({

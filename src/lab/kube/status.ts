@@ -29,14 +29,17 @@ export interface StatusInput {
 export function apiStatus(input: StatusInput): Record<string, unknown> {
   const { raw, own, hostIPs, now } = input;
   const statuses = (raw.spec?.containers ?? []).map((one) => containerStatus(one, input));
+  const inits = (raw.spec?.initContainers ?? []).map((one) => containerStatus(one, input));
   const phase = phaseOf(input, statuses);
   const ips = own?.ips ?? [];
   return {
     phase,
-    conditions: conditions(input, statuses, phase),
+    ...(own?.reason != null && { reason: own.reason, message: own.message }),
+    conditions: conditions(input, { statuses, inits }, phase),
     startTime: raw.status?.startTime ?? now,
     ...(hostIPs.length > 0 && { hostIP: hostIPs[0], hostIPs: hostIPs.map((ip) => ({ ip })) }),
     ...(ips.length > 0 && { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) }),
+    ...(inits.length > 0 && { initContainerStatuses: inits }),
     containerStatuses: statuses,
   };
 }
@@ -54,7 +57,8 @@ interface ApiContainerStatus {
 }
 
 function containerStatus({ name, image = "" }: { name: string; image?: string }, input: StatusInput) {
-  const own = input.own?.containers.find((one) => one.name === name);
+  const { containers = [], initContainers = [] } = input.own ?? {};
+  const own = [...initContainers, ...containers].find((one) => one.name === name);
   const id = `weir://${input.raw.metadata.uid ?? ""}/${name}/${own?.restarts ?? 0}`;
   const ran = own?.startedAt != null;
   const state = stateOf(own, input, id);
@@ -66,14 +70,19 @@ function containerStatus({ name, image = "" }: { name: string; image?: string },
     name,
     state,
     lastState: last === undefined ? {} : { terminated: last },
-    ready: running,
-    started: running,
+    ready: running ? own?.ready === true : isDone(own, initContainers),
+    started: running && own?.started === true,
     restartCount: own?.restarts ?? 0,
     image,
     imageID: image !== "" && input.hasImage(image) ? `weir://image/${image}` : "weir://machine",
     ...(ran && { containerID: id }),
   };
   return status;
+}
+
+/** An init container that has done its work is ready. */
+function isDone(own: ContainerStatus | undefined, initContainers: readonly ContainerStatus[]): boolean {
+  return own?.over === true && own.exitCode === 0 && initContainers.includes(own);
 }
 
 function stateOf(own: ContainerStatus | undefined, input: StatusInput, id: string): ApiContainerStatus["state"] {
@@ -115,13 +124,20 @@ function phaseOf({ own, ended, refused }: StatusInput, statuses: readonly ApiCon
   const codes = statuses.map((one) => one.state["terminated"]?.["exitCode"]);
   if (ended) return codes.every((code) => code === 0) ? "Succeeded" : "Failed";
   if (own === undefined || refused !== undefined) return "Pending";
+  if (own.reason !== null) return own.phase; // whatever its containers were at
   const neverRan = (one: ApiContainerStatus): boolean => one.state["waiting"] !== undefined && !one.containerID;
   if (statuses.some(neverRan)) return "Pending";
   return own.phase;
 }
 
-function conditions(input: StatusInput, statuses: readonly ApiContainerStatus[], phase: string): Condition[] {
+interface Statuses {
+  statuses: readonly ApiContainerStatus[];
+  inits: readonly ApiContainerStatus[];
+}
+
+function conditions(input: StatusInput, { statuses, inits }: Statuses, phase: string): Condition[] {
   const { raw, now } = input;
+  const uninitialised = inits.filter((one) => !one.ready && !one.started).map((one) => one.name);
   const known = raw.status?.conditions ?? [];
   const unready = statuses.filter((one) => !one.ready).map((one) => one.name);
   const over = phase === "Succeeded" ? "PodCompleted" : phase === "Failed" ? "PodFailed" : undefined;
@@ -142,7 +158,12 @@ function conditions(input: StatusInput, statuses: readonly ApiContainerStatus[],
   };
   return [
     make("PodScheduled", true),
-    make("Initialized", true),
+    make("Initialized", uninitialised.length === 0 || statuses.some((one) => one.containerID !== undefined), {
+      ...(uninitialised.length > 0 && {
+        reason: "ContainersNotInitialized",
+        message: `containers with incomplete status: [${uninitialised.join(" ")}]`,
+      }),
+    }),
     make("ContainersReady", containersReady, why),
     make("Ready", containersReady && gates.length === 0, containersReady && gates.length > 0 ? gated : why),
   ];

@@ -63,7 +63,7 @@ export function fakeAgent(argv: readonly string[]): void {
       }));
 
   const route = async (method: string, path: string, request: IncomingMessage): Promise<unknown> => {
-    const [, , kind, namespace, name] = path.split("/");
+    const [, , kind, namespace, name] = path.replace(/\?.*/, "").split("/");
     if (kind === "status") return { node, state: "ready" };
     if (kind === "pods") return { items: pods() };
     if (kind === "objects") return { items: [] };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { CronJob, Job, ManifestObject, Node, Pod, PodTemplate, Workload } from "../objects.ts";
-import { expandWorkloads } from "./expand.ts";
+import { type Expanded, type ExpandInput, expandWorkloads } from "./expand.ts";
 
 const template = (command = "sleep", annotations: Record<string, string> = {}): PodTemplate => ({
   labels: { app: "web" },
@@ -161,6 +161,57 @@ describe("jobs", () => {
     ],
   ])("%s", (_, rest, outcome, expected) => expect(play(job(rest), outcome)).toEqual(expected));
 
+  const second = 1000;
+  const look = (one: Job, now: number, rest: Partial<ExpandInput> = {}) =>
+    expandWorkloads({ objects: [one], nodes, clock: { since: 0, now }, ...rest });
+  const uidsOf = ({ pods }: Expanded) => pods.map((pod) => pod.metadata.uid ?? "");
+
+  it("ends at its deadline, for good", () => {
+    const one = job({ activeDeadlineSeconds: 10, completions: 2, parallelism: 2 });
+    const first = look(one, 5 * second);
+    expect(first).toMatchObject({ problems: [], wakeAt: 15 * second });
+    const finished = new Map([[uidsOf(first)[0] ?? "", "Succeeded" as const]]);
+    const before = look(one, 14_999, { jobs: first.jobs, finished });
+    expect(before.pods).toHaveLength(2);
+    const after = look(one, 15_000, { jobs: before.jobs, finished });
+    expect(uidsOf(after)).toEqual([...finished.keys()]);
+    expect(after.problems).toEqual([{ object: "Job/shop/j", message: expect.stringContaining("(DeadlineExceeded)") }]);
+    expect(after.wakeAt).toBeUndefined();
+    const later = look(one, 16 * second, { jobs: after.jobs });
+    expect(later).toMatchObject({ pods: [], problems: after.problems });
+    // deleted, and made anew
+    const gone = expandWorkloads({ objects: [], nodes, jobs: later.jobs });
+    expect(look(one, 17 * second, { jobs: gone.jobs })).toMatchObject({ problems: [], wakeAt: 27 * second });
+  });
+
+  it("counts its deadline from when it is no longer suspended, and not once it is complete", () => {
+    const one = job({ activeDeadlineSeconds: 10 });
+    const suspended = look({ ...one, suspend: true }, 0);
+    const begun = look(one, 60 * second, { jobs: suspended.jobs });
+    expect(begun).toMatchObject({ problems: [], wakeAt: 70 * second });
+    const finished = new Map(uidsOf(begun).map((uid) => [uid, "Succeeded" as const]));
+    const complete = look(one, 65 * second, { jobs: begun.jobs, finished });
+    expect(look(one, 90 * second, { jobs: complete.jobs, finished })).toMatchObject({
+      problems: [],
+      wakeAt: undefined,
+    });
+  });
+
+  it.each<[Job["template"]["spec"]["restartPolicy"], number, number, boolean]>([
+    ["OnFailure", 2, 1, false],
+    ["OnFailure", 2, 2, true],
+    ["OnFailure", 0, 0, false],
+    ["OnFailure", 0, 1, true],
+    ["Never", 2, 9, false],
+  ])("of containers started again: %s, limit %i, %i times: failed %s", (restartPolicy, backoffLimit, times, failed) => {
+    const one = job({ backoffLimit, template: { ...template(), spec: { ...template().spec, restartPolicy } } });
+    const first = look(one, 0);
+    const restarts = new Map(uidsOf(first).map((uid) => [uid, times]));
+    const next = look(one, 1, { jobs: first.jobs, restarts });
+    expect([next.pods.length, next.problems.length]).toEqual(failed ? [0, 1] : [1, 0]);
+    expect(look(one, 2, { jobs: next.jobs }).pods).toHaveLength(failed ? 0 : 1);
+  });
+
   it("tells an indexed pod its index", () => {
     const [, second] = expand(job({ completions: 2, parallelism: 2, indexed: true })).pods;
     expect(second?.metadata.name).toMatch(/^j-1-[a-z0-9]{5}$/);
@@ -210,8 +261,20 @@ describe("cron jobs", () => {
       9,
       "0+0 1+0 1+0 1+0 1+0",
     ],
+    ["runs once a minute by a shorter period", cron({ schedule: "@every 20s" }), 3, 9, "0+0 1+0 2+0"],
     ["is suspended", cron({ schedule: "* * * * *", suspend: true }), 3, 9, "0+0 0+0 0+0"],
   ])("%s", (_, one, minutes, lasts, expected) => expect(live(one, minutes, lasts)).toBe(expected));
+
+  it("does not begin a run again that it has not kept", () => {
+    const one = cron({ schedule: "0 * * * *", history: 0 });
+    const clock = { since: start, now: start + 60 * minute };
+    const first = expandWorkloads({ objects: [one], nodes, clock });
+    const finished = new Map(first.pods.map(({ metadata }) => [metadata.uid ?? "", "Succeeded" as const]));
+    expect(finished.size).toBe(1);
+    const second = expandWorkloads({ objects: [one], nodes, clock, finished, jobs: first.jobs });
+    expect(second.pods).toEqual([]);
+    expect(expandWorkloads({ objects: [one], nodes, clock, jobs: second.jobs }).pods).toEqual([]);
+  });
 
   it("says when to look again, and starts only the latest of many missed runs", () => {
     const now = start + 1000 * 24 * 60 * minute;

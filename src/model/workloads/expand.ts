@@ -11,7 +11,7 @@ import type {
   Workload,
 } from "../objects.ts";
 import { generatedName, templateHash } from "./identity.ts";
-import { cronPods, type Finished, jobPods } from "./jobs.ts";
+import { cronPods, type Finished, type JobMemories, type JobMemory, type JobState, jobPods } from "./jobs.ts";
 import { podOf, standalonePod } from "./pod.ts";
 import { selects } from "./schedule.ts";
 
@@ -21,6 +21,10 @@ export interface ExpandInput {
   nodes: readonly Node[];
   /** How pods ended, by uid. */
   finished?: Finished | undefined;
+  /** How often containers of a pod were started again, by its uid. */
+  restarts?: ReadonlyMap<string, number> | undefined;
+  /** What the last look gave. */
+  jobs?: JobMemories | undefined;
   /** uids of pods that exist already: a cron job's run that began goes on. */
   known?: ReadonlySet<string> | undefined;
   /** ms since the epoch: when the lab began, and now. Without it cron jobs do not run. */
@@ -30,7 +34,9 @@ export interface ExpandInput {
 export interface Expanded {
   pods: readonly Pod[];
   problems: readonly Problem[];
-  /** When a cron job runs next, ms since the epoch: expand again then. */
+  /** To be given to the next look. */
+  jobs: JobMemories;
+  /** When a cron job runs next or a deadline passes, ms since the epoch: expand again then. */
   wakeAt?: number | undefined;
 }
 
@@ -41,7 +47,8 @@ export interface Expanded {
 export function expandWorkloads(input: ExpandInput): Expanded {
   const pods = new Map<string, Pod>();
   const problems: Problem[] = [];
-  let wakeAt: number | undefined;
+  const jobs = new Map<string, JobMemory>();
+  const times: number[] = [];
   const add = (pod: Pod): void => {
     const key = podKey(pod.metadata);
     const other = pods.get(key);
@@ -51,19 +58,40 @@ export function expandWorkloads(input: ExpandInput): Expanded {
   // What somebody named goes first: a generated pod must not take its place.
   for (const object of input.objects) if (object.kind === "Pod") add(standalonePod(object));
   for (const object of input.objects) {
-    const { pods: made, next } = podsOf(object, input);
-    for (const pod of made) add(pod);
-    if (next !== undefined && next < (wakeAt ?? Number.POSITIVE_INFINITY)) wakeAt = next;
+    const { pods: made = [], jobs: states = [], next } = podsOf(object, input);
+    for (const pod of [...made, ...states.flatMap((job) => job.pods)]) add(pod);
+    for (const { key, memory } of states) jobs.set(key, memory);
+    problems.push(...states.flatMap((job) => failureOf(object, job)));
+    times.push(...[next, ...states.map(({ deadline }) => deadline)].filter((time) => time !== undefined));
   }
-  return { pods: [...pods.values()], problems, wakeAt };
+  return { pods: [...pods.values()], problems, jobs, wakeAt: times.length === 0 ? undefined : Math.min(...times) };
+}
+
+function failureOf({ kind, metadata }: ManifestObject, { memory, pods, key }: JobState): Problem[] {
+  const { reason } = memory;
+  if (reason === undefined) return [];
+  if (kind === "CronJob" && pods.length === 0) return []; // its run is forgotten
+  const run = kind === "CronJob" ? `run ${key.split("/")[2]} ` : "";
+  const why =
+    reason === "DeadlineExceeded"
+      ? "it was active longer than activeDeadlineSeconds"
+      : "it failed more often than backoffLimit";
+  return [{ object: objectKey(kind, metadata), message: `${run}failed: ${why} (${reason})` }];
 }
 
 function takenBy(pod: Pod, other: Pod): string {
   return `${pod.owner ?? "a manifest"} cannot make it: ${other.owner ?? "a Pod in the manifests"} has this name already`;
 }
 
-function podsOf(object: ManifestObject, input: ExpandInput): { pods: readonly Pod[]; next?: number | undefined } {
-  const { finished = new Map(), known = new Set(), clock } = input;
+interface Made {
+  pods?: readonly Pod[];
+  jobs?: readonly JobState[];
+  next?: number | undefined;
+}
+
+function podsOf(object: ManifestObject, input: ExpandInput): Made {
+  const { finished = new Map(), restarts, jobs: memories, known = new Set(), clock } = input;
+  const ofJobs = { finished, restarts, memories };
   switch (object.kind) {
     case "Deployment":
     case "ReplicaSet":
@@ -73,11 +101,13 @@ function podsOf(object: ManifestObject, input: ExpandInput): { pods: readonly Po
     case "DaemonSet":
       return { pods: daemonPods(object, input.nodes) };
     case "Job":
-      return { pods: jobPods({ ...object, name: object.metadata.name, owner: object }, finished).pods };
+      return {
+        jobs: [jobPods({ ...object, name: object.metadata.name, owner: object }, { ...ofJobs, now: clock?.now })],
+      };
     case "CronJob":
-      return clock ? cronPods(object, { finished, known, ...clock }) : { pods: [] };
+      return clock ? cronPods(object, { ...ofJobs, known, ...clock }) : {};
     default:
-      return { pods: [] };
+      return {};
   }
 }
 

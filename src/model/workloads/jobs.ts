@@ -6,9 +6,34 @@ import { podOf } from "./pod.ts";
 /** How pods ended, by uid. */
 export type Finished = ReadonlyMap<string, "Succeeded" | "Failed">;
 
+/** What is to be remembered of a job from one look to the next. A job that is over stays so, whatever becomes of its pods. */
+export interface JobMemory {
+  /** When it began, ms since the epoch; undefined while it is suspended. */
+  since?: number | undefined;
+  over?: "complete" | "failed" | undefined;
+  /** Why it failed, as Kubernetes says it. */
+  reason?: string | undefined;
+}
+/** By `jobKey`. */
+export type JobMemories = ReadonlyMap<string, JobMemory>;
+
+/** What jobs' pods have come to. */
+export interface JobInput {
+  finished: Finished;
+  /** How often containers of a pod were started again, by its uid. */
+  restarts?: ReadonlyMap<string, number> | undefined;
+  memories?: JobMemories | undefined;
+  /** ms since the epoch; without it no deadline passes. */
+  now?: number | undefined;
+}
+
 export interface JobState {
   pods: readonly Pod[];
   state: "active" | "complete" | "failed";
+  key: string;
+  memory: JobMemory;
+  /** When its deadline passes, ms since the epoch. */
+  deadline?: number | undefined;
 }
 
 interface JobRun extends JobSpec {
@@ -18,12 +43,54 @@ interface JobRun extends JobSpec {
   template: PodTemplate;
 }
 
+function jobKey({ owner, name, template }: JobRun): string {
+  return `${owner.kind}/${owner.metadata.namespace}/${name}/${templateHash(template)}`;
+}
+
 /**
- * The pods that a job has by now: at most `parallelism` that run, until `completions` have succeeded or more than
- * `backoffLimit` have failed. Those that ended stay in the list.
+ * The pods that a job has by now: at most `parallelism` that run, until `completions` have succeeded, more than
+ * `backoffLimit` have failed, or its deadline has passed. Those that ended stay in the list.
  */
-export function jobPods(run: JobRun, finished: Finished): JobState {
+export function jobPods(run: JobRun, input: JobInput): JobState {
+  const key = jobKey(run);
+  const known = input.memories?.get(key) ?? {};
+  if (known.over !== undefined) return { ...ended(run, input.finished), state: known.over, key, memory: known };
+  const since = run.suspend ? undefined : (known.since ?? input.now);
+  const deadline = deadlineOf(run, since);
+  const now = count(run, input.finished);
+  const reason = now.state === "complete" ? undefined : failure(run, now, { ...input, deadline });
+  if (reason !== undefined) {
+    return { ...ended(run, input.finished), state: "failed", key, memory: { since, over: "failed", reason } };
+  }
+  const over = now.state === "complete" ? ({ over: "complete" } as const) : {};
+  return { ...now, key, memory: { since, ...over }, ...(over.over === undefined && { deadline }) };
+}
+
+function deadlineOf({ activeDeadlineSeconds }: JobRun, since: number | undefined): number | undefined {
+  return activeDeadlineSeconds === undefined || since === undefined ? undefined : since + activeDeadlineSeconds * 1000;
+}
+
+type Counted = Pick<JobState, "pods" | "state">;
+
+/** Why a job has failed; undefined if it has not. */
+function failure(run: JobRun, { pods, state }: Counted, input: JobInput & { deadline: number | undefined }) {
+  const { finished, restarts, deadline, now } = input;
+  if (state === "failed") return "BackoffLimitExceeded";
+  if (deadline !== undefined && now !== undefined && now >= deadline) return "DeadlineExceeded";
+  if (run.template.spec.restartPolicy !== "OnFailure") return undefined;
+  // Such pods start their containers again themselves: that is what is counted.
+  const active = pods.map(({ metadata }) => metadata.uid ?? "").filter((uid) => !finished.has(uid));
+  const again = active.reduce((sum, uid) => sum + (restarts?.get(uid) ?? 0), 0);
+  return again > 0 && again >= run.backoffLimit ? "BackoffLimitExceeded" : undefined;
+}
+
+function count(run: JobRun, finished: Finished): Counted {
   return run.indexed ? indexedPods(run, finished) : plainPods(run, finished);
+}
+
+/** The pods that ended, of a job that gets no more. */
+function ended(run: JobRun, finished: Finished): Pick<Counted, "pods"> {
+  return count({ ...run, suspend: true, backoffLimit: Number.POSITIVE_INFINITY }, finished);
 }
 
 function makePod(run: JobRun, taken: Set<string>, attempt: number, index?: number): Pod {
@@ -74,14 +141,14 @@ class Tally {
     return ended ?? "active";
   }
 
-  state(wanted: number): JobState {
+  state(wanted: number): Counted {
     const { pods, succeeded, failed } = this;
     if (succeeded >= wanted) return { pods, state: "complete" };
     return { pods, state: failed > this.#run.backoffLimit ? "failed" : "active" };
   }
 }
 
-function plainPods(run: JobRun, finished: Finished): JobState {
+function plainPods(run: JobRun, finished: Finished): Counted {
   const wanted = run.completions ?? run.parallelism;
   const taken = new Set<string>();
   const tally = new Tally(run, finished);
@@ -91,7 +158,7 @@ function plainPods(run: JobRun, finished: Finished): JobState {
   return tally.state(wanted);
 }
 
-function indexedPods(run: JobRun, finished: Finished): JobState {
+function indexedPods(run: JobRun, finished: Finished): Counted {
   const wanted = run.completions ?? 0;
   const taken = new Set<string>();
   const tally = new Tally(run, finished);
@@ -102,8 +169,7 @@ function indexedPods(run: JobRun, finished: Finished): JobState {
   return tally.state(wanted);
 }
 
-export interface CronInput {
-  finished: Finished;
+export interface CronInput extends JobInput {
   /** uids of pods that exist already. */
   known: ReadonlySet<string>;
   /** ms since the epoch: when the cron job was first seen, and now. */
@@ -120,28 +186,31 @@ const MOST_RUNS = 100;
  * several were missed), runs that started go on, the last `history` that ended are kept.
  * `next` is the time of the next run, ms since the epoch.
  */
-export function cronPods(cron: CronJob, input: CronInput): { pods: readonly Pod[]; next?: number | undefined } {
+export function cronPods(cron: CronJob, input: CronInput): { jobs: readonly JobState[]; next?: number | undefined } {
   const schedule = parseSchedule(cron.schedule);
-  if (!schedule.ok) return { pods: [] };
-  const due = dueTimes(input, (after) => nextTime(schedule.value, after));
+  if (!schedule.ok) return { jobs: [] };
+  const next = (after: number): number | undefined =>
+    nextTime(schedule.value, after, { since: input.since, timeZone: cron.timeZone });
+  const due = dueTimes(input, next);
   const runs = due.map((time) => ({
     ...cron.job,
-    name: `${cron.metadata.name}-${Math.floor(time / 60_000)}`,
+    name: `${cron.metadata.name}-${minuteOf(time)}`,
     owner: cron,
     template: cron.template,
   }));
   const begun: JobState[] = [];
   for (const run of runs.slice(0, -1)) {
-    const job = jobPods(run, input.finished);
+    const job = jobPods(run, input);
     if (hasBegun(job, input)) begun.push(job);
   }
   const last = runs.at(-1);
-  if (last) addLatest(cron, begun, jobPods(last, input.finished), input);
+  if (last) addLatest(cron, begun, jobPods(last, input), input);
   const active = begun.filter((job) => job.state === "active");
   const over = begun.filter((job) => job.state !== "active");
-  const ended = over.slice(Math.max(0, over.length - cron.history));
-  const next = cron.suspend ? undefined : nextTime(schedule.value, input.now);
-  return { pods: [...ended, ...active].flatMap((job) => job.pods), next };
+  const kept = over.length - cron.history;
+  // A run that is not kept is remembered all the same: it must not begin again.
+  const ended = over.map((job, index) => (index < kept ? { ...job, pods: [] } : job));
+  return { jobs: [...ended, ...active], next: cron.suspend ? undefined : next(input.now) };
 }
 
 function addLatest(cron: CronJob, begun: JobState[], latest: JobState, input: CronInput): void {
@@ -154,16 +223,22 @@ function addLatest(cron: CronJob, begun: JobState[], latest: JobState, input: Cr
   begun.push(latest);
 }
 
-function hasBegun({ pods }: JobState, { finished, known }: CronInput): boolean {
+function hasBegun({ pods, key }: JobState, { finished, known, memories }: CronInput): boolean {
+  if (memories?.has(key)) return true;
   return pods.some(({ metadata: { uid = "" } }) => finished.has(uid) || known.has(uid));
 }
+
+const minuteOf = (time: number): number => Math.floor(time / 60_000);
 
 function dueTimes({ since, now }: CronInput, next: (after: number) => number | undefined): number[] {
   let times: number[] = [];
   for (const window of WINDOWS) {
     const from = Math.max(since, now - window);
     times = [];
-    for (let time = next(from); time !== undefined && time <= now; time = next(time)) times.push(time);
+    for (let time = next(from); time !== undefined && time <= now; time = next(time)) {
+      // A run's name is its minute: of several in one, Kubernetes starts the first.
+      if (minuteOf(time) !== minuteOf(times.at(-1) ?? Number.NaN)) times.push(time);
+    }
     if (times.length >= MOST_RUNS || from === since) break;
   }
   return times.slice(-MOST_RUNS);

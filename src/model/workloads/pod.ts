@@ -1,4 +1,4 @@
-import type { Pod, PodTemplate, Workload } from "../objects.ts";
+import type { Container, Pod, PodTemplate, Workload } from "../objects.ts";
 import { templateHash, uidOf, versionOf } from "./identity.ts";
 
 /** What distinguishes one pod of a workload from the next. */
@@ -18,7 +18,8 @@ export function podOf(owner: Pick<Workload, "kind" | "metadata">, template: PodT
   const { name, ordinal, nodeName, labels = {}, annotations = {}, env = [] } = identity;
   const { namespace } = metadata;
   const uid = uidOf(kind, namespace, metadata.name, name, ordinal, templateHash(template));
-  const containers = template.spec.containers.map((one) => ({ ...one, env: [...one.env, ...env] }));
+  const { containers, initContainers } = template.spec;
+  const withEnv = (one: Container): Container => ({ ...one, env: [...one.env, ...env] });
   return withVersion({
     kind: "Pod",
     metadata: {
@@ -30,7 +31,10 @@ export function podOf(owner: Pick<Workload, "kind" | "metadata">, template: PodT
     },
     ...template.spec,
     ...(nodeName !== undefined && { nodeName }),
-    containers: env.length > 0 ? containers : template.spec.containers,
+    ...(env.length > 0 && {
+      containers: containers.map(withEnv),
+      ...(initContainers && { initContainers: initContainers.map(withEnv) }),
+    }),
     owner: `${kind}/${metadata.name}`,
   });
 }

@@ -1,10 +1,5 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:https";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterEach, describe, expect, it, test } from "vitest";
+import { fixedAccess } from "./access.ts";
 import { KubernetesClient } from "./client.ts";
 import { ApiStatusError, ConnectionError } from "./errors.ts";
 import { type Resource, resourcePath } from "./resource.ts";
@@ -20,6 +15,7 @@ import {
   status,
   stream,
 } from "./testing/scripted-server.ts";
+import { makeCertificate, tlsServer } from "./testing/tls-server.ts";
 
 const PODS: Resource = { apiVersion: "v1", kind: "Pod", plural: "pods" };
 const LIMITS: Resource = { apiVersion: "weir.dev/v1alpha1", kind: "Limit", plural: "limits" };
@@ -31,7 +27,7 @@ afterEach(async () => {
 
 async function against(script: Parameters<typeof scriptedServer>[0], config: object = {}) {
   const server = await scriptedServer(script);
-  const client = new KubernetesClient({ ...server.config, ...config });
+  const client = new KubernetesClient(fixedAccess({ ...server.config, ...config }));
   cleanup.push(
     () => server.close(),
     () => client.close(),
@@ -58,7 +54,7 @@ test.each(["..", "a/b", "a?b", "a%2e", "", "a..b", "a\nb"])("no path with the na
 describe("calls", () => {
   it("lists by pages, with selectors and token, on one kept connection", async () => {
     const pages = [list([pod("a", "1")], "9", "next"), list([pod("b", "2")], "9")];
-    const { server, client } = await against({ "GET /api/v1/pods": pages }, { token: () => "secret" });
+    const { server, client } = await against({ "GET /api/v1/pods": pages }, { token: "secret" });
     const first = await client.list(PODS, { limit: 1, fieldSelector: "spec.nodeName=n1" });
     expect(first).toMatchObject({ items: [{ metadata: { name: "a" } }], resourceVersion: "9", continue: "next" });
     expect(last(server)?.headers.authorization).toBe("Bearer secret");
@@ -157,11 +153,11 @@ describe("failures", () => {
 });
 
 describe("watch", () => {
-  const options = { resourceVersion: "5", seconds: 60, silence: 200 };
-  async function events(client: KubernetesClient, signal?: AbortSignal) {
+  const options = { resourceVersion: "5", seconds: 60 };
+  async function events(client: KubernetesClient, signal?: AbortSignal, silence = 60_000) {
     const seen: unknown[] = [];
     try {
-      for await (const one of client.watch(PODS, { ...options, signal })) seen.push(one.object["metadata"]);
+      for await (const one of client.watch(PODS, { ...options, silence, signal })) seen.push(one.object["metadata"]);
       return { seen };
     } catch (error) {
       return { seen, error: error as ConnectionError };
@@ -195,7 +191,7 @@ describe("watch", () => {
     ["never begins", silence, "ETIMEDOUT", 0],
   ])("throws after the events before it if the stream %s", async (_, step, code, count) => {
     const { client } = await against({ "watch /api/v1/pods": [step] });
-    const { seen, error } = await events(client);
+    const { seen, error } = await events(client, undefined, code === "ETIMEDOUT" ? 200 : undefined);
     expect(seen).toHaveLength(count);
     expect(error).toBeInstanceOf(ConnectionError);
     expect(error?.code).toBe(code);
@@ -214,26 +210,12 @@ describe("watch", () => {
 
 describe("TLS", () => {
   it("trusts the CA that is given and no other, and shows its certificate", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "weir-tls-"));
-    cleanup.push(() => rmSync(folder, { recursive: true }));
-    const files = ["-keyout", join(folder, "key"), "-out", join(folder, "cert")];
-    const name = ["-subj", "/CN=weir", "-addext", "subjectAltName=IP:127.0.0.1"];
-    const kind = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
-    execFileSync("openssl", [...kind, ...files, ...name], { stdio: "ignore" });
-    const [key, cert] = [readFileSync(join(folder, "key"), "utf8"), readFileSync(join(folder, "cert"), "utf8")];
-    const server = createServer({ key, cert, ca: cert, requestCert: true, rejectUnauthorized: true }, (_, response) =>
-      response.end(JSON.stringify({ metadata: { resourceVersion: "1" }, items: [] })),
-    );
-    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    const { cert, key } = makeCertificate("weir");
+    const server = await tlsServer({ cert, key, clients: [cert] });
     cleanup.push(() => server.close());
-    const address = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const listing = async (tls: object) => {
-      const client = new KubernetesClient({
-        server: address,
-        origin: "test",
-        namespace: "default",
-        tls: { insecure: false, ...tls },
-      });
+      const config = { server: server.url, origin: "test", namespace: "default", tls: { insecure: false, ...tls } };
+      const client = new KubernetesClient(fixedAccess(config));
       cleanup.push(() => client.close());
       return client.list(PODS).then(
         (page) => page.resourceVersion,

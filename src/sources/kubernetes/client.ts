@@ -1,7 +1,8 @@
-import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from "node:http";
-import { Agent as HttpsAgent, request as requestHttps } from "node:https";
+import type { IncomingMessage } from "node:http";
 import { version } from "../../model/version.ts";
+import type { Access } from "./access.ts";
 import type { KubernetesConfig } from "./config.ts";
+import { Connections } from "./connections.ts";
 import { ApiStatusError, ConnectionError, isRecord, secondsOf } from "./errors.ts";
 import { jsonLines, readBody } from "./json-lines.ts";
 import { type RawObject, type Resource, resourcePath, type Target } from "./resource.ts";
@@ -79,25 +80,29 @@ const TIMEOUT = 30_000;
 const TYPES = new Set(["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]);
 
 /**
- * A Kubernetes API over HTTP/1.1 with kept connections. All methods reject with ApiStatusError (the server said no),
- * ConnectionError (it said nothing), KubernetesConfigError (no token), or the signal's reason.
+ * A Kubernetes API over HTTP/1.1 with kept connections. Each request is made with the certificates, token and server of
+ * its moment. All methods reject with ApiStatusError (the server said no), ConnectionError (it said nothing), or the
+ * signal's reason.
  */
 export class KubernetesClient {
-  readonly #config: KubernetesConfig;
-  readonly #agent: HttpAgent;
-  readonly #secure: boolean;
+  readonly #access: Access;
+  #config: KubernetesConfig;
+  #connections: Connections;
 
-  constructor(config: KubernetesConfig) {
-    this.#config = config;
-    this.#secure = config.server.startsWith("https:");
-    const { ca, cert, key, serverName, insecure } = config.tls;
-    const keep = { keepAlive: true, keepAliveMsecs: 15_000 };
-    const tls = { ca, cert, key, rejectUnauthorized: !insecure, ...(serverName && { servername: serverName }) };
-    this.#agent = this.#secure ? new HttpsAgent({ ...keep, ...tls }) : new HttpAgent(keep);
+  constructor(access: Access) {
+    this.#access = access;
+    this.#config = access.current();
+    this.#connections = new Connections(this.#config);
   }
 
   get server(): string {
     return this.#config.server;
+  }
+
+  /** Why the files that say how to reach the API cannot be used as they are now; looks at them. */
+  get trouble(): string | undefined {
+    this.#refresh();
+    return this.#access.trouble;
   }
 
   /** One page of a collection, in its newest state. */
@@ -183,7 +188,17 @@ export class KubernetesClient {
 
   /** Ends all connections. */
   close(): void {
-    this.#agent.destroy();
+    this.#connections.close();
+  }
+
+  /** Takes up what has changed. */
+  #refresh(): void {
+    const config = this.#access.current();
+    if (config === this.#config) return;
+    this.#config = config;
+    if (this.#connections.serves(config)) return;
+    this.#connections.retire(config.server);
+    this.#connections = new Connections(config);
   }
 
   async #object(call: Call): Promise<RawObject> {
@@ -206,6 +221,7 @@ export class KubernetesClient {
   /** Resolves with the head of a successful answer; its body is the caller's. */
   async #send(call: Call): Promise<IncomingMessage> {
     const { method, path, timeout = TIMEOUT, signal } = call;
+    this.#refresh();
     const what = `${method} ${path} at ${this.server}`;
     const response = await this.#head(call, what).catch((error: unknown) => {
       // A kept connection may have been closed by the server in just this moment; reading again does no harm.
@@ -219,19 +235,20 @@ export class KubernetesClient {
   }
 
   #head({ method, path, query = {}, body, type = "application/json", signal, timeout = TIMEOUT }: Call, what: string) {
+    const { token } = this.#config;
+    const { send, agent } = this.#connections;
     const url = new URL(`${this.server}${path}`);
     for (const [key, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(key, `${value}`);
     const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     const headers = {
       accept: "application/json",
       "user-agent": `weir/${version}`,
-      ...(this.#config.token && { authorization: `Bearer ${this.#config.token()}` }),
+      ...(token && { authorization: `Bearer ${token}` }),
       ...(payload && { "content-type": type, "content-length": payload.length }),
     };
     return new Promise<IncomingMessage>((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
-      const send = this.#secure ? requestHttps : requestHttp;
-      const request = send(url, { method, headers, agent: this.#agent });
+      const request = send(url, { method, headers, agent });
       const abort = (): void => void request.destroy(signal?.reason);
       const late = new ConnectionError(what, "ETIMEDOUT", `no answer within ${timeout} ms`);
       const timer = setTimeout(() => request.destroy(late), timeout);

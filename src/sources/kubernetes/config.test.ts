@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, test } from "vitest";
+import { openAccess } from "./access.ts";
 import { type ConfigOptions, KubernetesConfigError, loadKubernetesConfig } from "./config.ts";
 
 const CA = "-----BEGIN CERTIFICATE-----\nY2E=\n-----END CERTIFICATE-----\n";
@@ -63,25 +64,28 @@ describe("where the API is found", () => {
     const second = write("2", kubeconfig());
     const env = { KUBECONFIG: `${join(home, "none")}:${first}::${second}` };
     expect(load({ env })).toMatchObject({ server: "https://api.test:6443", namespace: "ns" });
-    expect(() => load({ env: { KUBECONFIG: join(home, "none") } })).toThrow("none of its files is there");
+    expect(() => load({ env: { KUBECONFIG: join(home, "none") } })).toThrow("none of these files is there");
   });
 
   it("reads the pod's token anew at every request", () => {
     const token = write("sa/token", "one\n");
     write("sa/ca.crt", CA);
     write("sa/namespace", "weir");
-    const config = load({ env: { KUBERNETES_SERVICE_HOST: "10.96.0.1" } });
-    expect(config).toMatchObject({
+    const env = { KUBERNETES_SERVICE_HOST: "10.96.0.1" };
+    const access = openAccess({ env, home, serviceAccount: join(home, "sa") });
+    expect(access.current()).toMatchObject({
       server: "https://10.96.0.1",
       origin: "in-cluster",
       namespace: "weir",
       tls: { ca: CA },
     });
-    expect(config.token?.()).toBe("one");
+    expect(access.current().token).toBe("one");
     writeFileSync(token, "two");
-    expect(config.token?.()).toBe("two");
+    expect(access.current().token).toBe("two");
     rmSync(token);
-    expect(() => config.token?.()).toThrow(KubernetesConfigError);
+    write(".kube/config", kubeconfig());
+    expect(access.current().token).toBe("two");
+    expect(access.trouble).toMatch(/token: ENOENT|not in a pod/);
   });
 
   it("says what is missing if there is nothing", () => {
@@ -123,9 +127,9 @@ describe("what a kubeconfig holds", () => {
   });
 
   it("takes token and tokenFile, the file before the text", () => {
-    expect(given({ user: { token: "abc" } }).token?.()).toBe("abc");
+    expect(given({ user: { token: "abc" } }).token).toBe("abc");
     write("dir/token", "from-file\n");
-    expect(given({ user: { token: "abc", tokenFile: "token" } }).token?.()).toBe("from-file");
+    expect(given({ user: { token: "abc", tokenFile: "token" } }).token).toBe("from-file");
   });
 
   it("takes the context that is asked for", () => {

@@ -1,7 +1,14 @@
-import { existsSync, readFileSync } from "node:fs";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { quote } from "../../model/text.ts";
-import { type Cluster, type Entry, KubernetesConfigError, readKubeconfig, type User } from "./kubeconfig.ts";
+import { type ReadFile, readText } from "./files.ts";
+import {
+  type Cluster,
+  type Entry,
+  type Kubeconfig,
+  KubernetesConfigError,
+  readKubeconfig,
+  type User,
+} from "./kubeconfig.ts";
 
 export { KubernetesConfigError } from "./kubeconfig.ts";
 
@@ -22,11 +29,8 @@ export interface KubernetesConfig {
     serverName?: string | undefined;
     insecure: boolean;
   };
-  /**
-   * The bearer token of now; a token in a file is read at every call, because it is replaced while it is in use.
-   * Throws KubernetesConfigError if the file cannot be read.
-   */
-  token?: (() => string) | undefined;
+  /** The bearer token. */
+  token?: string | undefined;
 }
 
 export interface ConfigOptions {
@@ -41,24 +45,58 @@ export interface ConfigOptions {
 
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 
+/** Where an API is described: kubeconfig files, or a pod's service account. */
+export type Place = { files: readonly string[]; missing: "error" | "skip" } | "pod";
+
 /**
  * Finds the API: the given file, else the files of $KUBECONFIG, else ~/.kube/config, else the pod's own cluster.
  * @throws KubernetesConfigError
  */
-export function loadKubernetesConfig(options: ConfigOptions): KubernetesConfig {
-  const { kubeconfig, env, home } = options;
+export function findPlace({ kubeconfig, context, env, home }: ConfigOptions, read: ReadFile): Place {
+  if (kubeconfig) return { files: [kubeconfig], missing: "error" };
   const listed = (env["KUBECONFIG"] ?? "").split(delimiter).filter((file) => file !== "");
-  const files = kubeconfig ? [kubeconfig] : listed.length > 0 ? listed : [join(home, ".kube", "config")];
-  const merged = readKubeconfig(files, kubeconfig ? "error" : "skip");
-  if (merged) return fromKubeconfig(merged, options.context);
-  if (listed.length > 0)
-    throw new KubernetesConfigError(`read $KUBECONFIG: none of its files is there: ${listed.join(", ")}`);
-  if (options.context)
-    throw new KubernetesConfigError(`find context ${quote(options.context)}: there is no ${files[0]}`);
-  return inCluster(options);
+  const files = listed.length > 0 ? listed : [join(home, ".kube", "config")];
+  if (files.some((file) => isThere(file, read))) return { files, missing: "skip" };
+  if (listed.length > 0) throw noneThere(listed);
+  if (context) throw new KubernetesConfigError(`find context ${quote(context)}: there is no ${files[0]}`);
+  return "pod";
 }
 
-function fromKubeconfig(merged: NonNullable<ReturnType<typeof readKubeconfig>>, wanted?: string): KubernetesConfig {
+/**
+ * Reads what a place says now. `before`: the context that was used last; without one that is asked for it stays the
+ * choice for as long as the files have it, because a running agent must not follow a change of `current-context`.
+ * @throws KubernetesConfigError
+ */
+export function readPlace(place: Place, options: ConfigOptions, read: ReadFile, before?: string): KubernetesConfig {
+  if (place === "pod") return inCluster(options, read);
+  const merged = readKubeconfig(place.files, place.missing, read);
+  if (!merged) throw noneThere(place.files);
+  const known = before !== undefined && merged.contexts.has(before) ? before : undefined;
+  return fromKubeconfig(merged, options.context ?? known, read);
+}
+
+/**
+ * Reads how to reach the API, once.
+ * @throws KubernetesConfigError
+ */
+export function loadKubernetesConfig(options: ConfigOptions, read: ReadFile = readText): KubernetesConfig {
+  return readPlace(findPlace(options, read), options, read);
+}
+
+const noneThere = (files: readonly string[]): KubernetesConfigError =>
+  new KubernetesConfigError(`read kubeconfig: none of these files is there: ${files.join(", ")}`);
+
+/** One that cannot be read is there all the same. */
+function isThere(file: string, read: ReadFile): boolean {
+  try {
+    read(file);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ENOENT";
+  }
+}
+
+function fromKubeconfig(merged: Kubeconfig, wanted: string | undefined, read: ReadFile): KubernetesConfig {
   const files = merged.files.join(", ");
   const name = wanted ?? merged.current;
   if (!name) throw new KubernetesConfigError(`read kubeconfig ${files}: current-context: is not set (name a context)`);
@@ -74,13 +112,13 @@ function fromKubeconfig(merged: NonNullable<ReturnType<typeof readKubeconfig>>, 
   if (!cluster) throw fault(context, "cluster", `no cluster ${quote(context.value.cluster)}`);
   const user = context.value.user ? merged.users.get(context.value.user) : undefined;
   if (context.value.user && !user) throw fault(context, "user", `no user ${quote(context.value.user)}`);
-  const credentials = user ? credentialsOf(user) : {};
+  const credentials = user ? credentialsOf(user, read) : {};
   return {
     server: serverOf(cluster),
     origin: `${cluster.file}, context ${quote(name)}`,
     context: name,
     namespace: context.value.namespace || "default",
-    tls: { ...trustOf(cluster), ...(user && certificateOf(user)) },
+    tls: { ...trustOf(cluster, read), ...(user && certificateOf(user, read)) },
     ...credentials,
   };
 }
@@ -102,17 +140,17 @@ function checkServer(server: string): string {
   return url.href.replace(/\/+$/, "");
 }
 
-function trustOf(entry: Entry<Cluster>): KubernetesConfig["tls"] {
-  const ca = pem(entry, "certificate-authority", "CERTIFICATE");
+function trustOf(entry: Entry<Cluster>, read: ReadFile): KubernetesConfig["tls"] {
+  const ca = pem(entry, "certificate-authority", "CERTIFICATE", read);
   const insecure = entry.value["insecure-skip-tls-verify"] ?? false;
   if (insecure && ca) throw fault(entry, "insecure-skip-tls-verify", "does not go with a certificate authority");
   const serverName = entry.value["tls-server-name"] || undefined;
   return { insecure, ...(ca && { ca }), ...(serverName && { serverName }) };
 }
 
-function certificateOf(entry: Entry<User>): { cert?: string; key?: string } {
-  const cert = pem(entry, "client-certificate", "CERTIFICATE");
-  const key = pem(entry, "client-key", "PRIVATE KEY");
+function certificateOf(entry: Entry<User>, read: ReadFile): { cert?: string; key?: string } {
+  const cert = pem(entry, "client-certificate", "CERTIFICATE", read);
+  const key = pem(entry, "client-key", "PRIVATE KEY", read);
   if (cert && !key) throw fault(entry, "client-key", "is required with client-certificate");
   if (key && !cert) throw fault(entry, "client-certificate", "is required with client-key");
   return cert && key ? { cert, key } : {};
@@ -121,54 +159,63 @@ function certificateOf(entry: Entry<User>): { cert?: string; key?: string } {
 /** What kubectl knows and Weir does not: refused, not passed over, because the API would see somebody else. */
 const UNSUPPORTED = ["exec", "auth-provider", "username", "password", "as", "as-uid", "as-groups", "as-user-extra"];
 
-function credentialsOf(entry: Entry<User>): { token?: () => string } {
+function credentialsOf(entry: Entry<User>, read: ReadFile): { token?: string } {
   for (const field of UNSUPPORTED) {
     if ((entry.value[field] ?? undefined) === undefined) continue;
     throw fault(entry, field, "is not supported; use token, tokenFile or a client certificate");
   }
   const { token, tokenFile } = entry.value;
   // kubectl's order: the file wins.
-  if (tokenFile) return { token: fileToken(resolve(dirname(entry.file), tokenFile), wording(entry, "tokenFile")) };
+  if (tokenFile)
+    return { token: fileToken(resolve(dirname(entry.file), tokenFile), wording(entry, "tokenFile"), read) };
   if (!token) return {};
   if (!isToken(token)) throw fault(entry, "token", NO_TOKEN);
-  return { token: () => token };
+  return { token };
 }
 
 const NO_TOKEN = "must be printable characters without spaces";
 const isToken = (token: string): boolean => /^[\x21-\x7e]+$/.test(token);
 
-/** Reads once now, so that a wrong path shows at the start. */
-function fileToken(file: string, what: string): () => string {
-  const read = (): string => {
-    const token = readText(file, what).trim();
-    if (!isToken(token)) throw new KubernetesConfigError(`${what}: the token in ${file} ${NO_TOKEN}`);
-    return token;
-  };
-  read();
-  return read;
+function fileToken(file: string, what: string, read: ReadFile): string {
+  const token = textOf(file, what, read).trim();
+  if (!isToken(token)) throw new KubernetesConfigError(`${what}: the token in ${file} ${NO_TOKEN}`);
+  return token;
 }
 
 /** PEM text of `field`-data (base64) or of the file that `field` names. */
-function pem<T extends Cluster | User>(entry: Entry<T>, field: string, label: string): string | undefined {
+function pem<T extends Cluster | User>(
+  entry: Entry<T>,
+  field: string,
+  label: string,
+  read: ReadFile,
+): string | undefined {
   const data = entry.value[`${field}-data`];
   const file = entry.value[field];
-  const marked = (text: string): boolean => text.includes("-----BEGIN ") && text.includes(`${label}-----`);
   if (typeof data === "string" && data !== "") {
     const text = Buffer.from(data, "base64").toString("utf8");
-    if (!marked(text)) throw fault(entry, `${field}-data`, `is not base64 of a PEM ${label.toLowerCase()}`);
+    if (!isPem(text, label)) throw fault(entry, `${field}-data`, `is not base64 of a PEM ${label.toLowerCase()}`);
     return text;
   }
   if (typeof file !== "string" || file === "") return undefined;
   const path = resolve(dirname(entry.file), file);
-  const text = readText(path, wording(entry, field));
-  if (!marked(text)) throw fault(entry, field, `${path} is not a PEM ${label.toLowerCase()}`);
+  const text = textOf(path, wording(entry, field), read);
+  if (!isPem(text, label)) throw fault(entry, field, `${path} is not a PEM ${label.toLowerCase()}`);
   return text;
 }
 
-function inCluster({ env, home, serviceAccount = SERVICE_ACCOUNT }: ConfigOptions): KubernetesConfig {
+/** A file that is written at this moment may lack its end. */
+function isPem(text: string, label: string): boolean {
+  const count = (mark: string): number => text.split(mark).length - 1;
+  const begun = count("-----BEGIN ");
+  return begun > 0 && begun === count("-----END ") && text.includes(`${label}-----`);
+}
+
+function inCluster(options: ConfigOptions, read: ReadFile): KubernetesConfig {
+  const { env, home, serviceAccount = SERVICE_ACCOUNT } = options;
   const host = env["KUBERNETES_SERVICE_HOST"];
   const port = env["KUBERNETES_SERVICE_PORT"] ?? "443";
-  if (!host || !existsSync(join(serviceAccount, "token"))) {
+  const tokenFile = join(serviceAccount, "token");
+  if (!host || !isThere(tokenFile, read)) {
     const hint = "name a kubeconfig file, or set $KUBECONFIG";
     throw new KubernetesConfigError(
       `find a Kubernetes API: no ${join(home, ".kube", "config")}, and not in a pod (${hint})`,
@@ -180,18 +227,21 @@ function inCluster({ env, home, serviceAccount = SERVICE_ACCOUNT }: ConfigOption
     throw new KubernetesConfigError(`${what}: KUBERNETES_SERVICE_HOST and _PORT make no URL: ${quote(server)}`);
   }
   const space = join(serviceAccount, "namespace");
+  const file = join(serviceAccount, "ca.crt");
+  const ca = textOf(file, what, read);
+  if (!isPem(ca, "CERTIFICATE")) throw new KubernetesConfigError(`${what}: ${file} is not a PEM certificate`);
   return {
     server: checkServer(server),
     origin: "in-cluster",
-    namespace: (existsSync(space) && readText(space, what).trim()) || "default",
-    tls: { insecure: false, ca: readText(join(serviceAccount, "ca.crt"), what) },
-    token: fileToken(join(serviceAccount, "token"), what),
+    namespace: (isThere(space, read) && textOf(space, what, read).trim()) || "default",
+    tls: { insecure: false, ca },
+    token: fileToken(tokenFile, what, read),
   };
 }
 
-function readText(file: string, what: string): string {
+function textOf(file: string, what: string, read: ReadFile): string {
   try {
-    return readFileSync(file, "utf8");
+    return read(file);
   } catch (error) {
     throw new KubernetesConfigError(`${what}: ${file}: ${(error as NodeJS.ErrnoException).code}`, error);
   }

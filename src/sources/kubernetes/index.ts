@@ -1,3 +1,4 @@
+export { type Access, fixedAccess, openAccess } from "./access.ts";
 export { KubernetesClient } from "./client.ts";
 export { type ConfigOptions, type KubernetesConfig, KubernetesConfigError, loadKubernetesConfig } from "./config.ts";
 export { ApiStatusError, ConnectionError } from "./errors.ts";

@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { readDocuments } from "../manifests/document.ts";
+import type { ReadFile } from "./files.ts";
 
 /** A kubeconfig cannot be used. The message names the file and, where there is one, the field. */
 export class KubernetesConfigError extends Error {
@@ -61,9 +61,13 @@ export interface Kubeconfig {
  * Reads and merges kubeconfig files. `missing`: what a file that is not there means.
  * @throws KubernetesConfigError
  */
-export function readKubeconfig(files: readonly string[], missing: "error" | "skip"): Kubeconfig | undefined {
+export function readKubeconfig(
+  files: readonly string[],
+  missing: "error" | "skip",
+  readText: ReadFile,
+): Kubeconfig | undefined {
   const read = files.flatMap((file) => {
-    const parsed = readFile(file, missing);
+    const parsed = readFile(file, missing, readText);
     return parsed ? [{ file, ...parsed }] : [];
   });
   if (read.length === 0) return undefined;
@@ -83,10 +87,14 @@ export function readKubeconfig(files: readonly string[], missing: "error" | "ski
   return { files: read.map((one) => one.file), current, clusters, users, contexts };
 }
 
-function readFile(file: string, missing: "error" | "skip"): { value: z.output<typeof kubeconfig> } | undefined {
+function readFile(
+  file: string,
+  missing: "error" | "skip",
+  readText: ReadFile,
+): { value: z.output<typeof kubeconfig> } | undefined {
   let source: string;
   try {
-    source = readFileSync(file, "utf8");
+    source = readText(file);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? "unknown error";
     if (missing === "skip" && code === "ENOENT") return undefined;

@@ -35,8 +35,8 @@ export function readObject({ kind, apiVersion }: Resource, raw: RawObject, befor
   if (!known) throw new TypeError(`there is no schema of ${kind}`);
   // The items of a list do not say what they are.
   const standing = readStanding(kind, raw);
-  const fields: Fields = { ...(kind === "Pod" ? trimPod(raw) : standing ? withoutStatus(raw) : raw), kind, apiVersion };
-  const { key, object, findings } = judgeObject(kind, known, fields);
+  const fields: Fields = { ...(standing ? withoutStatus(raw) : raw), kind, apiVersion };
+  const { key, object, findings } = judgeObject(kind, known, fields, "api");
   const named = key ?? objectKey(kind, { namespace: raw.metadata.namespace, name: raw.metadata.name });
   const isSame = object !== undefined && isDeepStrictEqual(object, before?.object);
   const next: ReadObject = {
@@ -67,21 +67,4 @@ export function readStanding(kind: string, { metadata, status }: RawObject): Sta
 function withoutStatus({ metadata, status: _, ...rest }: RawObject): Fields {
   const { resourceVersion: __, managedFields: ___, generation: ____, ...kept } = metadata;
   return { ...rest, metadata: kept };
-}
-
-const FINISHED = new Set(["Succeeded", "Failed"]);
-
-/**
- * Pods of a cluster hold much that Weir neither reads nor runs (secrets as variables, volumes of every kind): it is
- * left out, so that no pod is refused for it. The addresses of a finished pod may be another's already.
- */
-function trimPod({ metadata, spec, status }: RawObject): Fields {
-  const { nodeName, nodeSelector, hostNetwork, restartPolicy, containers } = isFields(spec) ? spec : {};
-  const names = Array.isArray(containers) ? containers.map((one) => ({ name: isFields(one) ? one["name"] : one })) : [];
-  const { phase, podIPs } = isFields(status) ? status : {};
-  return {
-    metadata,
-    spec: { nodeName, nodeSelector, hostNetwork, restartPolicy, containers: names },
-    ...(!FINISHED.has(String(phase)) && { status: { podIPs } }),
-  };
 }

@@ -31,7 +31,7 @@ export const TIMES: ReflectorTimes = {
 };
 
 export interface ReflectorOptions<T> {
-  client: Pick<KubernetesClient, "list" | "watch">;
+  client: Pick<KubernetesClient, "list" | "watch" | "server">;
   resource: Resource;
   fieldSelector?: string | undefined;
   /**
@@ -64,6 +64,8 @@ export class Reflector<T> {
   readonly synced: Promise<void>;
   /** Why the state may be out of date; undefined while it is not. */
   trouble: string | undefined;
+  /** When that began, ms since the epoch. */
+  troubledSince: number | undefined;
   /** The server does not know the resource. */
   absent = false;
   readonly #options: ReflectorOptions<T>;
@@ -73,6 +75,8 @@ export class Reflector<T> {
   #objects = new Map<string, T>();
   /** What a watch goes on from; undefined: list first. */
   #version: string | undefined;
+  /** Whose version that is. */
+  #server: string | undefined;
   #failures = 0;
   /** When the watch of now began. */
   #opened: number | undefined;
@@ -121,6 +125,10 @@ export class Reflector<T> {
   /** Lists if need be and watches until that ends. Resolves to the time until the next turn, ms. */
   async #turn(): Promise<number> {
     this.#opened = undefined;
+    const { server } = this.#options.client;
+    // Another server's versions mean nothing to this one.
+    if (server !== this.#server) this.#version = undefined;
+    this.#server = server;
     try {
       if (this.#version === undefined) await this.#list();
       await this.#watch(this.#version ?? "");
@@ -235,6 +243,7 @@ export class Reflector<T> {
     this.absent = absent;
     if (!absent) this.#absences = 0;
     this.trouble = undefined;
+    this.troubledSince = undefined;
     this.#settle.resolve();
     if (news) this.#options.onChange(changed);
   }
@@ -253,6 +262,7 @@ export class Reflector<T> {
     // The first time it is the course of things: an old version is listed anew at once.
     if (gone && ++this.#forgotten === 1) return 0;
     const message = error instanceof Error ? error.message : String(error);
+    this.troubledSince ??= Date.now();
     if (this.trouble !== message) {
       this.trouble = message;
       this.#options.onChange(new Set());

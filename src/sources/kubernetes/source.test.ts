@@ -1,8 +1,10 @@
+import { getEventListeners } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, test } from "vitest";
 import { readManifests } from "../manifests/index.ts";
+import { fixedAccess } from "./access.ts";
 import { KubernetesClient } from "./client.ts";
 import { readObject } from "./objects.ts";
 import type { RawObject } from "./resource.ts";
@@ -29,7 +31,7 @@ async function source(script: Script, options: { signal?: AbortSignal; settle?: 
     steps[`watch ${path(plural)}`] = script[plural]?.watch ?? [stream([], "hold")];
   }
   const server = await scriptedServer(steps);
-  const client = new KubernetesClient(server.config);
+  const client = new KubernetesClient(fixedAccess(server.config));
   const told: string[] = [];
   const watch = watchKubernetes({
     client,
@@ -128,15 +130,23 @@ describe("the API as a source", () => {
     await expect(watch.synced).rejects.toThrow("list nodes: closed");
   });
 
+  it("hangs on its signal once, however much it follows", async () => {
+    const { signal } = new AbortController();
+    const { watch } = await source({}, { signal });
+    await watch.synced;
+    expect(getEventListeners(signal, "abort")).toHaveLength(1);
+  });
+
   it("tells nothing any more once its signal is aborted", async () => {
     const abort = new AbortController();
     const pods = { list: [list([pod("a", "1")], "5")] };
     const { watch, told } = await source({ pods }, { signal: abort.signal, settle: 50 });
     await watch.synced;
+    const before = [...told];
     abort.abort();
     await watch.close();
     await new Promise((done) => setTimeout(done, 100));
-    expect(told).toEqual([]);
+    expect(told).toEqual(before);
     expect(watch.snapshot().objects).toHaveLength(1);
   });
 });
@@ -164,7 +174,7 @@ describe("objects", () => {
     const folder = mkdtempSync(join(tmpdir(), "weir-same-"));
     cleanup.push(() => rmSync(folder, { recursive: true }));
     writeFileSync(join(folder, "x.json"), JSON.stringify({ apiVersion, kind, ...raw }));
-    const { objects, problems } = readManifests(folder);
+    const { objects, problems } = readManifests(folder, "agent");
     expect(problems).toEqual([]);
     expect(readObject({ apiVersion, kind, plural: "" }, raw)).toEqual({ object: objects[0], problems: [] });
   });

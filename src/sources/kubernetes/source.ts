@@ -2,20 +2,25 @@ import { objectKey } from "../../model/names.ts";
 import type { ManifestObject, Problem } from "../../model/objects.ts";
 import { apiVersion } from "../../model/version.ts";
 import type { ManifestSnapshot } from "../manifests/merge.ts";
-import type { ManifestWatch } from "../manifests/watch.ts";
+import type { ManifestWatch, Trouble } from "../manifests/watch.ts";
 import type { KubernetesClient } from "./client.ts";
 import { type ReadObject, readObject, type Standing } from "./objects.ts";
 import { Reflector, type ReflectorTimes } from "./reflector.ts";
 import type { Resource } from "./resource.ts";
 
 export interface KubernetesSourceOptions {
-  client: Pick<KubernetesClient, "list" | "watch" | "server">;
+  client: Pick<KubernetesClient, "list" | "watch" | "server" | "trouble">;
   /** Called after changes. `keys` are `Kind/namespace/name`; empty if only problems changed. */
   onChange(keys: ReadonlySet<string>): void;
   signal?: AbortSignal | undefined;
   /** Events within this time are one change, ms. */
   settle?: number | undefined;
-  times?: Partial<ReflectorTimes> | undefined;
+  times?: Partial<ReflectorTimes & SourceTimes> | undefined;
+}
+
+interface SourceTimes {
+  /** How often the files that say how to reach the API are looked at while no request is made, ms. */
+  files: number;
 }
 
 export interface KubernetesWatch extends ManifestWatch {
@@ -48,6 +53,8 @@ export function watchKubernetes(options: KubernetesSourceOptions): KubernetesWat
   return new KubernetesSource(options);
 }
 
+const FILES = 10_000;
+
 class KubernetesSource implements KubernetesWatch {
   readonly synced: Promise<void>;
   readonly #options: KubernetesSourceOptions;
@@ -55,6 +62,8 @@ class KubernetesSource implements KubernetesWatch {
   #snapshot: ManifestSnapshot | undefined;
   #changed = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
+  readonly #files: NodeJS.Timeout;
+  #access: string | undefined;
   #closed = false;
 
   constructor(options: KubernetesSourceOptions) {
@@ -63,14 +72,27 @@ class KubernetesSource implements KubernetesWatch {
     this.synced = Promise.all(this.#followed.map((one) => one.reflector.synced)).then(() => {});
     // Whoever does not wait for it must not be killed by it.
     this.synced.catch(() => {});
+    this.#files = setInterval(() => this.#lookAtFiles(), options.times?.files ?? FILES);
+    this.#files.unref();
     const { signal } = options;
-    if (signal?.aborted) this.#end();
-    signal?.addEventListener("abort", () => this.#end(), { once: true });
+    if (signal?.aborted) void this.close();
+    signal?.addEventListener("abort", () => void this.close(), { once: true });
   }
 
   snapshot(): ManifestSnapshot {
     this.#snapshot ??= this.#collect();
     return this.#snapshot;
+  }
+
+  troubles(): Trouble[] {
+    const { trouble, server } = this.#options.client;
+    const late = this.#followed.flatMap(({ resource, reflector }) => {
+      if (reflector.trouble === undefined) return [];
+      const message = `${reflector.trouble}; the last state stays`;
+      const object = this.#nameOf(resource.plural);
+      return [{ object, message, severity: "warning" as const, staleSince: reflector.troubledSince }];
+    });
+    return trouble === undefined ? late : [{ object: server, message: trouble, severity: "warning" }, ...late];
   }
 
   standings(): Standing[] {
@@ -85,13 +107,12 @@ class KubernetesSource implements KubernetesWatch {
   }
 
   #follow(resource: Followed): Reflector<ReadObject> {
-    const { client, signal, times } = this.#options;
+    const { client, times } = this.#options;
     const { kind, optional } = resource;
     return new Reflector({
       client,
       resource,
       optional,
-      signal,
       times,
       read: (raw, before) => readObject(resource, raw, before),
       onChange: (keys) => this.#change(kind, keys),
@@ -115,13 +136,22 @@ class KubernetesSource implements KubernetesWatch {
   #end(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+    clearInterval(this.#files);
+  }
+
+  /** A request looks too, but a watch may last for minutes. */
+  #lookAtFiles(): void {
+    const { trouble } = this.#options.client;
+    if (trouble === this.#access) return;
+    this.#access = trouble;
+    this.#change("", new Set());
   }
 
   #collect(): ManifestSnapshot {
     const objects = new Map<string, ManifestObject>();
-    const problems: Problem[] = [];
+    const problems: Problem[] = this.troubles().map(({ staleSince: _, ...problem }) => problem);
     for (const { resource, reflector } of this.#followed) {
-      problems.push(...this.#problemsOf(resource, reflector));
+      if (reflector.absent) problems.push(this.#absence(resource));
       for (const one of reflector.objects.values()) {
         problems.push(...one.problems);
         if (one.object) objects.set(objectKey(one.object.kind, one.object.metadata), one.object);
@@ -131,11 +161,12 @@ class KubernetesSource implements KubernetesWatch {
     return { objects: sorted.map(([, object]) => object), problems };
   }
 
-  #problemsOf({ kind, plural }: Followed, { trouble, absent }: Reflector<ReadObject>): Problem[] {
-    const object = `${this.#options.client.server}/${plural}`;
-    if (trouble !== undefined) return [{ object, message: `${trouble}; the last state stays`, severity: "warning" }];
-    if (!absent) return [];
+  #absence({ kind, plural }: Followed): Problem {
     const message = `the API does not know ${kind} of ${apiVersion}: none is in force until its definition is there`;
-    return [{ object, message, severity: "skipped" }];
+    return { object: this.#nameOf(plural), message, severity: "skipped" };
+  }
+
+  #nameOf(plural: string): string {
+    return `${this.#options.client.server}/${plural}`;
   }
 }

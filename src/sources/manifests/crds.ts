@@ -156,6 +156,16 @@ const each = (properties: Schema): Schema =>
 
 /** What is true of no number, no list and no boolean; each check concerns its own type alone. */
 const NEITHER = { minimum: 1, maximum: 0, minItems: 1, maxItems: 0, not: { enum: [true, false] } };
+/** The same, refused in words: the server shows the values of the first alternative as those that it supports. */
+const neither = (words: unknown): Schema => ({ anyOf: [{ enum: [words] }, NEITHER] });
+
+/** CEL sees nothing below a field of any type, and the server takes no rule there. */
+function withoutRules<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(withoutRules) as T;
+  if (!isSchema(value)) return value;
+  const kept = Object.entries(value).filter(([name]) => name !== "x-kubernetes-validations");
+  return Object.fromEntries(kept.map(([name, one]) => [name, withoutRules(one)])) as T;
+}
 
 /** `null` is left out; text or objects of one field become a field of any type, with what is checked of each type. */
 function alternatives(own: Schema, all: readonly Schema[]): Schema {
@@ -171,12 +181,12 @@ function alternatives(own: Schema, all: readonly Schema[]): Schema {
   const { pattern, maxLength } = texts[0] ?? {};
   return {
     ...own,
-    ...NEITHER,
+    allOf: [neither(own["description"])],
     pattern,
     maxLength,
     anyOf: objects.map(({ required }) => ({ required })),
     maxProperties: 1,
-    properties: Object.assign({}, ...objects.map((one) => one["properties"])),
+    properties: withoutRules(Object.assign({}, ...objects.map((one) => one["properties"]))),
     "x-kubernetes-preserve-unknown-fields": true,
   };
 }

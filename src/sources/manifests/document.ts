@@ -1,7 +1,8 @@
-import type { Document, LineCounter } from "yaml";
+import type { Document, LineCounter, ScalarTag } from "yaml";
 import { isNode, isScalar, LineCounter as Lines, parseAllDocuments } from "yaml";
 import { quote } from "../../model/text.ts";
 import { isDeepJson, refuseYaml, repeatedKey } from "./guard.ts";
+import { jsonPositions } from "./positions.ts";
 
 /** One document of a file as plain data, or the reason why it cannot be read. */
 export type RawDocument =
@@ -11,6 +12,8 @@ export type RawDocument =
 /** Largest file that is read, bytes, and most documents in it. */
 export const LARGEST_FILE = 4 * 1024 * 1024;
 const MOST_DOCUMENTS = 10_000;
+/** Byte order marks: files that were put together have one at the begin of each. */
+const MARKS = /^\ufeff/gm;
 /** Aliases may repeat at most this much: stops documents that grow a billionfold when expanded. */
 const MOST_ALIASES = 100;
 
@@ -19,25 +22,36 @@ const MOST_ALIASES = 100;
  * Positions are `file:line:column`, counted from 1.
  */
 export function readDocuments(text: string, file: string): RawDocument[] {
-  return readJson(text, file) ?? readYaml(text, file);
+  const plain = text.replace(MARKS, "");
+  return readJson(plain, file) ?? readYaml(plain, file);
 }
 
-/** The fast way for what programs write. Undefined: not JSON, or to be read again for its positions. */
+/** The fast way for what programs write. Undefined: not JSON. */
 function readJson(text: string, file: string): RawDocument[] | undefined {
   if (!text.startsWith("{")) return undefined;
   if (isDeepJson(text)) return [{ problem: "is not read as JSON: nested too deeply", at: `${file}:1:1` }];
   try {
     const value: unknown = JSON.parse(text);
-    let slow: RawDocument | undefined;
+    let find: ReturnType<typeof jsonPositions> | undefined;
     const locate = (path: readonly PropertyKey[]): string => {
-      slow ??= readYaml(text, file)[0];
-      return slow && "locate" in slow ? slow.locate(path) : `${file}:1:1`;
+      find ??= jsonPositions(text);
+      const { line, column } = find(path);
+      return `${file}:${line}:${column}`;
     };
     return [{ value, locate }];
   } catch {
     return undefined;
   }
 }
+
+/** `0755` as kubectl reads it: YAML 1.2 would have it decimal. */
+const OCTAL: ScalarTag = {
+  tag: "tag:yaml.org,2002:int",
+  default: true,
+  identify: () => false,
+  test: /^[-+]?0[0-7]+$/,
+  resolve: (text) => Number.parseInt(text, 8),
+};
 
 function readYaml(text: string, file: string): RawDocument[] {
   const lines = new Lines();
@@ -48,6 +62,7 @@ function readYaml(text: string, file: string): RawDocument[] {
       lineCounter: lines,
       prettyErrors: false,
       uniqueKeys: false,
+      customTags: (tags) => [OCTAL, ...tags],
       logLevel: "silent",
     });
     if (!Array.isArray(documents)) return [];

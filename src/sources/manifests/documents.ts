@@ -1,8 +1,9 @@
 import type { Problem } from "../../model/objects.ts";
 import { readDocuments } from "./document.ts";
 import { findManifests, readManifest } from "./files.ts";
-import { parseManifests } from "./parse.ts";
+import { listItems, parseManifests } from "./parse.ts";
 import { KINDS } from "./schemas.ts";
+import { isFields } from "./types.ts";
 
 /** Where manifests come from: a file or folder, or a text with the name that problems show. */
 export type ManifestInput = { path: string } | { text: string; name: string };
@@ -15,7 +16,7 @@ export interface ManifestDocument {
 }
 
 /**
- * Reads manifests as documents, lists taken apart. What is wrong with one is in `problems`.
+ * Reads manifests for an agent as documents, lists taken apart. What is wrong with one is in `problems`.
  * @throws ManifestError if the path cannot be read
  */
 export function readManifestDocuments(inputs: readonly ManifestInput[]): {
@@ -28,7 +29,7 @@ export function readManifestDocuments(inputs: readonly ManifestInput[]): {
     for (const one of textsOf(input)) {
       if ("problem" in one) problems.push(one.problem);
       else {
-        problems.push(...parseManifests(one.text, one.name).problems);
+        problems.push(...parseManifests(one.text, one.name, "agent").problems);
         documents.push(...documentsOf(one.text, one.name));
       }
     }
@@ -55,14 +56,13 @@ function documentsOf(text: string, name: string): ManifestDocument[] {
   return readDocuments(text, name)
     .flatMap((one) => ("value" in one ? flat(one.value) : []))
     .flatMap((value) => {
-      const [placed] = parseManifests(JSON.stringify(value) ?? "", name).objects;
+      const [placed] = parseManifests(JSON.stringify(value) ?? "", name, "agent").objects;
       return placed ? [{ key: placed.key, document: value as ManifestDocument["document"] }] : [];
     });
 }
 
 function flat(value: unknown): unknown[] {
-  const { kind, items } = (value ?? {}) as { kind?: unknown; items?: unknown };
-  return kind === "List" && Array.isArray(items) ? items.flatMap(flat) : [value];
+  return (isFields(value) && listItems(value)?.flatMap(flat)) || [value];
 }
 
 /** The kind that a word such as `impairment`, `Impairments` or `Impairment` names. */

@@ -9,12 +9,13 @@ import {
   checkSubdomain,
 } from "../../model/names.ts";
 import { quote } from "../../model/text.ts";
+import { type Hint, says } from "../../model/wording.ts";
 
 /** Building blocks of the schemas. Kubernetes takes `null` for "left out" everywhere, and so do these. */
 
 /** A string that passes a check of names.ts. */
-export const checked = (check: Check) =>
-  z.string().superRefine((value, context) => {
+export const checked = (check: Check, hint?: Hint) =>
+  z.string(hint && { error: says(hint) }).superRefine((value, context) => {
     const reason = check(value);
     if (reason) context.addIssue({ code: "custom", message: reason });
   });
@@ -40,14 +41,22 @@ export const plainText = z.string().refine((value) => !value.includes("\0"), "mu
 
 /** A whole number with bounds. */
 export const whole = (least: number, most: number) => {
-  const error = `must be a whole number from ${least} to ${most}`;
+  const range = `a whole number from ${least} to ${most}`;
+  const error = ({ code, input }: { code?: string; input?: unknown }) => {
+    if (code === "invalid_type" && input === undefined) return `is required; write ${range}`;
+    const isText = typeof input === "string" && /^\d{1,15}$/.test(input);
+    return `must be ${range}${isText ? `; write ${input} without quotes` : ""}`;
+  };
   return z.number({ error }).int({ error }).min(least, { error }).max(most, { error });
 };
 
 /** A list that is not empty. */
-export const some = <T extends z.ZodType>(schema: T, most: number) => {
+export const some = <T extends z.ZodType>(schema: T, most: number, hint: Hint) => {
   const error = `must have 1 to ${most} members`;
-  return z.array(schema, { error }).min(1, { error }).max(most, { error });
+  return z
+    .array(schema, { error: says(hint) })
+    .min(1, { error })
+    .max(most, { error });
 };
 
 interface MapChecks {
@@ -102,6 +111,14 @@ export const annotations = stringMap({
   whole: checkAnnotationsSize,
 });
 export const configData = stringMap({ key: checkConfigKey });
+const isBase64 = (text: string): boolean => {
+  const plain = text.replace(/[\r\n]/g, "");
+  return plain.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(plain);
+};
+export const binaryData = stringMap({
+  key: checkConfigKey,
+  value: (text) => (isBase64(text) ? undefined : "must be in base64"),
+});
 
 /** Ends up in cgroup paths and file names. */
 const uid = checked((value) => checkLabelValue(value) ?? (value === "" ? "must not be empty" : undefined));

@@ -11,6 +11,7 @@ import {
   statSync,
 } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
+import { decodeText } from "../../model/encoding.ts";
 import type { Problem } from "../../model/objects.ts";
 import { quote } from "../../model/text.ts";
 import { LARGEST_FILE } from "./document.ts";
@@ -122,7 +123,9 @@ export function readManifest(file: FoundFile): { text: string } | { problem: Pro
       const message = `has ${stats.size} bytes, more than ${LARGEST_FILE}; split it`;
       return { problem: { object: file.name, message }, missing: false };
     }
-    return { text: readFileSync(fd, "utf8").replace(/^\ufeff/, "") };
+    const text = decodeText(readFileSync(fd));
+    if (text.ok) return { text: text.value };
+    return { problem: { object: file.name, message: text.reason }, missing: false };
   } catch (cause) {
     return { problem: unreadable(file.name, cause), missing: codeOf(cause) === "ENOENT" };
   } finally {

@@ -6,15 +6,24 @@ import { type FSWatcher, watch } from "node:fs";
  */
 export class FolderWatch {
   readonly #onEvent: () => void;
+  readonly #watch: typeof watch;
   readonly #watchers = new Map<string, FSWatcher>();
+  #trouble: string | undefined;
 
-  constructor(onEvent: () => void) {
+  constructor(onEvent: () => void, watchFolder: typeof watch = watch) {
     this.#onEvent = onEvent;
+    this.#watch = watchFolder;
+  }
+
+  /** Why the kernel does not tell of some folders' changes. */
+  get trouble(): string | undefined {
+    return this.#trouble;
   }
 
   /** Watches exactly these folders from now on. True if one was added: what happened in it before is unseen. */
   follow(folders: ReadonlySet<string>): boolean {
     let added = false;
+    this.#trouble = undefined;
     for (const [folder, watcher] of this.#watchers) if (!folders.has(folder)) this.#drop(folder, watcher);
     for (const folder of folders) {
       if (this.#watchers.has(folder)) continue;
@@ -34,7 +43,7 @@ export class FolderWatch {
 
   #add(folder: string): boolean {
     try {
-      const watcher = watch(folder, { persistent: true });
+      const watcher = this.#watch(folder, { persistent: true });
       watcher.on("change", (event, name) => {
         // A folder's own removal shows as a rename of itself: what replaces it is another folder.
         if (event === "rename" && name !== null && folder.endsWith(`/${String(name)}`)) this.#drop(folder, watcher);
@@ -46,8 +55,9 @@ export class FolderWatch {
       });
       this.#watchers.set(folder, watcher);
       return true;
-    } catch {
-      // Gone again, or no watches left: the regular look finds every change, only later.
+    } catch (error) {
+      // Gone again, or nothing left to watch with: the regular look finds every change, only later.
+      this.#trouble ??= watchFault(error);
       return false;
     }
   }
@@ -57,3 +67,14 @@ export class FolderWatch {
     watcher.close();
   }
 }
+
+/** What is used up, if that is why a folder cannot be watched. */
+export function watchFault(error: unknown): string | undefined {
+  return NOTHING_LEFT[(error as NodeJS.ErrnoException).code ?? ""];
+}
+
+/** By the error's code; both are counted by user. */
+const NOTHING_LEFT: Readonly<Record<string, string>> = {
+  EMFILE: "no inotify instance is left (raise fs.inotify.max_user_instances)",
+  ENOSPC: "no inotify watch is left (raise fs.inotify.max_user_watches)",
+};

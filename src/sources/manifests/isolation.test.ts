@@ -97,9 +97,53 @@ describe("an object that is wrong costs only itself", () => {
     const schema = z.unknown().transform((): never => {
       throw new TypeError("Cannot convert undefined or null to object");
     });
-    const judged = judgeObject("Pod", { apiVersion: "v1", namespaced: true, schema }, GOOD);
+    const judged = judgeObject("Pod", { apiVersion: "v1", namespaced: true, schema }, GOOD, "lab");
     expect(judged).toMatchObject({ key: "Pod/default/good", object: undefined });
     expect(judged.findings[0]?.message).toContain("cannot be judged: TypeError: Cannot convert undefined or null");
+  });
+
+  const rated = (spec: Fields) => ({
+    kind: "Pod",
+    apiVersion: "v1",
+    metadata: { name: "bad", annotations: { bandwidth: "20 mbps egress" } },
+    spec,
+  });
+
+  it.each(WRONG)("and no rule of a pod, for an agent: %s", (_, spec, path) => {
+    const { objects, problems } = parseManifests(
+      textOf(rated({ nodeName: "node-1", containers: [container], ...spec })),
+      "f.json",
+      "agent",
+    );
+    expect(objects.map((one) => one.object)).toEqual([
+      {
+        kind: "Pod",
+        metadata: {
+          ...GOOD.metadata,
+          name: "bad",
+          namespace: "default",
+          labels: {},
+          annotations: { bandwidth: "20 mbps egress" },
+        },
+        nodeName: "node-1",
+        hostNetwork: false,
+        restartPolicy: "Always",
+        containers: [],
+      },
+    ]);
+    expect(problems[0]).toMatchObject({
+      severity: "warning",
+      path,
+      message: expect.stringMatching(/an agent does not act on it$/),
+    });
+  });
+
+  it.each([
+    ["the node", { nodeName: "../x" }],
+    ["whose network it uses", { hostNetwork: "yes" }],
+  ])("what an agent acts on is refused if it is wrong: %s", (_, spec) => {
+    const { refused } = parseManifests(textOf(rated({ containers: [container], ...spec })), "f.json", "agent");
+    expect([...refused]).toEqual(["Pod/default/bad"]);
   });
 
   it.each([
@@ -122,7 +166,7 @@ describe("an object that is wrong costs only itself", () => {
     const change = new Promise<void>((resolve) => {
       changed = resolve;
     });
-    const watch = watchManifests({ path: folder, onChange: () => changed() });
+    const watch = watchManifests({ reader: "lab", path: folder, onChange: () => changed() });
     try {
       await watch.synced;
       const wrong = CASES.map(({ document }, index) => ({ ...document, metadata: { name: `bad-${index}` } }));

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import { checkLabelName, checkSubdomain, objectKey } from "../../model/names.ts";
 import type { ManifestObject } from "../../model/objects.ts";
 import { quote } from "../../model/text.ts";
+import { inWords } from "../../model/wording.ts";
 import { type Finding, remarksOn } from "./remarks.ts";
 import type { KindSchema } from "./schemas.ts";
 import { type Fields, isFields } from "./types.ts";
@@ -16,10 +17,16 @@ export interface Judgement {
 /** Most that is said of one object: a longer list is one fault many times. */
 const MOST_FINDINGS = 50;
 
+/**
+ * Whom an object is read for. A `lab` does all that it says. An `agent` acts on a part: what is wrong with the rest is
+ * told and costs no rule. From an `api` an agent reads the same, and the server has judged the rest.
+ */
+export type Reader = "lab" | "agent" | "api";
+
 /** Judges one object by the schema of its kind, wherever it comes from. Never throws. */
-export function judgeObject(kind: string, known: KindSchema, raw: Fields): Judgement {
+export function judgeObject(kind: string, known: KindSchema, raw: Fields, reader: Reader): Judgement {
   try {
-    const { findings, ...judged } = judge(kind, known, raw);
+    const { findings, ...judged } = judge(kind, known, raw, reader);
     if (findings.length <= MOST_FINDINGS) return { ...judged, findings };
     const more = { field: [], message: `has more that is not right; the first ${MOST_FINDINGS} are told` };
     return { ...judged, findings: [...findings.slice(0, MOST_FINDINGS), { ...more, severity: "warning" }] };
@@ -30,16 +37,29 @@ export function judgeObject(kind: string, known: KindSchema, raw: Fields): Judge
   }
 }
 
-function judge(kind: string, known: KindSchema, raw: Fields): Judgement {
-  const result = known.schema.safeParse(raw);
-  const remarks = remarksOn(kind, known, raw, MOST_FINDINGS + 1);
-  if (result.success) {
-    const object = result.data;
-    return { key: objectKey(kind, object.metadata), object, findings: remarks };
-  }
-  const findings = [...result.error.issues.map((issue) => toFinding(issue, raw)), ...remarks];
-  return { key: nameOf(kind, known.namespaced, raw), object: undefined, findings };
+function judge(kind: string, known: KindSchema, raw: Fields, reader: Reader): Judgement {
+  const ruled = reader === "lab" ? undefined : known.ruled?.safeParse(raw);
+  if (ruled?.success && reader === "api") return taken(kind, ruled.data, []);
+  const whole = known.schema.safeParse(raw, { error: inWords });
+  const remarks =
+    reader === "api" ? [] : remarksOn(kind, known, raw, { most: MOST_FINDINGS + 1, runs: reader === "lab" });
+  const wrong = whole.success ? [] : whole.error.issues.flatMap((issue) => toFindings(issue));
+  if (ruled?.success) return taken(kind, ruled.data, [...wrong.map(unread), ...remarks]);
+  if (whole.success) return taken(kind, whole.data, remarks);
+  return { key: nameOf(kind, known.namespaced, raw), object: undefined, findings: [...wrong, ...remarks] };
 }
+
+const taken = (kind: string, object: ManifestObject, findings: readonly Finding[]): Judgement => ({
+  key: objectKey(kind, object.metadata),
+  object,
+  findings,
+});
+
+const unread = (finding: Finding): Finding => ({
+  ...finding,
+  message: `${finding.message}; an agent does not act on it`,
+  severity: "warning",
+});
 
 /** The key of an object that may be wrong otherwise; undefined if its own name is. */
 export function nameOf(kind: string, namespaced: boolean, raw: Fields): string | undefined {
@@ -51,10 +71,13 @@ export function nameOf(kind: string, namespaced: boolean, raw: Fields): string |
   return objectKey(kind, { namespace, name: metadata.name });
 }
 
-function toFinding(issue: z.core.$ZodIssue, raw: Fields): Finding {
-  const value = issue.path.reduce<unknown>((at, key) => (at as Fields | undefined)?.[key as string], raw);
-  const left = issue.code === "invalid_type" && (value ?? undefined) === undefined;
-  return { field: issue.path, message: left ? "is required" : issue.message };
+/** Of a choice of shapes, what is wrong with the one that was meant, if that can be told. */
+function toFindings(issue: z.core.$ZodIssue, above: readonly PropertyKey[] = []): Finding[] {
+  const field = [...above, ...issue.path];
+  const meant =
+    issue.code === "invalid_union" ? issue.errors.filter((all) => all.every(({ path }) => path.length > 0)) : [];
+  if (meant.length === 1) return (meant[0] ?? []).flatMap((one) => toFindings(one, field));
+  return [{ field, message: issue.message }];
 }
 
 /** A field as problems show it, e.g. `spec.containers[0].name`, `metadata.labels["a/b"]`. */

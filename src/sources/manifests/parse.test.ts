@@ -44,7 +44,7 @@ describe("kinds", () => {
     ["left out", "kind: Pod\nmetadata: {namespace: x}\nspec: {containers: [{name: c}]}\n"],
     ["null", "kind: Pod\nmetadata: {name: null}\nspec: {containers: [{name: c}]}\n"],
   ])("says that a name is required: %s", (_, text) =>
-    expect(problems(`apiVersion: v1\n${text}`)[0]).toContain("metadata.name: is required"),
+    expect(problems(`apiVersion: v1\n${text}`)[0]).toMatch(/metadata\.name: (is required|has no value; write text)$/),
   );
 
   const template = (policy: string) => ({
@@ -116,11 +116,50 @@ items:
     });
   });
 
+  it.each([
+    ["PodList", "v1", { spec: { containers: [{ name: "c" }] } }],
+    ["ConfigMapList", "v1", { data: { k: "v" } }],
+    ["DeploymentList", "apps/v1", { spec: { selector, template: template("Always") } }],
+    ["LimitList", "weir.dev/v1alpha1", { spec: { pod: "a", egress: "1M" } }],
+  ])("reads a %s, whose members need not say what they are", (kind, apiVersion, rest) => {
+    const member = (name: string) => ({ metadata: { name }, ...rest });
+    const own = kind.slice(0, -4);
+    const items = [member("a"), { apiVersion, kind: own, ...member("b") }, { ...member("B"), kind: own }, 7];
+    const { objects, problems: found } = parse(JSON.stringify({ apiVersion, kind, metadata: {}, items }));
+    expect(objects.map((one) => one.key)).toEqual([`${own}/default/a`, `${own}/default/b`]);
+    expect(found.map(({ path = "", message }) => `${path} ${message}`)).toEqual([
+      expect.stringMatching(/^metadata.name "B" must be/),
+      expect.stringMatching(/^ is not a Kubernetes object/),
+    ]);
+  });
+
+  it.each([
+    ["a List", "List"],
+    ["a typed list", "PodList"],
+  ])("says that %s has no items", (_, kind) => {
+    const { complete, problems: found } = parse(`apiVersion: v1\nkind: ${kind}\n`);
+    expect([complete, found[0]?.message]).toEqual([false, `${kind} has no items`]);
+  });
+
+  it.each([
+    ["at the begin", `\ufeff${POD}`],
+    ["after ---", `---\n\ufeff${POD}`],
+    ["of each of two files put together", `\ufeff${POD}---\n\ufeff${POD.replace("name: web", "name: db")}`],
+    ["before ---", `\ufeff---\n${POD}...\n\ufeff---\n${POD.replace("name: web", "name: db")}`],
+    [
+      "of JSON",
+      `\ufeff{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{"containers":[{"name":"c"}]}}`,
+    ],
+  ])("passes over byte order marks: %s", (_, text) => {
+    const { objects, problems: found } = parse(text);
+    expect([objects[0]?.key, found]).toEqual(["Pod/default/web", []]);
+  });
+
   it("names and skips what Weir does not act on", () => {
     const text =
-      "apiVersion: v1\nkind: Secret\nmetadata: {name: web, namespace: shop}\n---\napiVersion: example.test/v1\nkind: Node\nmetadata: {name: n}\n";
+      "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: web, namespace: shop}\n---\napiVersion: example.test/v1\nkind: Node\nmetadata: {name: n}\n";
     expect(problems(text)).toEqual([
-      'f.yaml:1:1 Secret/shop/web : Weir does not act on Secret of "v1": skipped',
+      'f.yaml:1:1 PersistentVolumeClaim/shop/web : Weir does not act on PersistentVolumeClaim of "v1": skipped',
       'f.yaml:5:1 Node/default/n : Weir does not act on Node of "example.test/v1": skipped; Weir reads Node of v1',
     ]);
     expect(parse(text).problems.every((one) => one.severity === "skipped")).toBe(true);
@@ -128,10 +167,10 @@ items:
   });
 
   it("says which parts of a pod it leaves out, and which fields do not exist", () => {
-    const text = POD.replace("spec:\n", "  anotations: {}\nspec:\n  initContainers: []\n");
+    const text = POD.replace("spec:\n", "  anotations: {}\nspec:\n  affinity: { podAffinity: {} }\n");
     expect(problems(text)).toEqual([
       "f.yaml:7:15 Pod/default/web metadata.anotations: unknown field: ignored; did you mean annotations?",
-      "f.yaml:9:19 Pod/default/web spec.initContainers: init containers are not run",
+      "f.yaml:9:13 Pod/default/web spec.affinity: affinity is not evaluated; use nodeName or nodeSelector",
     ]);
     expect(parse(text).objects).toHaveLength(1);
   });

@@ -1,7 +1,7 @@
 import type { ManifestObject, Problem } from "../../model/objects.ts";
 import { quote } from "../../model/text.ts";
 import { type RawDocument, readDocuments } from "./document.ts";
-import { formatPath, judgeObject, nameOf } from "./judge.ts";
+import { formatPath, judgeObject, nameOf, type Reader } from "./judge.ts";
 import { KINDS, type KindSchema } from "./schemas.ts";
 import { type Fields, isFields } from "./types.ts";
 
@@ -22,6 +22,12 @@ export interface ParsedFile {
   complete: boolean;
 }
 
+/** Where a text comes from, and whom it is read for. */
+interface Origin {
+  file: string;
+  reader: Reader;
+}
+
 interface Draft {
   objects: PlacedObject[];
   problems: Problem[];
@@ -33,20 +39,21 @@ type Read = Extract<RawDocument, { value: unknown }>;
 
 /**
  * Reads the text of a manifest file: YAML of one or more documents, or JSON. Never throws.
- * `file` is the name that positions and problems show.
+ * `file` is the name that positions and problems show; `reader` whom it is read for.
  */
-export function parseManifests(text: string, file: string): ParsedFile {
+export function parseManifests(text: string, file: string, reader: Reader = "lab"): ParsedFile {
   const draft: Draft = { objects: [], problems: [], refused: new Set(), complete: true };
   for (const document of readDocuments(text, file)) {
     if ("problem" in document) {
       draft.complete = false;
       draft.problems.push({ object: file, message: document.problem, at: document.at });
-    } else readItem(draft, document, document.value, [], file);
+    } else readItem(draft, document, document.value, [], { file, reader });
   }
   return draft;
 }
 
-function readItem(draft: Draft, document: Read, raw: unknown, path: PropertyKey[], file: string): void {
+function readItem(draft: Draft, document: Read, raw: unknown, path: PropertyKey[], origin: Origin): void {
+  const { file } = origin;
   const header = headerOf(raw);
   if ("message" in header) {
     draft.complete = false;
@@ -54,14 +61,15 @@ function readItem(draft: Draft, document: Read, raw: unknown, path: PropertyKey[
     return;
   }
   const { kind, apiVersion, fields } = header;
-  if (kind === "List" && apiVersion === "v1") {
-    for (const [index, item] of header.items.entries())
-      readItem(draft, document, item, [...path, "items", index], file);
+  const items = listItems(fields);
+  if (items) {
+    for (const [index, item] of items.entries()) readItem(draft, document, item, [...path, "items", index], origin);
     return;
   }
   const known = KINDS.get(kind);
   const at = document.locate(path);
-  if (known?.apiVersion === apiVersion) readObject(draft, document, fields, path, { kind, known, file, at });
+  const isRead = known?.apiVersion === apiVersion && (!known.lab || origin.reader === "lab");
+  if (isRead) readObject(draft, document, fields, path, { kind, known, ...origin, at });
   else draft.problems.push(skipped(header, known, file, at));
 }
 
@@ -69,7 +77,6 @@ interface Header {
   kind: string;
   apiVersion: string;
   fields: Fields;
-  items: unknown[];
 }
 
 function headerOf(raw: unknown): Header | { message: string; below: string[] } {
@@ -80,8 +87,18 @@ function headerOf(raw: unknown): Header | { message: string; below: string[] } {
     return { message: "has no valid kind", below: ["kind"] };
   }
   if (typeof apiVersion !== "string") return { message: `${kind} has no apiVersion`, below: ["apiVersion"] };
-  if (kind === "List" && !Array.isArray(items)) return { message: "List has no items", below: ["items"] };
-  return { kind, apiVersion, fields: raw, items: Array.isArray(items) ? items : [] };
+  if (isList(kind) && !Array.isArray(items)) return { message: `${kind} has no items`, below: ["items"] };
+  return { kind, apiVersion, fields: raw };
+}
+
+/** `List`, or one of a kind that is read, such as `PodList`. */
+const isList = (kind: string): boolean => kind === "List" || (kind.endsWith("List") && KINDS.has(kind.slice(0, -4)));
+
+/** Members of a list as objects; those of a `PodList` need not say what they are. Undefined: it is no list. */
+export function listItems({ apiVersion, kind, items }: Fields): unknown[] | undefined {
+  if (typeof kind !== "string" || !isList(kind) || !Array.isArray(items)) return undefined;
+  if (kind === "List") return apiVersion === "v1" ? items : undefined;
+  return items.map((item) => (isFields(item) ? { apiVersion, kind: kind.slice(0, -4), ...item } : item));
 }
 
 function skipped(
@@ -91,7 +108,7 @@ function skipped(
   at: string,
 ): Problem {
   const object = nameOf(kind, true, fields) ?? `${kind} in ${file}`;
-  const expected = known ? `; Weir reads ${kind} of ${known.apiVersion}` : "";
+  const expected = known && known.apiVersion !== apiVersion ? `; Weir reads ${kind} of ${known.apiVersion}` : "";
   return {
     object,
     message: `Weir does not act on ${kind} of ${quote(apiVersion)}: skipped${expected}`,
@@ -100,16 +117,15 @@ function skipped(
   };
 }
 
-interface Place {
+interface Place extends Origin {
   kind: string;
   known: KindSchema;
-  file: string;
   at: string;
 }
 
 function readObject(draft: Draft, document: Read, raw: Fields, path: PropertyKey[], place: Place): void {
-  const { kind, known, file, at } = place;
-  const { key, object, findings } = judgeObject(kind, known, raw);
+  const { kind, known, file, reader, at } = place;
+  const { key, object, findings } = judgeObject(kind, known, raw, reader);
   if (object && key) draft.objects.push({ key, object, at });
   else if (key) draft.refused.add(key);
   else draft.complete = false;

@@ -1,50 +1,12 @@
 import { z } from "zod";
 import { isAddress } from "../../model/ip.ts";
-import { checkConfigKey, checkLabelName, checkSubdomain } from "../../model/names.ts";
-import type { EnvVar } from "../../model/objects.ts";
-import { annotations, checked, IF_SOUND, labels, listOf, maybe, namespaced, plainText } from "./fields.ts";
+import { checkLabelName, checkSubdomain } from "../../model/names.ts";
+import type { Ended, Metadata, Pod } from "../../model/objects.ts";
+import { podSysctl } from "../../model/sysctls.ts";
+import { envFrom, envVar, resources } from "./env.ts";
+import { annotations, checked, IF_SOUND, labels, listOf, maybe, namespaced, plainText, whole } from "./fields.ts";
+import { probes } from "./probes.ts";
 import { volume, volumeMount } from "./volumes.ts";
-
-const envName = plainText.min(1).regex(/^[\x20-\x3c\x3e-\x7e]+$/, 'must be printable ASCII without "="');
-
-const configMapKeyRef = z.object({
-  name: checked(checkSubdomain),
-  key: checked(checkConfigKey),
-  optional: maybe(z.boolean()),
-});
-const FIELDS =
-  /^(metadata\.(name|namespace|uid)|metadata\.(labels|annotations)\['[^']+'\]|spec\.nodeName|status\.(podIP|podIPs|hostIP|hostIPs))$/;
-const fieldRef = z.object({ fieldPath: z.string().regex(FIELDS, "is not a field that a variable can be taken from") });
-
-const envVar = z
-  .object({
-    name: envName,
-    value: maybe(plainText),
-    valueFrom: maybe(z.object({ configMapKeyRef: maybe(configMapKeyRef), fieldRef: maybe(fieldRef) })),
-  })
-  .transform((raw, context): EnvVar => {
-    const { name, value = "", valueFrom } = raw;
-    if (!valueFrom) return { name, value };
-    const { configMapKeyRef: map, fieldRef: field } = valueFrom;
-    if (map) return { name, value: "", from: { configMap: map.name, key: map.key, optional: map.optional ?? false } };
-    if (field) return { name, value: "", from: { field: field.fieldPath } };
-    context.addIssue({ code: "custom", path: ["valueFrom"], message: "Weir reads configMapKeyRef and fieldRef only" });
-    return z.NEVER;
-  });
-
-const envFrom = z
-  .object({
-    prefix: maybe(z.union([z.literal(""), envName])),
-    configMapRef: z.object(
-      { name: checked(checkSubdomain), optional: maybe(z.boolean()) },
-      "Weir reads configMapRef only",
-    ),
-  })
-  .transform(({ prefix, configMapRef }) => ({
-    configMap: configMapRef.name,
-    prefix: prefix ?? "",
-    optional: configMapRef.optional ?? false,
-  }));
 
 const container = z
   .object({
@@ -56,53 +18,119 @@ const container = z
     envFrom: listOf(envFrom),
     workingDir: maybe(plainText),
     volumeMounts: listOf(volumeMount),
+    resources: maybe(resources).catch(undefined),
+    ports: listOf(z.object({ name: maybe(z.string()), containerPort: whole(1, 65_535) })),
+    ...probes,
+    restartPolicy: maybe(z.string()),
   })
-  .transform(({ envFrom: from, volumeMounts, ...rest }) => ({
-    ...rest,
-    ...(from.length > 0 && { envFrom: from }),
-    ...(volumeMounts.length > 0 && { volumeMounts }),
-  }));
+  .transform((raw) => {
+    const {
+      envFrom: from,
+      volumeMounts,
+      ports,
+      startupProbe,
+      livenessProbe,
+      readinessProbe,
+      restartPolicy,
+      resources: asked,
+      ...rest
+    } = raw;
+    const named = ports.flatMap(({ name, containerPort }) => (name ? [{ name, containerPort }] : []));
+    return {
+      ...rest,
+      ...(asked && { resources: asked }),
+      ...(from.length > 0 && { envFrom: from }),
+      ...(volumeMounts.length > 0 && { volumeMounts }),
+      ...(named.length > 0 && { ports: named }),
+      ...(startupProbe && { startupProbe }),
+      ...(livenessProbe && { livenessProbe }),
+      ...(readinessProbe && { readinessProbe }),
+      ...(restartPolicy === "Always" && { restartPolicy: "Always" as const }),
+    };
+  });
 
 const uniqueNames = (list: readonly { name: string }[]) => new Set(list.map((one) => one.name)).size === list.length;
 
-interface Mounting {
-  containers: readonly { volumeMounts?: readonly { name: string }[] }[];
+type Mounting = Record<"containers" | "initContainers", readonly { volumeMounts?: readonly { name: string }[] }[]> & {
   volumes: readonly { name: string }[];
-}
+};
 
-function checkMounts({ containers, volumes }: Mounting, context: z.RefinementCtx): void {
-  const known = new Set(volumes.map((one) => one.name));
-  for (const [index, { volumeMounts = [] }] of containers.entries()) {
-    for (const [at, { name }] of volumeMounts.entries()) {
-      if (known.has(name)) continue;
-      const path = ["containers", index, "volumeMounts", at, "name"];
-      context.addIssue({ code: "custom", path, message: `there is no volume ${name} in spec.volumes` });
+function checkMounts(spec: Mounting, context: z.RefinementCtx): void {
+  const known = new Set(spec.volumes.map((one) => one.name));
+  for (const list of ["initContainers", "containers"] as const) {
+    for (const [index, { volumeMounts = [] }] of spec[list].entries()) {
+      for (const [at, { name }] of volumeMounts.entries()) {
+        if (known.has(name)) continue;
+        const path = [list, index, "volumeMounts", at, "name"];
+        context.addIssue({ code: "custom", path, message: `there is no volume ${name} in spec.volumes` });
+      }
     }
   }
 }
 
+const hostAlias = z.object({
+  ip: z.string().refine(isAddress, "must be an IP address"),
+  hostnames: listOf(checked(checkSubdomain)),
+});
+const sysctls = listOf(z.object({ name: z.string(), value: plainText.max(1024) }));
+/** Of Kubernetes' int32. */
+const seconds = (least: number) => maybe(whole(least, 2 ** 31 - 1));
+
+const nodeName = maybe(checked(checkSubdomain));
+const hostNetwork = maybe(z.boolean());
+
 /** spec of a pod or of a template. */
 export const podSpec = z
   .object({
-    nodeName: maybe(checked(checkSubdomain)),
+    nodeName,
     nodeSelector: labels,
-    hostNetwork: maybe(z.boolean()),
+    hostNetwork,
     containers: z
       .array(container)
       .min(1, "must have a container")
       .refine(uniqueNames, { ...IF_SOUND, error: "two containers have one name" }),
+    initContainers: listOf(container),
     restartPolicy: maybe(z.enum(["Always", "OnFailure", "Never"])),
+    serviceAccountName: maybe(checked(checkSubdomain)),
     volumes: listOf(volume).refine(uniqueNames, { ...IF_SOUND, error: "two volumes have one name" }),
+    hostname: maybe(z.union([z.literal(""), checked(checkLabelName)])),
+    subdomain: maybe(z.union([z.literal(""), checked(checkLabelName)])),
+    hostAliases: listOf(hostAlias),
+    securityContext: maybe(z.object({ sysctls })),
+    terminationGracePeriodSeconds: seconds(0),
+    activeDeadlineSeconds: seconds(1),
   })
   .superRefine(checkMounts, IF_SOUND)
-  .transform(({ nodeName, nodeSelector, hostNetwork, containers, restartPolicy, volumes }) => ({
-    ...(nodeName && { nodeName }),
-    ...(Object.keys(nodeSelector).length > 0 && { nodeSelector }),
-    hostNetwork: hostNetwork ?? false,
-    containers,
-    restartPolicy: restartPolicy ?? ("Always" as const),
-    ...(volumes.length > 0 && { volumes }),
-  }));
+  .refine(({ containers, initContainers }) => uniqueNames([...containers, ...initContainers]), {
+    ...IF_SOUND,
+    path: ["initContainers"],
+    error: "two containers have one name",
+  })
+  .transform((raw) => {
+    const { nodeSelector, initContainers, volumes, hostAliases, securityContext } = raw;
+    const { terminationGracePeriodSeconds: grace, activeDeadlineSeconds: deadline } = raw;
+    const spec = { hostNetwork: raw.hostNetwork ?? false };
+    const set = (securityContext?.sysctls ?? []).flatMap(({ name, value }) => {
+      const known = podSysctl(name, spec);
+      return known === undefined ? [] : [{ name: known, value }];
+    });
+    return {
+      ...(raw.nodeName && { nodeName: raw.nodeName }),
+      ...(Object.keys(nodeSelector).length > 0 && { nodeSelector }),
+      ...spec,
+      ...(initContainers.length > 0 && { initContainers }),
+      containers: raw.containers,
+      restartPolicy: raw.restartPolicy ?? ("Always" as const),
+      ...(volumes.length > 0 && { volumes }),
+      ...(raw.serviceAccountName && { serviceAccountName: raw.serviceAccountName }),
+      ...(raw.hostname && { hostname: raw.hostname }),
+      ...(raw.subdomain && { subdomain: raw.subdomain }),
+      ...(hostAliases.length > 0 && { hostAliases }),
+      ...(set.length > 0 && { sysctls: set }),
+      ...(grace !== undefined && { terminationGracePeriodSeconds: grace }),
+      ...(deadline !== undefined && { activeDeadlineSeconds: deadline }),
+    };
+  });
 
 /** The part `template` of a workload; `policies` are the restart policies that its kind allows. */
 export const podTemplate = (policies: readonly string[]) =>
@@ -122,27 +150,53 @@ export const podTemplate = (policies: readonly string[]) =>
 /** The lab's expansion notes a pod's workload here; Kubernetes' ownerReferences say the same. */
 const owners = listOf(z.object({ kind: z.string(), name: z.string(), controller: maybe(z.boolean()) }));
 
-const status = maybe(z.object({ podIPs: listOf(z.object({ ip: z.string() })) }));
+const podIPs = listOf(z.object({ ip: z.string() }));
+const phase = z.unknown().optional();
+const status = maybe(z.object({ podIPs, phase }));
+
+interface Written {
+  metadata: Metadata & { namespace: string; ownerReferences: z.output<typeof owners> };
+  spec: Partial<z.output<typeof podSpec>>;
+  status: z.output<typeof status>;
+}
+
+const endedBy = (said: unknown): Ended | undefined => (said === "Succeeded" || said === "Failed" ? said : undefined);
+
+/** The addresses of one that has ended may be another's already. */
+function podOf({ metadata: { ownerReferences, ...metadata }, spec, status: said }: Written): Pod {
+  const owner = ownerReferences.find((one) => one.controller) ?? ownerReferences[0];
+  const ended = endedBy(said?.phase);
+  const ips = ended ? [] : (said?.podIPs ?? []).map(({ ip }) => ip).filter(isAddress);
+  return {
+    kind: "Pod",
+    metadata,
+    hostNetwork: false,
+    containers: [],
+    restartPolicy: "Always",
+    ...spec,
+    ...(owner && { owner: `${owner.kind}/${owner.name}` }),
+    ...(ips.length > 0 && { ips }),
+    ...(ended && { ended }),
+  };
+}
 
 /** A Pod. */
 export const pod = z
   .object({ kind: z.literal("Pod"), metadata: namespaced().extend({ ownerReferences: owners }), spec: podSpec, status })
-  .transform(({ metadata: { ownerReferences, ...metadata }, spec, status: said }) => {
-    const owner = ownerReferences.find((one) => one.controller) ?? ownerReferences[0];
-    const ips = (said?.podIPs ?? []).map(({ ip }) => ip).filter(isAddress);
-    return {
-      kind: "Pod" as const,
-      metadata,
-      ...spec,
-      ...(owner && { owner: `${owner.kind}/${owner.name}` }),
-      ...(ips.length > 0 && { ips }),
-    };
-  });
+  .transform(podOf);
 
-/** Parts of a pod's spec that the lab does not act on: named, so that nobody waits for them. */
-export const UNUSED_POD_FIELDS: Readonly<Record<string, string>> = {
-  initContainers: "init containers are not run",
-  ephemeralContainers: "ephemeral containers are not run",
-  affinity: "affinity is not evaluated; use nodeName or nodeSelector",
-  topologySpreadConstraints: "spread constraints are not evaluated; pods are spread evenly",
-};
+/**
+ * A Pod as an agent reads it: what it does not act on (containers, their variables, volumes) may hold anything, and costs
+ * no rule.
+ */
+export const ruledPod = z
+  .object({
+    kind: z.literal("Pod"),
+    metadata: namespaced().extend({ ownerReferences: owners.catch([]) }),
+    spec: z.object({ nodeName, hostNetwork }).transform((spec) => ({
+      ...(spec.nodeName && { nodeName: spec.nodeName }),
+      hostNetwork: spec.hostNetwork ?? false,
+    })),
+    status: status.catch(undefined),
+  })
+  .transform(podOf);

@@ -1,6 +1,8 @@
+import { DEFAULT_RULE_SETTINGS } from "../../model/limits.ts";
+import { lookAlikes } from "../../model/look-alikes.ts";
 import type { Problem } from "../../model/objects.ts";
 import { closest } from "../../model/suggest.ts";
-import { UNUSED_POD_FIELDS } from "./pod.ts";
+import { leftOutOfPod, leftOutOfWorkload } from "./left-out.ts";
 import type { KindSchema } from "./schemas.ts";
 import { type Fields, fieldTypes, isFields } from "./types.ts";
 
@@ -11,37 +13,65 @@ export interface Finding {
   severity?: Problem["severity"];
 }
 
-/** What is not acted on: fields that no such object has (mostly misspelt), and those that Weir leaves out. At most `most` of each. */
-export function remarksOn(kind: string, known: KindSchema, raw: Fields, most: number): Finding[] {
+/**
+ * What is not acted on: fields that no such object has (mostly misspelt), at most `most`; for whom `runs` the pods, what of
+ * them is left out too.
+ */
+export function remarksOn(
+  kind: string,
+  known: KindSchema,
+  raw: Fields,
+  { most, runs }: { most: number; runs: boolean },
+): Finding[] {
   const unknown: Finding[] = [];
-  findUnknown(raw, kind, [], { found: unknown, most });
-  return [...unknown, ...leftOut(known, raw)];
+  findUnknown(raw, kind, { found: unknown, most, path: [] });
+  const own = [...unknown, ...strayKeys(kind, known, raw)];
+  return runs ? [...own, ...leftOut(kind, known, raw)] : own;
 }
+
+/** Rules on an object whose own keys do nothing: a workload's pods have those of its template. */
+function strayKeys(kind: string, { template }: KindSchema, { metadata }: Fields): Finding[] {
+  const instead = template?.join(".") ?? (kind === "Namespace" ? "its pods' metadata" : undefined);
+  if (instead === undefined || !isFields(metadata)) return [];
+  const [labels, annotations] = [metadata["labels"], metadata["annotations"]].map((map) => (isFields(map) ? map : {}));
+  const found = lookAlikes({ labels, annotations } as Texts, DEFAULT_RULE_SETTINGS, { here: false, kind, instead });
+  return found.map(({ map, key, message }) => ({ field: ["metadata", map, key], message, severity: "warning" }));
+}
+
+type Texts = Parameters<typeof lookAlikes>[0];
 
 interface Search {
   found: Finding[];
   most: number;
+  /** Where the search is: copied for what is found, since most of what is looked at is right. */
+  path: PropertyKey[];
 }
 
 /** Compares a value with a Kubernetes type, all the way down. What is of a wrong type is the schemas' business. */
-function findUnknown(value: unknown, type: string, path: readonly PropertyKey[], search: Search): void {
+function findUnknown(value: unknown, type: string, search: Search): void {
   if (Array.isArray(value)) {
     const members = type.startsWith("[]") ? type.slice(2) : "";
     // A list of a million numbers need not be walked through.
-    if (!/[A-Z]/.test(members)) return;
-    for (const [index, item] of value.entries()) findUnknown(item, members, [...path, index], search);
-  } else if (isFields(value)) findInMap(value, type, path, search);
+    if (/[A-Z]/.test(members)) for (const [index, item] of value.entries()) findBelow(index, item, members, search);
+  } else if (isFields(value)) findInMap(value, type, search);
 }
 
-function findInMap(value: Fields, type: string, path: readonly PropertyKey[], search: Search): void {
+function findBelow(key: PropertyKey, value: unknown, type: string, search: Search): void {
+  if (typeof value !== "object" || value === null) return;
+  search.path.push(key);
+  findUnknown(value, type, search);
+  search.path.pop();
+}
+
+function findInMap(value: Fields, type: string, search: Search): void {
+  const { found, most, path } = search;
   const members = type.startsWith("{}") ? type.slice(2) : undefined;
   const types = fieldTypes(type);
-  for (const [field, item] of Object.entries(value)) {
-    if (search.found.length >= search.most) return;
+  for (const field of Object.keys(value)) {
+    if (found.length >= most) return;
     const known = members ?? types?.get(field);
-    const at = [...path, field];
-    if (known !== undefined) findUnknown(item, known, at, search);
-    else if (types) search.found.push({ field: at, message: unknownField(field, types), severity: "warning" });
+    if (known !== undefined) findBelow(field, value[field], known, search);
+    else if (types) found.push({ field: [...path, field], message: unknownField(field, types), severity: "warning" });
   }
 }
 
@@ -51,13 +81,10 @@ function unknownField(field: string, types: ReadonlyMap<string, string>): string
   return `unknown field: ignored${near === undefined ? "" : `; did you mean ${names.get(near)}?`}`;
 }
 
-function* leftOut({ podSpec }: KindSchema, raw: Fields): Generator<Finding> {
+function* leftOut(kind: string, { podSpec }: KindSchema, raw: Fields): Generator<Finding> {
+  yield* leftOutOfWorkload(kind, raw);
   const spec = podSpec && at(raw, podSpec);
-  if (!spec || !podSpec) return;
-  for (const [field, message] of Object.entries(UNUSED_POD_FIELDS)) {
-    if (spec[field] === undefined || spec[field] === null) continue;
-    yield { field: [...podSpec, field], message, severity: "skipped" };
-  }
+  if (spec && podSpec) yield* leftOutOfPod(spec, podSpec);
 }
 
 function at(raw: Fields, path: readonly string[]): Fields | undefined {

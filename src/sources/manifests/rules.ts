@@ -4,31 +4,34 @@ import { parseCidr } from "../../model/addresses.ts";
 import { MAX_HOLD, MAX_RULE_PORTS } from "../../model/impair.ts";
 import { checkLabelName, checkSubdomain } from "../../model/names.ts";
 import type { Impairment, Limit } from "../../model/objects.ts";
-import { MAXIMUM_RATE, MINIMUM_RATE, parseBandwidthQuantity } from "../../model/rules.ts";
+import { MAXIMUM_RATE, MINIMUM_RATE, parseRate } from "../../model/rules.ts";
 import type { Result } from "../../model/text.ts";
 import { formatDuration, parseDuration, parsePercent } from "../../model/units.ts";
+import { type Hint, says } from "../../model/wording.ts";
 import { checked, namespaced, some, whole } from "./fields.ts";
+import * as hints from "./hints.ts";
 import { selector } from "./selector.ts";
 import * as api from "./server.ts";
 
 /** A text that a parser of the model takes. It stays a text: what it means is worked out where rules are. */
-const parsed = (parse: (text: string) => Result<unknown>) =>
+const parsed = (parse: (text: string) => Result<unknown>, hint: Hint) =>
   checked((text) => {
     const result = parse(text);
     return result.ok ? undefined : result.reason;
-  });
+  }, hint);
 /** A percentage; `description` is what the API server says of the field. */
-const percentLoss = (description: string) => parsed(parsePercent).meta({ ...api.percentage, description });
+const percentLoss = (description: string) =>
+  parsed(parsePercent, hints.percentage).meta({ ...api.percentage, description });
 const percent = (description: string) => percentLoss(description).optional();
 const quantity = (description: string) =>
-  parsed((text) => parseBandwidthQuantity(text, "egress"))
+  parsed(parseRate, hints.rate)
     .meta({ ...api.bitRate(MINIMUM_RATE, MAXIMUM_RATE), description })
     .optional();
-const cidr = parsed(parseCidr).meta(api.network);
-const serviceName = checked(checkLabelName).meta(api.labelName);
+const cidr = parsed(parseCidr, hints.network).meta(api.network);
+const serviceName = checked(checkLabelName, hints.serviceName).meta(api.labelName);
 
 const choice = {
-  pod: checked(checkSubdomain)
+  pod: checked(checkSubdomain, hints.pod)
     .meta({ ...api.subdomain, description: "A pod of this namespace, by name" })
     .optional(),
   selector: selector.optional(),
@@ -70,18 +73,23 @@ const burst = z.strictObject({
   lossGood: percent("Loss while good; 0% if left out"),
   lossBad: percent("Loss while bad; 100% if left out"),
 });
-const LOSS_HINT =
-  'must be a percentage such as "2%", or {exponential: {threshold: 0 to 1000}}, or {burst: {p: "1%", r: "20%"}}';
+const LOSS = 'a percentage such as "2%", or {exponential: {threshold: 0 to 1000}}, or {burst: {p: "1%", r: "20%"}}';
+const lossError = ({ input }: { input?: unknown }): string => {
+  const meant = hints.percentage.meant?.(input);
+  return `must be ${LOSS}${meant === undefined ? "" : `; write ${meant}`}`;
+};
 const loss = z
   .union(
     [
       percentLoss("Each packet by itself"),
-      z.strictObject({ exponential: z.strictObject({ threshold: whole(0, 1000) }) }),
+      z.strictObject({
+        exponential: z.strictObject({ threshold: whole(0, 1000) }, { error: says(hints.exponential) }),
+      }),
       z.strictObject({ burst }),
     ],
-    LOSS_HINT,
+    { error: lossError },
   )
-  .meta({ description: `Packets lost; ${LOSS_HINT}` });
+  .meta({ description: `Packets lost: ${LOSS}` });
 
 const OUTSIDE = "is not within cidr: it takes nothing away";
 /** What is no network is told by itself. */
@@ -90,18 +98,21 @@ const isOutside = (each: string, whole: string | undefined): boolean =>
 
 const PEERS = ["cidr", "podSelector", "service"] as const;
 const peer = z
-  .strictObject({
-    cidr: cidr.optional(),
-    except: z.array(cidr).max(64).meta({ description: "Networks left out of cidr" }).optional(),
-    podSelector: selector.optional(),
-    namespaceSelector: selector
-      .meta({ description: "Labels that the pods' namespaces must have; this namespace alone if left out" })
-      .optional(),
-    service: z
-      .strictObject({ name: serviceName, namespace: serviceName.optional() })
-      .meta({ description: "A Service's pods and cluster addresses; of this namespace if none is given" })
-      .optional(),
-  })
+  .strictObject(
+    {
+      cidr: cidr.optional(),
+      except: z.array(cidr).max(64).meta({ description: "Networks left out of cidr" }).optional(),
+      podSelector: selector.optional(),
+      namespaceSelector: selector
+        .meta({ description: "Labels that the pods' namespaces must have; this namespace alone if left out" })
+        .optional(),
+      service: z
+        .strictObject({ name: serviceName, namespace: serviceName.optional() }, { error: says(hints.service) })
+        .meta({ description: "A Service's pods and cluster addresses; of this namespace if none is given" })
+        .optional(),
+    },
+    { error: says(hints.peer) },
+  )
   .superRefine((one, context) => {
     oneOf(one, PEERS, context);
     if (one.except && !one.cidr)
@@ -132,7 +143,10 @@ const peer = z
 
 const portNumber = whole(1, 65_535).optional();
 const port = z
-  .strictObject({ protocol: z.enum(["TCP", "UDP", "SCTP", "ICMP"]), port: portNumber, endPort: portNumber })
+  .strictObject(
+    { protocol: z.enum(["TCP", "UDP", "SCTP", "ICMP"]), port: portNumber, endPort: portNumber },
+    { error: says(hints.port) },
+  )
   .superRefine(({ protocol, port: first, endPort }, context) => {
     const issue = (path: string, message: string) => context.addIssue({ code: "custom", path: [path], message });
     if (protocol === "ICMP" && first !== undefined) issue("port", "ICMP has no ports");
@@ -158,20 +172,23 @@ const bound = (text: string): number => {
 };
 
 /** A duration between two bounds. */
-const between = (least: string, most: string, description: string) =>
+const between = (least: string, most: string, example: string, description: string) =>
   checked((value) => {
-    const result = parseDuration(value);
+    const result = parseDuration(value, example);
     if (!result.ok) return result.reason;
     const isOutside = result.value < bound(least) || result.value > bound(most);
     return isOutside ? `must be ${least} to ${most}` : undefined;
-  }).meta({ ...api.timeSpan(least, most), description });
+  }, hints.duration(example)).meta({ ...api.timeSpan(least, most), description });
 const LONGEST_HOLD = formatDuration(MAX_HOLD);
 
 const delay = z
-  .strictObject({
-    latency: between("1us", LONGEST_HOLD, "How long each packet waits, such as 50ms"),
-    jitter: between("0s", LONGEST_HOLD, "How far that varies, evenly, to both sides").optional(),
-  })
+  .strictObject(
+    {
+      latency: between("1us", LONGEST_HOLD, "50ms", "How long each packet waits, such as 50ms"),
+      jitter: between("0s", LONGEST_HOLD, "10ms", "How far that varies, evenly, to both sides").optional(),
+    },
+    { error: says(hints.delay) },
+  )
   .superRefine(({ latency, jitter = "0s" }, context) => {
     const [base, around] = [parseDuration(latency), parseDuration(jitter)];
     if (!base.ok || !around.ok || around.value <= base.value) return;
@@ -195,7 +212,7 @@ const delay = z
 const impairmentSpec = z
   .strictObject({
     ...choice,
-    direction: z.enum(["ingress", "egress", "both"]).default("both"),
+    direction: z.enum(["ingress", "egress", "both"], { error: hints.direction }).default("both"),
     loss: loss.optional(),
     duplicate: percent("Packets that arrive twice"),
     corrupt: percent("Packets with a bit changed"),
@@ -205,8 +222,8 @@ const impairmentSpec = z
     seed: whole(0, 4_294_967_295).meta({ description: "The same seed and the same packets: the same fate" }).optional(),
     match: z
       .strictObject({
-        peers: some(peer, 64).optional(),
-        ports: some(port, MAX_RULE_PORTS).optional(),
+        peers: some(peer, 64, hints.peers).optional(),
+        ports: some(port, MAX_RULE_PORTS, hints.ports).optional(),
       })
       .meta({ description: "Only these packets: any of the peers, and any of the ports" })
       .optional(),
@@ -214,7 +231,11 @@ const impairmentSpec = z
       .strictObject({ probes: z.boolean().optional(), dns: z.boolean().optional() })
       .meta({ description: "Spare kubelet's probes, DNS; true unless narrowed by match" })
       .optional(),
-    lease: between("1s", "24h", "How long it outlives its agent, such as 30s").optional(),
+    override: z
+      .boolean()
+      .meta({ description: "Come before all that others say of the same packets, the pod's own annotations too" })
+      .optional(),
+    lease: between("1s", "24h", "30s", "How long it outlives its agent, such as 30s").optional(),
     until: z.iso
       .datetime({ offset: true, error: "must be a time such as 2026-01-02T15:04:05Z" })
       .meta({ description: "When it ends, such as 2026-01-02T15:04:05Z" })

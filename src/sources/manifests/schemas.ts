@@ -1,11 +1,11 @@
 import { z } from "zod";
 import { parseAddress, parseCidr } from "../../model/addresses.ts";
 import { checkLabelName, checkSubdomain } from "../../model/names.ts";
-import type { ManifestObject, Node } from "../../model/objects.ts";
+import type { ManifestObject, Node, Secret } from "../../model/objects.ts";
 import { quote } from "../../model/text.ts";
 import { apiVersion } from "../../model/version.ts";
-import { configData, IF_SOUND, listOf, maybe, metadata, namespaced } from "./fields.ts";
-import { pod } from "./pod.ts";
+import { binaryData, configData, IF_SOUND, listOf, maybe, metadata, namespaced } from "./fields.ts";
+import { pod, ruledPod } from "./pod.ts";
 import { impairment, limit } from "./rules.ts";
 import { endpointSlice, service } from "./services.ts";
 import { cronJob, daemonSet, deployment, job, replicaSet, statefulSet } from "./workloads.ts";
@@ -27,10 +27,13 @@ function onePerFamily(items: readonly { family: 4 | 6 }[]): boolean {
   return new Set(items.map((item) => item.family)).size === items.length;
 }
 
+/** As the API server writes it: sorts by time. */
+const UTC = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
+
 const node = z
   .object({
     kind: z.literal("Node"),
-    metadata: metadata(checkSubdomain),
+    metadata: metadata(checkSubdomain).extend({ creationTimestamp: z.unknown().optional() }),
     spec: maybe(
       z.object({
         podCIDR: maybe(cidr),
@@ -42,7 +45,7 @@ const node = z
     ),
     status: maybe(z.object({ addresses: listOf(z.object({ type: z.string(), address: z.string() })) })),
   })
-  .transform(({ kind, metadata: meta, spec, status }, context): Node => {
+  .transform(({ kind, metadata: { creationTimestamp, ...meta }, spec, status }, context): Node => {
     const internal: z.output<typeof address>[] = [];
     for (const [index, one] of (status?.addresses ?? []).entries()) {
       if (one.type !== "InternalIP") continue;
@@ -54,16 +57,33 @@ const node = z
     }
     const networks = spec?.podCIDRs.length ? spec.podCIDRs : spec?.podCIDR ? [spec.podCIDR] : [];
     const text = (one: { text: string }) => one.text;
-    return { kind, metadata: meta, addresses: internal.map(text), podCIDRs: networks.map(text) };
+    const own = { kind, metadata: meta, addresses: internal.map(text), podCIDRs: networks.map(text) };
+    const isTime = typeof creationTimestamp === "string" && UTC.test(creationTimestamp);
+    return isTime ? { ...own, createdAt: creationTimestamp } : own;
   });
 
+const secret = z
+  .object({ kind: z.literal("Secret"), metadata: namespaced(), data: binaryData, stringData: configData })
+  .transform(({ data, stringData, ...rest }): Secret => {
+    const decoded = Object.entries(data).map(([key, text]) => [key, Buffer.from(text, "base64").toString("utf8")]);
+    return { ...rest, data: { ...Object.fromEntries(decoded), ...stringData } };
+  });
 const namespace = z.object({ kind: z.literal("Namespace"), metadata: metadata(checkLabelName) });
-const configMap = z.object({ kind: z.literal("ConfigMap"), metadata: namespaced(), data: configData });
+const configMap = z
+  .object({ kind: z.literal("ConfigMap"), metadata: namespaced(), data: configData, binaryData })
+  .transform(({ binaryData: binary, ...rest }) => ({
+    ...rest,
+    ...(Object.keys(binary).length > 0 && { binaryData: binary }),
+  }));
 
 export interface KindSchema {
   apiVersion: string;
   namespaced: boolean;
   schema: z.ZodType<ManifestObject>;
+  /** Read by labs alone. */
+  lab?: true;
+  /** What an agent acts on, if that is less. */
+  ruled?: z.ZodType<ManifestObject>;
   /** Where the pod spec is, if the kind has one. */
   podSpec?: readonly string[];
   /** Where a pod's metadata is besides the object's own. */
@@ -80,7 +100,7 @@ const workload = (apiVersion: string, schema: z.ZodType<ManifestObject>, ...temp
 
 /** Every kind that is read. */
 export const KINDS: ReadonlyMap<string, KindSchema> = new Map<string, KindSchema>([
-  ["Pod", { apiVersion: "v1", namespaced: true, schema: pod, podSpec: ["spec"] }],
+  ["Pod", { apiVersion: "v1", namespaced: true, schema: pod, ruled: ruledPod, podSpec: ["spec"] }],
   ["Node", { apiVersion: "v1", namespaced: false, schema: node }],
   ["Namespace", { apiVersion: "v1", namespaced: false, schema: namespace }],
   ["Service", { apiVersion: "v1", namespaced: true, schema: service }],
@@ -88,6 +108,7 @@ export const KINDS: ReadonlyMap<string, KindSchema> = new Map<string, KindSchema
   ["Limit", { apiVersion, namespaced: true, schema: limit }],
   ["Impairment", { apiVersion, namespaced: true, schema: impairment }],
   ["ConfigMap", { apiVersion: "v1", namespaced: true, schema: configMap }],
+  ["Secret", { apiVersion: "v1", namespaced: true, schema: secret, lab: true }],
   ["Deployment", workload("apps/v1", deployment, "spec", "template")],
   ["ReplicaSet", workload("apps/v1", replicaSet, "spec", "template")],
   ["StatefulSet", workload("apps/v1", statefulSet, "spec", "template")],

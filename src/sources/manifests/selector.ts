@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { checkLabelValue, checkQualifiedName } from "../../model/names.ts";
 import { checked, labels, listOf } from "./fields.ts";
+import * as hints from "./hints.ts";
 import { labelKey, labelMap, labelValue, rule, server } from "./server.ts";
 
 const MAX_LABELS = 64;
@@ -35,12 +36,15 @@ const term = z
 
 /** A label selector. */
 export const selector = z
-  .strictObject({
-    matchLabels: labels
-      .refine((map) => Object.keys(map).length <= MAX_LABELS, `has more than ${MAX_LABELS} labels`)
-      .meta({ ...labelMap, maxProperties: MAX_LABELS }),
-    matchExpressions: listOf(term)
-      .refine(atMost(MAX_TERMS), `has more than ${MAX_TERMS} conditions`)
-      .meta({ maxItems: MAX_TERMS }),
-  })
+  .strictObject(
+    {
+      matchLabels: labels
+        .refine((map) => Object.keys(map).length <= MAX_LABELS, `has more than ${MAX_LABELS} labels`)
+        .meta({ ...labelMap, maxProperties: MAX_LABELS }),
+      matchExpressions: listOf(term)
+        .refine(atMost(MAX_TERMS), `has more than ${MAX_TERMS} conditions`)
+        .meta({ maxItems: MAX_TERMS }),
+    },
+    { error: hints.selector },
+  )
   .meta({ description: "Labels that a pod must have; an empty selector selects every pod" });

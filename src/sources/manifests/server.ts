@@ -25,7 +25,12 @@ export const labelValue = { maxLength: 63, pattern: `^(${NAME_PART})?$` };
 export const labelMap = { type: "object", additionalProperties: { type: "string", ...labelValue } };
 
 /** 0% to 100%, up to six decimals. */
-export const percentage = { maxLength: 11, pattern: "^(0?\\d{1,2}(\\.\\d{1,6})?|100(\\.0{1,6})?)%$" };
+const PERCENTAGE = "^(0?\\d{1,2}(\\.\\d{1,6})?|100(\\.0{1,6})?)%$";
+export const percentage = {
+  maxLength: 11,
+  pattern: PERCENTAGE,
+  "x-kubernetes-validations": [rule(`self.matches(r'${PERCENTAGE}')`, "must be 0% to 100%, such as 2%")],
+};
 
 /** A quantity between the smallest and the largest rate, bit/s; a fraction of a bit counts as a whole one. */
 export const bitRate = (least: number, most: number) => ({
@@ -39,14 +44,15 @@ export const bitRate = (least: number, most: number) => ({
   ],
 });
 
+const DURATION = "^(\\d{1,9}(\\.\\d{1,9})?(us|µs|ms|s|m|h))+$";
 /** A duration between two bounds, as CEL reads them. */
 export const timeSpan = (least: string, most: string) => ({
   maxLength: 64,
-  pattern: "^(\\d{1,9}(\\.\\d{1,9})?(us|µs|ms|s|m|h))+$",
+  pattern: DURATION,
   "x-kubernetes-validations": [
     rule(
-      `duration(self) >= duration('${least}') && duration(self) <= duration('${most}')`,
-      `must be ${least} to ${most}`,
+      `self.matches(r'${DURATION}') && duration(self) >= duration('${least}') && duration(self) <= duration('${most}')`,
+      `must be ${least} to ${most}, a number and a unit such as ms or s`,
     ),
   ],
 });

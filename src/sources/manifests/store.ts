@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { objectKey } from "../../model/names.ts";
 import type { ManifestObject, Problem } from "../../model/objects.ts";
 import { type FoundFile, findManifests, readManifest } from "./files.ts";
+import type { Reader } from "./judge.ts";
 import { type FileState, loses, type ManifestSnapshot, mergeFiles, reduceFile } from "./merge.ts";
 import { parseManifests } from "./parse.ts";
 
@@ -26,13 +27,15 @@ export class ManifestStore {
   #byKey = new Map<string, ManifestObject>();
   #snapshot: ManifestSnapshot = { objects: [], problems: [] };
   readonly #path: string;
+  readonly #reader: Reader;
   /** Folders that the last scan met. */
   folders: ReadonlySet<string> = new Set();
   /** How many files were parsed so far. */
   parsed = 0;
 
-  constructor(path: string) {
+  constructor(path: string, reader: Reader) {
     this.#path = path;
+    this.#reader = reader;
   }
 
   get snapshot(): ManifestSnapshot {
@@ -74,7 +77,7 @@ export class ManifestStore {
       return { known: { stamp: file.stamp, state }, doubtful: false };
     }
     this.parsed += 1;
-    const state = reduceFile(before?.state, parseManifests(read.text, file.name));
+    const state = reduceFile(before?.state, parseManifests(read.text, file.name, this.#reader));
     if (!certain && loses(before?.state, state)) return { known: before, doubtful: true };
     return { known: { stamp: file.stamp, state }, doubtful: false };
   }

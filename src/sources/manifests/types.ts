@@ -12,10 +12,10 @@ const known = new Map<string, ReadonlyMap<string, string>>();
 
 /** Type of each field of a Kubernetes type or one of Weir's kinds, as kubernetes.ts writes types; undefined for a scalar. */
 export function fieldTypes(type: string): ReadonlyMap<string, string> | undefined {
-  const text = type === "Limit" || type === "Impairment" ? OWN : Object.hasOwn(TYPES, type) ? TYPES[type] : undefined;
-  if (text === undefined) return undefined;
   const before = known.get(type);
   if (before) return before;
+  const text = type === "Limit" || type === "Impairment" ? OWN : Object.hasOwn(TYPES, type) ? TYPES[type] : undefined;
+  if (text === undefined) return undefined;
   const fields = text.split(", ").filter((field) => field !== "");
   const types = new Map(fields.map((field) => field.split(" ") as [string, string]));
   known.set(type, types);

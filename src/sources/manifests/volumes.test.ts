@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Pod } from "../../model/objects.ts";
+import type { Pod, StatefulSet } from "../../model/objects.ts";
 import { parseManifests } from "./parse.ts";
 
 const pod = (volumes: unknown, volumeMounts: unknown) =>
@@ -24,6 +24,50 @@ describe("volumes", () => {
       { name: "w", kind: "emptyDir" },
     ]);
     expect(containers[0]?.volumeMounts).toEqual([{ name: "v", mountPath: "/m", subPath: "a", readOnly: true }]);
+  });
+
+  it("have the modes of their files, in octal as kubectl reads them", () => {
+    const text = [
+      ...["apiVersion: v1", "kind: Pod", "metadata: { name: p }", "spec:", "  containers: [{ name: c }]", "  volumes:"],
+      "    - { name: a, configMap: { name: m, defaultMode: 0755, items: [{ key: k, path: k, mode: 0o400 }] } }",
+      "    - { name: b, configMap: { name: m, defaultMode: 420 } }",
+    ].join("\n");
+    const { objects, problems } = parseManifests(text, "f.yaml");
+    expect(problems).toEqual([]);
+    expect((objects[0]?.object as Pod | undefined)?.volumes).toMatchObject([
+      { defaultMode: 0o755, items: [{ key: "k", path: "k", mode: 0o400 }] },
+      { defaultMode: 0o644 },
+    ]);
+    const refused = parseManifests(text.replace("420", "512"), "f.yaml");
+    expect(refused.problems[0]?.message).toBe("must be a mode from 0 to 0777, such as 0755");
+  });
+
+  it("of a StatefulSet are its claims too, which take the place of its template's own", () => {
+    const labels = { app: "db" };
+    const containers = [{ name: "c", volumeMounts: [{ name: "data", mountPath: "/d" }] }];
+    const set = (volumeClaimTemplates: unknown, volumes?: unknown) =>
+      JSON.stringify({
+        ...{ apiVersion: "apps/v1", kind: "StatefulSet", metadata: { name: "db" } },
+        spec: {
+          ...{ selector: { matchLabels: labels }, volumeClaimTemplates },
+          template: { metadata: { labels }, spec: { containers, volumes } },
+        },
+      });
+    const claim = [{ metadata: { name: "data" }, spec: { accessModes: ["ReadWriteOnce"] } }];
+    const others = [
+      { name: "data", emptyDir: {} },
+      { name: "x", emptyDir: {} },
+    ];
+    const { objects, problems } = parseManifests(set(claim, others), "f.json");
+    expect(problems).toEqual([]);
+    expect((objects[0]?.object as StatefulSet | undefined)?.template.spec.volumes).toEqual([
+      { name: "x", kind: "emptyDir" },
+      { name: "data", kind: "other", source: "persistentVolumeClaim" },
+    ]);
+    for (const bad of [undefined, [{ metadata: { name: "../x" } }], [{}], "data", { data: 1 }]) {
+      expect(parseManifests(set(bad), "f.json").objects).toEqual([]);
+    }
+    expect(parseManifests(set(claim, { a: 1 }), "f.json").objects).toEqual([]);
   });
 
   it.each([

@@ -22,17 +22,26 @@ export const volumeMount = z
     readOnly: readOnly ?? false,
   }));
 
-const items = listOf(z.object({ key: checked(checkConfigKey), path: relative }));
-const configMap = z.object({ name: checked(checkSubdomain), optional: maybe(z.boolean()), items });
+const error = "must be a mode from 0 to 0777, such as 0755";
+const mode = maybe(z.number({ error }).int({ error }).min(0, { error }).max(0o777, { error }));
+const items = listOf(
+  z
+    .object({ key: checked(checkConfigKey), path: relative, mode })
+    .transform(({ mode: own, ...rest }) => ({ ...rest, ...(own !== undefined && { mode: own }) })),
+);
+const configMap = z.object({ name: checked(checkSubdomain), optional: maybe(z.boolean()), items, defaultMode: mode });
 
 /** A volume: `configMap` and `emptyDir` are read; of others only which kind they are. */
 export const volume = z
   .looseObject({ name: checked(checkLabelName), configMap: maybe(configMap), emptyDir: maybe(z.looseObject({})) })
   .transform(({ name, configMap: map, emptyDir, ...rest }): Volume => {
     if (map) {
-      const { name: of, optional = false, items: chosen } = map;
-      const some = chosen.length > 0 ? { items: chosen } : {};
-      return { name, kind: "configMap", configMap: of, optional: optional ?? false, ...some };
+      const { name: of, optional = false, items: chosen, defaultMode } = map;
+      return {
+        ...{ name, kind: "configMap", configMap: of, optional },
+        ...(chosen.length > 0 && { items: chosen }),
+        ...(defaultMode !== undefined && { defaultMode }),
+      };
     }
     const [source] = Object.keys(rest);
     // As in Kubernetes, a volume without a source is an empty directory.

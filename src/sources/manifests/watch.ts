@@ -1,11 +1,17 @@
+import type { watch } from "node:fs";
+import type { Problem } from "../../model/objects.ts";
+import { quote } from "../../model/text.ts";
 import { ManifestError } from "./files.ts";
 import { FolderWatch } from "./folders.ts";
+import type { Reader } from "./judge.ts";
 import type { ManifestSnapshot } from "./merge.ts";
 import { ManifestStore } from "./store.ts";
 
 export interface WatchOptions {
   /** A file, or a folder that is read with all below it. */
   path: string;
+  /** Whom the objects are read for. */
+  reader: Reader;
   /** Called after each change, never inside a file event. `keys` are `Kind/namespace/name`; empty if only problems changed. */
   onChange(keys: ReadonlySet<string>): void;
   signal?: AbortSignal | undefined;
@@ -15,6 +21,13 @@ export interface WatchOptions {
   doubt?: number | undefined;
   /** Everything is looked at again this often, ms, in case the kernel lost an event. */
   rescan?: number | undefined;
+  /** How the kernel is asked to tell of changes. */
+  watchFolder?: typeof watch | undefined;
+}
+
+/** Something that hinders a source. `staleSince`: what it told may be out of date since then, ms since the epoch. */
+export interface Trouble extends Problem {
+  staleSince?: number | undefined;
 }
 
 export interface ManifestWatch {
@@ -22,12 +35,14 @@ export interface ManifestWatch {
   readonly synced: Promise<void>;
   /** The objects and problems of now. */
   snapshot(): ManifestSnapshot;
+  /** What hinders the source itself; among the problems too. */
+  troubles(): readonly Trouble[];
   close(): Promise<void>;
 }
 
 /** Reads the manifests of a path once. Throws ManifestError if the path cannot be read. */
-export function readManifests(path: string): ManifestSnapshot {
-  const store = new ManifestStore(path);
+export function readManifests(path: string, reader: Reader = "lab"): ManifestSnapshot {
+  const store = new ManifestStore(path, reader);
   store.scan(true);
   return store.snapshot;
 }
@@ -41,14 +56,21 @@ export function watchManifests(options: WatchOptions): ManifestWatch {
   const synced = watcher.start();
   // Whoever does not wait for it must not be killed by it.
   synced.catch(() => {});
-  return { synced, snapshot: () => watcher.snapshot(), close: async () => watcher.close() };
+  return {
+    synced,
+    snapshot: () => watcher.snapshot(),
+    troubles: () => watcher.troubles(),
+    close: async () => watcher.close(),
+  };
 }
+
+const RESCAN = 15_000;
 
 class Watcher {
   readonly #options: WatchOptions;
   readonly #store: ManifestStore;
-  readonly #folders = new FolderWatch(() => this.#schedule(this.#options.settle ?? 10));
-  #trouble: ManifestError | undefined;
+  readonly #folders: FolderWatch;
+  #trouble: { error: ManifestError; since: number } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #regular: NodeJS.Timeout | undefined;
   #due = Number.POSITIVE_INFINITY;
@@ -58,11 +80,12 @@ class Watcher {
 
   constructor(options: WatchOptions) {
     this.#options = options;
-    this.#store = new ManifestStore(options.path);
+    this.#store = new ManifestStore(options.path, options.reader);
+    this.#folders = new FolderWatch(() => this.#schedule(options.settle ?? 10), options.watchFolder);
   }
 
   async start(): Promise<void> {
-    const { path, signal, rescan = 15_000 } = this.#options;
+    const { path, signal, rescan = RESCAN } = this.#options;
     if (signal?.aborted) throw new Error(`watch manifests ${path}: aborted before they were read`);
     // Twice: what changes between the first look and the start of watching shows in the second.
     this.#store.scan(true);
@@ -73,9 +96,24 @@ class Watcher {
 
   snapshot(): ManifestSnapshot {
     const { snapshot } = this.#store;
-    if (!this.#trouble) return snapshot;
-    const problem = { object: "manifests", message: `${this.#trouble.message}; the last state stays` };
-    return { objects: snapshot.objects, problems: [problem, ...snapshot.problems] };
+    const problems = this.troubles().map(({ staleSince: _, ...problem }) => problem);
+    return problems.length === 0 ? snapshot : { ...snapshot, problems: [...problems, ...snapshot.problems] };
+  }
+
+  troubles(): Trouble[] {
+    const object = "manifests";
+    const troubles: Trouble[] = [];
+    if (this.#trouble) {
+      const { error, since } = this.#trouble;
+      troubles.push({ object, message: `${error.message}; the last state stays`, staleSince: since });
+    }
+    const { trouble } = this.#folders;
+    if (trouble !== undefined) {
+      const { path, rescan = RESCAN } = this.#options;
+      const message = `watch ${quote(path)}: ${trouble}; changes are found by looking every ${rescan / 1000} s`;
+      troubles.push({ object, message, severity: "warning" });
+    }
+    return troubles;
   }
 
   close(): void {
@@ -96,9 +134,13 @@ class Watcher {
 
   #scan(): void {
     this.#due = Number.POSITIVE_INFINITY;
-    const before = this.#trouble?.message;
+    const before = this.#told();
     const { changed, problemsChanged } = this.#look();
-    if (changed.size > 0 || problemsChanged || before !== this.#trouble?.message) this.#options.onChange(changed);
+    if (changed.size > 0 || problemsChanged || before !== this.#told()) this.#options.onChange(changed);
+  }
+
+  #told(): string {
+    return JSON.stringify(this.troubles());
   }
 
   #look(): { changed: ReadonlySet<string>; problemsChanged: boolean } {
@@ -113,7 +155,7 @@ class Watcher {
       return result;
     } catch (error) {
       if (!(error instanceof ManifestError)) throw error;
-      this.#trouble = error;
+      this.#trouble = { error, since: this.#trouble?.since ?? Date.now() };
       this.#schedule(500);
       return { changed: new Set(), problemsChanged: false };
     }

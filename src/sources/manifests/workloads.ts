@@ -2,9 +2,11 @@ import { z } from "zod";
 import { parseSchedule } from "../../model/cron.ts";
 import { checkLabelName, checkSubdomain } from "../../model/names.ts";
 import { selectsLabels } from "../../model/selector.ts";
-import { IF_SOUND, maybe, namespaced, whole } from "./fields.ts";
+import { isTimeZone } from "../../model/time-zone.ts";
+import { checked, IF_SOUND, listOf, maybe, namespaced, whole } from "./fields.ts";
 import { podTemplate } from "./pod.ts";
 import { selector } from "./selector.ts";
+import { isFields } from "./types.ts";
 
 /** More pods of one workload than this are refused: a slip of the finger must not fill the machine. */
 const MOST = 10_000;
@@ -31,13 +33,40 @@ const replicated = <K extends "Deployment" | "ReplicaSet">(kind: K) =>
 export const deployment = replicated("Deployment");
 export const replicaSet = replicated("ReplicaSet");
 
+const claims = listOf(z.object({ metadata: z.object({ name: checked(checkLabelName) }) }));
+
+/**
+ * Adds each claim of a set to its template as a volume of that name, as the set's controller does: it takes the place of
+ * the template's own. What is no good stays, for the schema to refuse.
+ */
+function withClaims(spec: unknown): unknown {
+  const { template, volumeClaimTemplates } = isFields(spec) ? spec : {};
+  const found = claims.safeParse(volumeClaimTemplates);
+  if (!found.success || found.data.length === 0 || !isFields(template) || !isFields(template["spec"])) return spec;
+  const names = found.data.map((one) => one.metadata.name);
+  const { volumes } = template["spec"];
+  if (volumes !== undefined && volumes !== null && !Array.isArray(volumes)) return spec;
+  const isOwn = (volume: unknown): boolean => !isFields(volume) || !names.some((name) => name === volume["name"]);
+  const all = [
+    ...(volumes ?? []).filter(isOwn),
+    ...names.map((name) => ({ name, persistentVolumeClaim: { claimName: name } })),
+  ];
+  return { ...(spec as object), template: { ...template, spec: { ...template["spec"], volumes: all } } };
+}
+
 export const statefulSet = z
   .object({
     kind: z.literal("StatefulSet"),
     metadata: namespaced(checkLabelName),
-    spec: z
-      .object({ ...selected, replicas: count, ordinals: maybe(z.object({ start: count })) })
-      .superRefine(checkSelector, IF_SOUND),
+    spec: z.preprocess(
+      withClaims,
+      z
+        .object({
+          ...{ ...selected, replicas: count, volumeClaimTemplates: claims },
+          ordinals: maybe(z.object({ start: count })),
+        })
+        .superRefine(checkSelector, IF_SOUND),
+    ),
   })
   .transform(({ kind, metadata, spec }) => ({
     kind,
@@ -60,6 +89,7 @@ const jobSpec = z
     completions: count,
     parallelism: count,
     backoffLimit: count,
+    activeDeadlineSeconds: maybe(whole(1, Number.MAX_SAFE_INTEGER)),
     completionMode: maybe(z.enum(["NonIndexed", "Indexed"])),
     suspend: maybe(z.boolean()),
     template: podTemplate(["OnFailure", "Never"]),
@@ -68,16 +98,19 @@ const jobSpec = z
     if (spec.completionMode !== "Indexed" || spec.completions !== undefined) return;
     context.addIssue({ code: "custom", path: ["completions"], message: "is required with completionMode Indexed" });
   })
-  .transform(({ completions, parallelism, backoffLimit, completionMode, suspend, template }) => ({
-    template,
-    job: {
-      ...(completions !== undefined && { completions }),
-      parallelism: parallelism ?? 1,
-      backoffLimit: backoffLimit ?? 6,
-      indexed: completionMode === "Indexed",
-      suspend: suspend ?? false,
-    },
-  }));
+  .transform(
+    ({ completions, parallelism, backoffLimit, completionMode, suspend, template, activeDeadlineSeconds }) => ({
+      template,
+      job: {
+        ...(completions !== undefined && { completions }),
+        parallelism: parallelism ?? 1,
+        backoffLimit: backoffLimit ?? 6,
+        indexed: completionMode === "Indexed",
+        suspend: suspend ?? false,
+        ...(activeDeadlineSeconds !== undefined && { activeDeadlineSeconds }),
+      },
+    }),
+  );
 
 export const job = z
   .object({ kind: z.literal("Job"), metadata: namespaced(), spec: jobSpec })
@@ -95,7 +128,7 @@ export const cronJob = z
         const parsed = parseSchedule(value);
         if (!parsed.ok) context.addIssue({ code: "custom", message: parsed.reason });
       }),
-      timeZone: maybe(z.enum(["Etc/UTC", "UTC"], "schedules run in UTC; leave timeZone out or write Etc/UTC")),
+      timeZone: maybe(z.string().refine(isTimeZone, "is not the name of a time zone, such as Europe/Berlin")),
       concurrencyPolicy: maybe(z.enum(["Allow", "Forbid", "Replace"])),
       successfulJobsHistoryLimit: count,
       suspend: maybe(z.boolean()),
@@ -106,6 +139,7 @@ export const cronJob = z
     kind,
     metadata,
     schedule: spec.schedule,
+    ...(spec.timeZone !== undefined && { timeZone: spec.timeZone }),
     concurrencyPolicy: spec.concurrencyPolicy ?? ("Allow" as const),
     history: spec.successfulJobsHistoryLimit ?? 3,
     suspend: spec.suspend ?? false,

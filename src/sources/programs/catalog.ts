@@ -4,6 +4,7 @@ import { type Catalog, type CatalogProgram, NO_CATALOG } from "../../model/catal
 import { checkMacroName, checkProgramName } from "../../model/program-rules.ts";
 import { bad, good, quote, type Result } from "../../model/text.ts";
 import { apiVersion } from "../../model/version.ts";
+import { inWords } from "../../model/wording.ts";
 import { formatPath } from "../manifests/judge.ts";
 import { isFileName, OwnedFolder } from "./folder.ts";
 
@@ -69,7 +70,7 @@ export function parseList(text: string): Result<Pick<Catalog, "programs" | "refu
     },
   });
   if (hasAlias) return bad(`${LIST}: aliases are not taken`); // a few aliases of aliases make gigabytes
-  const parsed = list.safeParse(document.toJS());
+  const parsed = list.safeParse(document.toJS(), { error: inWords });
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     return bad(`${LIST}: ${formatPath(issue?.path ?? []) || "the list"}: ${issue?.message}`);
@@ -95,7 +96,7 @@ function nameOf(entry: unknown): string | undefined {
 }
 
 function parseEntry(entry: unknown, place: string): Result<CatalogProgram> {
-  const parsed = program.safeParse(entry);
+  const parsed = program.safeParse(entry, { error: inWords });
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const field = formatPath(issue?.path ?? []);

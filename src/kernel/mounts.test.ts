@@ -1,0 +1,43 @@
+import { statSync } from "node:fs";
+import { expect, test } from "vitest";
+import { deviceOf, mountView, outlivesUs, parseMounts } from "./mounts.ts";
+
+const FIRST = parseMounts(
+  [
+    "22 28 0:20 / /sys rw,nosuid shared:7 - sysfs sysfs rw",
+    "35 22 0:31 / /sys/fs/bpf rw shared:11 master:2 - bpf bpf rw,mode=700",
+    "90 28 0:4 mnt:[4026532000] /run/mine rw - nsfs nsfs rw",
+    "91 28 0:52 /weir /run/a\\040b rw - bpf bpf rw",
+    "",
+    "cut short",
+  ].join("\n"),
+);
+const OWN = "mnt:[4026532111]";
+
+test("mounts are read with their file system, whatever optional fields they have", () => {
+  expect(FIRST.map(({ device, path, type }) => [device, path, type])).toEqual([
+    ["0:20", "/sys", "sysfs"],
+    ["0:31", "/sys/fs/bpf", "bpf"],
+    ["0:4", "/run/mine", "nsfs"],
+    ["0:52", "/run/a b", "bpf"],
+  ]);
+});
+
+test.each([
+  ["the machine's own, in a namespace of our own", "0:31", {}, true],
+  ["a part of the machine's own", "0:52", {}, true],
+  ["one that we alone have", "0:77", {}, false],
+  ["one that we alone have, in a namespace that a file holds", "0:77", { namespace: "mnt:[4026532000]" }, true],
+  ["one that is mounted in the namespace of process 1", "0:77", { root: "22" }, true],
+  ["one, where process 1 hides its mounts", "0:77", { first: undefined }, true],
+])("a file system: %s", (_name, device, change, lasts) => {
+  expect(outlivesUs(device, { first: FIRST, namespace: OWN, root: "777", ...change })).toBe(lasts);
+});
+
+test("a path's device is the one that mountinfo names", () => {
+  const { first = [] } = mountView();
+  const ino = statSync("/proc").ino;
+  const proc = first.find(({ path, type }) => path === "/proc" && type === "proc");
+  expect(ino).toBeGreaterThan(0);
+  expect(deviceOf("/proc")).toBe(proc?.device);
+});

@@ -1,0 +1,82 @@
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createNamespace, removeNamespace } from "../namespace.ts";
+import { openFds, runName } from "../testdata/harness.ts";
+import { type NetworkNews, watchNetwork } from "./news.ts";
+
+const name = runName("news");
+let netns: string;
+beforeAll(() => {
+  netns = createNamespace(name);
+});
+afterAll(() => removeNamespace(name));
+
+const ip = (...args: string[]) => execFileSync("ip", ["-n", name, ...args]);
+const textOf = (news: NetworkNews): string => {
+  if (news.kind === "link") return `link ${news.device.name} ${news.device.up ? "up" : "down"}`;
+  return news.kind === "route" ? `route ${news.route.cidr} ${news.route.protocol}` : news.kind;
+};
+
+/** News of the namespace, in order; `until` waits for one. */
+function listen(signal: AbortSignal) {
+  const heard: string[] = [];
+  const more = new EventTarget();
+  const tell = (news: NetworkNews): void => {
+    heard.push(textOf(news));
+    more.dispatchEvent(new Event("news"));
+  };
+  watchNetwork(tell, signal, netns);
+  const until = async (wanted: string): Promise<void> => {
+    while (!heard.includes(wanted)) await once(more, "news");
+    heard.length = 0;
+  };
+  return { heard, until };
+}
+
+test("the end closes the socket at once, and an end before the beginning opens none", async () => {
+  const before = openFds();
+  const stop = new AbortController();
+  listen(stop.signal);
+  expect(openFds()).toBe(before + 1);
+  stop.abort();
+  while (openFds() > before) await new Promise(setImmediate);
+  listen(stop.signal);
+  expect(openFds()).toBe(before);
+  expect(() => watchNetwork(() => {}, new AbortController().signal, "/run/netns/weir-none")).toThrow(
+    "no such namespace",
+  );
+});
+
+test("devices, addresses and routes that come, change and go are told of, whoever does it", async () => {
+  const stop = new AbortController();
+  const { until } = listen(stop.signal);
+  ip("link", "add", "w0", "type", "veth", "peer", "name", "w1");
+  await until("link w0 down");
+  ip("link", "set", "w0", "up");
+  await until("link w0 up");
+  ip("addr", "add", "10.1.0.1/24", "dev", "w0");
+  await until("address");
+  for (const change of ["add", "del"]) {
+    ip("route", change, "10.2.0.0/16", "dev", "w0", "proto", "119");
+    await until("route 10.2.0.0/16 119");
+    ip("-6", "route", change, "fd00:2::/64", "dev", "w0", "proto", "119");
+    await until("route fd00:2::/64 119");
+  }
+  ip("addr", "del", "10.1.0.1/24", "dev", "w0");
+  await until("address");
+  ip("link", "del", "w0");
+  await until("link w0 down");
+  stop.abort();
+});
+
+test("what is lost where more comes than is read is told, and what comes after it", async () => {
+  const stop = new AbortController();
+  const { until } = listen(stop.signal);
+  const batch = Array.from({ length: 500 }, () => "link set lo up\nlink set lo down\n").join("");
+  execFileSync("ip", ["-n", name, "-batch", "-"], { input: batch }); // this thread reads nothing meanwhile
+  await until("lost");
+  ip("link", "add", "late0", "type", "veth", "peer", "name", "late1");
+  await until("link late0 down");
+  stop.abort();
+});

@@ -1,0 +1,101 @@
+import { read } from "node:fs";
+import koffi from "koffi";
+import { errnoName, KernelError } from "../errors.ts";
+import { Fd } from "../fd.ts";
+import { libc } from "../ffi.ts";
+import { maybeInNamespace } from "../namespace.ts";
+import { type DeviceInfo, readLink } from "./link.ts";
+import { FLAG, pack, type Reply, unpack } from "./message.ts";
+import { isMainUnicast, type RouteInfo, readRoute } from "./route.ts";
+
+const AF_NETLINK = 16;
+const SOCK_RAW_CLOEXEC = 0o2000003;
+const NETLINK_ROUTE = 0;
+const NOOP = 1;
+const TYPE = { newLink: 16, deleteLink: 17, newAddress: 20, deleteAddress: 21, newRoute: 24, deleteRoute: 25 };
+/** `RTNLGRP_LINK`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_IFADDR`, `_IPV6_ROUTE`. */
+const MASK = [1, 5, 7, 9, 11].reduce((mask, group) => mask | (1 << (group - 1)), 0);
+/** Larger than any message of these groups. */
+const LARGEST = 1 << 16;
+
+/** What changed in the network namespace. `lost`: more than could be told; anything may have. */
+export type NetworkNews =
+  | { kind: "link"; device: DeviceInfo }
+  | { kind: "address"; ifindex: number }
+  | { kind: "route"; route: RouteInfo }
+  | { kind: "lost" };
+
+/** ms until a socket that cannot be opened is tried again. */
+const PAUSE = 1000;
+
+/**
+ * Tells of every change of devices, addresses and routes of the main table in a network namespace, whoever makes it,
+ * until the signal. It holds one thread of Node's pool, which waits for the kernel.
+ * @param netns path of the namespace; this thread's if left out
+ * @throws KernelError `netlink-failed`, `namespace-missing`
+ */
+export function watchNetwork(onNews: (news: NetworkNews) => void, signal: AbortSignal, netns?: string): void {
+  if (signal.aborted) return;
+  let fd = subscribe(netns);
+  const buffer = Buffer.alloc(LARGEST);
+  const next = (): void => read(fd.number, buffer, 0, LARGEST, null, taken);
+  const taken = (error: Error | null, length: number): void => {
+    if (error || signal.aborted) {
+      anew();
+      return;
+    }
+    for (const message of unpack(Buffer.from(buffer.subarray(0, length)))) {
+      const news = newsOf(message);
+      if (news) onNews(news);
+    }
+    next();
+  };
+  /** A socket that was full misses news until it is empty, and does not say how many: another one misses none. */
+  const anew = (): void => {
+    fd.close();
+    if (signal.aborted) return;
+    try {
+      fd = subscribe(netns);
+    } catch {
+      setTimeout(anew, PAUSE).unref();
+      return;
+    }
+    next();
+    onNews({ kind: "lost" });
+  };
+  // a read that waits ends when something comes: the kernel acknowledges this
+  signal.addEventListener("abort", () => nudge(fd), { once: true });
+  next();
+}
+
+function subscribe(netns: string | undefined): Fd {
+  const number = maybeInNamespace(netns, () => libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE) as number);
+  if (number < 0) throw failed("open netlink socket");
+  const fd = new Fd("netlink socket", number);
+  const address = Buffer.alloc(12);
+  address.writeUInt16LE(AF_NETLINK, 0);
+  address.writeUInt32LE(MASK, 8);
+  if ((libc.bind(number, address, address.length) as number) === 0) return fd;
+  const error = failed("subscribe to network news");
+  fd.close();
+  throw error;
+}
+
+function nudge(fd: Fd): void {
+  if (fd.isClosed) return; // between two sockets
+  const bytes = pack({ type: NOOP, flags: FLAG.request | FLAG.ack, body: Buffer.alloc(0) }, 1);
+  libc.send(fd.number, bytes, bytes.length, 0);
+}
+
+function newsOf(message: Reply): NetworkNews | undefined {
+  const { type, body } = message;
+  if (type === TYPE.newLink || type === TYPE.deleteLink) return { kind: "link", device: readLink(message) };
+  if (type === TYPE.newAddress || type === TYPE.deleteAddress)
+    return { kind: "address", ifindex: body.readUInt32LE(4) };
+  const isRoute = type === TYPE.newRoute || type === TYPE.deleteRoute;
+  return isRoute && isMainUnicast(message) ? { kind: "route", route: readRoute(message) } : undefined;
+}
+
+function failed(action: string): KernelError {
+  return new KernelError(action, { code: "netlink-failed", errno: errnoName(koffi.errno()) });
+}

@@ -1,0 +1,144 @@
+import { describe, expect, test } from "vitest";
+import { boundNodes } from "./claims.ts";
+import type { NodeContext } from "./cluster.ts";
+import type { Node } from "./objects.ts";
+
+const own: NodeContext = {
+  name: "node-1",
+  overlay: "vxlan",
+  addresses: ["192.168.0.1", "fd00:192::1"],
+  podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"],
+  attached: ["192.168.0.0/24"],
+  uplink: "eth0",
+  mtu: 1450,
+  vxlan: { port: 4789, vni: 1 },
+};
+const node = (name: string, claims: Partial<Node>): Node => ({
+  kind: "Node",
+  metadata: { name, labels: {}, annotations: {} },
+  addresses: [],
+  podCIDRs: [],
+  ...claims,
+});
+const good = node("node-2", {
+  addresses: ["192.168.0.2", "fd00:192::2"],
+  podCIDRs: ["10.244.2.0/24", "fd00:10:244:2::/64"],
+});
+/** What of the nodes' claims is refused, and what is said. */
+function judge(nodes: readonly Node[], context: Partial<NodeContext> = {}) {
+  const { nodes: bound, problems } = boundNodes({ ...own, ...context }, nodes);
+  const left = new Set(bound.flatMap(({ addresses, podCIDRs }) => [...addresses, ...podCIDRs]));
+  return {
+    taken: [...left],
+    said: problems.map(({ object, path, message }) => `${object} ${path}: ${message}`),
+  };
+}
+
+test("nodes of a plain cluster are taken as they are, in the order given", () => {
+  const nodes = [node("node-1", own), good, node("node-255", { podCIDRs: ["10.244.255.0/24", "fd00:10:244:ff::/64"] })];
+  const { nodes: bound, problems } = boundNodes(own, nodes);
+  expect(problems).toEqual([]);
+  expect(bound.every((one, index) => one === nodes[index])).toBe(true);
+});
+
+describe("a pod CIDR is not taken", () => {
+  const cluster = "is outside of the cluster's pods' networks";
+  test.each([
+    ["everything", "0.0.0.0/0", `0.0.0.0/0 ${cluster} 10.244.0.0/16`],
+    ["all of IPv6", "::/0", `::/0 ${cluster} fd00:10:244::/56`],
+    ["half of everything", "128.0.0.0/1", cluster],
+    ["services", "10.96.0.0/12", cluster],
+    ["somebody's servers", "8.8.8.0/24", cluster],
+    ["the whole cluster", "10.244.0.0/16", "overlaps 10.244.1.0/24, Node/node-1's"],
+    ["this node's pods", "10.244.1.0/24", "is already Node/node-1's"],
+    ["a part of this node's pods", "10.244.1.128/25", "overlaps 10.244.1.0/24, Node/node-1's"],
+    ["another node's pods", "10.244.2.0/24", "is already Node/node-2's"],
+    ["around another node's pods", "10.244.2.0/23", "overlaps 10.244.2.0/24, Node/node-2's"],
+    ["another node's pods of IPv6", "fd00:10:244:2:8000::/65", "overlaps fd00:10:244:2::/64, Node/node-2's"],
+  ])("%s", (_name, cidr, reason) => {
+    const { taken, said } = judge([good, node("zz", { podCIDRs: [cidr] })]);
+    expect(taken).toEqual([...good.addresses, ...good.podCIDRs]);
+    expect(said).toEqual([expect.stringContaining(`Node/zz spec.podCIDRs[0]: ${cidr} `)]);
+    expect(said[0]).toContain(reason);
+  });
+
+  test("a network of this node's devices", () => {
+    const { taken, said } = judge([node("zz", { podCIDRs: ["10.244.200.64/26"] })], { attached: ["10.244.200.0/24"] });
+    expect(taken).toEqual([]);
+    expect(said.join()).toContain("overlaps a network of this node's devices");
+  });
+
+  test("of a family that this node's pods have not", () => {
+    const { taken, said } = judge([good], { podCIDRs: ["10.244.1.0/24"] });
+    expect(taken).toEqual([...good.addresses, "10.244.2.0/24"]);
+    expect(said.join()).toContain("is of IPv6, of which this node's pods have nothing");
+  });
+});
+
+describe("an address is not taken", () => {
+  test.each([
+    ["this node's", "192.168.0.1", "is already Node/node-1's"],
+    ["another node's", "192.168.0.2", "is already Node/node-2's"],
+    ["a pod's of this node", "10.244.1.9", "overlaps 10.244.1.0/24, Node/node-1's"],
+    ["a pod's of another node", "10.244.2.9", "overlaps 10.244.2.0/24, Node/node-2's"],
+    ["loopback", "127.0.0.9", "is no node's address"],
+    ["multicast", "ff02::1", "is no node's address"],
+    ["broadcast", "255.255.255.255", "is no node's address"],
+    ["outside of nodeCIDRs", "8.8.8.8", "is outside of the configured nodeCIDRs"],
+  ])("%s", (_name, address, reason) => {
+    const nodes = [good, node("zz", { addresses: [address], podCIDRs: ["10.244.3.0/24"] })];
+    const { taken, said } = judge(nodes, { nodeCIDRs: ["192.168.0.0/24", "10.0.0.0/8", "fd00:192::/64"] });
+    expect(taken).toEqual([...good.addresses, ...good.podCIDRs, "10.244.3.0/24"]);
+    expect(said).toEqual([expect.stringContaining(`Node/zz status.addresses[0]: ${address} ${reason}`)]);
+  });
+});
+
+test("its own pods' CIDR with its own address in it is not taken: its tunnel would lead into itself", () => {
+  const { taken, said } = judge([node("node-3", { addresses: ["10.244.3.1"], podCIDRs: ["10.244.3.0/24"] })]);
+  expect(taken).toEqual(["10.244.3.1"]);
+  expect(said.join()).toContain("10.244.3.0/24 overlaps 10.244.3.1, its own");
+});
+
+test("of two nodes the one that was there first keeps its network, whatever their names", () => {
+  const old = { ...good, createdAt: "2026-01-01T00:00:00Z" };
+  const thief = node("aaa", { podCIDRs: ["10.244.2.0/24"], createdAt: "2026-01-02T00:00:00Z" });
+  for (const nodes of [
+    [thief, old],
+    [old, thief],
+  ]) {
+    const { nodes: bound, problems } = boundNodes(own, nodes);
+    expect(bound.find(({ metadata }) => metadata.name === "aaa")?.podCIDRs).toEqual([]);
+    expect(bound).toContain(old);
+    expect(problems.map(({ object, message }) => `${object} ${message}`)).toEqual([
+      "Node/aaa 10.244.2.0/24 is already Node/node-2's: no pod is reached there",
+    ]);
+  }
+});
+
+test("configured networks are the cluster's, whatever their size", () => {
+  const clusterCIDRs = ["10.244.0.0/16", "10.96.0.0/16", "fd00:10:244::/48"];
+  const nodes = [node("wide", { podCIDRs: ["10.96.0.0/20", "fd00:10:244:8000::/64"] })];
+  expect(judge(nodes, { clusterCIDRs })).toEqual({ taken: nodes[0]?.podCIDRs, said: [] });
+  expect(judge([node("far", { podCIDRs: ["10.97.0.0/24"] })], { clusterCIDRs }).said.join()).toContain(
+    "10.244.0.0/16, 10.96.0.0/16",
+  );
+});
+
+test("a Node object that says other pod CIDRs than this agent has is told of: others go by it", () => {
+  const { said } = judge([node("node-1", { podCIDRs: ["10.244.9.0/24"] })]);
+  expect(said).toEqual([
+    expect.stringContaining("Node/node-1 spec.podCIDRs: other nodes look for this node's pods in"),
+  ]);
+});
+
+test("a Node object that says another address than this node has is told of: others send there", () => {
+  const { said } = judge([node("node-1", { addresses: ["192.168.0.9", "fd00:192::1"] })]);
+  expect(said).toEqual([
+    "Node/node-1 status.addresses: other nodes reach this one by 192.168.0.9, and its address is 192.168.0.1",
+  ]);
+});
+
+test("beside another network no claim is anything to Weir", () => {
+  const nodes = [node("zz", { podCIDRs: ["0.0.0.0/0"] })];
+  expect(boundNodes({ ...own, mode: "chained" }, nodes)).toEqual({ nodes, problems: [] });
+});

@@ -1,0 +1,142 @@
+import { LOSS_KEYS } from "./impairments.ts";
+import { RULE_KEYS, type RuleSettings } from "./limits.ts";
+import type { Metadata } from "./objects.ts";
+import { PROGRAM_KEYS } from "./programs.ts";
+import { parseRate } from "./rules.ts";
+import { distance } from "./suggest.ts";
+import { quote } from "./text.ts";
+
+/** A label or annotation that looks like a rule and is none. */
+export interface LookAlike {
+  map: "labels" | "annotations";
+  key: string;
+  /** Why it does nothing, and what may have been meant. */
+  message: string;
+}
+
+/** Where rules count: on the object itself, or in another place, which is named. */
+export type Where = { here: true } | { here: false; kind: string; instead: string };
+
+interface Known {
+  map: "labels" | "annotations";
+  key: string;
+  prefix: string;
+  name: string;
+  fits(value: string, settings: RuleSettings): boolean;
+  setting?: keyof RuleSettings | undefined;
+}
+
+/** So many keys of a map are looked at, and so many look-alikes told: authors can write a quarter of a megabyte. */
+const MOST_KEYS = 200;
+const MOST_TOLD = 5;
+/** Longest key that can be one: none of ours is half as long. */
+const LONGEST = 80;
+/** A name of so many letters is no ordinary word: two slips are forgiven, and its value need not fit. */
+const LONG_NAME = 12;
+
+const squash = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]/g, "");
+
+function split(key: string): [prefix: string, name: string] {
+  const at = key.lastIndexOf("/");
+  return at < 0 ? ["", key] : [key.slice(0, at), key.slice(at + 1)];
+}
+
+const KNOWN: readonly Known[] = [...RULE_KEYS, ...LOSS_KEYS, ...PROGRAM_KEYS].map(({ map, key, setting, parse }) => {
+  const [prefix, name] = split(key);
+  const isRate = RULE_KEYS.some((one) => one.key === key);
+  const fits = (value: string, settings: RuleSettings): boolean =>
+    parse(value, settings).ok || (isRate && parseRate(value).ok);
+  return { map, key, prefix, name: squash(name), fits, setting };
+});
+const PREFIXES = [...new Set(KNOWN.map(({ prefix }) => prefix).filter(Boolean)), "k8s.io"];
+
+/**
+ * Keys that are close to a rule's: misspelt, in other letters, among the labels instead of the annotations, or on an object
+ * whose keys do nothing. Other tools' keys (of a domain that is not close to one of ours) and ordinary words are left
+ * alone, and so are keys that a setting turns off. Pure; costs the same whatever an author writes.
+ */
+export function lookAlikes(
+  metadata: Partial<Pick<Metadata, "labels" | "annotations">>,
+  settings: RuleSettings,
+  where: Where = { here: true },
+): LookAlike[] {
+  const found: LookAlike[] = [];
+  for (const map of ["annotations", "labels"] as const) {
+    for (const [key, value] of Object.entries(metadata[map] ?? {}).slice(0, MOST_KEYS)) {
+      const message = typeof value === "string" ? judge(map, key, value, settings, where) : undefined;
+      if (message !== undefined) found.push({ map, key, message });
+      if (found.length === MOST_TOLD) return found;
+    }
+  }
+  return found;
+}
+
+function judge(
+  map: Known["map"],
+  key: string,
+  value: string,
+  settings: RuleSettings,
+  where: Where,
+): string | undefined {
+  if (key.length > LONGEST) return undefined;
+  const same = KNOWN.filter((one) => one.key === key);
+  const [first] = same;
+  if (same.some((one) => one.setting !== undefined && !settings[one.setting])) return undefined;
+  if (first && same.some((one) => one.map === map)) {
+    if (where.here || !isMeant(first, value, settings)) return undefined;
+    return `does nothing on a ${where.kind} itself; write it in ${where.instead}.${map}`;
+  }
+  if (first) {
+    if (!isMeant(first, value, settings)) return undefined;
+    return `does nothing as ${article(map)}; write it as ${article(first.map)}${elsewhere(where)}`;
+  }
+  const near = nearest(map, key, value, settings);
+  return near && `does nothing; did you mean the ${noun(near.map)} ${quote(near.key)}${elsewhere(where)}?`;
+}
+
+const noun = (map: Known["map"]): string => map.slice(0, -1);
+const article = (map: Known["map"]): string => (map === "labels" ? "a label" : "an annotation");
+const elsewhere = (where: Where): string => (where.here ? "" : ` in ${where.instead}`);
+
+/** Nobody else has a key with our prefixes; `rate: gold` is anybody's. */
+const isMeant = (known: Known, value: string, settings: RuleSettings): boolean =>
+  known.prefix !== "" || known.fits(value, settings);
+
+function nearest(map: Known["map"], key: string, value: string, settings: RuleSettings): Known | undefined {
+  const [prefix, name] = split(key);
+  const ours = prefixLike(prefix);
+  if (ours === undefined) return undefined;
+  const squashed = squash(name);
+  const near = KNOWN.filter(({ setting }) => setting === undefined || settings[setting]).flatMap((known) => {
+    const slips = slipsOf(squashed, known.name);
+    if (slips === undefined || (known.name.length < LONG_NAME && !known.fits(value, settings))) return [];
+    // The same prefix first, then the map that it is in; Kubernetes' own keys are what most people mean.
+    const rank =
+      slips * 8 +
+      (known.prefix === ours ? 0 : 4) +
+      (known.map === map ? 0 : 2) +
+      (known.prefix === "kubernetes.io" ? 0 : 1);
+    return [{ known, rank }];
+  });
+  return near.sort((a, b) => a.rank - b.rank)[0]?.known;
+}
+
+/** The one of our prefixes that is meant; empty if there is none; undefined if it is another tool's. */
+function prefixLike(prefix: string): string | undefined {
+  if (prefix === "") return "";
+  const lower = prefix.toLowerCase();
+  const best = PREFIXES.find((one) => one === lower) ?? PREFIXES.find((one) => (slipsIn(lower, one, 2) ?? 3) <= 2);
+  return best === "k8s.io" ? "kubernetes.io" : best;
+}
+
+/** How many slips of the finger apart two names are, if few enough to be one. */
+function slipsOf(name: string, known: string): number | undefined {
+  if (known.length >= LONG_NAME) return slipsIn(name, known, 2);
+  return slipsIn(name, known, known.length > 6 ? 1 : 0);
+}
+
+function slipsIn(text: string, known: string, most: number): number | undefined {
+  if (Math.abs(text.length - known.length) > most) return undefined;
+  const slips = distance(text, known);
+  return slips <= most ? slips : undefined;
+}

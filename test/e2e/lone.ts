@@ -1,0 +1,109 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Client } from "../../src/api/client.ts";
+import { createNamespace, namespacePath, removeNamespace } from "../../src/kernel/index.ts";
+import { testEnvironment, WEIR } from "./lab.ts";
+
+/** A node with an uplink and no cluster, and an agent on it that watches a folder of manifests. */
+export class LoneNode {
+  readonly client: Client;
+  readonly #folder: string;
+  readonly #label: string;
+  readonly #namespaces: string[] = [];
+  #agent: ChildProcess | undefined;
+  #log = "";
+
+  constructor(label: string, addresses: readonly string[]) {
+    this.#label = label;
+    this.#folder = mkdtempSync(join(tmpdir(), `weir-${label}-`));
+    mkdirSync(join(this.#folder, "manifests"));
+    this.client = new Client({ socket: this.#at("agent.sock") });
+    for (const name of ["node", "wire"]) this.add(name);
+    this.ip("node", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", this.namespace("wire"));
+    this.ip("node", "link", "set", "lo", "up");
+    for (const name of ["wire", "node"]) this.ip(name, "link", "set", "eth0", "up");
+    for (const address of addresses) this.ip("node", "addr", "add", address, "dev", "eth0", ...nodad(address));
+  }
+
+  #at(name: string): string {
+    return join(this.#folder, name);
+  }
+
+  namespace(name: string): string {
+    return `weir-t${process.pid}-${this.#label}-${name}`;
+  }
+
+  /** Makes a namespace and gives its path. */
+  add(name: string): string {
+    this.#namespaces.push(this.namespace(name));
+    return createNamespace(this.namespace(name));
+  }
+
+  run(name: string, ...command: string[]): string {
+    return execFileSync("nsenter", [`--net=${namespacePath(this.namespace(name))}`, ...command], { encoding: "utf8" });
+  }
+
+  ip(name: string, ...command: string[]): string {
+    return this.run(name, "ip", ...command);
+  }
+
+  /** Writes a manifest whole, as `NAME.yaml`. */
+  write(name: string, manifest: object): void {
+    writeFileSync(this.#at("new"), JSON.stringify(manifest));
+    renameSync(this.#at("new"), this.#at(`manifests/${name}.yaml`));
+  }
+
+  remove(name: string): void {
+    rmSync(this.#at(`manifests/${name}.yaml`));
+  }
+
+  /** Starts the agent and waits until it is ready. */
+  async start(settings: object = {}): Promise<void> {
+    const config = {
+      ...{ apiVersion: "weir.dev/v1alpha1", kind: "AgentConfig", node: "n1", uplink: "eth0" },
+      ...{ state: this.#at("state"), bpffs: this.#at("bpf"), socket: this.#at("agent.sock") },
+      ...{ manifests: this.#at("manifests"), ...settings },
+    };
+    writeFileSync(this.#at("agent.yaml"), JSON.stringify(config));
+    const argv = [
+      `--net=${namespacePath(this.namespace("node"))}`,
+      ...WEIR,
+      "agent",
+      "--config",
+      this.#at("agent.yaml"),
+    ];
+    this.#agent = spawn("nsenter", argv, { env: testEnvironment(), stdio: ["ignore", "pipe", "pipe"] });
+    for (const stream of [this.#agent.stdout, this.#agent.stderr])
+      stream?.on("data", (text) => {
+        this.#log += text;
+      });
+    for (;;) {
+      const status = await this.client.status().catch(() => undefined);
+      if (status?.state === "ready") return;
+      if (this.#agent.exitCode !== null) throw new Error(`start agent: ${this.#log}`);
+      await sleep(50);
+    }
+  }
+
+  /** Asks for a pod's network; its addresses. */
+  async pod(name: string): Promise<readonly string[]> {
+    const netns = namespacePath(this.namespace(name));
+    const { ips } = await this.client.putEndpoint("default", name, { uid: `u-${name}`, netns, ifname: "eth0" });
+    return ips;
+  }
+
+  async close(): Promise<void> {
+    const agent = this.#agent;
+    if (agent && agent.exitCode === null) {
+      agent.kill("SIGTERM");
+      await new Promise((resolve) => agent.once("exit", resolve));
+    }
+    for (const name of this.#namespaces) removeNamespace(name);
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+const nodad = (address: string): string[] => (address.includes(":") ? ["nodad"] : []);

@@ -57,21 +57,24 @@ export function isManifest(name: string): boolean {
  */
 export function findManifests(root: string): FoundManifests {
   const found: FoundManifests = { files: [], folders: new Set(), problems: [] };
-  let stats: BigIntStats;
   try {
-    stats = statSync(root, { bigint: true });
-    if (stats.isDirectory()) readdirSync(root);
+    findBelow(root, found);
   } catch (cause) {
+    // Also what goes away between two looks at it.
     throw new ManifestError(root, cause);
   }
+  return found;
+}
+
+function findBelow(root: string, found: FoundManifests): void {
+  const stats = statSync(root, { bigint: true });
   if (stats.isDirectory()) {
     walk(root, root, stats, new Set(), found);
-    return found;
+    return;
   }
   found.files.push({ name: shownName(stats.isFile() ? basename(root) : root), path: root, stamp: stampOf(stats) });
   // A file that is replaced by rename is another file: only its folder knows.
   found.folders.add(dirname(root)).add(dirname(realpathSync(root)));
-  return found;
 }
 
 function walk(root: string, folder: string, stats: BigIntStats, seen: Set<string>, found: FoundManifests): void {

@@ -5,6 +5,7 @@ import { compile, type Ids, longestPath } from "./compile.ts";
 const fixed: Ids = {
   port: (name) => ({ "r:a": 1, "r:b": 2, "s:x": 3 })[name] ?? 99,
   instance: (name) => ({ r: 10, s: 11, l1: 12, l2: 13 })[name] ?? 98,
+  shaper: () => 96,
   slot: (name) => ({ router: 1, limit: 2 })[name] ?? 97,
   device: (name) => ({ va: 100, vb: 200, vx: 300 })[name],
 };

@@ -16,7 +16,13 @@ const table = new MemoryTable("t", codec("instance"), codec("device"));
 
 function bench() {
   const ids = { instance: 1, device: 7 };
-  const of: Ids = { port: () => 0, slot: () => 0, instance: () => ids.instance, device: () => ids.device };
+  const of: Ids = {
+    port: () => 0,
+    slot: () => 0,
+    instance: () => ids.instance,
+    shaper: () => 0,
+    device: () => ids.device,
+  };
   const encoder = new RowEncoder();
   const row = { table: "t", key: { instance: { instance: "a" } }, value: { device: { device: "eth0" } } };
   const encode = (rows: (typeof row)[]): [key: number, value: number][] => {

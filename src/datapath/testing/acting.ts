@@ -53,6 +53,7 @@ export class World {
     return {
       port: (name) => of.names.id("port", name),
       instance: (name) => of.names.id("instance", name),
+      shaper: (owner) => of.names.id("shaper", owner),
       slot: (name) => of.names.id("function", name),
       device: (name) => this.bench.ifindex(name),
     };

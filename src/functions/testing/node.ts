@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -91,6 +91,11 @@ export class Node {
       encoding: "utf8",
       stdio: ["ignore", "pipe", "pipe"],
     });
+  }
+
+  /** Starts a command in a namespace; the caller ends it. */
+  start(name: string, ...command: string[]): ChildProcess {
+    return spawn("nsenter", [`--net=${this.path(name)}`, ...command], { stdio: "ignore" });
   }
 
   /** Puts pods' limits in force; what was touched. Throws if anything failed. */

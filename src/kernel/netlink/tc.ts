@@ -202,7 +202,11 @@ function request(ifindex: number, change: TcChange): Request {
       return {
         type: RTM.qdisc,
         flags: SET | FLAG.exclusive,
-        body: Buffer.concat([...body, htbInit(change.defaultClass), ...(change.sizes ? [sizeTable(change.sizes)] : [])]),
+        body: Buffer.concat([
+          ...body,
+          htbInit(change.defaultClass),
+          ...(change.sizes ? [sizeTable(change.sizes)] : []),
+        ]),
       };
     }
     case "htb-class": {

@@ -60,6 +60,7 @@ export class Bench {
     return {
       port: (name) => names.id("port", name),
       instance: (name) => names.id("instance", name),
+      shaper: (owner) => names.id("shaper", owner),
       slot: (name) => names.id("function", name),
       device: ifindex,
     };

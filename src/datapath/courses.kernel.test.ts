@@ -33,7 +33,7 @@ const counted = (pod: "a" | "b", counter: string): number => {
 };
 const arrived = (): number => counted("b", "NoPorts");
 const sent = (): number => counted("a", "OutDatagrams");
-const poll = (value: () => number) => expect.poll(value, { timeout: 10_000, interval: 5 });
+const poll = (value: () => number) => expect.poll(value, { timeout: 60_000, interval: 5 });
 const apply = (chain: readonly string[], direction: "in" | "out" = "in") =>
   world.apply(world.pair({ [direction]: [...chain] }));
 

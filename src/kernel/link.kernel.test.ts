@@ -157,4 +157,4 @@ test("many links leave no descriptor behind", () => {
   expect(() => inside(() => attachTcx(pass.program("test_main"), 4242, "ingress"))).toThrow();
   // Each detach waits for a grace period of the kernel, some 10 ms.
   expect(openFds()).toBe(before);
-}, 20_000);
+});

@@ -316,10 +316,10 @@ describe("types", () => {
   });
 });
 
-test("a thousand objects leave no descriptor behind", () => {
+test("a hundred objects leave no descriptor behind", () => {
   loadObject(good).close();
   const before = openFds();
-  for (let i = 0; i < 1000; i++) {
+  for (let i = 0; i < 100; i++) {
     const object = loadObject(good);
     const ring = RingBuffer.open(object.map("test_events"), () => {});
     ring.close();
@@ -328,4 +328,4 @@ test("a thousand objects leave no descriptor behind", () => {
   }
   caught(() => loadObject(refused));
   expect(openFds()).toBe(before);
-}, 60_000);
+});

@@ -30,7 +30,7 @@ const env = { ...process.env, NODE_EXTRA_CA_CERTS: "" };
 const modules = fileURLToPath(new URL("../../node_modules", import.meta.url));
 
 function run(...args: string[]) {
-  return spawnSync(process.execPath, [weir, "lab", ...args], { encoding: "utf8", env, timeout: 60_000, input: "in" });
+  return spawnSync(process.execPath, [weir, "lab", ...args], { encoding: "utf8", env, timeout: 120_000, input: "in" });
 }
 const status = (): LabStatus => JSON.parse(run("status", "--name", lab, "-o", "json").stdout) as LabStatus;
 const inPod = (pod: string, ...argv: string[]) => run("exec", "--name", lab, pod, "--", ...argv);
@@ -358,7 +358,7 @@ describe("weir lab", () => {
     expect(await all("down")).toEqual([0, 0, 0, 0]);
     expect(readdirSync("/run/weir/labs").filter((name) => name.startsWith(`${lab}-`))).toEqual([]);
     expect(status().ready).toBe(true);
-  }, 60_000);
+  });
 
   it("follows the watched folder", async () => {
     const path = write("manifests/b.yaml", pod("b"));

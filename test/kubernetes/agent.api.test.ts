@@ -99,7 +99,7 @@ describe("an agent on a Kubernetes API", () => {
       expect(node.pid).toBe(pid);
       await expect.poll(() => node.client.list("problems"), { timeout: 60_000 }).toEqual([]);
     },
-    OUTAGE + 120_000,
+    OUTAGE + 300_000,
   );
 
   test.each(["half-500", "reset"] as const)(

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { arp, ethernet, icmp6, ip4, ip6, type Layer4, tcp, udp } from "../../../test/packets.ts";
 import { firstHop } from "../../datapath/layout.ts";
 import { blockOf } from "../../datapath/shapers.ts";
@@ -76,7 +76,7 @@ const udp6 = (bytes: number): Buffer => over6(udp(PORTS, Buffer.alloc(bytes - 48
 let ports = 3000;
 const ownPorts = () => ({ sport: ++ports, dport: 2000 });
 const sleep = (ms: number) => new Promise((done) => setTimeout(done, ms));
-/** Test runs do not send: what they admit waits for ever, until its limit is made anew. */
+/** Test runs of what a pod sends do not send: what they admit waits for ever, until its limit is made anew. */
 const anew = (...limits: LimitRule[]): void => {
   for (let pass = 0; pass < 3; pass++) node.apply({});
   node.apply({ a: limits });
@@ -110,9 +110,10 @@ describe("a pod's own limit", () => {
   });
 
   test("two such flows wait in two leaves", () => {
-    const last = (flow: typeof PORTS) =>
-      Array.from({ length: 15 }, () => placeOf("egress", udp4(1228, flow))).findLast((place) => place !== undefined);
-    const [one, two] = [last(ownPorts()), last(ownPorts())];
+    const last = (frame: Buffer) =>
+      Array.from({ length: 15 }, () => placeOf("egress", frame)).findLast((place) => place !== undefined);
+    const one = last(udp4(1228, ownPorts()));
+    const two = last(over4(tcp(ownPorts(), Buffer.alloc(1200))));
     expect([isLeaf(one), isLeaf(two)]).toEqual([true, true]);
     expect(one).not.toBe(two);
   });
@@ -150,68 +151,91 @@ describe("a pod's own limit", () => {
   });
 });
 
+/** At 1 Mbit/s packets are long, and test runs short beside them. Nothing leaves, so after 400 ms a backlog counts as gone. */
 describe("what a limit refuses", () => {
-  /** Fills a flow's queue with UDP until a packet is refused; how many were taken. */
-  function fill(flow: typeof PORTS): number {
-    for (let taken = 0; taken < 500; taken++) if (placeOf("ingress", udp4(1228, flow)) === undefined) return taken;
+  const BYTES = 2028;
+  beforeEach(() => anew(rule("egress", 1e6)));
+
+  /** Sends a flow's UDP until a packet is refused: what became of each that was taken. */
+  function fill<T>(send: () => T | undefined): T[] {
+    const taken: T[] = [];
+    for (let sent = 0; sent < 500; sent++) {
+      const one = send();
+      if (one === undefined) return taken;
+      taken.push(one);
+    }
     throw new Error("nothing was refused");
   }
+  const place = (frame: Buffer) => placeOf("egress", frame);
 
-  test("UDP is taken while it would wait for less than 60 ms", () => {
-    anew(rule("ingress", 10e6));
-    const taken = fill(ownPorts());
-    const ms = (taken * 1228 * 8) / 10e6 / 1e-3;
-    expect(ms).toBeGreaterThan(50);
-    expect(ms).toBeLessThan(65); // and what went first
+  test("UDP is taken while it would wait for less than 60 ms, beside what goes first", () => {
+    const flow = ownPorts();
+    const taken = fill(() => place(udp4(BYTES, flow)));
+    expect(taken.length).toBeGreaterThanOrEqual(2 + 3);
+    expect(taken.length).toBeLessThan(20);
   });
 
   test("what came is what was refused and what waits", () => {
-    anew(rule("ingress", 10e6));
-    const taken = fill(ownPorts());
-    expect(use("ingress")).toMatchObject({ received_packets: taken + 1, refused_packets: 1, packets: 0 });
+    const flow = ownPorts();
+    const taken = fill(() => place(udp4(BYTES, flow)));
+    expect(use("egress")).toMatchObject({ received_packets: taken.length + 1, refused_packets: 1, packets: 0 });
   });
 
-  test("ECN-capable packets are marked in a queue that is half full, others never", () => {
-    anew(rule("ingress", 10e6));
+  test.each([
+    ["ECT(0)", 2],
+    ["ECT(1)", 1],
+  ])("packets of %s are marked in a queue that is half full", (_what, ect) => {
     const flow = ownPorts();
-    const send = (tos: number): number => {
-      const frame = udp4(1228, flow);
-      frame.writeUInt8(tos, 15);
-      return run("ingress", frame).data.readUInt8(15) & 3;
-    };
-    expect([send(2), send(1)]).toEqual([2, 1]);
-    for (let i = 0; i < 40; i++) placeOf("ingress", udp4(1228, flow));
-    expect([send(2), send(1), send(0)]).toEqual([3, 3, 0]);
-    expect(use("ingress").marked_packets).toBe(2);
+    const bits = fill(() => {
+      const frame = udp4(BYTES, flow);
+      frame.writeUInt8(ect, 15);
+      const { retval, data } = run("egress", frame);
+      return retval === REDIRECT ? data.readUInt8(15) : undefined;
+    });
+    expect(new Set(bits)).toEqual(new Set([ect, 3]));
+    expect(bits.toSorted()).toEqual(bits);
+    expect(use("egress").marked_packets).toBe(bits.filter((one) => one === 3).length);
+  });
+
+  test("packets that are not ECN-capable are not marked", () => {
+    const flow = ownPorts();
+    fill(() => place(udp4(BYTES, flow)));
+    expect(use("egress").marked_packets).toBe(0);
   });
 
   /** The head has the ports; a later one is data alone. */
-  const fragment = (id: number, offset: number, more: boolean, flow: typeof PORTS): Buffer => {
-    const later: Layer4 = () => ({ protocol: 17, bytes: Buffer.alloc(1208) });
-    const whole = udp(flow, Buffer.alloc(1200));
-    return ethernet(LINK, ip4({ ...V4, id, mf: more, offset: offset / 8 }, offset === 0 ? whole : later));
+  const fragment = (id: number, offset: number, flow: typeof PORTS): Buffer => {
+    const later: Layer4 = () => ({ protocol: 17, bytes: Buffer.alloc(LATER) });
+    const whole = udp(flow, Buffer.alloc(LATER - 8));
+    return ethernet(LINK, ip4({ ...V4, id, mf: true, offset: offset / 8 }, offset === 0 ? whole : later));
   };
+  const HEAD = 0;
+  const LATER = 2008;
+
+  /** Sends heads until one waits in a leaf. */
+  function headInLeaf(flow: typeof PORTS): { id: number; head: number | undefined } {
+    for (let id = 1; id < 100; id++) {
+      const head = place(fragment(id, HEAD, flow));
+      if (isLeaf(head)) return { id, head };
+    }
+    throw new Error("no head came to a leaf");
+  }
 
   test("a later fragment follows its first one: to its leaf, or out", () => {
-    anew(rule("ingress", 10e6));
     const flow = ownPorts();
-    for (let i = 0; i < 10; i++) placeOf("ingress", udp4(1228, flow));
-    const head = placeOf("ingress", fragment(1, 0, true, flow));
-    expect(isLeaf(head)).toBe(true);
-    fill(flow);
-    expect(placeOf("ingress", fragment(1, 1208, false, flow))).toBe(head);
-    expect(placeOf("ingress", fragment(2, 0, true, flow))).toBeUndefined();
-    expect(placeOf("ingress", fragment(2, 1208, false, flow))).toBeUndefined();
+    const { id, head } = headInLeaf(flow);
+    fill(() => place(udp4(BYTES, flow)));
+    expect(place(fragment(id, LATER, flow))).toBe(head);
+    expect(place(fragment(id + 1, HEAD, flow))).toBeUndefined();
+    expect(place(fragment(id + 1, LATER, flow))).toBeUndefined();
   });
 
   test("no datagram gets more than 65,535 bytes past its head", () => {
-    anew(rule("ingress", 10e6));
     const flow = ownPorts();
-    for (let i = 0; i < 10; i++) placeOf("ingress", udp4(1228, flow));
-    placeOf("ingress", fragment(1, 0, true, flow));
-    const taken = Array.from({ length: 100 }, () => placeOf("ingress", fragment(1, 1208, true, flow)));
-    expect(taken.filter((place) => place !== undefined).length * 1228).toBeLessThan(65_535 + 80_000);
-    expect(taken.at(-1)).toBeUndefined();
+    const { id } = headInLeaf(flow);
+    const taken = fill(() => place(fragment(id, LATER, flow)));
+    expect(taken.length).toBeGreaterThanOrEqual(31);
+    expect(taken.length).toBeLessThan(31 + 20);
   });
 });
 

@@ -159,10 +159,13 @@ export class Agent {
   noticed(news: NetworkNews): void {
     const { datapath, signal } = this.parts;
     const isOwn = news.kind === "link" && news.device.name === this.#node.uplink;
-    if (this.#news || !this.synced || !(isOwn || news.kind === "address" || datapath.devices.concerns(news))) return;
+    if (!this.synced || !(isOwn || news.kind === "address" || datapath.devices.concerns(news))) return;
+    if (news.kind === "qdisc") this.#comparedAt = Number.NEGATIVE_INFINITY; // the classes below it are gone too
+    if (this.#news) return;
     this.#news = setTimeout(() => {
       this.#news = undefined;
-      if (!signal.aborted && (datapath.devices.isStale() || this.#hasMoved())) this.runner.mark();
+      const isUnknown = this.#comparedAt === Number.NEGATIVE_INFINITY;
+      if (!signal.aborted && (isUnknown || datapath.devices.isStale() || this.#hasMoved())) this.runner.mark();
     }, NEWS_EVERY);
     this.#news.unref();
   }

@@ -45,9 +45,10 @@ afterEach(() => {
 /** An agent after its first pass, what it looked at, and the nodes that it planned for. */
 async function agentOn(devices: { concerns: boolean; isStale: boolean }, follow = (before: NodeContext) => before) {
   const looks = vi.fn(() => devices.isStale);
+  const forgets = vi.fn();
   const datapath = {
     apply: () => ({ failures: [], writes: 0 }),
-    forget: () => {},
+    forget: forgets,
     devices: { concerns: () => devices.concerns, isStale: looks },
     leases: { interval: undefined },
   };
@@ -67,7 +68,8 @@ async function agentOn(devices: { concerns: boolean; isStale: boolean }, follow 
   agent.synced = true;
   await agent.runner.settled(false);
   const marks = vi.spyOn(agent.runner, "mark");
-  return { agent, looks, marks };
+  forgets.mockClear();
+  return { agent, looks, marks, forgets };
 }
 
 test("news of what is Weir's is looked at once, however much comes, and a pass follows if it is not as it was left", async () => {
@@ -89,6 +91,15 @@ test("what is as it was left causes no pass, and what is others' is not looked a
   vi.advanceTimersByTime(1000);
   expect(asLeft.marks).not.toHaveBeenCalled();
   expect(others.looks).not.toHaveBeenCalled();
+});
+
+test("a root qdisc that goes takes all below it along: the kernel is read again", async () => {
+  const { agent, marks, forgets } = await agentOn({ concerns: true, isStale: false });
+  agent.noticed({ kind: "qdisc", ifindex: 1 });
+  vi.advanceTimersByTime(1000);
+  expect(marks).toHaveBeenCalledOnce();
+  await agent.runner.settled(false);
+  expect(forgets).toHaveBeenCalledOnce();
 });
 
 test("an address that the node got is planned for", async () => {

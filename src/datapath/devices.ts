@@ -163,6 +163,7 @@ export class Devices {
   concerns(news: NetworkNews): boolean {
     if (news.kind === "route") return this.#routes.concerns(news);
     if (news.kind === "link") return isOwnDevice(news.device.name) || this.#others.has(news.device.name);
+    if (news.kind === "qdisc") return isOwnDevice(this.#nameOf(news.ifindex));
     return news.kind === "lost";
   }
 

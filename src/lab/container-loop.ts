@@ -131,6 +131,7 @@ export class ContainerLoop {
 
   async stop(grace: number): Promise<void> {
     this.#abort.abort();
+    this.#health?.close(); // one that ends is not asked any more
     if (this.#running !== undefined) await stopContainer(this.#running, grace).catch(() => {});
     await this.#done;
   }

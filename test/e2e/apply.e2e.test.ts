@@ -76,6 +76,22 @@ describe("how apply and delete end", () => {
     expect((await weir("delete", "Pod/c", "Limit/both")).code).toBe(0);
   });
 
+  test("a pod is in force once its probes, which come from its node, say that it is ready", async () => {
+    const serve = 'setTimeout(() => require("http").createServer((_, answer) => answer.end()).listen(8080), 300)';
+    const container = {
+      ...{ name: "c", command: ["node", "-e", serve], ports: [{ name: "web", containerPort: 8080 }] },
+      startupProbe: { tcpSocket: { port: "web" }, periodSeconds: 1, failureThreshold: 30 },
+      readinessProbe: { httpGet: { port: "web" }, periodSeconds: 1 },
+    };
+    const spec = { nodeName: "node-2", terminationGracePeriodSeconds: 0, containers: [container] };
+    const pod = stringify({ apiVersion: "v1", kind: "Pod", metadata: { name: "probed" }, spec });
+    expect(await apply(pod)).toMatchObject({ code: 0 });
+    const { stdout } = await fixture.stage.attemptLab(["status", "-o", "json"]);
+    const { pods } = JSON.parse(stdout) as { pods: { name: string; ready: boolean }[] };
+    expect(pods.find(({ name }) => name === "probed")).toMatchObject({ ready: true });
+    expect((await weir("delete", "Pod/probed")).code).toBe(0);
+  });
+
   test("what the kernel cannot do is not in force", async () => {
     const text = (spec: object) =>
       stringify({ apiVersion: "weir.dev/v1alpha1", kind: "Impairment", metadata: { name: "slow" }, spec });

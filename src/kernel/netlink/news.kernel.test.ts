@@ -65,6 +65,9 @@ test("devices, addresses and routes that come, change and go are told of, whoeve
   }
   ip("addr", "del", "10.1.0.1/24", "dev", "w0");
   await until("address");
+  execFileSync("tc", ["-n", name, "qdisc", "add", "dev", "w0", "root", "handle", "1:", "htb"]);
+  execFileSync("tc", ["-n", name, "qdisc", "del", "dev", "w0", "root"]);
+  await until("qdisc");
   ip("link", "del", "w0");
   await until("link w0 down");
   stop.abort();

@@ -7,30 +7,35 @@ import { maybeInNamespace } from "../namespace.ts";
 import { type DeviceInfo, readLink } from "./link.ts";
 import { FLAG, pack, type Reply, unpack } from "./message.ts";
 import { isMainUnicast, type RouteInfo, readRoute } from "./route.ts";
+import { TC_ROOT } from "./tc.ts";
 
 const AF_NETLINK = 16;
 const SOCK_RAW_CLOEXEC = 0o2000003;
 const NETLINK_ROUTE = 0;
 const NOOP = 1;
-const TYPE = { newLink: 16, deleteLink: 17, newAddress: 20, deleteAddress: 21, newRoute: 24, deleteRoute: 25 };
-/** `RTNLGRP_LINK`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_IFADDR`, `_IPV6_ROUTE`. */
-const MASK = [1, 5, 7, 9, 11].reduce((mask, group) => mask | (1 << (group - 1)), 0);
+const LINK = [16, 17];
+const ADDRESS = [20, 21];
+const ROUTE = [24, 25];
+const QDISC_GONE = 37;
+/** `RTNLGRP_LINK`, `_TC`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_IFADDR`, `_IPV6_ROUTE`. */
+const MASK = [1, 4, 5, 7, 9, 11].reduce((mask, group) => mask | (1 << (group - 1)), 0);
 /** Larger than any message of these groups. */
 const LARGEST = 1 << 16;
 
-/** What changed in the network namespace. `lost`: more than could be told; anything may have. */
+/** What changed in the network namespace. `qdisc`: a device lost its root one, or has another. `lost`: more than could be told; anything may have. */
 export type NetworkNews =
   | { kind: "link"; device: DeviceInfo }
   | { kind: "address"; ifindex: number }
   | { kind: "route"; route: RouteInfo }
+  | { kind: "qdisc"; ifindex: number }
   | { kind: "lost" };
 
 /** ms until a socket that cannot be opened is tried again. */
 const PAUSE = 1000;
 
 /**
- * Tells of every change of devices, addresses and routes of the main table in a network namespace, whoever makes it,
- * until the signal. It holds one thread of Node's pool, which waits for the kernel.
+ * Tells of every change of devices, addresses and routes of the main table in a network namespace, and of root qdiscs
+ * that go, whoever does it, until the signal. It holds one thread of Node's pool, which waits for the kernel.
  * @param netns path of the namespace; this thread's if left out
  * @throws KernelError `netlink-failed`, `namespace-missing`
  */
@@ -89,11 +94,11 @@ function nudge(fd: Fd): void {
 
 function newsOf(message: Reply): NetworkNews | undefined {
   const { type, body } = message;
-  if (type === TYPE.newLink || type === TYPE.deleteLink) return { kind: "link", device: readLink(message) };
-  if (type === TYPE.newAddress || type === TYPE.deleteAddress)
-    return { kind: "address", ifindex: body.readUInt32LE(4) };
-  const isRoute = type === TYPE.newRoute || type === TYPE.deleteRoute;
-  return isRoute && isMainUnicast(message) ? { kind: "route", route: readRoute(message) } : undefined;
+  if (LINK.includes(type)) return { kind: "link", device: readLink(message) };
+  if (ADDRESS.includes(type)) return { kind: "address", ifindex: body.readUInt32LE(4) };
+  if (ROUTE.includes(type) && isMainUnicast(message)) return { kind: "route", route: readRoute(message) };
+  const isRoot = type === QDISC_GONE && body.readUInt32LE(12) === TC_ROOT;
+  return isRoot ? { kind: "qdisc", ifindex: body.readInt32LE(4) } : undefined;
 }
 
 function failed(action: string): KernelError {

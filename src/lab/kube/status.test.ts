@@ -72,8 +72,11 @@ describe("apiStatus", () => {
     expect(before).toMatchObject({
       phase: "Pending",
       initContainerStatuses: [{ name: "i", state: { running: {} } }],
-      containerStatuses: [{ state: { waiting: { reason: "ContainerCreating" } } }],
+      containerStatuses: [{ state: { waiting: { reason: "PodInitializing" } } }],
     });
+    const kept = exited({ name: "i", exitCode: 128, failure: "no-command", reason: "no image", startedAt: null });
+    const stuck = apiStatus(input({ raw: two, own: { ...running, initContainers: [kept] } }));
+    expect(startProblems(stuck)).toEqual([{ reason: "ErrImageNeverPull", message: "no image" }]);
     const over = exited({ name: "i", exitCode: 0, over: true, started: false, ready: false });
     const after = apiStatus(input({ raw: two, own: { ...own("Running", [container()]), initContainers: [over] } }));
     expect(after).toMatchObject({ phase: "Running", initContainerStatuses: [{ ready: true }] });

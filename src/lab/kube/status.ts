@@ -89,7 +89,10 @@ function stateOf(own: ContainerStatus | undefined, input: StatusInput, id: strin
   const { refused } = input;
   if (refused !== undefined) return { waiting: { reason: "CreateContainerConfigError", message: refused } };
   if (input.ended) return { terminated: own === undefined ? { exitCode: 137, reason: "Error" } : terminated(own, id) };
-  if (own === undefined) return { waiting: waiting("ContainerCreating", input.own?.message) };
+  if (own === undefined) {
+    const initialises = (input.own?.initContainers.length ?? 0) > 0;
+    return { waiting: waiting(initialises ? "PodInitializing" : "ContainerCreating", input.own?.message) };
+  }
   if (own.state === "running") return { running: { startedAt: seconds(own.startedAt) } };
   if (own.state === "waiting") return { waiting: waiting("ContainerCreating", input.own?.message) };
   const kept = own.failure === null ? undefined : WAITING[own.failure];
@@ -176,7 +179,8 @@ export function graceOf({ metadata }: ApiPod): number {
 
 /** What keeps containers from being started, for an Event each. */
 export function startProblems(status: Record<string, unknown>): { reason: string; message: string }[] {
-  const statuses = (status["containerStatuses"] ?? []) as readonly ApiContainerStatus[];
+  const lists = [status["initContainerStatuses"], status["containerStatuses"]] as (ApiContainerStatus[] | undefined)[];
+  const statuses = lists.flatMap((list) => list ?? []);
   return statuses.flatMap(({ state }) => {
     const { reason, message } = (state["waiting"] ?? {}) as { reason?: string; message?: string };
     if (reason === undefined || message === undefined || !Object.values(WAITING).includes(reason)) return [];

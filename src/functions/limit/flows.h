@@ -38,6 +38,7 @@ struct weir_limit_packet {
 	__u8 protocol;
 	__u8 ect;       /* ECN-capable transport */
 	__u8 opening;   /* a TCP SYN */
+	__u32 jumbo;    /* bytes of a header that its segments do not have */
 };
 
 WEIR_INLINE __u32 mix(__u32 hash, __u32 value)
@@ -93,6 +94,7 @@ WEIR_INLINE void flow_of_ip6(struct __sk_buff *skb, struct weir_limit_packet *pa
 	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
 		return;
 	packet->ect = ip.class[1] >> 4 & 3;
+	packet->jumbo = skb->gso_size && !ip.length && ip.next == IPPROTO_HOPOPTS ? 8 : 0;
 	packet->protocol = ip.next;
 #pragma unroll
 	for (int i = 0; i < 8; i++)
@@ -144,11 +146,12 @@ WEIR_INLINE void weir_limit_parse(struct __sk_buff *skb, struct weir_limit_packe
 	if (!packet->hash)
 		packet->hash = ~WEIR_LIMIT_PLACE;
 	packet->packets = 1;
-	packet->bytes = skb->len - WEIR_LIMIT_ETH;
+	packet->bytes = skb->len - WEIR_LIMIT_ETH - packet->jumbo;
 	if (skb->gso_segs <= 1)
 		return;
 	packet->packets = skb->gso_segs;
-	packet->bytes += (skb->gso_segs - 1) * headers;
+	if (headers > packet->jumbo)
+		packet->bytes += (skb->gso_segs - 1) * (headers - packet->jumbo);
 }
 
 /* What the root's size table charges for a packet that stays whole, bytes. */

@@ -131,15 +131,15 @@ describe("the writer", () => {
   const refusal = (code: number) => new ApiStatusError("PATCH", code, { kind: "Status", reason: "x" });
   function writer(
     results: Partial<Results>,
-    fail: (call: number) => Error | undefined = () => undefined,
+    fail: (call: number, name: string) => Error | undefined = () => undefined,
     change: Partial<ResultTimes> = {},
   ) {
-    const calls: { manager: string; body: Record<string, unknown> }[] = [];
+    const calls: { name: string; manager: string; body: Record<string, unknown> }[] = [];
     const abort = new AbortController();
     const client = {
-      apply: async (_: object, __: object, body: object, { fieldManager }: { fieldManager: string }) => {
-        calls.push({ manager: fieldManager, body: body as Record<string, unknown> });
-        const error = fail(calls.length);
+      apply: async (_: object, { name }: { name: string }, body: object, options: { fieldManager: string }) => {
+        calls.push({ name, manager: options.fieldManager, body: body as Record<string, unknown> });
+        const error = fail(calls.length, name);
         if (error) throw error;
         return { metadata: { name: "slow" } };
       },
@@ -202,6 +202,18 @@ describe("the writer", () => {
     );
     await expect.poll(() => calls.length).toBe(3);
     await expect.poll(() => told.length).toBe(2);
+  });
+  it("is not held up by an object that the server does not take", async () => {
+    const bad = { ...standing(), name: "bad" };
+    const refuse = (_: number, name: string) => (name === "bad" ? refusal(500) : undefined);
+    const both = { standings: [bad, standing()], findings };
+    const { calls, told, one } = writer(both, refuse, { shortest: 60_000, longest: 60_000, leave: 0 });
+    const of = (wanted: string) => calls.filter(({ name }) => name === wanted).length;
+    for (let round = 1; round <= 3; round++) {
+      await expect.poll(() => of("slow")).toBeGreaterThanOrEqual(round);
+      one.mark();
+    }
+    await expect.poll(() => [of("bad"), told.length]).toEqual([1, 1]);
   });
   it("is not put off by marks without end", async () => {
     const { calls, one } = writer({ standings: [standing()], findings }, () => undefined, { settle: 50 });

@@ -73,6 +73,8 @@ export class ResultWriter {
   readonly #quota: EventQuota;
   /** When an object that is others' to report is reported all the same, ms since the epoch. */
   readonly #left = new Map<string, number>();
+  /** Objects whose report the server has refused, with how often and when it is tried again, ms since the epoch. */
+  readonly #refused = new Map<string, { times: number; due: number }>();
   #timer: NodeJS.Timeout | undefined;
   /** When the next round is, as `performance.now()` counts. */
   #due = Number.POSITIVE_INFINITY;
@@ -114,7 +116,7 @@ export class ResultWriter {
       const results = await this.#options.collect();
       wait = results && (await this.#write(results));
       this.#failures = 0;
-      if (results && this.#trouble !== undefined) {
+      if (results && this.#trouble !== undefined && this.#refused.size === 0) {
         this.#options.log.info("results are written to the API again");
         this.#trouble = undefined;
       }
@@ -141,17 +143,35 @@ export class ResultWriter {
     for (const standing of results.standings) {
       const key = objectKey(standing.kind, standing);
       keys.add(key);
-      try {
-        await this.#report(key, standing, results);
-      } catch (error) {
-        // One that another has changed meanwhile, or removed, comes again with the watch.
-        if (!(error instanceof ApiStatusError && (error.status === 409 || error.status === 404))) first ??= error;
-      }
+      if ((this.#refused.get(key)?.due ?? 0) <= Date.now()) first ??= await this.#try(key, standing, results);
     }
-    for (const key of this.#left.keys()) if (!keys.has(key)) this.#left.delete(key);
+    for (const map of [this.#left, this.#refused]) for (const key of map.keys()) if (!keys.has(key)) map.delete(key);
     for (const problem of results.problems) await this.#event(problem, results).catch((error) => (first ??= error));
     if (first !== undefined) throw first;
-    return this.#left.size > 0 ? Math.max(50, Math.min(...this.#left.values()) - Date.now()) : undefined;
+    const dues = [...this.#left.values(), ...[...this.#refused.values()].map(({ due }) => due)];
+    return dues.length > 0 ? Math.max(50, Math.min(...dues) - Date.now()) : undefined;
+  }
+
+  /** Gives the error if the server has not even answered. */
+  async #try(key: string, standing: Standing, results: Results): Promise<unknown> {
+    try {
+      await this.#report(key, standing, results);
+      this.#refused.delete(key);
+    } catch (error) {
+      if (!(error instanceof ApiStatusError)) return error;
+      this.#refuse(key, error);
+    }
+    return undefined;
+  }
+
+  /** One that the server does not take holds up no other. */
+  #refuse(key: string, { status, message, retryAfter = 0 }: ApiStatusError): void {
+    // One that another has changed meanwhile, or removed, comes again with the watch.
+    if (status === 409 || status === 404) return;
+    const times = this.#refused.get(key)?.times ?? 0;
+    const pause = Math.min(this.#times.longest, this.#times.shortest * 2 ** Math.min(times, 16));
+    this.#refused.set(key, { times: times + 1, due: Date.now() + Math.max(pause, retryAfter) });
+    if (times === 0) this.#tell(message);
   }
 
   async #report(key: string, standing: Standing, { findings, nodes }: Results): Promise<void> {

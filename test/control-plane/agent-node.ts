@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -57,7 +57,7 @@ export class AgentNode {
       ...{ state: at("state"), bpffs: at("bpf"), socket: at("agent.sock") },
     };
     writeFileSync(at("agent.yaml"), JSON.stringify(config));
-    writeFileSync(at("kubeconfig.yaml"), kubeconfig);
+    this.replaceKubeconfig(kubeconfig);
     const out = openSync(at("agent.log"), "a");
     const argv = ["--pdeathsig", "TERM", "nsenter", `--net=${this.namespace}`, WEIR, "agent"];
     const flags = ["--config", at("agent.yaml"), "--kubeconfig", at("kubeconfig.yaml")];
@@ -68,6 +68,13 @@ export class AgentNode {
       if (this.pid === undefined || performance.now() > end) throw new Error(`start agent: not ready:\n${this.log}`);
       await sleep(50);
     }
+  }
+
+  /** Puts another text in the place of the kubeconfig, by rename. */
+  replaceKubeconfig(text: string): void {
+    const file = join(this.#folder, "kubeconfig.yaml");
+    writeFileSync(`${file}.new`, text);
+    renameSync(`${file}.new`, file);
   }
 
   async #ready(): Promise<boolean> {

@@ -102,6 +102,23 @@ describe("an agent on a Kubernetes API", () => {
     OUTAGE + 300_000,
   );
 
+  test("the kubeconfig is replaced: refused with a bad token, back with a good one, and rules stay", async () => {
+    await annotate(55);
+    await until(55, 60_000);
+    node.replaceKubeconfig(plane.kubeconfigOf("nobody", proxy.url));
+    proxy.fault = "reset";
+    proxy.fault = "none";
+    const problems = async () => JSON.stringify(await node.client.list("problems"));
+    await expect.poll(problems, { timeout: 20_000 }).toContain("401 Unauthorized");
+    expect(await enforced()).toBe(55e6);
+    node.replaceKubeconfig(plane.kubeconfigOf(plane.token, proxy.url));
+    await annotate(56);
+    await until(56, 60_000);
+    await expect.poll(() => node.client.list("problems"), { timeout: 60_000 }).toEqual([]);
+    expect(node.log).toContain("a source is hindered");
+    expect(node.log).toContain("a source is no longer hindered");
+  });
+
   test.each(["half-500", "reset"] as const)(
     "answers that are spoilt (%s): rules stay, and the state converges",
     async (fault) => {

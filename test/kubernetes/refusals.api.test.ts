@@ -46,6 +46,7 @@ test.each([
   ],
   ["a lease that is too short", impairment({ loss: "1%", lease: "1ms" }), "spec.lease"],
   ["an end that is no time", impairment({ loss: "1%", until: "tomorrow" }), "spec.until"],
+  ["an end that is a list", impairment({ loss: "1%", until: [{}] }), "spec.until"],
   ["no effect", impairment({}), "spec"],
   ["two choices of pods", impairment({ loss: "1%", service: "b" }), "spec"],
   ["a field that is none", impairment({ loss: "1%", los: "2%" }), "spec.los"],

@@ -142,6 +142,8 @@ function structural(schema: Schema): Schema {
   if (Array.isArray(anyOf) && !schema["type"]) return alternatives(own, anyOf);
   const { properties, items, additionalProperties } = schema;
   const kept = Object.fromEntries(Object.entries(schema).filter(([name]) => KEPT.has(name)));
+  // Text of a format may be a list for the server (bytes, it thinks), which then fails at each write of the status.
+  if (kept["type"] === "string" && kept["pattern"] !== undefined) delete kept["format"];
   return {
     ...kept,
     ...(isSchema(properties) && { properties: each(properties) }),

@@ -30,6 +30,7 @@ export const REFUSED: [kind: string, spec: object, expected: string][] = [
   ["Impairment", { ...LOSS, seed: 2 ** 32 }, "spec.seed: "],
   ["Impairment", { ...LOSS, lease: "0s" }, "spec.lease: must be 1s to 24h"],
   ["Impairment", { ...LOSS, until: "tomorrow" }, "spec.until: must be a time such as"],
+  ["Impairment", { ...LOSS, until: [{}] }, "spec.until: "],
   ["Impairment", { loss: "1%", selector: { matchLabels: { a: "-" } } }, "spec.selector.matchLabels.a: "],
   [
     "Impairment",

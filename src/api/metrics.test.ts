@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { NOT_COUNTED } from "../model/limit-counts.ts";
 import { createMetrics } from "./metrics.ts";
 import type * as schema from "./schemas.ts";
 import { MemoryBackend, type MemoryState } from "./testing/memory.ts";
@@ -18,7 +19,7 @@ const drop = (
 ): MemoryState["drops"][number] => ({ port: name, direction, reason, description: "", packets, bytes: packets * 100 });
 const limit: MemoryState["limits"][number] = {
   ...{ namespace: "shop", pod: "web-0", direction: "egress", source: "bandwidth", written: "10M", configured: 10e6 },
-  ...{ effective: 10e6, measured: 8e6, measuredAge: 1, mechanism: "htb", reason: null },
+  ...{ effective: 10e6, measured: 8e6, measuredAge: 1, ...NOT_COUNTED, mechanism: "htb", reason: null },
 };
 const impairment = (source: string, packets: number, state = "active"): MemoryState["impairments"][number] => ({
   ...{

@@ -35,7 +35,7 @@ function story(documents: object[], change: Partial<NodeContext> = {}) {
   const input = { node: { ...node, ...change }, objects, endpoints: [endpoint], problems: [] };
   const { state } = reduceCluster(new Map(), input);
   const enforced = (_: string, { rate }: { rate: number }) => ({ rate });
-  const limits = limitItems(state, { enforced, measured: () => undefined });
+  const limits = limitItems(state, { enforced, measured: () => undefined, counted: () => undefined });
   const readings = { use: () => NOTHING, remaining: () => 60_000, fault: () => undefined };
   const impairments = impairmentItems(state, readings);
   const problems = state.problems.map(({ object, severity = "error", message }) => `${severity} ${object}: ${message}`);

@@ -34,7 +34,7 @@ const amount = (name: Amount, wide = true): Column<Limit> => ({
   wide,
 });
 const longestWait = (name: "p50" | "p99", wide = true): Column<Limit> => ({
-  title: `WAIT ${name}`,
+  title: `WAIT ${name.toUpperCase()}`,
   value: (limit) => formatWait(limit.wait[name], limit.sent?.packets ?? 0),
   number: true,
   wide,

@@ -1,4 +1,5 @@
 import { withoutId } from "../model/one-off.ts";
+import { cumulated } from "../model/waits.ts";
 import type { Backend } from "./backend.ts";
 
 /** One value. `part` tells what is counted here from others of the same labels; it comes and goes within its pod's life. */
@@ -78,6 +79,76 @@ const limits = (["configured", "effective", "measured"] as const).map(
       ),
   }),
 );
+
+type Limit = Awaited<ReturnType<Scrape["limits"]>>[number];
+
+/** One sample for each limit in the datapath, whichever rules ask for it. */
+async function ofLimits<T>(scrape: Scrape, read: (limit: Limit) => T | null): Promise<{ limit: Limit; value: T }[]> {
+  return (await scrape.limits()).flatMap((limit) => {
+    const value = limit.direction === null || limit.overruledBy !== undefined ? null : read(limit);
+    return value === null ? [] : [{ limit, value }];
+  });
+}
+
+const place = ({ namespace, pod, direction }: Limit) => ({ namespace, pod, direction: direction ?? "" });
+/** A limit is counted in one place, which comes and goes within its pod's life. */
+const part = "limit";
+
+const counter = (name: string, help: string, read: (limit: Limit) => number | null): Family => ({
+  name: `weir_limit_${name}_total`,
+  type: "counter",
+  help,
+  labels: DIRECTED,
+  read: async (scrape) =>
+    (await ofLimits(scrape, read)).map(({ limit, value }) => ({ labels: place(limit), value, part })),
+});
+
+const gauge = (name: string, help: string, read: (limit: Limit) => number | null): Family => ({
+  name: `weir_limit_${name}`,
+  type: "gauge",
+  help,
+  labels: DIRECTED,
+  read: async (scrape) => (await ofLimits(scrape, read)).map(({ limit, value }) => ({ labels: place(limit), value })),
+});
+
+const AMOUNTS = [
+  { unit: "packets", subject: "Packets" },
+  { unit: "bytes", subject: "Bytes at layer 3" },
+] as const;
+
+const limitCounters: readonly Family[] = [
+  ...AMOUNTS.flatMap(({ unit, subject }) => [
+    counter(`received_${unit}`, `${subject} that came to a limit.`, ({ received }) => received?.[unit] ?? null),
+    counter(`sent_${unit}`, `${subject} that a limit sent on.`, ({ sent }) => sent?.[unit] ?? null),
+    counter(
+      `dropped_${unit}`,
+      `${subject} that a limit dropped as they came.`,
+      ({ dropped }) => dropped?.[unit] ?? null,
+    ),
+    gauge(`queued_${unit}`, `${subject} that wait in a limit now.`, ({ queued }) => queued?.[unit] ?? null),
+  ]),
+  counter("marked_packets", "Packets that a limit marked with congestion experienced.", ({ marked }) => marked),
+  counter(
+    "delayed_packets",
+    "Packets that had waited in a limit for a millisecond or longer.",
+    ({ delayed }) => delayed,
+  ),
+  {
+    // not a histogram: how long all packets waited together is not counted
+    name: "weir_limit_waited_packets_total",
+    type: "counter",
+    help: "Packets sent on that had waited in a limit for fewer seconds than this, as a histogram has them.",
+    labels: [...DIRECTED, "within"],
+    read: async (scrape) =>
+      (await ofLimits(scrape, ({ waits }) => waits && cumulated(waits))).flatMap(({ limit, value }) =>
+        value.map(({ within, packets }) => ({
+          labels: { ...place(limit), within: within === Number.POSITIVE_INFINITY ? "+Inf" : `${within}` },
+          value: packets,
+          part,
+        })),
+      ),
+  },
+];
 
 const impairments: readonly Family[] = [
   ...counted("weir_impairment", RULED, (scrape) => scrape.impairments(), ruled, {
@@ -201,6 +272,7 @@ export const families: readonly Family[] = [
     read: async (scrape) => [{ labels: {}, value: (await scrape.problems()).length }],
   },
   ...limits,
+  ...limitCounters,
   ...impairments,
   ...programs,
   ...drops,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { NOT_COUNTED } from "../model/limit-counts.ts";
 import { createMetrics } from "./metrics.ts";
 import type * as schema from "./schemas.ts";
 import { MemoryBackend, type MemoryState } from "./testing/memory.ts";
@@ -18,7 +19,7 @@ const drop = (
 ): MemoryState["drops"][number] => ({ port: name, direction, reason, description: "", packets, bytes: packets * 100 });
 const limit: MemoryState["limits"][number] = {
   ...{ namespace: "shop", pod: "web-0", direction: "egress", source: "bandwidth", written: "10M", configured: 10e6 },
-  ...{ effective: 10e6, measured: 8e6, measuredAge: 1, mechanism: "htb", reason: null },
+  ...{ effective: 10e6, measured: 8e6, measuredAge: 1, ...NOT_COUNTED, mechanism: "htb", reason: null },
 };
 const impairment = (source: string, packets: number, state = "active"): MemoryState["impairments"][number] => ({
   ...{
@@ -67,6 +68,54 @@ test("rates are bytes, pods have their own packets, ports are the node's own", a
     ]),
   );
   expect(lines.join("\n")).not.toMatch(/effective[^\n]*ingress|weir_port[^\n]*weir1/);
+});
+
+describe("limits", () => {
+  const counted = (sent: number): MemoryState["limits"][number] => ({
+    ...limit,
+    received: { packets: sent + 5, bytes: sent * 100 + 500 },
+    sent: { packets: sent, bytes: sent * 100 },
+    dropped: { packets: 3, bytes: 300 },
+    queued: { packets: 2, bytes: 200 },
+    ...{ marked: 1, delayed: 4, waits: [sent - 4, 3, 0, 0, 0, 0, 0, 0, 0, 1] },
+  });
+  const series = (name: string, value: number, more = "") =>
+    `weir_limit_${name}{namespace="shop",pod="web-0",direction="egress"${more}} ${value}`;
+
+  test("have what came, went, was dropped and waits", async () => {
+    const lines = await scraped({ ...WEB, limits: [counted(10)] }).read();
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        series("received_packets_total", 15),
+        series("sent_packets_total", 10),
+        series("sent_bytes_total", 1000),
+        series("dropped_packets_total", 3),
+        series("dropped_bytes_total", 300),
+        series("queued_packets", 2),
+        series("marked_packets_total", 1),
+        series("delayed_packets_total", 4),
+        series("waited_packets_total", 6, ',within="0.001"'),
+        series("waited_packets_total", 9, ',within="0.5"'),
+        series("waited_packets_total", 10, ',within="+Inf"'),
+      ]),
+    );
+  });
+
+  test("count once, whichever rules ask for them, and not where they are not in the datapath", async () => {
+    const limits = [counted(10), { ...counted(10), source: "Limit/shop/same" }];
+    expect(await scraped({ ...WEB, limits }).read()).toContain(series("sent_packets_total", 10));
+    const { read } = scraped({ ...WEB, limits: [limit] });
+    expect((await read()).join("\n")).not.toContain("weir_limit_sent_packets_total{");
+  });
+
+  test("go on counting when a pod's device is made anew", async () => {
+    const { read, state } = scraped({ ...WEB, limits: [counted(10)] });
+    await read();
+    state.limits = [];
+    await read();
+    state.limits = [counted(6)];
+    expect(await read()).toContain(series("sent_packets_total", 16));
+  });
 });
 
 test("a list is read once a scrape, however many metrics have it", async () => {

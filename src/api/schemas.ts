@@ -79,6 +79,11 @@ const overruledBy = z
   .optional()
   .describe("`Kind/namespace/name` of the object whose word comes first; left out if none does");
 
+const amount = z
+  .object({ packets: field.count.describe("as on the wire"), bytes: field.count.describe("at layer 3") })
+  .nullable();
+const seconds = z.number().positive().nullable();
+
 export const limit = z
   .object({
     namespace: field.namespace,
@@ -93,6 +98,28 @@ export const limit = z
       .nullable()
       .describe("bit/s over the last second of steady traffic, also once that has ended; null if there was none"),
     measuredAge: z.number().min(0).nullable().describe("seconds since that second ended; null if there was none"),
+    received: amount.describe(
+      "what came to the limit: exactly `sent` + `dropped` + `queued` + `lost`; null if it is not in the datapath",
+    ),
+    sent: amount.describe("what it sent on"),
+    dropped: amount.describe("what it dropped as it came, for its queue was full: `rate_limit` in drops"),
+    queued: amount.describe(
+      "what waits now; while packets come and go too fast to tell it from `lost`, that is in here too",
+    ),
+    lost: amount.describe(
+      "what waited when its queue was removed, as by an edit that left more than the new rate lets go in time; if some still waits, its packets are reckoned from its bytes",
+    ),
+    marked: field.count.nullable().describe("packets that it marked with ECN's congestion experienced"),
+    delayed: field.count.nullable().describe("packets sent on that had waited for 1 ms or longer"),
+    wait: z
+      .object({ p50: seconds.describe("of half of the packets"), p99: seconds.describe("of 99 % of the packets") })
+      .describe(
+        "seconds that packets sent on had waited, as the upper end of a class of `waits`; null if none was sent, and beyond 0.5",
+      ),
+    waits: z
+      .array(field.count)
+      .nullable()
+      .describe("packets sent on by how long they had waited: below 1, 2, 5, 10, 20, 50, 100, 200, 500 ms, and longer"),
     mechanism: z.string().nullable().describe("how it is enforced, e.g. `htb`"),
     reason: z.string().nullable().describe("why effective is not configured"),
     overruledBy,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { NOT_COUNTED } from "../model/limit-counts.ts";
 import { ApiError } from "./errors.ts";
 import { buildApp } from "./server.ts";
 import { MemoryBackend } from "./testing/memory.ts";
@@ -21,6 +22,7 @@ const limit = {
   effective: 1e7,
   measured: 9_990_000,
   measuredAge: 1.5,
+  ...NOT_COUNTED,
   mechanism: "htb",
   reason: null,
 };

@@ -1,6 +1,7 @@
 import type { KindName } from "../api/kinds.ts";
 import type { Items } from "../api/schemas.ts";
 import type { Topology } from "../api/topology.ts";
+import { WAIT_ENDS } from "../model/waits.ts";
 import { formatInterval, formatRate, formatShare } from "./format.ts";
 import type { Column } from "./table.ts";
 
@@ -22,6 +23,41 @@ const cropped = (text: string): string => (text.length > 40 ? `${text.slice(0, 3
 const node = { title: "NODE", value: (item: { node: string }) => item.node };
 const owner = { title: "POD", value: (item: { owner: string | null }) => dash(item.owner) };
 const namespace = { title: "NAMESPACE", value: (item: { namespace: string }) => item.namespace };
+
+type Limit = Item<"limits">;
+type Amount = "received" | "sent" | "dropped" | "queued" | "lost";
+
+const amount = (name: Amount, wide = true): Column<Limit> => ({
+  title: name.toUpperCase(),
+  value: (limit) => limit[name]?.packets ?? "-",
+  number: true,
+  wide,
+});
+const longestWait = (name: "p50" | "p99", wide = true): Column<Limit> => ({
+  title: `WAIT ${name.toUpperCase()}`,
+  value: (limit) => formatWait(limit.wait[name], limit.sent?.packets ?? 0),
+  number: true,
+  wide,
+});
+
+/** What a limit did, in packets. */
+const limitCounts: readonly Column<Limit>[] = [
+  amount("received"),
+  amount("sent"),
+  amount("dropped", false),
+  { title: "MARKED", value: (limit) => limit.marked ?? "-", number: true },
+  { title: "DELAYED", value: (limit) => limit.delayed ?? "-", number: true, wide: true },
+  amount("queued"),
+  amount("lost"),
+  longestWait("p50"),
+  longestWait("p99", false),
+];
+
+/** Wider than a class of waits is not told; longer than the last one's end is. */
+function formatWait(end: number | null, packets: number): string {
+  if (end !== null) return `< ${1000 * end} ms`;
+  return packets > 0 ? `> ${WAIT_ENDS.at(-1)} ms` : "-";
+}
 
 export const views: { [K in KindName]: View<Item<K>> } = {
   pods: {
@@ -64,6 +100,7 @@ export const views: { [K in KindName]: View<Item<K>> } = {
         colour: (limit) => (limit.effective === limit.configured ? "green" : "red"),
       },
       { title: "MEASURED", value: (limit) => formatRate(limit.measured), number: true },
+      ...limitCounts,
       {
         title: "AGO",
         value: (limit) => (limit.measuredAge === null ? "-" : `${Math.round(limit.measuredAge)} s`),

@@ -39,9 +39,9 @@ describe("tables", () => {
   test("limits", async () => {
     expect(await table("limits")).toMatchInlineSnapshot(`
       "
-      NAMESPACE  POD     DIRECTION  CONFIGURED  EFFECTIVE      MEASURED  REASON
-      shop       web-10  egress     1.5 Gbit/s          -             -  kernel has no htb
-      shop       web-10  ingress     10 Mbit/s  10 Mbit/s  9.988 Mbit/s  -
+      NAMESPACE  POD     DIRECTION  CONFIGURED  EFFECTIVE      MEASURED  DROPPED  MARKED  WAIT P99  REASON
+      shop       web-10  egress     1.5 Gbit/s          -             -        -       -         -  kernel has no htb
+      shop       web-10  ingress     10 Mbit/s  10 Mbit/s  9.988 Mbit/s      100      12  < 100 ms  -
       "
     `);
   });
@@ -66,9 +66,9 @@ describe("tables", () => {
   test("limits -o wide", async () => {
     expect(await table("limit", "-o", "wide")).toMatchInlineSnapshot(`
       "
-      NAMESPACE  POD     NODE    DIRECTION  CONFIGURED  EFFECTIVE      MEASURED  AGO  SOURCE                           WRITTEN           MECHANISM  REASON
-      shop       web-10  node-1  egress     1.5 Gbit/s          -             -    -  bandwidth                        1500 mbps egress  -          kernel has no htb
-      shop       web-10  node-1  ingress     10 Mbit/s  10 Mbit/s  9.988 Mbit/s  1 s  kubernetes.io/ingress-bandwidth  10M               htb        -
+      NAMESPACE  POD     NODE    DIRECTION  CONFIGURED  EFFECTIVE      MEASURED  RECEIVED  SENT  DROPPED  MARKED  DELAYED  QUEUED  LOST  WAIT P50  WAIT P99  AGO  SOURCE                           WRITTEN           MECHANISM  REASON
+      shop       web-10  node-1  egress     1.5 Gbit/s          -             -         -     -        -       -        -       -     -         -         -    -  bandwidth                        1500 mbps egress  -          kernel has no htb
+      shop       web-10  node-1  ingress     10 Mbit/s  10 Mbit/s  9.988 Mbit/s      5120  5000      100      12     4000      20     0   < 10 ms  < 100 ms  1 s  kubernetes.io/ingress-bandwidth  10M               htb        -
       "
     `);
   });

@@ -8,6 +8,7 @@ import {
   judgeRate,
   judgeShare,
   type Measured,
+  type Passed,
   type Verdict,
 } from "../model/proof.ts";
 
@@ -27,6 +28,10 @@ export interface Proof {
   low: number | null;
   high: number | null;
   packets: number | null;
+  /** Packets that a limit dropped as they came. */
+  dropped?: number;
+  /** Packets that a limit marked with congestion experienced. */
+  marked?: number;
   verdict: Verdict;
   reason: string | null;
 }
@@ -35,15 +40,39 @@ type Receipt = Items["impairments"];
 
 const NOTHING = { expected: null, measured: null, low: null, high: null } as const;
 
-/** `rates`: of busy seconds that were watched, bit/s. */
-export function limitProof(limit: Items["limits"], rates: readonly number[]): Proof {
+/** `rates`: of busy seconds that were watched, bit/s; `before`: the receipt when the watch began. */
+export function limitProof(
+  limit: Items["limits"],
+  rates: readonly number[],
+  before: Items["limits"] | undefined,
+): Proof {
   const { direction, source, written, configured, effective, reason } = limit;
+  const passed = passedSince(limit, before);
   const judged =
     configured === null || effective !== configured
       ? { ...NOTHING, expected: configured, verdict: "refuted" as const, reason: reason ?? "it is not in force" }
-      : judgeRate(rates, configured);
+      : judgeRate(rates, configured, passed);
   const what = { kind: "limit" as const, direction, source, rule: written, unit: "bit/s" as const };
-  return { ...what, effect: null, packets: null, ...judged };
+  if (!passed) return { ...what, effect: null, packets: null, ...judged };
+  const { sent, dropped, marked } = passed;
+  const packets = sent.packets + dropped.packets;
+  return { ...what, effect: null, packets, dropped: dropped.packets, marked, ...judged };
+}
+
+/** What a limit counted since a receipt; counters that were set anew since count from zero. Undefined if it counts nothing. */
+function passedSince(
+  now: Items["limits"],
+  before: Items["limits"] | undefined,
+): (Passed & { marked: number }) | undefined {
+  const { sent, dropped, marked } = now;
+  if (sent === null || dropped === null || marked === null) return undefined;
+  const goesOn = (before?.received?.bytes ?? 0) <= (now.received?.bytes ?? 0);
+  const since = goesOn ? before : undefined;
+  const amount = (name: "sent" | "dropped") => ({
+    packets: (now[name]?.packets ?? 0) - (since?.[name]?.packets ?? 0),
+    bytes: (now[name]?.bytes ?? 0) - (since?.[name]?.bytes ?? 0),
+  });
+  return { sent: amount("sent"), dropped: amount("dropped"), marked: marked - (since?.marked ?? 0) };
 }
 
 /** Of a user's program it is proven that it ran, and with what result. A new build counts from zero. */

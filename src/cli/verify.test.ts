@@ -130,6 +130,50 @@ test("a limit is judged by the busy seconds that were watched, with their interv
   });
 });
 
+test("what a limit dropped and marked meanwhile is told, and judged", async () => {
+  const [limit] = backend.state.limits;
+  if (!limit) throw new Error("no sample");
+  backend.state.impairments = [];
+  backend.state.programs = [];
+  const more = (one: typeof limit.sent, packets: number) => ({
+    packets: (one?.packets ?? 0) + packets,
+    bytes: (one?.bytes ?? 0) + 1000 * packets,
+  });
+  let clock = 0;
+  const verify = async (measured: number, sent: number, dropped: number, output = "json") => {
+    backend.state.limits = [limit];
+    const counted = {
+      received: more(limit.received, sent + dropped),
+      sent: more(limit.sent, sent),
+      dropped: more(limit.dropped, dropped),
+      marked: (limit.marked ?? 0) + 7,
+    };
+    const sleep = async (ms: number) => {
+      clock += ms;
+      backend.state.limits = [{ ...limit, ...counted, measured }];
+    };
+    clock = 0;
+    return machine.run(["verify", "web-10", "-n", "shop", "-o", output], {}, { sleep, now: () => clock });
+  };
+  const item = async (...numbers: [number, number, number]) => JSON.parse((await verify(...numbers)).out).items[0];
+  expect(await item(10e6, 400, 300)).toMatchObject({ verdict: "proven", packets: 700, dropped: 300, marked: 7 });
+  expect(await item(5e6, 400, 500)).toMatchObject({
+    verdict: "refuted",
+    reason: "less passed than the limit allows, though more was offered",
+  });
+  expect((await verify(10e6, 400, 300, "table")).out).toMatch(/PACKETS +DROPPED +MARKED[^\n]*\n[^\n]* 700 +300 +7 /);
+  // counters that began anew meanwhile count from zero
+  backend.state.limits = [limit];
+  const sleep = async (ms: number) => {
+    clock += ms;
+    const amount = { packets: 2, bytes: 2000 };
+    backend.state.limits = [{ ...limit, received: amount, sent: amount, dropped: { packets: 0, bytes: 0 }, marked: 0 }];
+  };
+  clock = 0;
+  const anew = await machine.run(["verify", "web-10", "-n", "shop", "-o", "json"], {}, { sleep, now: () => clock });
+  expect(JSON.parse(anew.out).items[0]).toMatchObject({ packets: 2, dropped: 0, marked: 0 });
+});
+
 test("of a program it is proven that it ran", async () => {
   const [program] = backend.state.programs;
   if (!program) throw new Error("no sample");

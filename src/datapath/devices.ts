@@ -91,16 +91,19 @@ export class Devices {
   }
 
   #fits(link: Link): boolean {
-    const known = this.#known.get(link.device);
     const mac = macOf(link);
-    return (!isFitted(link) || known?.mtu === link.mtu) && (mac === undefined || known?.mac === mac);
+    return this.#hasMtu(link) && (mac === undefined || this.#known.get(link.device)?.mac === mac);
+  }
+
+  #hasMtu(link: Link): boolean {
+    return !isFitted(link) || endsOf(link).every((end) => this.#known.get(end)?.mtu === link.mtu);
   }
 
   #fit(link: Link): void {
     const { device, mtu } = link;
     const mac = macOf(link);
     if (mac !== undefined && this.#known.get(device)?.mac !== mac) setLink(device, { mac });
-    if (isFitted(link) && this.#known.get(device)?.mtu !== mtu) {
+    if (!this.#hasMtu(link)) {
       if (link.kind === "pod") setLink(link.ifname, { mtu }, link.netns);
       for (const end of endsOf(link).toReversed()) setLink(end, { mtu });
     }

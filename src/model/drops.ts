@@ -56,7 +56,11 @@ export const dropReasons: readonly DropReason[] = [
     meaning: "ARP or neighbour discovery for an address that is not the gateway's",
     hint: "all of a pod's traffic goes through its gateway",
   },
-  { name: "rate_limit", meaning: "over the pod's bandwidth limit", hint: "weir get limits shows the rates" },
+  {
+    name: "rate_limit",
+    meaning: "over the pod's bandwidth limit, or an impairment's pace: its queue is full",
+    hint: "weir get limits shows the rates and how much each dropped, weir get impairments the paces",
+  },
   {
     name: "slow_path",
     meaning: "the slow path is full or over its rate",

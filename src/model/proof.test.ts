@@ -85,3 +85,21 @@ test.each([
 ])("%s bit/s at a limit of 10 Mbit/s is %s", (measured, verdict) => {
   expect(judgeRate(measured === null ? [] : [measured], 10e6).verdict).toBe(verdict);
 });
+
+/** Counted beside busy seconds of `mean` bit/s: packets of 1,000 bytes sent and dropped. */
+test.each([
+  ["below it, nothing dropped", [5e6], 1000, 0, "open", /stayed below the limit$/],
+  ["below it, some of it dropped in bursts", [8e6], 1000, 10, "open", /over it for a moment/],
+  ["below it, though twice as much was offered", [8e6], 1000, 1500, "refuted", /though more was offered/],
+  ["at it, most of what came dropped", [9.9e6], 1000, 1000, "proven", null],
+  ["above it, and dropped all the same", [12e6], 1000, 10, "refuted", /more passed/],
+  ["no busy second, all dropped", [], 0, 10, "refuted", /dropped all/],
+  ["no busy second, some dropped", [], 10, 10, "open", /no traffic filled/],
+  ["no traffic", [], 0, 0, "open", /no traffic filled/],
+] as const)("a limit of 10 Mbit/s that met traffic %s", (_what, rates, sent, dropped, verdict, reason) => {
+  const amount = (packets: number) => ({ packets, bytes: packets * 1000 });
+  const judged = judgeRate(rates, 10e6, { sent: amount(sent), dropped: amount(dropped) });
+  expect(judged.verdict).toBe(verdict);
+  if (reason === null) expect(judged.reason).toBeNull();
+  else expect(judged.reason).toMatch(reason);
+});

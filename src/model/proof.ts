@@ -110,18 +110,32 @@ function around(value: number, half: number): { low: number; high: number } {
   return { low: Math.max(0, value - half), high: value + half };
 }
 
+/** What a limit counted while it was watched: packets, and bytes at layer 3. */
+export interface Passed {
+  sent: { packets: number; bytes: number };
+  dropped: { packets: number; bytes: number };
+}
+
 /**
- * Judges rates of busy seconds against a limit, all in bit/s. A rate below the limit proves nothing: nobody may have wanted
- * more.
+ * Judges rates of busy seconds against a limit, all in bit/s. A rate below the limit proves nothing by itself: nobody may
+ * have wanted more. If more was offered it refutes the limit, which lets less pass than it allows.
  */
-export function judgeRate(rates: readonly number[], limit: number): Measured {
+export function judgeRate(rates: readonly number[], limit: number, passed?: Passed): Measured {
+  const refusals = passed && passed.dropped.packets > 0 ? passed : undefined;
   if (rates.length === 0) {
-    return { expected: limit, measured: null, low: null, high: null, ...open("no traffic filled a second of it") };
+    const nothing = { expected: limit, measured: null, low: null, high: null };
+    if (refusals?.sent.packets === 0) return { ...nothing, ...refuted("it dropped all that came") };
+    return { ...nothing, ...open("no traffic filled a second of it") };
   }
   const { mean, low, high } = meanInterval(rates);
   const judged = (): Judged => {
     if (mean > limit * (1 + TOLERANCE)) return refuted("more passed than the limit allows");
-    return mean < limit * (1 - TOLERANCE) ? open("the traffic stayed below the limit") : proven;
+    if (mean >= limit * (1 - TOLERANCE)) return proven;
+    if (!refusals) return open("the traffic stayed below the limit");
+    const { sent, dropped } = refusals;
+    const offered = (mean * (sent.bytes + dropped.bytes)) / sent.bytes;
+    if (offered >= limit) return refuted("less passed than the limit allows, though more was offered");
+    return open("the traffic stayed below the limit; what was dropped was over it for a moment");
   };
   return { expected: limit, measured: mean, low, high, ...judged() };
 }

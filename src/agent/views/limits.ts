@@ -1,6 +1,7 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
 import { type ClusterState, podPorts } from "../../model/cluster.ts";
+import { type LimitCounts, NOT_COUNTED, NOTHING_YET } from "../../model/limit-counts.ts";
 import { type LimitRule, RULE_KEYS } from "../../model/limits.ts";
 import type { Pod, Problem } from "../../model/objects.ts";
 import type { Overruled } from "../../model/precedence.ts";
@@ -12,6 +13,8 @@ export interface LimitReadings {
   enforced(device: string, rule: LimitRule): { rate: number } | { reason: string };
   /** bit/s at layer 3 over the last full busy window, and how long ago that ended, s; undefined if there was none. */
   measured(device: string, rule: LimitRule): { rate: number; age: number } | undefined;
+  /** What it counted; undefined before the first packet, and if the datapath does not have it. */
+  counted(device: string, rule: LimitRule): LimitCounts | undefined;
 }
 
 type Item = Plain<schema.Limit>;
@@ -48,7 +51,10 @@ export function limitItems(state: ClusterState, readings: LimitReadings): Item[]
   return items.toSorted((a, b) => order(a) - order(b) || compare(sortKey(a), sortKey(b)));
 }
 
-const NOTHING = { configured: null, effective: null, measured: null, measuredAge: null, mechanism: null } as const;
+const NOTHING = {
+  ...{ configured: null, effective: null, measured: null, measuredAge: null, mechanism: null },
+  ...NOT_COUNTED,
+} as const;
 
 function item(
   key: string,
@@ -71,23 +77,23 @@ function item(
   }
   const enforced = readings.enforced(device, rule);
   const { rate: measured = null, age: measuredAge = null } = readings.measured(device, rule) ?? {};
+  const none = "reason" in enforced ? NOT_COUNTED : NOTHING_YET;
+  const did = { measured, measuredAge, ...(readings.counted(device, rule) ?? none) };
   if ("reason" in enforced) {
     return {
       ...common,
+      ...did,
       configured,
       effective: null,
-      measured,
-      measuredAge,
       mechanism: null,
       reason: `not enforced: ${enforced.reason}`,
     };
   }
   return {
     ...common,
+    ...did,
     configured,
     effective: enforced.rate,
-    measured,
-    measuredAge,
     mechanism: "htb",
     reason: fault?.message ?? null,
   };

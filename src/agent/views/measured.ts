@@ -1,6 +1,7 @@
 import type { LimitRule } from "../../model/limits.ts";
 import { AGENT, type Agent } from "../agent.ts";
 import type { ImpairReadings } from "./impairments.ts";
+import { countedBy, readUse } from "./limit-use.ts";
 import type { LimitReadings } from "./limits.ts";
 import type { ProgramReadings } from "./programs.ts";
 
@@ -15,9 +16,9 @@ function placeOf(agent: Agent, port: string): string[] {
 export function limitReadings(agent: Agent): LimitReadings {
   const { desired, failures } = agent.view;
   const { panel } = agent.parts.datapath;
-  const uses = panel.tables.get("weir_limit_use");
   const shaped = new Map(desired.shapers.map((shaper) => [shaper.owner, shaper.rate]));
   const instanceOf = (device: string, { direction }: LimitRule): string => `limit:${device}:${direction}`;
+  const idOf = (device: string, rule: LimitRule) => panel.names.find("instance", instanceOf(device, rule));
   return {
     enforced(device, rule) {
       const instance = instanceOf(device, rule);
@@ -28,12 +29,15 @@ export function limitReadings(agent: Agent): LimitReadings {
       return failure ? { reason: failure.message } : { rate };
     },
     measured(device, rule) {
-      const id = panel.names.find("instance", instanceOf(device, rule));
-      const row = id === undefined ? undefined : uses?.lookup(uses.key.encode({ instance: id }));
-      const use = row && uses ? uses.value.decode(row) : {};
+      const id = idOf(device, rule);
+      const use = (id === undefined ? undefined : readUse(panel, id)) ?? {};
       const [rate, ended] = [Number(use["rate"] ?? 0), Number(use["ended"] ?? 0)];
       // the kernel's ktime is the clock that node counts with
       return rate > 0 ? { rate, age: Math.max(0, (Number(process.hrtime.bigint()) - ended) / 1e9) } : undefined;
+    },
+    counted(device, rule) {
+      const id = idOf(device, rule);
+      return id === undefined ? undefined : countedBy(panel, id, shaped.get(instanceOf(device, rule)) ?? rule.rate);
     },
   };
 }

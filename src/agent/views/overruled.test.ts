@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { emptyState, type NodeContext } from "../../model/cluster.ts";
+import { NOT_COUNTED, NOTHING_YET } from "../../model/limit-counts.ts";
 import { findingsOf } from "../../results/index.ts";
 import { reduceCluster } from "../../sources/cluster.ts";
 import { parseManifests } from "../../sources/manifests/index.ts";
@@ -29,13 +30,13 @@ const rule = (kind: "Limit" | "Impairment", name: string, spec: object, labels =
   spec: { pod: "web", ...spec },
 });
 
-function story(documents: object[], change: Partial<NodeContext> = {}) {
+function story(documents: object[], change: Partial<NodeContext> = {}, inForce = true) {
   const text = documents.map((one) => JSON.stringify(one)).join("\n---\n");
   const objects = parseManifests(text, "x.yaml").objects.map(({ object }) => object);
   const input = { node: { ...node, ...change }, objects, endpoints: [endpoint], problems: [] };
   const { state } = reduceCluster(new Map(), input);
-  const enforced = (_: string, { rate }: { rate: number }) => ({ rate });
-  const limits = limitItems(state, { enforced, measured: () => undefined });
+  const enforced = (_: string, { rate }: { rate: number }) => (inForce ? { rate } : { reason: "no htb" });
+  const limits = limitItems(state, { enforced, measured: () => undefined, counted: () => undefined });
   const readings = { use: () => NOTHING, remaining: () => 60_000, fault: () => undefined };
   const impairments = impairmentItems(state, readings);
   const problems = state.problems.map(({ object, severity = "error", message }) => `${severity} ${object}: ${message}`);
@@ -61,6 +62,13 @@ describe("a Limit and the pod's own annotation", () => {
       "warning Limit/shop/slow: says 20 Mbit/s egress, but for shop/web Pod/shop/web comes first (10 Mbit/s egress)",
     ]);
     expect(findings["Limit/shop/slow"]).toEqual({ refusals: [], pods: 1, faults: [`web egress: ${reason}`] });
+  });
+
+  test("counters are those of what is in force, and none where nothing is", () => {
+    const both = [own, rule("Limit", "slow", { egress: "20M" })];
+    expect(story(both).limits).toMatchObject([NOTHING_YET, NOT_COUNTED]);
+    expect(story(both, {}, false).limits).toMatchObject([NOT_COUNTED, NOT_COUNTED]);
+    expect(story([own, rule("Limit", "same", { egress: "10M" })]).limits).toMatchObject([NOTHING_YET, NOTHING_YET]);
   });
 
   test("that agree: it is in force, and nothing is wrong", () => {

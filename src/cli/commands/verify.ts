@@ -132,7 +132,7 @@ async function receipts(client: Client, own: Own): Promise<Receipts> {
 
 function proofsOf(now: Receipts, before: Receipts, windows: Windows): Proof[] {
   return [
-    ...now.limits.map((one) => limitProof(one, windows.rates(one))),
+    ...now.limits.map((one) => limitProof(one, windows.rates(one), before.limits.find(same(one)))),
     ...now.impairments.flatMap((one) => impairmentProofs(one, before.impairments.find(same(one)))),
     ...now.programs.map((one) => programProof(one, before.programs.find(same(one)))),
   ];
@@ -140,7 +140,7 @@ function proofsOf(now: Receipts, before: Receipts, windows: Windows): Proof[] {
 
 interface Rule {
   source: string;
-  direction: string;
+  direction: string | null;
 }
 const same = (a: Rule) => (b: Rule) => a.source === b.source && a.direction === b.direction;
 
@@ -163,6 +163,8 @@ const columns: readonly Column<Proof>[] = [
     value: ({ unit, low, high }) => (low === null ? "-" : `${shown(unit, low)} – ${shown(unit, high)}`),
   },
   { title: "PACKETS", value: ({ packets }) => packets ?? "-", number: true },
+  { title: "DROPPED", value: ({ dropped }) => dropped ?? "-", number: true },
+  { title: "MARKED", value: ({ marked }) => marked ?? "-", number: true },
   {
     title: "VERDICT",
     value: ({ verdict }) => verdict,

@@ -1,6 +1,7 @@
 import type { Plain } from "../../api/backend.ts";
 import type { Items } from "../../api/schemas.ts";
 import type { MemoryState } from "../../api/testing/memory.ts";
+import { NOT_COUNTED } from "../../model/limit-counts.ts";
 
 type Sample<K extends keyof Items> = Plain<Items[K]>;
 
@@ -31,6 +32,15 @@ export function shop(): Partial<MemoryState> {
     effective: 10_000_000,
     measured: 9_987_654,
     measuredAge: 0.5,
+    received: { packets: 5120, bytes: 7_680_000 },
+    sent: { packets: 5000, bytes: 7_500_000 },
+    dropped: { packets: 100, bytes: 150_000 },
+    queued: { packets: 20, bytes: 30_000 },
+    lost: { packets: 0, bytes: 0 },
+    marked: 12,
+    delayed: 4000,
+    wait: { p50: 0.01, p99: 0.1 },
+    waits: [1000, 200, 800, 1500, 600, 600, 300, 0, 0, 0],
     mechanism: "htb",
     reason: null,
   };
@@ -43,6 +53,7 @@ export function shop(): Partial<MemoryState> {
     effective: null,
     measured: null,
     measuredAge: null,
+    ...NOT_COUNTED,
     mechanism: null,
     reason: "kernel has no htb",
   };

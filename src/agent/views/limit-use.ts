@@ -7,9 +7,9 @@ interface Leaf {
   left: bigint;
 }
 
-/** All leaves of a slow limit take their turn in so many bits. */
-const ROUND_BITS = 250_000;
-/** A backlog that nothing leaves for so long is none, s: its queue was removed. `WEIR_LIMIT_STALE` has the same. */
+/** All leaves of a slow limit take their turn in so many bits: `WEIR_LIMIT_ROUND`. */
+const ROUND_BITS = 8 * 16_384;
+/** A backlog that nothing leaves for so long and a round is none, s: its queue was removed. `WEIR_LIMIT_STALE`. */
 const STALE = 0.4;
 
 /** A limit's row of counters; undefined if nothing has come to it yet. */
@@ -47,7 +47,7 @@ function waitingOf(panel: Panel, id: number, rate: number): number {
   const row = queues?.lookup(queues.key.encode({ instance: id }));
   if (!row || !queues) return 0;
   // the kernel's ktime is the clock that node counts with
-  const stale = process.hrtime.bigint() - BigInt(Math.round(1e9 * Math.max(STALE, ROUND_BITS / rate)));
+  const stale = process.hrtime.bigint() - BigInt(Math.round(1e9 * STALE + ROUND_BITS / rate));
   const leaves = queues.value.decode(row)["leaves"] as unknown as readonly Leaf[];
   return leaves.reduce((sum, { bytes, left }) => sum + (bytes > 0 && left > stale ? bytes : 0), 0);
 }

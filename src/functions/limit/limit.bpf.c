@@ -54,6 +54,7 @@ __attribute__((noinline)) __u32 weir_limit_admit(const struct weir_limit *limit,
 
 	if (!limit || !queue || !packet)
 		return 0;
+	sweep(limit, queue, now);
 	datagram = datagram_of(limit, queue, packet);
 	if (datagram && !datagram->hash)
 		return 0;
@@ -67,7 +68,7 @@ __attribute__((noinline)) __u32 weir_limit_admit(const struct weir_limit *limit,
 		if (place > WEIR_LIMIT_FIRST) {
 			room = has_room(limit, queue, place, packet, charged);
 			if (!room)
-				room = forget_stale(queue, place, packet, now);
+				room = forget_stale(limit, queue, place, now);
 			if (!room)
 				place = 0;
 		}

@@ -167,6 +167,13 @@ describe("what a limit refuses", () => {
     throw new Error("nothing was refused");
   }
   const place = (frame: Buffer) => placeOf("egress", frame);
+  /** Bytes that wait, and leaves with a backlog. */
+  function waiting(): { tcp: number; other: number; active: number } {
+    const table = node.panel.table("weir_limit_queue");
+    const row = table.lookup(table.key.encode({ instance: instanceId("egress") }));
+    const { tcp, other, active } = row ? table.value.decode(row) : {};
+    return { tcp: Number(tcp), other: Number(other), active: Number(active) };
+  }
 
   test("UDP is taken while it would wait for less than 60 ms, beside what goes first", () => {
     const flow = ownPorts();
@@ -201,6 +208,15 @@ describe("what a limit refuses", () => {
     const flow = ownPorts();
     fill(() => place(udp4(BYTES, flow)));
     expect(use("egress").marked_packets).toBe(0);
+  });
+
+  test("what waited in leaves that are gone is forgotten, though none of its flows comes again", async () => {
+    const flow = ownPorts();
+    fill(() => place(udp4(BYTES, flow)));
+    expect(waiting().active).toBe(1);
+    await sleep(1000);
+    for (let i = 0; i < 64; i++) place(udp4(64, ownPorts()));
+    expect(waiting()).toEqual({ tcp: 0, other: 0, active: 0 });
   });
 
   /** The head has the ports; a later one is data alone. */

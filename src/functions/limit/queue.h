@@ -17,6 +17,8 @@
 #define WEIR_LIMIT_PATIENCE (60 * WEIR_LIMIT_MS)
 /* A backlog that nothing leaves for so long is none: its leaf has been removed or reset, ns. */
 #define WEIR_LIMIT_STALE (400 * WEIR_LIMIT_MS)
+/* … more where a round of the leaves takes long, bytes. */
+#define WEIR_LIMIT_ROUND 16384
 #define WEIR_LIMIT_DATAGRAM 65535
 #define WEIR_LIMIT_HALF 0x100 /* beside a place */
 
@@ -176,18 +178,32 @@ WEIR_INLINE __s32 *total_of(struct weir_limit_queue *queue, const struct weir_li
 	return packet->protocol == IPPROTO_TCP ? &queue->tcp : &queue->other;
 }
 
-/* Nothing has left this leaf for long: what waited in it was removed with its class, or with its device, and never comes back. */
-WEIR_INLINE int forget_stale(struct weir_limit_queue *queue, __u32 place, const struct weir_limit_packet *packet, __u64 now)
+/*
+ * Nothing has left this leaf for longer than a round of all leaves takes: what waited in it was removed with its class, or
+ * with its device, and never comes back.
+ */
+WEIR_INLINE int forget_stale(const struct weir_limit *limit, struct weir_limit_queue *queue, __u32 place, __u64 now)
 {
 	struct weir_limit_leaf *leaf = leaf_at(queue, place);
+	__s32 bytes = leaf->bytes, tcp = leaf->tcp;
 
-	if (leaf->bytes <= 0 || now < leaf->left + WEIR_LIMIT_STALE)
+	if (bytes <= 0 || now < leaf->left + WEIR_LIMIT_STALE + weir_limit_time(limit, WEIR_LIMIT_ROUND))
 		return 0;
-	take_off(total_of(queue, packet), leaf->bytes);
-	if (queue->active > 0)
-		__sync_fetch_and_add(&queue->active, -1);
+	if ((place & (WEIR_LIMIT_CLASSES - 1)) != WEIR_LIMIT_FIRST) {
+		take_off(&queue->tcp, tcp);
+		take_off(&queue->other, bytes - tcp);
+		if (queue->active > 0)
+			__sync_fetch_and_add(&queue->active, -1);
+	}
 	leaf->bytes = 0;
+	leaf->tcp = 0;
 	return 1;
+}
+
+/* Each arrival looks at one leaf, in turn: one that no flow uses any more is forgotten too. */
+WEIR_INLINE void sweep(const struct weir_limit *limit, struct weir_limit_queue *queue, __u64 now)
+{
+	forget_stale(limit, queue, ++queue->swept, now);
 }
 
 /* Where the packet of a flow may wait: a place in the block; 0: nowhere. */
@@ -199,7 +215,7 @@ WEIR_INLINE __u32 place_for(const struct weir_limit *limit, struct weir_limit_qu
 	if (flow && flow->bytes > 0 && flow->place != WEIR_LIMIT_FIRST) {
 		if (flow->place == WEIR_LIMIT_SHARED || in_force(limit, flow->place))
 			return flow->place;
-		if (!forget_stale(queue, flow->place, packet, now) && leaf_at(queue, flow->place)->bytes > 0)
+		if (!forget_stale(limit, queue, flow->place, now) && leaf_at(queue, flow->place)->bytes > 0)
 			return 0; /* its leaf is of another set: it moves when that is empty */
 		flow->bytes = 0;
 	}
@@ -222,9 +238,12 @@ WEIR_INLINE void queue_add(struct weir_limit_queue *queue, struct weir_limit_flo
 		if (place != WEIR_LIMIT_FIRST)
 			__sync_fetch_and_add(&queue->active, 1);
 	}
+	if (packet->protocol == IPPROTO_TCP)
+		__sync_fetch_and_add(&leaf->tcp, bytes);
 	if (flow)
 		__sync_fetch_and_add(&flow->bytes, bytes);
-	__sync_fetch_and_add(total_of(queue, packet), bytes);
+	if (place != WEIR_LIMIT_FIRST)
+		__sync_fetch_and_add(total_of(queue, packet), bytes);
 }
 
 WEIR_INLINE void queue_remove(struct weir_limit_queue *queue, __u32 place, const struct weir_limit_packet *packet,
@@ -237,9 +256,12 @@ WEIR_INLINE void queue_remove(struct weir_limit_queue *queue, __u32 place, const
 	leaf->left = now;
 	if (take_off(&leaf->bytes, bytes) == 0 && place != WEIR_LIMIT_FIRST && queue->active > 0)
 		__sync_fetch_and_add(&queue->active, -1);
+	if (packet->protocol == IPPROTO_TCP)
+		take_off(&leaf->tcp, bytes);
 	if (flow)
 		take_off(&flow->bytes, bytes);
-	take_off(total_of(queue, packet), bytes);
+	if (place != WEIR_LIMIT_FIRST)
+		take_off(total_of(queue, packet), bytes);
 	if (queue->tcp <= 0 && queue->other <= 0)
 		queue->active = 0;
 }

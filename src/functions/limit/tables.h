@@ -52,7 +52,7 @@ struct weir_limit_use {
 
 struct weir_limit_leaf {
 	__s32 bytes; /* that wait */
-	__u32 reserved;
+	__s32 tcp;   /* of these, TCP's */
 	__u64 left;  /* ktime at which a packet left it, or at which its backlog began */
 };
 
@@ -73,10 +73,10 @@ struct weir_limit_datagram {
 };
 
 struct weir_limit_queue {
-	__s32 tcp;    /* bytes of TCP that wait, … */
+	__s32 tcp;    /* bytes of TCP that wait, but for those of WEIR_LIMIT_FIRST, … */
 	__s32 other;  /* … and of all else */
 	__s32 active; /* leaves with a backlog */
-	__u32 reserved;
+	__u32 swept;  /* the leaf that was looked at last */
 	__u64 first;  /* ktime until which the rate of all sparse flows is used */
 	__s64 debt;   /* what HTB charged too little, in bytes / WEIR_LIMIT_UNIT */
 	struct weir_limit_leaf leaves[WEIR_LIMIT_CLASSES];

@@ -7,6 +7,7 @@ import {
   KernelError,
   qdiscs,
   setLink,
+  steerFlows,
   TC_ROOT,
   type TcChange,
 } from "../kernel/index.ts";
@@ -61,7 +62,11 @@ export class Shapers {
   ensure(wanted: readonly Shaper[], idOf: (owner: string) => number): Failure[] {
     const failures: Failure[] = [];
     if (wanted.length === 0) return failures;
-    this.#follow();
+    try {
+      this.#follow();
+    } catch (error) {
+      failures.push({ object: `device ${this.#other}`, message: (error as Error).message });
+    }
     this.#fit(Math.max(...wanted.map((shaper) => shaper.mtu)));
     const held = this.#read(true);
     for (const shaper of wanted) {
@@ -134,6 +139,7 @@ export class Shapers {
     if (ifindex === this.#ifindex) return;
     this.#held = undefined;
     this.#mtu = 0;
+    if (ifindex !== undefined) steerFlows(this.#other);
     this.#ifindex = ifindex;
   }
 

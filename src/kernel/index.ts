@@ -92,6 +92,7 @@ export { Program, type TestRun, type TestRunResult } from "./program.ts";
 export { RingBuffer } from "./ringbuf.ts";
 export type { SkbCtx } from "./skb.ts";
 export { enableStatistics, type RunStatistics, runStatistics } from "./statistics.ts";
+export { steerFlows } from "./steering.ts";
 export { openStream } from "./stream.ts";
 export { readSysctl, writeSysctl } from "./sysctl.ts";
 export { attachTcx, TcxLink, tcxSupported } from "./tcx.ts";

@@ -1,8 +1,11 @@
+import { execFileSync } from "node:child_process";
+import { cpus } from "node:os";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { arp, ethernet, icmp6, ip4, ip6, type Layer4, tcp, udp } from "../../../test/packets.ts";
 import { firstHop } from "../../datapath/layout.ts";
 import { blockOf } from "../../datapath/shapers.ts";
 import { classes, findLink, type SkbCtx, setLink } from "../../kernel/index.ts";
+import { cpuMask } from "../../kernel/steering.ts";
 import type { LimitRule } from "../../model/limits.ts";
 import { SHAPE } from "../../model/panel.ts";
 import { PLACE, SETS, shape } from "../../model/shape.ts";
@@ -277,6 +280,13 @@ test("a limit that is gone leaves no class and no counter behind", () => {
   for (let pass = 0; pass < 3; pass++) node.apply({});
   expect(held()).toBe(false);
   expect(counted()).toBe(0);
+});
+
+test("each flow comes back on one processor: two of them would overtake each other", () => {
+  node.apply({ a: [rule("egress", 7e6)] });
+  const file = `/sys/class/net/${SHAPE.other}/queues/rx-0/rps_cpus`;
+  const mask = execFileSync("ip", ["netns", "exec", node.namespace("node"), "cat", file], { encoding: "utf8" });
+  expect(mask.replace(/^[0,]*/, "").trim()).toBe(cpuMask(cpus().length));
 });
 
 describe("edits under load", () => {

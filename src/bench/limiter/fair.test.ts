@@ -50,6 +50,7 @@ test.each([
   ["less beside many", { kind: "swarm", flows: { cubic: [2.4e6], udp: [7.6e6] } }, "misses"],
   ["marks alone", { kind: "ecn", marks: 7 }, "holds"],
   ["no marks", { kind: "ecn" }, "misses"],
+  ["no marks of what the pod itself sends", { kind: "ecn", direction: "egress" }, "holds"],
   ["losses", { kind: "ecn", marks: 7, retransmits: 1 }, "misses"],
 ] as const)("%s", (_, change, verdict) => {
   expect(judgeShare({ ...result, ...(change as Partial<ShareResult>) })).toMatchObject([{ verdict }]);

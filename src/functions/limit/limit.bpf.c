@@ -133,7 +133,7 @@ WEIR_INLINE int arrive(struct __sk_buff *skb, struct weir_limit_key *key, const 
 	receive(use, packet, place);
 	if (!place)
 		return weir_drop(skb, WEIR_DROP_RATE_LIMIT);
-	if (place & WEIR_LIMIT_HALF && !charged && packet->ect && bpf_skb_ecn_set_ce(skb) == 1)
+	if (place & WEIR_LIMIT_HALF && packet->ect && bpf_skb_ecn_set_ce(skb) == 1)
 		__sync_fetch_and_add(&use->marked_packets, packet->packets);
 	place &= WEIR_LIMIT_PLACE;
 	bpf_set_hash(skb, packet->hash | place);

@@ -146,8 +146,10 @@ WEIR_INLINE int has_room(const struct weir_limit *limit, struct weir_limit_queue
 	__s32 active = max_of(queue->active, 1);
 	__u64 wait;
 
+	if (charged && queue->tcp >= (__s32)limit->deep)
+		return 0;
 	if (charged)
-		return queue->tcp < (__s32)limit->deep;
+		return weir_limit_time(limit, here) * (__u32)active > WEIR_LIMIT_PATIENCE / 2 ? 2 : 1;
 	if (packet->protocol == IPPROTO_TCP) {
 		if (place == WEIR_LIMIT_SHARED)
 			here = max_of(queue->tcp, 0); /* what else waits there is no reason to refuse it */

@@ -42,11 +42,14 @@ export interface MountView {
   namespace: string;
   /** Id of its root's mount. */
   root: string;
+  /** The same of the process that started it; empty if it cannot be read. */
+  parent: string;
 }
 
 export function mountView(): MountView {
-  const root = mountsOf("self")?.find(({ path }) => path === "/")?.id ?? "";
-  return { first: mountsOf("1"), namespace: readlinkSync("/proc/self/ns/mnt"), root };
+  const rootOf = (process: string) => mountsOf(process)?.find(({ path }) => path === "/")?.id ?? "";
+  const namespace = readlinkSync("/proc/self/ns/mnt");
+  return { first: mountsOf("1"), namespace, root: rootOf("self"), parent: rootOf(String(process.ppid)) };
 }
 
 function mountsOf(process: string): Mount[] | undefined {
@@ -58,10 +61,12 @@ function mountsOf(process: string): Mount[] | undefined {
 }
 
 /**
- * Does this process's mount namespace stay when it ends? It does if it is that of process 1, or if process 1 holds it by a
- * file. What cannot be told is taken for good.
+ * Does this process's mount namespace stay when it ends? It does if it is that of process 1 or of the process that started
+ * this one (`ip netns exec` makes one for its command alone), or if process 1 holds it by a file. What cannot be told is
+ * taken for good.
  */
-export function namespaceStays({ first, namespace, root }: MountView): boolean {
+export function namespaceStays({ first, namespace, root, parent }: MountView): boolean {
+  if (root !== "" && root === parent) return true;
   return first?.some((mount) => mount.id === root || (mount.type === "nsfs" && mount.root === namespace)) ?? true;
 }
 

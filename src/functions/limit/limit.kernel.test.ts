@@ -178,7 +178,7 @@ describe("what a limit refuses", () => {
     return { tcp: Number(tcp), other: Number(other), active: Number(active) };
   }
 
-  test("UDP is taken while it would wait for less than 60 ms, beside what goes first", () => {
+  test("UDP is taken while it would wait for less than 50 ms, beside what goes first", () => {
     const flow = ownPorts();
     const taken = fill(() => place(udp4(BYTES, flow)));
     expect(taken.length).toBeGreaterThanOrEqual(2 + 3);

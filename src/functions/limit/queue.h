@@ -13,8 +13,8 @@
 #define WEIR_LIMIT_FIRST_AHEAD 8192
 /* What a flow is ahead is forgotten down to this after a busy time, ns. */
 #define WEIR_LIMIT_MEMORY (100 * WEIR_LIMIT_MS)
-/* What ignores congestion is taken while it would wait for less than this, ns. */
-#define WEIR_LIMIT_PATIENCE (60 * WEIR_LIMIT_MS)
+/* What ignores congestion is taken while it would wait for less than this, ns; with all that may go first, for 8/5 of it. */
+#define WEIR_LIMIT_PATIENCE (50 * WEIR_LIMIT_MS)
 /* A backlog that nothing leaves for so long is none: its leaf has been removed or reset, ns. */
 #define WEIR_LIMIT_STALE (400 * WEIR_LIMIT_MS)
 /* … more where a round of the leaves takes long, bytes. */

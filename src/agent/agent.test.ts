@@ -221,10 +221,16 @@ test("a source that is refused for a minute makes it degraded, until the source 
   expect(await backend.status()).toMatchObject({ state: "ready", reason: null });
 });
 
-test("the node's own namespace is no pod's", async () => {
+test.each([
+  ["/proc/self/ns/net", "is the node's own namespace"],
+  ["/etc/passwd", "is no network namespace"],
+  ["/", "is no network namespace"],
+  [`/${"a".repeat(5000)}`, "cannot be looked at: ENAMETOOLONG"],
+])("a path that is no pod's namespace is the caller's mistake: %.20s", async (netns, why) => {
   const backend = agentOn(() => []);
-  const call = backend.putEndpoint("ns", "a", { ...POD, netns: "/proc/self/ns/net" });
-  await expect(call).rejects.toMatchObject({ code: "invalid", path: "netns" });
+  const call = backend.putEndpoint("ns", "a", { ...POD, netns });
+  const message = `give ns/a a network: ${netns} ${why}`;
+  await expect(call).rejects.toMatchObject({ code: "invalid", path: "netns", message });
   expect(await backend.endpoints()).toEqual([]);
 });
 

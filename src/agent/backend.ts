@@ -2,7 +2,7 @@ import { release } from "node:os";
 import type { Backend, EndpointResult, ObjectName, Plain } from "../api/backend.ts";
 import { ApiError } from "../api/errors.ts";
 import type * as schema from "../api/schemas.ts";
-import { isOwnNamespace } from "../kernel/index.ts";
+import { namespaceFault } from "../kernel/index.ts";
 import { type Endpoint, podPorts } from "../model/cluster.ts";
 import type { DesiredState } from "../model/desired.ts";
 import { objectKey } from "../model/names.ts";
@@ -169,12 +169,10 @@ export class AgentBackend implements Backend {
         hint: "delete its endpoint first",
       });
     }
-    if (isOwnNamespace(spec.netns)) {
-      const message = `give ${namespace}/${name} a network: ${spec.netns} is the node's own namespace`;
-      throw new ApiError("invalid", message, { path: "netns" });
-    }
-    const endpoint = this.#store(namespace, name, spec);
     const what = `give ${namespace}/${name} a network`;
+    const fault = namespaceFault(spec.netns);
+    if (fault) throw new ApiError("invalid", `${what}: ${spec.netns} ${fault}`, { path: "netns" });
+    const endpoint = this.#store(namespace, name, spec);
     if (known) this.#agent.parts.datapath.devices.doubt(endpoint.device); // who asks again may know of a loss
     await this.#settled(what);
     const { view, parts } = this.#agent;

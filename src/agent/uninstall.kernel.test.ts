@@ -60,3 +60,10 @@ test("a killed agent's state and socket go, but not while an agent runs", async 
   expect(await run(false)).toEqual([]);
   server.close();
 });
+
+test("another user than root is told so, not that there is nothing", async () => {
+  process.seteuid?.(65534);
+  const found = uninstall({ ...options, plan: true });
+  process.seteuid?.(0);
+  await expect(found).rejects.toThrow("look for what agents left: EACCES (it is root's alone: try sudo)");
+});

@@ -23,9 +23,10 @@ export interface UninstallOptions {
 /**
  * Removes all that agents left in this network namespace, on the bpffs, in the state folder and of the socket; gives it
  * by name.
- * What is not there is no error.
+ * What is not there is no error. Rejects for another user than root, from whom pins and state are hidden.
  */
 export async function uninstall({ bpffs, state, socket, plan }: UninstallOptions): Promise<readonly string[]> {
+  if (process.geteuid?.() !== 0) throw new Error("look for what agents left: EACCES (it is root's alone: try sudo)");
   const root = join(bpffs, "weir");
   const nodes = existsSync(root) ? readdirSync(root) : [];
   const found = [

@@ -29,7 +29,9 @@ export const status = z
     abi: field.count.describe("version of the panel's ABI, as in its pin path"),
     state: z
       .enum(["starting", "ready", "degraded"])
-      .describe("starting: sources not yet read or rows not yet written; degraded: something is not in force"),
+      .describe(
+        "starting: sources not yet read or rows not yet written; degraded: the kernel or the disk refuses something, or a source is away",
+      ),
     reason: z.string().nullable().describe("why the state is not `ready`"),
     kernel: z.string().describe("kernel release, e.g. `6.1.0-18-amd64`"),
     pid: field.count.describe("process id of the agent"),

@@ -26,6 +26,7 @@ export {
   isNamespace,
   isOwnNamespace,
   maybeInNamespace,
+  namespaceFault,
   namespacePath,
   removeNamespace,
 } from "./namespace.ts";

@@ -144,6 +144,18 @@ export function isOwnNamespace(path: string): boolean {
   return found !== undefined && found.dev === own.dev && found.ino === own.ino;
 }
 
+/** Why `path` cannot be a pod's network namespace: words after its name. A path that is not there yet has no fault. */
+export function namespaceFault(path: string): string | undefined {
+  try {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found === undefined) return undefined;
+    if (!isNamespace(path)) return "is no network namespace";
+    return isOwnNamespace(path) ? "is the node's own namespace" : undefined;
+  } catch (error) {
+    return `cannot be looked at: ${systemErrno(error) ?? String(error)}`;
+  }
+}
+
 /**
  * Makes a network namespace named as `ip netns` names them; returns its path. Its loopback is down.
  * @throws KernelError `namespace-exists`, `namespace-create-failed`

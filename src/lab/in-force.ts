@@ -15,6 +15,8 @@ export interface ForceResult {
 export interface Expectation {
   key: string;
   resourceVersion: string;
+  /** Another change has taken the pod away meanwhile: nothing is expected of it any more. */
+  isGone?: (() => boolean) | undefined;
 }
 
 export interface AgentPod {
@@ -39,7 +41,7 @@ export function toProblem(pod: string, raw: unknown): Problem {
 
 /**
  * Waits until a node's agent reports every expected pod at its version (or a later one), asking again every few ms.
- * Gives a result for each; after `patience` ms the missing ones say so.
+ * Gives a result for each that is not gone meanwhile; after `patience` ms the missing ones say so.
  */
 export async function waitInForce(
   agent: Client,
@@ -53,17 +55,11 @@ export async function waitInForce(
   let trouble = "the agent has not reported it";
   for (let pause = 5; missing.size > 0; pause = Math.min(pause * 1.5, 100)) {
     try {
-      const pods: readonly AgentPod[] = await agent.list("pods");
-      for (const item of pods) {
-        const key = `${item.namespace}/${item.name}`;
-        const wanted = missing.get(key);
-        if (wanted === undefined || !reached(item.resourceVersion, wanted.resourceVersion)) continue;
-        missing.delete(key);
-        results.push({ pod: key, problems: item.problems.map((raw) => toProblem(key, raw)) });
-      }
+      results.push(...takeReported(await agent.list("pods"), missing));
     } catch (error) {
       trouble = messageOf(error);
     }
+    for (const [key, { isGone }] of missing) if (isGone?.()) missing.delete(key);
     if (missing.size === 0) break;
     if (Date.now() > deadline || signal?.aborted === true) break;
     await sleep(pause);
@@ -73,6 +69,19 @@ export async function waitInForce(
       pod: key,
       problems: [{ object: `Pod/${key}`, message: `not in force after ${patience / 1000} s: ${trouble}` }],
     });
+  }
+  return results;
+}
+
+/** Takes out of `missing` what an agent has come to, and tells what it says of that. */
+function takeReported(pods: readonly AgentPod[], missing: Map<string, Expectation>): ForceResult[] {
+  const results: ForceResult[] = [];
+  for (const item of pods) {
+    const key = `${item.namespace}/${item.name}`;
+    const wanted = missing.get(key);
+    if (wanted === undefined || !reached(item.resourceVersion, wanted.resourceVersion)) continue;
+    missing.delete(key);
+    results.push({ pod: key, problems: item.problems.map((raw) => toProblem(key, raw)) });
   }
   return results;
 }

@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   existsSync,
   mkdirSync,
@@ -218,6 +219,18 @@ describe("weir lab", () => {
       stderr: expect.stringMatching(/is bad/),
     });
     expect(run("apply", "--name", lab, "-f", write("no.yaml", pod("A b")))).toMatchObject({ status: 1 });
+  });
+
+  it("waits for a pod that does not get ready, and holds up no other change, nor the pod's end, meanwhile", async () => {
+    const readinessProbe = { exec: { command: ["false"] }, periodSeconds: 1 };
+    const unready = write("unready.yaml", pod("unready", { container: { readinessProbe } }));
+    const argv = [weir, "lab", "apply", "--name", lab, "-f", unready];
+    const ended = once(spawn(process.execPath, argv, { env, stdio: "ignore" }), "exit");
+    await eventually(() => expect(status().pods.map(({ name }) => name)).toContain("unready"));
+    const other = write("other.yaml", pod("other"));
+    expect(run("apply", "--name", lab, "-f", other).status).toBe(0);
+    expect(run("delete", "--name", lab, "-f", other, "-f", unready).status).toBe(0);
+    expect(await ended).toEqual([0, null]); // 1 if it had waited in vain
   });
 
   it("runs what an image archive holds, in a root of its own, and deletes it", () => {

@@ -31,6 +31,7 @@ import { dedupe, steps } from "./problems.ts";
 import type { Report } from "./progress.ts";
 import { type LabRecord, labNodes } from "./record.ts";
 import { run } from "./run.ts";
+import { serial } from "./serial.ts";
 import type { ObjectSource } from "./source.ts";
 import type { LabStatus, NodeStatus } from "./status.ts";
 import { buildUnderlay } from "./underlay.ts";
@@ -63,6 +64,8 @@ export class Lab {
   readonly #images: Images;
   readonly #kubelet: Kubelet;
   readonly #left: Problem[] = [];
+  /** Changes follow each other, and each sees what the one before has left; nobody waits for another's to be in force. */
+  readonly #change = serial();
   #source: ObjectSource | undefined;
 
   constructor(options: LabOptions) {
@@ -110,7 +113,8 @@ export class Lab {
   /** Writes objects over those of the same name, and waits until all that follows from it is in force. */
   async apply(objects: readonly ManifestObject[], report: Report): Promise<Problem[]> {
     const source = this.#ready();
-    const made = await this.settle(source.put(objects), report);
+    const plan = await this.#change(() => source.put(objects));
+    const made = await this.settle(plan, report);
     const named = new Set(objects.map(({ kind, metadata }) => objectKey(kind, metadata)));
     const ofChange = made.filter(({ object }) => !isRuleKey(object));
     const ofSource = source.problems.filter(
@@ -122,11 +126,13 @@ export class Lab {
   /** Removes objects by `Kind/namespace/name`. Gives the keys that were there, and what went wrong. */
   async delete(keys: readonly string[], report: Report): Promise<{ removed: string[]; problems: Problem[] }> {
     const source = this.#ready();
-    const applied = await deleteApplied(this.#clients, keys);
     const isOthers = this.#options.record.kubernetes !== undefined;
-    const own = isOthers ? keys.filter((key) => !applied.removed.includes(key)) : keys;
-    if (own.length === 0) return applied;
-    const { removed, plan } = source.remove(own);
+    const { applied, removed, plan } = await this.#change(async () => {
+      const applied = await deleteApplied(this.#clients, keys);
+      const own = isOthers ? keys.filter((key) => !applied.removed.includes(key)) : keys;
+      return { applied, ...(own.length === 0 ? { removed: [], plan: undefined } : source.remove(own)) };
+    });
+    if (plan === undefined) return applied;
     const made = await this.settle(plan, report);
     return {
       removed: [...new Set([...removed, ...applied.removed])],
@@ -273,10 +279,12 @@ export class Lab {
     return [...this.#clients].flatMap(([node, client]) => {
       const expected = pods
         .filter((one) => one.node === node)
-        .map((one) => ({ key: keyOf(one), resourceVersion: one.resourceVersion }));
+        .map((one) => ({ key: keyOf(one), resourceVersion: one.resourceVersion, isGone: () => this.#isGone(one) }));
       return expected.length === 0 ? [] : [waitInForce(client, expected, PATIENCE, this.#abort.signal)];
     });
   }
+
+  #isGone = (one: BoundPod): boolean => this.#source?.bound.get(keyOf(one))?.uid !== one.uid;
 
   #rulesInForce(version: string): Promise<Problem[]>[] {
     return [...this.#clients].map(([node, client]) =>
@@ -290,7 +298,7 @@ export class Lab {
     await this.#kubelet.quiet(key);
     for (;;) {
       const worker = this.#kubelet.worker(key);
-      if (worker === undefined || worker.bound.uid !== bound.uid) return []; // another change has taken it away
+      if (worker?.bound.uid !== bound.uid || this.#isGone(bound)) return []; // another change has taken it away
       const { phase, message, ready, containers, initContainers } = worker.status;
       const all = worker.settled ? containers : [...initContainers, ...containers];
       const failed = phase === "Failed" || all.some((one) => one.state !== "running" && (one.exitCode ?? 0) !== 0);

@@ -34,7 +34,6 @@ type Handler = (request: IncomingMessage, response: ServerResponse, url: URL) =>
 
 /** Listens on the lab's root-only unix socket. Long answers are lines of JSON: `{step}` …, then `{result}` or `{error}`. */
 export async function serveLab(socket: string, lab: Lab, up: UpProgress): Promise<Server> {
-  const changes = serial();
   const routes: Readonly<Record<string, Handler>> = {
     "GET /v1/lab": (_, response) => answer(response, 200, lab.status),
     "GET /v1/objects": (_, response) => answer(response, 200, lab.objects),
@@ -45,7 +44,7 @@ export async function serveLab(socket: string, lab: Lab, up: UpProgress): Promis
     },
     "POST /v1/apply": async (request, response) => {
       const { objects } = (await body(request)) as { objects: ManifestObject[] };
-      await stream(response, (report) => changes(async () => ({ problems: await lab.apply(objects, report) })));
+      await stream(response, (report) => lab.apply(objects, report).then((problems) => ({ problems })));
     },
     "POST /v1/foresee": async (request, response) => {
       const { objects } = (await body(request)) as { objects: ManifestObject[] };
@@ -53,7 +52,7 @@ export async function serveLab(socket: string, lab: Lab, up: UpProgress): Promis
     },
     "POST /v1/delete": async (request, response) => {
       const { keys } = (await body(request)) as { keys: string[] };
-      await stream(response, (report) => changes(() => lab.delete(keys, report)));
+      await stream(response, (report) => lab.delete(keys, report));
     },
   };
   const server = createServer((request, response) => {
@@ -73,16 +72,6 @@ export async function serveLab(socket: string, lab: Lab, up: UpProgress): Promis
   });
   chmodSync(socket, 0o600);
   return server;
-}
-
-/** Changes follow each other: each sees what the one before has left. */
-function serial(): <T>(task: () => Promise<T>) => Promise<T> {
-  let last: Promise<unknown> = Promise.resolve();
-  return (task) => {
-    const next = last.then(task, task);
-    last = next.catch(() => {});
-    return next;
-  };
 }
 
 function answer(response: ServerResponse, status: number, value: unknown): void {

@@ -29,6 +29,16 @@ describe("keys that look like rules and are none", () => {
     ["Loss", "uniform egress 2%", 'did you mean the annotation "loss"?'],
     ["ebpf-limits", "drop egress", 'did you mean the annotation "ebpf-limit"?'],
     ["rate", "10M", "does nothing as an annotation; write it as a label"],
+    ["kubernetes.io/bandwidth-ingress", "10M", INGRESS],
+    ["bandwidthEgress", "10M", EGRESS],
+    ["limit-ebpf", "drop egress", 'did you mean the annotation "ebpf-limit"?'],
+    ["weir.dev/los", "uniform egress 2%", 'did you mean the annotation "weir.dev/loss"?'],
+    ["weir.dev/Bandwidths", "10M", 'did you mean the annotation "weir.dev/bandwidth"?'],
+    [
+      "weir.dev/delay",
+      "50ms",
+      "Weir has no such key; its own are weir.dev/ingress-bandwidth, weir.dev/egress-bandwidth",
+    ],
   ])("annotation %s: %s", (key, value, message) => {
     expect(told({ annotations: { [key]: value } })).toEqual([
       expect.stringContaining(`annotations ${key}: does nothing`),
@@ -39,6 +49,7 @@ describe("keys that look like rules and are none", () => {
   test.each<[string, string, string]>([
     ["kubernetes.io/ingress-bandwidth", "10M", "does nothing as a label; write it as an annotation"],
     ["kubernetes.io/egress-bandwidth", "fast", "does nothing as a label; write it as an annotation"],
+    ["weir.dev/limit", "10M", "does nothing: Weir has no such key; its own are weir.dev/ingress-bandwidth"],
     ["weir.dev/loss", "2", "does nothing as a label; write it as an annotation"],
     ["bandwidth", "10M", "does nothing as a label; write it as an annotation"],
     ["Rate", "10M", 'did you mean the label "rate"?'],
@@ -87,7 +98,10 @@ describe("what is left alone", () => {
     "nginx.ingress.kubernetes.io/limit-rate": "10",
     "cni.projectcalico.org/podIP": "10.0.0.1",
     "qos.projectcalico.org/ingressBurst": "10M",
+    "kubernetes.io/bandwidth-class": "gold",
+    "bandwidth-of-ingress": "10M",
     "weir.dev/one-off": "true",
+    "weir.dev/lab": "default",
   };
   test.each(Object.entries(ORDINARY))("%s: %s", (key, value) => {
     const rule = RULE_KEYS.some((one) => one.key === key);

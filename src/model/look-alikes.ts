@@ -1,9 +1,10 @@
 import { LOSS_KEYS } from "./impairments.ts";
 import { RULE_KEYS, type RuleSettings } from "./limits.ts";
 import type { Metadata } from "./objects.ts";
+import { ONE_OFF } from "./one-off.ts";
 import { PROGRAM_KEYS } from "./programs.ts";
 import { parseRate } from "./rules.ts";
-import { distance } from "./suggest.ts";
+import { closest, distance } from "./suggest.ts";
 import { quote } from "./text.ts";
 
 /** A label or annotation that looks like a rule and is none. */
@@ -22,6 +23,8 @@ interface Known {
   key: string;
   prefix: string;
   name: string;
+  /** Its words in the order of the alphabet: `bandwidth-ingress` means `ingress-bandwidth`. */
+  words: string;
   fits(value: string, settings: RuleSettings): boolean;
   setting?: keyof RuleSettings | undefined;
 }
@@ -34,7 +37,18 @@ const LONGEST = 80;
 /** A name of so many letters is no ordinary word: two slips are forgiven, and its value need not fit. */
 const LONG_NAME = 12;
 
+/** Keys with Weir's own prefix are nobody else's: what is neither a rule nor one of these is meant as a rule. */
+const OWN = "weir.dev";
+const NO_RULES: readonly string[] = [ONE_OFF, "weir.dev/lab", "weir.dev/lab-machine"];
+
 const squash = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]/g, "");
+const wordsOf = (name: string): string =>
+  name
+    .replace(/[a-z](?=[A-Z])/g, "$&-")
+    .toLowerCase()
+    .split(/[^a-z0-9]+/)
+    .sort()
+    .join(" ");
 
 function split(key: string): [prefix: string, name: string] {
   const at = key.lastIndexOf("/");
@@ -46,7 +60,7 @@ const KNOWN: readonly Known[] = [...RULE_KEYS, ...LOSS_KEYS, ...PROGRAM_KEYS].ma
   const isRate = RULE_KEYS.some((one) => one.key === key);
   const fits = (value: string, settings: RuleSettings): boolean =>
     parse(value, settings).ok || (isRate && parseRate(value).ok);
-  return { map, key, prefix, name: squash(name), fits, setting };
+  return { map, key, prefix, name: squash(name), words: wordsOf(name), fits, setting };
 });
 const PREFIXES = [...new Set(KNOWN.map(({ prefix }) => prefix).filter(Boolean)), "k8s.io"];
 
@@ -90,8 +104,9 @@ function judge(
     if (!isMeant(first, value, settings)) return undefined;
     return `does nothing as ${article(map)}; write it as ${article(first.map)}${elsewhere(where)}`;
   }
-  const near = nearest(map, key, value, settings);
-  return near && `does nothing; did you mean the ${noun(near.map)} ${quote(near.key)}${elsewhere(where)}?`;
+  const near = nearest(map, key, value, settings) ?? ownNearest(key);
+  if (near) return `does nothing; did you mean the ${noun(near.map)} ${quote(near.key)}${elsewhere(where)}?`;
+  return isOwn(key) ? `does nothing: Weir has no such key; its own are ${OWN_KEYS.join(", ")}` : undefined;
 }
 
 const noun = (map: Known["map"]): string => map.slice(0, -1);
@@ -102,13 +117,29 @@ const elsewhere = (where: Where): string => (where.here ? "" : ` in ${where.inst
 const isMeant = (known: Known, value: string, settings: RuleSettings): boolean =>
   known.prefix !== "" || known.fits(value, settings);
 
+const OWN_RULES = KNOWN.filter(({ prefix }) => prefix === OWN);
+const OWN_KEYS = OWN_RULES.map(({ key }) => key);
+
+const isOwn = (key: string): boolean => {
+  const [prefix, name] = split(key);
+  return prefix.toLowerCase() === OWN && name !== "" && !NO_RULES.includes(key);
+};
+
+function ownNearest(key: string): Known | undefined {
+  if (!isOwn(key)) return undefined;
+  const names = OWN_RULES.map(({ name }) => name);
+  const best = closest(squash(split(key)[1]), names);
+  return OWN_RULES.find(({ name }) => name === best);
+}
+
 function nearest(map: Known["map"], key: string, value: string, settings: RuleSettings): Known | undefined {
   const [prefix, name] = split(key);
   const ours = prefixLike(prefix);
   if (ours === undefined) return undefined;
   const squashed = squash(name);
+  const words = wordsOf(name);
   const near = KNOWN.filter(({ setting }) => setting === undefined || settings[setting]).flatMap((known) => {
-    const slips = slipsOf(squashed, known.name);
+    const slips = words === known.words && squashed !== known.name ? 1 : slipsOf(squashed, known.name);
     if (slips === undefined || (known.name.length < LONG_NAME && !known.fits(value, settings))) return [];
     // The same prefix first, then the map that it is in; Kubernetes' own keys are what most people mean.
     const rank =

@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import Table from "cli-table3";
 import { stringify } from "yaml";
 import { LabClient } from "../client.ts";
-import { LabError, messageOf } from "../errors.ts";
+import { codeOf, LabError, messageOf } from "../errors.ts";
 import { labNames } from "../names.ts";
 import { problemLine } from "../objects.ts";
 import { listLabs, readRecord } from "../record.ts";
@@ -105,6 +105,15 @@ export async function logs(
       `read logs of ${namespace}/${pod}: no such ${found === undefined ? "pod" : "container"}`,
     );
   }
-  for await (const chunk of createReadStream(source.log, "utf8")) io.stdout.write(String(chunk));
+  try {
+    for await (const chunk of createReadStream(source.log, "utf8")) io.stdout.write(String(chunk));
+  } catch (cause) {
+    if (codeOf(cause) !== "ENOENT") throw cause;
+    throw new LabError(
+      "not-started",
+      `read logs of ${namespace}/${pod}: container ${source.name} was not started yet (weir lab status says why)`,
+      { cause },
+    );
+  }
   return 0;
 }

@@ -74,4 +74,10 @@ describe("nextTime", () => {
   ])("refuses %j", (text) =>
     expect(parseSchedule(text)).toMatchObject({ ok: false, reason: expect.stringContaining('"') }),
   );
+  it.each(["CRON_TZ=UTC * * * * *", "TZ=Europe/Berlin 0 3 * * *"])("names the field for the zone of %j", (text) =>
+    expect(parseSchedule(text)).toMatchObject({
+      ok: false,
+      reason: `"${text}" names a time zone: write that in timeZone`,
+    }),
+  );
 });

@@ -36,6 +36,7 @@ const HORIZON = 5 * 366 * 24 * 60;
  */
 export function parseSchedule(text: string): Result<Schedule> {
   if (text.startsWith("@every ")) return parseEvery(text);
+  if (/^(CRON_)?TZ=/.test(text)) return bad(`${quote(text)} names a time zone: write that in timeZone`);
   const fields = (Object.hasOwn(MACROS, text) ? (MACROS[text] as string) : text).trim().split(/[ \t]+/);
   if (fields.length !== 5 || text.length > 256) {
     return bad(

@@ -44,6 +44,10 @@ export function loss(text: string): LossSpec {
   }
   if (model === "burst") return { burst: burst(words) };
   if (model === "uniform" && words.length === 1) return percent(words[0] ?? "");
+  if (model === "uniform" || model === "exponential") {
+    const form = model === "uniform" ? "2%" : "exponential 300";
+    throw new InvalidArgumentError(`Write ${quote(form)}: ${model} has one number and nothing else.`);
+  }
   return percent(text.trim());
 }
 

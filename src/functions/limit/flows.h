@@ -39,6 +39,7 @@ struct weir_limit_packet {
 	__u8 ect;       /* ECN-capable transport */
 	__u8 opening;   /* a TCP SYN */
 	__u32 jumbo;    /* bytes of a header that its segments do not have */
+	__u32 before;   /* bytes of its datagram that came before it */
 };
 
 WEIR_INLINE __u32 mix(__u32 hash, __u32 value)
@@ -147,6 +148,8 @@ WEIR_INLINE void weir_limit_parse(struct __sk_buff *skb, struct weir_limit_packe
 		packet->hash = ~WEIR_LIMIT_PLACE;
 	packet->packets = 1;
 	packet->bytes = skb->len - WEIR_LIMIT_ETH - packet->jumbo;
+	if (!packet->bytes)
+		packet->bytes = 1; /* what waits is told from what does not by its bytes */
 	if (skb->gso_segs <= 1)
 		return;
 	packet->packets = skb->gso_segs;

@@ -14,28 +14,25 @@ WEIR_INLINE void note_head(struct weir_limit_queue *queue, const struct weir_lim
 
 	datagram->tag = packet->datagram;
 	datagram->hash = place ? packet->hash : 0;
-	datagram->room = WEIR_LIMIT_DATAGRAM - packet->bytes;
+	datagram->bytes = packet->bytes;
 	datagram->place = place;
 }
 
 /*
- * A later fragment has no ports: it is of its head's flow, in its head's leaf, and is dropped if that was. 0 if its head
- * was not seen, or its datagram has had more bytes than one can have.
+ * A later fragment has no ports: it is of its head's flow, and is dropped if that or one between was. 0 if its head was
+ * not seen, or its datagram has had more bytes than one can have.
  */
-WEIR_INLINE struct weir_limit_datagram *datagram_of(const struct weir_limit *limit, struct weir_limit_queue *queue,
-						    struct weir_limit_packet *packet)
+WEIR_INLINE struct weir_limit_datagram *datagram_of(struct weir_limit_queue *queue, struct weir_limit_packet *packet)
 {
 	struct weir_limit_datagram *datagram = &queue->datagrams[packet->datagram & (WEIR_LIMIT_DATAGRAMS - 1)];
 
 	if (packet->part != WEIR_LIMIT_LATER || datagram->tag != packet->datagram)
 		return 0;
-	if (datagram->hash && datagram->place > WEIR_LIMIT_SHARED && !in_force(limit, datagram->place))
-		datagram->hash = 0;
-	datagram->room -= packet->bytes;
-	if (datagram->room < 0)
+	if (datagram->bytes + packet->bytes > WEIR_LIMIT_DATAGRAM)
 		return 0;
-	if (datagram->hash)
-		packet->hash = datagram->hash;
+	packet->hash = datagram->hash;
+	packet->before = datagram->bytes;
+	datagram->bytes += packet->bytes;
 	return datagram;
 }
 
@@ -55,30 +52,34 @@ __attribute__((noinline)) __u32 weir_limit_admit(const struct weir_limit *limit,
 	if (!limit || !queue || !packet)
 		return 0;
 	sweep(limit, queue, now);
-	datagram = datagram_of(limit, queue, packet);
-	if (datagram && !datagram->hash)
+	datagram = datagram_of(queue, packet);
+	if (!packet->hash)
 		return 0;
 	flow = flow_at(queue, packet->hash, 1);
-	if (datagram) {
-		place = datagram->place;
-		if (flow)
-			flow_is_sparse(limit, queue, flow, packet->bytes, now);
-	} else {
-		place = place_for(limit, queue, flow, packet, now);
-		if (place > WEIR_LIMIT_FIRST) {
-			room = has_room(limit, queue, place, packet, charged);
-			if (!room)
-				room = forget_stale(limit, queue, place, now);
-			if (!room)
-				place = 0;
-		}
-		if (packet->part == WEIR_LIMIT_HEAD)
-			note_head(queue, packet, place);
+	if (datagram)
+		place = place_of_later(limit, queue, flow, packet, datagram->place, now);
+	else
+		place = place_for(limit, queue, flow && had_no_row(queue, flow, packet->hash, now) ? 0 : flow, packet, now);
+	if (packet->part && !datagram_has_room(limit, queue, place, packet))
+		place = 0;
+	if (place > WEIR_LIMIT_FIRST && !packet->before) {
+		room = has_room(limit, queue, place, packet, charged);
+		if (!room)
+			room = forget_stale(limit, queue, place, now);
+		if (!room)
+			place = 0;
 	}
-	if (!place)
+	if (packet->part == WEIR_LIMIT_HEAD)
+		note_head(queue, packet, place);
+	if (!place) {
+		if (datagram)
+			datagram->hash = 0;
 		return 0;
-	if (flow)
+	}
+	if (flow && !(datagram && flow->bytes > 0))
 		flow->place = place;
+	if (!flow)
+		*crowd_at(queue, packet->hash) = (now >> 20) + WEIR_LIMIT_CROWD;
 	queue_add(queue, flow, place, packet, now);
 	return room == 2 ? place | WEIR_LIMIT_HALF : place;
 }

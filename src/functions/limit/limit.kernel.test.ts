@@ -231,22 +231,33 @@ describe("what a limit refuses", () => {
   const HEAD = 0;
   const LATER = 2008;
 
-  /** Sends heads until one waits in a leaf. */
+  /** A head of a flow that waits in a leaf. */
   function headInLeaf(flow: typeof PORTS): { id: number; head: number | undefined } {
-    for (let id = 1; id < 100; id++) {
-      const head = place(fragment(id, HEAD, flow));
-      if (isLeaf(head)) return { id, head };
-    }
-    throw new Error("no head came to a leaf");
+    for (let sent = 0; sent < 10; sent++) if (isLeaf(place(udp4(1028, flow)))) break;
+    return { id: 1, head: place(fragment(1, HEAD, flow)) };
   }
 
   test("a later fragment follows its first one: to its leaf, or out", () => {
     const flow = ownPorts();
     const { id, head } = headInLeaf(flow);
+    expect(isLeaf(head)).toBe(true);
     fill(() => place(udp4(BYTES, flow)));
     expect(place(fragment(id, LATER, flow))).toBe(head);
     expect(place(fragment(id + 1, HEAD, flow))).toBeUndefined();
     expect(place(fragment(id + 1, LATER, flow))).toBeUndefined();
+  });
+
+  test("datagrams of new flows do not go first with all their fragments, and wait for 45 ms and one datagram at most", () => {
+    const taken = Array.from({ length: 20 }, (_, id) => {
+      const flow = ownPorts();
+      const offsets = Array.from({ length: 31 }, (_, index) => index * LATER);
+      return offsets.map((offset) => place(fragment(id + 1, offset, flow))).filter((one) => one !== undefined);
+    });
+    const whole = taken.filter((places) => places.length === 31).length;
+    expect(taken.flat()).not.toContain(PLACE.first);
+    expect(whole).toBeGreaterThan(0);
+    expect(taken.flat().length).toBe(whole * 31);
+    expect(taken.flat().length * BYTES).toBeLessThan((1e6 / 8) * 0.045 + 65_535);
   });
 
   test("no datagram gets more than 65,535 bytes past its head", () => {

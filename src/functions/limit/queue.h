@@ -20,6 +20,10 @@
 /* … more where a round of the leaves takes long, bytes. */
 #define WEIR_LIMIT_ROUND 16384
 #define WEIR_LIMIT_DATAGRAM 65535
+/* Fragments go first where any datagram takes less than this, ns: it keeps all others waiting. */
+#define WEIR_LIMIT_DATAGRAM_TIME (20 * WEIR_LIMIT_MS)
+/* Packets of a flow without a row wait for less than this, ktime >> 20. */
+#define WEIR_LIMIT_CROWD 512
 #define WEIR_LIMIT_HALF 0x100 /* beside a place */
 
 #define max_of(a, b) ((a) > (b) ? (a) : (b))
@@ -43,6 +47,17 @@ WEIR_INLINE struct weir_limit_leaf *leaf_at(struct weir_limit_queue *queue, __u3
 	return &queue->leaves[place & (WEIR_LIMIT_CLASSES - 1)];
 }
 
+WEIR_INLINE __u32 *crowd_at(struct weir_limit_queue *queue, __u32 hash)
+{
+	return &queue->flows[(hash >> 6) & (WEIR_LIMIT_FLOWS - 1)].crowd;
+}
+
+/* A flow that got a row: may packets still wait that came before? They must not be overtaken. */
+WEIR_INLINE int had_no_row(struct weir_limit_queue *queue, const struct weir_limit_flow *flow, __u32 hash, __u64 now)
+{
+	return flow->bytes <= 0 && (__s32)(*crowd_at(queue, hash) - (__u32)(now >> 20)) > 0;
+}
+
 /* The flow's row, or a free one; 0 if all that it may have are others'. */
 WEIR_INLINE struct weir_limit_flow *flow_at(struct weir_limit_queue *queue, __u32 hash, int take)
 {
@@ -54,7 +69,7 @@ WEIR_INLINE struct weir_limit_flow *flow_at(struct weir_limit_queue *queue, __u3
 		flow = &queue->flows[(first + way) & (WEIR_LIMIT_FLOWS - 1)];
 		if (flow->tag == hash)
 			return flow;
-		if (flow->bytes <= 0 && (!oldest || flow->due < oldest->due))
+		if ((flow->bytes <= 0 || leaf_at(queue, flow->place)->bytes <= 0) && (!oldest || flow->due < oldest->due))
 			oldest = flow;
 	}
 	if (!take || !oldest)
@@ -80,12 +95,13 @@ WEIR_INLINE int flow_is_sparse(const struct weir_limit *limit, struct weir_limit
 	return due <= now + ahead;
 }
 
-/* All sparse flows together go first with three eighths of the rate. */
-WEIR_INLINE int first_has_room(const struct weir_limit *limit, struct weir_limit_queue *queue, __u32 bytes, __u64 now)
+/* All sparse flows together go first with three eighths of the rate. A later fragment is of a datagram that does so. */
+WEIR_INLINE int first_has_room(const struct weir_limit *limit, struct weir_limit_queue *queue,
+			       const struct weir_limit_packet *packet, __u64 now)
 {
-	__u64 due = max_of(queue->first, now) + weir_limit_time(limit, bytes) * 8 / 3;
+	__u64 due = max_of(queue->first, now) + weir_limit_time(limit, packet->bytes) * 8 / 3;
 
-	if (due > now + weir_limit_time(limit, WEIR_LIMIT_FIRST_AHEAD) * 8 / 3 + 5 * WEIR_LIMIT_MS)
+	if (!packet->before && due > now + weir_limit_time(limit, WEIR_LIMIT_FIRST_AHEAD) * 8 / 3 + 5 * WEIR_LIMIT_MS)
 		return 0;
 	queue->first = due;
 	return 1;
@@ -165,14 +181,30 @@ WEIR_INLINE int has_room(const struct weir_limit *limit, struct weir_limit_queue
 	return !here && (!all || weir_limit_time(limit, all + packet->bytes) <= WEIR_LIMIT_PATIENCE);
 }
 
-/* Takes off what has left; what another panel or an earlier agent queued was never added. */
-WEIR_INLINE __s32 take_off(__s32 *from, __s32 bytes)
+/*
+ * A head says nothing of its datagram's length, and its later fragments are only refused for what others have waiting: a
+ * datagram without its end is worth nothing, and fills its receiver's memory. So heads are refused for the fragments that
+ * wait, wherever they do.
+ */
+WEIR_INLINE int datagram_has_room(const struct weir_limit *limit, struct weir_limit_queue *queue, __u32 place,
+				  const struct weir_limit_packet *packet)
 {
-	__s32 rest = __sync_fetch_and_add(from, -bytes) - bytes;
+	__s32 others = max_of(queue->fragments - (__s32)packet->before, 0);
+	__u64 most = place > WEIR_LIMIT_SHARED ? WEIR_LIMIT_PATIENCE / 2 : WEIR_LIMIT_PATIENCE * 3 / 4;
 
-	if (rest < 0)
+	if (packet->before)
+		most = WEIR_LIMIT_PATIENCE + weir_limit_time(limit, WEIR_LIMIT_DATAGRAM);
+	return weir_limit_time(limit, others) <= most;
+}
+
+/* Takes off what has left; what another panel or an earlier agent queued was never added. 1 if it was the last. */
+WEIR_INLINE int take_off(__s32 *from, __s32 bytes)
+{
+	__s32 before = __sync_fetch_and_add(from, -bytes);
+
+	if (before < bytes)
 		*from = 0;
-	return rest;
+	return before > 0 && before <= bytes;
 }
 
 WEIR_INLINE __s32 *total_of(struct weir_limit_queue *queue, const struct weir_limit_packet *packet)
@@ -197,8 +229,10 @@ WEIR_INLINE int forget_stale(const struct weir_limit *limit, struct weir_limit_q
 		if (queue->active > 0)
 			__sync_fetch_and_add(&queue->active, -1);
 	}
+	take_off(&queue->fragments, leaf->fragments);
 	leaf->bytes = 0;
 	leaf->tcp = 0;
+	leaf->fragments = 0;
 	return 1;
 }
 
@@ -208,20 +242,38 @@ WEIR_INLINE void sweep(const struct weir_limit *limit, struct weir_limit_queue *
 	forget_stale(limit, queue, ++queue->swept, now);
 }
 
+WEIR_INLINE int may_go_first(const struct weir_limit *limit, const struct weir_limit_packet *packet)
+{
+	return !packet->part || weir_limit_time(limit, WEIR_LIMIT_DATAGRAM) < WEIR_LIMIT_DATAGRAM_TIME;
+}
+
+/* A later fragment waits where its head does. */
+WEIR_INLINE __u32 place_of_later(const struct weir_limit *limit, struct weir_limit_queue *queue, struct weir_limit_flow *flow,
+				 const struct weir_limit_packet *packet, __u32 place, __u64 now)
+{
+	if (flow)
+		flow_is_sparse(limit, queue, flow, packet->bytes, now);
+	if (place == WEIR_LIMIT_FIRST)
+		first_has_room(limit, queue, packet, now);
+	return place <= WEIR_LIMIT_SHARED || in_force(limit, place) ? place : 0;
+}
+
 /* Where the packet of a flow may wait: a place in the block; 0: nowhere. */
 WEIR_INLINE __u32 place_for(const struct weir_limit *limit, struct weir_limit_queue *queue, struct weir_limit_flow *flow,
 			    const struct weir_limit_packet *packet, __u64 now)
 {
 	int sparse = !flow || flow_is_sparse(limit, queue, flow, packet->bytes, now);
 
+	if (flow && flow->bytes > 0 && leaf_at(queue, flow->place)->bytes <= 0)
+		flow->bytes = 0; /* it was forgotten with its leaf */
 	if (flow && flow->bytes > 0 && flow->place != WEIR_LIMIT_FIRST) {
 		if (flow->place == WEIR_LIMIT_SHARED || in_force(limit, flow->place))
 			return flow->place;
-		if (!forget_stale(limit, queue, flow->place, now) && leaf_at(queue, flow->place)->bytes > 0)
+		if (!forget_stale(limit, queue, flow->place, now))
 			return 0; /* its leaf is of another set: it moves when that is empty */
 		flow->bytes = 0;
 	}
-	if (flow && sparse && first_has_room(limit, queue, packet->bytes, now))
+	if (flow && sparse && may_go_first(limit, packet) && first_has_room(limit, queue, packet, now))
 		return WEIR_LIMIT_FIRST;
 	/* a connection that is open is no newcomer: it would not get out of what new flows share */
 	if (sparse && (packet->protocol != IPPROTO_TCP || packet->opening))
@@ -242,6 +294,10 @@ WEIR_INLINE void queue_add(struct weir_limit_queue *queue, struct weir_limit_flo
 	}
 	if (packet->protocol == IPPROTO_TCP)
 		__sync_fetch_and_add(&leaf->tcp, bytes);
+	if (packet->part) {
+		__sync_fetch_and_add(&leaf->fragments, bytes);
+		__sync_fetch_and_add(&queue->fragments, bytes);
+	}
 	if (flow)
 		__sync_fetch_and_add(&flow->bytes, bytes);
 	if (place != WEIR_LIMIT_FIRST)
@@ -256,14 +312,20 @@ WEIR_INLINE void queue_remove(struct weir_limit_queue *queue, __u32 place, const
 	__s32 bytes = packet->bytes;
 
 	leaf->left = now;
-	if (take_off(&leaf->bytes, bytes) == 0 && place != WEIR_LIMIT_FIRST && queue->active > 0)
+	if (take_off(&leaf->bytes, bytes) && place != WEIR_LIMIT_FIRST && queue->active > 0)
 		__sync_fetch_and_add(&queue->active, -1);
 	if (packet->protocol == IPPROTO_TCP)
 		take_off(&leaf->tcp, bytes);
+	if (packet->part) {
+		take_off(&leaf->fragments, bytes);
+		take_off(&queue->fragments, bytes);
+	}
 	if (flow)
 		take_off(&flow->bytes, bytes);
 	if (place != WEIR_LIMIT_FIRST)
 		take_off(total_of(queue, packet), bytes);
-	if (queue->tcp <= 0 && queue->other <= 0)
+	if (queue->tcp <= 0 && queue->other <= 0) {
 		queue->active = 0;
+		queue->fragments = 0;
+	}
 }

@@ -9,7 +9,7 @@
 #define WEIR_LIMIT_LEAVES 20 /* of a set, at most; a set starts at 4, 24 or 44 */
 
 #define WEIR_LIMIT_SETS 128
-#define WEIR_LIMIT_WAYS 4
+#define WEIR_LIMIT_WAYS 8
 #define WEIR_LIMIT_FLOWS (WEIR_LIMIT_SETS * WEIR_LIMIT_WAYS)
 #define WEIR_LIMIT_DATAGRAMS 64
 #define WEIR_LIMIT_WAITS 10 /* classes of waiting times */
@@ -53,6 +53,8 @@ struct weir_limit_use {
 struct weir_limit_leaf {
 	__s32 bytes; /* that wait */
 	__s32 tcp;   /* of these, TCP's */
+	__s32 fragments; /* of these, fragments' */
+	__u32 reserved;
 	__u64 left;  /* ktime at which a packet left it, or at which its backlog began */
 };
 
@@ -61,15 +63,18 @@ struct weir_limit_flow {
 	__s32 bytes; /* that wait */
 	__u64 due;   /* ktime until which it has used the rate of a sparse flow */
 	__u32 place; /* of its leaf in the block */
-	__u32 reserved;
+	__u32 crowd; /* of all flows whose hash leads here: until when packets may wait that had no row, ktime >> 20 */
 };
 
-/* A datagram whose first fragment was seen: the others follow its leaf, or its end. */
+/*
+ * A datagram whose first fragment was seen: the others follow to its leaf, or end with it. In another leaf they would come
+ * too late: a receiver gives a datagram up when more than 64 fragments of the same sender come between two of it.
+ */
 struct weir_limit_datagram {
-	__u32 tag;  /* 0: free */
-	__u32 hash; /* of its flow; 0: the first was refused */
-	__s32 room; /* bytes that it may still have */
-	__u32 place;
+	__u32 tag;   /* 0: free */
+	__u32 hash;  /* of its flow; 0: a fragment was refused */
+	__u32 bytes; /* that came */
+	__u32 place; /* of its leaf in the block */
 };
 
 struct weir_limit_queue {
@@ -77,6 +82,8 @@ struct weir_limit_queue {
 	__s32 other;  /* … and of all else */
 	__s32 active; /* leaves with a backlog */
 	__u32 swept;  /* the leaf that was looked at last */
+	__s32 fragments; /* bytes of fragments that wait, anywhere */
+	__u32 reserved;
 	__u64 first;  /* ktime until which the rate of all sparse flows is used */
 	__s64 debt;   /* what HTB charged too little, in bytes / WEIR_LIMIT_UNIT */
 	struct weir_limit_leaf leaves[WEIR_LIMIT_CLASSES];

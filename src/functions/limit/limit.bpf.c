@@ -109,13 +109,18 @@ WEIR_INLINE int leave(struct __sk_buff *skb, struct weir_limit_key *key, const s
 {
 	struct weir_limit_use *use = weir_limit_used(key);
 	struct weir_limit_queue *queue = bpf_map_lookup_elem(&weir_limit_queue, key);
-	__u64 now = bpf_ktime_get_ns();
-	__u32 hash = skb->hash;
+	__u64 now = bpf_ktime_get_ns(), wait = weir_shape_waited(skb, now);
+	__u32 hash = skb->hash, place = hash & WEIR_LIMIT_PLACE;
 
-	if (use)
-		measure(use, packet, now, limit->idle, weir_shape_waited(skb, now));
 	if (queue)
-		queue_remove(queue, hash & WEIR_LIMIT_PLACE, packet, hash & ~WEIR_LIMIT_PLACE, now);
+		queue_remove(queue, place, packet, hash & ~WEIR_LIMIT_PLACE, now);
+	if (!use)
+		return weir_next(skb);
+	if (waited_too_long(limit, packet, place, wait)) {
+		refuse(use, packet);
+		return weir_drop(skb, WEIR_DROP_RATE_LIMIT);
+	}
+	measure(use, packet, now, limit->idle, wait);
 	return weir_next(skb);
 }
 

@@ -5,15 +5,19 @@
 
 #define WEIR_LIMIT_WINDOW 1000000000ULL /* ns: a published rate is over at least this */
 
+WEIR_INLINE void refuse(struct weir_limit_use *use, const struct weir_limit_packet *packet)
+{
+	__sync_fetch_and_add(&use->refused_packets, packet->packets);
+	__sync_fetch_and_add(&use->refused_bytes, packet->bytes);
+}
+
 /* On arrival. */
 WEIR_INLINE void receive(struct weir_limit_use *use, const struct weir_limit_packet *packet, __u32 place)
 {
 	__sync_fetch_and_add(&use->received_packets, packet->packets);
 	__sync_fetch_and_add(&use->received_bytes, packet->bytes);
-	if (place)
-		return;
-	__sync_fetch_and_add(&use->refused_packets, packet->packets);
-	__sync_fetch_and_add(&use->refused_bytes, packet->bytes);
+	if (!place)
+		refuse(use, packet);
 }
 
 /* Upper ends of the classes of waits, ms; the last class is open. src/model/waits.ts has the same. */

@@ -19,6 +19,11 @@
 #define WEIR_LIMIT_STALE (400 * WEIR_LIMIT_MS)
 /* … more where a round of the leaves takes long, bytes. */
 #define WEIR_LIMIT_ROUND 16384
+/* Bytes of it that a flow may have waiting though they take longer: two packets. */
+#define WEIR_LIMIT_PAIR 3000
+/* What has waited for longer is dropped instead of sent on, ns; below 1 Mbit/s, what these bytes take. */
+#define WEIR_LIMIT_LATEST (100 * WEIR_LIMIT_MS)
+#define WEIR_LIMIT_LATEST_BYTES 12500
 #define WEIR_LIMIT_DATAGRAM 65535
 /* Fragments go first where any datagram takes less than this, ns: it keeps all others waiting. */
 #define WEIR_LIMIT_DATAGRAM_TIME (20 * WEIR_LIMIT_MS)
@@ -158,14 +163,14 @@ WEIR_INLINE __u32 leaf_for(const struct weir_limit *limit, struct weir_limit_que
 WEIR_INLINE int has_room(const struct weir_limit *limit, struct weir_limit_queue *queue, __u32 place,
 			 const struct weir_limit_packet *packet, int charged)
 {
-	__s32 here = max_of(leaf_at(queue, place)->bytes, 0), all, room;
-	__s32 active = max_of(queue->active, 1);
+	__s32 here = max_of(leaf_at(queue, place)->bytes, 0), bytes = packet->bytes, room;
+	__u32 active = max_of(queue->active, 1);
 	__u64 wait;
 
 	if (charged && queue->tcp >= (__s32)limit->deep)
 		return 0;
 	if (charged)
-		return weir_limit_time(limit, here) * (__u32)active > WEIR_LIMIT_PATIENCE / 2 ? 2 : 1;
+		return weir_limit_time(limit, here) * active > WEIR_LIMIT_PATIENCE / 2 ? 2 : 1;
 	if (packet->protocol == IPPROTO_TCP) {
 		if (place == WEIR_LIMIT_SHARED)
 			here = max_of(queue->tcp, 0); /* what else waits there is no reason to refuse it */
@@ -174,11 +179,21 @@ WEIR_INLINE int has_room(const struct weir_limit *limit, struct weir_limit_queue
 			return 0; /* the packet that overfills it is taken: it may be many segments, and all would be lost at once */
 		return 2 * here > room ? 2 : 1;
 	}
-	wait = weir_limit_time(limit, here + packet->bytes) * (__u32)active;
+	/* as if four leaves were busy at least: more may become so while it waits */
+	wait = weir_limit_time(limit, here + bytes) * max_of(active, 4);
 	if (wait <= WEIR_LIMIT_PATIENCE)
 		return wait > WEIR_LIMIT_PATIENCE / 2 ? 2 : 1;
-	all = max_of(queue->other, 0);
-	return !here && (!all || weir_limit_time(limit, all + packet->bytes) <= WEIR_LIMIT_PATIENCE);
+	/* where a packet takes long, two of each flow in any case, while all together do not take too long */
+	wait = weir_limit_time(limit, max_of(queue->other, 0) + bytes);
+	return !here || here + bytes <= WEIR_LIMIT_PAIR ? (wait <= WEIR_LIMIT_PATIENCE || !queue->other ? 2 : 0) : 0;
+}
+
+/* Has what ignores congestion waited for too long? More flows became busy than when it was taken. */
+WEIR_INLINE int waited_too_long(const struct weir_limit *limit, const struct weir_limit_packet *packet, __u32 place,
+				__u64 wait)
+{
+	return wait > WEIR_LIMIT_LATEST && packet->protocol != IPPROTO_TCP && packet->part == WEIR_LIMIT_WHOLE &&
+	       place > WEIR_LIMIT_FIRST && wait > weir_limit_time(limit, WEIR_LIMIT_LATEST_BYTES);
 }
 
 /*

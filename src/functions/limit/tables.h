@@ -39,7 +39,7 @@ struct weir_limit_use {
 	__u64 bytes;
 	__u64 received_packets; /* came to the limit */
 	__u64 received_bytes;
-	__u64 refused_packets; /* dropped on arrival: the flow's queue was full */
+	__u64 refused_packets; /* dropped: the flow's queue was full, or they waited for too long */
 	__u64 refused_bytes;
 	__u64 marked_packets; /* with congestion experienced */
 	__u64 waits[WEIR_LIMIT_WAITS]; /* packets sent on, by the time that they waited */

@@ -19,8 +19,8 @@
 #define WEIR_LIMIT_STALE (400 * WEIR_LIMIT_MS)
 /* … more where a round of the leaves takes long, bytes. */
 #define WEIR_LIMIT_ROUND 16384
-/* Bytes of it that a flow may have waiting though they take longer: two packets. */
-#define WEIR_LIMIT_PAIR 3000
+/* Bytes of it that a flow may have waiting though they take longer: four packets. */
+#define WEIR_LIMIT_FEW 6000
 /* What has waited for longer is dropped instead of sent on, ns; below 1 Mbit/s, what these bytes take. */
 #define WEIR_LIMIT_LATEST (100 * WEIR_LIMIT_MS)
 #define WEIR_LIMIT_LATEST_BYTES 12500
@@ -183,9 +183,9 @@ WEIR_INLINE int has_room(const struct weir_limit *limit, struct weir_limit_queue
 	wait = weir_limit_time(limit, here + bytes) * max_of(active, 4);
 	if (wait <= WEIR_LIMIT_PATIENCE)
 		return wait > WEIR_LIMIT_PATIENCE / 2 ? 2 : 1;
-	/* where a packet takes long, two of each flow in any case, while all together do not take too long */
+	/* where a packet takes long, four of each flow in any case, while all together do not take too long */
 	wait = weir_limit_time(limit, max_of(queue->other, 0) + bytes);
-	return !here || here + bytes <= WEIR_LIMIT_PAIR ? (wait <= WEIR_LIMIT_PATIENCE || !queue->other ? 2 : 0) : 0;
+	return !here || here + bytes <= WEIR_LIMIT_FEW ? (wait <= WEIR_LIMIT_PATIENCE || !queue->other ? 2 : 0) : 0;
 }
 
 /* Has what ignores congestion waited for too long? More flows became busy than when it was taken. */

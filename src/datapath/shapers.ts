@@ -83,12 +83,20 @@ export class Shapers {
     const now = held.get(id);
     const rate = kernelRate(target.parent.rate);
     const made = now?.leaves.get(target.set.place) ?? 0;
-    if (now?.rate === rate && made >= target.leaves) return;
+    // Leaves of smaller frames refuse larger ones: all are changed, which loses nothing. They never shrink: a packet that
+    // waits must not be larger than its leaf's bucket.
+    const fits = (now?.quanta.get(target.set.place) ?? 0) >= target.leaf.quantum;
+    if (now?.rate === rate && made >= target.leaves && fits) return;
     held.delete(id);
-    changeTc(this.#device, [...topChanges(id, target), ...leafChanges(id, target, made)]);
-    const leaves = new Map(now?.leaves).set(target.set.place, Math.max(made, target.leaves));
+    const count = Math.max(made, target.leaves);
+    changeTc(this.#device, [
+      ...topChanges(id, target),
+      ...leafChanges(id, { ...target, leaves: count }, fits ? made : 0),
+    ]);
+    const leaves = new Map(now?.leaves).set(target.set.place, count);
+    const quanta = fits ? now?.quanta : new Map(now?.quanta).set(target.set.place, target.leaf.quantum);
     if (leaves.size > 1) this.#dropLate(id, target, leaves);
-    held.set(id, { rate, leaves, draining: false });
+    held.set(id, { rate, leaves, quanta: quanta ?? new Map(), draining: false });
     this.writes++;
   }
 
@@ -179,6 +187,8 @@ interface Held {
   rate: bigint;
   /** Leaves that are there, by the place of their set. */
   leaves: Map<number, number>;
+  /** Bytes of their turns, the least of a set: grows with the frames that they let pass. */
+  quanta: Map<number, number>;
   draining: boolean;
 }
 
@@ -192,11 +202,13 @@ function readHeld(device: string): Map<number, Held> {
     if (kind !== "htb") continue;
     const id = Math.floor((own & 0xffff) / BLOCK);
     const place = (own & 0xffff) % BLOCK;
-    const one = held.get(id) ?? { rate: 0n, leaves: new Map<number, number>(), draining: false };
+    const one = held.get(id) ?? { rate: 0n, leaves: new Map<number, number>(), quanta: new Map(), draining: false };
     held.set(id, one);
     const set = SETS.findLast((first) => place >= first);
     if (place === PLACE.parent) one.rate = htb?.rate ?? 0n;
-    else if (set !== undefined) one.leaves.set(set, (one.leaves.get(set) ?? 0) + 1);
+    if (place === PLACE.parent || set === undefined) continue;
+    one.leaves.set(set, (one.leaves.get(set) ?? 0) + 1);
+    one.quanta.set(set, Math.min(one.quanta.get(set) ?? Number.POSITIVE_INFINITY, htb?.quantum ?? 0));
   }
   for (const one of held.values()) one.draining = one.rate === DRAINING;
   return held;

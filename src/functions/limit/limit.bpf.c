@@ -130,7 +130,7 @@ WEIR_INLINE int arrive(struct __sk_buff *skb, struct weir_limit_key *key, const 
 {
 	struct weir_limit_queue *queue = weir_limit_queued(key);
 	struct weir_limit_use *use = weir_limit_used(key);
-	int charged = limit->deep && packet->protocol == IPPROTO_TCP && skb->sk;
+	int charged = limit->deep && packet->protocol == IPPROTO_TCP && !packet->opening && skb->sk;
 	__u32 place;
 
 	if (!queue || !use)

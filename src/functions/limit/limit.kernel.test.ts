@@ -247,6 +247,11 @@ describe("what a limit refuses", () => {
     expect(place(fragment(id + 1, LATER, flow))).toBeUndefined();
   });
 
+  test("SYNs of new connections wait no longer than what ignores congestion", () => {
+    const taken = fill(() => place(over4(tcp({ ...ownPorts(), flags: 2 }, Buffer.alloc(988)))));
+    expect(taken.length * 1028).toBeLessThan((1e6 / 8) * 0.06 + 2 * 8192);
+  });
+
   test("datagrams of new flows do not go first with all their fragments, and wait for 45 ms and one datagram at most", () => {
     const taken = Array.from({ length: 20 }, (_, id) => {
       const flow = ownPorts();
@@ -278,6 +283,23 @@ test("another agent that finds the limits in place writes nothing", () => {
       node.inNode(() => node.datapath()),
     ),
   ).toBe(0);
+});
+
+test.each([10e6, 100e6])("leaves of a limit of %d bit/s let larger frames pass after the MTU has grown", (rate) => {
+  const limits = { a: [rule("egress", rate)] };
+  const mtu = 9000;
+  anew(rule("egress", rate));
+  node.applyRules({ limits, mtu });
+  const leaves = classes(SHAPE.device, node.path("node")).filter(({ htb }) => htb?.prio === 1);
+  expect(leaves.length).toBeGreaterThan(0);
+  expect(Math.min(...leaves.map(({ htb }) => htb?.quantum ?? 0))).toBeGreaterThan(mtu);
+  expect(
+    node.applyRules(
+      { limits, mtu },
+      node.inNode(() => node.datapath()),
+    ),
+  ).toBe(0);
+  anew(rule("egress", rate));
 });
 
 test("a limit that is gone leaves no class and no counter behind", () => {

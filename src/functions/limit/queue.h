@@ -158,7 +158,8 @@ WEIR_INLINE __u32 leaf_for(const struct weir_limit *limit, struct weir_limit_que
 
 /*
  * May the packet wait in this leaf? TCP gives way to what it loses, so it may have more: twice the queue less what all of
- * TCP has waiting. Everything else is held to a time. 0: no; 1: yes; 2: yes, but the queue is half full.
+ * TCP has waiting. Everything else is held to a time, and so is a SYN, of which a flood gives way to nothing. 0: no; 1: yes;
+ * 2: yes, but the queue is half full.
  */
 WEIR_INLINE int has_room(const struct weir_limit *limit, struct weir_limit_queue *queue, __u32 place,
 			 const struct weir_limit_packet *packet, int charged)
@@ -171,7 +172,7 @@ WEIR_INLINE int has_room(const struct weir_limit *limit, struct weir_limit_queue
 		return 0;
 	if (charged)
 		return weir_limit_time(limit, here) * active > WEIR_LIMIT_PATIENCE / 2 ? 2 : 1;
-	if (packet->protocol == IPPROTO_TCP) {
+	if (packet->protocol == IPPROTO_TCP && !packet->opening) {
 		if (place == WEIR_LIMIT_SHARED)
 			here = max_of(queue->tcp, 0); /* what else waits there is no reason to refuse it */
 		room = max_of((__s32)(2 * limit->queue) - max_of(queue->tcp, 0), (__s32)limit->least);

@@ -31,6 +31,7 @@ interface AllRules {
   limits?: Rules<LimitRule>;
   impairments?: Rules<ImpairRule>;
   builds?: Rules<ProgramInForce>;
+  mtu?: number;
 }
 
 /** A node with pods a and b behind the real panel, datapath and functions; each a namespace of this test file. */
@@ -104,7 +105,7 @@ export class Node {
   }
 
   /** The same with rules of every kind. */
-  applyRules({ limits = {}, impairments = {}, builds = {} }: AllRules, datapath = this.#datapath): number {
+  applyRules({ limits = {}, impairments = {}, builds = {}, mtu = MTU }: AllRules, datapath = this.#datapath): number {
     const byPod = <T>(rules: Rules<T>) =>
       new Map(Object.entries(rules).map(([name, list]) => [`default/${name}`, list]));
     const context = {
@@ -114,7 +115,7 @@ export class Node {
       podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"],
     } as const;
     const state = {
-      ...emptyState({ ...context, uplink: "lo", mtu: MTU, vxlan: { port: 4789, vni: 1 }, fq: this.#fq }),
+      ...emptyState({ ...context, uplink: "lo", mtu, vxlan: { port: 4789, vni: 1 }, fq: this.#fq }),
       endpoints: PODS.map((name) => this.endpoint(name)),
       limits: byPod(limits),
       impairments: byPod(impairments),

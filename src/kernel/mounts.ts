@@ -42,14 +42,14 @@ export interface MountView {
   namespace: string;
   /** Id of its root's mount. */
   root: string;
-  /** The same of the process that started it; empty if it cannot be read. */
-  parent: string;
+  /** Mounts of the process that started it; undefined if they cannot be read. */
+  parent: readonly Mount[] | undefined;
 }
 
 export function mountView(): MountView {
-  const rootOf = (process: string) => mountsOf(process)?.find(({ path }) => path === "/")?.id ?? "";
+  const root = mountsOf("self")?.find(({ path }) => path === "/")?.id ?? "";
   const namespace = readlinkSync("/proc/self/ns/mnt");
-  return { first: mountsOf("1"), namespace, root: rootOf("self"), parent: rootOf(String(process.ppid)) };
+  return { first: mountsOf("1"), namespace, root, parent: mountsOf(String(process.ppid)) };
 }
 
 function mountsOf(process: string): Mount[] | undefined {
@@ -66,11 +66,12 @@ function mountsOf(process: string): Mount[] | undefined {
  * taken for good.
  */
 export function namespaceStays({ first, namespace, root, parent }: MountView): boolean {
-  if (root !== "" && root === parent) return true;
+  if (parent?.some(({ id }) => id === root)) return true;
   return first?.some((mount) => mount.id === root || (mount.type === "nsfs" && mount.root === namespace)) ?? true;
 }
 
 /** Does a file system stay? It goes with the last mount namespace that has it. `device`: as `deviceOf` gives it. */
 export function outlivesUs(device: string, view: MountView): boolean {
-  return namespaceStays(view) || (view.first?.some((mount) => mount.device === device) ?? true);
+  const has = (mounts: readonly Mount[] | undefined) => mounts?.some((mount) => mount.device === device);
+  return namespaceStays(view) || has(view.parent) || (has(view.first) ?? true);
 }

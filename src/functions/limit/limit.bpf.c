@@ -116,7 +116,7 @@ WEIR_INLINE int leave(struct __sk_buff *skb, struct weir_limit_key *key, const s
 		queue_remove(queue, place, packet, hash & ~WEIR_LIMIT_PLACE, now);
 	if (!use)
 		return weir_next(skb);
-	if (waited_too_long(limit, packet, place, wait)) {
+	if (queue && waited_too_long(limit, queue, packet, place, wait)) {
 		refuse(use, packet);
 		return weir_drop(skb, WEIR_DROP_RATE_LIMIT);
 	}

@@ -19,11 +19,11 @@
 #define WEIR_LIMIT_STALE (400 * WEIR_LIMIT_MS)
 /* … more where a round of the leaves takes long, bytes. */
 #define WEIR_LIMIT_ROUND 16384
-/* Bytes of it that a flow may have waiting though they take longer: four packets. */
+/* Bytes that a flow may have waiting with few others beside, though they take longer: four packets. */
 #define WEIR_LIMIT_FEW 6000
-/* What has waited for longer is dropped instead of sent on, ns; below 1 Mbit/s, what these bytes take. */
+/* What has waited for longer is dropped instead of sent on, ns. */
 #define WEIR_LIMIT_LATEST (100 * WEIR_LIMIT_MS)
-#define WEIR_LIMIT_LATEST_BYTES 12500
+#define WEIR_LIMIT_TWO_FRAMES 3028
 #define WEIR_LIMIT_DATAGRAM 65535
 /* Fragments go first where any datagram takes less than this, ns: it keeps all others waiting. */
 #define WEIR_LIMIT_DATAGRAM_TIME (20 * WEIR_LIMIT_MS)
@@ -181,20 +181,27 @@ WEIR_INLINE int has_room(const struct weir_limit *limit, struct weir_limit_queue
 		return 2 * here > room ? 2 : 1;
 	}
 	/* as if four leaves were busy at least: more may become so while it waits */
-	wait = weir_limit_time(limit, here + bytes) * max_of(active, 4);
-	if (wait <= WEIR_LIMIT_PATIENCE)
-		return wait > WEIR_LIMIT_PATIENCE / 2 ? 2 : 1;
-	/* where a packet takes long, four of each flow in any case, while all together do not take too long */
+	wait = weir_limit_time(limit, here + bytes);
+	if (wait * max_of(active, 4) <= WEIR_LIMIT_PATIENCE)
+		return wait * max_of(active, 4) > WEIR_LIMIT_PATIENCE / 2 ? 2 : 1;
+	/* where packets take long, a few of a flow that has the limit nearly for itself, and one of any */
+	if (here && (here + bytes > WEIR_LIMIT_FEW || wait * active > WEIR_LIMIT_PATIENCE))
+		return 0;
 	wait = weir_limit_time(limit, max_of(queue->other, 0) + bytes);
-	return !here || here + bytes <= WEIR_LIMIT_FEW ? (wait <= WEIR_LIMIT_PATIENCE || !queue->other ? 2 : 0) : 0;
+	return wait <= WEIR_LIMIT_PATIENCE || queue->other <= 0 ? 2 : 0;
 }
 
-/* Has what ignores congestion waited for too long? More flows became busy than when it was taken. */
-WEIR_INLINE int waited_too_long(const struct weir_limit *limit, const struct weir_limit_packet *packet, __u32 place,
-				__u64 wait)
+/*
+ * Has what ignores congestion waited for too long? More flows became busy than when it was taken. Where packets take long,
+ * two rounds of the leaves are not too long: less would leave a flow nothing beside many others.
+ */
+WEIR_INLINE int waited_too_long(const struct weir_limit *limit, const struct weir_limit_queue *queue,
+				const struct weir_limit_packet *packet, __u32 place, __u64 wait)
 {
+	__u32 rounds = max_of(queue->active, 4) * WEIR_LIMIT_TWO_FRAMES;
+
 	return wait > WEIR_LIMIT_LATEST && packet->protocol != IPPROTO_TCP && packet->part == WEIR_LIMIT_WHOLE &&
-	       place > WEIR_LIMIT_FIRST && wait > weir_limit_time(limit, WEIR_LIMIT_LATEST_BYTES);
+	       place > WEIR_LIMIT_FIRST && wait > weir_limit_time(limit, rounds);
 }
 
 /*

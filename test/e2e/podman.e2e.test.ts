@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { namespacePath } from "../../src/kernel/index.ts";
+import { mountBpffs, namespacePath, unmountBpffs } from "../../src/kernel/index.ts";
 import { binomialTest } from "../../src/model/statistics.ts";
 import { ChainedNode, pingCommand, received } from "./chained.ts";
 import { Podman } from "./podman.ts";
@@ -14,6 +14,7 @@ type Name = keyof typeof CONTAINERS;
 const UNLIKELY = 1e-4;
 let node: ChainedNode;
 let podman: Podman;
+const bpffs = (): string => join(node.folder, "bpf");
 
 const inside = (name: Name, ...command: string[]): string =>
   node.run([`--net=/proc/${podman.inspect(name).pid}/ns/net`], command);
@@ -21,6 +22,7 @@ const ping = (from: Name, to: string, count: number): number => received(inside(
 
 beforeAll(async () => {
   node = new ChainedNode("pm", () => podman.enter);
+  mountBpffs(bpffs()); // before podman's mount namespace is made: in that alone it would end with the agent
   podman = new Podman(join(node.folder, "podman"), namespacePath(node.namespace("node")));
   await podman.open();
   podman.run("network", "create", "--disable-dns", "--subnet", "10.89.3.0/24", "--subnet", "fd89:3::/64", "net");
@@ -34,6 +36,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await node?.stop("SIGTERM");
   await podman?.close();
+  unmountBpffs(bpffs());
   await node?.close();
 });
 

@@ -264,17 +264,19 @@ describe("what a limit refuses", () => {
     expect(taken.length * 1028).toBeLessThan((1e6 / 8) * 0.06 + 2 * 8192);
   });
 
-  test("datagrams of new flows do not go first with all their fragments, and wait for 45 ms and one datagram at most", () => {
-    const taken = Array.from({ length: 20 }, (_, id) => {
-      const flow = ownPorts();
+  test("datagrams of new flows do not go first, and are taken whole or not at all", () => {
+    const taken: (number | undefined)[][] = [];
+    do {
+      const [flow, id] = [ownPorts(), taken.length + 1];
       const offsets = Array.from({ length: 31 }, (_, index) => index * LATER);
-      return offsets.map((offset) => place(fragment(id + 1, offset, flow))).filter((one) => one !== undefined);
-    });
-    const whole = taken.filter((places) => places.length === 31).length;
+      const places = offsets.map((offset) => place(fragment(id, offset, flow)));
+      taken.push(places.filter((one) => one !== undefined));
+    } while (taken.at(-1)?.length !== 0 && taken.length < 20);
     expect(taken.flat()).not.toContain(PLACE.first);
-    expect(whole).toBeGreaterThan(0);
-    expect(taken.flat().length).toBe(whole * 31);
-    expect(taken.flat().length * BYTES).toBeLessThan((1e6 / 8) * 0.045 + 65_535);
+    expect(taken[0]).toHaveLength(31);
+    // one waits for longer than another may wait for, so the next is refused; slow runs may have forgotten the first
+    expect(taken.at(-1)).toEqual([]);
+    for (const places of taken) expect([0, 31]).toContain(places.length);
   });
 
   test("no datagram gets more than 65,535 bytes past its head", () => {

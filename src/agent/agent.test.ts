@@ -43,12 +43,13 @@ interface Fakes {
   /** Does the kernel hold this row? */
   holds?: (row: Row) => boolean;
   manifests?: ManifestWatch;
+  warnings?: readonly Failure[];
 }
 
 /** An agent whose kernel does what `apply` says. */
 function agentOn(
   apply: (desired: DesiredState) => Failure[],
-  { podCIDRs = NODE.podCIDRs, holds = () => true, manifests }: Fakes = {},
+  { podCIDRs = NODE.podCIDRs, holds = () => true, manifests, warnings = [] }: Fakes = {},
 ): AgentBackend {
   const devices = new Set<string>();
   const datapath = {
@@ -60,6 +61,7 @@ function agentOn(
       for (const device of devices) if (!wanted.has(device) && !stuck) devices.delete(device);
       return { failures, writes: 0 };
     },
+    warnings,
     forget: () => {},
     lacking: (rows: readonly Row[]) => rows.find((row) => !holds(row)),
     devices: { ifindex: (device: string) => (devices.has(device) ? 1 : undefined), doubt: () => {} },
@@ -99,6 +101,15 @@ test("a pass that breaks off is no success, and the status says why", async () =
   expect(await backend.status()).toMatchObject({ reason: "list devices: ENOBUFS" });
   expect(await backend.problems()).toEqual([{ object: "agent", message: "list devices: ENOBUFS" }]);
   expect(await backend.endpoints()).toEqual([]);
+});
+
+test("what is not as good as it should be is a problem, and leaves the agent ready", async () => {
+  const warning = { object: "device weir_shape1", message: "packets of a flow may overtake each other: EROFS" };
+  const backend = agentOn(() => [], { warnings: [warning] });
+  await backend.putEndpoint("ns", "a", POD);
+  const problems = [{ ...warning, severity: "warning" }];
+  expect(await backend.status()).toMatchObject({ state: "ready", reason: null, problems, observed: { failed: 0 } });
+  expect(await backend.problems()).toEqual(problems);
 });
 
 describe("no pod is told that it has a network that is not in force", () => {

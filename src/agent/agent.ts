@@ -61,6 +61,8 @@ export interface AgentView {
   state: ClusterState;
   desired: DesiredState;
   failures: readonly Failure[];
+  /** What is in force, but not as good as it should be. */
+  warnings: readonly Failure[];
   programs: Resolution;
 }
 
@@ -87,6 +89,7 @@ export class Agent {
   #lastGood: LastGood;
   #view: AgentView;
   #reported = "";
+  #warned = "";
   #hindered: readonly string[] = [];
   #comparedAt = 0;
   #renewal: NodeJS.Timeout | undefined;
@@ -102,7 +105,7 @@ export class Agent {
     const { node } = parts;
     this.#node = node;
     const state = emptyState(node);
-    this.#view = { state, desired: plan(state), failures: [], programs: NO_PROGRAMS };
+    this.#view = { state, desired: plan(state), failures: [], warnings: [], programs: NO_PROGRAMS };
     this.runner = new Runner({
       signal: parts.signal,
       pass: async () => {
@@ -196,7 +199,8 @@ export class Agent {
     }
     const { failures, writes } = datapath.apply(desired);
     failures.push(...before);
-    this.#view = { state, desired, failures, programs };
+    const { warnings } = datapath;
+    this.#view = { state, desired, failures, warnings, programs };
     this.#renewLater();
     this.#passAtEnd(state);
     try {
@@ -210,6 +214,7 @@ export class Agent {
     this.passSeconds = (performance.now() - begin) / 1000;
     this.onPass(this.passSeconds);
     this.#report(failures, writes);
+    this.#warn(warnings);
     this.#tellTroubles();
     return failures.length;
   }
@@ -327,5 +332,12 @@ export class Agent {
     this.#reported = now;
     for (const failure of failures) log.warn(failure, "not in force; trying again");
     if (failures.length === 0) log.info("everything is in force");
+  }
+
+  #warn(warnings: readonly Failure[]): void {
+    const now = JSON.stringify(warnings);
+    if (now === this.#warned) return;
+    this.#warned = now;
+    for (const warning of warnings) this.parts.log.warn(warning, "in force, but not as good as it should be");
   }
 }

@@ -116,14 +116,14 @@ export class AgentBackend implements Backend {
   }
 
   async problems(): Promise<schema.Problem[]> {
-    const { state, failures } = this.#agent.view;
+    const { state, failures, warnings } = this.#agent.view;
     const rejected = state.problems.map(({ object, path, message, at, severity }) => ({
       object,
       path,
       severity,
       message: at === undefined ? message : `${message} (${at})`,
     }));
-    return [...rejected, ...failures];
+    return [...rejected, ...failures, ...warnings.map((one) => ({ ...one, severity: "warning" as const }))];
   }
 
   async endpoints(): Promise<Plain<schema.Endpoint>[]> {

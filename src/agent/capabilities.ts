@@ -6,7 +6,7 @@ export const CAPABILITIES = [
   { name: "sys_chroot", why: "compile users' programs in a root of their own" },
   { name: "setuid", why: "compile them as a user without rights" },
   { name: "setgid", why: "the same of its group" },
-  { name: "sys_admin", why: "enter pods' network namespaces; mount bpffs" },
+  { name: "sys_admin", why: "enter pods' network namespaces; mount bpffs, and sysfs to steer flows" },
 ] as const;
 
 export const capabilityNames: readonly string[] = CAPABILITIES.map((capability) => capability.name);

@@ -48,6 +48,7 @@ async function agentOn(devices: { concerns: boolean; isStale: boolean }, follow 
   const forgets = vi.fn();
   const datapath = {
     apply: () => ({ failures: [], writes: 0 }),
+    warnings: [],
     forget: forgets,
     devices: { concerns: () => devices.concerns, isStale: looks },
     leases: { interval: undefined },

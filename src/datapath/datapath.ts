@@ -10,6 +10,7 @@ import { OwnPrograms } from "./programs/own.ts";
 import { encodeRows, RowEncoder } from "./rows.ts";
 import { Senders } from "./senders.ts";
 import { Shapers } from "./shapers.ts";
+import { queueEnds, Steering } from "./steering.ts";
 import { keyBytes, type Rows, readRows, writeDifference } from "./tables.ts";
 
 export interface Applied {
@@ -42,6 +43,7 @@ export class Datapath {
   readonly leases: Leases;
   readonly programs: OwnPrograms;
   readonly #senders = new Senders();
+  readonly #steering = new Steering();
   readonly #tables: readonly string[];
   readonly #state: readonly string[];
   readonly #events: boolean;
@@ -67,6 +69,11 @@ export class Datapath {
     return this.#applied;
   }
 
+  /** What works, but not as well as it should: the kernel lacks something, or refuses it. */
+  get warnings(): readonly Failure[] {
+    return this.#steering.warnings;
+  }
+
   /** The first of these rows that the kernel does not hold as it is written; undefined if it holds all. */
   lacking(rows: readonly Row[]): Row | undefined {
     const ids = this.#ids();
@@ -83,6 +90,7 @@ export class Datapath {
     this.#attached.clear();
     this.devices.forget();
     this.shapers.forget();
+    this.#steering.forget();
     this.programs.forget();
     this.panel.generations.reload(this.panel.names.all("port").keys());
   }
@@ -105,6 +113,7 @@ export class Datapath {
     };
     failures.push(...this.devices.ensure(desired.links));
     const ids = this.#ids();
+    attempt("steering", () => this.#steering.ensure(queueEnds(desired), ids.device));
     attempt("shapers", () => failures.push(...this.shapers.ensure(desired.shapers, ids.shaper)));
     const tables = this.#encode(desired.rows, ids, failures);
     for (const [table, rows] of tables) attempt(`table ${table}`, () => this.#write(table, rows, "add"));

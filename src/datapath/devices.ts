@@ -12,7 +12,6 @@ import {
   removeLink,
   setLink,
   setOffloads,
-  steerFlows,
   TC_ROOT,
   writeSysctl,
 } from "../kernel/index.ts";
@@ -267,10 +266,7 @@ function activatePair({ device, other, addresses, routes: ownRoutes, offloads, q
   silence(other);
   // a checksum that is left for a device to fill in would hide what happens to the packet before it
   if (!offloads) setOffloads(device, { segmentation: false, txChecksum: false });
-  if (qdisc) {
-    changeTc(device, [{ op: "set", kind: qdisc, handle: handle(1), parent: TC_ROOT, ...FQ }]);
-    steerFlows(other);
-  }
+  if (qdisc) changeTc(device, [{ op: "set", kind: qdisc, handle: handle(1), parent: TC_ROOT, ...FQ }]);
   for (const cidr of addresses) addAddress(device, cidr);
   for (const name of [other, device]) setLink(name, { up: true });
 }

@@ -7,7 +7,6 @@ import {
   KernelError,
   qdiscs,
   setLink,
-  steerFlows,
   TC_ROOT,
   type TcChange,
 } from "../kernel/index.ts";
@@ -62,11 +61,7 @@ export class Shapers {
   ensure(wanted: readonly Shaper[], idOf: (owner: string) => number): Failure[] {
     const failures: Failure[] = [];
     if (wanted.length === 0) return failures;
-    try {
-      this.#follow();
-    } catch (error) {
-      failures.push({ object: `device ${this.#other}`, message: (error as Error).message });
-    }
+    this.#follow();
     this.#fit(Math.max(...wanted.map((shaper) => shaper.mtu)));
     const held = this.#read(true);
     for (const shaper of wanted) {
@@ -147,7 +142,6 @@ export class Shapers {
     if (ifindex === this.#ifindex) return;
     this.#held = undefined;
     this.#mtu = 0;
-    if (ifindex !== undefined) steerFlows(this.#other);
     this.#ifindex = ifindex;
   }
 

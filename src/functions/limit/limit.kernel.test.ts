@@ -1,5 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { cpus } from "node:os";
+import { mkdtempSync, rmdirSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { arp, ethernet, icmp6, ip4, ip6, type Layer4, tcp, udp } from "../../../test/packets.ts";
 import { firstHop } from "../../datapath/layout.ts";
@@ -334,6 +336,27 @@ test("each flow comes back on one processor: two of them would overtake each oth
   const file = `/sys/class/net/${SHAPE.other}/queues/rx-0/rps_cpus`;
   const mask = execFileSync("ip", ["netns", "exec", node.namespace("node"), "cat", file], { encoding: "utf8" });
   expect(mask.replace(/^[0,]*/, "").trim()).toBe(cpuMask(cpus().length));
+});
+
+test("where sysfs is read-only a limit is in force all the same, and a warning says what is missing", () => {
+  const limits = { a: [rule("egress", 8e6)] };
+  const sysfs = mkdtempSync(join(tmpdir(), "weir-limit-sys-"));
+  const enter = `--net=${node.path("node")}`;
+  execFileSync("nsenter", [enter, "mount", "-t", "sysfs", "-o", "ro", "sysfs", sysfs]); // its superblock serves all mounts
+  const datapath = node.inNode(() => node.datapath());
+  try {
+    node.apply(limits, datapath);
+  } finally {
+    execFileSync("umount", [sysfs]);
+    rmdirSync(sysfs);
+  }
+  const refusal = "EROFS, it is read-only: remount /sys with rw where the agent runs";
+  const message = `packets of a flow may overtake each other: sysfs refuses it: ${refusal}`;
+  expect(datapath.warnings).toEqual([{ object: `device ${SHAPE.other}`, message }]);
+  expect(node.apply(limits, datapath)).toBe(0);
+  datapath.forget();
+  node.apply(limits, datapath);
+  expect(datapath.warnings).toEqual([]);
 });
 
 describe("edits under load", () => {

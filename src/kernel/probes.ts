@@ -10,6 +10,7 @@ import { inFreshNamespace } from "./namespace.ts";
 import { has, netfilterAnswers } from "./netlink/probe.ts";
 import { Netlink } from "./netlink/socket.ts";
 import { isBpffs } from "./pin.ts";
+import { steeringRefusal } from "./steering.ts";
 import { tcxSupported } from "./tcx.ts";
 
 /** What a probe saw. `detail` says how it knows. */
@@ -145,6 +146,11 @@ function processNamespaces(): Seen {
   return { available, detail: available ? "CAP_SYS_PTRACE is there" : "no CAP_SYS_PTRACE" };
 }
 
+function steering(): Seen {
+  const refusal = steeringRefusal();
+  return { available: refusal === undefined, detail: refusal ?? "a device took it" };
+}
+
 const qdisc = (kind: string) => (stage: Stage) => has(stage.netlink, "qdisc", kind);
 const device = (kind: string) => (stage: Stage) => has(stage.netlink, "device", kind);
 
@@ -210,6 +216,14 @@ const ENTRIES: readonly Entry[] = [
   ),
   optional(
     like("netem qdisc", "2.6.0", "no delay, loss or reordering by netem: load module sch_netem", qdisc("netem")),
+  ),
+  optional(
+    like(
+      "packet steering",
+      "2.6.35",
+      "packets of a limited or delayed flow may overtake each other on a machine with several processors",
+      steering,
+    ),
   ),
   optional(
     like("nftables", "3.13", "nothing of Weir needs it now; load module nf_tables for tools that do", netfilterAnswers),

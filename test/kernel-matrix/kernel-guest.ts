@@ -55,8 +55,16 @@ check("probes agree with the versions that they state", () => {
     [],
   );
 });
-check("modules that are there are found", () => {
-  const wanted = ["HTB qdisc", "TBF qdisc", "fq qdisc", "netem qdisc", "VXLAN devices", "ifb devices"];
+check("modules and options that are there are found", () => {
+  const wanted = [
+    "HTB qdisc",
+    "TBF qdisc",
+    "fq qdisc",
+    "netem qdisc",
+    "VXLAN devices",
+    "ifb devices",
+    "packet steering",
+  ];
   equal(
     runProbes().filter(({ name, available }) => wanted.includes(name) && !available),
     [],

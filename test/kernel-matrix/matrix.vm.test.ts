@@ -37,7 +37,7 @@ const SCRIPTS: { title: string; names: string[] }[] = [
     title: "the kernel layer (kernel-guest.ts)",
     names: [
       "probes agree with the versions that they state",
-      "modules that are there are found",
+      "modules and options that are there are found",
       "devices, addresses, routes, neighbours",
       "offloads",
       "a shaper's tree",

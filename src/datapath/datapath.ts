@@ -1,3 +1,4 @@
+import { cpus } from "node:os";
 import type { DesiredState, Row } from "../model/desired.ts";
 import { RECIRC, SHAPE, SPLIT } from "../model/panel.ts";
 import { type Attachment, attachAll } from "./attach.ts";
@@ -188,6 +189,7 @@ export class Datapath {
       recirc: ids.device(RECIRC.device) ?? 0,
       split: ids.device(SPLIT.device) ?? 0,
       abi: panel.abi,
+      processors: cpus().length,
     };
     panel.generations.apply({ ...generation, config });
   }

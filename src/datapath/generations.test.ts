@@ -4,7 +4,7 @@ import { HOP_IDS, type Hop } from "./layout.ts";
 import { memoryPanel } from "./testing/memory.ts";
 
 const hop = (target: number): Hop => ({ op: "peer", slot: 0, instance: 0, port: 1, target });
-const config = { events: false, recirc: 10, split: 11, abi: 1 };
+const config = { events: false, recirc: 10, split: 11, abi: 1, processors: 2 };
 const state = (change: Partial<PanelState> = {}): PanelState => ({
   hops: new Map([[24, hop(7)]]),
   devices: new Map([[7, 1]]),
@@ -29,7 +29,12 @@ describe("Generations", () => {
     generations.apply(state({ hops: new Map([[24, hop(8)]]) }));
     expect([generations.active, hopKeys(tables)]).toEqual([0, [24, HOP_IDS + 24]]);
     const [row] = tables.config.entries();
-    expect(row && tables.config.value.decode(row[1])).toMatchObject({ gen: 0, recirc_ifindex: 10, abi: 1 });
+    expect(row && tables.config.value.decode(row[1])).toMatchObject({
+      gen: 0,
+      recirc_ifindex: 10,
+      abi: 1,
+      processors: 2,
+    });
   });
 
   test("what is in force costs no write, for the next agent too", () => {

@@ -18,6 +18,8 @@ export interface PanelConfig {
   events: boolean;
   recirc: number; // ifindex
   split: number; // ifindex
+  /** To which packets that come back are steered. */
+  processors: number;
   abi: number;
 }
 
@@ -129,6 +131,7 @@ export class Generations {
       recirc_ifindex: config.recirc,
       split_ifindex: config.split,
       abi: config.abi,
+      processors: config.processors,
     });
   }
 

@@ -270,7 +270,7 @@ describe("lifetime", () => {
     const inForce = openAt(2);
     for (const name of ["x:1", "x:2", "x:3"]) inForce.names.id("port", name);
     const ports = inForce.names.all("port");
-    const config = { events: false, recirc: 0, split: 0, abi: 2 };
+    const config = { events: false, recirc: 0, split: 0, abi: 2, processors: 1 };
     inForce.generations.apply({ hops: new Map(), devices: new Map(), tunnels: new Map(), config });
     const halfBuilt = openAt(1);
     halfBuilt.names.prune("port", new Set());

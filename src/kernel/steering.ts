@@ -1,9 +1,10 @@
 import { closeSync, existsSync, mkdtempSync, openSync, rmdirSync, writeSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import koffi from "koffi";
 import { errnoName, systemErrno } from "./errors.ts";
 import { libc } from "./ffi.ts";
+import { possibleCpus } from "./map.ts";
 import { inFreshNamespace } from "./namespace.ts";
 
 const MNT_DETACH = 2;
@@ -20,7 +21,7 @@ export function cpuMask(count: number): string {
  * other, and the second may be done first. The device is one of this thread's network namespace.
  * @returns why its flows are not steered, in words; undefined if they are, or if there is one processor
  */
-export function steerFlows(device: string, count: number = cpus().length): string | undefined {
+export function steerFlows(device: string, count: number = possibleCpus()): string | undefined {
   return count < 2 ? undefined : withSysfs((root) => writeMask(root, device, cpuMask(count)));
 }
 
@@ -30,7 +31,7 @@ export function steerFlows(device: string, count: number = cpus().length): strin
  * @returns why not, in words
  */
 export function steeringRefusal(): string | undefined {
-  const tried = inFreshNamespace(() => withSysfs((root) => writeMask(root, "lo", cpuMask(cpus().length))));
+  const tried = inFreshNamespace(() => withSysfs((root) => writeMask(root, "lo", cpuMask(possibleCpus()))));
   return tried ?? withSysfs((root) => writeMask(root, "lo"));
 }
 

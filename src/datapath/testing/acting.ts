@@ -70,6 +70,7 @@ export class World {
       recirc: known.device("weir_recirc0") ?? 0,
       split: known.device("weir_split0") ?? 0,
       abi: of.abi,
+      processors: 1,
     };
     of.generations.apply({ ...generation, config });
     const wanted = new Map<string, "entry" | "resume">(state.resume.map((device) => [device, "resume"]));

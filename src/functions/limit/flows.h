@@ -16,13 +16,6 @@
 #define WEIR_LIMIT_TABLE_SHIFT 11
 #define WEIR_LIMIT_TABLE (1 << WEIR_LIMIT_TABLE_SHIFT)
 
-#define WEIR_LIMIT_CLASSES 64 /* of one limit: its block of HTB classes */
-/*
- * skb->hash takes flow and class across the shaping device, which clears skb->priority: the flow's hash with the class's
- * place in the block instead of its lowest bits.
- */
-#define WEIR_LIMIT_PLACE (WEIR_LIMIT_CLASSES - 1)
-
 enum weir_limit_part {
 	WEIR_LIMIT_WHOLE = 0,
 	WEIR_LIMIT_HEAD,  /* the first fragment */
@@ -30,7 +23,7 @@ enum weir_limit_part {
 };
 
 struct weir_limit_packet {
-	__u32 hash;     /* of the flow; never 0, WEIR_LIMIT_PLACE left free */
+	__u32 hash;     /* of the flow; never 0 */
 	__u32 datagram; /* of the datagram, if it is a fragment */
 	__u32 bytes;    /* at layer 3, every wire packet's headers counted */
 	__u32 packets;  /* on the wire */
@@ -130,6 +123,15 @@ WEIR_INLINE __u32 header_bytes(struct __sk_buff *skb, struct weir_limit_packet *
 	return offset - WEIR_LIMIT_ETH + (tcp[0] >> 4) * 4;
 }
 
+/* What a packet is on the wire that is not segmented any more. */
+WEIR_INLINE void weir_limit_size(struct __sk_buff *skb, struct weir_limit_packet *packet)
+{
+	packet->packets = 1;
+	packet->bytes = skb->len - WEIR_LIMIT_ETH - packet->jumbo;
+	if (!packet->bytes)
+		packet->bytes = 1; /* what waits is told from what does not by its bytes */
+}
+
 /* What the packet is on the wire, and whose. A packet of another protocol than IP belongs to flow 1. */
 WEIR_INLINE void weir_limit_parse(struct __sk_buff *skb, struct weir_limit_packet *packet)
 {
@@ -143,13 +145,9 @@ WEIR_INLINE void weir_limit_parse(struct __sk_buff *skb, struct weir_limit_packe
 		packet->hash = mix(packet->hash, flow_ports(skb, packet->protocol, offset));
 		headers = header_bytes(skb, packet, offset);
 	}
-	packet->hash &= ~WEIR_LIMIT_PLACE;
 	if (!packet->hash)
-		packet->hash = ~WEIR_LIMIT_PLACE;
-	packet->packets = 1;
-	packet->bytes = skb->len - WEIR_LIMIT_ETH - packet->jumbo;
-	if (!packet->bytes)
-		packet->bytes = 1; /* what waits is told from what does not by its bytes */
+		packet->hash = 1;
+	weir_limit_size(skb, packet);
 	if (skb->gso_segs <= 1)
 		return;
 	packet->packets = skb->gso_segs;

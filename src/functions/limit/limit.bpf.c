@@ -37,8 +37,8 @@ WEIR_INLINE struct weir_limit_datagram *datagram_of(struct weir_limit_queue *que
 }
 
 /*
- * The place where the packet waits, its bytes counted in; 0: it may not. WEIR_LIMIT_HALF: its queue is half full. A
- * function of its own, so that the verifier walks it once.
+ * The place where the packet waits, its bytes counted in; 0: it may not. WEIR_LIMIT_HALF: its queue is half full. Its hash
+ * becomes what it carries. A function of its own, so that the verifier walks it once.
  */
 __attribute__((noinline)) __u32 weir_limit_admit(const struct weir_limit *limit, struct weir_limit_queue *queue,
 						  struct weir_limit_packet *packet, int charged)
@@ -46,7 +46,7 @@ __attribute__((noinline)) __u32 weir_limit_admit(const struct weir_limit *limit,
 	struct weir_limit_datagram *datagram;
 	struct weir_limit_flow *flow;
 	__u64 now = bpf_ktime_get_ns();
-	__u32 place;
+	__u32 place, row;
 	int room = 1;
 
 	if (!limit || !queue || !packet)
@@ -55,7 +55,10 @@ __attribute__((noinline)) __u32 weir_limit_admit(const struct weir_limit *limit,
 	datagram = datagram_of(queue, packet);
 	if (!packet->hash)
 		return 0;
-	flow = flow_at(queue, packet->hash, 1);
+	row = row_for(queue, packet->hash);
+	flow = flow_at(queue, row);
+	if (flow)
+		steer(flow, now);
 	if (datagram)
 		place = place_of_later(limit, queue, flow, packet, datagram->place, now);
 	else
@@ -81,6 +84,7 @@ __attribute__((noinline)) __u32 weir_limit_admit(const struct weir_limit *limit,
 	if (!flow)
 		*crowd_at(queue, packet->hash) = (now >> 20) + WEIR_LIMIT_CROWD;
 	queue_add(queue, flow, place, packet, now);
+	packet->hash = carried(packet, flow, row, place);
 	return room == 2 ? place | WEIR_LIMIT_HALF : place;
 }
 
@@ -113,7 +117,8 @@ WEIR_INLINE int leave(struct __sk_buff *skb, struct weir_limit_key *key, const s
 	__u32 hash = skb->hash, place = hash & WEIR_LIMIT_PLACE;
 
 	if (queue)
-		queue_remove(queue, place, packet, hash & ~WEIR_LIMIT_PLACE, now);
+		queue_remove(queue, place, packet, carried_row(hash), now);
+	bpf_set_hash_invalid(skb);
 	if (!use)
 		return weir_next(skb);
 	if (queue && waited_too_long(limit, queue, packet, place, wait)) {
@@ -142,7 +147,7 @@ WEIR_INLINE int arrive(struct __sk_buff *skb, struct weir_limit_key *key, const 
 	if (place & WEIR_LIMIT_HALF && packet->ect && bpf_skb_ecn_set_ce(skb) == 1)
 		__sync_fetch_and_add(&use->marked_packets, packet->packets);
 	place &= WEIR_LIMIT_PLACE;
-	bpf_set_hash(skb, packet->hash | place);
+	bpf_set_hash(skb, packet->hash);
 	charge(skb, limit, queue, packet, place);
 	/* a receiver's limit: no sender of this node is charged, so that it is paced by acknowledgements like any other */
 	if (!limit->deep && skb->sk)
@@ -159,9 +164,11 @@ int weir_limit(struct __sk_buff *skb)
 
 	if (!limit || !limit->device || weir_link_control(skb) || weir_tracing(skb))
 		return weir_next(skb);
-	weir_limit_parse(skb, &packet);
-	if (weir_resumed(skb))
+	if (weir_resumed(skb)) {
+		weir_limit_returned(skb, &packet);
 		return leave(skb, &key, limit, &packet);
+	}
+	weir_limit_parse(skb, &packet);
 	return arrive(skb, &key, limit, &packet);
 }
 

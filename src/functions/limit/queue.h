@@ -4,7 +4,7 @@
  * out when a packet is back, so no edit of a limit has to touch a queue.
  */
 #pragma once
-#include "tables.h"
+#include "carry.h"
 
 #define WEIR_LIMIT_MS 1000000ULL
 /* A flow may be this many bytes ahead of a sparse flow's rate: a handshake and a request of 2 kB. */
@@ -63,27 +63,34 @@ WEIR_INLINE int had_no_row(struct weir_limit_queue *queue, const struct weir_lim
 	return flow->bytes <= 0 && (__s32)(*crowd_at(queue, hash) - (__u32)(now >> 20)) > 0;
 }
 
-/* The flow's row, or a free one; 0 if all that it may have are others'. */
-WEIR_INLINE struct weir_limit_flow *flow_at(struct weir_limit_queue *queue, __u32 hash, int take)
+/* The flow's row, or a free one, and one; 0 if all that it may have are others'. */
+WEIR_INLINE __u32 row_for(struct weir_limit_queue *queue, __u32 hash)
 {
-	__u32 first = (hash >> 6) % WEIR_LIMIT_SETS * WEIR_LIMIT_WAYS;
+	__u32 first = (hash >> 6) % WEIR_LIMIT_SETS * WEIR_LIMIT_WAYS, row = 0;
 	struct weir_limit_flow *flow, *oldest = 0;
 
 #pragma unroll
 	for (__u32 way = 0; way < WEIR_LIMIT_WAYS; way++) {
 		flow = &queue->flows[(first + way) & (WEIR_LIMIT_FLOWS - 1)];
 		if (flow->tag == hash)
-			return flow;
-		if ((flow->bytes <= 0 || leaf_at(queue, flow->place)->bytes <= 0) && (!oldest || flow->due < oldest->due))
+			return first + way + 1;
+		if ((flow->bytes <= 0 || leaf_at(queue, flow->place)->bytes <= 0) && (!oldest || flow->due < oldest->due)) {
 			oldest = flow;
+			row = first + way + 1;
+		}
 	}
-	if (!take || !oldest)
+	if (!oldest)
 		return 0;
 	oldest->tag = hash;
 	oldest->bytes = 0;
 	oldest->due = 0;
 	oldest->place = 0;
-	return oldest;
+	return row;
+}
+
+WEIR_INLINE struct weir_limit_flow *flow_at(struct weir_limit_queue *queue, __u32 row)
+{
+	return row ? &queue->flows[(row - 1) & (WEIR_LIMIT_FLOWS - 1)] : 0;
 }
 
 /* True while the flow keeps to less than three quarters of what each would have if it were busy too. */
@@ -328,10 +335,10 @@ WEIR_INLINE void queue_add(struct weir_limit_queue *queue, struct weir_limit_flo
 }
 
 WEIR_INLINE void queue_remove(struct weir_limit_queue *queue, __u32 place, const struct weir_limit_packet *packet,
-			      __u32 hash, __u64 now)
+			      __u32 row, __u64 now)
 {
 	struct weir_limit_leaf *leaf = leaf_at(queue, place);
-	struct weir_limit_flow *flow = flow_at(queue, hash, 0);
+	struct weir_limit_flow *flow = flow_at(queue, row);
 	__s32 bytes = packet->bytes;
 
 	leaf->left = now;

@@ -3,6 +3,7 @@
 #pragma once
 #include "flows.h"
 
+#define WEIR_LIMIT_CLASSES 64 /* of one limit: its block of HTB classes */
 /* Places in the block; src/model/shape.ts has the same. */
 #define WEIR_LIMIT_FIRST 1  /* sparse flows, before all others */
 #define WEIR_LIMIT_SHARED 2 /* sparse flows beyond what may go first: one share for all */
@@ -62,7 +63,8 @@ struct weir_limit_flow {
 	__u32 tag;   /* its hash; 0: free */
 	__s32 bytes; /* that wait */
 	__u64 due;   /* ktime until which it has used the rate of a sparse flow */
-	__u32 place; /* of its leaf in the block */
+	__u16 place; /* of its leaf in the block */
+	__u16 steer; /* to which processor, as skb->hash carries it */
 	__u32 crowd; /* of all flows whose hash leads here: until when packets may wait that had no row, ktime >> 20 */
 };
 

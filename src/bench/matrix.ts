@@ -21,6 +21,8 @@ import { LEAST_GAP_MS } from "./traffic/gaps.ts";
 import { schedulingGaps } from "./traffic/traffic.ts";
 
 const MTU = 1450;
+/** Of one case. */
+const SECONDS = 30;
 const RATES = [1e6, 3e6, 10e6, 37e6, 100e6, 300e6, 650e6, 1e9, 4e9, 5e9];
 const HOW = [
   { protocol: "tcp", congestion: "cubic", flows: 1 },
@@ -70,7 +72,7 @@ export function selectCases(quick: boolean, only: readonly string[]): LimitCase[
 
 /** Every rate under every load. Results are appended to `matrix.jsonl` one by one; a run goes on where the last one ended. */
 export async function matrix(context: BenchContext): Promise<readonly Finding[]> {
-  const { out, quick, say } = context;
+  const { out, quick, say, seconds = quick ? 4 : SECONDS } = context;
   mkdirSync(out, { recursive: true });
   const file = join(out, quick ? "matrix-quick.jsonl" : "matrix.jsonl");
   const done = readResults(file);
@@ -81,7 +83,7 @@ export async function matrix(context: BenchContext): Promise<readonly Finding[]>
   if (missing.length > 0) {
     const stage = await limitStage(context);
     try {
-      await runCases(stage, missing, { quick, before: [...done.values()] }, (one) => {
+      await runCases(stage, missing, { quick, seconds, before: [...done.values()] }, (one) => {
         done.set(one.name, one);
         appendFileSync(file, `${JSON.stringify(one)}\n`);
         say(`${done.size}/${all.length} ${summary(one)}`);
@@ -108,7 +110,7 @@ function readResults(file: string): Map<string, CaseResult> {
 async function runCases(
   stage: Stage,
   missing: readonly LimitCase[],
-  { quick, before }: { quick: boolean; before: readonly CaseResult[] },
+  { quick, seconds, before }: { quick: boolean; seconds: number; before: readonly CaseResult[] },
   done: (result: CaseResult) => void,
 ): Promise<void> {
   const baselines = new Map(before.map((one) => [loadName(one), one.unlimited]));
@@ -123,7 +125,7 @@ async function runCases(
     await setLimits(stage, { [load.direction]: rate });
     const gaps = await schedulingGaps();
     const begin = wallClock();
-    const result = await runLoad(stage, load, { seconds: quick ? 4 : 30, mtu: MTU, rate });
+    const result = await runLoad(stage, load, { seconds, mtu: MTU, rate });
     const early = (await gaps.stop()).filter(({ end }) => end < begin + EARLY);
     const earlyGap = Math.max(0, ...early.map(({ ms }) => ms));
     done({ rate, ...load, name: caseName({ rate, ...load }), result, unlimited, idle, earlyGap });

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
-import { judgePairs, type PairsResult } from "./pairs.ts";
+import { caseName } from "../limit-case.ts";
+import { selectCases } from "../matrix.ts";
+import { choosePairs, judgePairs, type PairsResult } from "./pairs.ts";
 
 /** Five pairs whose own error is `more` larger, and differs a little. */
 const result = (name: string, more: number, p50 = 40): PairsResult => ({
@@ -10,6 +12,13 @@ const result = (name: string, more: number, p50 = 40): PairsResult => ({
   })),
 });
 const verdicts = (results: PairsResult[]): string[] => judgePairs(results).map(({ verdict }) => verdict);
+
+test("four cases of each rate are chosen, of one rate alone the same ones", () => {
+  const all = choosePairs(selectCases(false, []), 4).map(caseName);
+  expect(new Set(all).size).toBe(40);
+  const some = choosePairs(selectCases(false, ["37M"]), 4).map(caseName);
+  expect(all.filter((name) => name.startsWith("37M "))).toEqual(some);
+});
 
 test("a case that is worse in every pair misses; the others hold", () => {
   expect(verdicts([result("a", -0.0005), result("b", 0.01), result("c", -0.0003)])).toEqual([

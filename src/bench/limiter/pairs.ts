@@ -20,16 +20,18 @@ export interface PairsResult {
   pairs: { own: Run; other: Run }[];
 }
 
-const CASES = 40;
+/** Of each rate. */
+const CASES = 4;
 const PAIRS = 5;
 const SECONDS = 10;
 const SEED = 9;
 
 /** Cases of the matrix by turns under this build and another one (`--against`). */
 export async function pairs(context: BenchContext): Promise<readonly Finding[]> {
-  const { against, weir, quick, only = [], sample = quick ? 2 : CASES, say, signal, out } = context;
+  const { against, weir, quick, only = [], sample = quick ? 1 : CASES, say, signal, out } = context;
+  const seconds = context.seconds ?? (quick ? 4 : SECONDS);
   if (against === undefined) throw new Error("measure pairs: name another build (--against PATH/bin/weir)");
-  const cases = sampleOf(selectCases(false, only), sample, SEED);
+  const cases = choosePairs(selectCases(quick, only), sample);
   const files = quick ? "pairs-quick" : "pairs";
   const results = new Results<PairsResult>(join(out, `${files}.jsonl`));
   const missing = cases.filter((one) => !results.get(caseName(one)));
@@ -41,7 +43,7 @@ export async function pairs(context: BenchContext): Promise<readonly Finding[]> 
       try {
         for (const one of missing) {
           signal.throwIfAborted();
-          const result = await runPairs(own, other, one, quick);
+          const result = await runPairs(own, other, one, { seconds, count: quick ? 2 : PAIRS });
           results.add(result);
           say(`${result.name}: ${tell(result)}`);
         }
@@ -59,21 +61,35 @@ export async function pairs(context: BenchContext): Promise<readonly Finding[]> 
   return findings;
 }
 
-async function runPairs(own: Stage, other: Stage, one: LimitCase, quick: boolean): Promise<PairsResult> {
+/** So many cases of each rate, by a seeded choice: of a rate always the same ones. */
+export function choosePairs(cases: readonly LimitCase[], count: number): LimitCase[] {
+  const rates = [...new Set(cases.map(({ rate }) => rate))];
+  return rates.flatMap((rate) => {
+    const all = cases.filter((one) => one.rate === rate);
+    return sampleOf(all, count, SEED);
+  });
+}
+
+async function runPairs(
+  own: Stage,
+  other: Stage,
+  one: LimitCase,
+  { seconds, count }: { seconds: number; count: number },
+): Promise<PairsResult> {
   for (const stage of [own, other]) await setLimits(stage, { [one.direction]: one.rate });
   const done: PairsResult["pairs"] = [];
-  while (done.length < (quick ? 2 : PAIRS)) {
+  while (done.length < count) {
     const swapped = done.length % 2 === 1;
-    const first = await runOne(swapped ? other : own, one, quick);
-    const second = await runOne(swapped ? own : other, one, quick);
+    const first = await runOne(swapped ? other : own, one, seconds);
+    const second = await runOne(swapped ? own : other, one, seconds);
     done.push(swapped ? { own: second, other: first } : { own: first, other: second });
   }
   return { name: caseName(one), pairs: done };
 }
 
-async function runOne(stage: Stage, one: LimitCase, quick: boolean): Promise<Run> {
+async function runOne(stage: Stage, one: LimitCase, seconds: number): Promise<Run> {
   const { rate } = one;
-  const result = await runLoad(stage, one, { seconds: quick ? 4 : SECONDS, mtu: MTU, rate });
+  const result = await runLoad(stage, one, { seconds, mtu: MTU, rate });
   return { error: Math.abs(result.rate / rate - 1), p50: result.pingPong.p50 };
 }
 

@@ -93,18 +93,21 @@ function addOwnOptions(command: Command, what: BenchName, cwd: string): void {
   const words = WORDS[what];
   if (words) command.option("--only <words>", `cases with all of these words, e.g. "${words}"`, parseWords);
   if (SAMPLED.includes(what)) {
-    command.option("--sample <n>", "so many of the cases, always the same ones", parseSample);
+    const of = what === "pairs" ? "the cases of each rate" : "the cases";
+    command.option("--sample <n>", `so many of ${of}, always the same ones`, parseSample);
   }
   const against = (): Command =>
     command.requiredOption("--against <path>", "the other build's bin/weir", (path: string) => resolve(cwd, path));
+  const lasting = (what: string): Command => command.option("--seconds <n>", `length of one ${what}`, parseSeconds);
   const options: Partial<Record<BenchName, () => Command>> = {
-    limits: () => command.option("--seconds <n>", "length of one run (60: as published)", parseSeconds),
+    limits: () => lasting("run (60: as published)"),
+    matrix: () => lasting("case (30)"),
     loss: () => command.option("--packets <n>", "datagrams a case (100000: as published)", parsePackets),
     repeat: () => command.option("--packets <n>", "runs, whole millions (100000000)", parsePackets),
     footprint: () => command.option("--pods <n>", "instead: so many pods, each with rules", parsePods),
     many: () => command.option("--pods <n>", "so many pods (200)", parsePods),
     cpu: against,
-    pairs: against,
+    pairs: () => lasting("run (10)") && against(),
   };
   options[what]?.();
 }

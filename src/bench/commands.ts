@@ -42,6 +42,7 @@ export const benches = {
   footprint: async () => (await import("./footprint.ts")).footprint,
   matrix: async () => (await import("./matrix.ts")).matrix,
   steps: async () => (await import("./limiter/steps.ts")).steps,
+  changes: async () => (await import("./limiter/changes.ts")).changes,
   shares: async () => (await import("./limiter/shares.ts")).shares,
   queue: async () => (await import("./limiter/queue.ts")).queue,
   order: async () => (await import("./limiter/order.ts")).order,
@@ -52,7 +53,7 @@ export const benches = {
 } as const satisfies Record<string, () => Promise<Bench>>;
 
 /** Not in `all`: they take hours, or need another build. */
-const LONG: readonly string[] = ["matrix", "steps", "shares", "cpu", "pairs"];
+const LONG: readonly string[] = ["matrix", "steps", "changes", "shares", "cpu", "pairs"];
 
 export type BenchName = keyof typeof benches | "all";
 

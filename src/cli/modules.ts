@@ -164,6 +164,7 @@ export type BenchName =
   | "forward"
   | "footprint"
   | "steps"
+  | "changes"
   | "shares"
   | "queue"
   | "order"

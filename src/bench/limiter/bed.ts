@@ -11,6 +11,21 @@ export type Where = "same" | "across";
 /** How a limit is written: in the pod's annotation, or by a Limit object. */
 export type How = "annotation" | "Limit";
 
+/** A rule beside the limit, as its author writes it: by annotations of the pod, or as an object of its own. */
+export interface Rule {
+  annotations?: Record<string, string> | undefined;
+  /** A manifest. */
+  object?: object | undefined;
+}
+
+/** What the pod's node has counted of one direction that is not on its way any more, or waits in the limit: packets. */
+export interface Tally {
+  dropped: Record<string, number>;
+  /** By the limit. */
+  lost: number;
+  queued: number;
+}
+
 /** A way between two pods. */
 export interface Path {
   /** Network namespaces of the sender and the receiver. */
@@ -23,6 +38,8 @@ export interface Path {
 export const MTU = 1450;
 const NODE = "node-1";
 const PATIENCE = 15_000;
+/** File of the other rule. */
+const RULE = "rule.yaml";
 /** Pods that send to and receive from the limited one; `other` sends beside. */
 const PEERS: readonly PodSpec[] = [
   { name: "same", node: NODE },
@@ -39,6 +56,9 @@ export class Bed {
   readonly #netns = new Map<string, string>();
   #generation = 1;
   #device = "";
+  /** Annotations of the pod: the limit's, and another rule's. */
+  #limit: Record<string, string> = {};
+  #rule: Record<string, string> = {};
 
   private constructor(stage: Stage, context: BenchContext) {
     this.stage = stage;
@@ -47,9 +67,10 @@ export class Bed {
     this.#uses = new Uses(stage, NODE, context);
   }
 
-  static async up(context: BenchContext): Promise<Bed> {
+  /** @param programs folder of users' programs */
+  static async up(context: BenchContext, programs?: string): Promise<Bed> {
     const pods = [...PEERS, { name: "limited-1", node: NODE }];
-    const stage = await Stage.up({ ...context, nodes: 2, pods });
+    const stage = await Stage.up({ ...context, nodes: 2, pods, programs });
     try {
       const bed = new Bed(stage, context);
       await bed.#learn();
@@ -80,22 +101,50 @@ export class Bed {
   /** Writes a limit, bit/s, or takes it away (null), into the watched folder: an edit, not awaited. */
   write(direction: Direction, rate: number | null, how: How = "annotation"): void {
     const annotated = how === "annotation" && rate !== null;
-    const annotations = annotated ? { [`kubernetes.io/${direction}-bandwidth`]: String(rate) } : undefined;
-    if (how === "annotation") this.#writePod(annotations);
-    else if (rate === null) this.stage.removeManifest("limit.yaml");
+    if (how === "annotation") {
+      this.#limit = annotated ? { [`kubernetes.io/${direction}-bandwidth`]: String(rate) } : {};
+      this.#writePod();
+    } else if (rate === null) this.stage.removeManifest("limit.yaml");
     else this.stage.writeManifest("limit.yaml", limitObject(this.name, direction, rate));
   }
 
   /** Writes a limit as the only one and waits until it is in force. */
   async set(direction: Direction, rate: number | null, how: How = "annotation"): Promise<void> {
     this.stage.removeManifest("limit.yaml");
-    if (how === "Limit") this.#writePod(undefined);
+    if (how === "Limit") this.write(direction, null);
     this.write(direction, rate, how);
     await this.#until(`limit of ${rate} bit/s is in force`, async () => {
       const all = (await this.#client.list("limits")).filter(({ pod }) => pod === this.name);
       if (rate === null) return all.length === 0;
       return all.length === 1 && all[0]?.direction === direction && all[0].effective === rate;
     });
+  }
+
+  /** Writes another rule, in place of the one before, or takes it away (null): an edit, not awaited. */
+  writeRule(rule: Rule | null): void {
+    const { annotations = {}, object } = rule ?? {};
+    const isAnnotated = Object.keys({ ...this.#rule, ...annotations }).length > 0;
+    this.#rule = annotations;
+    if (isAnnotated) this.#writePod();
+    if (object) this.stage.writeManifest(RULE, stringify(object));
+    else this.stage.removeManifest(RULE);
+  }
+
+  /** Receipts of the pod's impairments, or programs, in one direction. */
+  async receipts<K extends "impairments" | "programs">(kind: K, direction: Direction) {
+    return (await this.#client.list(kind)).filter((one) => one.pod === this.name && one.direction === direction);
+  }
+
+  /** What became of the pod's packets of one direction at its own port. */
+  async tally(direction: Direction): Promise<Tally> {
+    const [drops, limits] = await Promise.all([this.#client.list("drops"), this.#client.list("limits")]);
+    const own = drops.filter((one) => one.owner === `default/${this.name}` && one.direction === direction);
+    const limit = limits.find((one) => one.pod === this.name && one.direction === direction);
+    return {
+      dropped: Object.fromEntries(own.map(({ reason, packets }) => [reason, packets])),
+      lost: limit?.lost?.packets ?? 0,
+      queued: limit?.queued?.packets ?? 0,
+    };
   }
 
   /** What the limit has counted; undefined if there is none. */
@@ -107,8 +156,10 @@ export class Bed {
   async renew(): Promise<void> {
     this.stage.removeManifest("limit.yaml");
     this.stage.removeManifest(`default-${this.name}.yaml`);
+    this.stage.removeManifest(RULE);
     this.#generation++;
-    this.#writePod(undefined);
+    [this.#limit, this.#rule] = [{}, {}];
+    this.#writePod();
     await this.#until(`pod ${this.name} is ready`, async () =>
       (await this.#client.list("endpoints")).some(({ name }) => name === this.name),
     );
@@ -120,7 +171,8 @@ export class Bed {
     await this.stage.down();
   }
 
-  #writePod(annotations: Record<string, string> | undefined): void {
+  #writePod(): void {
+    const annotations = { ...this.#limit, ...this.#rule };
     const pod = { name: this.name, node: NODE, annotations };
     this.stage.writeManifest(`default-${this.name}.yaml`, manifests([pod]));
   }

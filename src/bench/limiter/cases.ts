@@ -19,13 +19,15 @@ export interface Cases<Case, Result extends { name: string }> {
   run(bed: Bed, one: Case, before: readonly Result[]): Promise<Result>;
   judge(result: Result): readonly Finding[];
   notes?: readonly string[];
+  /** Folder of users' programs that the lab's agents may run. */
+  programs?: string | undefined;
 }
 
 const SEED = 9;
 
 /** Runs the cases that `--only` and `--sample` choose and no earlier run has done; publishes all that were chosen. */
 export async function runCases<Case, Result extends { name: string }>(
-  { name, title, cases, few, nameOf, run, judge, notes }: Cases<Case, Result>,
+  { name, title, cases, few, nameOf, run, judge, notes, programs }: Cases<Case, Result>,
   context: BenchContext,
 ): Promise<readonly Finding[]> {
   const { out, quick, say, signal, only = [], sample = quick ? few : cases.length } = context;
@@ -37,7 +39,7 @@ export async function runCases<Case, Result extends { name: string }>(
   const missing = chosen.filter((one) => !results.get(nameOf(one)));
   say(`${chosen.length} cases, ${chosen.length - missing.length} done before (${results.file})`);
   if (missing.length > 0) {
-    const bed = await Bed.up(context);
+    const bed = await Bed.up(context, programs);
     try {
       for (const [i, one] of missing.entries()) {
         signal.throwIfAborted();

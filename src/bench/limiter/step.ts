@@ -1,18 +1,16 @@
 import { rateText } from "../limit-case.ts";
 import type { Finding } from "../report.ts";
 import type { Direction, How, Where } from "./bed.ts";
+import { type Load, loadText } from "./load.ts";
 import { longestGap, type Reading, rateIn, type Times, without } from "./watch.ts";
 
 /** One edit of a limit under one load. Rates in bit/s at layer 3; null: no limit. */
-export interface Step {
+export interface Step extends Load {
   from: number | null;
   to: number | null;
   direction: Direction;
   where: Where;
   how: How;
-  protocol: "tcp" | "udp";
-  congestion?: string | undefined;
-  flows: number;
 }
 
 export interface StepResult extends Step {
@@ -94,10 +92,6 @@ export function judgeStep(result: StepResult): Finding {
 }
 
 const stepRate = (rate: number | null): string => (rate === null ? "unlimited" : rateText(rate));
-
-/** A load in words. */
-export const loadText = ({ protocol, congestion, flows }: Pick<Step, "protocol" | "congestion" | "flows">): string =>
-  protocol === "udp" ? "udp" : `${congestion}×${flows}`;
 
 /** A case in words that are also its key. */
 export function stepName(step: Step): string {

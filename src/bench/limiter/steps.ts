@@ -3,12 +3,11 @@ import type { BenchContext } from "../commands.ts";
 import { rateText } from "../limit-case.ts";
 import { monotonic } from "../meter.ts";
 import type { Finding } from "../report.ts";
-import { receive, send } from "../traffic/traffic.ts";
-import { type Bed, MTU } from "./bed.ts";
+import type { Bed } from "./bed.ts";
 import { runCases } from "./cases.ts";
-import { evaluateStep, judgeStep, loadText, SPAN, type Step, type StepResult, stepName } from "./step.ts";
-import { TcpLoad } from "./tcp.ts";
-import { type Reading, rateIn, type Times, Watch } from "./watch.ts";
+import { loadText, startLoad } from "./load.ts";
+import { evaluateStep, judgeStep, SPAN, type Step, type StepResult, stepName } from "./step.ts";
+import { rateIn, Watch } from "./watch.ts";
 
 const RATES = [null, 3e6, 20e6, 37e6, 80e6, 500e6, 2000e6, 4000e6] as const;
 const UDP_MOST = 500e6;
@@ -47,7 +46,6 @@ export function steps(context: BenchContext): Promise<readonly Finding[]> {
   return runCases(cases, context);
 }
 
-const PORT = 9000;
 /** From a load's start to the edit, ms. */
 const SETTLE = 2500;
 /** A load without a limit is watched so long, ms. */
@@ -65,18 +63,14 @@ async function runStep(bed: Bed, step: Step, before: readonly StepResult[]): Pro
   const known = to === null ? undefined : before.find((one) => loadName(one) === loadName(step))?.unlimited;
   const unlimited = known ?? (await measureUnlimited(bed, step));
   await bed.set(direction, from, how);
-  const load = await startLoad(bed, step);
+  const load = await startLoad(bed.path(direction, where), step, offered(step));
   const watch = new Watch(bed, direction, bed.path(direction, where).to);
   await sleep(SETTLE);
   const edited = monotonic();
   bed.write(direction, to, how);
   await sleep(SPAN[protocol].end + 200);
   const readings = await watch.stop();
-  const begin = firstArrival(readings);
-  const pauses = (await load.stop()).map(({ start, end }) => ({
-    start: begin + 1000 * start,
-    end: begin + 1000 * end,
-  }));
+  const pauses = await load.stop(readings);
   const result = evaluateStep(step, { readings, edited, pauses, unlimited });
   if (readings.at(-1)?.received === readings.at(-20)?.received) await bed.renew();
   return result;
@@ -85,38 +79,12 @@ async function runStep(bed: Bed, step: Step, before: readonly StepResult[]): Pro
 /** bit/s that the load reaches without a limit. */
 async function measureUnlimited(bed: Bed, step: Step): Promise<number> {
   await bed.set(step.direction, null);
-  const load = await startLoad(bed, step);
+  const path = bed.path(step.direction, step.where);
+  const load = await startLoad(path, step, offered(step));
   await sleep(SETTLE / 2);
-  const watch = new Watch(bed, step.direction, bed.path(step.direction, step.where).to);
+  const watch = new Watch(bed, step.direction, path.to);
   await sleep(FREE);
   const readings = await watch.stop();
-  await load.stop();
+  await load.stop(readings);
   return rateIn(readings, "received", [{ start: 0, end: monotonic() }]) ?? 0;
-}
-
-/** Starts a load; `stop` gives BBR's pauses in seconds since its first packets. */
-async function startLoad(bed: Bed, step: Step): Promise<{ stop(): Promise<readonly Times[]> }> {
-  const path = bed.path(step.direction, step.where);
-  if (step.protocol === "tcp") {
-    const { congestion = "cubic", flows } = step;
-    const load = await TcpLoad.start({ ...path, congestion, flows, interval: congestion === "bbr" ? 0.1 : 1 });
-    return { stop: async () => (await load.stop()).pauses };
-  }
-  const sink = await receive(path.to, { port: PORT, mtu: MTU });
-  const common = { address: path.address, port: PORT, mtu: MTU, sizes: [MTU - 28], seconds: 3600 };
-  const source = await send(path.from, { ...common, rate: offered(step) });
-  return {
-    stop: async () => {
-      await source.stop();
-      await sink.stop();
-      return [];
-    },
-  };
-}
-
-/** When a load's first packets had come, ms: iperf3 counts its seconds from there. */
-function firstArrival(readings: readonly Reading[]): number {
-  const first = readings[0];
-  const begun = readings.find(({ received }) => received > (first?.received ?? 0) + 10_000);
-  return begun?.time ?? first?.time ?? 0;
 }

@@ -14,6 +14,7 @@ const benches: readonly [BenchName, string][] = [
   ["survive", "Kill agents under load and count what is lost."],
   ["forward", "Measure forwarding: throughput beside a Linux bridge, the cost of a hop and of each function."],
   ["steps", "Change limits under load: every pair of rates under every load; hours; goes on where the last run ended."],
+  ["changes", "Measure traffic while impairments and programs come, change and go; goes on where the last run ended."],
   ["shares", "Measure how flows share a limit, and what ECN saves them; goes on where the last run ended."],
   ["queue", "Measure the time in a limit's queue, and beside it; goes on where the last run ended."],
   ["order", "Measure order and fragments under a limit; goes on where the last run ended."],
@@ -25,7 +26,7 @@ const benches: readonly [BenchName, string][] = [
 ];
 
 /** Those with more cases than a day has hours for. */
-const SAMPLED: readonly BenchName[] = ["steps", "shares", "queue", "order", "sizes", "pairs"];
+const SAMPLED: readonly BenchName[] = ["steps", "changes", "shares", "queue", "order", "sizes", "pairs"];
 
 function parseSeconds(text: string): number {
   const seconds = Number(text);
@@ -82,6 +83,7 @@ const WORDS: Partial<Record<BenchName, string>> = {
   pairs: "10M ingress udp",
   loss: "burst across ipv6",
   steps: "80M→20M ingress cubic×8",
+  changes: "loss 100M ingress cubic×8",
   shares: "fair 10M",
   queue: "1M udp×1",
   order: "10M egress 3000",

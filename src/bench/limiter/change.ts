@@ -1,0 +1,242 @@
+import { binomialTest } from "../../model/statistics.ts";
+import { rateText } from "../limit-case.ts";
+import type { Finding } from "../report.ts";
+import type { Direction, Where } from "./bed.ts";
+import { type Load, loadText } from "./load.ts";
+import type { Glimpse } from "./receipts.ts";
+import { longestGap, type Reading, rateIn, type Times, without } from "./watch.ts";
+
+export type RuleName = "loss" | "delay" | "drop-one-of" | "mark-dscp";
+
+/** A rule that comes, changes and goes under one load. */
+export interface Change extends Load {
+  rule: RuleName;
+  how: "annotation" | "Impairment";
+  /** Of the same pod and direction, bit/s at layer 3; null: none. */
+  limit: number | null;
+  direction: Direction;
+  where: Where;
+}
+
+/** What a rule asks for, first and then: probability, seconds, or a macro's value. */
+export const VALUES: Readonly<Record<RuleName, readonly [first: number, second: number]>> = {
+  loss: [0.01, 0.001],
+  delay: [0.01, 0.03],
+  "drop-one-of": [100, 400],
+  "mark-dscp": [10, 46],
+};
+
+/** ms of the readings' clock. */
+export interface Edits {
+  came: number;
+  changed: number;
+  gone: number;
+}
+
+/** Datagrams of a whole case, and what of them was counted as dropped. */
+export interface Datagrams {
+  sent: number;
+  received: number;
+  /** By the rule and the limit, at the pod's own port. */
+  dropped: number;
+  /** Went with a queue of the limit's, or waits in one. */
+  lost: number;
+  queued: number;
+  /** What processors' full backlogs dropped meanwhile, of all traffic. */
+  backlogDrops: number;
+}
+
+/** What a rule counted while it had one value. */
+export interface Phase {
+  packets: number;
+  /** Lost or dropped. */
+  hits: number;
+  /** s that held packets waited, mean; null if none was held. */
+  wait: number | null;
+}
+
+export interface ChangeResult extends Change {
+  name: string;
+  /** ms from each edit until the rule's receipt showed it, with packets counted; null: not before the next edit. */
+  delays: (number | null)[];
+  /** Counted by the rule with each value: from a second after the edit to the next one. */
+  phases: Phase[];
+  /** Did the node do what was asked? Without the fq qdisc there is no delay. */
+  enforced: boolean;
+  /** The longest time without an arrival from the first edit on, ms. */
+  gap: number;
+  /** bit/s before the rule came and after it has gone, by the limit's own counter, without one by the receiver's. */
+  before: number | null;
+  after: number | null;
+  /** What the same load reached anew, with no rule, where that was needed to judge. */
+  anew: number | null;
+  datagrams: Datagrams | null;
+  /** Mean rates of 200 ms at the receiver, Mbit/s, from 1 s before the first edit on. */
+  course: number[];
+}
+
+/** Spans in ms: before the first edit, and after the last one. */
+export const BEFORE = 1500;
+export const AFTER = { udp: { start: 1000, end: 6000 }, tcp: { start: 3000, end: 8000 } } as const;
+/** An edit is in force within this, and traffic never stops for longer, ms. */
+const MOST = 1000;
+const COURSE = { before: 1000, bin: 200 };
+/** Clocks of iperf3 and of readings agree so far, ms. */
+const SLACK = 100;
+
+export interface Seen {
+  readings: readonly Reading[];
+  glimpses: readonly Glimpse[];
+  edits: Edits;
+  pauses: readonly Times[];
+  datagrams: Datagrams | null;
+}
+
+/** What a case's readings say. */
+export function evaluateChange(one: Change, { readings, glimpses, edits, pauses, datagrams }: Seen): ChangeResult {
+  const { start, end } = AFTER[one.protocol];
+  const spans = [
+    { start: edits.came - BEFORE, end: edits.came },
+    { start: edits.gone + start, end: edits.gone + end },
+  ];
+  // BBR holds back by itself; a limit's queue bridges that
+  const held = one.limit === null ? pauses.map((at) => ({ start: at.start - SLACK, end: at.end + SLACK })) : [];
+  const what = one.limit === null ? "received" : "limit";
+  const [before = null, after = null] = spans.map((span) => rateIn(readings, what, without(span, held)) ?? null);
+  const last = edits.gone + end;
+  const [first, second] = VALUES[one.rule];
+  const between = [
+    { from: edits.came, to: edits.changed, value: first },
+    { from: edits.changed, to: edits.gone, value: second },
+    { from: edits.gone, to: last, value: null },
+  ];
+  const within = ({ from, to }: { from: number; to: number }): Glimpse[] =>
+    glimpses.filter(({ time }) => time > from && time <= to);
+  const bins = Math.floor((COURSE.before + last - edits.came) / COURSE.bin);
+  const course = Array.from({ length: bins }, (_, i) => {
+    const at = edits.came - COURSE.before + i * COURSE.bin;
+    return Number(((rateIn(readings, "received", [{ start: at, end: at + COURSE.bin }]) ?? 0) / 1e6).toPrecision(4));
+  });
+  return {
+    ...one,
+    name: changeName(one),
+    delays: between.map((phase) => {
+      const shows = ({ value, packets }: Glimpse): boolean => value === phase.value && (value === null || packets > 0);
+      const found = within(phase).find(shows);
+      return found ? found.time - phase.from : null;
+    }),
+    phases: between
+      .slice(0, 2)
+      .map(({ from, to, value }) => phaseOf(within({ from: from + MOST, to }).filter((seen) => seen.value === value))),
+    enforced: glimpses.every(({ enforced }) => enforced),
+    gap: longestGap(readings, { start: edits.came, end: last }),
+    before,
+    after,
+    anew: null,
+    datagrams,
+    course,
+  };
+}
+
+/** What was counted between the first and the last look at a rule. */
+function phaseOf(glimpses: readonly Glimpse[]): Phase {
+  const [a, b] = [glimpses[0], glimpses.at(-1)];
+  if (!a || !b) return { packets: 0, hits: 0, wait: null };
+  const held = b.delayed - a.delayed;
+  const wait = held > 0 ? (b.waited - a.waited) / held : null;
+  return { packets: b.packets - a.packets, hits: b.hits - a.hits, wait };
+}
+
+type Check = [text: string, verdict: Finding["verdict"]];
+const holdsIf = (holds: boolean): Finding["verdict"] => (holds ? "holds" : "misses");
+
+/** One finding of a case: the worst of its checks; what misses is said to. */
+export function judgeChange(result: ChangeResult): Finding {
+  const { name: what, delays, gap, limit } = result;
+  const late = delays.some((ms) => ms === null || ms > MOST);
+  const shown = delays.map((ms) => (ms === null ? "never" : ms.toFixed(0))).join(", ");
+  const checks: Check[] = [
+    [`in force after ${shown} ms`, holdsIf(!late)],
+    [`longest gap ${gap.toFixed(0)} ms`, holdsIf(gap <= MOST)],
+    ...checkEffect(result),
+    ...checkDatagrams(result.datagrams),
+    limit === null ? checkFree(result) : checkLimit(result, limit),
+  ];
+  const measured = checks.map(([text, verdict]) => (verdict === "misses" ? `${text} (misses)` : text)).join("; ");
+  const verdicts = checks.map(([, verdict]) => verdict);
+  const verdict = verdicts.find((one) => one === "misses") ?? verdicts.find((one) => one === "shown") ?? "holds";
+  const rate = limit === null ? `≥ ${LEAST} of before` : `±${100 * TOLERANCE} %`;
+  return { what, measured, target: `in force ≤ 1 s, no gap over 1 s, none lost but by rules, then ${rate}`, verdict };
+}
+
+/** What a right build fails once in ten thousand times. */
+const UNLIKELY = 1e-4;
+/** A held packet may come back so much later: a part, and s. */
+const LATE = { part: 0.05, fixed: 0.002 };
+
+/** Does what the rule counted show each of its values? */
+function checkEffect({ rule, protocol, phases, enforced }: ChangeResult): Check[] {
+  if (!enforced) return [[`${rule} not enforced on this kernel`, "shown"]];
+  return phases.map((phase, i) => {
+    const { packets, hits, wait } = phase;
+    const value = VALUES[rule][i] ?? 0;
+    const holds = packets > 0 && showsEffect(rule, protocol, phase, value);
+    if (rule === "delay") return [wait === null ? "none held" : `held ${(1000 * wait).toFixed(1)} ms`, holdsIf(holds)];
+    return [`${((100 * hits) / Math.max(1, packets)).toFixed(3)} % of ${packets} dropped`, holdsIf(holds)];
+  });
+}
+
+function showsEffect(
+  rule: RuleName,
+  protocol: Load["protocol"],
+  { packets, hits, wait }: Phase,
+  value: number,
+): boolean {
+  if (rule === "loss") return binomialTest(hits, packets, value) > UNLIKELY;
+  if (rule === "delay") return wait !== null && wait >= value && wait <= value * (1 + LATE.part) + LATE.fixed;
+  if (rule === "mark-dscp") return hits === 0;
+  // counted one after the other; of TCP each that it drops stands for several on the wire
+  return protocol === "tcp" || Math.abs(hits - packets / value) <= 2;
+}
+
+function checkDatagrams(datagrams: Datagrams | null): Check[] {
+  if (!datagrams) return [];
+  const { sent, received, dropped, lost, queued, backlogDrops } = datagrams;
+  const missing = sent - received - dropped - lost - queued;
+  const backlog = backlogDrops > 0 ? `, processors' backlogs dropped ${backlogDrops}` : "";
+  const text = `${missing} of ${sent} missing${backlog}`;
+  if (missing === 0) return [[text, holdsIf(sent > 0)]];
+  return [[text, missing > 0 && missing <= backlogDrops ? "shown" : "misses"]];
+}
+
+const TOLERANCE = 0.02;
+const LEAST = 0.9;
+const percent = (value: number): string => `${value >= 0 ? "+" : ""}${(100 * value).toFixed(2)} %`;
+
+/** Within ±2 % of the limit; where that did not hold before the rule came either, the machine decides. */
+function checkLimit({ before, after }: ChangeResult, limit: number): Check {
+  const error = (after ?? 0) / limit - 1;
+  if (Math.abs(error) <= TOLERANCE) return [percent(error), "holds"];
+  const earlier = (before ?? 0) / limit - 1;
+  const text = `${percent(error)}, before ${percent(earlier)}`;
+  return [text, earlier < -TOLERANCE && (after ?? 0) >= LEAST * (before ?? 0) ? "shown" : "misses"];
+}
+
+/** At least 0.9 of what it was; where the same load anew reaches no more, the machine decides. */
+function checkFree({ before, after, anew }: ChangeResult): Check {
+  const share = (after ?? 0) / (before || Number.POSITIVE_INFINITY);
+  const text = `${share.toFixed(3)} of ${rateText(before ?? 0)}`;
+  if (share >= LEAST) return [text, "holds"];
+  if (anew === null) return [text, "misses"];
+  return [`${text}, anew ${rateText(anew)}`, after !== null && after >= LEAST * anew ? "shown" : "misses"];
+}
+
+/** Is a case's last rate to be compared with the same load's, made anew? */
+export const needsAnew = ({ limit, before, after }: ChangeResult): boolean =>
+  limit === null && (after ?? 0) < LEAST * (before ?? 0);
+
+/** A case in words that are also its key. */
+export function changeName(one: Change): string {
+  const { rule, how, limit, direction, where } = one;
+  return `${rule} ${how} ${limit === null ? "unlimited" : rateText(limit)} ${direction} ${where} ${loadText(one)}`;
+}

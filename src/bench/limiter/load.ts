@@ -1,0 +1,52 @@
+import { receive, send } from "../traffic/traffic.ts";
+import { MTU, type Path } from "./bed.ts";
+import { TcpLoad } from "./tcp.ts";
+import type { Reading, Times } from "./watch.ts";
+
+/** Greedy TCP flows, or one socket's datagrams. */
+export interface Load {
+  protocol: "tcp" | "udp";
+  congestion?: string | undefined;
+  flows: number;
+}
+
+/** A load in words. */
+export const loadText = ({ protocol, congestion, flows }: Load): string =>
+  protocol === "udp" ? "udp" : `${congestion}×${flows}`;
+
+const PORT = 9000;
+
+export interface RunningLoad {
+  /** Ends it; gives BBR's pauses by the clock of the receiver's readings, which began before it or soon after. */
+  stop(readings: readonly Reading[]): Promise<readonly Times[]>;
+}
+
+/** Starts a load on a path. @param offered bit/s at layer 3 that UDP offers */
+export async function startLoad(path: Path, load: Load, offered: number): Promise<RunningLoad> {
+  if (load.protocol === "tcp") {
+    const { congestion = "cubic", flows } = load;
+    const running = await TcpLoad.start({ ...path, congestion, flows, interval: congestion === "bbr" ? 0.1 : 1 });
+    return { stop: async (readings) => shifted((await running.stop()).pauses, firstArrival(readings)) };
+  }
+  const sink = await receive(path.to, { port: PORT, mtu: MTU });
+  const common = { address: path.address, port: PORT, mtu: MTU, sizes: [MTU - 28], seconds: 3600 };
+  const source = await send(path.from, { ...common, rate: offered });
+  return {
+    stop: async () => {
+      await source.stop();
+      await sink.stop();
+      return [];
+    },
+  };
+}
+
+/** Seconds since a load's begin as ms of the clock by which it began. */
+const shifted = (spans: readonly Times[], begin: number): Times[] =>
+  spans.map(({ start, end }) => ({ start: begin + 1000 * start, end: begin + 1000 * end }));
+
+/** When a load's first packets had come, ms: iperf3 counts its seconds from there. */
+function firstArrival(readings: readonly Reading[]): number {
+  const first = readings[0];
+  const begun = readings.find(({ received }) => received > (first?.received ?? 0) + 10_000);
+  return begun?.time ?? first?.time ?? 0;
+}

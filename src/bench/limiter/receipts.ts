@@ -1,0 +1,69 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { monotonic } from "../meter.ts";
+import type { Bed } from "./bed.ts";
+import type { Change } from "./change.ts";
+
+/** One look at a rule's receipt. */
+export interface Glimpse {
+  /** ms of CLOCK_MONOTONIC at which it was answered. */
+  time: number;
+  /** What is in force: probability, seconds, a macro's value; null: there is no such rule. */
+  value: number | null;
+  packets: number;
+  /** Lost or dropped. */
+  hits: number;
+  delayed: number;
+  /** s that those waited, together. */
+  waited: number;
+  /** Does the node do what is asked? A program that is being made is not in force, and the one before still is. */
+  enforced: boolean;
+}
+
+const EVERY_MS = 50;
+const NONE = { value: null, packets: 0, hits: 0, delayed: 0, waited: 0, enforced: true };
+
+/** Looks at a rule's receipt again and again, until it is stopped. */
+export class Receipts {
+  readonly #bed: Bed;
+  readonly #change: Change;
+  readonly #glimpses: Glimpse[] = [];
+  #ended = false;
+  readonly #running: Promise<void>;
+
+  constructor(bed: Bed, change: Change) {
+    this.#bed = bed;
+    this.#change = change;
+    this.#running = this.#run();
+    this.#running.catch(() => {}); // who stops it is told
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#ended) {
+      const seen = await glimpse(this.#bed, this.#change);
+      this.#glimpses.push({ time: monotonic(), ...seen });
+      await sleep(EVERY_MS);
+    }
+  }
+
+  async stop(): Promise<readonly Glimpse[]> {
+    this.#ended = true;
+    await this.#running;
+    return this.#glimpses;
+  }
+}
+
+async function glimpse(bed: Bed, { rule, direction }: Change): Promise<Omit<Glimpse, "time">> {
+  if (rule === "loss" || rule === "delay") {
+    const [receipt] = await bed.receipts("impairments", direction);
+    if (!receipt) return NONE;
+    const { effects, packets, lost, delayed, meanDelay, state } = receipt;
+    const loss = effects.loss?.model === "uniform" ? effects.loss.probability : null;
+    const value = rule === "loss" ? loss : (effects.delay?.base ?? 0) / 1e9;
+    return { value, packets, hits: lost, delayed, waited: delayed * (meanDelay ?? 0), enforced: state === "active" };
+  }
+  const [receipt] = await bed.receipts("programs", direction);
+  if (!receipt) return NONE;
+  const value = Number(/ -D\w+=(\d+)/.exec(receipt.effective ?? "")?.[1] ?? Number.NaN);
+  const { packets, dropped: hits } = receipt;
+  return { ...NONE, value, packets, hits };
+}

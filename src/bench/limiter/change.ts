@@ -70,6 +70,8 @@ export interface ChangeResult extends Change {
   after: number | null;
   /** What the same load reached anew, with no rule, where that was needed to judge. */
   anew: number | null;
+  /** Of UDP after the rule has gone: what a limit could have let through of what came, bit/s. */
+  offered: number | null;
   datagrams: Datagrams | null;
   /** Mean rates of 200 ms at the receiver, Mbit/s, from 1 s before the first edit on. */
   course: number[];
@@ -98,7 +100,7 @@ export function evaluateChange(one: Change, { readings, glimpses, edits, pauses,
   const spans = [
     { start: edits.came - BEFORE, end: edits.came },
     { start: edits.gone + start, end: edits.gone + end },
-  ];
+  ] as const;
   // BBR holds back by itself; a limit's queue bridges that
   const held = one.limit === null ? pauses.map((at) => ({ start: at.start - SLACK, end: at.end + SLACK })) : [];
   const what = one.limit === null ? "received" : "limit";
@@ -133,9 +135,22 @@ export function evaluateChange(one: Change, { readings, glimpses, edits, pauses,
     before,
     after,
     anew: null,
+    offered: one.protocol === "udp" && one.limit !== null ? offeredIn(glimpses, spans[1], one.limit) : null,
     datagrams,
     course,
   };
+}
+
+/** Mean of what was sent, at no moment more than the limit: a sender that stands still does not make up for it. */
+function offeredIn(glimpses: readonly Glimpse[], { start, end }: Times, limit: number): number | null {
+  const within = glimpses.filter(({ time }) => time >= start && time <= end);
+  const [first, last] = [within[0], within.at(-1)];
+  if (!first || !last || first === last) return null;
+  const bits = within.slice(1).reduce((sum, { time, offered }, i) => {
+    const before = within[i] ?? first;
+    return sum + Math.min(8 * (offered - before.offered), (limit * (time - before.time)) / 1000);
+  }, 0);
+  return (1000 * bits) / (last.time - first.time);
 }
 
 /** What was counted between the first and the last look at a rule. */
@@ -213,13 +228,16 @@ const TOLERANCE = 0.02;
 const LEAST = 0.9;
 const percent = (value: number): string => `${value >= 0 ? "+" : ""}${(100 * value).toFixed(2)} %`;
 
-/** Within ±2 % of the limit; where that did not hold before the rule came either, the machine decides. */
-function checkLimit({ before, after }: ChangeResult, limit: number): Check {
+/** Within ±2 % of the limit, or of what came where the machine sent less; a load that fell short before is shown too. */
+function checkLimit({ before, after, offered }: ChangeResult, limit: number): Check {
   const error = (after ?? 0) / limit - 1;
   if (Math.abs(error) <= TOLERANCE) return [percent(error), "holds"];
-  const earlier = (before ?? 0) / limit - 1;
-  const text = `${percent(error)}, before ${percent(earlier)}`;
-  return [text, earlier < -TOLERANCE && (after ?? 0) >= LEAST * (before ?? 0) ? "shown" : "misses"];
+  const came = offered === null ? "" : `, offered ${percent(offered / limit - 1)}`;
+  const text = `${percent(error)}, before ${percent((before ?? 0) / limit - 1)}${came}`;
+  const short = (value: number | null): boolean => value !== null && value < (1 - TOLERANCE) * limit;
+  const asOffered = short(offered) && (after ?? 0) >= (1 - TOLERANCE) * (offered ?? 0);
+  const asBefore = short(before) && (after ?? 0) >= LEAST * (before ?? 0);
+  return [text, error < 0 && (asOffered || asBefore) ? "shown" : "misses"];
 }
 
 /** At least 0.9 of what it was; where the same load anew reaches no more, the machine decides. */

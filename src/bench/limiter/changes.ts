@@ -1,11 +1,10 @@
-import { cpSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { inNamespace } from "../../kernel/index.ts";
 import type { BenchContext } from "../commands.ts";
 import { softnetDrops } from "../continuity.ts";
-import { type Counters, fromSnmp, since } from "../counters.ts";
+import { type Counters, since } from "../counters.ts";
 import { monotonic } from "../meter.ts";
 import type { Finding } from "../report.ts";
 import type { Bed, Rule, Tally } from "./bed.ts";
@@ -25,7 +24,7 @@ import {
   VALUES,
 } from "./change.ts";
 import { type RunningLoad, startLoad } from "./load.ts";
-import { Receipts } from "./receipts.ts";
+import { countersOf, Receipts } from "./receipts.ts";
 import { rateIn, Watch } from "./watch.ts";
 
 const LIMIT = 100e6;
@@ -186,10 +185,3 @@ class Account {
     };
   }
 }
-
-const countersOf = (netns: string): Counters =>
-  fromSnmp(
-    inNamespace(netns, () =>
-      ["snmp", "snmp6", "netstat"].map((name) => readFileSync(`/proc/thread-self/net/${name}`, "utf8")).join(""),
-    ),
-  );

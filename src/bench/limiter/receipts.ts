@@ -1,6 +1,9 @@
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { inNamespace } from "../../kernel/index.ts";
+import { type Counters, fromSnmp } from "../counters.ts";
 import { monotonic } from "../meter.ts";
-import type { Bed } from "./bed.ts";
+import { type Bed, MTU } from "./bed.ts";
 import type { Change } from "./change.ts";
 
 /** One look at a rule's receipt. */
@@ -17,12 +20,14 @@ export interface Glimpse {
   waited: number;
   /** Does the node do what is asked? A program that is being made is not in force, and the one before still is. */
   enforced: boolean;
+  /** Bytes at layer 3 of the datagrams that the sender's kernel has sent. */
+  offered: number;
 }
 
 const EVERY_MS = 50;
 const NONE = { value: null, packets: 0, hits: 0, delayed: 0, waited: 0, enforced: true };
 
-/** Looks at a rule's receipt again and again, until it is stopped. */
+/** Looks at a rule's receipt, and at what is sent, again and again until it is stopped. */
 export class Receipts {
   readonly #bed: Bed;
   readonly #change: Change;
@@ -38,9 +43,11 @@ export class Receipts {
   }
 
   async #run(): Promise<void> {
+    const { direction, where } = this.#change;
+    const { from } = this.#bed.path(direction, where);
     while (!this.#ended) {
       const seen = await glimpse(this.#bed, this.#change);
-      this.#glimpses.push({ time: monotonic(), ...seen });
+      this.#glimpses.push({ time: monotonic(), ...seen, offered: MTU * countersOf(from).udpOut });
       await sleep(EVERY_MS);
     }
   }
@@ -52,7 +59,7 @@ export class Receipts {
   }
 }
 
-async function glimpse(bed: Bed, { rule, direction }: Change): Promise<Omit<Glimpse, "time">> {
+async function glimpse(bed: Bed, { rule, direction }: Change): Promise<Omit<Glimpse, "time" | "offered">> {
   if (rule === "loss" || rule === "delay") {
     const [receipt] = await bed.receipts("impairments", direction);
     if (!receipt) return NONE;
@@ -67,3 +74,11 @@ async function glimpse(bed: Bed, { rule, direction }: Change): Promise<Omit<Glim
   const { packets, dropped: hits } = receipt;
   return { ...NONE, value, packets, hits };
 }
+
+/** A namespace's own counters. */
+export const countersOf = (netns: string): Counters =>
+  fromSnmp(
+    inNamespace(netns, () =>
+      ["snmp", "snmp6", "netstat"].map((name) => readFileSync(`/proc/thread-self/net/${name}`, "utf8")).join(""),
+    ),
+  );

@@ -3,7 +3,7 @@ import type { PairLink } from "./desired.ts";
 /** The panel's own devices on every node: packets go into `…0` and come back to the panel from `…1`. */
 export const RECIRC = { device: "weir_recirc0", other: "weir_recirc1" } as const;
 export const SPLIT = { device: "weir_split0", other: "weir_split1" } as const;
-/** Made only where packets are delayed. */
+/** Made where the kernel can hold packets. */
 export const DELAY = { device: "weir_delay0", other: "weir_delay1" } as const;
 export const SHAPE = { device: "weir_shape0", other: "weir_shape1" } as const;
 

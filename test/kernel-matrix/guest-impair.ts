@@ -116,6 +116,32 @@ function iperf(...options: string[]): Report["end"] {
   return (JSON.parse(run("a", "iperf3", "-J", "-c", B, ...options)) as Report).end;
 }
 
+const HELD = 200;
+/** One of the two pods' counters of UDP. */
+function udp(pod: "a" | "b", counter: string): number {
+  const snmp = run(pod, "cat", "/proc/net/snmp").split("\n");
+  const [names = "", values = ""] = snmp.filter((line) => line.startsWith("Udp: "));
+  return Number(values.split(" ")[names.split(" ").indexOf(counter)]);
+}
+
+/** A delay goes while it holds datagrams: all of them arrive, where nobody listens. */
+function leaving(): string {
+  impair();
+  impair({ delay: { base: 3e9, jitter: 0 } });
+  const had = { sent: udp("a", "OutDatagrams"), arrived: udp("b", "NoPorts") };
+  const send = `for ((i = 0; i < ${HELD}; i++)); do echo datagram >&3 || echo datagram >&3; done`;
+  run("a", "bash", "-c", `exec 3>/dev/udp/${B}/9; ${send}`);
+  const sent = udp("a", "OutDatagrams") - had.sent;
+  const arrived = (): number => udp("b", "NoPorts") - had.arrived;
+  const { delayed } = useOfRule();
+  const before = arrived();
+  impair();
+  for (let tries = 0; tries < 150 && arrived() < sent; tries++) run("a", "sleep", "0.1");
+  const said = `${arrived()} of ${sent} arrived, ${before} of them before; ${delayed} were held`;
+  if (arrived() !== sent || before >= sent || Number(delayed) < HELD) throw new Error(said);
+  return said;
+}
+
 function pace(): string {
   impair({ pace: PACE });
   const bytes = 1000;
@@ -155,6 +181,7 @@ check("delay by the rule's own count", receipt);
 check("delay alone keeps the order", order);
 check("copies of delayed packets are delayed", copies);
 check("reorder: a part overtakes", overtaking);
+check("a delay that goes loses nothing that it holds", leaving);
 check("pace", pace);
 check("TCP at 1 % loss: impair and netem", loss);
 check("the node goes", () => {

@@ -28,6 +28,7 @@ const SCRIPTS: { title: string; names: string[] }[] = [
       "delay alone keeps the order",
       "copies of delayed packets are delayed",
       "reorder: a part overtakes",
+      "a delay that goes loses nothing that it holds",
       "pace",
       "TCP at 1 % loss: impair and netem",
       "the node goes",

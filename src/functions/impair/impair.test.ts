@@ -102,6 +102,13 @@ describe("desired", () => {
     ]);
   });
 
+  test("the delaying device stays when the last delay goes: packets may wait in it", () => {
+    const lossy = rule({ effects: LOSS });
+    for (const rules of [[lossy], []]) {
+      expect(impair.desired(state(rules, true)).links).toMatchObject([{ device: "weir_delay0" }]);
+    }
+  });
+
   test("a delay needs fq: without it the device is not made, and loss acts all the same", () => {
     const delayed = rule({ effects: { ...LOSS, delay: { base: 50e6, jitter: 0 } } });
     expect(impair.desired(state([delayed], true)).links).toMatchObject([{ device: "weir_delay0", qdisc: "fq" }]);

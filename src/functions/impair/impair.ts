@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { type ClusterState, type PodPort, podPorts } from "../../model/cluster.ts";
 import type { Contribution, Instance, InstanceLease } from "../../model/desired.ts";
 import type { NetworkFunction } from "../../model/function.ts";
-import { delays, type ImpairRule, MAX_IMPAIRMENTS } from "../../model/impair.ts";
+import { type ImpairRule, MAX_IMPAIRMENTS } from "../../model/impair.ts";
 import type { Direction } from "../../model/limits.ts";
 import { memo } from "../../model/memo.ts";
 import { delayLinks } from "../../model/panel.ts";
@@ -30,7 +30,8 @@ export const impair: NetworkFunction = {
   desired(state: ClusterState): Contribution {
     const impairments = impairmentsOf(state);
     return {
-      links: state.node.fq && impairments.some(({ rule }) => delays(rule)) ? delayLinks() : [],
+      // there before the first delay and after the last one, which would take along what the pair holds
+      links: state.node.fq ? delayLinks() : [],
       instances: impairments.map((one) => instanceOf(one)),
       attach: impairments.map((one) => attachment(one)),
       leases: impairments.flatMap(lease),

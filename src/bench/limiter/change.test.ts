@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { AFTER, type Change, type ChangeResult, changeName, evaluateChange, judgeChange, needsAnew } from "./change.ts";
+import { AFTER, type Change, type ChangeResult, changeName, evaluateChange } from "./change.ts";
+import { judgeChange, needsAnew } from "./change-verdict.ts";
 import { allChanges, ruleOf } from "./changes.ts";
 import type { Glimpse } from "./receipts.ts";
 

@@ -1,6 +1,4 @@
-import { binomialTest } from "../../model/statistics.ts";
 import { rateText } from "../limit-case.ts";
-import type { Finding } from "../report.ts";
 import type { Direction, Where } from "./bed.ts";
 import { type Load, loadText } from "./load.ts";
 import type { Glimpse } from "./receipts.ts";
@@ -81,7 +79,7 @@ export interface ChangeResult extends Change {
 export const BEFORE = 1500;
 export const AFTER = { udp: { start: 1000, end: 6000 }, tcp: { start: 3000, end: 8000 } } as const;
 /** An edit is in force within this, and traffic never stops for longer, ms. */
-const MOST = 1000;
+export const MOST = 1000;
 const COURSE = { before: 1000, bin: 200 };
 /** Clocks of iperf3 and of readings agree so far, ms. */
 const SLACK = 100;
@@ -161,97 +159,6 @@ function phaseOf(glimpses: readonly Glimpse[]): Phase {
   const wait = held > 0 ? (b.waited - a.waited) / held : null;
   return { packets: b.packets - a.packets, hits: b.hits - a.hits, wait };
 }
-
-type Check = [text: string, verdict: Finding["verdict"]];
-const holdsIf = (holds: boolean): Finding["verdict"] => (holds ? "holds" : "misses");
-
-/** One finding of a case: the worst of its checks; what misses is said to. */
-export function judgeChange(result: ChangeResult): Finding {
-  const { name: what, delays, gap, limit } = result;
-  const late = delays.some((ms) => ms === null || ms > MOST);
-  const shown = delays.map((ms) => (ms === null ? "never" : ms.toFixed(0))).join(", ");
-  const checks: Check[] = [
-    [`in force after ${shown} ms`, holdsIf(!late)],
-    [`longest gap ${gap.toFixed(0)} ms`, holdsIf(gap <= MOST)],
-    ...checkEffect(result),
-    ...checkDatagrams(result.datagrams),
-    limit === null ? checkFree(result) : checkLimit(result, limit),
-  ];
-  const measured = checks.map(([text, verdict]) => (verdict === "misses" ? `${text} (misses)` : text)).join("; ");
-  const verdicts = checks.map(([, verdict]) => verdict);
-  const verdict = verdicts.find((one) => one === "misses") ?? verdicts.find((one) => one === "shown") ?? "holds";
-  const rate = limit === null ? `≥ ${LEAST} of before` : `±${100 * TOLERANCE} %`;
-  return { what, measured, target: `in force ≤ 1 s, no gap over 1 s, none lost but by rules, then ${rate}`, verdict };
-}
-
-/** What a right build fails once in ten thousand times. */
-const UNLIKELY = 1e-4;
-/** A held packet may come back so much later: a part, and s. */
-const LATE = { part: 0.05, fixed: 0.002 };
-
-/** Does what the rule counted show each of its values? */
-function checkEffect({ rule, protocol, phases, enforced }: ChangeResult): Check[] {
-  if (!enforced) return [[`${rule} not enforced on this kernel`, "shown"]];
-  return phases.map((phase, i) => {
-    const { packets, hits, wait } = phase;
-    const value = VALUES[rule][i] ?? 0;
-    const holds = packets > 0 && showsEffect(rule, protocol, phase, value);
-    if (rule === "delay") return [wait === null ? "none held" : `held ${(1000 * wait).toFixed(1)} ms`, holdsIf(holds)];
-    return [`${((100 * hits) / Math.max(1, packets)).toFixed(3)} % of ${packets} dropped`, holdsIf(holds)];
-  });
-}
-
-function showsEffect(
-  rule: RuleName,
-  protocol: Load["protocol"],
-  { packets, hits, wait }: Phase,
-  value: number,
-): boolean {
-  if (rule === "loss") return binomialTest(hits, packets, value) > UNLIKELY;
-  if (rule === "delay") return wait !== null && wait >= value && wait <= value * (1 + LATE.part) + LATE.fixed;
-  if (rule === "mark-dscp") return hits === 0;
-  // counted one after the other; of TCP each that it drops stands for several on the wire
-  return protocol === "tcp" || Math.abs(hits - packets / value) <= 2;
-}
-
-function checkDatagrams(datagrams: Datagrams | null): Check[] {
-  if (!datagrams) return [];
-  const { sent, received, dropped, lost, queued, backlogDrops } = datagrams;
-  const missing = sent - received - dropped - lost - queued;
-  const backlog = backlogDrops > 0 ? `, processors' backlogs dropped ${backlogDrops}` : "";
-  const text = `${missing} of ${sent} missing${backlog}`;
-  if (missing === 0) return [[text, holdsIf(sent > 0)]];
-  return [[text, missing > 0 && missing <= backlogDrops ? "shown" : "misses"]];
-}
-
-const TOLERANCE = 0.02;
-const LEAST = 0.9;
-const percent = (value: number): string => `${value >= 0 ? "+" : ""}${(100 * value).toFixed(2)} %`;
-
-/** Within ±2 % of the limit, or of what came where the machine sent less; a load that fell short before is shown too. */
-function checkLimit({ before, after, offered }: ChangeResult, limit: number): Check {
-  const error = (after ?? 0) / limit - 1;
-  if (Math.abs(error) <= TOLERANCE) return [percent(error), "holds"];
-  const came = offered === null ? "" : `, offered ${percent(offered / limit - 1)}`;
-  const text = `${percent(error)}, before ${percent((before ?? 0) / limit - 1)}${came}`;
-  const short = (value: number | null): boolean => value !== null && value < (1 - TOLERANCE) * limit;
-  const asOffered = short(offered) && (after ?? 0) >= (1 - TOLERANCE) * (offered ?? 0);
-  const asBefore = short(before) && (after ?? 0) >= LEAST * (before ?? 0);
-  return [text, error < 0 && (asOffered || asBefore) ? "shown" : "misses"];
-}
-
-/** At least 0.9 of what it was; where the same load anew reaches no more, the machine decides. */
-function checkFree({ before, after, anew }: ChangeResult): Check {
-  const share = (after ?? 0) / (before || Number.POSITIVE_INFINITY);
-  const text = `${share.toFixed(3)} of ${rateText(before ?? 0)}`;
-  if (share >= LEAST) return [text, "holds"];
-  if (anew === null) return [text, "misses"];
-  return [`${text}, anew ${rateText(anew)}`, after !== null && after >= LEAST * anew ? "shown" : "misses"];
-}
-
-/** Is a case's last rate to be compared with the same load's, made anew? */
-export const needsAnew = ({ limit, before, after }: ChangeResult): boolean =>
-  limit === null && (after ?? 0) < LEAST * (before ?? 0);
 
 /** A case in words that are also its key. */
 export function changeName(one: Change): string {

@@ -18,11 +18,10 @@ import {
   type Datagrams,
   type Edits,
   evaluateChange,
-  judgeChange,
-  needsAnew,
   type RuleName,
   VALUES,
 } from "./change.ts";
+import { judgeChange, needsAnew } from "./change-verdict.ts";
 import { type RunningLoad, startLoad } from "./load.ts";
 import { countersOf, Receipts } from "./receipts.ts";
 import { rateIn, Watch } from "./watch.ts";

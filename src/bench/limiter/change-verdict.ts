@@ -9,9 +9,9 @@ const holdsIf = (holds: boolean): Finding["verdict"] => (holds ? "holds" : "miss
 
 /** One finding of a case: the worst of its checks; what misses is said to. */
 export function judgeChange(result: ChangeResult): Finding {
-  const { name: what, delays, gap, limit } = result;
-  const late = delays.some((ms) => ms === null || ms > MOST);
-  const shown = delays.map((ms) => (ms === null ? "never" : ms.toFixed(0))).join(", ");
+  const { name: what, inForce, gap, limit } = result;
+  const late = inForce.some((ms) => ms === null || ms > MOST);
+  const shown = inForce.map((ms) => (ms === null ? "never" : ms.toFixed(0))).join(", ");
   const checks: Check[] = [
     [`in force after ${shown} ms`, holdsIf(!late)],
     [`longest gap ${gap.toFixed(0)} ms`, holdsIf(gap <= MOST)],

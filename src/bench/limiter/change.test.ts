@@ -136,7 +136,7 @@ describe("what a case's readings say", () => {
   ])("a delay of 10 ms that was %d s in the mean", (wait, expected) => {
     const result = evaluateChange({ ...change, rule: "delay" }, seen());
     const phases = [wait, 0.0301].map((mean) => ({ packets: 100, hits: 0, wait: mean }));
-    expect(judgeChange({ ...result, delays: [1, 1, 1], phases }).verdict).toBe(expected);
+    expect(judgeChange({ ...result, inForce: [1, 1, 1], phases }).verdict).toBe(expected);
   });
 
   test.each([
@@ -147,6 +147,6 @@ describe("what a case's readings say", () => {
   ] as const)("%s that dropped %d and %d of 10,000", (rule, first, second, expected) => {
     const result = evaluateChange({ ...change, rule }, seen());
     const phases = [first, second].map((hits) => ({ packets: 10_000, hits, wait: null }));
-    expect(judgeChange({ ...result, delays: [1, 1, 1], phases }).verdict).toBe(expected);
+    expect(judgeChange({ ...result, inForce: [1, 1, 1], phases }).verdict).toBe(expected);
   });
 });

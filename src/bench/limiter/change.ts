@@ -56,7 +56,7 @@ export interface Phase {
 export interface ChangeResult extends Change {
   name: string;
   /** ms from each edit until the rule's receipt showed it, with packets counted; null: not before the next edit. */
-  delays: (number | null)[];
+  inForce: (number | null)[];
   /** Counted by the rule with each value: from a second after the edit to the next one. */
   phases: Phase[];
   /** Did the node do what was asked? Without the fq qdisc there is no delay. */
@@ -120,7 +120,7 @@ export function evaluateChange(one: Change, { readings, glimpses, edits, pauses,
   return {
     ...one,
     name: changeName(one),
-    delays: between.map((phase) => {
+    inForce: between.map((phase) => {
       const shows = ({ value, packets }: Glimpse): boolean => value === phase.value && (value === null || packets > 0);
       const found = within(phase).find(shows);
       return found ? found.time - phase.from : null;

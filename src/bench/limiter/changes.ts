@@ -179,7 +179,7 @@ class Account {
       received: since(this.#to, countersOf(to)).udpArrived,
       dropped: added.reduce((sum, packets) => sum + packets, 0),
       lost: tally.lost - this.#tally.lost,
-      queued: tally.queued - this.#tally.queued,
+      queued: tally.queued, // what waited before was an earlier load's
       backlogDrops: softnetDrops() - this.#backlog,
     };
   }

@@ -1,14 +1,8 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmdirSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { arp, ethernet, icmp6, ip4, ip6, type Layer4, tcp, udp } from "../../../test/packets.ts";
 import { firstHop } from "../../datapath/layout.ts";
 import { blockOf } from "../../datapath/shapers.ts";
-import { idKey } from "../../datapath/tables.ts";
 import { classes, findLink, type SkbCtx, setLink } from "../../kernel/index.ts";
-import { cpuMask } from "../../kernel/steering.ts";
 import type { LimitRule } from "../../model/limits.ts";
 import { SHAPE } from "../../model/panel.ts";
 import { PLACE, SETS, shape } from "../../model/shape.ts";
@@ -330,49 +324,6 @@ test("a limit that is gone leaves no class and no counter behind", () => {
   for (let pass = 0; pass < 3; pass++) node.apply({});
   expect(held()).toBe(false);
   expect(counted()).toBe(0);
-});
-
-test("each flow comes back on one processor: two of them would overtake each other", () => {
-  node.apply({ a: [rule("egress", 7e6)] });
-  const file = `/sys/class/net/${SHAPE.other}/queues/rx-0/rps_cpus`;
-  const mask = execFileSync("ip", ["netns", "exec", node.namespace("node"), "cat", file], { encoding: "utf8" });
-  expect(mask.replace(/^[0,]*/, "").trim()).toBe(cpuMask(cpus().length));
-});
-
-test("where sysfs is read-only a limit is in force all the same, and a warning says what is missing", () => {
-  const limits = { a: [rule("egress", 8e6)] };
-  const sysfs = mkdtempSync(join(tmpdir(), "weir-limit-sys-"));
-  const enter = `--net=${node.path("node")}`;
-  execFileSync("nsenter", [enter, "mount", "-t", "sysfs", "-o", "ro", "sysfs", sysfs]); // its superblock serves all mounts
-  const datapath = node.inNode(() => node.datapath());
-  try {
-    node.apply(limits, datapath);
-  } finally {
-    execFileSync("umount", [sysfs]);
-    rmdirSync(sysfs);
-  }
-  const refusal = "EROFS, it is read-only: remount /sys with rw where the agent runs";
-  const message = `packets of a flow may overtake each other: sysfs refuses it: ${refusal}`;
-  expect(datapath.warnings).toEqual([{ object: `device ${SHAPE.other}`, message }]);
-  expect(node.apply(limits, datapath)).toBe(0);
-  datapath.forget();
-  node.apply(limits, datapath);
-  expect(datapath.warnings).toEqual([]);
-});
-
-test.each(cpus().map((_, cpu) => cpu))("a flow that comes from processor %d comes back on it", (cpu) => {
-  node.apply({ a: [rule("egress", 7e6)] });
-  const PINGS = 10;
-  const port = node.panel.names.id("port", `router:${node.endpoint("b").device}`);
-  /** Packets that were delivered to pod b on this processor. */
-  const delivered = (): number => {
-    const row = node.panel.table("weir_ports").lookup(idKey(port));
-    return Number(row?.readBigUInt64LE(cpu * 32 + 16) ?? 0);
-  };
-  const before = delivered();
-  const to = node.endpoint("b").ips[0] ?? "";
-  node.run("a", "taskset", "-c", String(cpu), "ping", "-q", "-c", String(PINGS), "-i", "0.01", to);
-  expect(delivered() - before).toBeGreaterThanOrEqual(PINGS);
 });
 
 describe("edits under load", () => {

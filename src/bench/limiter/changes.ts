@@ -22,7 +22,7 @@ import {
   VALUES,
 } from "./change.ts";
 import { judgeChange, needsAnew } from "./change-verdict.ts";
-import { type RunningLoad, startLoad } from "./load.ts";
+import { startLoad } from "./load.ts";
 import { countersOf, Receipts } from "./receipts.ts";
 import { rateIn, Watch } from "./watch.ts";
 
@@ -131,14 +131,15 @@ async function runChange(bed: Bed, one: Change): Promise<ChangeResult> {
   return needsAnew(result) ? { ...result, anew: await measureAnew(bed, one) } : result;
 }
 
-/** bit/s that the load reaches where no rule has ever been. */
+/** bit/s that the load reaches once more, without a rule from its start, over as long as it was judged. */
 async function measureAnew(bed: Bed, one: Change): Promise<number> {
-  const { direction, where } = one;
+  const { direction, where, protocol } = one;
+  const { start, end } = AFTER[protocol];
   const path = bed.path(direction, where);
-  const load: RunningLoad = await startLoad(path, one, offered(one));
-  await sleep(SETTLE - BEFORE);
+  const load = await startLoad(path, one, offered(one));
+  await sleep(SETTLE);
   const watch = new Watch(bed, direction, path.to);
-  await sleep(BEFORE);
+  await sleep(end - start);
   const readings = await watch.stop();
   await load.stop(readings);
   return rateIn(readings, "received", [{ start: 0, end: monotonic() }]) ?? 0;

@@ -82,6 +82,12 @@ describe("what a case's readings say", () => {
     expect(verdict(change, seen(of))).toBe(expected);
   });
 
+  test("a gap of the sender's own is shown", () => {
+    const rate = (ms: number): number => (ms > 6000 && ms < 7200 ? 0 : 100e6);
+    expect(verdict(change, seen({ rate, sent: rate }))).toBe("shown");
+    expect(verdict({ ...change, ...tcp }, seen({ rate, sent: rate }))).toBe("misses");
+  });
+
   test("TCP is judged from the third second on", () => {
     const rate = (ms: number): number => (ms > 9000 && ms < 11_900 ? 60e6 : 100e6);
     expect([verdict({ ...change, ...tcp }, seen({ rate })), verdict(change, seen({ rate }))]).toEqual([

@@ -63,6 +63,8 @@ export interface ChangeResult extends Change {
   enforced: boolean;
   /** The longest time without an arrival from the first edit on, ms. */
   gap: number;
+  /** Of UDP: the longest time in which its sender was not seen to send anything, ms. */
+  idle: number | null;
   /** bit/s before the rule came and after it has gone, by the limit's own counter, without one by the receiver's. */
   before: number | null;
   after: number | null;
@@ -130,6 +132,7 @@ export function evaluateChange(one: Change, { readings, glimpses, edits, pauses,
       .map(({ from, to, value }) => phaseOf(within({ from: from + MOST, to }).filter((seen) => seen.value === value))),
     enforced: glimpses.every(({ enforced }) => enforced),
     gap: longestGap(readings, { start: edits.came, end: last }),
+    idle: one.protocol === "udp" ? longestGap(glimpses.map(asReading), { start: edits.came, end: last }) : null,
     before,
     after,
     anew: null,
@@ -138,6 +141,8 @@ export function evaluateChange(one: Change, { readings, glimpses, edits, pauses,
     course,
   };
 }
+
+const asReading = ({ time, offered }: Glimpse): Reading => ({ time, limit: null, received: offered });
 
 /** Mean of what was sent, at no moment more than the limit: a sender that stands still does not make up for it. */
 function offeredIn(glimpses: readonly Glimpse[], { start, end }: Times, limit: number): number | null {

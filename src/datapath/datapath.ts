@@ -118,6 +118,7 @@ export class Datapath {
     attempt("shapers", () => failures.push(...this.shapers.ensure(desired.shapers, ids.shaper)));
     const tables = this.#encode(desired.rows, ids, failures);
     for (const [table, rows] of tables) attempt(`table ${table}`, () => this.#write(table, rows, "add"));
+    attempt("shapers", () => failures.push(...this.shapers.lower()));
     attempt("leases", () => this.leases.follow(desired.leases, ids.instance));
     const placed = attempt("panel", () => {
       const generation = compile(desired, ids);

@@ -25,6 +25,8 @@ const NEVER_HOLDS = 400e9;
 const NEVER_FULL = 1 << 30;
 /** What leaves a set of leaves too slowly for the limit's new rate is dropped with them, seconds. */
 const DRAIN_TIME = 0.15;
+/** A limit that is cut lets go at its old rate, for so long, what would take longer than this at its new one, seconds. */
+const CUT = { wait: 0.1, look: 0.01, time: 0.03 } as const;
 const ETHERNET = 14;
 
 const minor = (id: number, place: number): number => id * BLOCK + place;
@@ -43,8 +45,8 @@ export class Shapers {
   #mtu = 0;
   /** What each block was given last, by the shaper's id; read from the kernel at first. */
   #held: Map<number, Held> | undefined;
-  /** Leaves that are not in force any more and hold more than their limit lets go in time. */
-  #late: TcChange[] = [];
+  /** Limits whose rate is to be lowered. */
+  readonly #cuts: Cut[] = [];
 
   /** The pair's end that has the classes, and its far end. */
   constructor({ device, other }: { device: string; other: string }) {
@@ -57,83 +59,133 @@ export class Shapers {
     this.#held = undefined;
   }
 
-  /** Adds and changes classes, live: a change touches no other limit's class, and no queue. */
+  /**
+   * Adds and changes classes, live: a change touches no other limit's class, and no queue. Rates are not lowered yet, and
+   * those of limits that are gone are lifted: what waits leaves before its flow's next packet can take another way.
+   */
   ensure(wanted: readonly Shaper[], idOf: (owner: string) => number): Failure[] {
     const failures: Failure[] = [];
-    if (wanted.length === 0) return failures;
-    this.#follow();
-    this.#fit(Math.max(...wanted.map((shaper) => shaper.mtu)));
-    const held = this.#read(true);
+    if (wanted.length > 0) {
+      this.#follow();
+      this.#fit(Math.max(...wanted.map((shaper) => shaper.mtu)));
+    }
+    const held = this.#read(wanted.length > 0);
+    this.#cuts.length = 0;
     for (const shaper of wanted) {
       try {
-        this.#ensureOne(idOf(shaper.owner), shapeOf(shaper), held);
+        this.#ensureOne({ owner: shaper.owner, id: idOf(shaper.owner), target: shapeOf(shaper) }, held);
       } catch (error) {
         failures.push({ object: `shaper ${shaper.owner}`, message: (error as Error).message });
       }
     }
+    const kept = new Set(wanted.map((shaper) => idOf(shaper.owner)));
+    for (const [id, state] of held) if (!kept.has(id) && !state.draining) this.#drain(id, state);
     return failures;
   }
 
-  #ensureOne(id: number, target: Shape, held: Map<number, Held>): void {
+  #ensureOne({ owner, id, target }: Cut, held: Map<number, Held>): void {
     const now = held.get(id);
     const rate = kernelRate(target.parent.rate);
     const made = now?.leaves.get(target.set.place) ?? 0;
     // Leaves of smaller frames refuse larger ones: all are changed, which loses nothing. They never shrink: a packet that
     // waits must not be larger than its leaf's bucket.
     const fits = (now?.quanta.get(target.set.place) ?? 0) >= target.leaf.quantum;
-    if (now?.rate === rate && made >= target.leaves && fits) return;
+    const isCut = now !== undefined && now.rate > rate;
+    if (isCut) this.#cuts.push({ owner, id, target });
+    if ((isCut || now?.rate === rate) && made >= target.leaves && fits) return;
     held.delete(id);
     const count = Math.max(made, target.leaves);
     changeTc(this.#device, [
-      ...topChanges(id, target),
+      ...(isCut ? [] : topChanges(id, target)),
       ...leafChanges(id, { ...target, leaves: count }, fits ? made : 0),
     ]);
     const leaves = new Map(now?.leaves).set(target.set.place, count);
     const quanta = fits ? now?.quanta : new Map(now?.quanta).set(target.set.place, target.leaf.quantum);
-    if (leaves.size > 1) this.#dropLate(id, target, leaves);
-    held.set(id, { rate, leaves, quanta: quanta ?? new Map(), draining: false });
+    held.set(id, { rate: isCut ? now.rate : rate, leaves, quanta: quanta ?? new Map(), draining: false });
     this.writes++;
   }
 
-  /** The leaves go in this pass's `prune`, when no row refers to them any more. */
-  #dropLate(id: number, { set, parent }: Shape, leaves: Map<number, number>): void {
-    const backlog = backlogs(classes(this.#device));
-    for (const [place, count] of leaves) {
-      if (place === set.place) continue;
-      const own = Array.from({ length: count }, (_, leaf) => minor(id, place + leaf));
-      const bytes = own.reduce((sum, one) => sum + (backlog.get(one) ?? 0), 0);
-      if ((bytes * 8) / parent.rate <= DRAIN_TIME) continue;
-      this.#late.push(...own.map(removalOf));
-      leaves.delete(place);
+  /**
+   * Lowers the rates of limits that are cut. Their rows say so already, so what waits is from before: it leaves at the old
+   * rate, in its order. What does not in time, TCP's at slow rates, leaves at the new one, or goes with leaves that are
+   * not in force any more.
+   */
+  lower(): Failure[] {
+    const cuts = this.#cuts.splice(0);
+    if (cuts.length === 0) return [];
+    const failures: Failure[] = [];
+    const backlog = this.#waitFor(cuts);
+    for (const cut of cuts) {
+      try {
+        this.#lowerOne(cut, backlog);
+      } catch (error) {
+        failures.push({ object: `shaper ${cut.owner}`, message: (error as Error).message });
+      }
+    }
+    return failures;
+  }
+
+  /** Until little waits of these limits, or no less than before. Bytes that still wait, by class. */
+  #waitFor(cuts: readonly Cut[]): ReadonlyMap<number, number> {
+    const end = performance.now() + CUT.wait * 1000;
+    let before: ReadonlyMap<number, number> | undefined;
+    for (;;) {
+      const backlog = backlogs(classes(this.#device));
+      const waits = ({ id, target }: Cut): boolean => {
+        const bytes = this.#waiting(id, backlog);
+        return 8 * bytes > CUT.time * target.parent.rate && (!before || bytes < this.#waiting(id, before));
+      };
+      if (performance.now() >= end || !cuts.some(waits)) return backlog;
+      before = backlog;
+      pause(CUT.look);
     }
   }
 
-  /** Ends classes that no shaper owns: first they drain, in a later pass they go. Returns how many limits are draining. */
+  #lowerOne({ id, target }: Cut, backlog: ReadonlyMap<number, number>): void {
+    const now = this.#held?.get(id);
+    if (!now) return; // its leaves could not be made, and that was reported
+    this.#held?.delete(id);
+    const late = [...now.leaves].filter(([place, count]) => {
+      const bytes = leavesOf(id, place, count).reduce((sum, one) => sum + (backlog.get(one) ?? 0), 0);
+      return place !== target.set.place && 8 * bytes > DRAIN_TIME * target.parent.rate;
+    });
+    const removed = late.flatMap(([place, count]) => leavesOf(id, place, count)).map(removalOf);
+    changeTc(this.#device, [...topChanges(id, target), ...removed]);
+    const leaves = new Map(now.leaves);
+    for (const [place] of late) leaves.delete(place);
+    this.#held?.set(id, { ...now, leaves, rate: kernelRate(target.parent.rate), draining: false });
+    this.writes++;
+  }
+
+  /** Bytes of a limit that wait. */
+  #waiting(id: number, backlog: ReadonlyMap<number, number>): number {
+    const held = this.#held?.get(id);
+    return held
+      ? minorsOf(id, held)
+          .slice(1)
+          .reduce((sum, one) => sum + (backlog.get(one) ?? 0), 0)
+      : 0;
+  }
+
+  /** What waits of a limit that is gone leaves at once. */
+  #drain(id: number, state: Held): void {
+    changeTc(this.#device, topChanges(id, shape(DRAIN)));
+    this.#held?.set(id, { ...state, draining: true });
+  }
+
+  /** Ends classes that no shaper owns and that have drained; the others go in a later pass. Returns how many these are. */
   prune(wanted: readonly Shaper[], idOf: (owner: string) => number): number {
-    const late = this.#late.splice(0);
-    if (late.length > 0) {
-      changeTc(this.#device, late);
-      this.writes++;
-    }
     const keep = new Set(wanted.map((shaper) => idOf(shaper.owner)));
     const stale = [...this.#read(false)].filter(([id]) => !keep.has(id));
     if (stale.length === 0) return 0;
     const backlog = backlogs(classes(this.#device));
-    let draining = 0;
-    for (const [id, state] of stale) {
-      const minors = minorsOf(id, state);
-      if (state.draining && !minors.some((one) => backlog.get(one))) {
-        changeTc(this.#device, minors.toReversed().map(removalOf));
-        this.#held?.delete(id);
-        this.writes++;
-        continue;
-      }
-      draining++;
-      if (state.draining) continue;
-      changeTc(this.#device, topChanges(id, shape(DRAIN)).slice(1));
-      this.#held?.set(id, { ...state, draining: true });
+    const drained = stale.filter(([id, state]) => !minorsOf(id, state).some((one) => backlog.get(one)));
+    for (const [id, state] of drained) {
+      changeTc(this.#device, minorsOf(id, state).toReversed().map(removalOf));
+      this.#held?.delete(id);
+      this.writes++;
     }
-    return draining;
+    return stale.length - drained.length;
   }
 
   /** A device that was made anew has no classes, whatever the old one had. */
@@ -175,6 +227,13 @@ export class Shapers {
 
 /** What a limit's classes are made of. */
 export const shapeOf = memo(({ rate, mtu }: Shaper): Shape => shape({ rate, mtu }));
+
+/** A limit's shaper, and what it is to become. */
+interface Cut {
+  owner: string;
+  id: number;
+  target: Shape;
+}
 
 interface Held {
   /** The parent's, bit/s as the kernel keeps it. */
@@ -224,9 +283,17 @@ function backlogs(infos: readonly ClassInfo[]): Map<number, number> {
 }
 
 function minorsOf(id: number, { leaves }: Held): number[] {
-  const places = [...leaves].flatMap(([set, count]) => Array.from({ length: count }, (_, leaf) => set + leaf));
-  return [PLACE.parent, PLACE.first, PLACE.shared, ...places].map((place) => minor(id, place));
+  const top = [PLACE.parent, PLACE.first, PLACE.shared].map((place) => minor(id, place));
+  return [...top, ...[...leaves].flatMap(([place, count]) => leavesOf(id, place, count))];
 }
+
+/** Minors of a set's leaves. */
+const leavesOf = (id: number, place: number, count: number): number[] =>
+  Array.from({ length: count }, (_, leaf) => minor(id, place + leaf));
+
+/** Stops this thread, seconds. */
+const pause = (seconds: number): void =>
+  void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, seconds * 1000);
 
 /** The parent and the two classes that are not of a set. */
 function topChanges(id: number, { parent, first, leaf }: Shape): TcChange[] {

@@ -37,8 +37,8 @@ WEIR_INLINE struct weir_limit_datagram *datagram_of(struct weir_limit_queue *que
 }
 
 /*
- * The place where the packet waits, its bytes counted in; 0: it may not. WEIR_LIMIT_HALF: its queue is half full. Its hash
- * becomes what it carries. A function of its own, so that the verifier walks it once.
+ * The place where the packet waits, its bytes counted in; 0: it may not. WEIR_LIMIT_HALF: its queue is half full.
+ * WEIR_LIMIT_COLD: its class could let it overtake its flow. Its hash becomes what it carries. A function of its own, so that the verifier walks it once.
  */
 __attribute__((noinline)) __u32 weir_limit_admit(const struct weir_limit *limit, struct weir_limit_queue *queue,
 						  struct weir_limit_packet *packet, int charged)
@@ -46,7 +46,7 @@ __attribute__((noinline)) __u32 weir_limit_admit(const struct weir_limit *limit,
 	struct weir_limit_datagram *datagram;
 	struct weir_limit_flow *flow;
 	__u64 now = bpf_ktime_get_ns();
-	__u32 place, row;
+	__u32 place, row, marks = 0;
 	int room = 1;
 
 	if (!limit || !queue || !packet)
@@ -79,13 +79,17 @@ __attribute__((noinline)) __u32 weir_limit_admit(const struct weir_limit *limit,
 			datagram->hash = 0;
 		return 0;
 	}
+	if (room == 2)
+		marks = WEIR_LIMIT_HALF;
+	if (flow && is_cold(queue, flow, place, now))
+		marks |= WEIR_LIMIT_COLD;
 	if (flow && !(datagram && flow->bytes > 0))
 		flow->place = place;
 	if (!flow)
 		*crowd_at(queue, packet->hash) = (now >> 20) + WEIR_LIMIT_CROWD;
 	queue_add(queue, flow, place, packet, now);
 	packet->hash = carried(packet, flow, row, place);
-	return room == 2 ? place | WEIR_LIMIT_HALF : place;
+	return place | marks;
 }
 
 /*
@@ -105,6 +109,13 @@ WEIR_INLINE void charge(struct __sk_buff *skb, const struct weir_limit *limit, s
 	if (debt < (__s64)charged * WEIR_LIMIT_UNIT || weir_shape_pad(skb, limit->device, limit->block + place))
 		return;
 	__sync_fetch_and_add(&queue->debt, -(__s64)charged * WEIR_LIMIT_UNIT);
+}
+
+/* A class that lets one packet pass beyond its turn spends that on a copy, whose charge counts as paid. */
+WEIR_INLINE void warm(struct __sk_buff *skb, const struct weir_limit *limit, struct weir_limit_queue *queue, __u32 place)
+{
+	if (!weir_shape_pad(skb, limit->device, limit->block + place))
+		__sync_fetch_and_add(&queue->debt, -(__s64)weir_limit_tabled(skb->len) * WEIR_LIMIT_UNIT);
 }
 
 /* Came back in its turn. */
@@ -146,8 +157,10 @@ WEIR_INLINE int arrive(struct __sk_buff *skb, struct weir_limit_key *key, const 
 		return weir_drop(skb, WEIR_DROP_RATE_LIMIT);
 	if (place & WEIR_LIMIT_HALF && packet->ect && bpf_skb_ecn_set_ce(skb) == 1)
 		__sync_fetch_and_add(&use->marked_packets, packet->packets);
-	place &= WEIR_LIMIT_PLACE;
 	bpf_set_hash(skb, packet->hash);
+	if (place & WEIR_LIMIT_COLD)
+		warm(skb, limit, queue, place & WEIR_LIMIT_PLACE);
+	place &= WEIR_LIMIT_PLACE;
 	charge(skb, limit, queue, packet, place);
 	/* a receiver's limit: no sender of this node is charged, so that it is paced by acknowledgements like any other */
 	if (!limit->deep && skb->sk)

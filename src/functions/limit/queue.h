@@ -30,6 +30,9 @@
 /* Packets of a flow without a row wait for less than this, ktime >> 20. */
 #define WEIR_LIMIT_CROWD 512
 #define WEIR_LIMIT_HALF 0x100 /* beside a place */
+#define WEIR_LIMIT_COLD 0x200
+/* HTB lets a class that has been idle for a minute send one packet whatever its parent has left, ns. */
+#define WEIR_LIMIT_COLD_TIME (50000 * WEIR_LIMIT_MS)
 
 #define max_of(a, b) ((a) > (b) ? (a) : (b))
 
@@ -263,6 +266,7 @@ WEIR_INLINE int forget_stale(const struct weir_limit *limit, struct weir_limit_q
 	leaf->bytes = 0;
 	leaf->tcp = 0;
 	leaf->fragments = 0;
+	leaf->left = 0;
 	return 1;
 }
 
@@ -309,6 +313,13 @@ WEIR_INLINE __u32 place_for(const struct weir_limit *limit, struct weir_limit_qu
 	if (sparse && (packet->protocol != IPPROTO_TCP || packet->opening))
 		return WEIR_LIMIT_SHARED;
 	return leaf_for(limit, queue, flow, packet);
+}
+
+/* Would the packet overtake those of its flow that wait in WEIR_LIMIT_FIRST? */
+WEIR_INLINE int is_cold(struct weir_limit_queue *queue, const struct weir_limit_flow *flow, __u32 place, __u64 now)
+{
+	return flow->bytes > 0 && flow->place == WEIR_LIMIT_FIRST && place > WEIR_LIMIT_FIRST &&
+	       now > leaf_at(queue, place)->left + WEIR_LIMIT_COLD_TIME;
 }
 
 WEIR_INLINE void queue_add(struct weir_limit_queue *queue, struct weir_limit_flow *flow, __u32 place,

@@ -64,5 +64,5 @@ export const node = z.string().describe("node that answers");
 
 export const counter = z.object({
   packets: count.describe("packets since the port was made"),
-  bytes: count.describe("bytes since the port was made, at layer 2"),
+  bytes: count.describe("bytes since the port was made, at layer 2; of a packet of several segments the headers once"),
 });

@@ -256,7 +256,9 @@ export const drop = z
     reason: z.string().describe("e.g. `no_route`"),
     description: z.string().describe("the reason in words"),
     packets: field.count.describe("packets since the port was made"),
-    bytes: field.count.describe("bytes since the port was made, at layer 2"),
+    bytes: field.count.describe(
+      "bytes since the port was made, at layer 2; of a packet of several segments the headers once",
+    ),
   })
   .meta({ id: "Drop", description: "packets dropped at one port for one reason" });
 

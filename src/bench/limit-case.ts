@@ -1,4 +1,5 @@
 import { firstSecond, flow, goodput, headerBytes, layer3, outside } from "./iperf.ts";
+import { firstArrival, type Reading, rateIn, Watch } from "./limiter/watch.ts";
 import { pingPong, type Trips } from "./pingpong.ts";
 import { type PodSpec, trafficCommands } from "./pods.ts";
 import { Stage, type StageOptions } from "./stage.ts";
@@ -91,11 +92,14 @@ export async function runLoad(
   const length = writeLength(load, rate, mtu);
   const offered = protocol === "udp" && rate ? (10 * rate) / flows : undefined;
   const interval = congestion === "bbr" ? 0.1 : undefined;
+  // UDP's reader may be slower than what comes; TCP's holds its sender back
+  const watch = protocol === "udp" ? new Watch(await stage.netns(to)) : undefined;
   const common = { from, to, family, seconds, protocol, congestion, flows, length, interval, rate: offered };
   const [result, trips] = await Promise.all([
     flow(stage, common),
     pingPong(stage, where, LIMITED, { ms: seconds * 1000, gap: pingGap(rate), family }),
   ]);
+  const arrived = watch && arrivals(await watch.stop(), seconds);
   const onWire = (bits: number): number => layer3(bits, mtu, family, protocol);
   const quiet = outside(result.intervals, result.pauses).filter(({ start, end }) => start > 0.9 && end - start > 0.5);
   return {
@@ -105,7 +109,16 @@ export async function runLoad(
     unpaused: congestion === "bbr" ? { rate: onWire(goodput({ intervals: quiet })), seconds: quiet.length } : undefined,
     retransmits: result.retransmits ?? null,
     pingPong: trips,
+    ...arrived,
   };
+}
+
+/** Rates by what the receiver's kernel has taken in. */
+function arrivals(readings: readonly Reading[], seconds: number): Pick<LoadResult, "rate" | "firstSecond" | "early"> {
+  const begin = firstArrival(readings);
+  const between = (start: number, end: number): number =>
+    rateIn(readings, "received", [{ start: begin + 1000 * start, end: begin + 1000 * end }]) ?? 0;
+  return { rate: between(1, seconds - 0.2), firstSecond: between(0, 1), early: between(1, 6) };
 }
 
 /** A case in words that are also its key. */

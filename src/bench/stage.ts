@@ -165,6 +165,13 @@ export class Stage {
     return (JSON.parse(ended.stdout) as { nodes: LabNode[] }).nodes;
   }
 
+  /** Path of a pod's network namespace. */
+  async netns(pod: string): Promise<string> {
+    const found = (await this.get<{ name: string; netns: string }>("endpoints")).find(({ name }) => name === pod);
+    if (!found) throw new Error(`find namespace of pod ${pod}: it has no endpoint`);
+    return found.netns;
+  }
+
   /** Path of a node's network namespace. */
   nodeNetns(node: string): string {
     return `/run/netns/weir.${this.name}.${node}`;

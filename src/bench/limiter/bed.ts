@@ -5,6 +5,7 @@ import type { BenchContext } from "../commands.ts";
 import { manifests, type PodSpec } from "../pods.ts";
 import { Stage } from "../stage.ts";
 import { type Use, Uses } from "./use.ts";
+import { Watch } from "./watch.ts";
 
 export type Direction = "ingress" | "egress";
 export type Where = "same" | "across";
@@ -150,6 +151,11 @@ export class Bed {
   /** What the limit has counted; undefined if there is none. */
   use(direction: Direction): Use | undefined {
     return this.#uses.read(this.#device, direction);
+  }
+
+  /** Reads the limit's counter, and its receiver's, until it is stopped. */
+  watch(direction: Direction, netns: string): Watch {
+    return new Watch(netns, () => this.use(direction)?.bytes ?? null);
   }
 
   /** A new pod in the limited one's place, without a limit. */

@@ -24,7 +24,7 @@ import {
 import { judgeChange, needsAnew } from "./change-verdict.ts";
 import { startLoad } from "./load.ts";
 import { countersOf, Receipts } from "./receipts.ts";
-import { rateIn, Watch } from "./watch.ts";
+import { rateIn } from "./watch.ts";
 
 const LIMIT = 100e6;
 const PLACES = [
@@ -111,7 +111,7 @@ async function runChange(bed: Bed, one: Change): Promise<ChangeResult> {
   const path = bed.path(direction, where);
   const before = protocol === "udp" ? await Account.open(bed, one) : undefined;
   const load = await startLoad(path, one, offered(one));
-  const watch = new Watch(bed, direction, path.to);
+  const watch = bed.watch(direction, path.to);
   const receipts = new Receipts(bed, one);
   await sleep(SETTLE);
   const edit = async (value: number | null, span: number): Promise<number> => {
@@ -138,7 +138,7 @@ async function measureAnew(bed: Bed, one: Change): Promise<number> {
   const path = bed.path(direction, where);
   const load = await startLoad(path, one, offered(one));
   await sleep(SETTLE);
-  const watch = new Watch(bed, direction, path.to);
+  const watch = bed.watch(direction, path.to);
   await sleep(end - start);
   const readings = await watch.stop();
   await load.stop(readings);

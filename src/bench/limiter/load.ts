@@ -1,7 +1,7 @@
 import { receive, send } from "../traffic/traffic.ts";
 import { MTU, type Path } from "./bed.ts";
 import { TcpLoad } from "./tcp.ts";
-import type { Reading, Times } from "./watch.ts";
+import { firstArrival, type Reading, type Times } from "./watch.ts";
 
 /** Greedy TCP flows, or one socket's datagrams. */
 export interface Load {
@@ -43,10 +43,3 @@ export async function startLoad(path: Path, load: Load, offered: number): Promis
 /** Seconds since a load's begin as ms of the clock by which it began. */
 const shifted = (spans: readonly Times[], begin: number): Times[] =>
   spans.map(({ start, end }) => ({ start: begin + 1000 * start, end: begin + 1000 * end }));
-
-/** When a load's first packets had come, ms: iperf3 counts its seconds from there. */
-function firstArrival(readings: readonly Reading[]): number {
-  const first = readings[0];
-  const begun = readings.find(({ received }) => received > (first?.received ?? 0) + 10_000);
-  return begun?.time ?? first?.time ?? 0;
-}

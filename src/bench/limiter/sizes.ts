@@ -7,7 +7,7 @@ import { receive, send } from "../traffic/traffic.ts";
 import { type Bed, type Direction, MTU } from "./bed.ts";
 import { runCases } from "./cases.ts";
 import { udpRate } from "./fair.ts";
-import { rateIn, Watch } from "./watch.ts";
+import { rateIn } from "./watch.ts";
 
 /** UDP of packets of one size. Bytes at layer 3, rates in bit/s at layer 3. */
 export interface SizeCase {
@@ -66,7 +66,7 @@ async function runSize(bed: Bed, one: SizeCase, seconds: number): Promise<SizeRe
   const common = { address, port: PORT, mtu: MTU, seconds: seconds + 0.5 };
   const source = await send(from, { ...common, sizes: [bytes - HEADERS], rate: TIMES * rate });
   const begin = monotonic();
-  const watch = new Watch(bed, direction, to);
+  const watch = bed.watch(direction, to);
   await sleep(1000 * seconds);
   const readings = await watch.stop();
   const sent = await source.ended;

@@ -7,7 +7,7 @@ import type { Bed } from "./bed.ts";
 import { runCases } from "./cases.ts";
 import { loadText, startLoad } from "./load.ts";
 import { evaluateStep, judgeStep, SPAN, type Step, type StepResult, stepName } from "./step.ts";
-import { rateIn, Watch } from "./watch.ts";
+import { rateIn } from "./watch.ts";
 
 const RATES = [null, 3e6, 20e6, 37e6, 80e6, 500e6, 2000e6, 4000e6] as const;
 const UDP_MOST = 500e6;
@@ -64,7 +64,7 @@ async function runStep(bed: Bed, step: Step, before: readonly StepResult[]): Pro
   const unlimited = known ?? (await measureUnlimited(bed, step));
   await bed.set(direction, from, how);
   const load = await startLoad(bed.path(direction, where), step, offered(step));
-  const watch = new Watch(bed, direction, bed.path(direction, where).to);
+  const watch = bed.watch(direction, bed.path(direction, where).to);
   await sleep(SETTLE);
   const edited = monotonic();
   bed.write(direction, to, how);
@@ -82,7 +82,7 @@ async function measureUnlimited(bed: Bed, step: Step): Promise<number> {
   const path = bed.path(step.direction, step.where);
   const load = await startLoad(path, step, offered(step));
   await sleep(SETTLE / 2);
-  const watch = new Watch(bed, step.direction, path.to);
+  const watch = bed.watch(step.direction, path.to);
   await sleep(FREE);
   const readings = await watch.stop();
   await load.stop(readings);

@@ -1,9 +1,8 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inNamespace } from "../../kernel/index.ts";
-import { octets } from "../alternate.ts";
+import { parseSnmp } from "../counters.ts";
 import { monotonic } from "../meter.ts";
-import type { Bed, Direction } from "./bed.ts";
 
 /** One reading. */
 export interface Reading {
@@ -17,31 +16,34 @@ export interface Reading {
 
 const EVERY_MS = 20;
 
-/** Bytes that a namespace's IP has taken in. */
+/** Bytes that a namespace's IP has taken in, both families. */
 export function receivedBytes(netns: string): number {
-  return octets(inNamespace(netns, () => readFileSync("/proc/thread-self/net/netstat", "utf8")));
+  const read = (name: string): Map<string, number> => parseSnmp(readFileSync(`/proc/thread-self/net/${name}`, "utf8"));
+  return inNamespace(
+    netns,
+    () => (read("netstat").get("IpExtInOctets") ?? 0) + (read("snmp6").get("Ip6InOctets") ?? 0),
+  );
 }
 
-/** Reads a limit's counter and its receiver's, again and again, until it is stopped. */
+/** Reads a namespace's counter, and a limit's, again and again, until it is stopped. */
 export class Watch {
   readonly readings: Reading[] = [];
-  readonly #bed: Bed;
-  readonly #direction: Direction;
   readonly #netns: string;
+  readonly #limit: () => number | null;
   #ended = false;
   readonly #running: Promise<void>;
 
-  constructor(bed: Bed, direction: Direction, netns: string) {
-    this.#bed = bed;
-    this.#direction = direction;
+  /** `limit`: bytes that it has let through. */
+  constructor(netns: string, limit: () => number | null = () => null) {
     this.#netns = netns;
+    this.#limit = limit;
     this.#running = this.#run();
     this.#running.catch(() => {}); // who stops it is told
   }
 
   async #run(): Promise<void> {
     while (!this.#ended) {
-      const limit = this.#bed.use(this.#direction)?.bytes ?? null;
+      const limit = this.#limit();
       this.readings.push({ time: monotonic(), limit, received: receivedBytes(this.#netns) });
       await sleep(EVERY_MS);
     }
@@ -52,6 +54,13 @@ export class Watch {
     await this.#running;
     return this.readings;
   }
+}
+
+/** When a load's first packets had come, ms: iperf3 counts its seconds from there. */
+export function firstArrival(readings: readonly Reading[]): number {
+  const first = readings[0];
+  const begun = readings.find(({ received }) => received > (first?.received ?? 0) + 10_000);
+  return begun?.time ?? first?.time ?? 0;
 }
 
 /** A span of time, ms. */

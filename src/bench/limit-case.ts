@@ -1,4 +1,4 @@
-import { firstSecond, flow, goodput, headerBytes, layer3, outside } from "./iperf.ts";
+import { flow, goodput, headerBytes, layer3, outside } from "./iperf.ts";
 import { firstArrival, type Reading, rateIn, Watch } from "./limiter/watch.ts";
 import { pingPong, type Trips } from "./pingpong.ts";
 import { type PodSpec, trafficCommands } from "./pods.ts";
@@ -77,9 +77,6 @@ export function pingGap(rate: number | undefined): number {
   return Math.max(LEAST_GAP, Math.round((1000 * ROUND_BITS) / (share * (rate ?? Number.POSITIVE_INFINITY))));
 }
 
-/** s, with what iperf3's own seconds are off by. */
-const EARLY_END = 6.1;
-
 /** Saturates the pod in one way for `seconds`, and plays ping-pong beside. UDP is offered at 10 times the rate. */
 export async function runLoad(
   stage: Stage,
@@ -92,20 +89,17 @@ export async function runLoad(
   const length = writeLength(load, rate, mtu);
   const offered = protocol === "udp" && rate ? (10 * rate) / flows : undefined;
   const interval = congestion === "bbr" ? 0.1 : undefined;
-  // UDP's reader may be slower than what comes; TCP's holds its sender back
-  const watch = protocol === "udp" ? new Watch(await stage.netns(to)) : undefined;
+  // what the reader gets is late by what was lost, and UDP's may be slower than what comes
+  const watch = new Watch(await stage.netns(to), undefined, headerBytes(family, protocol));
   const common = { from, to, family, seconds, protocol, congestion, flows, length, interval, rate: offered };
   const [result, trips] = await Promise.all([
     flow(stage, common),
     pingPong(stage, where, LIMITED, { ms: seconds * 1000, gap: pingGap(rate), family }),
   ]);
-  const arrived = watch && arrivals(await watch.stop(), seconds);
+  const arrived = arrivals(await watch.stop(), seconds);
   const onWire = (bits: number): number => layer3(bits, mtu, family, protocol);
   const quiet = outside(result.intervals, result.pauses).filter(({ start, end }) => start > 0.9 && end - start > 0.5);
   return {
-    rate: onWire(goodput(result, 1)),
-    firstSecond: onWire(firstSecond(result)),
-    early: onWire(goodput({ intervals: result.intervals.filter(({ end }) => end < EARLY_END) }, 1)),
     unpaused: congestion === "bbr" ? { rate: onWire(goodput({ intervals: quiet })), seconds: quiet.length } : undefined,
     retransmits: result.retransmits ?? null,
     pingPong: trips,

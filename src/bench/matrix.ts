@@ -122,6 +122,7 @@ async function runCases(
     const pace = paceName({ rate, ...load });
     const idle = idles.get(pace) ?? (await measureIdle(stage, load, rate, quick));
     idles.set(pace, idle);
+    await setLimits(stage, {}); // what the last case left in the queue, megabytes of TCP's, leaves at once
     await setLimits(stage, { [load.direction]: rate });
     const gaps = await schedulingGaps();
     const begin = wallClock();

@@ -10,32 +10,44 @@ export interface Reading {
   time: number;
   /** Bytes at layer 3 that the limit has let through; null while there is none. */
   limit: number | null;
-  /** Bytes that the receiver's IP has taken in; of merged packets the headers count once. */
+  /** Bytes that the receiver's IP has taken in. */
   received: number;
 }
 
 const EVERY_MS = 20;
 
-/** Bytes that a namespace's IP has taken in, both families. */
-export function receivedBytes(netns: string): number {
-  const read = (name: string): Map<string, number> => parseSnmp(readFileSync(`/proc/thread-self/net/${name}`, "utf8"));
-  return inNamespace(
-    netns,
-    () => (read("netstat").get("IpExtInOctets") ?? 0) + (read("snmp6").get("Ip6InOctets") ?? 0),
+/** Wire packets by their ECN bits, of which IP counts all that a merged packet stands for. */
+const WIRE = ["NoECTPkts", "ECT1Pkts", "ECT0Pkts", "CEPkts"];
+
+/**
+ * Bytes that a namespace's IP has taken in, both families. IP counts the headers of a merged packet once: `headers` are
+ * added for each other wire packet, bytes of IP's and of the transport's.
+ */
+export function receivedBytes(netns: string, headers = 0): number {
+  const texts = inNamespace(netns, () =>
+    ["netstat", "snmp", "snmp6"].map((name) => readFileSync(`/proc/thread-self/net/${name}`, "utf8")),
   );
+  const all = new Map(texts.flatMap((text) => [...parseSnmp(text)]));
+  const count = (name: string): number => all.get(name) ?? 0;
+  const merged = (wire: string, taken: string): number =>
+    WIRE.reduce((sum, name) => sum + count(`${wire}${name}`), -count(taken));
+  const missing = merged("IpExtIn", "IpInReceives") + merged("Ip6In", "Ip6InReceives");
+  return count("IpExtInOctets") + count("Ip6InOctets") + missing * headers;
 }
 
 /** Reads a namespace's counter, and a limit's, again and again, until it is stopped. */
 export class Watch {
   readonly readings: Reading[] = [];
   readonly #netns: string;
+  readonly #headers: number;
   readonly #limit: () => number | null;
   #ended = false;
   readonly #running: Promise<void>;
 
-  /** `limit`: bytes that it has let through. */
-  constructor(netns: string, limit: () => number | null = () => null) {
+  /** `limit`: bytes that it has let through. `headers`: of a packet, to be counted for those of merged ones too. */
+  constructor(netns: string, limit: () => number | null = () => null, headers = 0) {
     this.#netns = netns;
+    this.#headers = headers;
     this.#limit = limit;
     this.#running = this.#run();
     this.#running.catch(() => {}); // who stops it is told
@@ -44,7 +56,7 @@ export class Watch {
   async #run(): Promise<void> {
     while (!this.#ended) {
       const limit = this.#limit();
-      this.readings.push({ time: monotonic(), limit, received: receivedBytes(this.#netns) });
+      this.readings.push({ time: monotonic(), limit, received: receivedBytes(this.#netns, this.#headers) });
       await sleep(EVERY_MS);
     }
   }

@@ -76,7 +76,6 @@ async function runPairs(
   one: LimitCase,
   { seconds, count }: { seconds: number; count: number },
 ): Promise<PairsResult> {
-  for (const stage of [own, other]) await setLimits(stage, { [one.direction]: one.rate });
   const done: PairsResult["pairs"] = [];
   while (done.length < count) {
     const swapped = done.length % 2 === 1;
@@ -89,6 +88,8 @@ async function runPairs(
 
 async function runOne(stage: Stage, one: LimitCase, seconds: number): Promise<Run> {
   const { rate } = one;
+  await setLimits(stage, {}); // what the last run left in the queue leaves at once
+  await setLimits(stage, { [one.direction]: rate });
   const result = await runLoad(stage, one, { seconds, mtu: MTU, rate });
   return { error: Math.abs(result.rate / rate - 1), p50: result.pingPong.p50 };
 }

@@ -66,7 +66,7 @@ export function choosePairs(cases: readonly LimitCase[], count: number): LimitCa
   const rates = [...new Set(cases.map(({ rate }) => rate))];
   return rates.flatMap((rate) => {
     const all = cases.filter((one) => one.rate === rate);
-    return sampleOf(all, count, SEED);
+    return sampleOf(all, count, SEED + rate); // each rate other loads
   });
 }
 

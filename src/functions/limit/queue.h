@@ -11,6 +11,8 @@
 #define WEIR_LIMIT_AHEAD 4096
 /* … and all sparse flows this many ahead of their rate. */
 #define WEIR_LIMIT_FIRST_AHEAD 8192
+/* Flows that what may go first stands for when it is full. */
+#define WEIR_LIMIT_PRESSURE 16
 /* What a flow is ahead is forgotten down to this after a busy time, ns. */
 #define WEIR_LIMIT_MEMORY (100 * WEIR_LIMIT_MS)
 /* What ignores congestion is taken while it would wait for less than this, ns; with all that may go first, for 8/5 of it. */
@@ -66,6 +68,14 @@ WEIR_INLINE int had_no_row(struct weir_limit_queue *queue, const struct weir_lim
 	return flow->bytes <= 0 && (__s32)(*crowd_at(queue, hash) - (__u32)(now >> 20)) > 0;
 }
 
+/* What waits of a flow was removed with its leaf. */
+WEIR_INLINE void forget_flow(struct weir_limit_queue *queue, struct weir_limit_flow *flow)
+{
+	if (flow->bytes > 0 && queue->busy > 0)
+		__sync_fetch_and_add(&queue->busy, -1);
+	flow->bytes = 0;
+}
+
 /* The flow's row, or a free one, and one; 0 if all that it may have are others'. */
 WEIR_INLINE __u32 row_for(struct weir_limit_queue *queue, __u32 hash)
 {
@@ -85,7 +95,7 @@ WEIR_INLINE __u32 row_for(struct weir_limit_queue *queue, __u32 hash)
 	if (!oldest)
 		return 0;
 	oldest->tag = hash;
-	oldest->bytes = 0;
+	forget_flow(queue, oldest);
 	oldest->due = 0;
 	oldest->place = 0;
 	return row;
@@ -96,12 +106,29 @@ WEIR_INLINE struct weir_limit_flow *flow_at(struct weir_limit_queue *queue, __u3
 	return row ? &queue->flows[(row - 1) & (WEIR_LIMIT_FLOWS - 1)] : 0;
 }
 
+/* What may go first at once, as time of the rate that all sparse flows have. */
+WEIR_INLINE __u64 first_most(const struct weir_limit *limit)
+{
+	return weir_limit_time(limit, WEIR_LIMIT_FIRST_AHEAD) * 8 / 3 + 5 * WEIR_LIMIT_MS;
+}
+
+/*
+ * Flows that a flow shares with. Of a flood few have a backlog at slow rates, so those count too that fill up what may go
+ * first: the fuller, the less a flow may have to be sparse.
+ */
+WEIR_INLINE __u64 rivals(const struct weir_limit *limit, const struct weir_limit_queue *queue, __u64 now)
+{
+	__s32 busy = max_of(queue->active, queue->busy);
+	__u64 used = queue->first > now ? queue->first - now : 0;
+
+	return max_of(busy, 0) + used * WEIR_LIMIT_PRESSURE / first_most(limit);
+}
+
 /* True while the flow keeps to less than three quarters of what each would have if it were busy too. */
 WEIR_INLINE int flow_is_sparse(const struct weir_limit *limit, struct weir_limit_queue *queue,
 			       struct weir_limit_flow *flow, __u32 bytes, __u64 now)
 {
-	__s32 active = queue->active;
-	__u64 share = (active > 0 ? active + 1 : 1) * 4;
+	__u64 share = (rivals(limit, queue, now) + 1) * 4;
 	__u64 ahead = weir_limit_time(limit, WEIR_LIMIT_AHEAD) * share / 3;
 	__u64 due = max_of(flow->due, now) + weir_limit_time(limit, bytes) * share / 3;
 	__u64 most = now + ahead + WEIR_LIMIT_MEMORY;
@@ -116,7 +143,7 @@ WEIR_INLINE int first_has_room(const struct weir_limit *limit, struct weir_limit
 {
 	__u64 due = max_of(queue->first, now) + weir_limit_time(limit, packet->bytes) * 8 / 3;
 
-	if (!packet->before && due > now + weir_limit_time(limit, WEIR_LIMIT_FIRST_AHEAD) * 8 / 3 + 5 * WEIR_LIMIT_MS)
+	if (!packet->before && due > now + first_most(limit))
 		return 0;
 	queue->first = due;
 	return 1;
@@ -298,14 +325,14 @@ WEIR_INLINE __u32 place_for(const struct weir_limit *limit, struct weir_limit_qu
 {
 	int sparse = !flow || flow_is_sparse(limit, queue, flow, packet->bytes, now);
 
-	if (flow && flow->bytes > 0 && leaf_at(queue, flow->place)->bytes <= 0)
-		flow->bytes = 0; /* it was forgotten with its leaf */
+	if (flow && leaf_at(queue, flow->place)->bytes <= 0)
+		forget_flow(queue, flow);
 	if (flow && flow->bytes > 0 && flow->place != WEIR_LIMIT_FIRST) {
 		if (flow->place == WEIR_LIMIT_SHARED || in_force(limit, flow->place))
 			return flow->place;
 		if (!forget_stale(limit, queue, flow->place, now))
 			return 0; /* its leaf is of another set: it moves when that is empty */
-		flow->bytes = 0;
+		forget_flow(queue, flow);
 	}
 	if (flow && sparse && may_go_first(limit, packet) && first_has_room(limit, queue, packet, now))
 		return WEIR_LIMIT_FIRST;
@@ -339,8 +366,8 @@ WEIR_INLINE void queue_add(struct weir_limit_queue *queue, struct weir_limit_flo
 		__sync_fetch_and_add(&leaf->fragments, bytes);
 		__sync_fetch_and_add(&queue->fragments, bytes);
 	}
-	if (flow)
-		__sync_fetch_and_add(&flow->bytes, bytes);
+	if (flow && __sync_fetch_and_add(&flow->bytes, bytes) <= 0)
+		__sync_fetch_and_add(&queue->busy, 1);
 	if (place != WEIR_LIMIT_FIRST)
 		__sync_fetch_and_add(total_of(queue, packet), bytes);
 }
@@ -361,12 +388,13 @@ WEIR_INLINE void queue_remove(struct weir_limit_queue *queue, __u32 place, const
 		take_off(&leaf->fragments, bytes);
 		take_off(&queue->fragments, bytes);
 	}
-	if (flow)
-		take_off(&flow->bytes, bytes);
+	if (flow && take_off(&flow->bytes, bytes) && queue->busy > 0)
+		__sync_fetch_and_add(&queue->busy, -1);
 	if (place != WEIR_LIMIT_FIRST)
 		take_off(total_of(queue, packet), bytes);
 	if (queue->tcp <= 0 && queue->other <= 0) {
 		queue->active = 0;
+		queue->busy = 0;
 		queue->fragments = 0;
 	}
 }

@@ -85,7 +85,7 @@ struct weir_limit_queue {
 	__s32 active; /* leaves with a backlog */
 	__u32 swept;  /* the leaf that was looked at last */
 	__s32 fragments; /* bytes of fragments that wait, anywhere */
-	__u32 reserved;
+	__s32 busy;   /* flows with a row and a backlog; at slow rates many share a leaf */
 	__u64 first;  /* ktime until which the rate of all sparse flows is used */
 	__s64 debt;   /* what HTB charged too little, in bytes / WEIR_LIMIT_UNIT */
 	struct weir_limit_leaf leaves[WEIR_LIMIT_CLASSES];

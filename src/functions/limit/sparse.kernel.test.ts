@@ -1,0 +1,31 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { LimitRule } from "../../model/limits.ts";
+import { Node } from "../testing/node.ts";
+
+let node: Node;
+beforeAll(() => {
+  node = new Node();
+});
+afterAll(() => node?.close());
+
+test("large pings pass while 20 sockets send four times a limit of 1 Mbit/s", async () => {
+  const rule: LimitRule = { direction: "ingress", rate: 1e6, source: "test", configured: "1M" };
+  node.apply({ b: [rule] });
+  const to = node.endpoint("b").ips[0] ?? "";
+  node.run("b", "iperf3", "-s", "-1", "-D");
+  const flood = node.start("a", "iperf3", "-c", to, "-u", "-P", "20", "-b", "200k", "-l", "1172", "-t", "60");
+  try {
+    const before = refused();
+    while (refused() < before + 100) await new Promise((done) => setTimeout(done, 50));
+    const answers = node.run("a", "ping", "-q", "-c", "12", "-i", "0.25", "-s", "972", "-W", "1", to);
+    expect(Number(/(\d+) received/.exec(answers)?.[1])).toBeGreaterThanOrEqual(11);
+  } finally {
+    flood.kill("SIGKILL");
+  }
+}, 60_000);
+
+/** Packets that the node's limits have refused. */
+function refused(): number {
+  const table = node.panel.table("weir_limit_use");
+  return table.entries().reduce((sum, [, row]) => sum + Number(table.value.decode(row)["refused_packets"]), 0);
+}

@@ -1,4 +1,4 @@
-import { findLink, setLink } from "../kernel/index.ts";
+import { findLink, setLink, writeSysctl } from "../kernel/index.ts";
 import type { DesiredState, PodLink } from "../model/desired.ts";
 import { ANY_SEGMENTS } from "../model/shape.ts";
 import type { Failure } from "./failure.ts";
@@ -39,6 +39,8 @@ export class Senders {
     if (held === undefined) return; // the pod renamed it: its own loss, since what it sends is split in the queue
     if (held !== segments) {
       setLink(ifname, { gsoMaxSegs: segments }, netns);
+      // a connection keeps what its route allowed when it was made, until it has to look for its route again
+      writeSysctl("net/ipv4/route/flush", -1, netns);
       this.writes++;
     }
     this.#held.set(ifindex, segments);

@@ -116,7 +116,7 @@ struct weir_config {
 	__u32 recirc_ifindex; /* plain device pair; what enters it comes back at its mark's hop */
 	__u32 split_ifindex;  /* the same without segmentation offload: GSO packets come back split */
 	enum weir_abi abi;
-	__u32 processors;     /* that the far ends of Weir's pairs steer packets to, by skb->hash; 0: one */
+	__u32 processors;     /* among which packet steering chooses where packets come back, by skb->hash; 0: one */
 	__u32 reserved[2];
 };
 

@@ -134,7 +134,7 @@ export class Datapath {
     if (placed) {
       for (const [table, rows] of tables) attempt(`table ${table}`, () => this.#write(table, rows, "remove"));
       attempt("programs", () => this.programs.prune(desired));
-      attempt("shapers", () => this.shapers.prune(desired.shapers, ids.shaper));
+      attempt("shapers", () => this.shapers.prune());
       attempt("devices", () => this.devices.prune(desired.links));
       attempt("names", () => this.#prune(desired));
     }

@@ -1,5 +1,6 @@
-import { findLink, setLink, writeSysctl } from "../kernel/index.ts";
+import { addRoute, findLink, removeRoute, setLink, writeSysctl } from "../kernel/index.ts";
 import type { DesiredState, PodLink } from "../model/desired.ts";
+import { familyOf } from "../model/ip.ts";
 import { ANY_SEGMENTS } from "../model/shape.ts";
 import type { Failure } from "./failure.ts";
 import { shapeOf } from "./shapers.ts";
@@ -7,7 +8,8 @@ import { shapeOf } from "./shapers.ts";
 /**
  * How many segments pods' own sockets put into one packet. A pod that may send 10 Mbit/s builds packets of 64 kB all
  * the same, since its round trips are short, and keeps two of them in the queue for each flow; with packets of a
- * millisecond of the rate, TCP's own back-pressure keeps the queue at a few packets and nothing is ever lost.
+ * millisecond of the rate, TCP's own back-pressure keeps the queue at a few packets and nothing is ever lost. Above, small
+ * packets would cost TCP more than the processor has: connections that are open follow too.
  */
 export class Senders {
   /** Devices changed so far. */
@@ -34,15 +36,31 @@ export class Senders {
     return failures;
   }
 
-  #set({ ifname, netns }: PodLink, ifindex: number, segments: number): void {
+  #set(link: PodLink, ifindex: number, segments: number): void {
+    const { ifname, netns } = link;
     const held = this.#held.get(ifindex) ?? findLink(ifname, netns)?.gsoMaxSegs;
     if (held === undefined) return; // the pod renamed it: its own loss, since what it sends is split in the queue
     if (held !== segments) {
       setLink(ifname, { gsoMaxSegs: segments }, netns);
-      // a connection keeps what its route allowed when it was made, until it has to look for its route again
-      writeSysctl("net/ipv4/route/flush", -1, netns);
+      forgetRoutes(link);
       this.writes++;
     }
     this.#held.set(ifindex, segments);
   }
+}
+
+/** A route that nobody has: the discard-only prefix of RFC 6666. */
+const NOBODY = "100::/128";
+
+/**
+ * An open connection keeps what the device allowed when it found its route. Has all of a namespace find theirs again: the
+ * kernel forgets IPv4's on demand, and IPv6's when a route comes.
+ */
+function forgetRoutes({ ifname, netns, ips }: PodLink): void {
+  writeSysctl("net/ipv4/route/flush", -1, netns);
+  const isUp = findLink(ifname, netns)?.up === true; // no route can lead to a device that is down
+  const hasIpv6 = ips.some((ip) => familyOf(ip) === 6);
+  if (!isUp || !hasIpv6) return;
+  addRoute({ cidr: NOBODY, device: ifname }, netns);
+  removeRoute({ cidr: NOBODY, device: ifname }, netns);
 }

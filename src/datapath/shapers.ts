@@ -71,15 +71,18 @@ export class Shapers {
     }
     const held = this.#read(wanted.length > 0);
     this.#cuts.length = 0;
+    const kept = new Set<number>();
     for (const shaper of wanted) {
-      try {
-        this.#ensureOne({ owner: shaper.owner, id: idOf(shaper.owner), target: shapeOf(shaper) }, held);
-      } catch (error) {
-        failures.push({ object: `shaper ${shaper.owner}`, message: (error as Error).message });
-      }
+      const { owner } = shaper;
+      attempt(failures, owner, () => {
+        const id = idOf(owner);
+        kept.add(id);
+        this.#ensureOne({ owner, id, target: shapeOf(shaper) }, held);
+      });
     }
-    const kept = new Set(wanted.map((shaper) => idOf(shaper.owner)));
-    for (const [id, state] of held) if (!kept.has(id) && !state.draining) this.#drain(id, state);
+    for (const [id, state] of held) {
+      if (!kept.has(id) && !state.draining) attempt(failures, String(id), () => this.#drain(id, state));
+    }
     return failures;
   }
 
@@ -115,13 +118,7 @@ export class Shapers {
     if (cuts.length === 0) return [];
     const failures: Failure[] = [];
     const backlog = this.#waitFor(cuts);
-    for (const cut of cuts) {
-      try {
-        this.#lowerOne(cut, backlog);
-      } catch (error) {
-        failures.push({ object: `shaper ${cut.owner}`, message: (error as Error).message });
-      }
-    }
+    for (const cut of cuts) attempt(failures, cut.owner, () => this.#lowerOne(cut, backlog));
     return failures;
   }
 
@@ -146,7 +143,7 @@ export class Shapers {
     if (!now) return; // its leaves could not be made, and that was reported
     this.#held?.delete(id);
     const late = [...now.leaves].filter(([place, count]) => {
-      const bytes = leavesOf(id, place, count).reduce((sum, one) => sum + (backlog.get(one) ?? 0), 0);
+      const bytes = sumOf(leavesOf(id, place, count), backlog);
       return place !== target.set.place && 8 * bytes > DRAIN_TIME * target.parent.rate;
     });
     const removed = late.flatMap(([place, count]) => leavesOf(id, place, count)).map(removalOf);
@@ -157,14 +154,10 @@ export class Shapers {
     this.writes++;
   }
 
-  /** Bytes of a limit that wait. */
+  /** Bytes of a limit that wait, in all classes below its parent. */
   #waiting(id: number, backlog: ReadonlyMap<number, number>): number {
     const held = this.#held?.get(id);
-    return held
-      ? minorsOf(id, held)
-          .slice(1)
-          .reduce((sum, one) => sum + (backlog.get(one) ?? 0), 0)
-      : 0;
+    return held ? sumOf(minorsOf(id, held).slice(1), backlog) : 0;
   }
 
   /** What waits of a limit that is gone leaves at once. */
@@ -173,19 +166,18 @@ export class Shapers {
     this.#held?.set(id, { ...state, draining: true });
   }
 
-  /** Ends classes that no shaper owns and that have drained; the others go in a later pass. Returns how many these are. */
-  prune(wanted: readonly Shaper[], idOf: (owner: string) => number): number {
-    const keep = new Set(wanted.map((shaper) => idOf(shaper.owner)));
-    const stale = [...this.#read(false)].filter(([id]) => !keep.has(id));
-    if (stale.length === 0) return 0;
+  /** Ends classes of limits that are gone and have drained; the others go in a later pass. */
+  prune(): void {
+    const gone = [...this.#read(false)].filter(([, { draining }]) => draining);
+    if (gone.length === 0) return;
     const backlog = backlogs(classes(this.#device));
-    const drained = stale.filter(([id, state]) => !minorsOf(id, state).some((one) => backlog.get(one)));
-    for (const [id, state] of drained) {
-      changeTc(this.#device, minorsOf(id, state).toReversed().map(removalOf));
+    for (const [id, state] of gone) {
+      const own = minorsOf(id, state);
+      if (own.some((one) => backlog.get(one))) continue;
+      changeTc(this.#device, own.toReversed().map(removalOf));
       this.#held?.delete(id);
       this.writes++;
     }
-    return stale.length - drained.length;
   }
 
   /** A device that was made anew has no classes, whatever the old one had. */
@@ -282,6 +274,9 @@ function backlogs(infos: readonly ClassInfo[]): Map<number, number> {
   return new Map(infos.map((info) => [info.handle & 0xffff, info.stats.backlog]));
 }
 
+const sumOf = (minors: readonly number[], backlog: ReadonlyMap<number, number>): number =>
+  minors.reduce((sum, one) => sum + (backlog.get(one) ?? 0), 0);
+
 function minorsOf(id: number, { leaves }: Held): number[] {
   const top = [PLACE.parent, PLACE.first, PLACE.shared].map((place) => minor(id, place));
   return [...top, ...[...leaves].flatMap(([place, count]) => leavesOf(id, place, count))];
@@ -290,6 +285,15 @@ function minorsOf(id: number, { leaves }: Held): number[] {
 /** Minors of a set's leaves. */
 const leavesOf = (id: number, place: number, count: number): number[] =>
   Array.from({ length: count }, (_, leaf) => minor(id, place + leaf));
+
+/** One limit's failure stops no other's work. */
+function attempt(failures: Failure[], owner: string, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    failures.push({ object: `shaper ${owner}`, message: (error as Error).message });
+  }
+}
 
 /** Stops this thread, seconds. */
 const pause = (seconds: number): void =>

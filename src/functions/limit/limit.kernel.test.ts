@@ -7,17 +7,11 @@ import type { LimitRule } from "../../model/limits.ts";
 import { SHAPE } from "../../model/panel.ts";
 import { PLACE, SETS, shape } from "../../model/shape.ts";
 import { Node } from "../testing/node.ts";
+import { limitRule as rule } from "../testing/rules.ts";
 import { limitInstance } from "./limit.ts";
 
 const REDIRECT = 7;
 const RESUMED = 0x01000000;
-
-const rule = (direction: LimitRule["direction"], rate: number): LimitRule => ({
-  direction,
-  rate,
-  source: "test",
-  configured: String(rate),
-});
 
 let node: Node;
 beforeAll(() => {

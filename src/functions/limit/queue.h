@@ -4,17 +4,8 @@
  * out when a packet is back, so no edit of a limit has to touch a queue.
  */
 #pragma once
-#include "carry.h"
+#include "sparse.h"
 
-#define WEIR_LIMIT_MS 1000000ULL
-/* A flow may be this many bytes ahead of a sparse flow's rate: a handshake and a request of 2 kB. */
-#define WEIR_LIMIT_AHEAD 4096
-/* … and all sparse flows this many ahead of their rate. */
-#define WEIR_LIMIT_FIRST_AHEAD 8192
-/* Flows that what may go first stands for when it is full. */
-#define WEIR_LIMIT_PRESSURE 16
-/* What a flow is ahead is forgotten down to this after a busy time, ns. */
-#define WEIR_LIMIT_MEMORY (100 * WEIR_LIMIT_MS)
 /* What ignores congestion is taken while it would wait for less than this, ns; with all that may go first, for 8/5 of it. */
 #define WEIR_LIMIT_PATIENCE (50 * WEIR_LIMIT_MS)
 /* A backlog that nothing leaves for so long is none: its leaf has been removed or reset, ns. */
@@ -29,14 +20,10 @@
 #define WEIR_LIMIT_DATAGRAM 65535
 /* Fragments go first where any datagram takes less than this, ns: it keeps all others waiting. */
 #define WEIR_LIMIT_DATAGRAM_TIME (20 * WEIR_LIMIT_MS)
-/* Packets of a flow without a row wait for less than this, ktime >> 20. */
-#define WEIR_LIMIT_CROWD 512
 #define WEIR_LIMIT_HALF 0x100 /* beside a place */
 #define WEIR_LIMIT_COLD 0x200
 /* HTB lets a class that has been idle for a minute send one packet whatever its parent has left, ns. */
 #define WEIR_LIMIT_COLD_TIME (50000 * WEIR_LIMIT_MS)
-
-#define max_of(a, b) ((a) > (b) ? (a) : (b))
 
 /* All bits if a < b, else none, without a branch; both below 2^62. */
 WEIR_INLINE __s64 if_less(__s64 a, __s64 b)
@@ -45,108 +32,6 @@ WEIR_INLINE __s64 if_less(__s64 a, __s64 b)
 
 	barrier_var(bits); /* clang makes a branch of it else */
 	return bits;
-}
-
-WEIR_INLINE __u64 weir_limit_time(const struct weir_limit *limit, __u64 bytes)
-{
-	return bytes * limit->byte >> 10;
-}
-
-WEIR_INLINE struct weir_limit_leaf *leaf_at(struct weir_limit_queue *queue, __u32 place)
-{
-	return &queue->leaves[place & (WEIR_LIMIT_CLASSES - 1)];
-}
-
-WEIR_INLINE __u32 *crowd_at(struct weir_limit_queue *queue, __u32 hash)
-{
-	return &queue->flows[(hash >> 6) & (WEIR_LIMIT_FLOWS - 1)].crowd;
-}
-
-/* A flow that got a row: may packets still wait that came before? They must not be overtaken. */
-WEIR_INLINE int had_no_row(struct weir_limit_queue *queue, const struct weir_limit_flow *flow, __u32 hash, __u64 now)
-{
-	return flow->bytes <= 0 && (__s32)(*crowd_at(queue, hash) - (__u32)(now >> 20)) > 0;
-}
-
-/* What waits of a flow was removed with its leaf. */
-WEIR_INLINE void forget_flow(struct weir_limit_queue *queue, struct weir_limit_flow *flow)
-{
-	if (flow->bytes > 0 && queue->busy > 0)
-		__sync_fetch_and_add(&queue->busy, -1);
-	flow->bytes = 0;
-}
-
-/* The flow's row, or a free one, and one; 0 if all that it may have are others'. */
-WEIR_INLINE __u32 row_for(struct weir_limit_queue *queue, __u32 hash)
-{
-	__u32 first = (hash >> 6) % WEIR_LIMIT_SETS * WEIR_LIMIT_WAYS, row = 0;
-	struct weir_limit_flow *flow, *oldest = 0;
-
-#pragma unroll
-	for (__u32 way = 0; way < WEIR_LIMIT_WAYS; way++) {
-		flow = &queue->flows[(first + way) & (WEIR_LIMIT_FLOWS - 1)];
-		if (flow->tag == hash)
-			return first + way + 1;
-		if ((flow->bytes <= 0 || leaf_at(queue, flow->place)->bytes <= 0) && (!oldest || flow->due < oldest->due)) {
-			oldest = flow;
-			row = first + way + 1;
-		}
-	}
-	if (!oldest)
-		return 0;
-	oldest->tag = hash;
-	forget_flow(queue, oldest);
-	oldest->due = 0;
-	oldest->place = 0;
-	return row;
-}
-
-WEIR_INLINE struct weir_limit_flow *flow_at(struct weir_limit_queue *queue, __u32 row)
-{
-	return row ? &queue->flows[(row - 1) & (WEIR_LIMIT_FLOWS - 1)] : 0;
-}
-
-/* What may go first at once, as time of the rate that all sparse flows have. */
-WEIR_INLINE __u64 first_most(const struct weir_limit *limit)
-{
-	return weir_limit_time(limit, WEIR_LIMIT_FIRST_AHEAD) * 8 / 3 + 5 * WEIR_LIMIT_MS;
-}
-
-/*
- * Flows that a flow shares with. Of a flood few have a backlog at slow rates, so those count too that fill up what may go
- * first: the fuller, the less a flow may have to be sparse.
- */
-WEIR_INLINE __u64 rivals(const struct weir_limit *limit, const struct weir_limit_queue *queue, __u64 now)
-{
-	__s32 busy = max_of(queue->active, queue->busy);
-	__u64 used = queue->first > now ? queue->first - now : 0;
-
-	return max_of(busy, 0) + used * WEIR_LIMIT_PRESSURE / first_most(limit);
-}
-
-/* True while the flow keeps to less than three quarters of what each would have if it were busy too. */
-WEIR_INLINE int flow_is_sparse(const struct weir_limit *limit, struct weir_limit_queue *queue,
-			       struct weir_limit_flow *flow, __u32 bytes, __u64 now)
-{
-	__u64 share = (rivals(limit, queue, now) + 1) * 4;
-	__u64 ahead = weir_limit_time(limit, WEIR_LIMIT_AHEAD) * share / 3;
-	__u64 due = max_of(flow->due, now) + weir_limit_time(limit, bytes) * share / 3;
-	__u64 most = now + ahead + WEIR_LIMIT_MEMORY;
-
-	flow->due = due < most ? due : most;
-	return due <= now + ahead;
-}
-
-/* All sparse flows together go first with three eighths of the rate. A later fragment is of a datagram that does so. */
-WEIR_INLINE int first_has_room(const struct weir_limit *limit, struct weir_limit_queue *queue,
-			       const struct weir_limit_packet *packet, __u64 now)
-{
-	__u64 due = max_of(queue->first, now) + weir_limit_time(limit, packet->bytes) * 8 / 3;
-
-	if (!packet->before && due > now + first_most(limit))
-		return 0;
-	queue->first = due;
-	return 1;
 }
 
 WEIR_INLINE int in_force(const struct weir_limit *limit, __u32 place)

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { LimitRule } from "../../model/limits.ts";
 import { Node } from "../testing/node.ts";
+import { limitRule } from "../testing/rules.ts";
 
 let node: Node;
 beforeAll(() => {
@@ -9,8 +9,7 @@ beforeAll(() => {
 afterAll(() => node?.close());
 
 test("large pings pass while 20 sockets send four times a limit of 1 Mbit/s", async () => {
-  const rule: LimitRule = { direction: "ingress", rate: 1e6, source: "test", configured: "1M" };
-  node.apply({ b: [rule] });
+  node.apply({ b: [limitRule("ingress", 1e6)] });
   const to = node.endpoint("b").ips[0] ?? "";
   node.run("b", "iperf3", "-s", "-1", "-D");
   const flood = node.start("a", "iperf3", "-c", to, "-u", "-P", "20", "-b", "200k", "-l", "1172", "-t", "60");

@@ -5,16 +5,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { idKey } from "../../datapath/tables.ts";
 import { cpuMask } from "../../kernel/steering.ts";
-import type { LimitRule } from "../../model/limits.ts";
 import { SHAPE } from "../../model/panel.ts";
 import { Node } from "../testing/node.ts";
-
-const rule = (direction: LimitRule["direction"], rate: number): LimitRule => ({
-  direction,
-  rate,
-  source: "test",
-  configured: String(rate),
-});
+import { limitRule as rule } from "../testing/rules.ts";
 
 let node: Node;
 beforeAll(() => {

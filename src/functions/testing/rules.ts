@@ -1,0 +1,9 @@
+import type { LimitRule } from "../../model/limits.ts";
+
+/** A limit that a test asks for, bit/s. */
+export const limitRule = (direction: LimitRule["direction"], rate: number): LimitRule => ({
+  direction,
+  rate,
+  source: "test",
+  configured: String(rate),
+});

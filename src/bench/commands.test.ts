@@ -19,7 +19,9 @@ test("all of them run in order but those that take hours or another build, in an
   const code = await bench({ what: "all", out: "there", quick: true }, io(new AbortController().signal), ["weir"]);
   expect(code).toBe(0);
   expect(ran).toEqual(
-    Object.keys(benches).filter((name) => !["matrix", "steps", "changes", "shares", "cpu", "pairs"].includes(name)),
+    Object.keys(benches).filter(
+      (name) => !["matrix", "steps", "changes", "shares", "cpu", "pairs", "scale"].includes(name),
+    ),
   );
   vi.restoreAllMocks();
 });

@@ -20,6 +20,10 @@ export interface BenchContext {
   only?: readonly string[] | undefined;
   /** Another build's command, of a measurement that compares two. */
   against?: string | undefined;
+  /** Changes of each kind where they are measured one by one. */
+  changes?: number | undefined;
+  /** Of a measurement of the agent's CPU: tell where it is spent. */
+  profile?: boolean | undefined;
   env: NodeJS.ProcessEnv;
   signal: AbortSignal;
   /** Results. */
@@ -50,10 +54,11 @@ export const benches = {
   many: async () => (await import("./limiter/many.ts")).many,
   cpu: async () => (await import("./limiter/cpu.ts")).cpu,
   pairs: async () => (await import("./limiter/pairs.ts")).pairs,
+  scale: async () => (await import("./scale/scale.ts")).scale,
 } as const satisfies Record<string, () => Promise<Bench>>;
 
 /** Not in `all`: they take hours, or need another build. */
-const LONG: readonly string[] = ["matrix", "steps", "changes", "shares", "cpu", "pairs"];
+const LONG: readonly string[] = ["matrix", "steps", "changes", "shares", "cpu", "pairs", "scale"];
 
 export type BenchName = keyof typeof benches | "all";
 
@@ -81,6 +86,8 @@ export async function bench(
     /** Another build's command to measure instead of this one's. */
     weir?: string | undefined;
     against?: string | undefined;
+    changes?: number | undefined;
+    profile?: boolean | undefined;
   },
   io: BenchIo,
   weir: readonly string[] = [process.execPath, options.weir ?? process.argv[1] ?? ""],
@@ -93,7 +100,7 @@ export async function bench(
   for (const name of names) {
     const say = (line: string): void => void io.stderr.write(`${name}: ${line}\n`);
     const run = await benches[name]();
-    const { out, quick, seconds, packets, pods, sample, only, against } = options;
+    const { out, quick, seconds, packets, pods, sample, only, against, changes, profile } = options;
     try {
       const write = (text: string): unknown => io.stdout.write(text);
       await run({
@@ -106,6 +113,8 @@ export async function bench(
         sample,
         only,
         against,
+        changes,
+        profile,
         env,
         signal: io.signal,
         write,

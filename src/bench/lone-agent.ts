@@ -10,6 +10,25 @@ import { type Beside, start } from "./weir.ts";
 
 const ADDRESS = "192.0.2.1";
 
+/** Starts an agent in a network namespace. `config`: the file with its configuration. */
+export function startAgent(
+  weir: readonly string[],
+  { netns, config, env }: { netns: string; config: string; env?: NodeJS.ProcessEnv | undefined },
+): Beside {
+  return start(["nsenter", `--net=${netns}`, "--", ...weir, "agent", "--config", config], { env });
+}
+
+/** Asks again and again until there is an answer. Rejects with what the agent said last if it ends before. */
+export async function answers<T>(agent: Beside, ask: () => Promise<T | undefined>, signal: AbortSignal): Promise<T> {
+  const died = agent.ended.then(({ stderr }) => Promise.reject(new Error(`start an agent: ${stderr}`)));
+  died.catch(() => {});
+  for (;;) {
+    const answer = await Promise.race([died, ask().catch(() => undefined)]);
+    if (answer !== undefined) return answer;
+    await sleep(50, undefined, { signal });
+  }
+}
+
 /** An agent with more pods than a lab's node has addresses for; its pods are namespaces without a process. */
 export class LoneAgent {
   readonly client: Client;
@@ -59,14 +78,8 @@ export class LoneAgent {
       ...{ podCIDRs: ["10.244.0.0/16", "fd00:10:244::/64"], manifests: this.#folder },
     };
     writeFileSync(inside("agent.yaml"), stringify(config));
-    const argv = [`--net=${namespacePath(node)}`, "--", ...weir, "agent", "--config", inside("agent.yaml")];
-    const agent = start(["nsenter", ...argv], {});
-    this.#agent = agent;
-    const died = agent.ended.then(({ stderr }) => Promise.reject(new Error(`start an agent: ${stderr}`)));
-    died.catch(() => {});
-    while ((await Promise.race([died, this.client.status().catch(() => undefined)])) === undefined) {
-      await sleep(50, undefined, { signal });
-    }
+    this.#agent = startAgent(weir, { netns: namespacePath(node), config: inside("agent.yaml") });
+    await answers(this.#agent, () => this.client.status(), signal);
   }
 
   #namespace(name: string): string {

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** Kernel's clock ticks a second in /proc/PID/stat; 100 on every Linux that Node.js runs on. */
 const TICKS = 100;
@@ -21,4 +21,39 @@ export function readCpu(pid: number): number {
 
 export function readResident(pid: number): number {
   return residentBytes(readFileSync(`/proc/${pid}/status`, "utf8"));
+}
+
+/** Bytes that were resident at most since the process's start, from the text of /proc/PID/status. */
+export function peakBytes(status: string): number {
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+}
+
+/** ns of CPU time from the text of /proc/PID/task/TID/schedstat. */
+export function runNs(schedstat: string): number {
+  const ns = Number(schedstat.split(" ", 1)[0]);
+  if (schedstat === "" || !Number.isFinite(ns))
+    throw new Error("read CPU time: schedstat has none (CONFIG_SCHED_INFO)");
+  return ns;
+}
+
+/**
+ * CPU time of a process's threads in ms, user and system, to the nanosecond while it rests: /proc/PID/stat has the same by
+ * ticks of 10 ms. What a thread that has ended used is missing.
+ */
+export function readCpuMs(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.reduce((sum, thread) => sum + runNs(readThread(pid, thread)), 0) / 1e6;
+}
+
+/** A thread may end between the list and the look at it. */
+function readThread(pid: number, thread: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8");
+  } catch {
+    return "0";
+  }
+}
+
+export function readPeak(pid: number): number {
+  return peakBytes(readFileSync(`/proc/${pid}/status`, "utf8"));
 }

@@ -171,7 +171,8 @@ export type BenchName =
   | "sizes"
   | "many"
   | "cpu"
-  | "pairs";
+  | "pairs"
+  | "scale";
 export interface BenchModule {
   bench(
     options: {
@@ -185,6 +186,8 @@ export interface BenchModule {
       only?: readonly string[] | undefined;
       weir?: string | undefined;
       against?: string | undefined;
+      changes?: number | undefined;
+      profile?: boolean | undefined;
     },
     io: Io,
   ): Result;

@@ -22,6 +22,7 @@ const benches: readonly [BenchName, string][] = [
   ["many", "Measure how soon an edit is in force on a node of 200 pods limited both ways, and the agent's memory."],
   ["cpu", "Measure the CPU of a packet under a limit beside another build's."],
   ["pairs", "Measure cases of the matrix by turns beside another build; goes on where the last run ended."],
+  ["scale", "Measure what one change costs an agent at scale, its start, memory and rest; goes on where it ended."],
   ["footprint", "Measure memory, CPU and start-up times."],
 ];
 
@@ -44,6 +45,12 @@ function parsePods(text: string): number {
   const pods = Number(text);
   if (Number.isInteger(pods) && pods >= 40 && pods <= 1000) return pods;
   throw new InvalidArgumentError("a whole number from 40 to 1000");
+}
+
+function parseChanges(text: string): number {
+  const changes = Number(text);
+  if (Number.isInteger(changes) && changes >= 6 && changes <= 100_000) return changes;
+  throw new InvalidArgumentError("a whole number from 6 to 100000");
 }
 
 function parseSample(text: string): number {
@@ -88,6 +95,7 @@ const WORDS: Partial<Record<BenchName, string>> = {
   queue: "1M udp×1",
   order: "10M egress 3000",
   sizes: "100M ingress 64",
+  scale: "cluster nodes",
 };
 
 /** Options that not all measurements have. */
@@ -98,8 +106,8 @@ function addOwnOptions(command: Command, what: BenchName, cwd: string): void {
     const of = what === "pairs" ? "the cases of each rate" : "the cases";
     command.option("--sample <n>", `so many of ${of}, always the same ones`, parseSample);
   }
-  const against = (): Command =>
-    command.requiredOption("--against <path>", "the other build's bin/weir", (path: string) => resolve(cwd, path));
+  const atBuild = (path: string): string => resolve(cwd, path);
+  const against = (): Command => command.requiredOption("--against <path>", "the other build's bin/weir", atBuild);
   const lasting = (what: string): Command => command.option("--seconds <n>", `length of one ${what}`, parseSeconds);
   const options: Partial<Record<BenchName, () => Command>> = {
     limits: () => lasting("run (60: as published)"),
@@ -110,6 +118,11 @@ function addOwnOptions(command: Command, what: BenchName, cwd: string): void {
     many: () => command.option("--pods <n>", "so many pods (200)", parsePods),
     cpu: against,
     pairs: () => lasting("run (10)") && against(),
+    scale: () =>
+      command
+        .option("--against <path>", "another build's bin/weir beside it, by turns", atBuild)
+        .option("--changes <n>", "of each kind and build (102: as published)", parseChanges)
+        .option("--profile", "show the functions in which the agent spends its time; slower"),
   };
   options[what]?.();
 }

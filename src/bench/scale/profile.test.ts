@@ -1,0 +1,27 @@
+import { expect, test } from "vitest";
+import { type CpuProfile, costsIn } from "./profile.ts";
+
+const frame = (functionName: string, url = "file:///dist/weir.js") => ({ functionName, url, lineNumber: 9 });
+const PROFILE: CpuProfile = {
+  nodes: [
+    { id: 1, callFrame: frame("(root)", ""), children: [2, 4] },
+    { id: 2, callFrame: frame("pass"), children: [3] },
+    { id: 3, callFrame: frame("plan") },
+    { id: 4, callFrame: frame("(idle)", "") },
+  ],
+  startTime: 1_000_000,
+  samples: [2, 3, 4, 3, 2],
+  timeDeltas: [1000, 2000, 50_000, 4000, 1000],
+};
+
+test("a span's samples are those of its time; callers have what they called too, and rest is nobody's", () => {
+  const costs = costsIn(PROFILE, { from: 1000, to: 1057.5 });
+  expect(costs).toEqual([
+    { name: "plan weir.js:10", self: 6, total: 6 },
+    { name: "pass weir.js:10", self: 1, total: 7 },
+  ]);
+  expect(costsIn(PROFILE, { from: 1002, to: 1004 })).toEqual([
+    { name: "plan weir.js:10", self: 2, total: 2 },
+    { name: "pass weir.js:10", self: 0, total: 2 },
+  ]);
+});

@@ -8,6 +8,8 @@ test("an agent rests once it has used next to nothing for long enough", () => {
   expect(isResting(marks([0, 0], [30, 10], [60, 12], [90, 12.1]), 60)).toBe(false);
   expect(isResting(marks([60, 10], [90, 10]), 60)).toBe(false);
   expect(isResting([], 60)).toBe(false);
+  expect(isResting(marks([0, 0], [30, 0.6], [60, 1.2]), 60, 0.02)).toBe(true);
+  expect(isResting(marks([0, 0], [30, 0.6], [60, 3]), 60, 0.02)).toBe(false);
 });
 
 /** An agent that writes a row and uses 7 ms of CPU as soon as something changes, and 3 ms for its report. */

@@ -30,7 +30,7 @@ export interface Pace {
 }
 export const PACE: Pace = { rest: 60, follow: 280, patience: 20_000 };
 
-/** CPU ms in the time of a rest that is none of the change's. */
+/** CPU ms in the time of a rest that is none of the change's; as much again as it uses anyway is none either. */
 const NOTHING = 0.4;
 /** ms between two looks. */
 const LOOK = 1;
@@ -81,17 +81,17 @@ async function untilRest(
     const last = marks.at(-1)?.time ?? begin;
     if (now - last < LOOK_CPU) continue;
     marks.push({ time: now, cpu: agent.cpu() });
-    if (isResting(marks, pace.rest)) return now;
+    if (isResting(marks, pace.rest, agent.idle)) return now;
   }
   return performance.now();
 }
 
 /** Has next to nothing been used in the last `rest` ms? `marks`: times and CPU used until then, in order. */
-export function isResting(marks: readonly { time: number; cpu: number }[], rest: number): boolean {
+export function isResting(marks: readonly { time: number; cpu: number }[], rest: number, idle = 0): boolean {
   const end = marks.at(-1);
   if (end === undefined) return false;
   const before = marks.findLast(({ time }) => time <= end.time - rest);
-  return before !== undefined && end.cpu - before.cpu < NOTHING;
+  return before !== undefined && end.cpu - before.cpu < NOTHING + 2 * idle * (end.time - before.time);
 }
 
 /** When the rows changed last. */

@@ -38,7 +38,7 @@ process.once("SIGUSR2", () => {
   const session = new Session();
   session.connect();
   session.post("Profiler.enable");
-  session.post("Profiler.setSamplingInterval", { interval: 500 });
+  session.post("Profiler.setSamplingInterval", { interval: 1000 });
   session.post("Profiler.start");
   process.once("exit", () => session.post("Profiler.stop", (_, { profile }) => {
     writeFileSync(__dirname + "/" + process.pid + ".cpuprofile", JSON.stringify(profile));

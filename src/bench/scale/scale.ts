@@ -102,8 +102,8 @@ async function runCases(
   const begin = performance.now();
   for (const world of all) await world.connect(signal);
   say(`${worlds.own.size.local} pods have their networks after ${((performance.now() - begin) / 1000).toFixed(0)} s`);
-  await Promise.all(all.map(({ site }) => site.rest(quick ? WATCHED.quick : WATCHED.full, signal)));
   if (context.profile) worlds.own.site.signal(PROFILE);
+  await Promise.all(all.map(({ site }) => site.rest(quick ? WATCHED.quick : WATCHED.full, signal)));
   for (const one of rest) {
     signal.throwIfAborted();
     if (one.kind === "rest") done(await runRest(one, worlds, plan, signal));

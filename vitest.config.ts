@@ -1,8 +1,15 @@
+import { readFileSync } from "node:fs";
 import { defineConfig } from "vitest/config";
 
 const S = 1000;
 /** What is waited for comes when the machine gets to it. Vitest gives up after a second otherwise. */
 const PATIENT = { poll: { timeout: 60 * S, interval: 20 } };
+
+const { optionalDependencies } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8"));
+const pinned: string = optionalDependencies[`node-linux-${process.arch}`];
+if (process.versions.node !== pinned) {
+  throw new Error(`test Weir on Node.js ${process.versions.node}: it runs on ${pinned} (npm test, or npx vitest)`);
+}
 
 /**
  * Test layers by suffix; CONTRIBUTING.md says what belongs where. Timeouts are for what hangs, not for what is slow: a busy

@@ -16,6 +16,7 @@ import { availableParallelism } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { bundle } from "./bundle.mjs";
 
 const run = promisify(execFile);
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
@@ -29,7 +30,7 @@ const TRAFFIC = "src/bench/traffic/process.ts";
 const BPF_DIR = abi === undefined ? "dist/bpf" : `dist/bpf-abi${abi}`;
 const BUNDLE_INPUTS = "dist/.bundle-inputs.json";
 // A change of these changes every output.
-const RECIPE = ["scripts/build.mjs", "package-lock.json"];
+const RECIPE = ["scripts/build.mjs", "scripts/bundle.mjs", "package-lock.json"];
 
 function fail(message) {
   process.stderr.write(`build: ${message}\n`);
@@ -143,24 +144,9 @@ async function buildBundle() {
   if (inputs && !stale("dist/weir.js", [...inputs, ...RECIPE])) return [];
   const { build, formatMessages } = await import("esbuild");
   const result = await build({
+    ...bundle,
     entryPoints: { weir: ENTRY, ...(existsSync(TRAFFIC) && { traffic: TRAFFIC }) },
-    outdir: "dist",
-    bundle: true,
-    splitting: true,
-    format: "esm",
-    platform: "node",
-    target: "node20",
-    chunkNames: "chunks/[name]-[hash]",
-    sourcemap: "linked",
-    metafile: true,
     write: false,
-    logLevel: "silent",
-    // CommonJS dependencies of an ESM bundle look for this.
-    banner: {
-      js: 'import { createRequire as makeRequire } from "node:module"; const require = makeRequire(import.meta.url);',
-    },
-    // Native add-ons find their binaries beside themselves, so they stay in node_modules.
-    external: ["koffi", "@resvg/resvg-js"],
   }).catch(async (error) => {
     const lines = await formatMessages(error.errors ?? [{ text: error.message }], { kind: "error", color: false });
     throw new Error(lines.join("\n"));

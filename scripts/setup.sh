@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes a Debian 12 machine ready for Weir: packages, npm modules, build. Idempotent; silent about what is in place.
-# usage: setup.sh [test]      test: also what the tests need
+# usage: setup.sh [test|agent]      test: also what the tests need; agent: only what a node's agent needs
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -31,7 +31,10 @@ install_packages() {
 	rm -f "$log"
 }
 
-node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' || die "Node.js 20 or newer is needed"
+# npm replaces node_modules, Weir's own Node.js in there included: the machine's runs it. In npm's scripts ours comes first.
+PATH=${PATH#"$PWD/node_modules/.bin:"}
+own=node_modules/.bin/node
+node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' || die "run npm: Node.js 20 or newer is needed"
 
 # shellcheck disable=SC2086
 installed=" $(dpkg-query -W -f='${Package}/${db:Status-Status} ' $packages 2>/dev/null | tr ' ' '\n' |
@@ -45,16 +48,20 @@ if [ -n "$wanted" ]; then
 fi
 
 # npm needs nothing of the above, so both run at once
-stamp=node_modules/.weir-package-lock.json
-if ! cmp -s package-lock.json "$stamp"; then
+all=node_modules/.weir-package-lock.json
+some=node_modules/.weir-agent-package-lock.json
+current() { [ -x "$own" ] && cmp -s package-lock.json "$1"; }
+if ! current "$all" && ! { [ "${1:-}" = agent ] && current "$some"; }; then
 	say "installing npm modules"
-	npm ci --no-audit --no-fund --loglevel=error || {
+	if [ "${1:-}" = agent ]; then stamp=$some omit=--omit=dev; else stamp=$all omit=--include=dev; fi
+	npm ci --include=optional "$omit" --no-audit --no-fund --loglevel=error || {
 		wait
 		die "npm ci failed (above)"
 	}
+	[ -x "$own" ] || die "install Node.js: npm has none for $(uname -sm) (x86_64 and aarch64 with glibc are served)"
 	cp package-lock.json "$stamp"
 fi
 if [ -n "$apt" ]; then wait "$apt"; fi
 [ "${1:-}" != test ] || sh scripts/fetch-kernel.sh
 
-node scripts/build.mjs --quiet
+"$own" scripts/build.mjs --quiet

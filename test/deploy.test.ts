@@ -14,6 +14,13 @@ describe("the systemd unit", () => {
     for (const name of names) expect(unit).toMatch(new RegExp(`^# ${name} +\\w`, "m"));
   });
 
+  test("starts the agent by the launcher, and goes on trying while another version is installed", async () => {
+    const unit = await read("weir-agent.service");
+    expect(unit).toMatch(/^ExecStart=\/opt\/weir\/bin\/weir agent /m);
+    expect(unit).toMatch(/^\[Unit\]\n[^[]*^StartLimitIntervalSec=0$/m);
+    expect(unit).toMatch(/^Restart=always$/m);
+  });
+
   test("stays in the host's mount namespace, where pods' namespaces appear", async () => {
     const unit = await read("weir-agent.service");
     expect(unit).not.toMatch(/^(Protect|Private|ReadOnly|ReadWrite|Inaccessible|Bind|Temporary|Root|MountFlags)\w*=/m);

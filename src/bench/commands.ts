@@ -1,4 +1,6 @@
+import { requirePackages } from "./packages.ts";
 import type { Finding } from "./report.ts";
+import { ofTree } from "./tree.ts";
 
 /** What a measurement runs with. */
 export interface BenchContext {
@@ -83,20 +85,21 @@ export async function bench(
     pods?: number | undefined;
     sample?: number | undefined;
     only?: readonly string[] | undefined;
-    /** Another build's command to measure instead of this one's. */
+    /** Another build's bin/weir to measure instead of this one's. It runs on the Node.js that it finds itself. */
     weir?: string | undefined;
     against?: string | undefined;
     changes?: number | undefined;
     profile?: boolean | undefined;
   },
   io: BenchIo,
-  weir: readonly string[] = [process.execPath, options.weir ?? process.argv[1] ?? ""],
+  weir: readonly string[] = [options.weir ?? ofTree("bin/weir")],
 ): Promise<number> {
   const { NODE_EXTRA_CA_CERTS: _, ...env } = io.env;
   const { what } = options;
   const known = Object.keys(benches) as (keyof typeof benches)[];
   const names = what === "all" ? known.filter((name) => !LONG.includes(name)) : known.filter((name) => name === what);
   if (names.length === 0) throw new Error(`measure ${what}: no such measurement (${known.join(", ")})`);
+  requirePackages(what);
   for (const name of names) {
     const say = (line: string): void => void io.stderr.write(`${name}: ${line}\n`);
     const run = await benches[name]();

@@ -41,7 +41,7 @@ export async function costs(
   const rounds = context.quick ? 2 : 7;
   const ms = context.quick ? 150 : 500;
   const samples: Sample[] = [];
-  const flood = stage.startExec("a", ["node", "-e", FLOOD, stage.ip("b", 4)]);
+  const flood = stage.startExec("a", [process.execPath, "-e", FLOOD, stage.ip("b", 4)]);
   try {
     await withHops(stage, context, async (hops, path) => {
       context.say("cost of a hop and of the router");

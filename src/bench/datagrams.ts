@@ -54,7 +54,7 @@ const more = () => {
 more();
 `;
 /** A pod's command that takes datagrams. */
-export const sink = ["node", "-e", SINK];
+export const sink = [process.execPath, "-e", SINK];
 
 /** What became of a run of datagrams. */
 export interface Flight {
@@ -92,9 +92,19 @@ export async function fly(
 async function once(stage: Stage, from: string, to: string, family: 4 | 6, count: number): Promise<Flight> {
   const run = ++runs;
   const ask = async () =>
-    JSON.parse(await stage.exec(to, ["node", "-e", ASK, String(run)])) as { snmp: string; seen: string };
+    JSON.parse(await stage.exec(to, [process.execPath, "-e", ASK, String(run)])) as { snmp: string; seen: string };
   const [begin, backlog] = [await ask(), softnetDrops()];
-  const send = ["taskset", "-c", firstCpu(), "node", "-e", SEND, stage.ip(to, family), String(run), String(count)];
+  const send = [
+    "taskset",
+    "-c",
+    firstCpu(),
+    process.execPath,
+    "-e",
+    SEND,
+    stage.ip(to, family),
+    String(run),
+    String(count),
+  ];
   const counted = JSON.parse(await stage.exec(from, send, 120_000)) as { before: string; after: string };
   await sleep(200);
   const end = await ask();

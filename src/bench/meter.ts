@@ -35,22 +35,19 @@ export class Meter {
   }
 
   static async start(stage: Stage, from: string, to: string): Promise<Meter> {
-    let listening = (): void => {};
-    const ready = new Promise<void>((resolve) => {
-      listening = resolve;
-    });
+    const { promise: ready, resolve: listening } = Promise.withResolvers<void>();
     let meter: Meter | undefined;
     const onLine = (line: string): void => {
       const [time, bytes] = line.split(" ").map(Number);
       if (bytes === undefined) listening();
       else meter?.bins.push({ time: time ?? 0, bytes });
     };
-    const sink = stage.startExec(to, ["node", "-e", SINK], onLine);
+    const sink = stage.startExec(to, [process.execPath, "-e", SINK], onLine);
     meter = new Meter(sink);
     const died = sink.ended.then(({ stderr }) => Promise.reject(new Error(`start meter in ${to}: ${stderr}`)));
     await Promise.race([ready, died]);
     died.catch(() => {});
-    meter.#source = stage.startExec(from, ["node", "-e", SOURCE, stage.ip(to, 4)]);
+    meter.#source = stage.startExec(from, [process.execPath, "-e", SOURCE, stage.ip(to, 4)]);
     return meter;
   }
 

@@ -46,7 +46,7 @@ export const IPERF_PORTS = [5201, 5202, 5203, 5204] as const;
 /** Commands of a pod that takes part in traffic: iperf3 servers, and an echo for TCP and UDP. */
 export function trafficCommands(servers = 2): string[][] {
   const iperf = IPERF_PORTS.slice(0, servers).map((port) => ["iperf3", "-s", "-J", "-p", String(port)]);
-  return [...iperf, ["node", "-e", ECHO]];
+  return [...iperf, [process.execPath, "-e", ECHO]];
 }
 
 export const ECHO_PORT = 7007;

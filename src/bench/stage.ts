@@ -6,7 +6,7 @@ import { manifests, type PodSpec } from "./pods.ts";
 import { attempt, type Beside, CommandError, type Ended, run, start } from "./weir.ts";
 
 export interface StageOptions {
-  /** The command under test with its first arguments, e.g. `[node, bin/weir]`. */
+  /** The command under test with its first arguments, e.g. `[bin/weir]`. */
   weir: readonly string[];
   pods: readonly PodSpec[];
   nodes?: number | undefined;

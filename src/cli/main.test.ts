@@ -1,12 +1,14 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { isBuiltin } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { build, type Metafile } from "esbuild";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { bundle } from "../../scripts/bundle.mjs";
 import { serve } from "../api/serve.ts";
 import { MemoryBackend } from "../api/testing/memory.ts";
 import { shop } from "./testing/samples.ts";
@@ -22,24 +24,13 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "weir-t"));
   weir = join(folder, "bin", "weir");
   await mkdir(join(folder, "bin"));
+  await mkdir(join(folder, "node_modules/.bin"), { recursive: true });
+  await symlink(process.execPath, join(folder, "node_modules/.bin/node"));
   await copyFile(join(root, "bin", "weir"), weir);
   await writeFile(join(folder, "package.json"), '{"type":"module"}');
-  const result = await build({
-    entryPoints: { weir: join(root, "src/cli/main.ts") },
-    outdir: join(folder, "dist"),
-    bundle: true,
-    splitting: true,
-    format: "esm",
-    platform: "node",
-    target: "node20",
-    metafile: true,
-    absWorkingDir: root,
-    external: ["koffi", "@resvg/resvg-js"],
-    banner: {
-      js: 'import { createRequire as makeRequire } from "node:module"; const require = makeRequire(import.meta.url);',
-    },
-  });
-  metafile = result.metafile;
+  const entryPoints = { weir: join(root, "src/cli/main.ts") };
+  const result = await build({ ...bundle, entryPoints, outdir: join(folder, "dist"), absWorkingDir: root });
+  metafile = result.metafile as Metafile;
 });
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -98,28 +89,47 @@ test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("%s ends an impairment that 
   }
 });
 
-test("the launcher says what to run if nothing is built", async () => {
-  const alone = join(folder, "alone", "bin");
-  await mkdir(alone, { recursive: true });
-  await copyFile(weir, join(alone, "weir"));
-  await expect(run(join(alone, "weir"))).rejects.toMatchObject({
-    code: 1,
-    stderr: "weir: start: dist/weir.js is missing (run npm run setup)\n",
+/** Packages in what a module of the sources loads when it starts, or, `late`, at any time. */
+function packagesOf(source: string, late: boolean): string[] {
+  const [entry = ""] = Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint === source) ?? [];
+  const loaded = new Set<string>();
+  const packages = new Set<string>();
+  const visit = (name: string): void => {
+    if (loaded.has(name)) return;
+    loaded.add(name);
+    const { imports = [], inputs = {} } = metafile.outputs[name] ?? {};
+    for (const path of Object.keys(inputs)) packages.add(/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? "");
+    for (const { path, kind, external } of imports) {
+      if (external) packages.add(path);
+      else if (late || kind === "import-statement") visit(path);
+    }
+  };
+  visit(entry);
+  return [...packages].filter((name) => name !== "" && !isBuiltin(name)).sort();
+}
+
+test("an agent loads neither charts nor statistics, and knows of none", () => {
+  const measuring = /^(simple-statistics|vega.*|@resvg.*|d3-.*)$/;
+  const [agent, bench] = ["src/agent/main.ts", "src/bench/commands.ts"].map((source) => packagesOf(source, true));
+  expect(agent).toEqual(expect.arrayContaining(["fastify", "koffi"]));
+  expect(agent?.filter((name) => measuring.test(name))).toEqual([]);
+  expect(bench?.filter((name) => measuring.test(name)).length).toBeGreaterThan(1); // they would be seen
+});
+
+test("a measurement says at once what an agent's installation lacks for it", async () => {
+  expect(await ended("bench", "limits")).toEqual({
+    ...{ code: 1, stdout: "" },
+    stderr:
+      "weir: measure limits: simple-statistics, vega, vega-lite, @resvg/resvg-js are not installed (npm run setup)\n",
   });
 });
 
 test("what every start loads holds none of the heavy libraries", async () => {
-  const [entry] = Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint === "src/cli/main.ts") ?? [];
-  const loaded = new Set<string>();
-  const visit = (name: string): void => {
-    if (loaded.has(name)) return;
-    loaded.add(name);
-    for (const { path, kind } of metafile.outputs[name]?.imports ?? []) if (kind === "import-statement") visit(path);
-  };
-  visit(entry ?? "");
-  const inputs = [...loaded].flatMap((name) => Object.keys(metafile.outputs[name]?.inputs ?? {}));
-  const packages = new Set(inputs.flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []));
-  expect([...packages]).toEqual(["commander"]);
+  expect(packagesOf("src/cli/main.ts", false)).toEqual(["commander"]);
+
+  const imported = Object.values(metafile.outputs).flatMap(({ imports }) => imports);
+  const eager = imported.filter(({ path, kind }) => /^(node:)?http$/.test(path) && kind !== "require-call");
+  expect(eager).toEqual([]); // scripts/http.cjs
 
   const times: number[] = [];
   for (let i = 0; i < 5; i++) {

@@ -6,7 +6,7 @@ import { type LabNames, type NodeNames, netnsPath } from "./names.ts";
 
 /** What an agent is started with besides its node's paths. */
 export interface AgentProgram {
-  /** Program and first arguments, e.g. `[node, bin/weir]`. */
+  /** Program and first arguments, e.g. `[node, dist/weir.js]`. */
   command: readonly string[];
   /** Capabilities that it keeps, as setpriv names them (`net_admin`). */
   capabilities: readonly string[];

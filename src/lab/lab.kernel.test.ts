@@ -62,7 +62,6 @@ beforeAll(async () => {
     bundle: true,
     format: "esm",
     platform: "node",
-    target: "node20",
     external: ["koffi"],
     logLevel: "silent",
     banner: { js: 'import { createRequire as make } from "node:module"; const require = make(import.meta.url);' },

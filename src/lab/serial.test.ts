@@ -4,10 +4,7 @@ import { serial } from "./serial.ts";
 it("runs tasks one after the other, also after one that fails", async () => {
   const order: string[] = [];
   const run = serial();
-  let open = (): void => {};
-  const gate = new Promise<void>((resolve) => {
-    open = resolve;
-  });
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>();
   const first = run(async () => {
     order.push("first begins");
     await gate;

@@ -79,7 +79,7 @@ describe("how apply and delete end", () => {
   test("a pod is in force once its probes, which come from its node, say that it is ready", async () => {
     const serve = 'setTimeout(() => require("http").createServer((_, answer) => answer.end()).listen(8080), 300)';
     const container = {
-      ...{ name: "c", command: ["node", "-e", serve], ports: [{ name: "web", containerPort: 8080 }] },
+      ...{ name: "c", command: [process.execPath, "-e", serve], ports: [{ name: "web", containerPort: 8080 }] },
       startupProbe: { tcpSocket: { port: "web" }, periodSeconds: 1, failureThreshold: 30 },
       readinessProbe: { httpGet: { port: "web" }, periodSeconds: 1 },
     };

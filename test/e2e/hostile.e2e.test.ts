@@ -34,7 +34,7 @@ describe("hostile manifests", () => {
       await stage.exec("neighbour", ["ping", "-n", "-c1", "-W2", stage.ip("victim", family)]);
     }
     const connect = `require("node:net").connect(${ECHO_PORT}, process.argv[1], () => process.exit(0)).on("error", () => process.exit(1))`;
-    await stage.exec("neighbour", ["node", "-e", connect, stage.ip("victim", 4)]);
+    await stage.exec("neighbour", [process.execPath, "-e", connect, stage.ip("victim", 4)]);
   });
 
   const apply = (object: object | string): Promise<Ended> =>

@@ -68,7 +68,7 @@ Promise.all([1, 2, 3, 4].map(worker)).then(() => process.stdout.write(JSON.strin
 
 /** Probes all targets from a pod. `mtu` is that of its device. */
 export async function probe(stage: Stage, pod: string, targets: readonly Target[], mtu: number): Promise<Finding[]> {
-  const argv = ["node", "-e", SCRIPT, JSON.stringify({ targets, mtu, port: ECHO_PORT })];
+  const argv = [process.execPath, "-e", SCRIPT, JSON.stringify({ targets, mtu, port: ECHO_PORT })];
   return JSON.parse(await stage.exec(pod, argv, 120_000)) as Finding[];
 }
 

@@ -17,7 +17,7 @@ import { type Entry, writeArchive } from "./cpio.ts";
 
 const PROGRAMS = [
   "bash bridge bpftool cat env ethtool find grep ip iperf3 kill ls mkdir modprobe mount nsenter ping ps rm sed seq setpriv sh sleep",
-  "ss stat sysctl tail tc tee timeout tracepath traceroute umount uname unshare node",
+  "ss stat sysctl tail tc tee timeout tracepath traceroute umount uname unshare",
 ]
   .join(" ")
   .split(" ");
@@ -108,7 +108,7 @@ function digest(entries: readonly Entry[]): string {
 }
 
 function rootEntries(): Entry[] {
-  const programs = PROGRAMS.map((name) => [name, find(name)] as const);
+  const programs = [...PROGRAMS.map((name) => [name, find(name)] as const), ["node", process.execPath] as const];
   const libraries = new Set(programs.flatMap(([, path]) => linked(path)));
   for (const name of LIBRARIES) libraries.add(findLibrary(name));
   for (const path of [...libraries]) for (const more of linked(path)) libraries.add(more);

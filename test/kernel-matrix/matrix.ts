@@ -27,7 +27,6 @@ export async function runScriptInVm(entry: string, options: Partial<VmOptions> =
       bundle: true,
       format: "esm",
       platform: "node",
-      target: "node20",
       external: ["koffi"],
       logLevel: "silent",
     });

@@ -59,6 +59,7 @@ function runEntries({ files, command, modules = [] }: VmOptions): Entry[] {
   return withParents([
     ...Object.entries(files).flatMap(([path, source]) => tree(source, path)),
     { kind: "file", path: "init", source: join(import.meta.dirname, "init.sh") },
+    { kind: "symlink", path: "weir/node_modules/.bin/node", target: "/usr/bin/node" }, // which is ours
     { kind: "text", path: "weir/modules", text: modules.map((name) => `${name}\n`).join("") },
     { kind: "text", path: "weir/command", text: `exec ${command.map(quote).join(" ")}\n` },
   ]);

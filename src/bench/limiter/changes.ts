@@ -1,12 +1,13 @@
-import { cpSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { BenchContext } from "../commands.ts";
 import { softnetDrops } from "../continuity.ts";
 import { type Counters, since } from "../counters.ts";
 import { monotonic } from "../meter.ts";
 import type { Finding } from "../report.ts";
+import { ofTree } from "../tree.ts";
 import type { Bed, Rule, Tally } from "./bed.ts";
 import { runCases } from "./cases.ts";
 import {
@@ -56,7 +57,7 @@ export function allChanges(): Change[] {
 /** Impairments and programs that come, change and go under load. */
 export async function changes(context: BenchContext): Promise<readonly Finding[]> {
   const programs = mkdtempSync(join(tmpdir(), "weir-bench-programs-"));
-  cpSync(examples(), programs, { recursive: true });
+  cpSync(ofTree("examples/programs"), programs, { recursive: true });
   const cases = {
     name: "changes",
     title: "Impairments and programs that come, change and go under load",
@@ -72,11 +73,6 @@ export async function changes(context: BenchContext): Promise<readonly Finding[]
   } finally {
     rmSync(programs, { recursive: true, force: true });
   }
-}
-
-/** The repository's own programs. */
-function examples(): string {
-  return join(dirname(realpathSync(process.argv[1] ?? "")), "../examples/programs");
 }
 
 /** A rule with one of its values as its author writes it. */

@@ -45,9 +45,9 @@ const SETTLE = 500;
 
 /** CPU of a packet under a limit, of this build and another one (`--against`), by turns. */
 export async function cpu(context: BenchContext): Promise<readonly Finding[]> {
-  const { against, weir, quick, say, signal } = context;
+  const { against, quick, say, signal } = context;
   if (against === undefined) throw new Error("measure cpu: name another build (--against PATH/bin/weir)");
-  const other = await Bed.up({ ...context, weir: [weir[0] ?? process.execPath, against] });
+  const other = await Bed.up({ ...context, weir: [against] });
   try {
     const own = await Bed.up(context);
     try {

@@ -28,7 +28,7 @@ const SEED = 9;
 
 /** Cases of the matrix by turns under this build and another one (`--against`). */
 export async function pairs(context: BenchContext): Promise<readonly Finding[]> {
-  const { against, weir, quick, only = [], sample = quick ? 1 : CASES, say, signal, out } = context;
+  const { against, quick, only = [], sample = quick ? 1 : CASES, say, signal, out } = context;
   const seconds = context.seconds ?? (quick ? 4 : SECONDS);
   if (against === undefined) throw new Error("measure pairs: name another build (--against PATH/bin/weir)");
   const cases = choosePairs(selectCases(quick, only), sample);
@@ -37,7 +37,7 @@ export async function pairs(context: BenchContext): Promise<readonly Finding[]> 
   const missing = cases.filter((one) => !results.get(caseName(one)));
   say(`${cases.length} cases, ${cases.length - missing.length} done before (${results.file})`);
   if (missing.length > 0) {
-    const other = await limitStage({ ...context, weir: [weir[0] ?? process.execPath, against] });
+    const other = await limitStage({ ...context, weir: [against] });
     try {
       const own = await limitStage(context);
       try {

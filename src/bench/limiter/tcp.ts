@@ -56,10 +56,7 @@ export class TcpLoad {
     const port = String(20_000 + (ports++ % 10_000));
     const inside = (netns: string, args: string[], onLine?: (line: string) => void): Beside =>
       start(["nsenter", `--net=${netns}`, "--", "iperf3", ...args, "-p", port], onLine ? { onLine } : {});
-    let listening = (): void => {};
-    const ready = new Promise<void>((resolve) => {
-      listening = resolve;
-    });
+    const { promise: ready, resolve: listening } = Promise.withResolvers<void>();
     const server = inside(
       to,
       ["-s", "-1", "-i", "1", "--forceflush"],

@@ -1,5 +1,5 @@
-import { readFileSync, realpathSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readFileSync } from "node:fs";
+import { ofTree } from "../tree.ts";
 import { type Beside, start } from "../weir.ts";
 import type { Gap } from "./gaps.ts";
 import type { Received, ReceiveOptions } from "./receive.ts";
@@ -55,11 +55,8 @@ const begin = <Result>(role: string, netns: string, options: object): Promise<Tr
   launch(role, ["nsenter", `--net=${netns}`, "--"], options);
 
 async function launch<Result>(role: string, within: readonly string[], options: object): Promise<Traffic<Result>> {
-  let ready = (): void => {};
-  const listening = new Promise<void>((resolve) => {
-    ready = resolve;
-  });
-  const argv = [...within, process.execPath, program(), role, JSON.stringify(options)];
+  const { promise: listening, resolve: ready } = Promise.withResolvers<void>();
+  const argv = [...within, process.execPath, ofTree("dist/traffic.js"), role, JSON.stringify(options)];
   const beside: Beside = start(argv, { onLine: (line) => line === "ready" && ready() });
   const ended = beside.ended.then(({ code, stdout, stderr }) => {
     if (code !== 0) throw new Error(`run ${argv.join(" ")}: exit code ${code}\n${stderr}`);
@@ -74,9 +71,4 @@ async function launch<Result>(role: string, within: readonly string[], options: 
       return ended;
     },
   };
-}
-
-/** The built program, beside the command that runs. */
-function program(): string {
-  return join(dirname(realpathSync(process.argv[1] ?? "")), "../dist/traffic.js");
 }

@@ -90,7 +90,7 @@ export class Reflector<T> {
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
     this.#times = { ...TIMES, ...options.times };
-    const { promise, ...settle } = deferred();
+    const { promise, ...settle } = Promise.withResolvers<void>();
     this.synced = promise;
     this.#settle = settle;
     // Whoever does not wait for it must not be killed by it.
@@ -295,13 +295,3 @@ export class Reflector<T> {
 const isGone = (error: unknown): boolean =>
   error instanceof ApiStatusError && (error.status === 410 || error.reason === "Expired" || error.reason === "Gone");
 const keyOf = ({ metadata: { namespace, name } }: RawObject): string => (namespace ? `${namespace}/${name}` : name);
-
-function deferred() {
-  let resolve = (): void => {};
-  let reject = (_: Error): void => {};
-  const promise = new Promise<void>((done, fail) => {
-    resolve = done;
-    reject = fail;
-  });
-  return { promise, resolve, reject };
-}

@@ -162,10 +162,7 @@ describe("an object that is wrong costs only itself", () => {
   it("a watched folder stays watched", async () => {
     const folder = mkdtempSync(join(tmpdir(), "weir-isolation-"));
     writeFileSync(join(folder, "good.json"), JSON.stringify(GOOD));
-    let changed = () => {};
-    const change = new Promise<void>((resolve) => {
-      changed = resolve;
-    });
+    const { promise: change, resolve: changed } = Promise.withResolvers<void>();
     const watch = watchManifests({ reader: "lab", path: folder, onChange: () => changed() });
     try {
       await watch.synced;

@@ -1,5 +1,9 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
-import { type CpuProfile, costsIn } from "./profile.ts";
+import { type CpuProfile, costsIn, profiled } from "./profile.ts";
 
 const frame = (functionName: string, url = "file:///dist/weir.js") => ({ functionName, url, lineNumber: 9 });
 const PROFILE: CpuProfile = {
@@ -24,4 +28,14 @@ test("a span's samples are those of its time; callers have what they called too,
     { name: "plan weir.js:10", self: 2, total: 2 },
     { name: "pass weir.js:10", self: 0, total: 2 },
   ]);
+});
+
+test("an agent is started with the profiler by its own launcher, wherever results go", () => {
+  const out = mkdtempSync(join(tmpdir(), "weir 'profile' "));
+  try {
+    const [file = "", ...args] = profiled([process.execPath, "-p", "process.listenerCount('SIGUSR2')"], out);
+    expect(execFileSync(file, args, { encoding: "utf8" })).toBe("1\n");
+  } finally {
+    rmSync(out, { recursive: true });
+  }
 });

@@ -50,12 +50,11 @@ export const PROFILE = "SIGUSR2";
 
 /** The same command with a profiler that waits for its signal. */
 export function profiled(weir: readonly string[], out: string): string[] {
-  const [node = process.execPath, ...rest] = weir;
   const folder = folderOf(out);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "hook.cjs"), HOOK);
-  return [node, "--require", join(folder, "hook.cjs"), ...rest];
+  return ["env", `NODE_OPTIONS=--require ${JSON.stringify(join(folder, "hook.cjs"))}`, ...weir];
 }
 
 /** Costs of functions in a span, the most expensive by itself first. A sample's time goes to what ran when it was taken. */

@@ -10,7 +10,8 @@ import { testEnvironment, WEIR } from "./lab.ts";
 /** A node with an uplink and no cluster, and an agent on it that watches a folder of manifests. */
 export class LoneNode {
   readonly client: Client;
-  readonly #folder: string;
+  /** Of its manifests, state and socket; the agent's working directory. */
+  readonly folder: string;
   readonly #label: string;
   readonly #namespaces: string[] = [];
   #agent: ChildProcess | undefined;
@@ -18,8 +19,8 @@ export class LoneNode {
 
   constructor(label: string, addresses: readonly string[]) {
     this.#label = label;
-    this.#folder = mkdtempSync(join(tmpdir(), `weir-${label}-`));
-    mkdirSync(join(this.#folder, "manifests"));
+    this.folder = mkdtempSync(join(tmpdir(), `weir-${label}-`));
+    mkdirSync(join(this.folder, "manifests"));
     this.client = new Client({ socket: this.#at("agent.sock") });
     for (const name of ["node", "wire"]) this.add(name);
     this.ip("node", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", this.namespace("wire"));
@@ -29,7 +30,7 @@ export class LoneNode {
   }
 
   #at(name: string): string {
-    return join(this.#folder, name);
+    return join(this.folder, name);
   }
 
   namespace(name: string): string {
@@ -52,7 +53,11 @@ export class LoneNode {
 
   /** Writes a manifest whole, as `NAME.yaml`. */
   write(name: string, manifest: object): void {
-    writeFileSync(this.#at("new"), JSON.stringify(manifest));
+    this.writeText(name, JSON.stringify(manifest));
+  }
+
+  writeText(name: string, text: string): void {
+    writeFileSync(this.#at("new"), text);
     renameSync(this.#at("new"), this.#at(`manifests/${name}.yaml`));
   }
 
@@ -75,7 +80,10 @@ export class LoneNode {
       "--config",
       this.#at("agent.yaml"),
     ];
-    this.#agent = spawn("nsenter", argv, { env: testEnvironment(), stdio: ["ignore", "pipe", "pipe"] });
+    this.#agent = spawn("nsenter", argv, {
+      ...{ cwd: this.folder, env: testEnvironment() },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     for (const stream of [this.#agent.stdout, this.#agent.stderr])
       stream?.on("data", (text) => {
         this.#log += text;
@@ -95,14 +103,18 @@ export class LoneNode {
     return ips;
   }
 
-  async close(): Promise<void> {
+  /** Ends the agent; SIGKILL leaves all that it made. */
+  async stop(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     const agent = this.#agent;
-    if (agent && agent.exitCode === null) {
-      agent.kill("SIGTERM");
-      await new Promise((resolve) => agent.once("exit", resolve));
-    }
+    if (!agent || agent.exitCode !== null || agent.signalCode !== null) return;
+    agent.kill(signal);
+    await new Promise((resolve) => agent.once("exit", resolve));
+  }
+
+  async close(): Promise<void> {
+    await this.stop("SIGTERM");
     for (const name of this.#namespaces) removeNamespace(name);
-    rmSync(this.#folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true });
   }
 }
 

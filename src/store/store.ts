@@ -1,0 +1,109 @@
+import type { Problem } from "../model/objects.ts";
+import { Collection, type CollectionOptions, type Readable } from "./collection.ts";
+import { type Derive, Derived, type Moments } from "./derived.ts";
+import { Selected, type SelectedOptions } from "./selected.ts";
+import type { Key, Reader } from "./slot.ts";
+
+/** Rows that the outside world tells: written by their source alone. */
+export class Source<T> extends Collection<T> {
+  set(key: Key, row: T): boolean {
+    return this.put(key, row);
+  }
+
+  delete(key: Key): boolean {
+    return this.put(key, undefined);
+  }
+
+  /** All rows at once: those that are not among them go. */
+  replace(rows: ReadonlyMap<Key, T>): void {
+    for (const key of this.keys()) if (!rows.has(key)) this.put(key, undefined);
+    for (const [key, row] of rows) this.put(key, row);
+  }
+}
+
+/** A step of settling: one collection that follows those before it. */
+export interface Step {
+  readonly name: string;
+  settle(): number;
+}
+
+/**
+ * Sources and what is derived of them, one way: a derived collection reads those that were declared before it. Changes
+ * mark what is stale; `settle` derives just that again.
+ */
+export class Store {
+  readonly #steps: Step[] = [];
+  readonly #derived: Derived<unknown>[] = [];
+  readonly #names = new Set<string>();
+  readonly #wakes = new Map<Reader, number>();
+  readonly #moments: Moments;
+
+  /** `now`: ms since the epoch */
+  constructor(now = 0) {
+    this.#moments = {
+      now,
+      wake: (at, reader) => void this.#wakes.set(reader, Math.min(at, this.#wakes.get(reader) ?? at)),
+      forget: (reader) => void this.#wakes.delete(reader),
+    };
+  }
+
+  source<T>(name: string, options: CollectionOptions<T> = {}): Source<T> {
+    return new Source<T>(name, { ...options, place: this.#place(name) });
+  }
+
+  /** A row for each key of one of `over`. */
+  derive<T>(
+    name: string,
+    over: readonly Readable<unknown>[],
+    derive: Derive<T>,
+    options: CollectionOptions<T> = {},
+  ): Derived<T> {
+    const place = this.#place(name);
+    const derived = new Derived<T>(name, { ...options, place, over, derive, moments: this.#moments });
+    this.#steps.push(derived);
+    this.#derived.push(derived as Derived<unknown>);
+    return derived;
+  }
+
+  select<S, R>(name: string, options: SelectedOptions<S, R>): Selected<S, R> {
+    const selected = new Selected<S, R>(name, this.#place(name), options);
+    this.#steps.push(selected);
+    return selected;
+  }
+
+  /** A step of the caller's own, settled in its place. */
+  step<T extends Step>(name: string, make: (place: number) => T): T {
+    const step = make(this.#place(name));
+    this.#steps.push(step);
+    return step;
+  }
+
+  /** When something is to be derived again, ms since the epoch; undefined: not by time. */
+  get wakeAt(): number | undefined {
+    let next: number | undefined;
+    for (const at of this.#wakes.values()) if (next === undefined || at < next) next = at;
+    return next;
+  }
+
+  /** Derives what is stale at that time, each collection after those that it reads. Returns how many rows were derived. */
+  settle(now: number): number {
+    this.#moments.now = Math.max(now, this.#moments.now);
+    for (const [reader, at] of this.#wakes) if (at <= this.#moments.now) reader.stale();
+    return this.#steps.reduce((sum, step) => sum + step.settle(), 0);
+  }
+
+  /** What derivations told, in the order of collections and keys; those that threw are told too. */
+  *problems(): Generator<Problem> {
+    for (const { name, problems, errors } of this.#derived) {
+      for (const key of [...problems.keys()].sort()) yield* problems.get(key) ?? [];
+      for (const [key, { message }] of errors)
+        yield { object: `${name} ${key}`, message: `cannot be derived: ${message}` };
+    }
+  }
+
+  #place(name: string): number {
+    if (this.#names.has(name)) throw new Error(`declare collection ${name}: there is one of this name`);
+    this.#names.add(name);
+    return this.#names.size;
+  }
+}

@@ -1,0 +1,158 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Attachment, Delta, Fragment, PortSpec, Row } from "../model/document.ts";
+import { rowId } from "../model/row-id.ts";
+import { sameValue } from "../model/same.ts";
+import { Composer } from "./composer.ts";
+import { KINDS } from "./kinds.ts";
+
+const AUTHORS = ["nodes", "pods", "rules"] as const;
+const composer = () => new Composer({ authors: AUTHORS, maxChain: 3 });
+
+const port = (name: string, device = name): PortSpec => ({
+  ...{ instance: "router", name, entry: device },
+  peer: { kind: "device", device, delivery: "peer" },
+});
+const at = (name: string, instance: string, order: number): Attachment => ({
+  ...{ port: `router:${name}`, direction: "ingress", instance, order },
+});
+const row = (key: number, value: number): Row => ({ table: "t", key: { key }, value: { value } });
+
+describe("two that want one row", () => {
+  const all = composer();
+  all.set("pods", "b", { owner: "Pod/n/b", rows: () => [row(1, 2), row(2, 2)] });
+
+  test("one of an earlier author has it, and the other's owner is told", () => {
+    expect(all.take().rows.map(({ owner }) => owner)).toEqual(["pods b", "pods b"]);
+    all.set("nodes", "n", { owner: "Node/n", rows: () => [row(1, 1)] });
+    expect(all.take().rows).toEqual([{ owner: "nodes n", item: row(1, 1), gone: false }]);
+    expect(all.outcomes()).toMatchObject([{ owner: "pods b", code: "conflict", severity: "error" }]);
+    expect(all.objectOf("pods b")).toBe("Pod/n/b");
+  });
+
+  test("of one author the one with the smaller key has it", () => {
+    all.set("pods", "a", { owner: "Pod/n/a", rows: () => [row(2, 3)] });
+    expect(all.take().rows).toEqual([{ owner: "pods a", item: row(2, 3), gone: false }]);
+    all.set("pods", "c", { owner: "Pod/n/c", rows: () => [row(2, 4)] });
+    expect(all.take().rows).toEqual([]);
+    expect(all.outcomes().map(({ owner }) => owner)).toEqual(["pods b", "pods b", "pods c"]);
+  });
+
+  test("when the first goes, the next one's comes", () => {
+    all.set("pods", "a", undefined);
+    all.set("nodes", "n", undefined);
+    const { rows } = all.take();
+    expect(rows).toHaveLength(2);
+    expect(rows).toContainEqual({ owner: "pods b", item: row(1, 2), gone: false });
+    expect(rows).toContainEqual({ owner: "pods b", item: row(2, 2), gone: false });
+    expect(all.outcomes().map(({ owner }) => owner)).toEqual(["pods c"]);
+  });
+});
+
+describe("chains", () => {
+  const all = composer();
+  const chain = (delta: Delta) => delta.ports.map(({ item, gone }) => (gone ? "gone" : item.ingress.join(" ")));
+
+  test("an attachment waits for its port, and its owner is told", () => {
+    all.set("rules", "x", { owner: "Limit/n/x", attach: [at("a", "late", 9), at("a", "early", 1)] });
+    expect(all.take().ports).toEqual([]);
+    expect(all.outcomes()).toMatchObject([{ owner: "rules x", code: "no-port" }, { code: "no-port" }]);
+    all.set("pods", "a", { owner: "Pod/n/a", ports: [port("a")] });
+    expect(chain(all.take())).toEqual(["early late"]);
+    expect(all.outcomes()).toEqual([]);
+  });
+
+  test("what a chain does not hold is told to its owner, and comes when there is room", () => {
+    all.set("rules", "y", { owner: "Limit/n/y", attach: [at("a", "middle", 5), at("a", "last", 10)] });
+    expect(chain(all.take())).toEqual(["early middle late"]);
+    expect(all.outcomes()).toMatchObject([{ owner: "rules y", code: "chain-full" }]);
+    all.set("rules", "x", undefined);
+    expect(chain(all.take())).toEqual(["middle last"]);
+    expect(all.outcomes()).toEqual([]);
+  });
+
+  test("a port that goes is one change", () => {
+    all.set("pods", "a", undefined);
+    expect(chain(all.take())).toEqual(["gone"]);
+  });
+});
+
+test("what is set and taken back between two takes is no change", () => {
+  const all = composer();
+  const fragment: Fragment = { owner: "Pod/n/a", rows: () => [row(1, 1)], ports: [port("a")] };
+  all.set("pods", "a", fragment);
+  all.take();
+  all.set("pods", "a", undefined);
+  all.set("pods", "a", { ...fragment });
+  expect(Object.values(all.take()).flat()).toEqual([]);
+});
+
+/** Fragments over few names, so that they meet. */
+const few = fc.nat(3);
+const fragment: fc.Arbitrary<Fragment> = fc.record({
+  owner: few.map((n) => `Pod/n/${n}`),
+  ports: fc.array(
+    few.chain((n) => few.map((m) => port(`p${n}`, `d${m}`))),
+    { maxLength: 2 },
+  ),
+  attach: fc.array(
+    fc.tuple(few, few, few).map(([n, i, order]) => at(`p${n}`, `i${i}`, order)),
+    { maxLength: 3 },
+  ),
+  shapers: fc.array(
+    few.map((n) => ({ instance: `i${n}`, device: "s", rate: 1, mtu: 2 })),
+    { maxLength: 2 },
+  ),
+  rows: fc.array(fc.tuple(few, few), { maxLength: 4 }).map((pairs) => () => pairs.map(([k, v]) => row(k, v))),
+});
+const edit = fc.tuple(fc.constantFrom(...AUTHORS), few, fc.option(fragment, { nil: undefined }));
+
+/** The document as one who only ever heard of changes has it. */
+class Follower {
+  readonly items = new Map<string, unknown>();
+
+  follow(delta: Delta): void {
+    for (const [kind, changes] of Object.entries(delta) as [keyof Delta, Delta["rows"]][]) {
+      for (const { owner, item, gone } of changes) {
+        const id = `${kind} ${(KINDS[kind] as { idOf(item: unknown): string }).idOf(item)}`;
+        if (gone) expect(this.items.delete(id)).toBe(true);
+        else {
+          expect(sameValue(this.items.get(id), { owner, item })).toBe(false);
+          this.items.set(id, { owner, item });
+        }
+      }
+    }
+  }
+}
+
+test("changes add up to what is composed from nothing", () => {
+  fc.assert(
+    fc.property(fc.array(fc.array(edit, { maxLength: 4 }), { maxLength: 12 }), (batches) => {
+      const all = composer();
+      const follower = new Follower();
+      const last = new Map<string, (typeof batches)[number][number]>();
+      for (const batch of batches) {
+        for (const one of batch) {
+          all.set(one[0], String(one[1]), one[2]);
+          last.set(`${one[0]} ${one[1]}`, one);
+        }
+        follower.follow(all.take());
+      }
+      const fresh = composer();
+      for (const [author, key, one] of last.values()) fresh.set(author, String(key), one);
+      const once = new Follower();
+      once.follow(fresh.take());
+      expect(new Map([...follower.items].sort())).toEqual(new Map([...once.items].sort()));
+      const byText = (found: readonly unknown[]) => found.map((one) => JSON.stringify(one)).sort();
+      expect(byText(all.outcomes())).toEqual(byText(fresh.outcomes()));
+      expect(all.size).toBe(fresh.size);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("rows have the same id if table and key say the same, in bytes too", () => {
+  const one: Row = { table: "t", key: { instance: { instance: "r" }, addr: new Uint8Array([1, 200]) }, value: {} };
+  expect(rowId({ ...one, key: { ...one.key, addr: Buffer.from([1, 200]) } })).toBe(rowId(one));
+  expect(rowId({ ...one, key: { ...one.key, addr: new Uint8Array([1, 201]) } })).not.toBe(rowId(one));
+});

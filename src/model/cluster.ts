@@ -1,9 +1,4 @@
-import type { ImpairRule } from "./impair.ts";
-import type { LimitRule } from "./limits.ts";
-import { memo } from "./memo.ts";
-import type { Node, Pod, Problem } from "./objects.ts";
-import type { Overruled } from "./precedence.ts";
-import type { ProgramInForce, ProgramRule } from "./programs.ts";
+import { podKey } from "./names.ts";
 
 /** A pod of this node whose network a runtime (the lab, a CNI plugin) asked Weir for. */
 export interface Endpoint {
@@ -74,60 +69,6 @@ export interface NodeContext {
   fq?: boolean | undefined;
 }
 
-export interface OverruledRules {
-  limits: ReadonlyMap<string, readonly Overruled<LimitRule>[]>;
-  impairments: ReadonlyMap<string, readonly Overruled<ImpairRule>[]>;
-}
-
-/** All that the planner sees. Plain and immutable. */
-export interface ClusterState {
-  node: NodeContext;
-  nodes: readonly Node[];
-  pods: readonly Pod[];
-  endpoints: readonly Endpoint[];
-  /** In mode `chained`. */
-  taps: readonly Tap[];
-  /** Pods with rules that use the node's own network. */
-  hosts: readonly HostPod[];
-  /** Rules in force by pod (`namespace/name`): the last good ones. */
-  limits: ReadonlyMap<string, readonly LimitRule[]>;
-  /** The same for impairments, in the order of their chain places. */
-  impairments: ReadonlyMap<string, readonly ImpairRule[]>;
-  /** The same for users' programs, at most one a direction. */
-  programs: ReadonlyMap<string, readonly ProgramRule[]>;
-  /** Rules that others come before, by pod. */
-  overruled: OverruledRules;
-  /** What stands for them in the datapath: those that the kernel has taken, or the ones before. */
-  builds: ReadonlyMap<string, readonly ProgramInForce[]>;
-  problems: readonly Problem[];
-}
-
-/** The state of a node of which nothing is known yet. */
-export function emptyState(node: NodeContext): ClusterState {
-  return {
-    node,
-    nodes: [],
-    pods: [],
-    endpoints: [],
-    taps: [],
-    hosts: [],
-    limits: new Map(),
-    impairments: new Map(),
-    programs: new Map(),
-    overruled: { limits: new Map(), impairments: new Map() },
-    builds: new Map(),
-    problems: [],
-  };
-}
-
-type PodSources = "endpoints" | "taps" | "hosts";
-
-/** Host-side devices of pods and their addresses, by `namespace/name`. */
-export function podDevices({ endpoints, taps, hosts }: Pick<ClusterState, PodSources>) {
-  const all: readonly Tap[] = [...endpoints, ...taps, ...hosts];
-  return new Map(all.map(({ namespace, name, device, ips }) => [`${namespace}/${name}`, { device, ips }]));
-}
-
 /** Where the rules of a pod act: a port with an ingress chain (what the pod sends) and an egress chain (what it receives). */
 export interface PodPort {
   /** `namespace/name`. */
@@ -140,40 +81,15 @@ export interface PodPort {
   mtu?: number | undefined;
 }
 
-/** Ports of all pods whose packets pass Weir on this node, sorted by id. */
-export function podPorts({ endpoints, taps, hosts }: Pick<ClusterState, PodSources>): PodPort[] {
-  const ports = [
-    ...endpoints.map((one) => podPort(one)),
-    ...taps.map((one) => tapPodPort(one)),
-    ...hosts.map((one) => hostPodPort(one)),
-  ];
-  return ports.toSorted((a, b) => (a.id < b.id ? -1 : 1));
-}
-
 /** Full name of a tap's port. */
 export const tapPort = ({ device }: Pick<Tap, "device">): string => `tap:${device}`;
 
 /** Full name of a host-network pod's port. */
 export const hostPort = ({ id }: Pick<HostPod, "id">): string => `tap:${id}`;
 
-/** The port of a pod whose network is Weir's. */
-export const podPort = memo(
-  ({ namespace, name, device }: Endpoint): PodPort => ({
-    key: `${namespace}/${name}`,
-    id: device,
-    port: `router:${device}`,
-  }),
-);
-
-const tapPodPort = memo(
-  (tap: Tap): PodPort => ({ key: `${tap.namespace}/${tap.name}`, id: tap.device, port: tapPort(tap) }),
-);
-
-const hostPodPort = memo(
-  (pod: HostPod): PodPort => ({
-    key: `${pod.namespace}/${pod.name}`,
-    id: pod.id,
-    port: hostPort(pod),
-    mtu: pod.mtu,
-  }),
-);
+/** Where a pod's rules act, whoever made its network. */
+export function podPort(attached?: Endpoint, tap?: Tap, host?: HostPod): PodPort | undefined {
+  if (attached) return { key: podKey(attached), id: attached.device, port: `router:${attached.device}` };
+  if (tap) return { key: podKey(tap), id: tap.device, port: tapPort(tap) };
+  return host && { key: podKey(host), id: host.id, port: hostPort(host), mtu: host.mtu };
+}

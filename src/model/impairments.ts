@@ -3,7 +3,7 @@ import { type ByKey, type RuleKey, readKeys } from "./keyed.ts";
 import type { Direction, RuleSettings } from "./limits.ts";
 import { type ParsedLoss, parseLoss } from "./losses.ts";
 import { objectKey } from "./names.ts";
-import type { Impairment, Metadata, Problem } from "./objects.ts";
+import type { Metadata, Problem } from "./objects.ts";
 import type { ImpairmentSpec, LossSpec } from "./rule-objects.ts";
 import { parseBandwidthQuantity } from "./rules.ts";
 import { formatRate, type Result } from "./text.ts";
@@ -62,7 +62,7 @@ export function lossRule(loss: ParsedLoss, source: string, settings: RuleSetting
 
 /** What an Impairment asks for in each of its directions. `peers`: its match's peers as CIDRs, worked out by the caller. */
 export function impairmentRules(
-  { metadata, spec }: Impairment,
+  { metadata, spec }: { metadata: { namespace: string; name: string }; spec: ImpairmentSpec },
   peers: readonly string[] | undefined,
   settings: RuleSettings,
 ): ImpairRule[] {

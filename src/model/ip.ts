@@ -27,8 +27,12 @@ export function familyOf(address: string): Family {
 /** An address as the datapath keeps it: 16 bytes in network order, IPv4 in the first four. Throws on anything else. */
 export function ipBytes(address: string): Uint8Array {
   const size = familyOf(address) === 4 ? 4 : 16;
-  const { number } = parseIp(address);
   const bytes = new Uint8Array(16);
+  if (size === 4) {
+    bytes.set(address.split(".").map(Number));
+    return bytes;
+  }
+  const { number } = parseIp(address);
   for (let i = 0; i < size; i++) bytes[i] = Number((number >> BigInt(8 * (size - 1 - i))) & 0xffn);
   return bytes;
 }
@@ -40,8 +44,18 @@ export function parsePrefix(cidr: string): Prefix {
   if (!isAddress(address) || length > (isIP(address) === 4 ? 32 : 128)) {
     throw new Error(`read CIDR ${JSON.stringify(cidr)}: not an IP prefix (like 10.244.1.0/24 or fd00::/64)`);
   }
+  if (isIP(address) === 4) return { family: 4, length, address: masked(address, length) };
   const { start, version } = parseCidr(cidr);
   return { family: version, length, address: stringifyIp({ number: start, version }) };
+}
+
+/** An IPv4 address without the bits beyond a length. Large tables have tens of thousands of them. */
+function masked(address: string, length: number): string {
+  const octets = address.split(".").map((octet, index) => {
+    const bits = Math.min(8, Math.max(0, length - 8 * index));
+    return Number(octet) & (0xff << (8 - bits)) & 0xff;
+  });
+  return octets.join(".");
 }
 
 /** The prefix as text, host bits cleared. */

@@ -1,4 +1,4 @@
-import type { PairLink } from "./desired.ts";
+import type { PairLink } from "./document.ts";
 
 /** The panel's own devices on every node: packets go into `…0` and come back to the panel from `…1`. */
 export const RECIRC = { device: "weir_recirc0", other: "weir_recirc1" } as const;
@@ -19,5 +19,5 @@ export function delayLinks(): PairLink[] {
 }
 
 function plain(pair: { device: string; other: string }): PairLink {
-  return { kind: "pair", ...pair, mac: "", mtu: MTU, addresses: [], routes: [], offloads: true };
+  return { kind: "pair", ...pair, mac: "", mtu: MTU, ipv6: false, offloads: true, resume: true };
 }

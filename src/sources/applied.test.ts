@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ONE_OFF_STAYS, oneOffManifest } from "../model/one-off.ts";
-import { AppliedStore, DocumentError, withApplied } from "./applied.ts";
+import { AppliedStore, DocumentError } from "./applied.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -86,11 +86,14 @@ test("one-offs are forgotten some time after their end, other impairments stay",
   const kept = { ...oneOff, metadata: { name: "kept", namespace: "shop" } };
   store.put([oneOff, later, kept]);
   const keys = () => store.list().map(({ key }) => key.replace(/.*\//, ""));
-  expect(store.expire(until)).toBe(until + ONE_OFF_STAYS);
+  expect(store.expire(until)).toEqual({ gone: [], next: until + ONE_OFF_STAYS });
   expect(keys()).toEqual(["impair-web-1", "impair-web-2", "kept"]);
-  expect(store.expire(until + ONE_OFF_STAYS)).toBe(until + 60_000 + ONE_OFF_STAYS);
+  expect(store.expire(until + ONE_OFF_STAYS)).toEqual({
+    gone: ["Impairment/shop/impair-web-1"],
+    next: until + 60_000 + ONE_OFF_STAYS,
+  });
   expect(keys()).toEqual(["impair-web-2", "kept"]);
-  expect(store.expire(until + 1e9)).toBeUndefined();
+  expect(store.expire(until + 1e9)).toEqual({ gone: ["Impairment/shop/impair-web-2"], next: undefined });
   expect(new AppliedStore(folder).list().map(({ key }) => key)).toEqual(["Impairment/shop/kept"]);
 });
 
@@ -122,18 +125,4 @@ describe("after a restart", () => {
     expect(store.problems[0]?.message).toContain("items[0].metadata.name");
     expect(new AppliedStore(folder).list().map(({ key }) => key)).toEqual(["Pod/default/a"]);
   });
-});
-
-test("what is in the folder as well counts as the folder has it", () => {
-  const store = new AppliedStore(folder);
-  store.put([pod("a", { from: "api" }), pod("b")]);
-  const other = new AppliedStore(join(folder, "other"));
-  other.put([pod("a", { from: "folder" })]);
-  const objects = other.list().map(({ object }) => object);
-  const merged = withApplied({ objects, problems: [] }, store.list());
-  expect(merged.objects.map(({ metadata }) => [metadata.name, metadata.annotations["from"]])).toEqual([
-    ["a", "folder"],
-    ["b", undefined],
-  ]);
-  expect(merged.problems).toMatchObject([{ object: "Pod/default/a" }]);
 });

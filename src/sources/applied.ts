@@ -1,12 +1,11 @@
 import { linkSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { objectKey } from "../model/names.ts";
 import type { ManifestObject, Problem } from "../model/objects.ts";
 import { forgottenAt } from "../model/one-off.ts";
 import { quote } from "../model/text.ts";
 import { writeState } from "./atomic.ts";
-import { listItems, type ManifestSnapshot, parseManifests } from "./manifests/index.ts";
+import { listItems, parseManifests } from "./manifests/index.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -62,6 +61,10 @@ export class AppliedStore {
     return this.#objects.size;
   }
 
+  get(key: string): AppliedObject | undefined {
+    return this.#objects.get(key);
+  }
+
   /** Sorted by key. */
   list(): AppliedObject[] {
     return [...this.#objects.values()].toSorted((a, b) => (a.key < b.key ? -1 : 1));
@@ -89,17 +92,17 @@ export class AppliedStore {
   }
 
   /**
-   * Forgets one-off impairments whose time is over. `now`: ms since the epoch. Gives when the next one's is.
+   * Forgets one-off impairments whose time is over. `now`: ms since the epoch. Gives their keys, and when the next one's is.
    * Throws what the disk says.
    */
-  expire(now: number): number | undefined {
+  expire(now: number): { gone: string[]; next: number | undefined } {
     const ends = [...this.#objects.values()].flatMap(({ key, document }) => {
       const at = forgottenAt(document);
       return at === undefined ? [] : [{ key, at }];
     });
-    this.remove(ends.filter(({ at }) => at <= now).map(({ key }) => key));
+    const gone = this.remove(ends.filter(({ at }) => at <= now).map(({ key }) => key));
     const next = ends.map(({ at }) => at).filter((at) => at > now);
-    return next.length > 0 ? Math.min(...next) : undefined;
+    return { gone, next: next.length > 0 ? Math.min(...next) : undefined };
   }
 
   #actionOf({ key, document }: AppliedObject): AppliedAction {
@@ -210,20 +213,9 @@ function complete(document: Fields, { metadata }: ManifestObject): Fields {
   return JSON.parse(JSON.stringify({ ...document, metadata: { ...written, ...(namespace && { namespace }) } }));
 }
 
-/** Adds what was applied to what is written in the watched folder. What is in both counts as the folder has it. */
-export function withApplied(folder: ManifestSnapshot, applied: readonly AppliedObject[]): ManifestSnapshot {
-  if (applied.length === 0) return folder;
-  const written = new Set(folder.objects.map(({ kind, metadata }) => objectKey(kind, metadata)));
-  const doubled = applied.filter(({ key }) => written.has(key));
-  return {
-    objects: [...folder.objects, ...applied.filter(({ key }) => !written.has(key)).map(({ object }) => object)],
-    problems: [
-      ...folder.problems,
-      ...doubled.map(({ key }) => ({
-        object: key,
-        severity: "warning" as const,
-        message: `is applied at the agent, and written in what it watches, which counts; weir delete ${quote(key).slice(1, -1)} ends this`,
-      })),
-    ],
-  };
-}
+/** Told of an object that was applied and is in what the agent watches too: that one counts. */
+export const doubled = (key: string): Problem => ({
+  object: key,
+  severity: "warning",
+  message: `is applied at the agent, and written in what it watches, which counts; weir delete ${quote(key).slice(1, -1)} ends this`,
+});

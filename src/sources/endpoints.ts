@@ -55,6 +55,7 @@ export class EndpointStore {
   readonly #released: string;
   readonly #pool: AddressPool;
   readonly #endpoints = new Map<string, Endpoint>();
+  readonly #changed = new Set<string>();
 
   constructor(state: string, pool: AddressPool) {
     const folder = join(state, ENDPOINTS_FOLDER);
@@ -66,6 +67,13 @@ export class EndpointStore {
     const files = readdirSync(folder).filter((file) => file.endsWith(".json"));
     const written = (file: string): bigint => statSync(join(folder, file), { bigint: true }).mtimeNs;
     for (const file of files.toSorted((a, b) => (written(a) < written(b) ? -1 : 1))) this.#read(file);
+  }
+
+  /** Keys, `namespace/name`, of those that changed since the last time; all at first. */
+  changes(): string[] {
+    const changed = [...this.#changed];
+    this.#changed.clear();
+    return changed;
   }
 
   list(): Endpoint[] {
@@ -92,7 +100,7 @@ export class EndpointStore {
     }
     if (known && known.device !== endpoint.device) this.#removeFile(known);
     if (known && !kept) this.#release(known.ips);
-    this.#endpoints.set(`${namespace}/${name}`, endpoint);
+    this.#set(`${namespace}/${name}`, endpoint);
     return endpoint;
   }
 
@@ -103,9 +111,15 @@ export class EndpointStore {
   remove(namespace: string, name: string, which: Incarnation = {}): boolean {
     const known = this.get(namespace, name);
     if (!known || !isIncarnation(known, which)) return false;
-    this.#endpoints.delete(`${namespace}/${name}`);
+    this.#set(`${namespace}/${name}`, undefined);
     this.#forget(known);
     return true;
+  }
+
+  #set(key: string, endpoint: Endpoint | undefined): void {
+    this.#changed.add(key);
+    if (endpoint) this.#endpoints.set(key, endpoint);
+    else this.#endpoints.delete(key);
   }
 
   #forget(endpoint: Endpoint): void {
@@ -144,7 +158,7 @@ export class EndpointStore {
       // Two of one name: an agent died between writing the new pod's file and removing the old one's.
       const older = this.get(endpoint.namespace, endpoint.name);
       if (older) this.#forget(older);
-      this.#endpoints.set(`${endpoint.namespace}/${endpoint.name}`, endpoint);
+      this.#set(`${endpoint.namespace}/${endpoint.name}`, endpoint);
       this.#pool.take(endpoint.ips);
     } catch (error) {
       renameSync(path, `${path}.broken`);

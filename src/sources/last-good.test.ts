@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { reduceRules } from "../model/limits.ts";
-import type { LastGood } from "./cluster.ts";
+import type { LastGood } from "../model/remembered.ts";
 import { LastGoodFile } from "./last-good.ts";
 
 let folder: string;

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { z } from "zod";
 import { EXPONENTIAL } from "../model/impair.ts";
 import type { Problem } from "../model/objects.ts";
+import type { LastGood } from "../model/remembered.ts";
 import { MAXIMUM_RATE, MINIMUM_RATE } from "../model/rules.ts";
 import { writeState } from "./atomic.ts";
-import type { LastGood } from "./cluster.ts";
 
 const rule = z.object({
   direction: z.enum(["ingress", "egress"]),

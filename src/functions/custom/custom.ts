@@ -1,19 +1,11 @@
-import { type ClusterState, type PodPort, podPorts } from "../../model/cluster.ts";
-import type { Contribution } from "../../model/desired.ts";
+import type { PodPort } from "../../model/cluster.ts";
+import type { Fragment } from "../../model/document.ts";
 import type { NetworkFunction } from "../../model/function.ts";
 import type { Direction } from "../../model/limits.ts";
-import { memo } from "../../model/memo.ts";
 import type { ProgramInForce } from "../../model/programs.ts";
 
 /** Place in a chain among other functions: before impairments and the limit, which then act on what it lets pass. */
 const ORDER = 50;
-
-interface Placed {
-  instance: string;
-  at: PodPort;
-  direction: Direction;
-  build: string;
-}
 
 /** Runs users' own programs on a pod's packets, in each direction. */
 export const custom: NetworkFunction = {
@@ -22,19 +14,6 @@ export const custom: NetworkFunction = {
   summary: "runs a program of the administrator's list on a pod's packets: it says pass or drop, and may change them",
   tables: [],
   state: ["weir_custom_use"],
-  desired(state: ClusterState): Contribution {
-    const placed = podPorts(state).flatMap((at) => placedAt(at, state.builds.get(at.key) ?? NONE));
-    return {
-      instances: placed.map(({ instance, build }) => ({ name: instance, function: "custom", program: build })),
-      attach: placed.map(({ instance, at, direction }) => ({
-        port: at.port,
-        // what a pod sends enters its port, what it receives leaves by it
-        direction: direction === "egress" ? "ingress" : "egress",
-        instance,
-        order: ORDER,
-      })),
-    };
-  },
 };
 
 /** Instance of a program at a pod's port in one direction. Another build is another instance: it counts anew. */
@@ -47,7 +26,12 @@ export function readCustomInstance(name: string): { port: string; direction: Dir
   return direction === undefined ? undefined : { port, direction: direction as Direction, build };
 }
 
-const NONE: readonly ProgramInForce[] = [];
-const placedAt = memo((at: PodPort, programs: readonly ProgramInForce[]): Placed[] =>
-  programs.map(({ direction, build }) => ({ instance: customInstance(at.id, direction, build), at, direction, build })),
-);
+/** A user's program at a pod's port. */
+export function customItems(at: PodPort, { direction, build }: ProgramInForce): Omit<Fragment, "owner"> {
+  const instance = customInstance(at.id, direction, build);
+  return {
+    instances: [{ name: instance, function: "custom", program: build }],
+    // what a pod sends enters its port, what it receives leaves by it
+    attach: [{ port: at.port, direction: direction === "egress" ? "ingress" : "egress", instance, order: ORDER }],
+  };
+}

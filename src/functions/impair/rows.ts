@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { isIPv4 } from "node:net";
-import type { NodeContext } from "../../model/cluster.ts";
-import type { Row, RowFields } from "../../model/desired.ts";
+import type { Row, RowFields } from "../../model/document.ts";
 import {
   delays,
   type Effects,
@@ -12,9 +11,7 @@ import {
   type PortMatch,
 } from "../../model/impair.ts";
 import { ipBytes, parsePrefix } from "../../model/ip.ts";
-import { memo } from "../../model/memo.ts";
 import { DELAY } from "../../model/panel.ts";
-import type { Impairment } from "./impair.ts";
 
 /** `enum weir_impair_flags`. */
 const FLAG = { egress: 1, leased: 2, seeded: 4, peers: 8, noProbes: 16, noDns: 32, burst: 64 } as const;
@@ -31,11 +28,11 @@ export const parts = (probability: number): bigint =>
   BigInt(Math.round(Math.min(1, Math.max(0, probability)) * 2 ** 32));
 
 /** One rule as its program reads it. */
-export const ruleRow = memo(({ instance, rule }: Impairment, node: NodeContext): Row => {
+export function ruleRow(instance: string, rule: ImpairRule, fq: boolean): Row {
   const { effects, match, seed } = rule;
   const ports = (match.ports ?? []).slice(0, MAX_RULE_PORTS).map(portFields);
   const unused = Array.from({ length: MAX_RULE_PORTS - ports.length }, () => ({}));
-  const delayed = node.fq === true && delays(rule);
+  const delayed = fq && delays(rule);
   return {
     table: "weir_impairs",
     key: { instance: { instance } },
@@ -53,7 +50,7 @@ export const ruleRow = memo(({ instance, rule }: Impairment, node: NodeContext):
       ports: ports.length,
     },
   };
-});
+}
 
 function flagsOf({ direction, lease, seed, match, exempt, effects }: ImpairRule): number {
   return (
@@ -91,12 +88,12 @@ function portFields({ protocol, port, endPort, side }: PortMatch): RowFields {
 }
 
 /** Whom a rule is for. */
-export const peerRows = memo(({ instance, rule }: Impairment): Row[] =>
-  (rule.match.peers ?? []).map((cidr) => peerRow(cidr, { instance })),
-);
+export function peerRows(instance: string, rule: ImpairRule): Row[] {
+  return (rule.match.peers ?? []).map((cidr) => peerRow(cidr, { instance }));
+}
 
 /** The node's own addresses, its pods' gateways among them: where kubelet's probes come from. */
-export function ownRows({ addresses }: NodeContext): Row[] {
+export function ownRows(addresses: readonly string[]): Row[] {
   const own = new Set(addresses);
   return [...own].map((address) => peerRow(`${address}/${isIPv4(address) ? 32 : 128}`, ALL_INSTANCES));
 }

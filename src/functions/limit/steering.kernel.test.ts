@@ -36,11 +36,11 @@ test("where sysfs is read-only a limit is in force all the same, and a warning s
   }
   const refusal = "EROFS, it is read-only: remount /sys with rw where the agent runs";
   const message = `packets of a flow may overtake each other: sysfs refuses it: ${refusal}`;
-  expect(datapath.warnings).toEqual([{ object: `device ${SHAPE.other}`, message }]);
+  const warning = { owner: "node node", code: "degraded", message, severity: "warning" };
+  expect(datapath.outcomes.all()).toEqual([warning]);
   expect(node.apply(limits, datapath)).toBe(0);
-  datapath.forget();
-  node.apply(limits, datapath);
-  expect(datapath.warnings).toEqual([]);
+  node.scrub(datapath);
+  expect(datapath.outcomes.all()).toEqual([]);
 });
 
 test.each(cpus().map((_, cpu) => cpu))("a flow that comes from processor %d comes back on it", (cpu) => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ETH, echo, ethernet, ip, ip4, ip6, type Layer3, raw, tcp } from "../../../test/packets.ts";
 import { faults, parse } from "../../../test/parse.ts";
-import type { Port } from "../../model/desired.ts";
+import type { Port } from "../../model/document.ts";
 import { Bench } from "./testing/bench.ts";
 import { cluster } from "./testing/fixture.ts";
 import {

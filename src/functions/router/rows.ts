@@ -1,131 +1,56 @@
-import type { Endpoint, NodeContext } from "../../model/cluster.ts";
-import type { Row, RowFields } from "../../model/desired.ts";
-import { familyOf, firstAddress, ipBytes, isAddress, macBytes, type Prefix, parsePrefix } from "../../model/ip.ts";
-import { memo } from "../../model/memo.ts";
-import { fullName, GATEWAY_MAC, HOST, HOST_MAC, LINK_LOCAL, OVERLAY, ROUTER, UPLINK } from "./names.ts";
-import { addressOf, isPrefix, type PeerNode, peerNodes, portToward, type RouterState } from "./peers.ts";
+import type { Row, RowFields } from "../../model/document.ts";
+import { familyOf, ipBytes, macBytes, type Prefix } from "../../model/ip.ts";
+import { fullName, GATEWAY_MAC, HOST, HOST_MAC, ROUTER } from "./names.ts";
 
 /** `enum weir_rt_target_flags` */
 export const TARGET = { local: 1, unreachable: 2, prohibited: 4, blackhole: 8, node: 16 } as const;
 /** `enum weir_rt_port_flags` */
 export const PORT = { strict: 1, proxy: 2, host: 4, uplink: 8, overlay: 16, fragment: 32 } as const;
 
-/** Never on a wire. */
-const MARTIANS = ["0.0.0.0/8", "127.0.0.0/8", "::/128", "::1/128"];
-const DEFAULTS = ["0.0.0.0/0", "::/0"];
-const NOWHERE = { port: 0, mac: new Uint8Array(6) };
+/** A target that is no port: what it does is in its flags. */
+export const nowhere = (flags: number): RowFields => ({ port: 0, mac: new Uint8Array(6), flags });
 
-/** All rows of the router's tables, by key: of two with the same key the first stays. */
-export function routerRows(state: RouterState): Row[] {
-  const rows = new Map<string, Row>();
-  for (const row of [...hostRows(state), ...routeRows(state), ...portRows(state)]) {
-    const key = keyText(row);
-    if (!rows.has(key)) rows.set(key, row);
-  }
-  return [...rows].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
-}
-
-const keyText = memo((row: Row) => `${row.table} ${JSON.stringify(row.key)}`);
-
-const target = (port: string, mac: string): RowFields => ({
+/** Packets leave by this port for this MAC address. */
+export const toward = (port: string, mac: string, flags = 0): RowFields => ({
   port: { port: fullName(port) },
   mac: macBytes(mac),
-  flags: 0,
+  flags,
 });
 
-function hostRow(address: string, value: RowFields): Row {
+/** Row of one address. */
+export function hostRow(address: string, target: RowFields): Row {
   const key = { instance: { instance: ROUTER }, family: familyOf(address), addr: ipBytes(address) };
-  return { table: "weir_rt_hosts", key, value };
+  return { table: "weir_rt_hosts", key, value: target };
 }
 
-/** Gateways come before the node's addresses, and these before pods': nobody takes another's address. */
-function hostRows(state: RouterState): Row[] {
-  const own = [...gateways(state.node), LINK_LOCAL];
-  const endpoints = state.endpoints.toSorted((a, b) => (a.device < b.device ? -1 : 1));
-  return [
-    ...own.map((address) => hostRow(address, { ...NOWHERE, flags: TARGET.local })),
-    ...state.node.addresses.filter(isAddress).map((address) => hostRow(address, target(HOST.port, HOST_MAC))),
-    ...endpoints.flatMap(podRows),
-  ];
-}
-
-const podRows = memo(({ device, mac, ips }: Endpoint) => ips.map((address) => hostRow(address, target(device, mac))));
-
-function routeRow({ family, length, address }: Prefix, value: RowFields): Row {
+/** Row of a network. */
+export function routeRow({ family, length, address }: Prefix, target: RowFields): Row {
   const key = { prefixlen: 64 + length, instance: { instance: ROUTER }, family, addr: ipBytes(address) };
-  return { table: "weir_rt_routes", key, value };
+  return { table: "weir_rt_routes", key, value: target };
 }
 
-function routeRows(state: RouterState): Row[] {
-  const unreachable = { ...NOWHERE, flags: TARGET.unreachable };
-  const fixed = (cidrs: readonly string[], value: RowFields) => cidrs.map((cidr) => routeRow(parsePrefix(cidr), value));
-  return [
-    ...fixed(MARTIANS, { ...NOWHERE, flags: TARGET.blackhole }),
-    ...fixed(DEFAULTS, target(HOST.port, HOST_MAC)),
-    ...fixed(state.node.podCIDRs.filter(isPrefix), unreachable),
-    ...peerNodes(state).flatMap((peer) => peerRoutes(peer, state)),
-  ];
+/** What the router is at all ports of a node. */
+export interface RouterPorts {
+  /** Of pods' devices, bytes at layer 3. */
+  mtu: number;
+  gateway4?: string | undefined;
+  gateway6?: string | undefined;
 }
 
-/** A peer's pods, and its own addresses: the node's stack answers them by the way that they came. */
-function peerRoutes(peer: PeerNode, state: RouterState): Row[] {
-  const rows = (cidrs: readonly string[], flags: number): Row[] =>
-    cidrs.map((cidr) => {
-      const prefix = parsePrefix(cidr);
-      const port = portToward(peer, prefix.family, state.node.overlay);
-      const toPeer = port && { ...target(port, GATEWAY_MAC), flags };
-      return routeRow(prefix, toPeer || { ...NOWHERE, flags: TARGET.unreachable });
-    });
-  const own = peer.addresses.map((address) => `${address}/${familyOf(address) === 4 ? 32 : 128}`);
-  return [...rows(own, TARGET.node), ...rows(peer.podCIDRs, 0)];
-}
-
-/** First address of each of the node's pod CIDRs. */
-export const gateways = memo((node: NodeContext): string[] => node.podCIDRs.filter(isPrefix).map(firstAddress));
-
-/** What all ports of a node have. */
-const common = memo((node: NodeContext): RowFields => {
-  const addresses = gateways(node);
-  const gateway4 = addressOf(addresses, 4);
-  const gateway6 = addressOf(addresses, 6);
+/** Row of a port. `tunnelPort`: UDP port of nodes that is closed to it; 0: none. */
+export function portRow({ mtu, gateway4, gateway6 }: RouterPorts, port: string, flags: number, tunnelPort = 0): Row {
   return {
-    mtu: node.mtu,
-    mac: macBytes(GATEWAY_MAC),
-    fragmenter: { port: fullName(HOST.port) },
-    fragmenter_mac: macBytes(HOST_MAC),
-    gateway4: gateway4 ? ipBytes(gateway4).subarray(0, 4) : new Uint8Array(4),
-    gateway6: gateway6 ? ipBytes(gateway6) : new Uint8Array(16),
-    tunnel_port: 0,
+    table: "weir_rt_ports",
+    key: { port: fullName(port) }, // stands for the id itself
+    value: {
+      mtu,
+      mac: macBytes(GATEWAY_MAC),
+      fragmenter: { port: fullName(HOST.port) },
+      fragmenter_mac: macBytes(HOST_MAC),
+      gateway4: gateway4 ? ipBytes(gateway4).subarray(0, 4) : new Uint8Array(4),
+      gateway6: gateway6 ? ipBytes(gateway6) : new Uint8Array(16),
+      tunnel_port: tunnelPort,
+      flags,
+    },
   };
-});
-
-const portRow = (node: NodeContext, port: string, flags: number, more: RowFields = {}): Row => ({
-  table: "weir_rt_ports",
-  key: { port: fullName(port) }, // stands for the id itself
-  value: { ...common(node), flags, ...more },
-});
-
-const podPortRow = memo(({ device }: Endpoint, node: NodeContext): Row => {
-  const closed = { tunnel_port: node.overlay === "vxlan" ? node.vxlan.port : 0 };
-  return portRow(node, device, PORT.strict | PORT.fragment, closed);
-});
-
-function portRows(state: RouterState): Row[] {
-  const { node } = state;
-  const row = (port: string, flags: number): Row => portRow(node, port, flags);
-  const between =
-    state.node.overlay === "direct"
-      ? [row(UPLINK.port, PORT.uplink | PORT.fragment)]
-      : [row(OVERLAY.port, PORT.overlay | PORT.fragment), ...tunnels(state).map(({ port }) => row(port, 0))];
-  return [
-    ...state.endpoints.map((endpoint) => podPortRow(endpoint, node)),
-    row(HOST.port, PORT.host | PORT.proxy),
-    ...between,
-  ];
-}
-
-/** Peers that a tunnel can lead to. */
-export function tunnels(state: RouterState): (PeerNode & { remote: string })[] {
-  if (state.node.overlay === "direct") return [];
-  return peerNodes(state).filter((peer): peer is PeerNode & { remote: string } => peer.remote !== undefined);
 }

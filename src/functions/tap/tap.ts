@@ -1,41 +1,34 @@
-import { type ClusterState, type HostPod, hostPort, type Tap, tapPort } from "../../model/cluster.ts";
-import type { Contribution, Port, Row } from "../../model/desired.ts";
+import type { PortSpec, Row } from "../../model/document.ts";
 import type { NetworkFunction } from "../../model/function.ts";
-import { memo } from "../../model/memo.ts";
+
+export const TAP = "tap";
 
 /**
  * Ports on pods' devices of other networks, and of pods that use the node's own: their packets pass the chains and go on
  * where they were going.
  */
 export const tap: NetworkFunction = {
-  name: "tap",
+  name: TAP,
   kind: "standard",
   summary: "lets packets of pods of other networks, or of the node's, pass the chains, and hands them back",
   tables: ["weir_cgroups"],
-  desired({ taps, hosts }: ClusterState): Contribution {
-    if (taps.length + hosts.length === 0) return {};
-    return {
-      instances: [{ name: "tap", function: "tap" }],
-      ports: [...taps.map((one) => port(one)), ...hosts.map((one) => socketsPort(one))],
-      rows: hosts.map((one) => cgroupRow(one)),
-    };
-  },
 };
 
-const port = memo((one: Tap): Port => {
-  const [instance = "", name = ""] = tapPort(one).split(":");
-  return { instance, name, peer: { kind: "back", device: one.device }, entry: one.device, ingress: [], egress: [] };
+/** Port on another network's device. */
+export const tapPortOf = (name: string, device: string): PortSpec => ({
+  ...{ instance: TAP, name, entry: device },
+  peer: { kind: "back", device },
 });
 
-const socketsPort = memo((pod: HostPod): Port => {
-  const [instance = "", name = ""] = hostPort(pod).split(":");
-  return { instance, name, peer: { kind: "sockets", device: pod.device }, ingress: [], egress: [] };
+/** Port of the packets of the node's own sockets on a device. */
+export const socketsPortOf = (name: string, device: string): PortSpec => ({
+  ...{ instance: TAP, name },
+  peer: { kind: "sockets", device },
 });
 
-const cgroupRow = memo(
-  (pod: HostPod): Row => ({
-    table: "weir_cgroups",
-    key: { id: pod.cgroup },
-    value: { port: { port: hostPort(pod) }, reserved: 0 },
-  }),
-);
+/** Whose sockets' packets come to a port: those of a cgroup, by its id in the v2 hierarchy. */
+export const cgroupRow = (cgroup: bigint, port: string): Row => ({
+  table: "weir_cgroups",
+  key: { id: cgroup },
+  value: { port: { port }, reserved: 0 },
+});

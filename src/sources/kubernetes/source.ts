@@ -84,6 +84,25 @@ class KubernetesSource implements KubernetesWatch {
     return this.#snapshot;
   }
 
+  object(key: string): ManifestObject | undefined {
+    const slash = key.indexOf("/");
+    const followed = this.#followed.find(({ resource }) => resource.kind === key.slice(0, slash));
+    return followed?.reflector.objects.get(key.slice(slash + 1))?.object;
+  }
+
+  get size(): number {
+    return this.#followed.reduce((sum, { reflector }) => sum + reflector.objects.size, 0);
+  }
+
+  problems(): Problem[] {
+    const problems: Problem[] = this.troubles().map(({ staleSince: _, ...problem }) => problem);
+    for (const { resource, reflector } of this.#followed) {
+      if (reflector.absent) problems.push(this.#absence(resource));
+      for (const one of reflector.objects.values()) problems.push(...one.problems);
+    }
+    return problems;
+  }
+
   troubles(): Trouble[] {
     const { trouble, server } = this.#options.client;
     const late = this.#followed.flatMap(({ resource, reflector }) => {
@@ -149,16 +168,13 @@ class KubernetesSource implements KubernetesWatch {
 
   #collect(): ManifestSnapshot {
     const objects = new Map<string, ManifestObject>();
-    const problems: Problem[] = this.troubles().map(({ staleSince: _, ...problem }) => problem);
-    for (const { resource, reflector } of this.#followed) {
-      if (reflector.absent) problems.push(this.#absence(resource));
+    for (const { reflector } of this.#followed) {
       for (const one of reflector.objects.values()) {
-        problems.push(...one.problems);
         if (one.object) objects.set(objectKey(one.object.kind, one.object.metadata), one.object);
       }
     }
     const sorted = [...objects].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-    return { objects: sorted.map(([, object]) => object), problems };
+    return { objects: sorted.map(([, object]) => object), problems: this.problems() };
   }
 
   #absence({ kind, plural }: Followed): Problem {

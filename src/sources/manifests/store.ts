@@ -42,6 +42,11 @@ export class ManifestStore {
     return this.#snapshot;
   }
 
+  /** By `Kind/namespace/name`. */
+  object(key: string): ManifestObject | undefined {
+    return this.#byKey.get(key);
+  }
+
   /**
    * Editors and shells empty or remove a file before they write it. So a loss of objects is believed
    * only if `certain`; else the old state stays and the result says `unsure`.

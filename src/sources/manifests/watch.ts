@@ -1,5 +1,5 @@
 import type { watch } from "node:fs";
-import type { Problem } from "../../model/objects.ts";
+import type { ManifestObject, Problem } from "../../model/objects.ts";
 import { quote } from "../../model/text.ts";
 import { ManifestError } from "./files.ts";
 import { FolderWatch } from "./folders.ts";
@@ -35,6 +35,12 @@ export interface ManifestWatch {
   readonly synced: Promise<void>;
   /** The objects and problems of now. */
   snapshot(): ManifestSnapshot;
+  /** An object as it is now, by `Kind/namespace/name`. */
+  object(key: string): ManifestObject | undefined;
+  /** How many objects there are. */
+  readonly size: number;
+  /** What is wrong with objects, and what hinders the source. */
+  problems(): readonly Problem[];
   /** What hinders the source itself; among the problems too. */
   troubles(): readonly Trouble[];
   close(): Promise<void>;
@@ -59,6 +65,11 @@ export function watchManifests(options: WatchOptions): ManifestWatch {
   return {
     synced,
     snapshot: () => watcher.snapshot(),
+    object: (key) => watcher.object(key),
+    get size() {
+      return watcher.snapshot().objects.length;
+    },
+    problems: () => watcher.snapshot().problems,
     troubles: () => watcher.troubles(),
     close: async () => watcher.close(),
   };
@@ -98,6 +109,10 @@ class Watcher {
     const { snapshot } = this.#store;
     const problems = this.troubles().map(({ staleSince: _, ...problem }) => problem);
     return problems.length === 0 ? snapshot : { ...snapshot, problems: [...problems, ...snapshot.problems] };
+  }
+
+  object(key: string): ManifestObject | undefined {
+    return this.#store.object(key);
   }
 
   troubles(): Trouble[] {

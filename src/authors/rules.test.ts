@@ -1,15 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { type Endpoint, emptyState } from "../model/cluster.ts";
+import type { Endpoint, NodeContext } from "../model/cluster.ts";
 import { describeEffects } from "../model/impairments.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
 import type { ManifestObject } from "../model/objects.ts";
 import { ONE_OFF } from "../model/one-off.ts";
+import type { LastGood } from "../model/remembered.ts";
 import { NOBODY } from "../model/rule-objects.ts";
-import { reduceCluster } from "./cluster.ts";
-import { parseManifests } from "./manifests/index.ts";
-import type { LastGood } from "./rules.ts";
+import { parseManifests } from "../sources/manifests/index.ts";
+import { planned, plannerOf } from "./testing/plan.ts";
 
-const { node } = emptyState({
+const node: NodeContext = {
   name: "node-1",
   overlay: "vxlan",
   addresses: [],
@@ -18,7 +18,7 @@ const { node } = emptyState({
   mtu: 1450,
   vxlan: { port: 4789, vni: 1 },
   fq: true,
-});
+};
 type Texts = Record<string, string>;
 interface PodOptions {
   labels?: Texts;
@@ -67,7 +67,7 @@ function reduce(objects: object[], before: LastGood = new Map(), endpoints: Endp
   const text = objects.map((object) => JSON.stringify(object)).join("\n---\n");
   const parsed = parseManifests(text, "f.yaml");
   const input = { node, objects: parsed.objects.map((one) => one.object), endpoints, problems: parsed.problems };
-  const { state, lastGood } = reduceCluster(before, input);
+  const { state, lastGood } = planned(before, input);
   const limits = [...state.limits].flatMap(([key, rules]) =>
     rules.map(({ direction, rate, source }) => `${key} ${direction} ${rate / 1e6}M by ${source}`),
   );
@@ -165,7 +165,7 @@ test("an impairment whose time is over stands in no other's way, and is told of 
   const { objects } = parseManifests(text.map((one) => JSON.stringify(one)).join("\n---\n"), "f.yaml");
   const input = { node, objects: objects.map(({ object }) => object), endpoints: [], problems: [] };
   const at = (time: string) => {
-    const { state } = reduceCluster(new Map(), { ...input, now: Date.parse(time) });
+    const { state } = planned(new Map(), { ...input, now: Date.parse(time) });
     return [state.impairments.get("shop/a")?.map(({ source }) => source), state.problems.length];
   };
   expect(at("2025-12-31T23:59:59Z")).toEqual([["Impairment/shop/a-old"], 2]);
@@ -372,17 +372,16 @@ test("a change leaves the rules of pods that it does not concern the very same o
     );
     return objects.map((one) => one.object);
   }) as [ManifestObject[], ManifestObject[]];
-  const changed = [second[0] as ManifestObject, ...first.slice(1)];
-  const endpoints = [endpoint("a")];
-  const pass = (objects: ManifestObject[], lastGood: LastGood) =>
-    reduceCluster(lastGood, { node, objects, endpoints, problems: [], settings: DEFAULT_RULE_SETTINGS });
-  const before = pass(first, new Map());
-  const after = pass(changed, before.lastGood);
-  expect(before.state.impairments.get("shop/b")).toHaveLength(3);
-  expect(after.state.impairments.get("shop/b")).toBe(before.state.impairments.get("shop/b"));
-  expect(after.state.limits.get("shop/b")).toBe(before.state.limits.get("shop/b"));
-  expect(after.state.limits.get("shop/a")?.map(({ rate }) => rate)).toEqual([5e6, 2e6]);
-  endpoints[0] = { ...endpoint("a"), ips: ["10.244.1.77"] };
-  const moved = pass(changed, after.lastGood);
-  expect(moved.state.impairments.get("shop/b")?.[0]?.match.peers).toContain("10.244.1.77/32");
+  const planner = plannerOf({ node, objects: first, endpoints: [endpoint("a")] });
+  const { rules, cluster } = planner;
+  const before = [rules.impairments.get("shop/b"), rules.limits.get("shop/b")];
+  expect(before[0]?.rules).toHaveLength(3);
+  cluster.put("Pod/shop/a", second[0]);
+  planner.settle(1);
+  expect(rules.impairments.get("shop/b")).toBe(before[0]);
+  expect(rules.limits.get("shop/b")).toBe(before[1]);
+  expect(rules.limits.get("shop/a")?.rules.map(({ rate }) => rate)).toEqual([5e6, 2e6]);
+  cluster.putAttachment("shop/a", { ...endpoint("a"), ips: ["10.244.1.77"] });
+  planner.settle(1);
+  expect(rules.impairments.get("shop/b")?.rules[0]?.match.peers).toContain("10.244.1.77/32");
 });

@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
-import { emptyState } from "../model/cluster.ts";
-import { reduceCluster } from "./cluster.ts";
-import { parseManifests } from "./manifests/index.ts";
+import type { NodeContext } from "../model/cluster.ts";
+import { parseManifests } from "../sources/manifests/index.ts";
+import { planned } from "./testing/plan.ts";
 
-const { node } = emptyState({
+const node: NodeContext = {
   ...{ name: "n", overlay: "vxlan", addresses: [], podCIDRs: [], uplink: "eth0", mtu: 1450 },
   vxlan: { port: 4789, vni: 1 },
-});
+};
 const metadata = (name: string, rest: object) => ({ name, namespace: "shop", ...rest });
 const POD = {
   ...{ apiVersion: "v1", kind: "Pod", spec: { nodeName: "n", containers: [{ name: "c" }] } },
@@ -23,7 +23,7 @@ const SERVICE = {
 test("keys that look like rules are told, on pods and Services; the rules beside them are in force", () => {
   const { objects } = parseManifests([POD, SERVICE].map((one) => JSON.stringify(one)).join("\n---\n"), "f.yaml");
   const input = { node, objects: objects.map(({ object }) => object), endpoints: [], problems: [] };
-  const { state } = reduceCluster(new Map(), input);
+  const { state } = planned(new Map(), input);
   expect(state.limits.get("shop/a")).toMatchObject([{ source: "bandwidth", rate: 7e6 }]);
   expect(state.problems.map(({ object, path, message }) => `${object} ${path}: ${message}`)).toEqual([
     'Pod/shop/a metadata.annotations["Egress-Bandwith"]: does nothing; did you mean the annotation "kubernetes.io/egress-bandwidth"?',

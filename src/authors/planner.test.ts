@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { Endpoint, NodeContext } from "../model/cluster.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
-import { type ClusterInput, type LastGood, reduceCluster } from "./cluster.ts";
-import { parseManifests } from "./manifests/index.ts";
+import type { Problem } from "../model/objects.ts";
+import type { LastGood } from "../model/remembered.ts";
+import { parseManifests } from "../sources/manifests/index.ts";
+import { type Input, planned } from "./testing/plan.ts";
 
 const node: NodeContext = {
   name: "node-1",
@@ -13,6 +15,7 @@ const node: NodeContext = {
   mtu: 1450,
   vxlan: { port: 4789, vni: 7 },
 };
+type GivenInput = Omit<Input, "lastGood"> & { problems: readonly Problem[] };
 const pod = (name: string, nodeName: string, metadata = "") =>
   `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: shop, uid: u-${name}${metadata}}\nspec: {nodeName: ${nodeName}, containers: [{name: c}]}\n`;
 const limited = (name: string, nodeName: string, rule: string) =>
@@ -27,12 +30,12 @@ const endpoint = (name: string): Endpoint => ({
   mac: "02:00:00:00:00:01",
   ips: ["10.244.1.2"],
 });
-const input = (text: string, rest: Partial<ClusterInput> = {}): ClusterInput => {
+const input = (text: string, rest: Partial<GivenInput> = {}): GivenInput => {
   const { objects, problems } = parseManifests(text, "f.yaml");
   return { node, objects: objects.map((one) => one.object), problems, endpoints: [], ...rest };
 };
-const reduce = (lastGood: LastGood, given: ClusterInput) => {
-  const { state, lastGood: next } = reduceCluster(lastGood, given);
+const reduce = (lastGood: LastGood, given: GivenInput) => {
+  const { state, lastGood: next } = planned(lastGood, given);
   const limits = Object.fromEntries(
     [...state.limits].map(([key, rules]) => [key, rules.map((rule) => `${rule.direction} ${rule.rate}`)]),
   );
@@ -40,7 +43,7 @@ const reduce = (lastGood: LastGood, given: ClusterInput) => {
 };
 const none: LastGood = new Map();
 
-describe("reduceCluster", () => {
+describe("plans", () => {
   it("sorts rows and reads the rules of this node's pods", () => {
     const text = [limited("b", "node-1", "2 mbps egress"), limited("a", "node-2", "bad"), pod("c", "node-1")].join(
       "---\n",
@@ -112,7 +115,7 @@ describe("reduceCluster", () => {
   it("is pure: the same input gives the same state, and nothing of the input changes", () => {
     const given = input(limited("a", "node-1", "2 mbps egress"));
     const before = structuredClone(given);
-    expect(reduceCluster(none, given)).toEqual(reduceCluster(none, given));
+    expect(planned(none, given)).toEqual(planned(none, given));
     expect(given).toEqual(before);
     expect(none.size).toBe(0);
   });

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { emptyState } from "../../model/cluster.ts";
-import { DEFAULT_RULE_SETTINGS } from "../../model/limits.ts";
-import { describeProgram } from "../../model/programs.ts";
-import { reduceCluster } from "../cluster.ts";
-import { parseManifests } from "../manifests/index.ts";
-import type { LastGood } from "../rules.ts";
+import type { NodeContext } from "../model/cluster.ts";
+import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
+import { describeProgram } from "../model/programs.ts";
+import type { LastGood } from "../model/remembered.ts";
+import { parseManifests } from "../sources/manifests/index.ts";
+import { planned } from "./testing/plan.ts";
 
-const { node } = emptyState({
+const node: NodeContext = {
   name: "node-1",
   overlay: "vxlan",
   addresses: [],
@@ -14,7 +14,7 @@ const { node } = emptyState({
   uplink: "eth0",
   mtu: 1450,
   vxlan: { port: 4789, vni: 1 },
-});
+};
 type Texts = Record<string, string>;
 const WEB = { app: "web" };
 const pod = (name: string, { labels = {}, annotations = {} }: { labels?: Texts; annotations?: Texts }) => ({
@@ -35,7 +35,7 @@ describe("users' programs", () => {
   const programs = (documents: object[], settings = DEFAULT_RULE_SETTINGS, before: LastGood = new Map()) => {
     const text = documents.map((one) => JSON.stringify(one)).join("\n---\n");
     const objects = parseManifests(text, "x.yaml").objects.map(({ object }) => object);
-    const { state, lastGood } = reduceCluster(before, { node, objects, endpoints: [], problems: [], settings });
+    const { state, lastGood } = planned(before, { node, objects, endpoints: [], problems: [], settings });
     const found = [...state.programs].flatMap(([key, rules]) =>
       rules.map((rule) => `${key} ${rule.direction} ${describeProgram(rule)} by ${rule.source} on ${rule.object}`),
     );

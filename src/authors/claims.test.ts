@@ -1,7 +1,10 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { boundNodes } from "./claims.ts";
-import type { NodeContext } from "./cluster.ts";
-import type { Node } from "./objects.ts";
+import type { NodeContext } from "../model/cluster.ts";
+import type { Node, Problem } from "../model/objects.ts";
+import { Store } from "../store/store.ts";
+import { BoundNodes } from "./claims.ts";
+import { NODE } from "./cluster.ts";
 
 const own: NodeContext = {
   name: "node-1",
@@ -24,6 +27,25 @@ const good = node("node-2", {
   addresses: ["192.168.0.2", "fd00:192::2"],
   podCIDRs: ["10.244.2.0/24", "fd00:10:244:2::/64"],
 });
+function bind(context: NodeContext) {
+  const store = new Store();
+  const node = store.source<NodeContext>("node");
+  const nodes = store.source<Node>("nodes");
+  const bound = store.step("bound nodes", (place) => new BoundNodes("bound nodes", place, node, nodes));
+  node.set(NODE, context);
+  return { store, node, nodes, bound };
+}
+
+function boundNodes(context: NodeContext, all: readonly Node[]): { nodes: Node[]; problems: Problem[] } {
+  const { store, nodes, bound } = bind(context);
+  for (const one of all) nodes.set(one.metadata.name, one);
+  store.settle(0);
+  return {
+    nodes: all.flatMap(({ metadata }) => bound.get(metadata.name) ?? []),
+    problems: all.flatMap(({ metadata }) => bound.problems.get(metadata.name) ?? []),
+  };
+}
+
 /** What of the nodes' claims is refused, and what is said. */
 function judge(nodes: readonly Node[], context: Partial<NodeContext> = {}) {
   const { nodes: bound, problems } = boundNodes({ ...own, ...context }, nodes);
@@ -115,6 +137,15 @@ test("of two nodes the one that was there first keeps its network, whatever thei
   }
 });
 
+test("what cannot be read costs itself alone", () => {
+  const { taken, said } = judge([node("zz", { addresses: ["x"], podCIDRs: ["10.244.9.0/99", "10.244.3.0/24"] }), good]);
+  expect(taken).toEqual(["10.244.3.0/24", ...good.addresses, ...good.podCIDRs]);
+  expect(said).toEqual([
+    "Node/zz status.addresses[0]: x cannot be read: not reached there",
+    "Node/zz spec.podCIDRs[0]: 10.244.9.0/99 cannot be read: no pod is reached there",
+  ]);
+});
+
 test("configured networks are the cluster's, whatever their size", () => {
   const clusterCIDRs = ["10.244.0.0/16", "10.96.0.0/16", "fd00:10:244::/48"];
   const nodes = [node("wide", { podCIDRs: ["10.96.0.0/20", "fd00:10:244:8000::/64"] })];
@@ -141,4 +172,52 @@ test("a Node object that says another address than this node has is told of: oth
 test("beside another network no claim is anything to Weir", () => {
   const nodes = [node("zz", { podCIDRs: ["0.0.0.0/0"] })];
   expect(boundNodes({ ...own, mode: "chained" }, nodes)).toEqual({ nodes, problems: [] });
+});
+
+test("claims judged change by change are those judged from nothing", () => {
+  const cidr = fc.constantFrom(
+    ...["10.244.0.0/16", "10.244.2.0/23", "10.244.2.0/24", "10.244.3.0/24", "10.244.2.128/25", "10.244.3.7/32"],
+    ...["10.244.1.0/24", "fd00:10:244:2::/64", "fd00:10:244:2::/65", "0.0.0.0/0"],
+  );
+  const address = fc.constantFrom("10.244.2.9", "10.244.3.7", "192.168.0.2", "192.168.0.3", "192.168.0.1");
+  const name = fc.constantFrom("a", "b", "c", "d", "e", "node-1");
+  const change = fc.record({
+    name,
+    addresses: fc.array(address, { maxLength: 2 }),
+    podCIDRs: fc.array(cidr, { maxLength: 3 }),
+    createdAt: fc.option(fc.constantFrom("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"), { nil: undefined }),
+    gone: fc.boolean(),
+  });
+  const batches = fc.array(fc.array(change, { minLength: 1, maxLength: 3 }), { maxLength: 20 });
+  fc.assert(
+    fc.property(batches, (all) => {
+      const { store, nodes, bound } = bind(own);
+      for (const batch of all) {
+        for (const { name: one, gone, ...claims } of batch) {
+          if (gone) nodes.delete(one);
+          else nodes.set(one, node(one, claims));
+        }
+        store.settle(0);
+      }
+      const fresh = boundNodes(
+        own,
+        [...nodes.rows()].map(([, one]) => one),
+      );
+      const known = [...nodes.rows()].map(([key]) => key);
+      expect(known.map((key) => bound.get(key))).toEqual(fresh.nodes);
+      expect(known.flatMap((key) => bound.problems.get(key) ?? [])).toEqual(fresh.problems);
+      expect(bound.size).toBe(known.length);
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test("a node that changes judges nobody else whom it does not touch", () => {
+  const { store, nodes } = bind(own);
+  for (let n = 2; n < 200; n++) nodes.set(`n${n}`, node(`n${n}`, { podCIDRs: [`10.244.${n}.0/24`] }));
+  store.settle(0);
+  nodes.set("n7", node("n7", { podCIDRs: ["10.244.201.0/24"] }));
+  expect(store.settle(0)).toBe(1);
+  nodes.set("n8", node("n8", { podCIDRs: ["10.244.7.0/24", "10.244.9.0/24"] }));
+  expect(store.settle(0)).toBe(2); // n9 too: n8's name comes first
 });

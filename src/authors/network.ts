@@ -1,0 +1,177 @@
+import {
+  GATEWAY_MAC,
+  HOST,
+  HOST_MAC,
+  LINK_LOCAL,
+  nodePort,
+  OVERLAY,
+  ROUTER,
+  UPLINK,
+} from "../functions/router/names.ts";
+import {
+  hostRow,
+  nowhere,
+  PORT,
+  portRow,
+  type RouterPorts,
+  routeRow,
+  TARGET,
+  toward,
+} from "../functions/router/rows.ts";
+import type { Endpoint, NodeContext } from "../model/cluster.ts";
+import type { Fragment, Link, PortSpec, Route, Row } from "../model/document.ts";
+import { type Family, familyOf, firstAddress, formatPrefix, isAddress, type Prefix, parsePrefix } from "../model/ip.ts";
+import { memo } from "../model/memo.ts";
+import { objectKey } from "../model/names.ts";
+import type { Node } from "../model/objects.ts";
+
+/** Weir's network of one node: the node itself, the way to each other node, and each pod. */
+
+/** Never on a wire. */
+const MARTIANS = ["0.0.0.0/8", "127.0.0.0/8", "::/128", "::1/128"];
+const DEFAULTS = ["0.0.0.0/0", "::/0"];
+
+/** Networks as they are written, without those that are none. */
+function prefixesOf(cidrs: readonly string[]): Prefix[] {
+  return cidrs.flatMap((cidr) => {
+    try {
+      return [parsePrefix(cidr)];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Of this family, the first. */
+function addressOf(addresses: readonly string[], family: Family): string | undefined {
+  return addresses.find((address) => isAddress(address) && familyOf(address) === family);
+}
+
+/** First address of each of the node's pod CIDRs. */
+const gateways = memo((node: NodeContext): string[] =>
+  prefixesOf(node.podCIDRs).map((prefix) => firstAddress(formatPrefix(prefix))),
+);
+
+const routerPorts = memo((node: NodeContext): RouterPorts => {
+  const addresses = gateways(node);
+  return { mtu: node.mtu, gateway4: addressOf(addresses, 4), gateway6: addressOf(addresses, 6) };
+});
+
+const port = (name: string, peer: PortSpec["peer"], entry?: string): PortSpec => ({
+  ...{ instance: ROUTER, name, peer, entry },
+});
+
+/** The router, its ways to the node's own stack and to the others, and what it knows by itself. */
+export function nodeNetwork(node: NodeContext): Omit<Fragment, "owner"> {
+  const between =
+    node.overlay === "direct"
+      ? port(UPLINK.port, { kind: "device", device: node.uplink, delivery: "neigh" }, node.uplink)
+      : port(OVERLAY.port, { kind: "none" }, OVERLAY.device); // packets leave by the port of the node they are for
+  return {
+    instances: [{ name: ROUTER, function: ROUTER }],
+    ports: [port(HOST.port, { kind: "device", device: HOST.device, delivery: "receive" }, HOST.other), between],
+    links: nodeLinks(node),
+    routes: prefixesOf(node.podCIDRs).map((prefix) => stackRoute(prefix, node)),
+    rows: () => nodeRows(node),
+  };
+}
+
+function nodeLinks(node: NodeContext): Link[] {
+  const { overlay, vxlan, mtu } = node;
+  const ipv6 = prefixesOf(node.podCIDRs).some(({ family }) => family === 6);
+  const { device, other } = HOST;
+  const host: Link = { kind: "pair", device, other, mac: HOST_MAC, mtu, ipv6, offloads: true, resume: false };
+  return overlay === "vxlan" ? [host, { kind: "vxlan", device: OVERLAY.device, ...vxlan, mtu }] : [host];
+}
+
+/** The node's stack sends to pods as itself, so that they answer to an address that every node can route. */
+function stackRoute(prefix: Prefix, node: NodeContext): Route {
+  const source = addressOf(node.addresses, prefix.family);
+  return { cidr: formatPrefix(prefix), device: HOST.device, ...(source !== undefined && { source }) };
+}
+
+/** Gateways come before the node's addresses, and both before pods': nobody takes another's address. */
+function nodeRows(node: NodeContext): Row[] {
+  const networks = (cidrs: readonly string[], target: Row["value"]) =>
+    prefixesOf(cidrs).map((prefix) => routeRow(prefix, target));
+  const between = node.overlay === "direct" ? UPLINK.port : OVERLAY.port;
+  const flags = node.overlay === "direct" ? PORT.uplink : PORT.overlay;
+  return [
+    ...[...gateways(node), LINK_LOCAL].map((address) => hostRow(address, nowhere(TARGET.local))),
+    ...node.addresses.filter(isAddress).map((address) => hostRow(address, toward(HOST.port, HOST_MAC))),
+    ...networks(MARTIANS, nowhere(TARGET.blackhole)),
+    ...networks(DEFAULTS, toward(HOST.port, HOST_MAC)),
+    ...networks(node.podCIDRs, nowhere(TARGET.unreachable)),
+    portRow(routerPorts(node), HOST.port, PORT.host | PORT.proxy),
+    portRow(routerPorts(node), between, flags | PORT.fragment),
+  ];
+}
+
+/** Another node, as the router reaches it. Addresses and CIDRs that are none are left out. */
+export function peerNetwork(peer: Node, own: NodeContext): Fragment {
+  const { name } = peer.metadata;
+  const addresses = peer.addresses.filter(isAddress);
+  const owner = objectKey("Node", peer.metadata);
+  const networks = prefixesOf(peer.podCIDRs);
+  if (own.overlay === "direct") return directPeer(owner, addresses, peer.podCIDRs, own);
+  const shared = ([4, 6] as const).find((family) => addressOf(own.addresses, family) && addressOf(addresses, family));
+  const remote = shared && addressOf(addresses, shared);
+  const routes = networks.map((prefix) => stackRoute(prefix, own));
+  // the two share no family: nothing leads there
+  if (remote === undefined) return { owner, routes, rows: () => peerRoutes(addresses, peer.podCIDRs, () => undefined) };
+  const tunnel = nodePort(name);
+  return {
+    owner,
+    routes,
+    ports: [port(tunnel, { kind: "tunnel", device: OVERLAY.device, vni: own.vxlan.vni, remote })],
+    rows: () => [...peerRoutes(addresses, peer.podCIDRs, () => tunnel), portRow(routerPorts(own), tunnel, 0)],
+  };
+}
+
+/** The kernel's routes to other nodes' pods also tell `bpf_redirect_neigh` the next hop. */
+function directPeer(
+  owner: string,
+  addresses: readonly string[],
+  podCIDRs: readonly string[],
+  { uplink }: NodeContext,
+): Fragment {
+  const routes = prefixesOf(podCIDRs).flatMap((prefix) => {
+    const via = addressOf(addresses, prefix.family);
+    return via === undefined ? [] : [{ cidr: formatPrefix(prefix), device: uplink, via }];
+  });
+  const toward = (family: Family) => (addressOf(addresses, family) === undefined ? undefined : UPLINK.port);
+  return { owner, routes, rows: () => peerRoutes(addresses, podCIDRs, toward) };
+}
+
+/** A peer's pods, and its own addresses: the node's stack answers them by the way that they came. */
+function peerRoutes(
+  addresses: readonly string[],
+  podCIDRs: readonly string[],
+  portOf: (family: Family) => string | undefined,
+): Row[] {
+  const rows = (networks: readonly Prefix[], flags: number): Row[] =>
+    networks.map((prefix) => {
+      const way = portOf(prefix.family);
+      return routeRow(prefix, way === undefined ? nowhere(TARGET.unreachable) : toward(way, GATEWAY_MAC, flags));
+    });
+  const own = addresses.map((address): Prefix => {
+    const family = familyOf(address);
+    return { family, address, length: family === 4 ? 32 : 128 };
+  });
+  return [...rows(own, TARGET.node), ...rows(prefixesOf(podCIDRs), 0)];
+}
+
+/** A pod's device, its port, and its addresses. */
+export function podNetwork({ device, netns, ifname, mac, ips, ...pod }: Endpoint, node: NodeContext): Fragment {
+  const closed = node.overlay === "vxlan" ? node.vxlan.port : 0;
+  const common = { gateways: gateways(node), gatewayMac: GATEWAY_MAC, mtu: node.mtu };
+  return {
+    owner: objectKey("Pod", pod),
+    ports: [port(device, { kind: "device", device, delivery: "peer" }, device)],
+    links: [{ kind: "pod", device, netns, ifname, mac, ips, ...common }],
+    rows: () => [
+      ...ips.map((address) => hostRow(address, toward(device, mac))),
+      portRow(routerPorts(node), device, PORT.strict | PORT.fragment, closed),
+    ],
+  };
+}

@@ -1,0 +1,83 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Delta } from "../../model/document.ts";
+import { KINDS } from "../../reconcile/kinds.ts";
+import { Planner } from "../planner.ts";
+import { MAX_CHAIN } from "./plan.ts";
+import { NODE, type RandomChange, randomChange, randomOf } from "./random.ts";
+
+/** The document as one who only ever heard of changes has it. */
+class Follower {
+  readonly items = new Map<string, unknown>();
+
+  follow(delta: Delta): void {
+    for (const [kind, changes] of Object.entries(delta) as [keyof Delta, Delta["rows"]][]) {
+      for (const { owner, item, gone } of changes) {
+        const id = `${kind} ${(KINDS[kind] as { idOf(item: unknown): string }).idOf(item)}`;
+        if (gone) this.items.delete(id);
+        else this.items.set(id, { owner, item });
+      }
+    }
+  }
+
+  sorted(): unknown[] {
+    return [...this.items].sort(([a], [b]) => (a < b ? -1 : 1));
+  }
+}
+
+/** All that was told, in one go. */
+function again(told: ReadonlyMap<string, RandomChange>, before: Planner, now: number): Planner {
+  const planner = new Planner({ node: NODE, maxChain: MAX_CHAIN, now });
+  for (const [key, one] of before.cluster.lastGood.rows()) planner.cluster.lastGood.set(key, one);
+  for (const one of told.values()) one.tell(planner);
+  planner.forgetLost();
+  planner.settle(now);
+  return planner;
+}
+
+/** What two planners have come to: equal, if the second was told from nothing what the first was told change by change. */
+export interface Comparison {
+  count: number;
+  byChange: unknown;
+  fromNothing: unknown;
+}
+
+/**
+ * Tells a planner random changes, and compares it with planning from nothing now and then, with time and last good rules as
+ * inputs. Gives the first difference.
+ */
+export function firstDifference(seed: number, changes: number, every: number): Comparison | undefined {
+  const random = randomOf(seed);
+  const planner = new Planner({ node: NODE, maxChain: MAX_CHAIN });
+  const follower = new Follower();
+  const told = new Map<string, RandomChange>();
+  let now = Date.UTC(2026, 0, 1);
+  for (let count = 1; count <= changes; count++) {
+    now += random(2000);
+    const change = randomChange(random, now);
+    told.set(change.subject, change);
+    change.tell(planner);
+    if (random(3) === 0) continue; // several changes at once
+    planner.settle(now);
+    follower.follow(planner.take());
+    if (count % every > 1) continue;
+    const fresh = again(told, planner, now);
+    const once = new Follower();
+    once.follow(fresh.take());
+    const [byChange, fromNothing] = [stateOf(planner, follower), stateOf(fresh, once)];
+    if (!isDeepStrictEqual(byChange, fromNothing)) return { count, byChange, fromNothing };
+  }
+  return undefined;
+}
+
+const stateOf = (planner: Planner, follower: Follower) => ({
+  document: follower.sorted(),
+  problems: planner
+    .problems()
+    .map(({ object, path, message, severity }) => `${severity} ${object} ${path}: ${message}`),
+  outcomes: planner
+    .outcomes()
+    .map((one) => JSON.stringify(one))
+    .sort(),
+  wakeAt: planner.store.wakeAt,
+  lastGood: planner.cluster.lastGood.keys(),
+});

@@ -1,9 +1,7 @@
-import { readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { attachDevice, openLink } from "../kernel/index.ts";
-import type { Ids } from "./compile.ts";
-import type { Failure } from "./failure.ts";
-import type { Panel, PanelPrograms } from "./panel.ts";
+import { attachDevice, openLink, type Program } from "../kernel/index.ts";
+import type { PanelPrograms } from "./panel.ts";
 
 /**
  * What a device has. `entry`: its packets are Weir's. `resume`: they go on at the hop in their mark. `tap`: they are
@@ -11,49 +9,65 @@ import type { Panel, PanelPrograms } from "./panel.ts";
  */
 export type Attachment = "entry" | "resume" | "tap" | "host";
 
-interface Wanted {
+/** A program that a device is to have. */
+export interface WantedProgram {
   device: string;
   program: keyof PanelPrograms;
   direction: "ingress" | "egress";
 }
 
-/**
- * Attaches the panel's programs to devices, and detaches them from devices that are not listed. Links are pinned by
- * device; one of another build or ABI gets the new program in place, between two packets. `attached`: indexes of devices
- * that are known to have their program, by pin, which are left alone.
- */
-export function attachAll(
-  panel: Panel,
-  wanted: Iterable<readonly [string, Attachment]>,
-  ids: Ids,
-  attached = new Map<string, number>(),
-): Failure[] {
-  const failures: Failure[] = [];
-  const pins = join(panel.root, "links");
-  const links = new Map([...wanted].flatMap(([device, kind]) => linksOf(device, kind)));
-  for (const [pin, { device, program, direction }] of links) {
-    const ifindex = ids.device(device);
-    if (ifindex === undefined) continue; // reported where the device is made
-    if (attached.get(pin) === ifindex) continue;
-    attached.delete(pin);
-    try {
-      const place = program.startsWith("host") ? 1 : 0;
-      attachDevice(panel.programs[program], ifindex, direction, { pin: join(pins, pin), place }).close();
-      attached.set(pin, ifindex);
-    } catch (error) {
-      failures.push({ object: `device ${device}`, message: (error as Error).message });
-    }
+/** Puts programs on devices: the kernel, or its twin in memory. Attachments are named by their pins. */
+export interface Attacher {
+  /** Pins that are there. */
+  pins(): string[];
+  /** Attaches the program, or replaces another build's between two packets. True if it was not attached already. */
+  attach(pin: string, wanted: WantedProgram, ifindex: number): boolean;
+  /** False if there was none. */
+  detach(pin: string): boolean;
+}
+
+/** BPF links of the panel's programs, pinned below `links`. */
+export class KernelAttacher implements Attacher {
+  readonly #links: string;
+  readonly #programs: PanelPrograms;
+
+  constructor(links: string, programs: PanelPrograms) {
+    this.#links = links;
+    this.#programs = programs;
   }
-  for (const pin of readdirSync(pins)) {
-    if (links.has(pin)) continue;
-    attached.delete(pin);
-    try {
-      detach(join(pins, pin));
-    } catch (error) {
-      failures.push({ object: `link of ${pin}`, message: (error as Error).message });
-    }
+
+  pins(): string[] {
+    return readdirSync(this.#links);
   }
-  return failures;
+
+  attach(pin: string, { program: name, direction }: WantedProgram, ifindex: number): boolean {
+    const path = join(this.#links, pin);
+    const program = this.#programs[name];
+    const before = linkAt(path, program, ifindex);
+    const place = name.startsWith("host") ? 1 : 0;
+    const link = attachDevice(program, ifindex, direction, { pin: path, place });
+    link.close();
+    return !before;
+  }
+
+  detach(pin: string): boolean {
+    const path = join(this.#links, pin);
+    const isThere = existsSync(path);
+    if (isThere) detach(path);
+    return isThere;
+  }
+}
+
+/** Is the program attached to the device by this pin? */
+function linkAt(path: string, program: Program, ifindex: number): boolean {
+  try {
+    const link = openLink(path);
+    const isThat = link.ifindex === ifindex && link.programId === program.id;
+    link.close();
+    return isThat;
+  } catch {
+    return false; // attaching says why
+  }
 }
 
 /** Ends all taps, so that nothing stands in the way of others' packets; the devices are theirs. */
@@ -61,12 +75,13 @@ export function detachTaps(links: string): void {
   for (const pin of readdirSync(links)) if (isTap(pin)) detach(join(links, pin));
 }
 
-/** In a pin's name `%` begins what no device's name gives: of those both it and the dot, which bpffs refuses, are escaped. */
+/** Pin names: `%` prefixes tap and host pins; `%` and `.` in device names, which bpffs refuses, are escaped. */
 const TAP = /^%(tap|host)(in|out)-/;
 const isTap = (pin: string): boolean => TAP.test(pin);
 const pinName = (device: string): string => device.replace(/[%.]/g, (c) => (c === "." ? "%2e" : "%25"));
 
-function linksOf(device: string, kind: Attachment): [string, Wanted][] {
+/** The programs of an attachment by their pins. */
+export function programsOf(device: string, kind: Attachment): [string, WantedProgram][] {
   const pin = pinName(device);
   if (kind === "host") {
     return [

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Port } from "../model/desired.ts";
+import type { Port } from "../model/document.ts";
 import { compile, type Ids, longestPath } from "./compile.ts";
 
 const fixed: Ids = {

@@ -1,4 +1,5 @@
-import type { DesiredState, Instance, Peer, Port } from "../model/desired.ts";
+import { type Instance, type Peer, type Port, portName } from "../model/document.ts";
+import { Fault } from "./fault.ts";
 import { firstHop, type Hop, MAX_CHAIN, TURNED } from "./layout.ts";
 
 /** Ids that a compilation needs; `device` gives an ifindex, undefined while the device does not exist. */
@@ -25,9 +26,32 @@ export interface Generation {
   problems: { object: string; message: string }[];
 }
 
-type Topology = Pick<DesiredState, "instances" | "ports">;
+/** One port's part of a generation. */
+export interface PortRows {
+  id: number;
+  hops: ReadonlyMap<number, Hop>;
+  /** Index of the device whose packets enter by it. */
+  entry: number | undefined;
+  tunnel: Tunnel | undefined;
+}
 
-export const portName = (port: Port): string => `${port.instance}:${port.name}`;
+/** What a port's rows are made of. */
+export interface PortScope {
+  port(name: string): number;
+  /** Id and slot of an instance that is in force; undefined: it is not. */
+  instance(name: string): { id: number; slot: number } | undefined;
+  hasPort(name: string): boolean;
+  device(name: string): number | undefined;
+  isSeenByXdp(device: string): boolean;
+}
+
+/** Instances and ports of a document. */
+export interface Topology {
+  instances: readonly Instance[];
+  ports: readonly Port[];
+}
+
+export { portName };
 
 /** Slots are named by function; an instance with a program of its own has one of its own. */
 export const slotName = (instance: Instance): string =>
@@ -38,79 +62,93 @@ export function compile(topology: Topology, ids: Ids): Generation {
   const functions = new Map(topology.instances.map((instance) => [instance.name, slotName(instance)]));
   const names = new Set(topology.ports.map(portName));
   const out: Generation = { hops: new Map(), devices: new Map(), tunnels: new Map(), problems: [] };
-  for (const port of topology.ports) placePort(port, functions, names, ids, out);
+  const scope: PortScope = {
+    port: ids.port,
+    instance(name) {
+      const slot = functions.get(name);
+      return slot === undefined ? undefined : { id: ids.instance(name), slot: ids.slot(slot) };
+    },
+    hasPort: (name) => names.has(name),
+    device: ids.device,
+    isSeenByXdp: (device) => ids.isSeenByXdp?.(device) ?? false,
+  };
+  for (const port of topology.ports) {
+    try {
+      const unknown = [...port.ingress, ...port.egress].find((instance) => !functions.has(instance));
+      if (unknown !== undefined) throw new Error(`place chain: no instance ${unknown}`);
+      const { id, hops, entry, tunnel } = compilePort(port, scope);
+      for (const [hop, row] of hops) out.hops.set(hop, row);
+      if (entry !== undefined) out.devices.set(entry, id);
+      if (tunnel) out.tunnels.set(id, tunnel);
+      if (port.peer.kind === "port" && !names.has(port.peer.port)) throw noPeer(port.peer.port);
+    } catch (error) {
+      out.problems.push({ object: `port ${portName(port)}`, message: (error as Error).message });
+    }
+  }
   return out;
 }
 
-function placePort(
-  port: Port,
-  functions: ReadonlyMap<string, string>,
-  names: ReadonlySet<string>,
-  ids: Ids,
-  out: Generation,
-): void {
-  const name = portName(port);
-  const id = ids.port(name);
-  const owner = functions.get(port.instance);
-  const fault = portFault(port, owner, functions);
-  if (fault || !owner) {
-    out.problems.push({ object: `port ${name}`, message: fault ?? "" });
-    return;
-  }
+/**
+ * One port's rows. Instances of its chains that are not in force are left out: packets pass them by. A peer that does not
+ * exist gets none.
+ * @throws Fault `missing`: its own instance is not in force; `chain-full`
+ */
+export function compilePort(port: Port, scope: PortScope): PortRows {
+  const owner = scope.instance(port.instance);
+  if (!owner) throw new Fault("missing", `place port: no instance ${port.instance}`);
+  const id = scope.port(portName(port));
+  const hops = new Map<number, Hop>();
   for (const direction of ["ingress", "egress"] as const) {
+    const chain = port[direction].flatMap((instance) => scope.instance(instance) ?? []);
+    if (chain.length > MAX_CHAIN) {
+      const size = `${chain.length} functions, at most ${MAX_CHAIN} fit`;
+      throw new Fault("chain-full", `place ${direction} chain: ${size}`);
+    }
     let hop = firstHop(id, direction);
-    for (const instance of port[direction]) {
-      out.hops.set(hop++, call(ids, functions.get(instance) ?? "", instance, id));
-    }
-    const last = direction === "ingress" ? terminal(port, owner, id, ids) : deliver(port, id, names, ids, out);
-    out.hops.set(hop, last);
+    for (const instance of chain) hops.set(hop++, call(instance, id));
+    hops.set(hop, direction === "ingress" ? terminal(port, owner, id, scope) : deliver(port, id, scope));
   }
-  const entry = port.entry === undefined ? undefined : ids.device(port.entry);
-  if (entry !== undefined) out.devices.set(entry, id);
+  const { peer } = port;
+  const isReached = peer.kind === "tunnel" && scope.device(peer.device) !== undefined;
+  return {
+    id,
+    hops,
+    entry: port.entry === undefined ? undefined : scope.device(port.entry),
+    tunnel: isReached ? { vni: peer.vni, remote: peer.remote } : undefined,
+  };
 }
 
-function portFault(port: Port, owner: string | undefined, functions: ReadonlyMap<string, string>): string | undefined {
-  if (!owner) return `place port: no instance ${port.instance}`;
-  for (const direction of ["ingress", "egress"] as const) {
-    if (port[direction].length > MAX_CHAIN) {
-      return `place ${direction} chain: ${port[direction].length} functions, at most ${MAX_CHAIN} fit`;
-    }
-    const unknown = port[direction].find((instance) => !functions.has(instance));
-    if (unknown) return `place ${direction} chain: no instance ${unknown}`;
-  }
-  return undefined;
-}
+/** A port's peer is a port that does not exist. */
+export const noPeer = (port: string): Fault => new Fault("no-port", `connect port: no port ${port}`);
 
-function call(ids: Ids, functionName: string, instance: string, port: number): Hop {
-  return { op: "call", slot: ids.slot(functionName), instance: ids.instance(instance), port, target: 0 };
-}
+const call = ({ id, slot }: { id: number; slot: number }, port: number): Hop => ({
+  op: "call",
+  slot,
+  instance: id,
+  port,
+  target: 0,
+});
 
 /** The port's own function. One that hands packets back to a device reads there which one. */
-function terminal({ instance, peer }: Port, owner: string, id: number, ids: Ids): Hop {
-  const hop = call(ids, owner, instance, id);
-  if (peer.kind === "back") return { ...hop, target: ids.device(peer.device) ?? 0 };
-  if (peer.kind === "sockets") return { ...hop, target: ids.device(peer.device) ?? 0, flags: TURNED };
+function terminal({ peer }: Port, owner: { id: number; slot: number }, port: number, scope: PortScope): Hop {
+  const hop = call(owner, port);
+  if (peer.kind === "back") return { ...hop, target: scope.device(peer.device) ?? 0 };
+  if (peer.kind === "sockets") return { ...hop, target: scope.device(peer.device) ?? 0, flags: TURNED };
   return hop;
 }
 
-function deliver(port: Port, id: number, names: ReadonlySet<string>, ids: Ids, out: Generation): Hop {
+function deliver({ peer }: Port, id: number, scope: PortScope): Hop {
   const hop = (op: Hop["op"], target = 0): Hop => ({ op, slot: 0, instance: 0, port: id, target });
-  const peer: Peer = port.peer;
   if (peer.kind === "none") return hop("down");
   if (peer.kind === "stack") return hop("stack");
   if (peer.kind === "port") {
-    if (!names.has(peer.port)) {
-      out.problems.push({ object: `port ${portName(port)}`, message: `connect port: no port ${peer.port}` });
-      return hop("down");
-    }
-    return hop("jump", firstHop(ids.port(peer.port), "ingress"));
+    return scope.hasPort(peer.port) ? hop("jump", firstHop(scope.port(peer.port), "ingress")) : hop("down");
   }
-  const ifindex = ids.device(peer.device);
-  if (ifindex === undefined) return hop("down"); // the reconciler reports the missing device
-  if (peer.kind === "device") return hop(deliveryOf(peer, ids), ifindex);
+  const ifindex = scope.device(peer.device);
+  if (ifindex === undefined) return hop("down");
+  if (peer.kind === "device") return hop(deliveryOf(peer, scope), ifindex);
   if (peer.kind === "back") return hop("back", ifindex);
   if (peer.kind === "sockets") return { ...hop("back", ifindex), flags: TURNED };
-  out.tunnels.set(id, { vni: peer.vni, remote: peer.remote });
   return hop("tunnel", ifindex);
 }
 

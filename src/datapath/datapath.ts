@@ -1,216 +1,359 @@
 import { cpus } from "node:os";
-import type { DesiredState, Row } from "../model/desired.ts";
+import type { NetworkNews } from "../kernel/index.ts";
+import type { Delta } from "../model/document.ts";
+import type { Outcome } from "../model/outcomes.ts";
 import { RECIRC, SHAPE, SPLIT } from "../model/panel.ts";
-import { type Attachment, attachAll } from "./attach.ts";
-import { compile, type Generation, type Ids, portName } from "./compile.ts";
+import { Attachments } from "./attachments.ts";
+import { Backoff } from "./backoff.ts";
 import { Devices } from "./devices.ts";
-import type { Failure } from "./failure.ts";
-import { Leases } from "./leases.ts";
-import type { Panel } from "./panel.ts";
-import { OwnPrograms } from "./programs/own.ts";
-import { encodeRows, RowEncoder } from "./rows.ts";
+import { Fault, outcomeOf } from "./fault.ts";
+import { Instances } from "./instances.ts";
+import { Leases, systemClocks } from "./leases.ts";
+import { Links } from "./links.ts";
+import type { NameKind } from "./names.ts";
+import { Outcomes } from "./outcomes.ts";
+import type { DatapathParts, PanelParts } from "./parts.ts";
+import { Ports } from "./ports.ts";
+import type { Programs } from "./programs/own.ts";
+import { Routes } from "./routes.ts";
+import { RowTable } from "./row-table.ts";
 import { Senders } from "./senders.ts";
 import { Shapers } from "./shapers.ts";
-import { queueEnds, Steering } from "./steering.ts";
-import { keyBytes, type Rows, readRows, writeDifference } from "./tables.ts";
+import { Steering } from "./steering.ts";
 
-export interface Applied {
-  failures: Failure[];
-  /** Rows and kernel objects touched by this pass. */
-  writes: number;
-}
+const NOTHING: Delta = { instances: [], ports: [], links: [], routes: [], shapers: [], leases: [], rows: [] };
+/** Attachments that are compared with the kernel at once. */
+const ATTACHMENTS_SLICE = 32;
 
-export interface DatapathOptions {
-  panel: Panel;
-  /** Maps that functions own, by name: rows that are not desired are removed from these alone. */
-  tables: readonly string[];
-  /** Maps that programs fill, by instance: rows of instances that are gone are removed. */
-  state?: readonly string[];
-  /** Path of the linked object of a build of a user's program. */
-  programs?: (build: string) => string;
-  /** Drops are also events. */
-  events?: boolean;
-}
-
-const noPrograms = (build: string): string => {
-  throw new Error(`find program ${build}: this datapath has none of users`);
-};
-
-/** Makes a desired state real in this network namespace: links, shapers, rows, hops, attachments, routes. */
+/**
+ * Makes a document real in this network namespace, change by change: links, shapers, rows, hops, attachments, routes. A
+ * failure costs its owner's item only, is told as an outcome, and is tried again.
+ */
 export class Datapath {
-  readonly panel: Panel;
+  readonly panel: PanelParts;
+  readonly outcomes: Outcomes;
   readonly devices: Devices;
-  readonly shapers: Shapers;
   readonly leases: Leases;
-  readonly programs: OwnPrograms;
-  readonly #senders = new Senders();
-  readonly #steering = new Steering();
-  readonly #tables: readonly string[];
-  readonly #state: readonly string[];
-  readonly #events: boolean;
-  readonly #held = new Map<string, Rows>();
-  readonly #encoders = new Map<string, RowEncoder>();
-  /** Devices with their program, by name: their indexes. */
-  readonly #attached = new Map<string, number>();
-  #applied: DesiredState | undefined;
+  readonly programs: Programs;
+  readonly #parts: DatapathParts;
+  readonly #links: Links;
+  readonly #instances: Instances;
+  readonly #ports: Ports;
+  readonly #attachments: Attachments;
+  readonly #shapers: Shapers;
+  readonly #routes: Routes;
+  readonly #senders: Senders;
+  readonly #steering: Steering;
+  readonly #rows: ReadonlyMap<string, RowTable>;
+  /** Devices behind links that hold packets, and whose they are. */
+  readonly #delayed = new Map<string, string>();
+  /** Steps of a pass that broke off. */
+  readonly #broken = new Set<string>();
+  readonly #brokenRetry: Backoff;
+  /** What nobody wants is to be removed: all that is wanted is known. */
+  #isSweeping = false;
+  #isSwept = false;
+  #hasOldPanels = true;
+  /** The kernel told of something that no pass has looked at. */
+  #isDoubted = false;
+  #scrubSteps: (() => void)[] = [];
 
-  constructor({ panel, tables, state = [], programs = noPrograms, events = false }: DatapathOptions) {
+  constructor(parts: DatapathParts) {
+    const { panel, network, clocks = systemClocks } = parts;
+    const now = () => Number(clocks.monotonic() / 1_000_000n);
+    this.#parts = parts;
     this.panel = panel;
-    this.devices = new Devices();
-    this.shapers = new Shapers(SHAPE);
-    this.leases = new Leases(panel.table("weir_leases"));
-    this.programs = new OwnPrograms(panel, programs);
-    this.#tables = tables;
-    this.#state = [...state, "weir_leases"];
-    this.#events = events;
+    this.programs = parts.programs;
+    const { names } = panel;
+    const outcomes = new Outcomes(parts.owner);
+    const devices = new Devices(network);
+    const links = new Links(network, devices, outcomes, now);
+    const instances = new Instances(names, parts.programs, outcomes, now);
+    const attachments = new Attachments(parts.attacher, outcomes, now);
+    const shared = { names, instances, devices, links, attachments, outcomes, now };
+    const scope = {
+      names,
+      has: (kind: NameKind, name: string): boolean => this.#has(kind, name),
+      ifindex: (device: string): number | undefined => devices.ifindex(device),
+    };
+    this.outcomes = outcomes;
+    this.devices = devices;
+    this.#links = links;
+    this.#instances = instances;
+    this.#attachments = attachments;
+    this.#ports = new Ports({ ...shared, table: parts.ports });
+    this.#shapers = new Shapers(SHAPE, network, devices, names, outcomes, now);
+    this.#routes = new Routes(network, devices, outcomes, now);
+    this.#senders = new Senders(network, links, outcomes, now);
+    this.#steering = new Steering(outcomes, (device) => network.steer(device));
+    this.leases = new Leases(panel.table("weir_leases"), (name) => instances.get(name)?.id, outcomes, clocks);
+    const table = (name: string) => new RowTable(panel.table(name), scope, outcomes, now);
+    this.#rows = new Map(parts.tables.map((name) => [name, table(name)]));
+    this.#brokenRetry = new Backoff(now);
   }
 
-  /** The last state that was applied, if any. */
-  get applied(): DesiredState | undefined {
-    return this.#applied;
+  /** Items that are not in force, or of which that is not known. */
+  get pending(): number {
+    const waiting = this.#all().reduce((sum, part) => sum + part.waiting, 0);
+    return waiting + this.#broken.size + (this.#isDoubted ? 1 : 0);
   }
 
-  /** What works, but not as well as it should: the kernel lacks something, or refuses it. */
-  get warnings(): readonly Failure[] {
-    return this.#steering.warnings;
+  /** ms until something is to be done that no change asks for; undefined: nothing is. */
+  get retryIn(): number | undefined {
+    if (this.#isDoubted) return 0;
+    const times = [...this.#all().map(({ retry }) => retry.left), this.#brokenRetry.left, this.#shapers.drainsIn];
+    const known = times.filter((time) => time !== undefined);
+    return known.length === 0 ? undefined : Math.min(...known);
   }
 
-  /** The first of these rows that the kernel does not hold as it is written; undefined if it holds all. */
-  lacking(rows: readonly Row[]): Row | undefined {
-    const ids = this.#ids();
-    return rows.find((row) => {
-      const table = this.panel.table(row.table);
-      const [encoded] = encodeRows([row], table, ids);
-      return !encoded || !table.lookup(keyBytes(encoded[0]))?.equals(encoded[1]);
-    });
-  }
-
-  /** The next pass compares with the kernel anew, and so mends what others broke. */
-  forget(): void {
-    this.#held.clear();
-    this.#attached.clear();
-    this.devices.forget();
-    this.shapers.forget();
-    this.#steering.forget();
-    this.programs.forget();
-    this.panel.generations.reload(this.panel.names.all("port").keys());
+  /** Rows in functions' maps. */
+  get rows(): number {
+    return [...this.#rows.values()].reduce((sum, { size }) => sum + size, 0);
   }
 
   /**
-   * One pass, idempotent. The order keeps packets flowing: what a row refers to exists before the row, and goes
-   * after it. A failure of one object does not stop the others.
+   * Takes changes in, and makes real what can be: also what failed before, when it is due. In the order that keeps packets
+   * flowing: what a row refers to exists before the row, and goes after it. It may be repeated if it throws.
+   * @param options.whole the changes are all that is wanted: what else the kernel holds of Weir's goes
    */
-  apply(wanted: DesiredState): Applied {
+  apply(delta: Delta = NOTHING, { whole = false } = {}): { writes: number } {
     const before = this.#writes();
-    const { desired, failures } = this.programs.ensure(wanted);
-    const attempt = (object: string, work: () => void): boolean => {
-      try {
-        work();
-        return true;
-      } catch (error) {
-        failures.push({ object, message: (error as Error).message });
-        return false;
-      }
-    };
-    failures.push(...this.devices.ensure(desired.links));
-    const ids = this.#ids();
-    attempt("steering", () => this.#steering.ensure(queueEnds(desired), ids.device));
-    attempt("shapers", () => failures.push(...this.shapers.ensure(desired.shapers, ids.shaper)));
-    const tables = this.#encode(desired.rows, ids, failures);
-    for (const [table, rows] of tables) attempt(`table ${table}`, () => this.#write(table, rows, "add"));
-    attempt("shapers", () => failures.push(...this.shapers.lower()));
-    attempt("leases", () => this.leases.follow(desired.leases, ids.instance));
-    const placed = attempt("panel", () => {
-      const generation = compile(desired, ids);
-      failures.push(...generation.problems);
-      this.#writePanel(generation, ids);
-    });
-    const attachments = this.#attachments(desired);
-    this.devices.watch(attachments.map(([device]) => device));
-    const detached = attachAll(this.panel, attachments, ids, this.#attached);
-    failures.push(...detached, ...this.devices.activate(desired.links, new Set(detached.map(({ object }) => object))));
-    failures.push(...this.#senders.ensure(desired, ids.device));
-    attempt("routes", () => failures.push(...this.devices.ensureRoutes(desired.routes, desired.links)));
-    if (placed) {
-      for (const [table, rows] of tables) attempt(`table ${table}`, () => this.#write(table, rows, "remove"));
-      attempt("programs", () => this.programs.prune(desired));
-      attempt("shapers", () => this.shapers.prune());
-      attempt("devices", () => this.devices.prune(desired.links));
-      attempt("names", () => this.#prune(desired));
+    this.#isSweeping ||= whole;
+    this.#take(delta);
+    this.#isDoubted = false;
+    this.#step("devices", () => this.devices.refresh());
+    this.#follow();
+    for (const part of this.#all()) if (part.retry.isDue) part.tryAgain();
+    this.#pass();
+    return { writes: this.#writes() - before };
+  }
+
+  #pass(): void {
+    const sweep = this.#isSweeping;
+    const ifindexOf = (device: string) => this.devices.ifindex(device);
+    this.#step("links", () => this.#links.ensure());
+    this.#follow();
+    this.#step("steering", () => this.#steering.ensure(this.#queueEnds(), ifindexOf));
+    this.#step("shapers", () => this.#shapers.raise(sweep));
+    this.#step("instances", () => this.#instances.ensure());
+    const placed = this.#instances.takeChanged();
+    this.#ports.follow("instance", placed);
+    this.leases.follow(placed);
+    for (const [name, rows] of this.#rows) this.#step(`table ${name}`, () => rows.add());
+    this.#step("lower shapers", () => this.#shapers.lower());
+    this.#step("leases", () => this.leases.ensure());
+    const isPlaced = this.#step("panel", () => this.#ports.ensure(this.#config()));
+    this.#step("attachments", () => this.#attachments.ensure(ifindexOf, sweep));
+    this.#step("activate links", () => this.#links.activate(this.#attachments.isGuarded));
+    this.#step("senders", () => this.#senders.ensure(ifindexOf));
+    this.#step("routes", () => this.#routes.ensure(sweep));
+    if (isPlaced) this.#remove(sweep);
+    this.#follow();
+    if (this.#broken.size === 0) this.#brokenRetry.clear();
+    else if (this.#brokenRetry.isDue || this.#brokenRetry.left === undefined) this.#brokenRetry.fail(false);
+  }
+
+  #remove(sweep: boolean): void {
+    const isDone = [
+      ...[...this.#rows].map(([name, rows]) => this.#step(`rows of ${name}`, () => rows.remove(sweep))),
+      this.#step("programs", () => this.#instances.prune(sweep)),
+      this.#step("drained shapers", () => this.#shapers.prune()),
+      this.#step("gone links", () => this.#links.prune(sweep)),
+      this.#step("names", () => this.#releaseNames(sweep)),
+    ];
+    if (isDone.includes(false)) return;
+    this.#isSwept ||= sweep;
+    this.#isSweeping = false;
+    if (!this.#isSwept || !this.#hasOldPanels || this.#attachments.waiting > 0) return;
+    this.#hasOldPanels = !this.#step("old panels", () => this.panel.dropOldPanels());
+  }
+
+  #take(delta: Delta): void {
+    for (const change of delta.instances) this.#instances.take(change);
+    for (const change of delta.links) this.#takeLink(change);
+    for (const change of delta.ports) this.#ports.take(change);
+    for (const change of delta.routes) this.#routes.take(change);
+    for (const change of delta.shapers) {
+      this.#shapers.take(change);
+      this.#senders.take(change);
     }
-    if (failures.length === 0) this.panel.dropOldPanels();
-    this.#applied = wanted;
-    return { failures, writes: this.#writes() - before };
+    for (const change of delta.leases) this.leases.take(change);
+    for (const change of delta.rows) this.#takeRow(change);
+    const named = [...delta.instances, ...delta.ports, ...delta.shapers];
+    if (named.some(({ gone }) => !gone)) for (const { retry } of this.#rows.values()) retry.hurry();
   }
 
-  #writes(): number {
-    return this.panel.writes + this.devices.writes + this.shapers.writes + this.#senders.writes;
+  #takeLink(change: Delta["links"][number]): void {
+    const { owner, item, gone } = change;
+    const resumes = !gone && item.kind === "pair" && item.resume;
+    this.#links.take(change);
+    this.#attachments.ask(`link ${item.device}`, owner, resumes ? [[item.other, "resume"]] : []);
+    if (item.kind !== "pair") this.#senders.follow([item.device]);
+    else if (!gone && item.qdisc) this.#delayed.set(item.other, owner);
+    else this.#delayed.delete(item.other);
   }
 
-  #ids(): Ids {
-    const { names } = this.panel;
+  #takeRow(change: Delta["rows"][number]): void {
+    const { owner, item, gone } = change;
+    const table = this.#rows.get(item.table);
+    if (table) {
+      table.take(change);
+      return;
+    }
+    const fault = new Fault("missing", `write row: no function that is loaded has table ${item.table}`);
+    this.outcomes.set(`row ${item.table} ${owner}`, gone ? undefined : outcomeOf(owner, fault));
+  }
+
+  /** What depends on devices that changed is looked at. */
+  #follow(): void {
+    const { all, others } = this.devices.takeChanged();
+    if (all.size > 0) {
+      this.#links.follow(all);
+      this.#routes.follow(all);
+      this.#shapers.follow(all);
+    }
+    if (others.size === 0) return;
+    this.#ports.follow("device", others);
+    this.#attachments.follow(others);
+    this.#senders.follow(others);
+    for (const rows of this.#rows.values()) rows.follow(others);
+  }
+
+  /** The kernel tells of a change: true if a pass must follow, since something of Weir's may be other than it was left. */
+  noticed(news: NetworkNews): boolean {
+    const isDoubtful = this.#doubts(news);
+    this.#isDoubted ||= isDoubtful;
+    return isDoubtful;
+  }
+
+  #doubts(news: NetworkNews): boolean {
+    if (news.kind === "link") return this.devices.noticed(news);
+    if (news.kind === "route" || news.kind === "address") return this.#routes.noticed(news);
+    if (news.kind === "lost") {
+      this.devices.doubtAll();
+      this.#links.doubtAll();
+      this.#routes.doubt();
+      this.#shapers.doubt();
+      return true;
+    }
+    const device = this.devices.nameOf(news.ifindex);
+    const link = this.#links.get(device)?.item;
+    if (device === SHAPE.device) this.#shapers.doubt();
+    else if (link?.kind === "pair" && link.qdisc && link.device === device) this.#links.doubt(device);
+    else return false;
+    return true;
+  }
+
+  /** The next pass gives a device all that it should have, though nothing tells that it lost any. */
+  doubt(device: string): void {
+    this.#links.doubt(device);
+  }
+
+  /**
+   * Compares a slice of what is in force with the kernel, and mends it. `done`: that was the last slice; the next call
+   * begins anew. There are at most some dozens of slices.
+   */
+  scrub(): { writes: number; done: boolean } {
+    const before = this.#writes();
+    if (this.#scrubSteps.length === 0) this.#scrubSteps = this.#slices();
+    const slice = this.#scrubSteps.shift();
+    this.#step("scrub", () => slice?.());
+    this.apply();
+    return { writes: this.#writes() - before, done: this.#scrubSteps.length === 0 };
+  }
+
+  #slices(): (() => void)[] {
+    const attachments = (): void => {
+      if (this.#attachments.scrub(ATTACHMENTS_SLICE)) this.#scrubSteps.push(attachments);
+    };
+    return [
+      () => {
+        this.devices.prune((device) => this.#names(device));
+        this.devices.doubtAll();
+      },
+      () => this.#routes.doubt(),
+      () => {
+        this.#shapers.doubt();
+        this.#steering.tryAgain();
+      },
+      ...[...this.#rows.values()].map((rows) => () => rows.scrub()),
+      () => this.panel.names.scrub(),
+      () => {
+        this.#instances.doubt();
+        this.#ports.doubt();
+      },
+      attachments,
+    ];
+  }
+
+  #names(device: string): boolean {
+    if (this.#ports.names(device) || this.#routes.names(device) || this.#links.get(device)) return true;
+    return [...this.#rows.values()].some((rows) => rows.names(device));
+  }
+
+  #has(kind: NameKind, name: string): boolean {
+    if (kind === "port") return this.#ports.has(name);
+    if (kind === "instance") return this.#instances.has(name);
+    return kind === "shaper" && this.#shapers.has(name);
+  }
+
+  /** Devices that receive what a queue lets go, and whose they are. */
+  #queueEnds(): ReadonlyMap<string, string> {
+    const ends = new Map(this.#delayed);
+    if (this.#shapers.size > 0) ends.set(SHAPE.other, this.#links.get(SHAPE.other)?.owner ?? this.outcomes.node);
+    return ends;
+  }
+
+  #config() {
     return {
-      port: (name) => names.id("port", name),
-      instance: (name) => names.id("instance", name),
-      shaper: (owner) => names.id("shaper", owner),
-      slot: (name) => names.id("function", name),
-      device: (name) => this.devices.ifindex(name),
-      isSeenByXdp: (name) => this.devices.isSeenByXdp(name),
-    };
-  }
-
-  #encode(rows: readonly Row[], ids: Ids, failures: Failure[]): Map<string, Rows> {
-    const byTable = new Map<string, Row[]>(this.#tables.map((table) => [table, []]));
-    for (const row of rows) byTable.get(row.table)?.push(row);
-    const encoded = new Map<string, Rows>();
-    for (const [table, group] of byTable) {
-      try {
-        const encoder = this.#encoders.get(table) ?? new RowEncoder();
-        this.#encoders.set(table, encoder);
-        encoded.set(table, encoder.encode(group, this.panel.table(table), ids));
-      } catch (error) {
-        failures.push({ object: `table ${table}`, message: (error as Error).message });
-      }
-    }
-    return encoded;
-  }
-
-  /** Rows are added before the hops that lead to them and removed after. */
-  #write(name: string, wanted: Rows, step: "add" | "remove"): void {
-    const table = this.panel.table(name);
-    const held = this.#held.get(name) ?? readRows(table);
-    this.#held.set(name, held);
-    writeDifference(table, step === "add" ? new Map([...held, ...wanted]) : wanted, held);
-  }
-
-  #writePanel(generation: Generation, ids: Ids): void {
-    const { panel } = this;
-    const config = {
-      events: this.#events,
-      recirc: ids.device(RECIRC.device) ?? 0,
-      split: ids.device(SPLIT.device) ?? 0,
-      abi: panel.abi,
+      events: this.#parts.events,
+      recirc: this.devices.ifindex(RECIRC.device) ?? 0,
+      split: this.devices.ifindex(SPLIT.device) ?? 0,
+      abi: this.panel.abi,
       processors: cpus().length,
     };
-    panel.generations.apply({ ...generation, config });
-  }
-
-  #attachments(desired: DesiredState): [string, Attachment][] {
-    const ports = desired.ports.flatMap(({ entry, peer }): [string, Attachment][] => {
-      if (peer.kind === "sockets") return [[peer.device, "host"]];
-      return entry === undefined ? [] : [[entry, peer.kind === "back" ? "tap" : "entry"]];
-    });
-    return [...desired.resume.map((device): [string, Attachment] => [device, "resume"]), ...ports];
   }
 
   /** An id that comes back must not bring another's counters along. */
-  #prune(desired: DesiredState): void {
-    this.panel.forgetPorts(this.panel.names.prune("port", new Set(desired.ports.map(portName))));
-    this.panel.names.prune("shaper", new Set(desired.shapers.map((shaper) => shaper.owner)));
-    const gone = this.panel.names.prune("instance", new Set(desired.instances.map((instance) => instance.name)));
-    for (const name of this.#state) {
+  #releaseNames(sweep: boolean): void {
+    const { names } = this.panel;
+    const ports = names.unheld("port", sweep);
+    this.panel.forgetPorts(ports.map(({ id }) => id));
+    const instances = names.unheld("instance", sweep);
+    for (const name of instances.length === 0 ? [] : [...this.#parts.state, "weir_leases"]) {
       const table = this.panel.table(name);
-      table.remove(gone.map((instance) => table.key.encode({ instance })));
+      table.remove(instances.map(({ id }) => table.key.encode({ instance: id })));
+    }
+    const gone = [...ports, ...instances, ...names.unheld("shaper", sweep)];
+    names.release(gone);
+    if (gone.length > 0) for (const { retry } of this.#all()) retry.hurry();
+  }
+
+  #all() {
+    const { leases } = this;
+    const parts = [this.#links, this.#instances, this.#ports, this.#attachments, this.#shapers, this.#routes];
+    return [...parts, this.#senders, leases, ...this.#rows.values()];
+  }
+
+  #writes(): number {
+    const others = [this.#links, this.#attachments, this.#shapers, this.#senders, this.#routes];
+    return others.reduce((sum, { writes }) => sum + writes, this.panel.writes - this.leases.writes);
+  }
+
+  /** One step's failure stops no other. False if it failed. */
+  #step(name: string, work: () => void): boolean {
+    const item = `step ${name}`;
+    try {
+      work();
+      this.#broken.delete(item);
+      this.outcomes.set(item, undefined);
+      return true;
+    } catch (error) {
+      const { code, severity, owner } = outcomeOf(this.outcomes.node, error);
+      const outcome: Outcome = { owner, code, severity, message: `${name}: ${(error as Error).message}` };
+      this.#broken.add(item);
+      this.outcomes.set(item, outcome);
+      return false;
     }
   }
 }

@@ -1,11 +1,10 @@
 import type { BpfMap, Codec } from "../kernel/index.ts";
-import type { RowCodec, Table } from "./tables.ts";
+import type { Refusal, RowCodec, Table } from "./tables.ts";
 
 /** A pinned map as a table. In an array, where rows cannot be missing, a removed row is a row of zeros. */
 export class KernelTable implements Table {
   readonly name: string;
   readonly map: BpfMap;
-  /** Rows written or removed so far. */
   writes = 0;
 
   readonly #codecs: () => { key: Codec; value: Codec };
@@ -50,10 +49,21 @@ export class KernelTable implements Table {
     this.writes += rows.length;
   }
 
+  writeEach(rows: readonly [Buffer, Buffer][]): Refusal[] {
+    if (rows.length === 0) return [];
+    const refusals = this.map.updateEach(rows);
+    this.writes += rows.length - refusals.length;
+    return refusals;
+  }
+
   remove(keys: readonly Buffer[]): void {
     if (keys.length === 0) return;
     if (this.#isArray) this.map.updateBatch(keys.map((key) => [key, Buffer.alloc(this.map.bufferSize)]));
     else this.map.deleteBatch(keys);
     this.writes += keys.length;
+  }
+
+  digest(): string {
+    return this.map.digest();
   }
 }

@@ -1,5 +1,8 @@
-import type { InstanceLease } from "../model/desired.ts";
-import type { KernelTable } from "./kernel-table.ts";
+import type { Change, InstanceLease } from "../model/document.ts";
+import { Backoff } from "./backoff.ts";
+import { outcomeOf } from "./fault.ts";
+import type { Outcomes } from "./outcomes.ts";
+import type { Table } from "./tables.ts";
 
 /** What renewing needs of the clocks: ms since the epoch, and the clock of the datapath, ns since the machine's start. */
 export interface Clocks {
@@ -11,56 +14,136 @@ export const systemClocks: Clocks = { wall: () => Date.now(), monotonic: () => p
 
 /** Renewed once this part of a lease is over: two renewals may fail. */
 const RENEW_AFTER = 1 / 3;
-/** A time that is past on every machine, and tells an ended lease from one that nobody gave. */
+/** A time that is past on every machine; not 0, which tells a lease that nobody gave. */
 const LONG_AGO = 1n;
+
+interface Held {
+  owner: string;
+  lease: InstanceLease;
+}
 
 /**
  * Renews the leases of instances in `weir_leases`. The datapath alone ends them: when nobody renews, or at `until`.
  * Writes here do not count as changes: they are what a running agent always does.
  */
 export class Leases {
-  readonly #table: KernelTable;
+  /** Rows written so far. */
+  writes = 0;
+  readonly retry: Backoff;
+  readonly #table: Table;
+  readonly #outcomes: Outcomes;
   readonly #clocks: Clocks;
-  #held: ReadonlyMap<number, InstanceLease> = new Map();
+  /** By instance. */
+  readonly #held = new Map<string, Held>();
+  /** To be written in this pass. */
+  readonly #due = new Set<string>();
+  readonly #failed = new Set<string>();
+  readonly #idOf: (instance: string) => number | undefined;
+  /** How many have each length, seconds. */
+  readonly #lengths = new Map<number, number>();
   /** When all were renewed, ms of the monotonic clock. */
   #renewedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(table: KernelTable, clocks: Clocks = systemClocks) {
+  /** @param idOf of an instance that is in force; undefined: its lease waits */
+  constructor(
+    table: Table,
+    idOf: (instance: string) => number | undefined,
+    outcomes: Outcomes,
+    clocks: Clocks = systemClocks,
+  ) {
     this.#table = table;
+    this.#idOf = idOf;
+    this.#outcomes = outcomes;
     this.#clocks = clocks;
+    this.retry = new Backoff(() => this.#now());
   }
 
-  /** Takes over what is to be renewed from now on: what is new or another one is renewed at once, the rest when it is due. */
-  follow(leases: readonly InstanceLease[], instanceId: (name: string) => number): void {
-    const before = this.#held;
-    this.#held = new Map(leases.map((lease) => [instanceId(lease.instance), lease]));
+  get waiting(): number {
+    return this.#failed.size;
+  }
+
+  take({ owner, item, gone }: Change<InstanceLease>): void {
+    const { instance } = item;
+    const before = this.#held.get(instance);
+    if (before) this.#count(before.lease.seconds, -1);
+    this.#held.delete(instance);
+    this.#due.delete(instance);
+    if (gone) {
+      this.#settle(instance);
+      return;
+    }
+    this.#held.set(instance, { owner, lease: item });
+    this.#count(item.seconds, 1);
+    this.#due.add(instance);
+  }
+
+  #count(seconds: number, more: number): void {
+    const count = (this.#lengths.get(seconds) ?? 0) + more;
+    if (count > 0) this.#lengths.set(seconds, count);
+    else this.#lengths.delete(seconds);
+  }
+
+  /** These instances have ids now. */
+  follow(instances: Iterable<string>): void {
+    for (const instance of instances) if (this.#held.has(instance)) this.#due.add(instance);
+  }
+
+  tryAgain(): void {
+    for (const instance of this.#failed) this.#due.add(instance);
+  }
+
+  /** Writes what is new or another one; all if they are to be renewed. */
+  ensure(): void {
     if (this.interval === 0) {
       this.renew();
       return;
     }
-    const isKnown = (id: number, { seconds, until }: InstanceLease): boolean => {
-      const held = before.get(id);
-      return held?.seconds === seconds && held.until === until;
-    };
-    this.#write([...this.#held].filter(([id, lease]) => !isKnown(id, lease)));
+    this.#write([...this.#due]);
   }
 
   /** Renews all. */
   renew(): void {
     this.#renewedAt = this.#now();
-    this.#write([...this.#held]);
+    this.#write([...this.#held.keys()]);
   }
 
-  #write(leases: readonly [id: number, lease: InstanceLease][]): void {
-    if (leases.length === 0) return;
-    const { key, map } = this.#table;
-    map.updateBatch(leases.map(([id, lease]) => [key.encode({ instance: id }), this.#expiry(lease)]));
+  #write(instances: readonly string[]): void {
+    const rows: { instance: string; owner: string; row: [Buffer, Buffer] }[] = [];
+    for (const instance of instances) {
+      this.#due.delete(instance);
+      const held = this.#held.get(instance);
+      const id = this.#idOf(instance);
+      if (!held || id === undefined) continue; // it follows when it has one
+      const row: [Buffer, Buffer] = [this.#table.key.encode({ instance: id }), this.#expiry(held.lease)];
+      rows.push({ instance, owner: held.owner, row });
+    }
+    const refusals = this.#table.writeEach(rows.map(({ row }) => row));
+    const refused = new Map(refusals.map(({ index, error }) => [index, error]));
+    this.writes += rows.length - refusals.length;
+    let isNew = false;
+    for (const [index, { instance, owner }] of rows.entries()) {
+      const error = refused.get(index);
+      if (!error) {
+        this.#settle(instance);
+        continue;
+      }
+      isNew = isNew || !this.#failed.has(instance);
+      this.#failed.add(instance);
+      this.#outcomes.set(`lease ${instance}`, outcomeOf(owner, error));
+    }
+    if (this.#failed.size === 0) this.retry.clear();
+    else if (isNew || this.retry.isDue) this.retry.fail(isNew);
+  }
+
+  #settle(instance: string): void {
+    this.#failed.delete(instance);
+    this.#outcomes.set(`lease ${instance}`, undefined);
   }
 
   /** How soon the next renewal of all is due, ms; undefined if nothing is leased. */
   get interval(): number | undefined {
     if (this.#held.size === 0) return undefined;
-    const shortest = Math.min(...[...this.#held.values()].map(({ seconds }) => seconds));
+    const shortest = Math.min(...this.#lengths.keys());
     return Math.max(0, shortest * 1000 * RENEW_AFTER - (this.#now() - this.#renewedAt));
   }
 

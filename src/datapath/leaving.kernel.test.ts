@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ethernet, ip, udp } from "../../test/packets.ts";
-import type { Port } from "../model/desired.ts";
+import type { Port } from "../model/document.ts";
 import { type Act, World } from "./testing/acting.ts";
 import { document } from "./testing/bench.ts";
 

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { RingBuffer } from "../kernel/index.ts";
 import { endIperf, serveIperf } from "../kernel/testing/iperf-server.ts";
-import type { Port } from "../model/desired.ts";
+import type { Port } from "../model/document.ts";
 import { Panel } from "./panel.ts";
 import { World } from "./testing/acting.ts";
 import { devicePort } from "./testing/bench.ts";

@@ -61,7 +61,7 @@ export class Panel {
     this.own = own;
     this.programs = programs;
     this.tables = tables;
-    this.names = new Names(this.table("weir_names"));
+    this.names = new Names(this.table("weir_names"), waitForPrograms);
     this.generations = new Generations(
       {
         config: this.table("weir_config"),

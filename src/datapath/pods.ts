@@ -5,12 +5,13 @@ import {
   KernelError,
   Netlink,
   readSysctl,
+  removeRoute,
   routes,
   setLink,
   WEIR_ROUTE_PROTOCOL,
   writeSysctl,
 } from "../kernel/index.ts";
-import type { PodLink } from "../model/desired.ts";
+import type { PodLink } from "../model/document.ts";
 import { familyOf } from "../model/ip.ts";
 
 /**
@@ -59,3 +60,19 @@ export function enableIpv6(ifname: string, netns?: string): void {
 }
 
 const hostPrefix = (ip: string): string => `${ip}/${familyOf(ip) === 4 ? 32 : 128}`;
+
+/** A route that nobody has: the discard-only prefix of RFC 6666. */
+const NOBODY = "100::/128";
+
+/**
+ * An open connection keeps what the device allowed when it found its route. Has all of a namespace find theirs again: the
+ * kernel forgets IPv4's on demand, and IPv6's when a route comes.
+ */
+export function forgetRoutes({ ifname, netns, ips }: PodLink): void {
+  writeSysctl("net/ipv4/route/flush", -1, netns);
+  const isUp = findLink(ifname, netns)?.up === true; // no route can lead to a device that is down
+  const hasIpv6 = ips.some((ip) => familyOf(ip) === 6);
+  if (!isUp || !hasIpv6) return;
+  addRoute({ cidr: NOBODY, device: ifname }, netns);
+  removeRoute({ cidr: NOBODY, device: ifname }, netns);
+}

@@ -1,56 +1,70 @@
-import { expect, test } from "vitest";
-import type { Ids } from "./compile.ts";
-import { RowEncoder } from "./rows.ts";
-import { idKey, MemoryTable, type RowCodec } from "./tables.ts";
+import { expect, describe as group, test } from "vitest";
+import type { Row } from "../model/document.ts";
+import { Names } from "./names.ts";
+import { encodeKey, encodeRow, type RowScope } from "./rows.ts";
+import { unpacked } from "./tables.ts";
+import { memoryTable } from "./testing/memory.ts";
 
-let encoded = 0;
-const codec = (field: string): RowCodec => ({
-  size: 4,
-  encode: (fields) => {
-    encoded++;
-    return idKey(Number(fields[field]));
-  },
-  decode: (bytes) => ({ [field]: bytes.readUInt32LE() }),
-});
-const table = new MemoryTable("t", codec("instance"), codec("device"));
-
+const table = memoryTable("t");
 function bench() {
-  const ids = { instance: 1, device: 7 };
-  const of: Ids = {
-    port: () => 0,
-    slot: () => 0,
-    instance: () => ids.instance,
-    shaper: () => 0,
-    device: () => ids.device,
-  };
-  const encoder = new RowEncoder();
-  const row = { table: "t", key: { instance: { instance: "a" } }, value: { device: { device: "eth0" } } };
-  const encode = (rows: (typeof row)[]): [key: number, value: number][] => {
-    encoded = 0;
-    const key = (text: string) => Buffer.from(text, "base64").readUInt32LE();
-    return [...encoder.encode(rows, table, of)].map(([one, value]) => [key(one), value.readUInt32LE()]);
-  };
-  return { ids, row, encode };
+  const names = new Names(memoryTable("weir_names"));
+  const devices: Record<string, number> = { eth0: 7 };
+  const scope: RowScope = { names, has: (_, name) => name !== "nobody", ifindex: (name) => devices[name] };
+  return { names, devices, scope };
 }
+const row = (key: Row["key"], value: Row["value"] = {}): Row => ({ table: "t", key, value });
 
-test("a row that was there the last time is not encoded anew", () => {
-  const { row, encode } = bench();
-  expect(encode([row])).toEqual([[1, 7]]);
-  expect(encode([row])).toEqual([[1, 7]]);
-  expect(encoded).toBe(0);
-});
+group("a row as bytes", () => {
+  test("names stand for ids, at any depth; the ids are held, and devices named", () => {
+    const { names, scope } = bench();
+    const value: Row["value"] = {
+      list: [{ port: "r:a" }, 5, { fields: { instance: "l" } }],
+      device: { device: "eth0" },
+      none: { device: "no" },
+    };
+    const { key, value: bytes, names: held, devices } = encodeRow(row({ port: "r:a" }, value), table, scope);
+    expect(table.key.decode(unpacked(key))).toEqual(1);
+    expect(table.value.decode(unpacked(bytes))).toEqual({ list: [1, 5, { fields: 1 }], device: 7, none: 0 });
+    expect(held.map(({ kind, name, uses }) => `${kind} ${name} ${uses}`)).toEqual([
+      "port r:a 2",
+      "port r:a 2",
+      "instance l 1",
+    ]);
+    expect(devices).toEqual(["eth0", "no"]);
+    for (const one of held) names.drop(one);
+    expect(names.unheld("port").map(({ name }) => name)).toEqual(["r:a"]);
+  });
 
-test("one whose device is another by now is", () => {
-  const { ids, row, encode } = bench();
-  encode([row]);
-  ids.device = 8;
-  expect(encode([row])).toEqual([[1, 8]]);
-});
+  test.each([
+    [
+      "a name that there is not",
+      row({ port: "nobody" }),
+      "missing",
+      'encode row of t {"port":"nobody"}: there is no port nobody',
+    ],
+    ["a value that does not fit", row({ id: 1n }, { text: "x".repeat(300) }), "encode", 'encode row of t {"id":"1"}'],
+    ["a name too long", row({ port: "x".repeat(60) }), "encode", "at most 55 fit"],
+  ])("refuses %s, and holds nothing", (_, bad, code, message) => {
+    const { names, scope } = bench();
+    const some = { ...bad, value: { first: { port: "r:a" }, ...bad.value } };
+    const error = (() => {
+      try {
+        return encodeRow(some, table, scope);
+      } catch (thrown) {
+        return thrown;
+      }
+    })();
+    expect(error).toMatchObject({ code, message: expect.stringContaining(message) });
+    expect([...names.all("port").values()].map((name) => names.hold("port", name).uses)).toEqual(
+      names.all("port").size ? [1] : [],
+    );
+  });
 
-test("so is one that went and came back: its instance may have another id", () => {
-  const { ids, row, encode } = bench();
-  encode([row]);
-  encode([]);
-  ids.instance = 2;
-  expect(encode([row])).toEqual([[2, 7]]);
+  test("the key of a row that was never written is none: no id is given for it", () => {
+    const { names, scope } = bench();
+    expect(encodeKey(row({ port: "r:a" }), table, scope)).toBeUndefined();
+    expect(names.find("port", "r:a")).toBeUndefined();
+    const { key } = encodeRow(row({ port: "r:a" }), table, scope);
+    expect(encodeKey(row({ port: "r:a" }), table, scope)).toBe(key);
+  });
 });

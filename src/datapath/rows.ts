@@ -1,76 +1,96 @@
-import type { Row, RowFields, RowValue } from "../model/desired.ts";
-import type { Ids } from "./compile.ts";
-import { blockOf } from "./shapers.ts";
-import { type Rows, rowKey, type Table } from "./tables.ts";
+import type { Row, RowFields, RowValue } from "../model/document.ts";
+import { Fault } from "./fault.ts";
+import type { Name, NameKind, Names } from "./names.ts";
+import { blockOf } from "./shaper-classes.ts";
+import { packed, type Table } from "./tables.ts";
 
-/** Puts ids in the place of names; a device that does not exist is 0. */
-export function resolve(value: RowValue, ids: Ids): unknown {
-  if (typeof value !== "object" || value instanceof Uint8Array) return value;
-  if (Array.isArray(value)) return value.map((item: RowValue) => resolve(item, ids));
-  const fields = value as RowFields;
-  return (
-    idOf(fields, ids) ?? Object.fromEntries(Object.entries(fields).map(([name, one]) => [name, resolve(one, ids)]))
-  );
+/** What the names in rows stand for. */
+export interface RowScope {
+  names: Names;
+  /** Is there an item of this name in the document? A row may only name what there is. */
+  has(kind: NameKind, name: string): boolean;
+  /** A device's index; undefined while it does not exist. */
+  ifindex(device: string): number | undefined;
 }
 
-/** The id that a reference stands for; undefined if the fields are no reference. */
-function idOf(fields: RowFields, ids: Ids): number | undefined {
-  const names = Object.keys(fields).join();
-  const text = (name: string): string => String(fields[name]);
-  if (names === "shaper") return blockOf(ids.shaper(text("shaper")));
-  if (names === "port" && typeof fields["port"] === "string") return ids.port(fields["port"]);
-  if (names === "instance" && typeof fields["instance"] === "string") return ids.instance(fields["instance"]);
-  if (names === "device" && typeof fields["device"] === "string") return ids.device(fields["device"]) ?? 0;
-  return undefined;
-}
-
-/** Rows of one table as bytes. Throws with the table's name and the field's path on a value that does not fit. */
-export function encodeRows(rows: readonly Row[], table: Table, ids: Ids): Rows {
-  return new RowEncoder().encode(rows, table, ids);
-}
-
-interface Encoded {
+/** A row as bytes; the names that it keeps ids of, and the devices that it names. */
+export interface EncodedRow {
   key: string;
-  value: Buffer;
-  /** Devices that it names, and the indexes that they had. */
-  devices: readonly { name: string; ifindex: number | undefined }[];
+  value: string;
+  names: readonly Name[];
+  devices: readonly string[];
 }
+
+const NONE: readonly never[] = [];
 
 /**
- * Encodes the rows of one table, over and over: a row that was there the last time, the same object, is not encoded anew
- * unless a device that it names is another one. A row that was not is: its names may have other ids by now.
+ * Encodes a row, and holds the names in it: the caller drops them. A device that does not exist is 0.
+ * @throws Fault `encode` with the table's name and the field's path, `no-id`, `missing`
  */
-export class RowEncoder {
-  #last: ReadonlyMap<Row, Encoded> = new Map();
-
-  /** @throws Error with the table's name and the field's path on a value that does not fit */
-  encode(rows: readonly Row[], table: Table, ids: Ids): Rows {
-    const now = new Map<Row, Encoded>();
-    const out: Rows = new Map();
-    const isSame = ({ devices }: Encoded) => devices.every(({ name, ifindex }) => ids.device(name) === ifindex);
-    for (const row of rows) {
-      const last = this.#last.get(row);
-      const encoded = last && isSame(last) ? last : encodeRow(row, table, ids);
-      now.set(row, encoded);
-      out.set(encoded.key, encoded.value);
+export function encodeRow({ table: name, key, value }: Row, table: Table, scope: RowScope): EncodedRow {
+  const names: Name[] = [];
+  const devices: string[] = [];
+  const idOf = (kind: Reference, of: string): number => {
+    if (kind === "device") {
+      devices.push(of);
+      return scope.ifindex(of) ?? 0;
     }
-    this.#last = now;
-    return out;
+    if (!scope.has(kind, of)) throw new Fault("missing", `there is no ${kind} ${of}`);
+    const held = scope.names.hold(kind, of);
+    names.push(held);
+    return kind === "shaper" ? blockOf(held.id) : held.id;
+  };
+  try {
+    return {
+      key: packed(table.key.encode(resolve(key, idOf) as Record<string, unknown>)),
+      value: packed(table.value.encode(resolve(value, idOf) as Record<string, unknown>)),
+      names: names.length === 0 ? NONE : names,
+      devices: devices.length === 0 ? NONE : devices,
+    };
+  } catch (cause) {
+    for (const held of names) scope.names.drop(held);
+    const message = `encode row of ${name} ${describe(key)}: ${(cause as Error).message}`;
+    throw new Fault(cause instanceof Fault ? cause.code : "encode", message, { cause });
   }
 }
 
-function encodeRow(row: Row, table: Table, ids: Ids): Encoded {
-  const devices: { name: string; ifindex: number | undefined }[] = [];
-  const device = (name: string): number | undefined => {
-    const ifindex = ids.device(name);
-    devices.push({ name, ifindex });
-    return ifindex;
+/** The key of a row that was written; undefined: it cannot have been. */
+export function encodeKey({ key }: Pick<Row, "key">, table: Table, scope: RowScope): string | undefined {
+  const idOf = (kind: Reference, of: string): number => {
+    const id = kind === "device" ? scope.ifindex(of) : scope.names.find(kind, of);
+    if (id === undefined) throw new Fault("missing", `there is no ${kind} ${of}`);
+    return kind === "shaper" ? blockOf(id) : id;
   };
-  const noted = { ...ids, device };
   try {
-    const key = rowKey(table.key.encode(resolve(row.key, noted) as Record<string, unknown>));
-    return { key, value: table.value.encode(resolve(row.value, noted) as Record<string, unknown>), devices };
-  } catch (cause) {
-    throw new Error(`encode row of ${table.name} ${JSON.stringify(row.key)}: ${(cause as Error).message}`, { cause });
+    return packed(table.key.encode(resolve(key, idOf) as Record<string, unknown>));
+  } catch {
+    return undefined;
   }
+}
+
+type Reference = "port" | "instance" | "shaper" | "device";
+const REFERENCES: ReadonlySet<string> = new Set<Reference>(["port", "instance", "shaper", "device"]);
+
+/** Puts ids in the place of names. */
+function resolve(value: RowValue, idOf: (kind: Reference, name: string) => number): unknown {
+  if (typeof value !== "object" || value instanceof Uint8Array) return value;
+  if (Array.isArray(value)) return value.map((item: RowValue) => resolve(item, idOf));
+  const fields = value as RowFields;
+  const names = Object.keys(fields);
+  const [first = ""] = names;
+  const named = fields[first];
+  // a field may be called as a reference is; only a reference has text in it
+  if (names.length === 1 && typeof named === "string" && REFERENCES.has(first)) return idOf(first as Reference, named);
+  const out: Record<string, unknown> = {};
+  for (const name of names) out[name] = resolve(fields[name] as RowValue, idOf);
+  return out;
+}
+
+/** A key as people may read it. */
+export function describe(key: RowFields): string {
+  const plain = (_: string, value: unknown): unknown => {
+    if (typeof value === "bigint") return String(value);
+    return value instanceof Uint8Array ? Buffer.from(value).toString("hex") : value;
+  };
+  return JSON.stringify(key, plain);
 }

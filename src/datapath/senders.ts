@@ -1,9 +1,11 @@
-import { addRoute, findLink, removeRoute, setLink, writeSysctl } from "../kernel/index.ts";
-import type { DesiredState, PodLink } from "../model/desired.ts";
-import { familyOf } from "../model/ip.ts";
+import type { Change, PodLink, Shaper } from "../model/document.ts";
 import { ANY_SEGMENTS } from "../model/shape.ts";
-import type { Failure } from "./failure.ts";
-import { shapeOf } from "./shapers.ts";
+import { Backoff } from "./backoff.ts";
+import { outcomeOf } from "./fault.ts";
+import type { Links } from "./links.ts";
+import type { Network } from "./network.ts";
+import type { Outcomes } from "./outcomes.ts";
+import { shapeOf } from "./shaper-classes.ts";
 
 /**
  * How many segments pods' own sockets put into one packet. A pod that may send 10 Mbit/s builds packets of 64 kB all
@@ -14,53 +16,97 @@ import { shapeOf } from "./shapers.ts";
 export class Senders {
   /** Devices changed so far. */
   writes = 0;
-  /** Segments by host-side ifindex, as the kernel holds them. */
-  readonly #held = new Map<number, number>();
+  readonly retry: Backoff;
+  readonly #network: Network;
+  readonly #links: Links;
+  readonly #outcomes: Outcomes;
+  /** By host-side device: the shaper of what its pod sends, by instance. */
+  readonly #shapers = new Map<string, Map<string, Shaper>>();
+  readonly #senderOf = new Map<string, string>();
+  readonly #due = new Set<string>();
+  readonly #failed = new Set<string>();
+  /** Segments by host-side device, as the kernel holds them; of the device of this index. */
+  readonly #held = new Map<string, { ifindex: number; segments: number }>();
+
+  constructor(network: Network, links: Links, outcomes: Outcomes, now: () => number) {
+    this.#network = network;
+    this.#links = links;
+    this.#outcomes = outcomes;
+    this.retry = new Backoff(now);
+  }
+
+  get waiting(): number {
+    return this.#failed.size;
+  }
+
+  take({ item, gone }: Change<Shaper>): void {
+    const before = this.#senderOf.get(item.instance);
+    if (before !== undefined) this.#remove(before, item.instance);
+    if (gone || item.sender === undefined) return;
+    this.#senderOf.set(item.instance, item.sender);
+    const own = this.#shapers.get(item.sender) ?? new Map<string, Shaper>();
+    this.#shapers.set(item.sender, own.set(item.instance, item));
+    this.#due.add(item.sender);
+  }
+
+  #remove(device: string, instance: string): void {
+    this.#senderOf.delete(instance);
+    const own = this.#shapers.get(device);
+    own?.delete(instance);
+    if (own?.size === 0) this.#shapers.delete(device);
+    this.#due.add(device);
+  }
+
+  /** These devices are new or other ones. */
+  follow(devices: Iterable<string>): void {
+    for (const device of devices) this.#due.add(device);
+  }
+
+  tryAgain(): void {
+    for (const device of this.#failed) this.#due.add(device);
+  }
 
   /** Sets every pod's device as its shaper wants it; without one, as the kernel made it. */
-  ensure({ links, shapers }: DesiredState, ifindexOf: (device: string) => number | undefined): Failure[] {
-    const wanted = new Map(shapers.map((shaper) => [shaper.sender, shapeOf(shaper).senderSegments]));
-    const failures: Failure[] = [];
-    const seen = new Set<number>();
-    for (const link of links) {
-      const ifindex = link.kind === "pod" ? ifindexOf(link.device) : undefined;
-      if (ifindex === undefined) continue;
-      seen.add(ifindex);
+  ensure(ifindexOf: (device: string) => number | undefined): void {
+    let isNew = false;
+    for (const device of this.#due) {
+      this.#due.delete(device);
+      const wanted = this.#links.get(device);
+      const ifindex = wanted?.item.kind === "pod" ? ifindexOf(device) : undefined;
+      if (!wanted || ifindex === undefined) {
+        this.#held.delete(device);
+        this.#settle(device);
+        continue;
+      }
       try {
-        this.#set(link as PodLink, ifindex, wanted.get(link.device) ?? ANY_SEGMENTS);
+        this.#set(wanted.item as PodLink, ifindex);
+        this.#settle(device);
       } catch (error) {
-        failures.push({ object: `sender ${link.device}`, message: (error as Error).message });
+        isNew = isNew || !this.#failed.has(device);
+        this.#failed.add(device);
+        this.#outcomes.set(`sender ${device}`, outcomeOf(wanted.owner, error));
       }
     }
-    for (const ifindex of this.#held.keys()) if (!seen.has(ifindex)) this.#held.delete(ifindex);
-    return failures;
+    if (this.#failed.size === 0) this.retry.clear();
+    else if (isNew || this.retry.isDue) this.retry.fail(isNew);
   }
 
-  #set(link: PodLink, ifindex: number, segments: number): void {
-    const { ifname, netns } = link;
-    const held = this.#held.get(ifindex) ?? findLink(ifname, netns)?.gsoMaxSegs;
+  #settle(device: string): void {
+    this.#failed.delete(device);
+    this.#outcomes.set(`sender ${device}`, undefined);
+  }
+
+  #set(link: PodLink, ifindex: number): void {
+    const { device } = link;
+    const [shaper] = this.#shapers.get(device)?.values() ?? [];
+    const segments = shaper ? shapeOf(shaper).senderSegments : ANY_SEGMENTS;
+    const known = this.#held.get(device);
+    const held = known?.ifindex === ifindex ? known.segments : this.#network.segments(link);
     if (held === undefined) return; // the pod renamed it: its own loss, since what it sends is split in the queue
     if (held !== segments) {
-      setLink(ifname, { gsoMaxSegs: segments }, netns);
-      forgetRoutes(link);
+      this.#network.setSegments(link, segments);
       this.writes++;
     }
-    this.#held.set(ifindex, segments);
+    this.#held.set(device, { ifindex, segments });
   }
-}
-
-/** A route that nobody has: the discard-only prefix of RFC 6666. */
-const NOBODY = "100::/128";
-
-/**
- * An open connection keeps what the device allowed when it found its route. Has all of a namespace find theirs again: the
- * kernel forgets IPv4's on demand, and IPv6's when a route comes.
- */
-function forgetRoutes({ ifname, netns, ips }: PodLink): void {
-  writeSysctl("net/ipv4/route/flush", -1, netns);
-  const isUp = findLink(ifname, netns)?.up === true; // no route can lead to a device that is down
-  const hasIpv6 = ips.some((ip) => familyOf(ip) === 6);
-  if (!isUp || !hasIpv6) return;
-  addRoute({ cidr: NOBODY, device: ifname }, netns);
-  removeRoute({ cidr: NOBODY, device: ifname }, netns);
 }

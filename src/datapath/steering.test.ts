@@ -1,42 +1,46 @@
-import { expect, test, vi } from "vitest";
-import { delayLinks, panelLinks } from "../model/panel.ts";
-import { queueEnds, Steering } from "./steering.ts";
+import { expect, test } from "vitest";
+import { Outcomes } from "./outcomes.ts";
+import { Steering } from "./steering.ts";
 
-const NONE = "the kernel has no packet steering: use one with CONFIG_RPS";
-const WARNING = { object: "device a1", message: `packets of a flow may overtake each other: ${NONE}` };
+function bench() {
+  const outcomes = new Outcomes();
+  const steered: string[] = [];
+  let refusal: string | undefined;
+  const steering = new Steering(outcomes, (device) => {
+    steered.push(device);
+    return refusal;
+  });
+  const indexes = new Map([["weir_shape1", 1]]);
+  const ensure = (...devices: string[]) => {
+    steering.ensure(new Map(devices.map((device) => [device, "Node/n"])), (device) => indexes.get(device));
+    return steered.splice(0);
+  };
+  return { steering, outcomes, indexes, ensure, refuse: (reason: string | undefined) => (refusal = reason) };
+}
 
-test("flows are steered behind the queues of limits and delays, where there are any", () => {
-  const shaper = { owner: "limit:weir0:egress", device: "weir_shape0", rate: 1e6, mtu: 1500 };
-  expect(queueEnds({ links: panelLinks(), shapers: [] })).toEqual([]);
-  expect(queueEnds({ links: panelLinks(), shapers: [shaper] })).toEqual(["weir_shape1"]);
-  expect(queueEnds({ links: [...panelLinks(), ...delayLinks()], shapers: [] })).toEqual(["weir_delay1"]);
+test("each device is steered once, one that was made anew again, and one that is missing when it comes", () => {
+  const { indexes, ensure } = bench();
+  expect(ensure("weir_shape1", "weir_delay1")).toEqual(["weir_shape1"]);
+  expect(ensure("weir_shape1", "weir_delay1")).toEqual([]);
+  indexes.set("weir_shape1", 2).set("weir_delay1", 3);
+  expect(ensure("weir_shape1", "weir_delay1")).toEqual(["weir_shape1", "weir_delay1"]);
 });
 
-test("a device is steered once, and again if it was made anew", () => {
-  const steer = vi.fn(() => undefined);
-  const steering = new Steering(steer);
-  for (const ifindex of [undefined, 7, 7, 9]) steering.ensure(["a1"], () => ifindex);
-  expect(steer.mock.calls).toEqual([["a1"], ["a1"]]);
-  expect(steering.warnings).toEqual([]);
-});
-
-test("a refusal is a warning until it is over, and goes with its device", () => {
-  let refusal: string | undefined = NONE;
-  const steer = vi.fn((_device: string) => refusal);
-  const steering = new Steering(steer);
-  const pass = (...devices: string[]) => steering.ensure(devices, () => 7);
-  pass("a1");
-  pass("a1");
-  expect(steering.warnings).toEqual([WARNING]);
-  expect(steer).toHaveBeenCalledOnce();
-  pass();
-  expect(steering.warnings).toEqual([]);
-  pass("a1");
-  refusal = undefined;
-  steering.forget();
-  pass("a1");
-  expect(steering.warnings).toEqual([]);
-  steering.forget();
-  pass("a1");
-  expect(steer).toHaveBeenCalledTimes(3);
+test("what is refused is a warning to its owner until it works or the device goes, and is tried again when asked", () => {
+  const { steering, outcomes, ensure, refuse } = bench();
+  refuse("sysfs refuses it: EROFS");
+  ensure("weir_shape1");
+  const message = "packets of a flow may overtake each other: sysfs refuses it: EROFS";
+  expect(outcomes.all()).toEqual([{ owner: "Node/n", code: "degraded", message, severity: "warning" }]);
+  expect(ensure("weir_shape1")).toEqual([]);
+  steering.tryAgain();
+  refuse(undefined);
+  expect(ensure("weir_shape1")).toEqual(["weir_shape1"]);
+  expect(outcomes.all()).toEqual([]);
+  refuse("no");
+  ensure();
+  ensure("weir_shape1");
+  expect(outcomes.size).toBe(1);
+  ensure();
+  expect(outcomes.size).toBe(0);
 });

@@ -1,3 +1,4 @@
+import { KernelError } from "../kernel/index.ts";
 import { diff } from "../model/diff.ts";
 
 /** Bytes of a struct and back; derived from BTF by the kernel layer. */
@@ -7,15 +8,28 @@ export interface RowCodec {
   decode(bytes: Buffer): Record<string, unknown>;
 }
 
+/** A row that could not be written, by its index. */
+export interface Refusal {
+  index: number;
+  error: Error;
+}
+
 /** A map of rows: the kernel's, or its twin in memory. Writing an equal row and removing a missing one succeed. */
 export interface Table {
   readonly name: string;
   readonly key: RowCodec;
   readonly value: RowCodec;
+  /** Rows written or removed so far. */
+  readonly writes: number;
   entries(): [Buffer, Buffer][];
   lookup(key: Buffer): Buffer | undefined;
+  /** Writes all; throws at the first that is refused. */
   write(rows: readonly [Buffer, Buffer][]): void;
+  /** Writes each by itself; those that were refused. */
+  writeEach(rows: readonly [Buffer, Buffer][]): Refusal[];
   remove(keys: readonly Buffer[]): void;
+  /** Another one if a row is another: cheaper to compare than rows. */
+  digest(): string;
 }
 
 /** Rows by their key's bytes in base64: comparable, printable. */
@@ -23,6 +37,10 @@ export type Rows = Map<string, Buffer>;
 
 export const rowKey = (key: Buffer): string => key.toString("base64");
 export const keyBytes = (key: string): Buffer => Buffer.from(key, "base64");
+
+/** Bytes as text of as many characters: what large tables are kept as, since strings take less memory than buffers. */
+export const packed = (bytes: Buffer): string => bytes.toString("latin1");
+export const unpacked = (text: string): Buffer => Buffer.from(text, "latin1");
 
 /** The key of a table whose rows have numbers. */
 export function idKey(id: number): Buffer {
@@ -51,14 +69,16 @@ export class MemoryTable implements Table {
   readonly name: string;
   readonly key: RowCodec;
   readonly value: RowCodec;
-  /** Rows written or removed so far. */
   writes = 0;
+  /** Rows that it holds at most. */
+  maxEntries: number;
   readonly #rows: Rows = new Map();
 
-  constructor(name: string, key: RowCodec, value: RowCodec) {
+  constructor(name: string, key: RowCodec, value: RowCodec, maxEntries = Number.POSITIVE_INFINITY) {
     this.name = name;
     this.key = key;
     this.value = value;
+    this.maxEntries = maxEntries;
   }
 
   entries(): [Buffer, Buffer][] {
@@ -71,11 +91,30 @@ export class MemoryTable implements Table {
   }
 
   write(rows: readonly [Buffer, Buffer][]): void {
-    for (const [key, value] of rows) this.#rows.set(rowKey(key), Buffer.from(value));
-    this.writes += rows.length;
+    const [refusal] = this.writeEach(rows);
+    if (refusal) throw refusal.error;
+  }
+
+  writeEach(rows: readonly [Buffer, Buffer][]): Refusal[] {
+    const refusals: Refusal[] = [];
+    for (const [index, [key, value]] of rows.entries()) {
+      const text = rowKey(key);
+      if (this.#rows.size >= this.maxEntries && !this.#rows.has(text)) {
+        const detail = { code: "map-full", errno: "E2BIG", hint: "the map is full, or the index is beyond it" };
+        refusals.push({ index, error: new KernelError(`update map ${this.name}`, detail) });
+        continue;
+      }
+      this.#rows.set(text, Buffer.from(value));
+      this.writes++;
+    }
+    return refusals;
   }
 
   remove(keys: readonly Buffer[]): void {
     for (const key of keys) if (this.#rows.delete(rowKey(key))) this.writes++;
+  }
+
+  digest(): string {
+    return [...this.#rows].map(([key, value]) => `${key} ${rowKey(value)}`).join();
   }
 }

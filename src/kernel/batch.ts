@@ -21,6 +21,12 @@ const unsupported = (result: number) => result === ENOTSUPP || result === EINVAL
 /** All entries, or `undefined` where the kernel has no batch look-up for this type of map. */
 export function lookupBatch(map: Table): [Buffer, Buffer][] | undefined {
   const found: [Buffer, Buffer][] = [];
+  const isRead = readBatches(map, (keys, values, count) => take(found, map, keys, values, count));
+  return isRead ? found : undefined;
+}
+
+/** Gives all entries, keys and values one after the other, to `onBatch`; false where the kernel cannot. */
+export function readBatches(map: Table, onBatch: (keys: Buffer, values: Buffer, count: number) => void): boolean {
   const count = Buffer.alloc(4);
   let size = Math.min(FIRST, map.maxEntries);
   let position: Buffer | null = null;
@@ -30,15 +36,15 @@ export function lookupBatch(map: Table): [Buffer, Buffer][] | undefined {
     const next = Buffer.alloc(Math.max(4, map.keySize));
     count.writeUInt32LE(size);
     const result = bpf.bpf_map_lookup_batch(map.fd, position, next, keys, values, count, null) as number;
-    if (unsupported(result) && !position) return undefined;
+    if (unsupported(result) && !position) return false;
     // A bucket of the hash is larger than the batch.
     if (result === ENOSPC && size < map.maxEntries) {
       size = Math.min(size * 4, map.maxEntries);
       continue;
     }
     if (result !== ENOENT) check(result, `list map ${map.name}`, "list-failed");
-    take(found, map, keys, values, count.readUInt32LE());
-    if (result === ENOENT) return found;
+    onBatch(keys, values, count.readUInt32LE());
+    if (result === ENOENT) return true;
     position = next;
     size = Math.min(size * 4, MOST, map.maxEntries);
   }
@@ -64,6 +70,22 @@ export function updateInBatches(map: Table, pairs: Pairs, flags: number): { inde
     if (failed) return { index: start + failed.index, errno: failed.errno };
   }
   return undefined;
+}
+
+/** Writes each of `pairs` by itself; those that were refused. What follows a refused one in a batch goes one by one. */
+export function updateEach(map: Table, pairs: Pairs, flags: number): { index: number; errno: number }[] {
+  const refused: { index: number; errno: number }[] = [];
+  for (let start = 0; start < pairs.length; start += MOST) {
+    const part = pairs.slice(start, start + MOST);
+    const { result, done } = updateOnce(map, part, flags);
+    if (result >= 0) continue;
+    const first = unsupported(result) ? 0 : done;
+    for (const [index, [key, value]] of part.slice(first).entries()) {
+      const one = bpf.bpf_map_update_elem(map.fd, key, value, flags) as number;
+      if (one < 0) refused.push({ index: start + first + index, errno: -one });
+    }
+  }
+  return refused;
 }
 
 function updateOnce(map: Table, pairs: Pairs, flags: number): { result: number; done: number } {

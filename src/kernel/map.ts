@@ -1,4 +1,5 @@
-import { lookupBatch, updateInBatches } from "./batch.ts";
+import { createHash } from "node:crypto";
+import { lookupBatch, readBatches, updateEach, updateInBatches } from "./batch.ts";
 import { check, errnoName, KernelError } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { bpf, lazy } from "./ffi.ts";
@@ -141,6 +142,28 @@ export class BpfMap {
     }
     const failed = updateInBatches(this, pairs, flags);
     if (failed) throw this.#updateError(failed.errno, ` with row ${failed.index} of ${pairs.length}`);
+  }
+
+  /** Writes many values, each by itself; those that the kernel refused, by index. */
+  updateEach(
+    pairs: readonly (readonly [Buffer, Buffer])[],
+    flags: number = UPDATE.any,
+  ): { index: number; error: KernelError }[] {
+    for (const [key, value] of pairs) {
+      this.#checkKey(key);
+      this.#checkValue(value);
+    }
+    return updateEach(this, pairs, flags).map(({ index, errno }) => ({ index, error: this.#updateError(errno) }));
+  }
+
+  /** A digest of all keys and values as the kernel lists them: equal ones mean equal rows, unequal ones may too. */
+  digest(): string {
+    const hash = createHash("sha1");
+    const add = (keys: Buffer, values: Buffer, count: number) => {
+      hash.update(keys.subarray(0, count * this.keySize)).update(values.subarray(0, count * this.bufferSize));
+    };
+    if (!readBatches(this, add)) for (const [key, value] of this.#entriesOneByOne()) add(key, value, 1);
+    return hash.digest("base64");
   }
 
   /** Deletes many keys, missing ones too; returns how many were there. Deletes cost 0.6 µs each, so one by one. */

@@ -1,10 +1,10 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { DesiredState, Port } from "../../model/desired.ts";
-import { attachAll } from "../attach.ts";
+import type { Port } from "../../model/document.ts";
 import { compile, type Ids } from "../compile.ts";
 import { Panel } from "../panel.ts";
-import { Bench, compileObjects, devicePort, document } from "./bench.ts";
+import { attachPrograms } from "./attach.ts";
+import { Bench, compileObjects, devicePort, document, type Topology } from "./bench.ts";
 import { droppedAt } from "./drops.ts";
 
 /** `enum act_verdict`, in its order. */
@@ -60,7 +60,7 @@ export class World {
   }
 
   /** Puts a topology in force; returns rows written. Throws if any of it failed. */
-  apply(state: DesiredState, of = this.panel): number {
+  apply(state: Topology, of = this.panel): number {
     const known = this.ids(of);
     const before = of.writes;
     const generation = compile(state, known);
@@ -75,8 +75,7 @@ export class World {
     of.generations.apply({ ...generation, config });
     const wanted = new Map<string, "entry" | "resume">(state.resume.map((device) => [device, "resume"]));
     for (const port of state.ports) if (port.entry) wanted.set(port.entry, "entry");
-    const failures = this.bench.inNode(() => attachAll(of, wanted, known));
-    if (failures.length > 0) throw new Error(JSON.stringify(failures));
+    this.bench.inNode(() => attachPrograms(of, wanted, known.device));
     return of.writes - before;
   }
 
@@ -106,7 +105,7 @@ export class World {
   }
 
   /** Pods a and b, each behind its own instance that forwards to the other's port. */
-  pair(chains: { in?: string[]; out?: string[] } = {}, more: Port[] = []): DesiredState {
+  pair(chains: { in?: string[]; out?: string[] } = {}, more: Port[] = []): Topology {
     this.act("left", { verdict: "forward", port: "right:b" });
     this.act("right", { verdict: "forward", port: "left:a" });
     const a = devicePort("left", "a", "a", { ingress: chains.in ?? [] });

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createNamespace, inNamespace, mountBpffs, namespacePath, removeNamespace } from "../../kernel/index.ts";
-import type { DesiredState, Instance, Port } from "../../model/desired.ts";
+import type { Instance, Port } from "../../model/document.ts";
 import { panelLinks, RECIRC, SHAPE, SPLIT } from "../../model/panel.ts";
 
 const root = new URL("../../..", import.meta.url).pathname;
@@ -116,10 +116,17 @@ export function devicePort(
   return { instance, name, peer, entry: `v${device}`, ingress: [], egress: [], ...chains };
 }
 
-/** A document of instances of `act`. */
-export function document(ports: readonly Port[]): DesiredState {
+/** What is in force on a panel: ports with their instances, and the devices that packets come back by. */
+export interface Topology {
+  instances: readonly Instance[];
+  ports: readonly Port[];
+  resume: readonly string[];
+}
+
+/** Ports of instances of `act`. */
+export function document(ports: readonly Port[]): Topology {
   const names = new Set(ports.flatMap((port) => [port.instance, ...port.ingress, ...port.egress]));
   const instances: Instance[] = [...names].map((name) => ({ name, function: "act" }));
   const resume = [RECIRC.other, SPLIT.other, SHAPE.other];
-  return { links: [], resume, routes: [], instances, ports, shapers: [], leases: [], rows: [] };
+  return { instances, ports, resume };
 }

@@ -1,5 +1,14 @@
-import type { PanelTables } from "../generations.ts";
+import { KernelError } from "../../kernel/index.ts";
+import type { Attacher, WantedProgram } from "../attach.ts";
+import type { PortRows } from "../compile.ts";
+import { Datapath } from "../datapath.ts";
+import type { PanelConfig, PanelTables } from "../generations.ts";
+import { Names } from "../names.ts";
+import type { DatapathParts, PanelParts } from "../parts.ts";
+import type { PortTable } from "../ports.ts";
+import type { Programs } from "../programs/own.ts";
 import { MemoryTable, type RowCodec } from "../tables.ts";
+import { MemoryNetwork } from "./memory-network.ts";
 
 /** A codec for tests without BTF: JSON in a buffer of fixed size. */
 export function jsonCodec(size = 256): RowCodec {
@@ -7,7 +16,10 @@ export function jsonCodec(size = 256): RowCodec {
     size,
     encode(fields) {
       const bytes = Buffer.alloc(size);
-      bytes.write(JSON.stringify(fields, (_, value) => (value instanceof Uint8Array ? [...value] : value)));
+      const text = JSON.stringify(fields, (_, value) => (value instanceof Uint8Array ? [...value] : value));
+      if (text.length > size)
+        throw new KernelError("encode row", { code: "codec-value", hint: `${text.length} bytes` });
+      bytes.write(text);
       return bytes;
     },
     decode(bytes) {
@@ -16,7 +28,8 @@ export function jsonCodec(size = 256): RowCodec {
   };
 }
 
-export const memoryTable = (name: string): MemoryTable => new MemoryTable(name, jsonCodec(), jsonCodec());
+export const memoryTable = (name: string, maxEntries?: number): MemoryTable =>
+  new MemoryTable(name, jsonCodec(), jsonCodec(), maxEntries);
 
 /** The panel's tables in memory. */
 export function memoryPanel(): PanelTables & Record<string, MemoryTable> {
@@ -28,4 +41,144 @@ export function memoryPanel(): PanelTables & Record<string, MemoryTable> {
     devices: table("devices"),
     tunnels: table("tunnels"),
   };
+}
+
+/** What in the twin is refused now: `attach va`, `load x`, …; nothing unless a test says so. */
+export type Refuses = (what: string) => boolean;
+
+const refuse = (refuses: Refuses, what: string): void => {
+  if (refuses(what)) throw new KernelError(what, { code: "refused", errno: "EPERM" });
+};
+
+/** Ports in force, and what a commit would have in force. */
+export class MemoryPorts implements PortTable {
+  inForce: ReadonlyMap<string, PortRows> = new Map();
+  readonly #next = new Map<string, PortRows>();
+  readonly #refuses: Refuses;
+
+  constructor(refuses: Refuses) {
+    this.#refuses = refuses;
+  }
+
+  set(name: string, rows: PortRows): void {
+    this.#next.set(name, rows);
+  }
+
+  remove(name: string): void {
+    this.#next.delete(name);
+  }
+
+  commit(_config: PanelConfig): void {
+    refuse(this.#refuses, "commit");
+    this.inForce = new Map(this.#next);
+  }
+
+  reload(): void {}
+}
+
+/** Programs on devices, by pin. */
+export class MemoryAttacher implements Attacher {
+  readonly attached = new Map<string, WantedProgram & { ifindex: number }>();
+  readonly #refuses: Refuses;
+
+  constructor(refuses: Refuses) {
+    this.#refuses = refuses;
+  }
+
+  pins(): string[] {
+    return [...this.attached.keys()];
+  }
+
+  attach(pin: string, wanted: WantedProgram, ifindex: number): boolean {
+    refuse(this.#refuses, `attach ${wanted.device}`);
+    const isThere = this.attached.get(pin)?.ifindex === ifindex;
+    this.attached.set(pin, { ...wanted, ifindex });
+    return !isThere;
+  }
+
+  detach(pin: string): boolean {
+    refuse(this.#refuses, `detach ${pin}`);
+    return this.attached.delete(pin);
+  }
+}
+
+export interface MemoryOptions {
+  /** Maps of functions, and the rows that each holds at most. */
+  tables: Readonly<Record<string, number>>;
+  /** Names of the functions that are loaded. */
+  functions: readonly string[];
+}
+
+/** All that a datapath works on, in memory, with a clock that stands still until it is moved. */
+export class Memory {
+  refuses: Refuses = () => false;
+  /** ms. */
+  now = 1000;
+  readonly tables = new Map<string, MemoryTable>();
+  readonly network = new MemoryNetwork((what) => this.refuses(what));
+  readonly ports = new MemoryPorts((what) => this.refuses(what));
+  readonly attacher = new MemoryAttacher((what) => this.refuses(what));
+  names: Names;
+  /** Builds by instance. */
+  readonly programs = new Map<string, string>();
+  readonly #options: MemoryOptions;
+
+  constructor(options: MemoryOptions) {
+    this.#options = options;
+    for (const name of ["weir_names", "weir_leases"]) this.tables.set(name, memoryTable(name));
+    for (const [name, most] of Object.entries(options.tables)) this.tables.set(name, memoryTable(name, most));
+    this.names = new Names(this.table("weir_names"));
+    for (const name of options.functions) this.names.id("function", name);
+  }
+
+  table(name: string): MemoryTable {
+    const table = this.tables.get(name);
+    if (!table) throw new Error(`find table ${name}: no loaded function has it`);
+    return table;
+  }
+
+  /** A datapath on it; a second one is what another agent would be. */
+  datapath(): Datapath {
+    this.names = new Names(this.table("weir_names"));
+    const panel: PanelParts & { tables: Map<string, MemoryTable> } = {
+      tables: this.tables,
+      names: this.names,
+      abi: 1,
+      table: (name) => this.table(name),
+      get writes() {
+        return [...this.tables.values()].reduce((sum, { writes }) => sum + writes, 0);
+      },
+      forgetPorts() {},
+      dropOldPanels() {},
+    };
+    const { network, ports, attacher } = this;
+    const parts: DatapathParts = {
+      ...{ panel, network, ports, attacher, events: false, state: [] },
+      programs: this.#ownPrograms(),
+      tables: Object.keys(this.#options.tables),
+      clocks: { wall: () => this.now, monotonic: () => BigInt(this.now) * 1_000_000n },
+    };
+    return new Datapath(parts);
+  }
+
+  #ownPrograms(): Programs {
+    const { programs, names } = this;
+    const refuses: Refuses = (what) => this.refuses(what);
+    return {
+      get held() {
+        return [...programs.keys()];
+      },
+      load(instance, build) {
+        refuse(refuses, `load ${instance}`);
+        names.id("function", instance);
+        programs.set(instance, build);
+      },
+      remove(instances) {
+        for (const instance of instances) programs.delete(instance);
+        const gone = new Set(instances);
+        const kept = [...names.all("function").values()].filter((name) => !gone.has(name));
+        names.prune("function", new Set(kept));
+      },
+    };
+  }
 }

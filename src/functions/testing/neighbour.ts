@@ -2,7 +2,8 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Datapath } from "../../datapath/datapath.ts";
+import type { Datapath } from "../../datapath/datapath.ts";
+import { openDatapath } from "../../datapath/open.ts";
 import { Panel } from "../../datapath/panel.ts";
 import {
   createNamespace,
@@ -13,9 +14,9 @@ import {
   removeNamespace,
 } from "../../kernel/index.ts";
 import { endIperf, serveIperf } from "../../kernel/testing/iperf-server.ts";
-import { type ClusterState, emptyState, type Tap } from "../../model/cluster.ts";
-import { compose } from "../../model/compose.ts";
+import type { Tap } from "../../model/cluster.ts";
 import { functions } from "../index.ts";
+import { applyWanted, assertInForce, type Wanted } from "./document.ts";
 import { compileObjects } from "./node.ts";
 
 /** A pod of another network: a namespace behind a veth on which the node's own stack has its other end. */
@@ -65,23 +66,21 @@ export class Neighbour {
         functions: functions.map(({ name }) => name),
       }),
     );
-    this.#datapath = this.inNode(
-      () =>
-        new Datapath({
-          panel: this.panel,
-          tables: functions.flatMap(({ tables }) => tables),
-          state: functions.flatMap(({ state }) => state ?? []),
-        }),
+    this.#datapath = this.inNode(() =>
+      openDatapath({
+        panel: this.panel,
+        tables: functions.flatMap(({ tables }) => tables),
+        state: functions.flatMap(({ state }) => state ?? []),
+      }),
     );
   }
 
   /** Puts the pod's rules in force. Throws if anything failed. */
-  apply(rules: Partial<Pick<ClusterState, "limits" | "impairments" | "taps" | "hosts">>): void {
+  apply(rules: Partial<Pick<Wanted, "limits" | "impairments" | "taps" | "hosts">>): void {
     const context = { name: "node-1", overlay: "vxlan", addresses: [], podCIDRs: [], uplink: "lo", mtu: 1500 } as const;
     const node = { ...context, vxlan: { port: 4789, vni: 1 }, fq: hasQdisc("fq"), mode: "chained" } as const;
-    const state = { ...emptyState(node), taps: [this.tap], ...rules };
-    const { failures } = this.inNode(() => this.#datapath.apply(compose(functions.map((one) => one.desired(state)))));
-    if (failures.length > 0) throw new Error(JSON.stringify(failures));
+    this.inNode(() => applyWanted(this.#datapath, { node, taps: [this.tap], ...rules }));
+    assertInForce(this.#datapath);
   }
 
   /** Answers that came. */

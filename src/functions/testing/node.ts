@@ -2,7 +2,8 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Datapath } from "../../datapath/datapath.ts";
+import type { Datapath } from "../../datapath/datapath.ts";
+import { openDatapath } from "../../datapath/open.ts";
 import { Panel } from "../../datapath/panel.ts";
 import {
   createNamespace,
@@ -12,12 +13,12 @@ import {
   namespacePath,
   removeNamespace,
 } from "../../kernel/index.ts";
-import { type Endpoint, emptyState } from "../../model/cluster.ts";
-import { compose } from "../../model/compose.ts";
+import type { Endpoint } from "../../model/cluster.ts";
 import type { ImpairRule } from "../../model/impair.ts";
 import type { LimitRule } from "../../model/limits.ts";
 import type { ProgramInForce } from "../../model/programs.ts";
 import { functions } from "../index.ts";
+import { applyWanted, assertInForce, type Wanted } from "./document.ts";
 
 const root = new URL("../../..", import.meta.url).pathname;
 const PODS = ["a", "b"] as const;
@@ -40,6 +41,8 @@ export class Node {
   readonly bpffs = join(this.directory, "bpf");
   readonly panel: Panel;
   readonly #fq = hasQdisc("fq");
+  readonly #objects: string;
+  readonly #panels: Panel[] = [];
   readonly #prefix: string;
   readonly #datapath: Datapath;
 
@@ -50,20 +53,18 @@ export class Node {
     mountBpffs(this.bpffs);
     for (const name of ["node", ...PODS]) createNamespace(this.namespace(name));
     this.run("node", "ip", "addr", "add", `${NODE_ADDRESS}/32`, "dev", "lo");
-    this.panel = this.inNode(() =>
-      Panel.open({
-        root: join(this.bpffs, "t"),
-        objects: objects ?? this.directory,
-        functions: functions.map((one) => one.name),
-      }),
-    );
+    this.#objects = objects ?? this.directory;
     this.#datapath = this.inNode(() => this.datapath());
+    this.panel = this.#panels[0] as Panel;
   }
 
   /** Another agent's view of the same kernel. */
   datapath(): Datapath {
-    return new Datapath({
-      panel: this.panel,
+    const names = functions.map((one) => one.name);
+    const panel = Panel.open({ root: join(this.bpffs, "t"), objects: this.#objects, functions: names });
+    this.#panels.push(panel);
+    return openDatapath({
+      panel,
       tables: functions.flatMap((one) => one.tables),
       state: functions.flatMap((one) => one.state ?? []),
       programs: (build) => this.linked(build),
@@ -114,17 +115,27 @@ export class Node {
       addresses: [NODE_ADDRESS],
       podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"],
     } as const;
-    const state = {
-      ...emptyState({ ...context, uplink: "lo", mtu, vxlan: { port: 4789, vni: 1 }, fq: this.#fq }),
+    const wanted: Wanted = {
+      node: { ...context, uplink: "lo", mtu, vxlan: { port: 4789, vni: 1 }, fq: this.#fq },
       endpoints: PODS.map((name) => this.endpoint(name)),
       limits: byPod(limits),
       impairments: byPod(impairments),
       builds: byPod(builds),
     };
-    const desired = compose(functions.map((one) => one.desired(state)));
-    const { failures, writes } = this.inNode(() => datapath.apply(desired));
-    if (failures.length > 0) throw new Error(JSON.stringify(failures));
+    const { writes } = this.inNode(() => applyWanted(datapath, wanted));
+    assertInForce(datapath);
     return writes;
+  }
+
+  /** Compares all that is in force with the kernel; what was mended. */
+  scrub(datapath = this.#datapath): number {
+    return this.inNode(() => {
+      for (let writes = 0; ; ) {
+        const slice = datapath.scrub();
+        writes += slice.writes;
+        if (slice.done) return writes;
+      }
+    });
   }
 
   endpoint(name: PodName): Endpoint {
@@ -142,7 +153,7 @@ export class Node {
   }
 
   close(): void {
-    this.panel.close();
+    for (const panel of this.#panels) panel.close();
     for (const name of [...PODS, "node"]) removeNamespace(this.namespace(name));
     execFileSync("umount", ["-l", this.bpffs]);
     rmSync(this.directory, { recursive: true, force: true });

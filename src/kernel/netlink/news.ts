@@ -13,6 +13,7 @@ const AF_NETLINK = 16;
 const SOCK_RAW_CLOEXEC = 0o2000003;
 const NETLINK_ROUTE = 0;
 const NOOP = 1;
+/** Of something new or changed, and of something gone. */
 const LINK = [16, 17];
 const ADDRESS = [20, 21];
 const ROUTE = [24, 25];
@@ -24,9 +25,9 @@ const LARGEST = 1 << 16;
 
 /** What changed in the network namespace. `qdisc`: a device lost its root one, or has another. `lost`: more than could be told; anything may have. */
 export type NetworkNews =
-  | { kind: "link"; device: DeviceInfo }
+  | { kind: "link"; device: DeviceInfo; gone: boolean }
   | { kind: "address"; ifindex: number }
-  | { kind: "route"; route: RouteInfo }
+  | { kind: "route"; route: RouteInfo; gone: boolean }
   | { kind: "qdisc"; ifindex: number }
   | { kind: "lost" };
 
@@ -94,9 +95,11 @@ function nudge(fd: Fd): void {
 
 function newsOf(message: Reply): NetworkNews | undefined {
   const { type, body } = message;
-  if (LINK.includes(type)) return { kind: "link", device: readLink(message) };
+  if (LINK.includes(type)) return { kind: "link", device: readLink(message), gone: type === LINK[1] };
   if (ADDRESS.includes(type)) return { kind: "address", ifindex: body.readUInt32LE(4) };
-  if (ROUTE.includes(type) && isMainUnicast(message)) return { kind: "route", route: readRoute(message) };
+  if (ROUTE.includes(type) && isMainUnicast(message)) {
+    return { kind: "route", route: readRoute(message), gone: type === ROUTE[1] };
+  }
   const isRoot = type === QDISC_GONE && body.readUInt32LE(12) === TC_ROOT;
   return isRoot ? { kind: "qdisc", ifindex: body.readInt32LE(4) } : undefined;
 }

@@ -4,11 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compile, type Ids } from "../../../datapath/compile.ts";
 import { Panel } from "../../../datapath/panel.ts";
-import { encodeRows } from "../../../datapath/rows.ts";
+import { encodeRow } from "../../../datapath/rows.ts";
+import { unpacked } from "../../../datapath/tables.ts";
 import { enumNames, inspectObject, mountBpffs, type SkbCtx } from "../../../kernel/index.ts";
-import type { ClusterState } from "../../../model/cluster.ts";
-import { compose } from "../../../model/compose.ts";
-import type { DesiredState, Port } from "../../../model/desired.ts";
+import type { PortSpec } from "../../../model/document.ts";
+import type { Composer } from "../../../reconcile/composer.ts";
+import { TestDocument, type Wanted } from "../../testing/document.ts";
 import { router } from "../router.ts";
 import { compiledObjects } from "./objects.ts";
 
@@ -66,22 +67,29 @@ export class Bench {
     };
   }
 
-  /** Puts the router's desired state in force, with ports of a test's own: hops and rows. */
-  apply(state: ClusterState, ports: readonly Port[] = []): DesiredState {
+  /** Puts the router's rows in force, with ports of a test's own: hops and rows. What the document is then. */
+  apply(wanted: Wanted, ports: readonly PortSpec[] = []): Composer {
     const ids = this.ids();
-    const desired = compose([router.desired(state), { ports }]);
-    const generation = compile(desired, ids);
+    const document = new TestDocument();
+    document.composer.set("rules", "test", { owner: "Test", ports });
+    document.follow(wanted);
+    const { composer } = document;
+    const instances = [...composer.instances.all()].map(({ item }) => item);
+    const placed = [...composer.ports.values()].map(({ item }) => item);
+    const generation = compile({ instances, ports: placed }, ids);
     if (generation.problems.length > 0) throw new Error(JSON.stringify(generation.problems));
     const config = { events: false, recirc: 0, split: 0, abi: this.panel.abi, processors: 1 };
     this.panel.generations.apply({ ...generation, config });
     for (const name of router.tables) {
       const table = this.panel.table(name);
-      const rows = desired.rows.filter((row) => row.table === name);
+      const rows = [...composer.rows.all()].flatMap(({ item }) => (item.table === name ? [item] : []));
       if (this.#held.has(name)) table.remove(table.entries().map(([key]) => key));
-      table.write([...encodeRows(rows, table, ids)].map(([key, value]) => [Buffer.from(key, "base64"), value]));
+      const scope = { names: this.panel.names, has: () => true, ifindex: ids.device };
+      const encoded = rows.map((row) => encodeRow(row, table, scope));
+      table.write(encoded.map(({ key, value }) => [unpacked(key), unpacked(value)]));
       this.#held.add(name);
     }
-    return desired;
+    return composer;
   }
 
   /** Runs a frame as if it had come in by a port (`weir…`, `host`, `overlay`), read-only. */

@@ -1,5 +1,6 @@
-import { type ClusterState, type Endpoint, emptyState, type NodeContext } from "../../../model/cluster.ts";
+import type { Endpoint, NodeContext } from "../../../model/cluster.ts";
 import type { Node } from "../../../model/objects.ts";
+import type { Wanted } from "../../testing/document.ts";
 
 /** Pod `name` of node-1 with addresses 10.244.1.N and fd00:10:244:1::N (hexadecimal). */
 export function endpoint(name: string, n: number, netns = `/run/netns/${name}`): Endpoint {
@@ -27,10 +28,10 @@ export function node(n: number, changes: Partial<Node> = {}): Node {
 }
 
 /** node-1 of two nodes, with pods a and b. */
-export function cluster(context: Partial<NodeContext> = {}, changes: Partial<ClusterState> = {}): ClusterState {
+export function cluster(context: Partial<NodeContext> = {}, changes: Partial<Wanted> = {}): Wanted {
   const own = node(1);
   return {
-    ...emptyState({
+    node: {
       name: "node-1",
       overlay: "vxlan",
       addresses: own.addresses,
@@ -39,7 +40,7 @@ export function cluster(context: Partial<NodeContext> = {}, changes: Partial<Clu
       mtu: 1450,
       vxlan: { port: 4789, vni: 1 },
       ...context,
-    }),
+    },
     nodes: [own, node(2)],
     endpoints: [endpoint("a", 10), endpoint("b", 11)],
     ...changes,

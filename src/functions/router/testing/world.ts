@@ -1,9 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { attachAll } from "../../../datapath/attach.ts";
+import { attachPrograms } from "../../../datapath/testing/attach.ts";
 import { createNamespace, inNamespace, links, namespacePath, removeNamespace } from "../../../kernel/index.ts";
-import type { ClusterState, NodeContext } from "../../../model/cluster.ts";
-import type { DesiredState, PairLink, PodLink } from "../../../model/desired.ts";
+import type { NodeContext } from "../../../model/cluster.ts";
+import type { PairLink, PodLink } from "../../../model/document.ts";
 import { familyOf } from "../../../model/ip.ts";
+import type { Composer } from "../../../reconcile/composer.ts";
+import type { Wanted } from "../../testing/document.ts";
 import { Bench } from "./bench.ts";
 import { cluster, endpoint, node } from "./fixture.ts";
 
@@ -87,7 +89,7 @@ export class World {
     }
   }
 
-  #state(n: 1 | 2): ClusterState {
+  #wanted(n: 1 | 2): Wanted {
     const own = node(n);
     const pods =
       n === 1
@@ -106,27 +108,26 @@ export class World {
 
   #node(n: 1 | 2): Bench {
     const name = `node${n}`;
-    const state = this.#state(n);
+    const wanted = this.#wanted(n);
     return inNamespace(namespacePath(this.namespace(name)), () => {
       const bench = new Bench((device) => links().find((link) => link.name === device)?.ifindex);
       for (let pass = 0; pass < 2; pass++) {
-        const desired = bench.apply(state);
-        if (pass === 0) this.#makeLinks(name, desired);
-        else this.#attach(bench, desired);
+        const document = bench.apply(wanted);
+        if (pass === 0) this.#makeLinks(name, document);
+        else this.#attach(bench, document);
       }
       return bench;
     });
   }
 
-  #attach(bench: Bench, desired: DesiredState): void {
-    const entries = desired.ports.flatMap(({ entry }) => (entry ? [[entry, "entry"] as const] : []));
-    const failures = attachAll(bench.panel, new Map(entries), bench.ids());
-    if (failures.length > 0) throw new Error(JSON.stringify(failures));
+  #attach(bench: Bench, { ports }: Composer): void {
+    const entries = [...ports.values()].flatMap(({ item: { entry } }) => (entry ? [[entry, "entry"] as const] : []));
+    attachPrograms(bench.panel, new Map(entries), bench.ids().device);
   }
 
-  #makeLinks(name: string, { links: wanted, routes }: DesiredState): void {
+  #makeLinks(name: string, { links: wanted, routes }: Composer): void {
     const ip = (...words: string[]) => this.must(name, "ip", ...words);
-    for (const link of wanted) {
+    for (const { item: link } of wanted.all()) {
       const { device } = link;
       const mtu = String(link.mtu);
       if (link.kind === "vxlan") {
@@ -136,14 +137,17 @@ export class World {
       if (link.kind === "pod") this.#makePod(name, link);
       if (link.kind === "pair" && link.mac !== "") this.#makePair(name, link);
     }
-    for (const { cidr, via, device } of routes) ip("route", "add", cidr, "via", via, "dev", device);
+    for (const { item } of routes.all()) {
+      const { cidr, device, via, source } = item;
+      const more = [...(via === undefined ? [] : ["via", via]), ...(source === undefined ? [] : ["src", source])];
+      ip("route", "add", cidr, "dev", device, ...more);
+    }
   }
 
-  #makePair(name: string, { device, other, mac, mtu, routes }: PairLink): void {
+  #makePair(name: string, { device, other, mac, mtu }: PairLink): void {
     const ip = (...words: string[]) => this.must(name, "ip", ...words);
     ip("link", "add", device, "address", mac, "mtu", `${mtu}`, "type", "veth", "peer", "name", other, "mtu", `${mtu}`);
     for (const end of [device, other]) ip("link", "set", end, "up");
-    for (const { cidr, source } of routes) ip("route", "add", cidr, "dev", device, "src", source ?? "");
   }
 
   /** As a runtime would leave it, and no neighbour entry: the router has to answer for the gateway. */

@@ -1,0 +1,255 @@
+import type { Change, Link } from "../model/document.ts";
+import { Backoff } from "./backoff.ts";
+import { type Devices, isOwnDevice } from "./devices.ts";
+import { outcomeOf } from "./fault.ts";
+import { endsOf, macOf } from "./link-work.ts";
+import type { Network } from "./network.ts";
+import type { Outcomes } from "./outcomes.ts";
+
+const POD = /^weir[0-9a-f]{11}$/;
+
+type Step = "make" | "complete";
+
+interface Wanted {
+  owner: string;
+  item: Link;
+}
+
+/** The network devices that Weir makes, each link by itself. */
+export class Links {
+  /** Devices made, changed or removed so far. */
+  writes = 0;
+  readonly retry: Backoff;
+  readonly #network: Network;
+  readonly #devices: Devices;
+  readonly #outcomes: Outcomes;
+  readonly #wanted = new Map<string, Wanted>();
+  /** To be looked at in this pass, by its first device. */
+  readonly #due = new Set<string>();
+  readonly #gone = new Map<string, Link>();
+  /** And at which step. */
+  readonly #failed = new Map<string, Step>();
+  /** Another link had this device: it goes before this one is made. */
+  readonly #other = new Set<string>();
+  /** Made here and not yet brought up. */
+  readonly #fresh = new Set<string>();
+  /** Devices whose pod's end has all it should have, with their `carrierChanges` then: they lose it with their carrier. */
+  readonly #carriers = new Map<string, number>();
+  readonly #doubted = new Set<string>();
+  /** First devices of links by the other one. */
+  readonly #firstEnds = new Map<string, string>();
+  /** Links that are gone, and could not be removed. */
+  #stuck = 0;
+  #isNewFailure = false;
+
+  constructor(network: Network, devices: Devices, outcomes: Outcomes, now: () => number) {
+    this.#network = network;
+    this.#devices = devices;
+    this.#outcomes = outcomes;
+    this.retry = new Backoff(now);
+  }
+
+  get waiting(): number {
+    return this.#failed.size + this.#stuck;
+  }
+
+  /** The link that has this device, if it is wanted. */
+  get(device: string): Wanted | undefined {
+    return this.#wanted.get(this.#firstEnds.get(device) ?? device);
+  }
+
+  wanted(): Iterable<Wanted> {
+    return this.#wanted.values();
+  }
+
+  take({ owner, item, gone }: Change<Link>): void {
+    const { device } = item;
+    const before = this.#wanted.get(device);
+    for (const end of before ? endsOf(before.item) : []) this.#firstEnds.delete(end);
+    if (gone) {
+      this.#wanted.delete(device);
+      this.#gone.set(device, item);
+      this.#forget(device);
+      return;
+    }
+    this.#wanted.set(device, { owner, item });
+    for (const end of endsOf(item)) this.#firstEnds.set(end, device);
+    this.#gone.delete(device);
+    this.#due.add(device);
+    if (!before) return;
+    this.#doubted.add(device);
+    if (isElsewhere(before.item, item)) this.#other.add(device);
+  }
+
+  /** Devices are other than they were: their links are looked at. */
+  follow(devices: ReadonlySet<string>): void {
+    for (const device of devices) {
+      const first = this.#firstEnds.get(device);
+      if (first !== undefined) this.#due.add(first);
+    }
+  }
+
+  /** The next pass gives a device all that it should have, though nothing tells that it lost any. */
+  doubt(device: string): void {
+    const first = this.#firstEnds.get(device);
+    if (first === undefined) return;
+    this.#doubted.add(first);
+    this.#due.add(first);
+  }
+
+  /** Looks at all in the next pass: at pods' ends too. */
+  doubtAll(): void {
+    this.#carriers.clear();
+    for (const device of this.#wanted.keys()) this.#due.add(device);
+  }
+
+  tryAgain(): void {
+    for (const device of this.#failed.keys()) this.#due.add(device);
+  }
+
+  /** Makes missing devices, down: nothing may pass before the panel's programs are attached. Others get their MAC and MTU. */
+  ensure(): void {
+    for (const { owner, item } of this.#each(this.#due)) {
+      this.#attempt({ owner, item }, "make", () => {
+        if (this.#other.has(item.device) || !this.#serves(item)) this.#make(item);
+        const now = this.#devices.info(item.device);
+        if (!now || this.#fits(item)) return;
+        this.#network.fit(item, now);
+        this.#devices.reread(endsOf(item));
+        this.writes++;
+      });
+    }
+  }
+
+  /**
+   * Brings up devices that are down, with their addresses; a pod's end gets back what it lost with its carrier.
+   * @param isGuarded has a device its program? What came in would pass the panel by
+   */
+  activate(isGuarded: (device: string) => boolean): void {
+    for (const { owner, item } of this.#each(this.#due)) {
+      const { device } = item;
+      if (!endsOf(item).every(isGuarded)) continue; // whoever attaches it has said so, and it stays due
+      this.#attempt({ owner, item }, "complete", () => {
+        if (this.#isDoubtful(item)) this.#complete(item);
+        this.#due.delete(device);
+      });
+    }
+    this.#schedule();
+  }
+
+  /** Removes devices of links that are gone; with `whole`, all of Weir's that no link has. */
+  prune(whole: boolean): void {
+    const stray = whole ? this.#devices.own().filter((name) => !this.#firstEnds.has(name)) : [];
+    this.#stuck = 0;
+    for (const device of new Set([...this.#gone.keys(), ...stray])) {
+      try {
+        this.#remove(device);
+        this.#outcomes.set(`device ${device}`, undefined);
+      } catch (error) {
+        this.#stuck++;
+        this.#outcomes.set(`device ${device}`, outcomeOf(this.#outcomes.node, error));
+      }
+    }
+    if (this.#stuck > 0) this.#schedule();
+  }
+
+  #remove(device: string): void {
+    if (isOwnDevice(device) && this.#network.remove(device)) this.writes++;
+    const link = this.#gone.get(device);
+    this.#devices.reread(link ? endsOf(link) : [device]);
+    this.#gone.delete(device);
+  }
+
+  *#each(devices: ReadonlySet<string>): Generator<Wanted> {
+    for (const device of [...devices]) {
+      const wanted = this.#wanted.get(device);
+      if (wanted) yield wanted;
+      else this.#due.delete(device);
+    }
+  }
+
+  #attempt({ owner, item: { device } }: Wanted, step: Step, work: () => void): void {
+    try {
+      work();
+      const failed = this.#failed.get(device);
+      if (failed === undefined || (failed === "complete" && step === "make")) return;
+      this.#failed.delete(device);
+      this.#outcomes.set(`link ${device}`, undefined);
+    } catch (error) {
+      if (!this.#failed.has(device)) this.#isNewFailure = true;
+      this.#failed.set(device, step);
+      this.#due.delete(device);
+      this.#outcomes.set(`link ${device}`, outcomeOf(owner, error));
+    }
+  }
+
+  #schedule(): void {
+    if (this.waiting === 0) this.retry.clear();
+    else if (this.#isNewFailure || this.retry.isDue) this.retry.fail(this.#isNewFailure);
+    this.#isNewFailure = false;
+  }
+
+  #forget(device: string): void {
+    for (const set of [this.#due, this.#fresh, this.#doubted, this.#other]) set.delete(device);
+    this.#failed.delete(device);
+    this.#carriers.delete(device);
+    this.#outcomes.set(`link ${device}`, undefined);
+  }
+
+  /** A VXLAN device cannot change its port, nor do we its network: one with another is as good as none, as is another kind. */
+  #serves(link: Link): boolean {
+    const known = this.#devices.info(link.device);
+    if (known?.kind !== (link.kind === "vxlan" ? "vxlan" : "veth")) return false;
+    return link.kind !== "vxlan" || (known.udpPort === link.port && known.vni === link.vni);
+  }
+
+  #make(link: Link): void {
+    if (this.#devices.info(link.device)) this.#network.remove(link.device);
+    try {
+      this.#network.make(link);
+      this.#other.delete(link.device);
+      this.#fresh.add(link.device);
+      this.writes++;
+    } finally {
+      this.#devices.reread(endsOf(link));
+    }
+  }
+
+  #fits(link: Link): boolean {
+    const mac = macOf(link);
+    const isMac = mac === undefined || this.#devices.info(link.device)?.mac === mac;
+    if (link.kind === "pair" && link.mac === "") return isMac; // whoever queues packets there sets its MTU
+    return isMac && endsOf(link).every((end) => this.#devices.info(end)?.mtu === link.mtu);
+  }
+
+  #isDown(link: Link): boolean {
+    return this.#fresh.has(link.device) || endsOf(link).some((end) => this.#devices.info(end)?.up === false);
+  }
+
+  /** One whose other end is down is left alone: that is the pod's will. */
+  #isDoubtful(link: Link): boolean {
+    if (this.#doubted.has(link.device) || this.#isDown(link)) return true;
+    if (!POD.test(link.device)) return false;
+    const known = this.#devices.info(link.device);
+    return known?.running === true && this.#carriers.get(link.device) !== known.carrierChanges;
+  }
+
+  #complete(link: Link): void {
+    const { device } = link;
+    const isWhole = !this.#isDown(link) && !this.#doubted.has(device);
+    if (!isWhole || (link.kind === "pod" && this.#network.isBare(link))) {
+      this.#network.activate(link);
+      this.writes++;
+      this.#devices.reread(endsOf(link));
+    }
+    this.#fresh.delete(device);
+    this.#doubted.delete(device);
+    this.#carriers.set(device, this.#devices.info(device)?.carrierChanges ?? 0);
+  }
+}
+
+/** Are they of different pods' namespaces, or of different names there? */
+function isElsewhere(before: Link, after: Link): boolean {
+  if (before.kind !== "pod" || after.kind !== "pod") return before.kind !== after.kind;
+  return before.netns !== after.netns || before.ifname !== after.ifname;
+}

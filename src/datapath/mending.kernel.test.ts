@@ -1,0 +1,108 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { findLink, hasQdisc, links, openLink, qdiscs, routes, TC_ROOT } from "../kernel/index.ts";
+import { DELAY } from "../model/panel.ts";
+import { KernelNode, limitOf } from "./testing/kernel-node.ts";
+
+let node: KernelNode;
+beforeAll(() => {
+  node = new KernelNode();
+  node.listen();
+});
+afterAll(() => node?.close());
+
+const FQ = hasQdisc("fq");
+const limits = new Map([["ns/a", [limitOf("egress", 10e6)]]]);
+const wanted = () => ({ limits, node: { ...node.context, fq: FQ } });
+const endQueue = (name: string) => () => node.run("node", "tc", "qdisc", "del", "dev", name, "root");
+const device = () => node.endpoints[0]?.device ?? "";
+const del = (name: string) => () => node.ip("link", "del", name);
+
+/** All devices, routes and classes, as far as they are the datapath's. */
+const state = () =>
+  node.inNode(() => ({
+    links: links()
+      .map(({ name, up, mtu }) => `${name} ${up} ${mtu}`)
+      .toSorted(),
+    routes: routes()
+      .map(({ cidr, protocol }) => `${cidr} ${protocol}`)
+      .toSorted(),
+    classes: node.shaped().length,
+    fq: FQ ? qdiscs(undefined, DELAY.device).find(({ parent }) => parent === TC_ROOT)?.kind : "none",
+  }));
+
+beforeEach(async () => {
+  node.apply(wanted());
+  await expect.poll(() => node.pass().writes + node.datapath.pending).toBe(0);
+});
+
+test.each<readonly [string, () => void]>([
+  ["a pod's device", () => node.ip("link", "del", device())],
+  ["a device that is set down", () => node.ip("link", "set", device(), "down")],
+  ["another MTU", () => node.ip("link", "set", device(), "mtu", "1300")],
+  ["a pair's far end that is set down", () => node.ip("link", "set", "weir_panel", "down")],
+  ["the tunnel's device", del("weir_vxlan")],
+  ["a pair with routes", del("weir_host")],
+  ["the splitting pair", del("weir_split0")],
+  ["routes of IPv4", () => node.ip("route", "flush", "proto", "119")],
+  ["routes of IPv6", () => node.ip("-6", "route", "flush", "proto", "119")],
+  ["the shaping device's classes", endQueue("weir_shape0")],
+  ...(FQ ? [["the delaying device's queue", endQueue(DELAY.device)] as const] : []),
+  ["the shaping pair", del("weir_shape0")],
+])("the kernel tells, and what somebody removed or changed is back: %s", async (_, damage) => {
+  const before = state();
+  node.heard = [];
+  damage();
+  expect(state()).not.toEqual(before);
+  await expect.poll(() => node.heard.length).toBeGreaterThan(0);
+  expect([node.datapath.pending > 0, node.datapath.retryIn]).toEqual([true, 0]);
+  await expect
+    .poll(() => {
+      node.pass();
+      return state();
+    })
+    .toEqual(before);
+  expect(node.failed).toEqual([]);
+  expect(node.ping("a", "10.244.1.3")).toContain("2 received");
+  expect(node.ping("node", "10.244.1.2")).toContain("2 received");
+  expect(node.inNode(() => findLink("weir_shape0")?.mtu)).toBe(1450);
+});
+
+const empty = (name: string) => () => {
+  const table = node.panel.table(name);
+  const rows = table.entries().map(([key]) => key);
+  expect(rows.length).toBeGreaterThan(0);
+  table.remove(rows);
+};
+
+test.each([
+  ["rows of functions", empty("weir_rt_hosts")],
+  ["rows of rules", empty("weir_limits")],
+  ["the panel's devices", empty("weir_devices")],
+  ["the panel's hops", empty("weir_hops")],
+  ["names", empty("weir_names")],
+  ["a program that is detached", () => openLink(join(node.root, "links", device())).detach()],
+  ["a program's pin", () => rmSync(join(node.root, "links", device()))],
+])("the kernel does not tell, and a scrub finds it: %s", (_, damage) => {
+  damage();
+  expect(node.pass().writes).toBe(0);
+  expect(node.scrub()).toBeGreaterThan(0);
+  expect(node.scrub()).toBe(0);
+  expect(node.failed).toEqual([]);
+  expect(node.ping("a", "10.244.1.3")).toContain("2 received");
+});
+
+test("a route of somebody else's stands in the way until it goes, and is never replaced", async () => {
+  const cidr = "10.244.2.0/24";
+  const other = { metadata: { name: "n2", labels: {}, annotations: {} }, addresses: ["192.0.2.2"], podCIDRs: [cidr] };
+  node.ip("route", "add", cidr, "dev", "lo", "proto", "static");
+  const change = { ...wanted(), nodes: [{ kind: "Node" as const, ...other }] };
+  expect(node.apply(change).failed).toEqual(["peers n2 kernel"]);
+  expect(node.ip("route", "show", cidr)).toContain("proto static");
+  node.heard = [];
+  node.ip("route", "del", cidr);
+  await expect.poll(() => node.heard.length).toBeGreaterThan(0);
+  expect(node.pass().failed).toEqual([]);
+  expect(node.ip("route", "show", cidr)).toContain("proto 119");
+});

@@ -1,0 +1,38 @@
+import { join } from "node:path";
+import { KernelAttacher } from "./attach.ts";
+import { Datapath } from "./datapath.ts";
+import { kernelNetwork } from "./network.ts";
+import type { Panel } from "./panel.ts";
+import { PanelPorts } from "./panel-ports.ts";
+import { OwnPrograms } from "./programs/own.ts";
+
+export interface DatapathOptions {
+  panel: Panel;
+  tables: readonly string[];
+  state?: readonly string[];
+  /** Path of the linked object of a build of a user's program. */
+  programs?: (build: string) => string;
+  events?: boolean;
+  owner?: string | undefined;
+}
+
+const noPrograms = (build: string): string => {
+  throw new Error(`find program ${build}: this datapath has none of users`);
+};
+
+/** The datapath of this network namespace, on a panel. */
+export function openDatapath({
+  panel,
+  state = [],
+  events = false,
+  programs = noPrograms,
+  ...rest
+}: DatapathOptions): Datapath {
+  const kernel = {
+    ports: new PanelPorts(panel.generations, panel.names),
+    network: kernelNetwork,
+    attacher: new KernelAttacher(join(panel.root, "links"), panel.programs),
+    programs: new OwnPrograms(panel, programs),
+  };
+  return new Datapath({ ...rest, ...kernel, panel, state, events });
+}

@@ -1,0 +1,112 @@
+import { type ClassInfo, type HtbClass, handle, type TcChange } from "../kernel/index.ts";
+import type { Shaper } from "../model/document.ts";
+import { memo } from "../model/memo.ts";
+import { BLOCK, PLACE, SETS, type Shape, shape } from "../model/shape.ts";
+
+/** Of the root. Another root is an older Weir's, and goes. */
+export const MAJOR = 2;
+/** A limit is gone: what is queued leaves at this rate before the classes go, bit/s. */
+export const DRAIN = { rate: 100e9, mtu: 1500 };
+/** A leaf's bucket is there to split packets, never to hold them: beyond what a CPU can dequeue. bit/s. */
+const NEVER_HOLDS = 400e9;
+/** A leaf refuses nothing: the program decides what may wait. Bytes. */
+const NEVER_FULL = 1 << 30;
+
+const minor = (id: number, place: number): number => id * BLOCK + place;
+
+/** The class of a limit's parent, by the shaper's id; the limit's other classes follow it. Outlives the agent. */
+export const blockOf = (id: number): number => handle(MAJOR, minor(id, PLACE.parent));
+
+/** What a limit's classes are made of. */
+export const shapeOf = memo(({ rate, mtu }: Shaper): Shape => shape({ rate, mtu }));
+
+/** A limit's classes as the kernel has them. */
+export interface Classes {
+  /** The parent's, bit/s as the kernel keeps it. */
+  rate: bigint;
+  /** Leaves that are there, by the place of their set. */
+  leaves: Map<number, number>;
+  /** Bytes of their turns, the least of a set: grows with the frames that they let pass. */
+  quanta: Map<number, number>;
+  draining: boolean;
+}
+
+/** The kernel counts whole bytes a second. */
+export const kernelRate = (bits: number): bigint => ((BigInt(Math.round(bits)) + 4n) / 8n) * 8n;
+const DRAINING = kernelRate(shape(DRAIN).parent.rate);
+
+/** Classes by the shaper's id. */
+export function readClasses(infos: readonly ClassInfo[]): Map<number, Classes> {
+  const held = new Map<number, Classes>();
+  for (const { kind, handle: own, htb } of infos) {
+    if (kind !== "htb") continue;
+    const id = Math.floor((own & 0xffff) / BLOCK);
+    const place = (own & 0xffff) % BLOCK;
+    const one = held.get(id) ?? { rate: 0n, leaves: new Map<number, number>(), quanta: new Map(), draining: false };
+    held.set(id, one);
+    const set = SETS.findLast((first) => place >= first);
+    if (place === PLACE.parent) one.rate = htb?.rate ?? 0n;
+    if (place === PLACE.parent || set === undefined) continue;
+    one.leaves.set(set, (one.leaves.get(set) ?? 0) + 1);
+    one.quanta.set(set, Math.min(one.quanta.get(set) ?? Number.POSITIVE_INFINITY, htb?.quantum ?? 0));
+  }
+  for (const one of held.values()) one.draining = one.rate === DRAINING;
+  return held;
+}
+
+/** Bytes that wait, by the class's minor number. */
+export function backlogs(infos: readonly ClassInfo[]): Map<number, number> {
+  return new Map(infos.map((info) => [info.handle & 0xffff, info.stats.backlog]));
+}
+
+export const sumOf = (minors: readonly number[], backlog: ReadonlyMap<number, number>): number =>
+  minors.reduce((sum, one) => sum + (backlog.get(one) ?? 0), 0);
+
+/** Minors of all of a limit's classes, its parent's first. */
+export function minorsOf(id: number, { leaves }: Pick<Classes, "leaves">): number[] {
+  const top = [PLACE.parent, PLACE.first, PLACE.shared].map((place) => minor(id, place));
+  return [...top, ...[...leaves].flatMap(([place, count]) => leavesOf(id, place, count))];
+}
+
+/** Minors of a set's leaves. */
+export const leavesOf = (id: number, place: number, count: number): number[] =>
+  Array.from({ length: count }, (_, leaf) => minor(id, place + leaf));
+
+/** The parent and the two classes that are not of a set. */
+export function topChanges(id: number, { parent, first, leaf }: Shape): TcChange[] {
+  const top = handle(MAJOR, minor(id, PLACE.parent));
+  return [
+    { op: "set", kind: "htb-class", handle: top, parent: handle(MAJOR), htb: parent },
+    classOf(id, PLACE.first, first),
+    fifo(id, PLACE.first),
+    classOf(id, PLACE.shared, leaf),
+    fifo(id, PLACE.shared),
+  ];
+}
+
+/** Leaves of a set beyond those that are made. */
+export function leafChanges(id: number, { leaf, leaves, set }: Shape, made: number): TcChange[] {
+  const places = Array.from({ length: Math.max(0, leaves - made) }, (_, index) => set.place + made + index);
+  return places.flatMap((place) => [
+    classOf(id, place, leaf),
+    set.split < NEVER_FULL >> 7 ? splitter(id, place, set.split) : fifo(id, place),
+  ]);
+}
+
+const classOf = (id: number, place: number, htb: HtbClass): TcChange => {
+  const parent = handle(MAJOR, minor(id, PLACE.parent));
+  return { op: "set", kind: "htb-class", handle: handle(MAJOR, minor(id, place)), parent, htb };
+};
+
+const queueOf = (id: number, place: number) =>
+  ({ op: "set", handle: handle(minor(id, place)), parent: handle(MAJOR, minor(id, place)) }) as const;
+const fifo = (id: number, place: number): TcChange => ({ ...queueOf(id, place), kind: "bfifo", limit: NEVER_FULL });
+const splitter = (id: number, place: number, split: number): TcChange => ({
+  ...queueOf(id, place),
+  kind: "tbf",
+  rate: NEVER_HOLDS,
+  burst: split,
+  limit: NEVER_FULL,
+});
+
+export const removalOf = (own: number): TcChange => ({ op: "remove", kind: "class", handle: handle(MAJOR, own) });

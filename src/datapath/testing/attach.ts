@@ -1,0 +1,18 @@
+import { join } from "node:path";
+import { type Attachment, KernelAttacher } from "../attach.ts";
+import { Attachments } from "../attachments.ts";
+import { Outcomes } from "../outcomes.ts";
+import type { Panel } from "../panel.ts";
+
+/** Gives devices the panel's programs, and takes them from all others. Throws if any could not be given. */
+export function attachPrograms(
+  panel: Panel,
+  wanted: Iterable<readonly [device: string, Attachment]>,
+  ifindexOf: (device: string) => number | undefined,
+): void {
+  const outcomes = new Outcomes();
+  const attachments = new Attachments(new KernelAttacher(join(panel.root, "links"), panel.programs), outcomes, () => 0);
+  attachments.ask("test", "Test", [...wanted]);
+  attachments.ensure(ifindexOf, true);
+  if (outcomes.size > 0) throw new Error(JSON.stringify(outcomes.all()));
+}

@@ -1,0 +1,146 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { panelRoot } from "../../agent/paths.ts";
+import { functions } from "../../functions/index.ts";
+import { applyWanted, type Wanted } from "../../functions/testing/document.ts";
+import {
+  createNamespace,
+  inNamespace,
+  mountBpffs,
+  type NetworkNews,
+  namespacePath,
+  removeNamespace,
+  watchNetwork,
+} from "../../kernel/index.ts";
+import type { Endpoint, NodeContext } from "../../model/cluster.ts";
+import { podDevice } from "../../model/ipam.ts";
+import type { LimitRule } from "../../model/limits.ts";
+import type { Datapath } from "../datapath.ts";
+import { kernelNetwork } from "../network.ts";
+import { openDatapath } from "../open.ts";
+import { Panel } from "../panel.ts";
+
+const PODS = ["a", "b"];
+
+export const limitOf = (direction: LimitRule["direction"], rate: number): LimitRule => ({
+  ...{ direction, rate, source: "bandwidth", configured: "" },
+});
+
+/** A node with pods a and b, each a namespace, and the datapath with all functions in it. */
+export class KernelNode {
+  readonly folder = mkdtempSync(join(tmpdir(), "weir-datapath-"));
+  readonly bpffs = join(this.folder, "bpf");
+  readonly root = panelRoot(this.bpffs, "n1");
+  readonly objects = new URL("../../../dist/bpf", import.meta.url).pathname;
+  readonly context: NodeContext = {
+    ...{ name: "n1", overlay: "vxlan", addresses: ["192.0.2.1"], uplink: "lo", mtu: 1450 },
+    ...{ podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"], vxlan: { port: 4789, vni: 1 } },
+  };
+  readonly endpoints: readonly Endpoint[];
+  panel: Panel;
+  datapath: Datapath;
+  /** What the kernel told that a pass must follow. */
+  heard: NetworkNews[] = [];
+  readonly #stop = new AbortController();
+
+  constructor() {
+    this.endpoints = PODS.map((name, index) => {
+      const pod = { namespace: "ns", name, uid: name, netns: namespacePath(this.id(name)), ifname: "eth0" };
+      return { ...pod, ...podDevice(pod), ips: [`10.244.1.${index + 2}`, `fd00:10:244:1::${index + 2}`] };
+    });
+    mountBpffs(this.bpffs);
+    for (const name of ["node", ...PODS]) createNamespace(this.id(name));
+    this.ip("link", "set", "lo", "up");
+    this.ip("addr", "add", "192.0.2.1/32", "dev", "lo");
+    [this.panel, this.datapath] = this.#open();
+  }
+
+  /** Another agent on what this one left. */
+  restart(): void {
+    this.panel.close();
+    [this.panel, this.datapath] = this.#open();
+  }
+
+  id(name: string): string {
+    return `weir-t${process.pid}-${name}`;
+  }
+
+  inNode<T>(work: () => T): T {
+    return inNamespace(namespacePath(this.id("node")), work);
+  }
+
+  /** Has pods a and b wanted, with these changes, and nothing else. */
+  apply(change: Partial<Wanted> = {}): { writes: number; failed: string[] } {
+    const wanted = { node: this.context, endpoints: this.endpoints, ...change };
+    const { writes } = this.inNode(() => applyWanted(this.datapath, wanted));
+    return { writes, failed: this.failed };
+  }
+
+  /** A pass with no change. */
+  pass(): { writes: number; failed: string[] } {
+    const { writes } = this.inNode(() => this.datapath.apply());
+    return { writes, failed: this.failed };
+  }
+
+  /** Owners of what is not in force, and the codes. */
+  get failed(): string[] {
+    const errors = this.datapath.outcomes.all().filter(({ severity }) => severity === "error");
+    return errors.map(({ owner, code }) => `${owner} ${code}`).toSorted();
+  }
+
+  /** Compares all that is in force with the kernel; what was mended. */
+  scrub(): number {
+    return this.inNode(() => {
+      for (let writes = 0; ; ) {
+        const slice = this.datapath.scrub();
+        writes += slice.writes;
+        if (slice.done) return writes;
+      }
+    });
+  }
+
+  /** Has the datapath hear what the kernel tells, until the node is closed. */
+  listen(): void {
+    const hear = (news: NetworkNews) => {
+      if (this.datapath.noticed(news)) this.heard.push(news);
+    };
+    watchNetwork(hear, this.#stop.signal, namespacePath(this.id("node")));
+  }
+
+  run(name: string, ...command: string[]): string {
+    return execFileSync("nsenter", [`--net=${namespacePath(this.id(name))}`, ...command], { encoding: "utf8" });
+  }
+
+  ip(...words: string[]): string {
+    return execFileSync("ip", ["-n", this.id("node"), ...words], { encoding: "utf8" });
+  }
+
+  ping(from: string, to: string): string {
+    return this.run(from, "ping", "-n", "-q", "-c", "2", "-i", "0.05", "-W", "1", to);
+  }
+
+  /** HTB's classes: the bucket below a leaf shows one of its own. */
+  shaped() {
+    return this.inNode(() => kernelNetwork.classes("weir_shape0").filter(({ kind }) => kind === "htb"));
+  }
+
+  close(): void {
+    this.#stop.abort();
+    this.panel.close();
+    for (const name of ["node", ...PODS]) removeNamespace(this.id(name));
+    execFileSync("umount", ["-l", this.bpffs]);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #open(): [Panel, Datapath] {
+    return this.inNode(() => {
+      const { root, objects } = this;
+      const panel = Panel.open({ root, objects, functions: functions.map(({ name }) => name) });
+      const state = functions.flatMap((one) => one.state ?? []);
+      const tables = functions.flatMap((one) => one.tables);
+      return [panel, openDatapath({ panel, tables, state, owner: "Node/n1" })];
+    });
+  }
+}

@@ -1,0 +1,116 @@
+import { nodeFragment, writeImpairments, writeLimits } from "../../authors/document.ts";
+import { peerNetwork, podNetwork } from "../../authors/network.ts";
+import type { Datapath } from "../../datapath/datapath.ts";
+import {
+  type Endpoint,
+  type HostPod,
+  hostPort,
+  type NodeContext,
+  type PodPort,
+  podPort,
+  type Tap,
+  tapPort,
+} from "../../model/cluster.ts";
+import type { Delta, Fragment } from "../../model/document.ts";
+import type { ImpairRule } from "../../model/impair.ts";
+import type { LimitRule } from "../../model/limits.ts";
+import { podKey } from "../../model/names.ts";
+import type { Node } from "../../model/objects.ts";
+import type { ProgramInForce } from "../../model/programs.ts";
+import { Composer } from "../../reconcile/composer.ts";
+import { customItems } from "../custom/custom.ts";
+import { cgroupRow, socketsPortOf, tapPortOf } from "../tap/tap.ts";
+
+type ByPod<T> = ReadonlyMap<string, readonly T[]>;
+
+/** What a test wants of a node: rules by pod, as they are in force. */
+export interface Wanted {
+  node: NodeContext;
+  nodes?: readonly Node[] | undefined;
+  endpoints?: readonly Endpoint[] | undefined;
+  taps?: readonly Tap[] | undefined;
+  hosts?: readonly HostPod[] | undefined;
+  limits?: ByPod<LimitRule> | undefined;
+  impairments?: ByPod<ImpairRule> | undefined;
+  builds?: ByPod<ProgramInForce> | undefined;
+}
+
+const AUTHORS = ["node", "peers", "pods", "rules"] as const;
+type Author = (typeof AUTHORS)[number];
+
+/** A document that follows what a test wants. */
+export class TestDocument {
+  readonly composer = new Composer({ authors: AUTHORS, maxChain: 7 });
+  readonly #held = new Map<string, [Author, string]>();
+
+  /** What changes when this is wanted instead of what was. */
+  follow(wanted: Wanted): Delta {
+    const now = new Map<string, [Author, string]>();
+    for (const [author, key, fragment] of fragmentsOf(wanted)) {
+      this.composer.set(author, key, fragment);
+      now.set(`${author} ${key}`, [author, key]);
+    }
+    for (const [id, [author, key]] of this.#held) if (!now.has(id)) this.composer.set(author, key, undefined);
+    this.#held.clear();
+    for (const [id, one] of now) this.#held.set(id, one);
+    return this.composer.take();
+  }
+}
+
+const documents = new WeakMap<Datapath, TestDocument>();
+
+/** Has this wanted of a datapath, and nothing else: the changes since the last time, or all of it at first. */
+export function applyWanted(datapath: Datapath, wanted: Wanted): { writes: number } {
+  const known = documents.get(datapath);
+  const document = known ?? new TestDocument();
+  documents.set(datapath, document);
+  return datapath.apply(document.follow(wanted), { whole: !known });
+}
+
+/** Throws if something is not in force. */
+export function assertInForce({ outcomes }: Datapath): void {
+  const failed = outcomes.all().filter(({ severity }) => severity === "error");
+  if (failed.length > 0) throw new Error(JSON.stringify(failed));
+}
+
+function* fragmentsOf(wanted: Wanted): Generator<[Author, string, Fragment]> {
+  const { node, nodes = [], endpoints = [], taps = [], hosts = [] } = wanted;
+  const impairments = [...(wanted.impairments ?? [])].some(([, rules]) => rules.length > 0);
+  yield ["node", "node", nodeFragment(node, { taps: taps.length + hosts.length > 0, impairments })];
+  const others = nodes.filter(({ metadata }) => metadata.name !== node.name);
+  for (const peer of node.mode === "chained" ? [] : others) {
+    yield ["peers", peer.metadata.name, peerNetwork(peer, node)];
+  }
+  const at = new Map<string, PodPort | undefined>();
+  for (const one of endpoints) {
+    yield ["pods", podKey(one), podNetwork(one, node)];
+    at.set(podKey(one), podPort(one));
+  }
+  for (const tap of taps) {
+    yield ["pods", podKey(tap), { owner: `Pod/${podKey(tap)}`, ports: [tapPortOf(nameOf(tapPort(tap)), tap.device)] }];
+    at.set(podKey(tap), podPort(undefined, tap));
+  }
+  for (const host of hosts) {
+    const port = hostPort(host);
+    const ports = [socketsPortOf(nameOf(port), host.device)];
+    const rows = () => [cgroupRow(host.cgroup, port)];
+    yield ["pods", podKey(host), { owner: `Pod/${podKey(host)}`, ports, rows }];
+    at.set(podKey(host), podPort(undefined, undefined, host));
+  }
+  for (const port of at.values()) if (port) yield* rulesAt(port, wanted);
+}
+
+function* rulesAt(at: PodPort, { node, limits, impairments, builds }: Wanted): Generator<[Author, string, Fragment]> {
+  const owner = `Pod/${at.key}`;
+  const rules = (fragments: Iterable<readonly [string, Fragment]>, kind: string) =>
+    [...fragments].map(([part, one]): [Author, string, Fragment] => ["rules", `${at.key} ${kind} ${part}`, one]);
+  yield* rules(writeLimits(at, { rules: limits?.get(at.key) ?? [] }, node), "limit");
+  yield* rules(writeImpairments(at, { rules: impairments?.get(at.key) ?? [] }, node), "impair");
+  const programs = builds?.get(at.key) ?? [];
+  yield* rules(
+    programs.map((one) => [one.direction, { owner, ...customItems(at, one) }]),
+    "program",
+  );
+}
+
+const nameOf = (port: string): string => port.slice(port.indexOf(":") + 1);

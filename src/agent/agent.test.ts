@@ -1,20 +1,18 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Datapath } from "../datapath/datapath.ts";
-import type { Failure } from "../datapath/failure.ts";
-import type { Builder } from "../datapath/programs/builder.ts";
-import type { DesiredState, Row } from "../model/desired.ts";
-import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
-import { AppliedStore } from "../sources/applied.ts";
-import { openEndpoints } from "../sources/endpoints.ts";
-import { LastGoodFile } from "../sources/last-good.ts";
-import type { ManifestWatch, Trouble } from "../sources/manifests/index.ts";
-import { Agent } from "./agent.ts";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { ApiError } from "../api/errors.ts";
+import { MemoryTable } from "../datapath/tables.ts";
+import { jsonCodec, type Memory } from "../datapath/testing/memory.ts";
+import { KernelError } from "../kernel/index.ts";
+import { podDevice } from "../model/ipam.ts";
+import { objectKey } from "../model/names.ts";
+import type { ManifestObject } from "../model/objects.ts";
+import { type ManifestWatch, parseManifests, type Trouble } from "../sources/manifests/index.ts";
+import type { Agent } from "./agent.ts";
 import { AgentBackend } from "./backend.ts";
-import { createLogger } from "./log.ts";
-import { Programs } from "./programs.ts";
+import { agentOn, memoryKernel, type TestAgent } from "./testing/agent.ts";
 
 let folder: string;
 let stop: AbortController;
@@ -38,60 +36,35 @@ const NODE = {
 };
 const POD = { uid: "u1", netns: "/run/netns/a", ifname: "eth0" };
 
-interface Fakes {
-  podCIDRs?: readonly string[];
-  /** Does the kernel hold this row? */
-  holds?: (row: Row) => boolean;
-  manifests?: ManifestWatch;
-  warnings?: readonly Failure[];
+/** An agent that has read its sources, on this kernel. */
+function startOn(kernel: Memory, more: Partial<TestAgent> = {}): AgentBackend & { agent: Agent } {
+  const agent = agentOn({ node: NODE, folder, kernel, signal: stop.signal, ...more });
+  agent.start();
+  return Object.assign(new AgentBackend(agent), { agent });
 }
-
-/** An agent whose kernel does what `apply` says. */
-function agentOn(
-  apply: (desired: DesiredState) => Failure[],
-  { podCIDRs = NODE.podCIDRs, holds = () => true, manifests, warnings = [] }: Fakes = {},
-): AgentBackend {
-  const devices = new Set<string>();
-  const datapath = {
-    apply: (desired: DesiredState) => {
-      const failures = apply(desired);
-      const wanted = new Set(desired.links.map(({ device }) => device));
-      for (const device of wanted) devices.add(device);
-      const stuck = failures.some(({ object }) => object === "panel"); // then nothing is pruned
-      for (const device of devices) if (!wanted.has(device) && !stuck) devices.delete(device);
-      return { failures, writes: 0 };
-    },
-    warnings,
-    forget: () => {},
-    lacking: (rows: readonly Row[]) => rows.find((row) => !holds(row)),
-    devices: { ifindex: (device: string) => (devices.has(device) ? 1 : undefined), doubt: () => {} },
-    leases: { interval: undefined, renew: () => {} },
-    panel: { abi: 1 },
-  };
-  const agent = new Agent({
-    node: NODE,
-    settings: DEFAULT_RULE_SETTINGS,
-    manifests,
-    endpoints: openEndpoints({ folder, podCIDRs }),
-    lastGood: new LastGoodFile(folder),
-    applied: new AppliedStore(folder),
-    datapath: datapath as unknown as Datapath,
-    programs: new Programs({ folder: undefined, builder: {} as Builder, held: [], onChange: () => {} }),
-    log: createLogger("silent", "n1"),
-    signal: stop.signal,
-  });
-  agent.synced = true;
-  return new AgentBackend(agent);
-}
+const start = (more: Partial<TestAgent> = {}) => startOn(memoryKernel(), more);
+const deviceOf = (name: string, { uid, netns, ifname } = POD): string =>
+  podDevice({ namespace: "ns", name, uid, netns, ifname }).device;
+/** A source that tells these objects. */
+const source = (objects: readonly ManifestObject[], troubles: () => Trouble[] = () => []): ManifestWatch => ({
+  synced: Promise.resolve(),
+  size: objects.length,
+  snapshot: () => ({ objects, problems: troubles() }),
+  object: (key) => objects.find((one) => objectKey(one.kind, one.metadata) === key),
+  problems: troubles,
+  troubles,
+  close: async () => {},
+});
 
 test("a pod's network is there once a pass has made it", async () => {
-  const backend = agentOn(() => []);
+  const backend = start();
   expect(await backend.putEndpoint("ns", "a", POD)).toMatchObject({ created: true, endpoint: { ips: ["10.244.1.2"] } });
   expect(await backend.status()).toMatchObject({ state: "ready", reason: null, pods: 1 });
 });
 
 test("a pass that breaks off is no success, and the status says why", async () => {
-  const backend = agentOn(() => {
+  const backend = start();
+  vi.spyOn(backend.agent.parts.datapath, "apply").mockImplementation(() => {
     throw new Error("list devices: ENOBUFS");
   });
   await expect(backend.putEndpoint("ns", "a", POD)).rejects.toMatchObject({
@@ -104,74 +77,77 @@ test("a pass that breaks off is no success, and the status says why", async () =
 });
 
 test("what is not as good as it should be is a problem, and leaves the agent ready", async () => {
-  const warning = { object: "device weir_shape1", message: "packets of a flow may overtake each other: EROFS" };
-  const backend = agentOn(() => [], { warnings: [warning] });
+  const kernel = memoryKernel();
+  kernel.network.steer = () => "EROFS";
+  const backend = startOn(kernel, { node: { ...NODE, fq: true } });
   await backend.putEndpoint("ns", "a", POD);
-  const problems = [{ ...warning, severity: "warning" }];
+  const message = "packets of a flow may overtake each other: EROFS";
+  const problems = [{ object: "Node/n1", message, severity: "warning" }];
   expect(await backend.status()).toMatchObject({ state: "ready", reason: null, problems, observed: { failed: 0 } });
   expect(await backend.problems()).toEqual(problems);
 });
 
 describe("no pod is told that it has a network that is not in force", () => {
-  const FULL = "write 3 rows of weir_rt_hosts: E2BIG";
-  const isHost = ({ table }: Row) => table === "weir_rt_hosts";
-  const cases: [string, (desired: DesiredState) => Failure[], (row: Row) => boolean, string, string][] = [
-    ["the panel", () => [{ object: "panel", message: "EPERM" }], () => true, "unavailable", "EPERM"],
+  const refusing = (what: string) => () => {
+    const kernel = memoryKernel();
+    kernel.refuses = (one) => one === what;
+    return kernel;
+  };
+  /** A table that takes no row whose key has this in it, as JSON. */
+  const notFitting = (name: string, part: string) => () => {
+    const kernel = memoryKernel();
+    const codec = jsonCodec();
+    const encode: typeof codec.encode = (fields) => {
+      if (JSON.stringify(fields).includes(part)) throw new KernelError("encode row", { code: "codec-value" });
+      return codec.encode(fields);
+    };
+    kernel.tables.set(name, new MemoryTable(name, { ...codec, encode }, jsonCodec()));
+    return kernel;
+  };
+  const device = deviceOf("a");
+  /** The node's own rows: its address, its gateway, and that of its links. */
+  const FULL = { weir_rt_hosts: 3 };
+  const cases: [string, () => Memory, string, RegExp][] = [
+    ["the panel", refusing("commit"), "unavailable", /^panel: commit/],
+    ["its device", refusing(`make ${device}`), "refused", /^make weir[0-9a-f]{11}/],
+    ["its program", refusing(`attach ${device}`), "refused", /^attach weir[0-9a-f]{11}/],
+    ["a table that is full", () => memoryKernel(FULL), "unavailable", /^write row of weir_rt_hosts .*the map is full/],
     [
-      "its device",
-      ({ links }) =>
-        links.flatMap(({ kind, device }) =>
-          kind === "pod" ? [{ object: `device ${device}`, message: "ENOENT" }] : [],
-        ),
-      () => true,
-      "refused",
-      "ENOENT",
-    ],
-    [
-      "its port",
-      ({ ports }) => ports.map(({ name }) => ({ object: `port router:${name}`, message: "no instance" })),
-      () => true,
-      "refused",
-      "no instance",
-    ],
-    [
-      "a table that is full",
-      () => [{ object: "table weir_rt_hosts", message: FULL }],
-      (row) => !isHost(row),
+      "a row that does not fit",
+      notFitting("weir_rt_hosts", '"0":10,"1":244,"2":1,"3":2'),
       "unavailable",
-      FULL,
-    ],
-    [
-      "a row of which nothing is said",
-      () => [],
-      (row) => row.table !== "weir_rt_ports",
-      "unavailable",
-      "table weir_rt_ports does not hold its row",
+      /^encode row of weir_rt_hosts /,
     ],
   ];
-  test.each(cases)("%s", async (_name, apply, holds, code, message) => {
-    const backend = agentOn(apply, { holds });
-    const call = backend.putEndpoint("ns", "a", POD);
-    await expect(call).rejects.toMatchObject({ code, message: `give ns/a a network: ${message}` });
+  test.each(cases)("%s", async (_name, kernelOf, code, message) => {
+    const backend = startOn(kernelOf());
+    const fault = await backend.putEndpoint("ns", "a", POD).catch((error: ApiError) => error);
+    expect(fault).toBeInstanceOf(ApiError);
+    const { code: told, message: text } = fault as ApiError;
+    const what = "give ns/a a network: ";
+    expect([told, text.slice(0, what.length)]).toEqual([code, what]);
+    expect(text.slice(what.length)).toMatch(message);
     expect(await backend.endpoints()).toEqual([]);
   });
 
   test("a table that failed at others' rows is none of its business", async () => {
-    const backend = agentOn(() => [{ object: "table weir_rt_hosts", message: FULL }]);
+    const backend = startOn(notFitting("weir_rt_hosts", '"0":192,"1":0,"2":2,"3":1')());
     expect(await backend.putEndpoint("ns", "a", POD)).toMatchObject({ created: true });
+    expect(await backend.status()).toMatchObject({ state: "degraded" });
   });
 
   test("nor once it had it: asked for again, it is told what fails now, and keeps its place", async () => {
-    let failures: Failure[] = [];
-    const backend = agentOn(() => failures);
+    const kernel = memoryKernel();
+    const backend = startOn(kernel);
     await backend.putEndpoint("ns", "a", POD);
-    failures = [{ object: "panel", message: "EPERM" }];
+    kernel.refuses = (what) => what === "commit";
+    await expect(backend.putEndpoint("ns", "b", { ...POD, uid: "u2" })).rejects.toMatchObject({ code: "unavailable" });
     await expect(backend.putEndpoint("ns", "a", POD)).rejects.toMatchObject({ code: "unavailable" });
-    expect(await backend.endpoints()).toHaveLength(1);
+    expect(await backend.endpoints()).toMatchObject([{ name: "a" }]);
   });
 
   test("nor by an agent that stops meanwhile", async () => {
-    const backend = agentOn(() => []);
+    const backend = start();
     const call = backend.putEndpoint("ns", "a", POD);
     stop.abort();
     await expect(call).rejects.toMatchObject({ code: "unavailable", message: expect.stringContaining("is stopping") });
@@ -179,7 +155,7 @@ describe("no pod is told that it has a network that is not in force", () => {
 });
 
 test("a late call about an old sandbox leaves its successor's network", async () => {
-  const backend = agentOn(() => []);
+  const backend = start();
   await backend.putEndpoint("ns", "a", { ...POD, sandbox: "s1" });
   await backend.putEndpoint("ns", "a", { ...POD, netns: "/run/netns/b", sandbox: "s2" });
   for (const which of [{ sandbox: "s1" }, { netns: POD.netns }, { uid: "u0" }]) {
@@ -191,31 +167,34 @@ test("a late call about an old sandbox leaves its successor's network", async ()
 });
 
 test("a network that could not be taken away is not said to be gone", async () => {
-  let failures: Failure[] = [];
-  const backend = agentOn(() => failures);
+  const kernel = memoryKernel();
+  const backend = startOn(kernel);
   await backend.putEndpoint("ns", "a", POD);
-  failures = [{ object: "panel", message: "EPERM" }];
+  kernel.refuses = (what) => what === "commit";
   await expect(backend.deleteEndpoint("ns", "a", {})).rejects.toMatchObject({
     code: "unavailable",
-    message: "take the network of ns/a away: EPERM",
+    message: expect.stringMatching(/^take the network of ns\/a away: panel: commit/),
   });
 });
 
 test("another pod's failure is none of this one's", async () => {
-  const backend = agentOn(() => [{ object: "device weir00000000000", message: "EPERM" }]);
+  const kernel = memoryKernel();
+  const backend = startOn(kernel);
+  const other = { ...POD, uid: "u2", netns: "/run/netns/b" };
+  await backend.putEndpoint("ns", "b", other);
+  const lost = kernel.network.device(deviceOf("b", other)) ?? expect.fail();
+  kernel.network.remove(lost.name);
+  kernel.refuses = (what) => what === `make ${lost.name}`;
+  backend.agent.noticed({ kind: "link", device: lost, gone: true });
   expect(await backend.putEndpoint("ns", "a", POD)).toMatchObject({ created: true });
-  expect(await backend.status()).toMatchObject({ state: "degraded", reason: "EPERM" });
+  const reason = expect.stringMatching(/^make weir[0-9a-f]{11}/);
+  expect(await backend.status()).toMatchObject({ state: "degraded", reason });
+  expect(await backend.problems()).toEqual([{ object: "Pod/ns/b", message: reason }]);
 });
 
 test("a source that is refused for a minute makes it degraded, until the source is back", async () => {
   let troubles: Trouble[] = [];
-  const source: ManifestWatch = {
-    synced: Promise.resolve(),
-    snapshot: () => ({ objects: [], problems: troubles }),
-    troubles: () => troubles,
-    close: async () => {},
-  };
-  const backend = agentOn(() => [], { manifests: source });
+  const backend = start({ manifests: source([], () => troubles) });
   await backend.putEndpoint("ns", "a", POD);
   const refused = (seconds: number | undefined): void => {
     const staleSince = seconds === undefined ? undefined : Date.now() - seconds * 1000;
@@ -238,7 +217,7 @@ test.each([
   ["/", "is no network namespace"],
   [`/${"a".repeat(5000)}`, "cannot be looked at: ENAMETOOLONG"],
 ])("a path that is no pod's namespace is the caller's mistake: %.20s", async (netns, why) => {
-  const backend = agentOn(() => []);
+  const backend = start();
   const call = backend.putEndpoint("ns", "a", { ...POD, netns });
   const message = `give ns/a a network: ${netns} ${why}`;
   await expect(call).rejects.toMatchObject({ code: "invalid", path: "netns", message });
@@ -246,14 +225,14 @@ test.each([
 });
 
 test("when all addresses are taken, one may be free later", async () => {
-  const backend = agentOn(() => [], { podCIDRs: ["10.244.1.0/30"] });
+  const backend = start({ podCIDRs: ["10.244.1.0/30"] });
   await backend.putEndpoint("ns", "a", POD);
   const call = backend.putEndpoint("ns", "b", { ...POD, uid: "u2" });
   await expect(call).rejects.toMatchObject({ code: "unavailable", message: expect.stringContaining("are taken") });
 });
 
 test("objects are judged, kept, and in the state once a pass has seen them", async () => {
-  const backend = agentOn(() => []);
+  const backend = start();
   const pod = (bandwidth: string) => ({
     apiVersion: "v1",
     kind: "Pod",
@@ -274,4 +253,34 @@ test("objects are judged, kept, and in the state once a pass has seen them", asy
   await backend.deleteObject({ kind: "Pod", namespace: "ns", name: "a" });
   await backend.deleteObject({ kind: "Pod", namespace: "ns", name: "a" });
   expect(await backend.pods()).toEqual([]);
+});
+
+const POD_OBJECT = (bandwidth: string) => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name: "a", namespace: "ns", uid: "u1", annotations: { bandwidth } },
+  spec: { nodeName: "n1", containers: [{ name: "c", image: "x" }] },
+});
+
+test("what is applied and in what the agent watches as well counts as the watched source has it", async () => {
+  const { objects } = parseManifests(JSON.stringify(POD_OBJECT("1 mbps egress")), "x.json");
+  const backend = start({ manifests: source(objects.map(({ object }) => object)) });
+  const problem = { object: "Pod/ns/a", severity: "warning", message: expect.stringContaining("which counts") };
+  expect(await backend.putObjects([POD_OBJECT("2 mbps egress")], { dryRun: false })).toMatchObject([
+    { action: "created", problems: [problem] },
+  ]);
+  expect(await backend.limits()).toMatchObject([{ configured: 1e6 }]);
+});
+
+test("a dry run changes nothing, not even the last good rule", async () => {
+  const backend = start();
+  await backend.putObjects([POD_OBJECT("1 mbps egress")], { dryRun: false });
+  await backend.putObjects([POD_OBJECT("fast")], { dryRun: false });
+  const rates = () => backend.agent.planner.rules.limits.get("ns/a")?.rules.map(({ rate }) => rate);
+  expect(rates()).toEqual([1e6]);
+  await backend.putObjects([POD_OBJECT("5 mbps egress")], { dryRun: true });
+  expect(rates()).toEqual([1e6]);
+  backend.agent.changed(["Pod/ns/a"]);
+  await backend.agent.runner.settled(false);
+  expect(rates()).toEqual([1e6]);
 });

@@ -3,13 +3,13 @@ import type { Backend, EndpointResult, ObjectName, Plain } from "../api/backend.
 import { ApiError } from "../api/errors.ts";
 import type * as schema from "../api/schemas.ts";
 import { namespaceFault } from "../kernel/index.ts";
-import { type Endpoint, podPorts } from "../model/cluster.ts";
-import type { DesiredState } from "../model/desired.ts";
+import type { Endpoint } from "../model/cluster.ts";
+import type { Document } from "../model/document.ts";
 import { objectKey } from "../model/names.ts";
 import { version } from "../model/version.ts";
 import type { Agent } from "./agent.ts";
 import { examine } from "./doctor.ts";
-import { endpointFailure } from "./endpoint-failure.ts";
+import { networkFault } from "./network-fault.ts";
 import { outageOf } from "./outage.ts";
 import { dropItems, portCounters } from "./views/counters.ts";
 import { impairmentItems } from "./views/impairments.ts";
@@ -34,15 +34,15 @@ export class AgentBackend implements Backend {
 
   async status(): Promise<Plain<schema.Status>> {
     const agent = this.#agent;
-    const { state, desired, failures, programs } = agent.view;
-    const { manifests, datapath } = agent.parts;
-    const objects = manifests?.snapshot().objects.length ?? 0;
-    const rows = desired.rows.length + desired.ports.length + desired.links.length + desired.shapers.length;
+    const { planner, programs } = agent;
+    const { manifests, datapath, panel } = agent.parts;
+    const { cluster, composer } = planner;
+    const failures = agent.standing.failures();
     const ready = agent.synced && agent.generation > 0;
     const why = failures[0]?.message ?? outageOf(manifests?.troubles() ?? [], Date.now());
     return {
       version,
-      abi: datapath.panel.abi,
+      abi: panel.abi,
       state: !ready ? "starting" : why === undefined ? "ready" : "degraded",
       reason: why ?? (ready ? null : "sources are being read"),
       kernel: release(),
@@ -52,45 +52,44 @@ export class AgentBackend implements Backend {
       problems: [...(await this.problems())],
       observed: {
         sources: [
-          ...(manifests ? [{ name: "manifests", synced: agent.synced, objects }] : []),
-          { name: "endpoints", synced: true, objects: state.endpoints.length },
+          ...(manifests ? [{ name: "manifests", synced: agent.synced, objects: manifests.size }] : []),
+          { name: "endpoints", synced: true, objects: cluster.attachments.size },
           { name: "objects", synced: true, objects: agent.parts.applied.size },
         ],
         generation: agent.generation,
-        rows,
-        pending: ready ? 0 : rows,
+        rows: composer.size,
+        pending: ready ? datapath.pending : composer.size,
         failed: failures.length,
         writes: agent.writes,
         reconciledAt: agent.reconciledAt?.toISOString() ?? null,
-        resourceVersion:
-          programs.pending.size > 0
-            ? null
-            : (state.nodes.find((one) => one.metadata.name === this.node)?.metadata.resourceVersion ?? null),
+        resourceVersion: programs.pending.size > 0 ? null : (agent.observedVersion ?? null),
       },
     };
   }
 
   async pods(): Promise<Plain<schema.Pod>[]> {
-    const { datapath } = this.#agent.parts;
-    const { state, programs } = this.#agent.view;
-    return podItems(state, (device) => datapath.devices.ifindex(device) !== undefined, programs.pending);
+    return podItems(this.#agent);
   }
 
   async limits(): Promise<Plain<schema.Limit>[]> {
-    return limitItems(this.#agent.view.state, limitReadings(this.#agent));
+    return limitItems(this.#agent.planner, this.#problemsOf, limitReadings(this.#agent));
   }
 
   async impairments(): Promise<Plain<schema.Impairment>[]> {
-    return impairmentItems(this.#agent.view.state, impairReadings(this.#agent));
+    return impairmentItems(this.#agent.planner, this.#problemsOf, impairReadings(this.#agent));
   }
 
   async programs(): Promise<Plain<schema.Program>[]> {
-    return programItems(this.#agent.view, programReadings(this.#agent));
+    const { planner, programs } = this.#agent;
+    return programItems(planner, programs, this.#problemsOf, programReadings(this.#agent));
+  }
+
+  get #problemsOf() {
+    return (object: string) => this.#agent.standing.problemsOf(object);
   }
 
   async ports(): Promise<Plain<schema.Port>[]> {
-    const { datapath } = this.#agent.parts;
-    return portItems(this.#agent.view.desired, portCounters(datapath.panel), this.#seen);
+    return portItems(this.#agent.planner.composer, portCounters(this.#agent.parts.panel), this.#seen);
   }
 
   /** What the datapath knows of devices. */
@@ -103,35 +102,39 @@ export class AgentBackend implements Backend {
   }
 
   async chains(): Promise<Plain<schema.Chain>[]> {
-    return chainItems(this.#agent.view.desired, this.#seen);
+    return chainItems(this.#agent.planner.composer, this.#seen);
   }
 
   async drops(): Promise<Plain<schema.Drop>[]> {
-    const pods = new Set(podPorts(this.#agent.view.state).map(({ port }) => port));
-    return dropItems(this.#agent.parts.datapath.panel, pods);
+    const pods = new Set([...this.#agent.planner.ports.rows()].map(([, { port }]) => port));
+    return dropItems(this.#agent.parts.panel, pods);
   }
 
   async owners(): Promise<Map<string, string>> {
-    return new Map(podPorts(this.#agent.view.state).map(({ id, key }) => [id, key]));
+    return new Map([...this.#agent.planner.ports.rows()].map(([, { id, key }]) => [id, key]));
   }
 
   async problems(): Promise<schema.Problem[]> {
-    const { state, failures, warnings } = this.#agent.view;
-    const rejected = state.problems.map(({ object, path, message, at, severity }) => ({
+    const { standing } = this.#agent;
+    const rejected = standing.problems().map(({ object, path, message, at, severity }) => ({
       object,
       path,
       severity,
       message: at === undefined ? message : `${message} (${at})`,
     }));
-    return [...rejected, ...failures, ...warnings.map((one) => ({ ...one, severity: "warning" as const }))];
+    return [...rejected, ...standing.failures(), ...standing.warnings()];
   }
 
   async endpoints(): Promise<Plain<schema.Endpoint>[]> {
-    return this.#agent.view.state.endpoints.map((endpoint) => ({ ...endpoint, ips: [...endpoint.ips] }));
+    const { attachments } = this.#agent.planner.cluster;
+    return attachments
+      .keys()
+      .flatMap((key) => attachments.get(key) ?? [])
+      .map((one) => ({ ...one, ips: [...one.ips] }));
   }
 
-  async topology(): Promise<DesiredState> {
-    return this.#agent.view.desired;
+  async topology(): Promise<Document> {
+    return this.#agent.planner.composer.whole();
   }
 
   async doctor(): Promise<schema.Doctor> {
@@ -145,14 +148,18 @@ export class AgentBackend implements Backend {
   async putObjects(documents: readonly unknown[], options: { dryRun: boolean }): Promise<Plain<schema.ObjectChange>[]> {
     this.#mustBeReady();
     const changes = putObjects(this.#agent.parts.applied, documents, options);
-    if (!options.dryRun) await this.#settled("apply objects");
+    if (!options.dryRun)
+      await this.#settled(
+        "apply objects",
+        changes.map(({ key }) => key),
+      );
     return changeItems(changes, options.dryRun ? this.#agent.foresee(changes) : await this.problems());
   }
 
   async deleteObject({ kind, namespace, name }: ObjectName): Promise<void> {
     this.#mustBeReady();
     if (removeObject(this.#agent.parts.applied, objectKey(kind, { namespace, name }))) {
-      await this.#settled(`delete ${kind} ${name}`);
+      await this.#settled(`delete ${kind} ${name}`, [objectKey(kind, { namespace, name })]);
     }
   }
 
@@ -170,17 +177,16 @@ export class AgentBackend implements Backend {
       });
     }
     const what = `give ${namespace}/${name} a network`;
-    const fault = namespaceFault(spec.netns);
-    if (fault) throw new ApiError("invalid", `${what}: ${spec.netns} ${fault}`, { path: "netns" });
+    const refusal = namespaceFault(spec.netns);
+    if (refusal) throw new ApiError("invalid", `${what}: ${spec.netns} ${refusal}`, { path: "netns" });
     const endpoint = this.#store(namespace, name, spec);
-    if (known) this.#agent.parts.datapath.devices.doubt(endpoint.device); // who asks again may know of a loss
+    if (known) this.#agent.parts.datapath.doubt(endpoint.device); // who asks again may know of a loss
     await this.#settled(what);
-    const { view, parts } = this.#agent;
-    const failure = endpointFailure(endpoint, view, (rows) => parts.datapath.lacking(rows));
-    if (failure) {
+    const fault = networkFault(this.#agent, endpoint);
+    if (fault) {
       if (!known && endpoints.get(namespace, name) === endpoint) endpoints.remove(namespace, name);
       this.#agent.runner.mark();
-      throw new ApiError(failure.own ? "refused" : "unavailable", `${what}: ${failure.message}`);
+      throw new ApiError(fault.own ? "refused" : "unavailable", `${what}: ${fault.message}`);
     }
     return { endpoint: { ...endpoint, ips: [...endpoint.ips] }, created: known === undefined };
   }
@@ -194,12 +200,13 @@ export class AgentBackend implements Backend {
     await this.#settled(what);
     const { device } = known;
     if (datapath.devices.ifindex(device) === undefined || endpoints.get(namespace, name)?.device === device) return;
-    const [failure] = this.#agent.view.failures;
+    const [failure] = this.#agent.standing.failures();
     throw new ApiError("unavailable", `${what}: ${failure?.message ?? `device ${device} is still there`}`);
   }
 
   /** Waits until a pass has seen what was asked for, whatever came of it. */
-  async #settled(what: string): Promise<void> {
+  async #settled(what: string, keys: readonly string[] = []): Promise<void> {
+    this.#agent.changed(keys);
     await this.#agent.runner.settled(false);
     if (this.#agent.parts.signal.aborted) throw new ApiError("unavailable", `${what}: the agent is stopping`);
   }

@@ -2,10 +2,9 @@ import { mkdirSync, mkdtempSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { emptyState, type NodeContext } from "../model/cluster.ts";
-import type { LimitRule } from "../model/limits.ts";
+import type { NodeContext } from "../model/cluster.ts";
 import type { Pod } from "../model/objects.ts";
-import { HostFinder, type HostView } from "./hosts.ts";
+import { HostFinder } from "./hosts.ts";
 
 const NODE: NodeContext = {
   name: "n1",
@@ -17,7 +16,6 @@ const NODE: NodeContext = {
   mtu: 1450,
   vxlan: { port: 4789, vni: 1 },
 };
-const RULE: LimitRule = { direction: "egress", rate: 1e6, source: "t", configured: "t" };
 /** No runtime gives such uids, so that this machine's kubelet has no cgroup for them. */
 const UID = "weir-test-11111111";
 
@@ -40,28 +38,35 @@ const pod = (name: string, more: Partial<Pod> = {}, uid: string | undefined = `$
   volumes: [],
   ...more,
 });
-const view = (pods: readonly Pod[], uplink: string = NODE.uplink): HostView => ({
-  ...emptyState({ ...NODE, uplink }),
+interface View {
+  node: NodeContext;
+  pods: readonly Pod[];
+  /** Keys of pods with rules. */
+  ruled: ReadonlySet<string>;
+}
+const view = (pods: readonly Pod[], uplink: string = NODE.uplink): View => ({
+  node: { ...NODE, uplink },
   pods,
-  limits: new Map(pods.map(({ metadata }) => [`default/${metadata.name}`, [RULE]])),
+  ruled: new Set(pods.map(({ metadata }) => `default/${metadata.name}`)),
 });
+const find = (by: HostFinder, { node, pods, ruled }: View) => by.find(node, pods, (key) => ruled.has(key));
 const makeCgroup = (name: string): void => mkdirSync(join(folder, `pod${UID}-${name}`));
-const told = (state: HostView): string[] => finder.find(state).problems.map(({ message }) => message);
+const told = (state: View): string[] => find(finder, state).problems.map(({ message }) => message);
 
 test("pods of the node's network with rules and a cgroup are found, and stay the same", () => {
   makeCgroup("a");
   const state = view([pod("a"), pod("b", { hostNetwork: false }), pod("c", { nodeName: "n2" })]);
-  const { hosts, problems } = finder.find(state);
+  const { hosts, problems } = find(finder, state);
   expect(problems).toEqual([]);
   expect(hosts).toMatchObject([{ namespace: "default", name: "a", device: "eth0", mtu: 1500, ips: ["192.0.2.1"] }]);
   expect(hosts[0]?.id).toMatch(/^host[0-9a-f]{11}$/);
-  expect(finder.find(state).hosts[0]).toBe(hosts[0]);
+  expect(find(finder, state).hosts[0]).toBe(hosts[0]);
   expect(finder.isStale).toBe(false);
 });
 
 test("without rules nothing is looked for", () => {
   makeCgroup("a");
-  expect(finder.find({ ...view([pod("a")]), limits: new Map() })).toEqual({ hosts: [], problems: [] });
+  expect(find(finder, { ...view([pod("a")]), ruled: new Set<string>() })).toEqual({ hosts: [], problems: [] });
   expect(finder.isStale).toBe(false);
 });
 
@@ -70,21 +75,21 @@ test("a pod whose last rule goes keeps its port while packets of it may wait", (
   const timed = new HostFinder({ folder, now: () => now });
   makeCgroup("a");
   const ruled = view([pod("a")]);
-  const free = { ...ruled, limits: new Map() };
-  const [host] = timed.find(ruled).hosts;
-  expect(timed.find(free).hosts).toEqual([host]);
+  const free = { ...ruled, ruled: new Set<string>() };
+  const [host] = find(timed, ruled).hosts;
+  expect(find(timed, free).hosts).toEqual([host]);
   now = 59_999;
-  expect([timed.isStale, timed.find(free).hosts]).toEqual([false, [host]]);
+  expect([timed.isStale, find(timed, free).hosts]).toEqual([false, [host]]);
   now = 60_000;
-  expect([timed.isStale, timed.find(free).hosts, timed.isStale]).toEqual([true, [], false]);
-  timed.find(ruled);
-  timed.find(free);
+  expect([timed.isStale, find(timed, free).hosts, timed.isStale]).toEqual([true, [], false]);
+  find(timed, ruled);
+  find(timed, free);
   now = 100_000;
-  timed.find(ruled);
-  timed.find(free);
+  find(timed, ruled);
+  find(timed, free);
   now = 159_999; // counted from the last rule's end
-  expect(timed.find(free).hosts).toHaveLength(1);
-  expect([timed.find({ ...free, pods: [] }).hosts, timed.isStale]).toEqual([[], false]);
+  expect(find(timed, free).hosts).toHaveLength(1);
+  expect([find(timed, { ...free, pods: [] }).hosts, timed.isStale]).toEqual([[], false]);
   rmdirSync(join(folder, `pod${UID}-a`));
 });
 
@@ -99,7 +104,7 @@ test("a cgroup that comes, and one that goes, make what was found stale", () => 
   expect(told(state)).toEqual([]);
   rmdirSync(join(folder, `pod${UID}-a`));
   expect(finder.isStale).toBe(true);
-  expect(finder.find(state).hosts).toEqual([]);
+  expect(find(finder, state).hosts).toEqual([]);
 });
 
 test.each([
@@ -109,7 +114,7 @@ test.each([
   ["one uid for two pods", () => view([pod("a"), pod("b", {}, `${UID}-a`)]), /another pod has its uid/],
 ])("%s: none is taken, and it says why", (_what, state, reason) => {
   makeCgroup("a");
-  const { hosts, problems } = finder.find(state());
+  const { hosts, problems } = find(finder, state());
   expect(hosts).toEqual([]);
   for (const { message, path, severity } of problems) {
     expect([path, severity]).toEqual(["spec.hostNetwork", "warning"]);

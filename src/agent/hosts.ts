@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { cgroupId, findPodCgroup, podCgroupCandidates } from "../kernel/index.ts";
-import type { ClusterState, HostPod } from "../model/cluster.ts";
+import type { HostPod, NodeContext } from "../model/cluster.ts";
 import { objectKey, podKey } from "../model/names.ts";
 import type { Pod, Problem } from "../model/objects.ts";
 
-/** What decides about host-network pods. */
-export type HostView = Pick<ClusterState, "node" | "pods" | "limits" | "impairments" | "programs">;
+/** Tells whether a pod (`namespace/name`) has rules. */
+export type HasRules = (key: string) => boolean;
 
 /** Where a pod's packets are seen and by what they are told, or why they cannot be. */
 type Found = { cgroup: bigint } | { fault: string };
@@ -41,8 +41,9 @@ export class HostFinder {
   }
 
   /** Host-network pods by id, and of those that have none why. A pod stays the same object while nothing of it changes. */
-  find(state: HostView): { hosts: HostPod[]; problems: Problem[] } {
-    this.#wanted = state.pods.filter((pod) => isHere(pod, state) && (this.#hasRules(pod, state) || this.#isKept(pod)));
+  find(node: NodeContext, pods: readonly Pod[], hasRules: HasRules): { hosts: HostPod[]; problems: Problem[] } {
+    const here = pods.filter((pod) => pod.hostNetwork && pod.nodeName === node.name);
+    this.#wanted = here.filter((pod) => this.#hasRules(pod, hasRules) || this.#isKept(pod));
     const looked = this.#look();
     this.#seen = signature(looked);
     const claims = new Map<bigint, number>();
@@ -56,12 +57,12 @@ export class HostFinder {
     const problems: Problem[] = [];
     for (const pod of this.#wanted) {
       const key = podKey(pod.metadata);
-      const found = settle(looked.get(key), claims, state.node.uplink);
+      const found = settle(looked.get(key), claims, node.uplink);
       if ("fault" in found) {
         if (!this.#ends.has(key)) problems.push(problem(pod, found.fault));
         continue;
       }
-      const now = hostPod(pod, found.cgroup, state.node);
+      const now = hostPod(pod, found.cgroup, node);
       const last = before.get(key);
       this.#known.set(key, last && isSame(last, now) ? last : now);
     }
@@ -74,9 +75,9 @@ export class HostFinder {
     return this.#wanted.length > 0 && signature(this.#look()) !== this.#seen;
   }
 
-  #hasRules({ metadata }: Pod, { limits, impairments, programs }: HostView): boolean {
+  #hasRules({ metadata }: Pod, hasRules: HasRules): boolean {
     const key = podKey(metadata);
-    if (![limits, impairments, programs].some((rules) => rules.has(key))) return false;
+    if (!hasRules(key)) return false;
     this.#ends.delete(key);
     return true;
   }
@@ -117,9 +118,7 @@ function settle(found: Found | undefined, claims: ReadonlyMap<bigint, number>, u
   return found;
 }
 
-const isHere = (pod: Pod, { node }: HostView): boolean => pod.hostNetwork && pod.nodeName === node.name;
-
-function hostPod({ metadata, ips }: Pod, cgroup: bigint, node: HostView["node"]): HostPod {
+function hostPod({ metadata, ips }: Pod, cgroup: bigint, node: NodeContext): HostPod {
   const { namespace, name, uid = "" } = metadata;
   const hash = createHash("sha256").update(`${namespace}/${name}/${uid}`).digest("hex").slice(0, 11);
   return {

@@ -3,13 +3,14 @@ import { join } from "node:path";
 import type { AgentConfig } from "../api/config.ts";
 import { serve } from "../api/serve.ts";
 import { clearSocket } from "../api/socket.ts";
-import { Datapath } from "../datapath/datapath.ts";
+import { openDatapath } from "../datapath/open.ts";
 import { Panel } from "../datapath/panel.ts";
 import { Builder } from "../datapath/programs/builder.ts";
 import { functions } from "../functions/index.ts";
 import { type Lock, watchNetwork } from "../kernel/index.ts";
 import type { NodeContext } from "../model/cluster.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
+import { objectKey } from "../model/names.ts";
 import type { Node } from "../model/objects.ts";
 import { AppliedStore } from "../sources/applied.ts";
 import { openEndpoints } from "../sources/endpoints.ts";
@@ -47,8 +48,8 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     signal.addEventListener("abort", () => resolve(), { once: true });
     if (signal.aborted) resolve();
   });
-  let changed = () => {};
-  const source = openSource(config, () => changed(), stop.signal);
+  let agent: Agent | undefined;
+  const source = openSource(config, (keys) => agent?.changed(keys), stop.signal);
   let lock: Lock | undefined;
   let undo = () => {};
   let parts: AgentParts | undefined;
@@ -61,25 +62,24 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     const fresh = !existsSync(panelRoot(config.bpffs, node.name));
     lock = claim(config, node.name);
     if (fresh) undo = () => undoStart(config, node.name);
-    parts = start(config, node, source, () => changed(), log, stop.signal);
-    const agent = new Agent(parts);
+    parts = start(config, node, source, () => agent?.programsChanged(), log, stop.signal);
+    agent = new Agent(parts);
     const backend = new AgentBackend(agent);
     const server = await serve({ backend, socket: config.socket, metricsAddress: config.metrics });
     const results = source?.results && reportResults(source.results, agent, backend, stop.signal);
+    const { runner } = agent;
     agent.onPass = (seconds) => {
       server.metrics.reconciled(seconds);
       results?.mark();
     };
-    changed = () => agent.runner.mark();
-    watchNetwork((news) => agent.noticed(news), stop.signal);
-    agent.synced = true;
-    agent.runner.mark();
+    watchNetwork((news) => agent?.noticed(news), stop.signal);
+    agent.start();
     undo = () => {};
     log.info({ socket: config.socket, abi: parts.datapath.panel.abi, mtu: parts.node.mtu }, "agent started");
     await stopped;
     await server.close();
     stop.abort();
-    await agent.runner.finished;
+    await runner.finished;
     if (!options.keep) removeNode(config, parts.node.name);
     log.info({ kept: options.keep }, "agent stopped");
   } finally {
@@ -87,7 +87,7 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     await source?.close();
     undo();
     parts?.programs.close();
-    parts?.datapath.panel.close();
+    parts?.panel.close();
     lock?.release();
   }
 }
@@ -138,8 +138,9 @@ function start(
     cache: programCache(config.state),
     maps: join(panel.own, "maps"),
   });
-  const datapath = new Datapath({
+  const datapath = openDatapath({
     panel,
+    owner: objectKey("Node", node),
     programs: (build) => builder.path(build),
     tables: functions.flatMap((fn) => fn.tables),
     state: functions.flatMap((fn) => fn.state ?? []),
@@ -153,5 +154,5 @@ function start(
   const hosts = new HostFinder({ folder: config.podCgroups });
   const sources = { settings, manifests, endpoints, lastGood, applied, programs, taps, hosts };
   const follow: AgentParts["follow"] = (object, before) => followNode(config, object, before);
-  return { node, follow, ...sources, datapath, bpffs: config.bpffs, log, signal };
+  return { node, follow, ...sources, panel, datapath, bpffs: config.bpffs, log, signal };
 }

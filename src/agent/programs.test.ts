@@ -4,21 +4,11 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Builder } from "../datapath/programs/builder.ts";
 import type { Source } from "../datapath/programs/compile.ts";
-import { type ClusterState, type Endpoint, emptyState } from "../model/cluster.ts";
 import { parseProgramRules } from "../model/program-rules.ts";
 import type { ProgramRule } from "../model/programs.ts";
 import { bad, good, type Result } from "../model/text.ts";
 import { Programs, standingKey } from "./programs.ts";
 
-const NODE = {
-  name: "n",
-  overlay: "vxlan",
-  addresses: [],
-  podCIDRs: [],
-  uplink: "eth0",
-  mtu: 1450,
-  vxlan: { port: 4789, vni: 1 },
-} as const;
 const LIST = `apiVersion: weir.dev/v1alpha1
 kind: ProgramList
 programs:
@@ -52,26 +42,22 @@ class FakeBuilder {
   prune(): void {}
 }
 
-const endpoint = (name: string): Endpoint => ({
-  namespace: "ns",
-  name,
-  uid: name,
-  netns: `/run/netns/${name}`,
-  ifname: "eth0",
-  device: `weir-${name}`,
-  mac: "02:00:00:00:00:01",
-  ips: ["10.244.1.2"],
-});
+/** Rules by pod, and the pods that have a port here. */
+interface Given {
+  programs: ReadonlyMap<string, readonly ProgramRule[]>;
+  ports: readonly string[];
+}
 function rules(text: string, object = "Pod/ns/a"): ProgramRule[] {
   const parsed = parseProgramRules(text);
   if (!parsed.ok) throw new Error(parsed.reason);
   return parsed.value.map((one) => ({ ...one, source: "ebpf-limit", object, path: "x" }));
 }
-const state = (byPod: Record<string, string>): ClusterState => ({
-  ...emptyState(NODE),
-  endpoints: [endpoint("a"), endpoint("b")],
+const given = (byPod: Record<string, string>, ports: readonly string[] = ["a", "b"]): Given => ({
   programs: new Map(Object.entries(byPod).map(([pod, text]) => [`ns/${pod}`, rules(text, `Pod/ns/${pod}`)])),
+  ports,
 });
+const resolve = (by: Programs, { programs, ports }: Given) =>
+  by.resolve(programs, (key) => ports.flatMap((name) => (key === `ns/${name}` ? [`weir-${name}`] : []))[0]);
 
 function start(options: { held?: string[]; folder?: string | undefined; now?: () => number } = {}) {
   const builder = new FakeBuilder();
@@ -82,9 +68,9 @@ function start(options: { held?: string[]; folder?: string | undefined; now?: ()
     onChange: () => changes++,
     ...(options.now && { now: options.now }),
   });
-  const settle = async (now: ClusterState) => {
+  const settle = async (now: Given) => {
     for (;;) {
-      const resolution = programs.resolve(now);
+      const resolution = resolve(programs, now);
       if (resolution.pending.size === 0) return resolution;
       await programs.idle;
     }
@@ -96,14 +82,14 @@ const A = standingKey("ns/a", "egress");
 describe("a rule's program", () => {
   test("is compiling, then ready, and asks for another pass", async () => {
     const { programs } = start();
-    const one = state({ a: "one egress" });
-    const first = programs.resolve(one);
+    const one = given({ a: "one egress" });
+    const first = resolve(programs, one);
     expect(first.standings.get(A)).toMatchObject({ state: "compiling", build: undefined });
     expect([...first.pending]).toEqual(["ns/a"]);
     expect(first.problems).toEqual([]);
     await programs.idle;
     expect(changes).toBe(1);
-    const second = programs.resolve(one);
+    const second = resolve(programs, one);
     expect(second.standings.get(A)).toMatchObject({ state: "ready", effective: "one -DN=5" });
     const build = second.standings.get(A)?.build ?? "";
     expect([...second.builds]).toEqual([["ns/a", [{ direction: "egress", build }]]]);
@@ -111,9 +97,9 @@ describe("a rule's program", () => {
 
   test("is made once for all pods that want the same", async () => {
     const { builder, settle } = start();
-    await settle(state({ a: "one egress -DN=5", b: "one egress" }));
+    await settle(given({ a: "one egress -DN=5", b: "one egress" }));
     expect(builder.built).toHaveLength(1);
-    await settle(state({ a: "one egress; one ingress", b: "one egress -DN=6" }));
+    await settle(given({ a: "one egress; one ingress", b: "one egress -DN=6" }));
     expect(builder.built).toHaveLength(3);
   });
 
@@ -124,7 +110,7 @@ describe("a rule's program", () => {
     ["a macro that it has not", "one egress -DX=1", /one: macro X is not declared/],
   ])("%s: a problem on its author's object, and nothing acts", async (_what, text, reason) => {
     const { settle } = start();
-    const { builds, problems } = await settle(state({ a: text }));
+    const { builds, problems } = await settle(given({ a: text }));
     expect(builds.size).toBe(0);
     expect(problems).toMatchObject([{ object: "Pod/ns/a", path: "x" }]);
     expect(problems[0]?.message).toMatch(reason);
@@ -133,20 +119,17 @@ describe("a rule's program", () => {
 
   test("without a folder is refused, and says who can mend it", async () => {
     const { settle } = start({ folder: undefined });
-    const { problems } = await settle(state({ a: "one egress" }));
+    const { problems } = await settle(given({ a: "one egress" }));
     expect(problems[0]?.message).toMatch(/no folder of programs \(an administrator sets programs/);
   });
 });
 
 test("many new programs come in turns, so that no pass takes long", async () => {
   const { programs, settle } = start();
-  await settle(state({ x: "one egress" }));
+  await settle(given({ x: "one egress" }));
   const names = Array.from({ length: 40 }, (_, i) => `p${i}`);
-  const many: ClusterState = {
-    ...state(Object.fromEntries(names.map((name) => [name, "one egress"]))),
-    endpoints: names.map(endpoint),
-  };
-  const acting = () => programs.resolve(many).builds.size;
+  const many = given(Object.fromEntries(names.map((name) => [name, "one egress"])), names);
+  const acting = () => resolve(programs, many).builds.size;
   expect([acting(), acting(), acting()]).toEqual([16, 32, 40]);
   await new Promise((resolve) => setImmediate(resolve));
   expect(changes).toBe(3); // one of the build, two of the passes that left some over
@@ -155,10 +138,10 @@ test("many new programs come in turns, so that no pass takes long", async () => 
 describe("what acted before stays", () => {
   test("while the next one is made, and when that is refused", async () => {
     const { programs, settle } = start();
-    const before = (await settle(state({ a: "one egress -DN=1" }))).standings.get(A)?.build;
-    const next = programs.resolve(state({ a: "one egress -DN=2" }));
+    const before = (await settle(given({ a: "one egress -DN=1" }))).standings.get(A)?.build;
+    const next = resolve(programs, given({ a: "one egress -DN=2" }));
     expect(next.standings.get(A)).toMatchObject({ state: "compiling", build: before, effective: "one -DN=1" });
-    const refused = await settle(state({ a: "one egress -DN=99" }));
+    const refused = await settle(given({ a: "one egress -DN=99" }));
     expect(refused.standings.get(A)).toMatchObject({ state: "refused", build: before });
     expect(refused.problems[0]?.message).toMatch(/the program before stays: one -DN=1$/);
     expect(refused.builds.get("ns/a")).toEqual([{ direction: "egress", build: before }]);
@@ -166,22 +149,22 @@ describe("what acted before stays", () => {
 
   test("when the source turns bad, and goes when the rule goes", async () => {
     const { settle } = start();
-    const before = (await settle(state({ a: "one egress" }))).standings.get(A)?.build;
+    const before = (await settle(given({ a: "one egress" }))).standings.get(A)?.build;
     writeFileSync(join(folder, "one.c"), "evil");
-    const bad = await settle(state({ a: "one egress" }));
+    const bad = await settle(given({ a: "one egress" }));
     expect(bad.standings.get(A)).toMatchObject({ state: "refused", build: before });
     expect(bad.problems[0]?.message).toContain("the verifier refuses one.c: evil");
     writeFileSync(join(folder, "one.c"), "good again");
-    expect((await settle(state({ a: "one egress" }))).standings.get(A)).toMatchObject({ state: "ready" });
-    expect((await settle(state({}))).builds.size).toBe(0);
+    expect((await settle(given({ a: "one egress" }))).standings.get(A)).toMatchObject({ state: "ready" });
+    expect((await settle(given({}))).builds.size).toBe(0);
     writeFileSync(join(folder, "one.c"), "evil");
-    expect((await settle(state({ a: "one egress" }))).builds.size).toBe(0);
+    expect((await settle(given({ a: "one egress" }))).builds.size).toBe(0);
   });
 
   test("through a restart: what the kernel holds is known by its name", async () => {
     writeFileSync(join(folder, "one.c"), "evil");
     const { settle } = start({ held: ["custom:weir-a:egress:0123456789ab", "something else"] });
-    const { standings, builds } = await settle(state({ a: "one egress", b: "one egress" }));
+    const { standings, builds } = await settle(given({ a: "one egress", b: "one egress" }));
     expect(standings.get(A)).toMatchObject({ state: "refused", build: "0123456789ab", effective: undefined });
     expect([...builds.keys()]).toEqual(["ns/a"]);
   });
@@ -191,10 +174,10 @@ test("what cannot be made for want of a sandbox is tried again later", async () 
   let now = 0;
   const { settle } = start({ now: () => now });
   writeFileSync(join(folder, "one.c"), "nowhere");
-  const refused = await settle(state({ a: "one egress" }));
+  const refused = await settle(given({ a: "one egress" }));
   expect(refused.problems[0]?.message).toMatch(/cannot be compiled here: make sandbox: not permitted/);
   now = 31_000;
   const again = start({ now: () => now });
   writeFileSync(join(folder, "one.c"), "good");
-  expect((await again.settle(state({ a: "one egress" }))).standings.get(A)?.state).toBe("ready");
+  expect((await again.settle(given({ a: "one egress" }))).standings.get(A)?.state).toBe("ready");
 });

@@ -1,12 +1,10 @@
 import { createHash } from "node:crypto";
 import { type FSWatcher, lstatSync, watch } from "node:fs";
 import { join } from "node:path";
-import { isDeepStrictEqual } from "node:util";
 import type { Builder } from "../datapath/programs/builder.ts";
 import type { Source } from "../datapath/programs/compile.ts";
 import { readCustomInstance } from "../functions/custom/custom.ts";
 import { NO_CATALOG } from "../model/catalog.ts";
-import { type ClusterState, podPorts } from "../model/cluster.ts";
 import type { Direction } from "../model/limits.ts";
 import { memo } from "../model/memo.ts";
 import type { Problem } from "../model/objects.ts";
@@ -72,7 +70,6 @@ export class Programs {
   readonly #described = new Map<string, string>();
   /** Build in force by port and direction. */
   readonly #held = new Map<string, string>();
-  #acting: ReadonlyMap<string, readonly ProgramInForce[]> = new Map();
   #work: Promise<void> | undefined;
   /** New programs of the pass that is being resolved. */
   #fresh = 0;
@@ -100,23 +97,25 @@ export class Programs {
   }
 
   /** What acts at this node's pods, and what is wrong with their rules. Starts a build if one is needed. */
-  resolve(state: ClusterState): Resolution {
-    const ports = new Map(podPorts(state).map((port) => [port.key, port.id]));
+  resolve(
+    rulesByPod: Iterable<readonly [pod: string, rules: readonly ProgramRule[]]>,
+    portOf: (pod: string) => string | undefined,
+  ): Resolution {
     const wanted = new Map<string, Source>();
     this.#fresh = 0;
     const folder = this.#read();
-    const standing = [...state.programs].flatMap(([pod, rules]) =>
-      rules.map((rule) => ({ pod, rule, stands: this.#stand(rule, ports.get(pod), folder, wanted) })),
+    const standing = [...rulesByPod].flatMap(([pod, rules]) =>
+      rules.map((rule) => ({ pod, rule, stands: this.#stand(rule, portOf(pod), folder, wanted) })),
     );
     const acting = standing.flatMap(({ pod, rule: { direction }, stands: { build } }) =>
-      build !== undefined && ports.has(pod) ? [{ pod, direction, build }] : [],
+      build !== undefined && portOf(pod) !== undefined ? [{ pod, direction, build }] : [],
     );
     this.#held.clear();
-    for (const { pod, direction, build } of acting) this.#held.set(standingKey(ports.get(pod) ?? "", direction), build);
+    for (const { pod, direction, build } of acting) this.#held.set(standingKey(portOf(pod) ?? "", direction), build);
     this.#start(wanted);
     if (this.#fresh > MOST_NEW) setImmediate(this.#options.onChange);
     return {
-      builds: this.#keepSame(byPod(acting)),
+      builds: byPod(acting),
       problems: [
         ...this.#folderProblems(folder),
         ...standing.flatMap(({ rule, stands }) => (stands.state === "refused" ? [problemOf(rule, stands)] : [])),
@@ -124,16 +123,6 @@ export class Programs {
       standings: new Map(standing.map(({ pod, rule, stands }) => [standingKey(pod, rule.direction), stands])),
       pending: new Set(standing.flatMap(({ pod, stands }) => (stands.state === "compiling" ? [pod] : []))),
     };
-  }
-
-  /** What acts at a pod as before is the same list as before: plans remember by that. */
-  #keepSame(builds: ReadonlyMap<string, readonly ProgramInForce[]>): ReadonlyMap<string, readonly ProgramInForce[]> {
-    const kept = [...builds].map(([pod, list]) => {
-      const before = this.#acting.get(pod);
-      return [pod, before && isDeepStrictEqual(before, list) ? before : list] as const;
-    });
-    this.#acting = new Map(kept);
-    return this.#acting;
   }
 
   #stand(rule: ProgramRule, port: string | undefined, folder: Folder, wanted: Map<string, Source>): Standing {

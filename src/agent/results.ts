@@ -14,9 +14,9 @@ export interface ResultsApi {
 export function reportResults(api: ResultsApi, agent: Agent, backend: AgentBackend, signal: AbortSignal): ResultWriter {
   const { node, log, manifests } = agent.parts;
   const collect = async (): Promise<Results> => {
-    const { state } = agent.view;
+    const problems = agent.standing.problems();
     const isRule = (object: string): boolean => /^(Limit|Impairment)\//.test(object);
-    const refused = (manifests?.snapshot().problems ?? []).filter(({ object }) => isRule(object));
+    const refused = (manifests?.problems() ?? []).filter(({ object }) => isRule(object));
     const receipts = [...(await backend.limits()), ...(await backend.impairments())];
     const uids = () => {
       const objects = manifests?.snapshot().objects ?? [];
@@ -25,13 +25,13 @@ export function reportResults(api: ResultsApi, agent: Agent, backend: AgentBacke
     let known: Map<string, string | undefined> | undefined;
     return {
       standings: api.watch.standings(),
-      findings: findingsOf(receipts, state.problems, refused),
-      problems: state.problems,
+      findings: findingsOf(receipts, problems, refused),
+      problems,
       uid(object) {
         known ??= uids();
         return known.get(object);
       },
-      nodes: new Set(state.nodes.map(({ metadata }) => metadata.name)),
+      nodes: new Set(agent.planner.nodes.keys()),
     };
   };
   return new ResultWriter({ client: api.client, node: node.name, collect, log, signal });

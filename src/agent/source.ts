@@ -15,7 +15,7 @@ export interface AgentSource extends ManifestWatch {
  */
 export function openSource(
   { manifests, kubernetes }: Pick<AgentConfig, "manifests" | "kubernetes">,
-  onChange: () => void,
+  onChange: (keys: ReadonlySet<string>) => void,
   signal: AbortSignal,
 ): AgentSource | undefined {
   if (manifests) return watchManifests({ path: manifests, reader: "agent", onChange, signal });
@@ -25,6 +25,11 @@ export function openSource(
   return {
     synced: watch.synced,
     snapshot: () => watch.snapshot(),
+    object: (key) => watch.object(key),
+    get size() {
+      return watch.size;
+    },
+    problems: () => watch.problems(),
     troubles: () => watch.troubles(),
     results: { client, watch },
     close: async () => {

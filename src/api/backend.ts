@@ -1,4 +1,4 @@
-import type { DesiredState } from "../model/desired.ts";
+import type { Document } from "../model/document.ts";
 import type * as schema from "./schemas.ts";
 
 /** An item as the agent gives it; the server adds the node and, to what belongs to a port, the pod. */
@@ -23,8 +23,8 @@ export interface Backend {
   owners(): Promise<ReadonlyMap<string, string>>;
   problems(): Promise<readonly schema.Problem[]>;
   endpoints(): Promise<readonly Plain<schema.Endpoint>[]>;
-  /** The desired state in force. */
-  topology(): Promise<DesiredState>;
+  /** What the node should hold. */
+  topology(): Promise<Document>;
   doctor(): Promise<schema.Doctor>;
   /**
    * Gives a pod its network and returns once it is in force. Idempotent: the same spec again gives the same endpoint

@@ -101,7 +101,6 @@ describe("reading", () => {
     const { app } = await start({
       topology: {
         links: [],
-        resume: [],
         routes: [],
         instances: [{ name: "router", function: "router" }],
         ports: [],

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import type { DesiredState, RowFields, RowValue } from "../model/desired.ts";
+import type { Document, RowFields, RowValue } from "../model/document.ts";
 import { apiVersion } from "../model/version.ts";
 import * as field from "./fields.ts";
 
 /**
- * The desired state of a node as a document in JSON or YAML.
+ * What a node should hold as a document in JSON or YAML.
  * In rows, bytes are `{bytes: "0a0b"}` and integers beyond 2^53 are `{integer: "…"}`, since JSON has neither.
  */
 
@@ -49,10 +49,10 @@ const link = z.discriminatedUnion("kind", [
     other: z.string(),
     mac: z.string(),
     mtu: field.count,
-    addresses: z.array(z.string()).describe("of the first end"),
-    routes: z.array(z.object({ cidr: z.string(), source: z.string().optional() })),
+    ipv6: z.boolean().describe("the first end carries the node's own packets of IPv6"),
     offloads: z.boolean().describe("segmentation offloads; off: packets come out split to the wire's size"),
     qdisc: z.enum(["fq"]).optional().describe("of the first end; `fq` holds packets until their time"),
+    resume: z.boolean().describe("packets that come out of the second end go on at the hop in their mark"),
   }),
   z.object({ kind: z.literal("vxlan"), device: z.string(), port: field.count, vni: field.count, mtu: field.count }),
 ]);
@@ -64,9 +64,15 @@ export const topology = z
     metadata: z.object({ name: z.string().describe("the node") }),
     spec: z.object({
       links: z.array(link).describe("devices that Weir makes"),
-      resume: z.array(z.string()).describe("devices on which packets go on at the hop in their mark"),
       routes: z
-        .array(z.object({ cidr: z.string(), via: z.string(), device: z.string() }))
+        .array(
+          z.object({
+            cidr: z.string(),
+            device: z.string(),
+            via: z.string().optional().describe("next hop; none: the device's own link"),
+            source: z.string().optional().describe("source address of what the node itself sends there"),
+          }),
+        )
         .describe("kernel routes of the node"),
       instances: z
         .array(z.object({ name: z.string(), function: z.string(), program: z.string().optional() }))
@@ -86,7 +92,7 @@ export const topology = z
       shapers: z
         .array(
           z.object({
-            owner: z.string().describe("instance of the limit"),
+            instance: z.string().describe("of the limit"),
             device: z.string(),
             rate: field.rate.describe("bit/s at layer 3"),
             mtu: field.count,
@@ -112,23 +118,22 @@ export const topology = z
 
 export type Topology = z.infer<typeof topology>;
 
-/** The document of a node's desired state. Pure; rows keep their order. */
-export function topologyDocument(node: string, desired: DesiredState): Topology {
-  const { links, resume, routes, instances, ports, shapers, leases, rows } = desired;
+/** The document in words that JSON has. Pure; items keep their order. */
+export function topologyDocument(node: string, document: Document): Topology {
+  const { links, routes, instances, ports, shapers, leases, rows } = document;
   return topology.parse({
     apiVersion,
     kind: "Topology",
     metadata: { name: node },
     spec: {
       links,
-      resume,
       routes,
       instances,
       ports,
       shapers,
       leases,
       rows: rows.map(({ table, key, value }) => ({ table, key: encodeFields(key), value: encodeFields(value) })),
-    } satisfies Record<keyof DesiredState, unknown>,
+    } satisfies Record<keyof Document, unknown>,
   });
 }
 

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
-import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
+import { ruleProblems } from "../authors/foresee.ts";
 import { objectKey, podKey } from "../model/names.ts";
 import type { Ended, ManifestObject, Namespace, Node, Pod, Problem, RuleObject } from "../model/objects.ts";
 import { expandWorkloads, type JobMemories, schedule } from "../model/workloads/index.ts";
-import { reduceAllRules } from "../sources/rules.ts";
+
 import { type BindingPlan, bindingsOf, ownerKey, planPods, withoutUids } from "./binding.ts";
 import { Handout } from "./handout.ts";
 import type { Kubelet } from "./kubelet.ts";
@@ -90,13 +90,13 @@ export class Cluster {
     const store = new ObjectStore();
     store.put([...this.store.all, ...objects]);
     const { pods, owners, problems } = this.#place(store.all);
-    const here = new Set(pods.map(({ metadata }) => podKey(metadata)));
-    const others = store.all.filter(({ kind }) => kind !== "Pod");
-    const input = { objects: [...others, ...pods], pods, here, endpoints: [], settings: DEFAULT_RULE_SETTINGS };
-    const rules = reduceAllRules(new Map(), { ...input, now: this.#options.now() });
+    const others = store.all.filter(({ kind }) =>
+      ["Limit", "Impairment", "Service", "EndpointSlice", "Namespace"].includes(kind),
+    );
+    const ofRules = ruleProblems([...others, ...pods], this.#options.now());
     const named = new Set(objects.map(({ kind, metadata }) => objectKey(kind, metadata)));
     const concerns = ({ object }: Problem): boolean => named.has(object) || named.has(owners.get(object) ?? "");
-    return [...problems, ...ofPods(pods), ...rules.problems].filter(concerns);
+    return [...problems, ...ofPods(pods), ...ofRules].filter(concerns);
   }
 
   /** Pods of objects, each with its node, and what is wrong with them. */

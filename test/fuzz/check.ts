@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { plan } from "../../src/agent/plan.ts";
+import { outcomeOf, plannerOf } from "../../src/authors/testing/plan.ts";
 import { planPods, withoutUids } from "../../src/lab/binding.ts";
 import { nodeObject } from "../../src/lab/cluster.ts";
 import { Images } from "../../src/lab/images.ts";
@@ -11,7 +11,6 @@ import { resolveContainer } from "../../src/model/environment.ts";
 import { podKey } from "../../src/model/names.ts";
 import type { ConfigMap, ManifestObject, Pod, Secret } from "../../src/model/objects.ts";
 import { expandWorkloads, schedule } from "../../src/model/workloads/index.ts";
-import { reduceCluster } from "../../src/sources/cluster.ts";
 import { parseManifests } from "../../src/sources/manifests/index.ts";
 
 const NODE = {
@@ -134,13 +133,14 @@ function outcome(objects: readonly ManifestObject[]) {
     const ip = `10.244.${(index >> 8) & 255}.${index & 255}`;
     return { namespace, name, uid: "u", netns: "/n", ifname: "eth0", device, mac: "02:00:00:00:00:01", ips: [ip] };
   });
-  const { state } = reduceCluster(new Map(), { node: NODE, objects, endpoints, problems: [], now: NOW });
-  const { ports } = plan(state);
+  const planner = plannerOf({ node: NODE, objects, endpoints, now: NOW });
+  planner.take();
+  const { ports } = planner.composer;
   const chains = new Map(
     endpoints.map(({ namespace, name, device }) => {
-      const port = ports.find((one) => one.name === device);
+      const port = ports.get(`router:${device}`)?.item;
       return [`${namespace}/${name}`, { ingress: port?.ingress.length, egress: port?.egress.length }];
     }),
   );
-  return { limits: state.limits, chains };
+  return { limits: outcomeOf(planner).limits, chains };
 }

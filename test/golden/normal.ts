@@ -65,13 +65,12 @@ function problems(items: readonly Fields[]): Fields[] {
 
 const isDelay = (device: unknown): boolean => /^weir_delay\d$/.test(String(device));
 function topology(document: Fields): Fields {
-  const spec = document["spec"] as Record<string, Fields[]> & { resume: string[] };
+  const spec = document["spec"] as Record<string, Fields[]>;
   return {
     ...document,
     spec: {
       ...spec,
       links: spec["links"]?.filter(({ device }) => !isDelay(device)),
-      resume: spec.resume.filter((device) => !isDelay(device)),
       rows: spec["rows"]?.map(row),
     },
   };

@@ -51,7 +51,7 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   routes: ["cidr", "via"],
   instances: ["name"],
   "topology.ports": ["instance", "name"],
-  shapers: ["owner"],
+  shapers: ["instance"],
   leases: ["instance"],
   rows: ["table", "key"],
 };

@@ -2,11 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { plan } from "../../src/agent/plan.ts";
+import { documentOf, planned } from "../../src/authors/testing/plan.ts";
 import type { Endpoint } from "../../src/model/cluster.ts";
 import { podDevice } from "../../src/model/ipam.ts";
 import type { ManifestObject } from "../../src/model/objects.ts";
-import { reduceCluster } from "../../src/sources/cluster.ts";
 import { KubernetesClient, openAccess, watchKubernetes } from "../../src/sources/kubernetes/index.ts";
 import { type ManifestSnapshot, type ManifestWatch, readManifests } from "../../src/sources/manifests/index.ts";
 import { ControlPlane } from "../control-plane/control-plane.ts";
@@ -60,7 +59,7 @@ function outcome({ objects, problems }: ManifestSnapshot, namespace: string) {
     ...mtu,
   };
   const concerning = problems.filter(({ object }) => object.includes(`/${namespace}/`));
-  const { state } = reduceCluster(new Map(), {
+  const { state, planner } = planned(new Map(), {
     node: { ...node, fq: true },
     objects: ours,
     endpoints,
@@ -77,7 +76,7 @@ function outcome({ objects, problems }: ManifestSnapshot, namespace: string) {
       nodeName,
       hostNetwork,
     })),
-    desired: plan(state),
+    document: documentOf(planner),
   };
 }
 
@@ -102,7 +101,7 @@ describe("a folder and the API give the same", () => {
       const present = () => new Set(seen().map((one) => `${one.kind}/${one.metadata.name}`));
       await expect.poll(() => keys.filter((key) => !present().has(key)), { timeout: 60_000 }).toEqual([]);
       expect(outcome(api.snapshot(), namespace)).toEqual(written);
-      const { desired: _, ...readable } = written;
+      const { document: _, ...readable } = written;
       expect(JSON.stringify(readable)).toContain(shows);
     },
   );

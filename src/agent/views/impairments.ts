@@ -1,13 +1,14 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
+import type { Planner } from "../../authors/planner.ts";
 import { impairInstance } from "../../functions/impair/impair.ts";
-import { type ClusterState, podPorts } from "../../model/cluster.ts";
+import type { PodPort } from "../../model/cluster.ts";
 import { type Effects, type ImpairRule, type Lease, lossProbability, type Match, NO_FQ } from "../../model/impair.ts";
 import { describeEffects } from "../../model/impairments.ts";
 import type { Overruled } from "../../model/precedence.ts";
 import { NOBODY } from "../../model/rule-objects.ts";
 import { binomialInterval } from "../../model/statistics.ts";
-import { whyNoPort, whyOverruled } from "./pods.ts";
+import { type ProblemsOf, whyNoPort, whyOverruled } from "./pods.ts";
 
 /** What a rule did, as its program counted. */
 export interface ImpairUse {
@@ -29,22 +30,24 @@ export interface ImpairReadings {
   /** ms that it still acts; undefined if it has no lease. */
   remaining(instance: string): number | undefined;
   /** Why it is not in force. */
-  fault(device: string): string | undefined;
+  fault(at: PodPort, rule: ImpairRule): string | undefined;
 }
 
 type Item = Plain<schema.Impairment>;
 
 /** Receipts: each rule with what was asked for, what is in force, what it did, and when it ends. */
-export function impairmentItems(state: ClusterState, readings: ImpairReadings): Item[] {
-  const ports = new Map(podPorts(state).map((port) => [port.key, port]));
-  const keys = new Set([...state.impairments.keys(), ...state.overruled.impairments.keys()]);
-  return [...keys].flatMap((key) => {
+export function impairmentItems(
+  { rules, ports, node }: Pick<Planner, "rules" | "ports" | "node">,
+  problemsOf: ProblemsOf,
+  readings: ImpairReadings,
+): Item[] {
+  return rules.impairments.keys().flatMap((key) => {
     const at = ports.get(key);
-    const why = whyNoPort(state.problems, key);
-    const lost = state.overruled.impairments.get(key) ?? [];
-    const shown = (rule: ImpairRule): Item => item(key, rule, at?.id, state.node.fq === true, readings, why);
+    const why = whyNoPort(problemsOf, key);
+    const { rules: inForce = [], overruled: lost = [] } = rules.impairments.get(key) ?? {};
+    const shown = (rule: ImpairRule): Item => item(key, rule, at, node.fq === true, readings, why);
     return [
-      ...(state.impairments.get(key) ?? []).map((rule) => withLoss(shown(rule), lost)),
+      ...inForce.map((rule) => withLoss(shown(rule), lost)),
       ...lost.filter(isTold).map((one) => overruledItem(key, one, shown)),
     ];
   });
@@ -84,21 +87,21 @@ const NOTHING: ImpairUse = {
 function item(
   key: string,
   rule: ImpairRule,
-  id: string | undefined,
+  at: PodPort | undefined,
   fq: boolean,
   readings: ImpairReadings,
   noPort: string,
 ): Item {
   const { direction, source, configured, effects, match } = rule;
   const common = { ...identity(key), direction, source, configured, effects, match: describeMatch(match) };
-  if (id === undefined || match.peers?.length === 0) {
-    const reason = id === undefined ? `not enforced: ${noPort}` : NOBODY;
+  if (at === undefined || match.peers?.length === 0) {
+    const reason = at === undefined ? `not enforced: ${noPort}` : NOBODY;
     const idle = { effective: null, state: "not enforced", remaining: null, reason } as const;
     return { ...common, ...idle, ...NOTHING, ...rates(NOTHING, effects) };
   }
-  const instance = impairInstance(id, direction, rule.id);
+  const instance = impairInstance(at.id, direction, rule.id);
   const use = readings.use(instance);
-  return { ...common, ...standing(rule, { instance, id, fq }, readings), ...use, ...rates(use, effects) };
+  return { ...common, ...standing(rule, { instance, at, fq }, readings), ...use, ...rates(use, effects) };
 }
 
 function identity(key: string): { namespace: string; pod: string } {
@@ -108,13 +111,14 @@ function identity(key: string): { namespace: string; pod: string } {
 
 /** Whether a rule is in force, and why not. */
 function standing(
-  { effects, lease }: ImpairRule,
-  { instance, id, fq }: { instance: string; id: string; fq: boolean },
+  rule: ImpairRule,
+  { instance, at, fq }: { instance: string; at: PodPort; fq: boolean },
   readings: ImpairReadings,
 ): Pick<Item, "effective" | "state" | "remaining" | "reason"> {
+  const { effects, lease } = rule;
   const left = readings.remaining(instance);
   const remaining = left === undefined ? null : Math.round(left / 100) / 10;
-  const fault = readings.fault(id);
+  const fault = readings.fault(at, rule);
   if (fault !== undefined) {
     return { effective: null, state: "not enforced", remaining, reason: `not enforced: ${fault}` };
   }

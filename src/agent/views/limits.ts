@@ -1,54 +1,51 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
-import { type ClusterState, podPorts } from "../../model/cluster.ts";
+import type { Planner } from "../../authors/planner.ts";
+import type { PodPort } from "../../model/cluster.ts";
 import { type LimitCounts, NOT_COUNTED, NOTHING_YET } from "../../model/limit-counts.ts";
 import { type LimitRule, RULE_KEYS } from "../../model/limits.ts";
 import type { Pod, Problem } from "../../model/objects.ts";
 import type { Overruled } from "../../model/precedence.ts";
-import { podKey, whyNoPort, whyOverruled } from "./pods.ts";
+import { type ProblemsOf, whyNoPort, whyOverruled } from "./pods.ts";
 
 /** What the datapath says of one limit. */
 export interface LimitReadings {
   /** bit/s that the datapath enforces, or why it does not. */
-  enforced(device: string, rule: LimitRule): { rate: number } | { reason: string };
+  enforced(at: PodPort, rule: LimitRule): { rate: number } | { reason: string };
   /** bit/s at layer 3 over the last full busy window, and how long ago that ended, s; undefined if there was none. */
-  measured(device: string, rule: LimitRule): { rate: number; age: number } | undefined;
+  measured(at: PodPort, rule: LimitRule): { rate: number; age: number } | undefined;
   /** What it counted; undefined before the first packet, and if the datapath does not have it. */
-  counted(device: string, rule: LimitRule): LimitCounts | undefined;
+  counted(at: PodPort, rule: LimitRule): LimitCounts | undefined;
 }
 
 type Item = Plain<schema.Limit>;
 
 /** Receipts: each rule with what was configured, what is in force, what was measured, and why they differ. */
-export function limitItems(state: ClusterState, readings: LimitReadings): Item[] {
-  const ports = new Map(podPorts(state).map((port) => [port.key, port.id]));
-  const pods = new Map(state.pods.map((pod) => [podKey(pod.metadata), pod]));
-  const items: Item[] = [];
-  for (const [key, rules] of state.limits) {
-    const faults = faultsOf(state.problems, key, pods.get(key));
-    const device = ports.get(key);
-    const why = whyNoPort(state.problems, key);
-    for (const rule of rules) items.push(item(key, rule, device, faults.get(rule.source), readings, why));
-  }
-  for (const [key, all] of state.overruled.limits) {
-    const device = ports.get(key);
-    for (const one of all) items.push(overruledItem(key, one, device, readings, whyNoPort(state.problems, key)));
-  }
-  for (const [key, pod] of pods) {
-    const inForce = new Set((state.limits.get(key) ?? []).map((rule) => rule.source));
-    for (const [source, fault] of faultsOf(state.problems, key, pod)) {
-      if (inForce.has(source)) continue;
-      items.push({
-        ...identity(key),
-        direction: directionOf(source),
-        source,
-        written: fault.written,
-        ...NOTHING,
-        reason: fault.message,
-      });
-    }
-  }
+export function limitItems(
+  { rules, ports, cluster }: Pick<Planner, "rules" | "ports" | "cluster">,
+  problemsOf: ProblemsOf,
+  readings: LimitReadings,
+): Item[] {
+  const keys = new Set([...rules.limits.keys(), ...cluster.here.keys()]);
+  const items = [...keys].flatMap((key) => {
+    const { rules: inForce = [], overruled = [] } = rules.limits.get(key) ?? {};
+    const faults = faultsOf(problemsOf(`Pod/${key}`), cluster.pods.get(key));
+    if (inForce.length + overruled.length + faults.size === 0) return [];
+    const at = ports.get(key);
+    const why = whyNoPort(problemsOf, key);
+    const sources = new Set(inForce.map(({ source }) => source));
+    const refused = [...faults].filter(([source]) => cluster.pods.has(key) && !sources.has(source));
+    return [
+      ...inForce.map((rule) => item(key, rule, at, faults.get(rule.source), readings, why)),
+      ...overruled.map((one) => overruledItem(key, one, at, readings, why)),
+      ...refused.map(([source, fault]) => refusedItem(key, source, fault)),
+    ];
+  });
   return items.toSorted((a, b) => order(a) - order(b) || compare(sortKey(a), sortKey(b)));
+}
+
+function refusedItem(key: string, source: string, { written, message }: Fault): Item {
+  return { ...identity(key), direction: directionOf(source), source, written, ...NOTHING, reason: message };
 }
 
 const NOTHING = {
@@ -59,7 +56,7 @@ const NOTHING = {
 function item(
   key: string,
   rule: LimitRule,
-  device: string | undefined,
+  at: PodPort | undefined,
   fault: Fault | undefined,
   readings: LimitReadings,
   why: string,
@@ -67,7 +64,7 @@ function item(
   const { direction, source } = rule;
   const common = { ...identity(key), direction, source, written: fault?.written ?? rule.configured };
   const configured = fault ? null : rule.rate;
-  if (device === undefined) {
+  if (at === undefined) {
     return {
       ...common,
       ...NOTHING,
@@ -75,10 +72,10 @@ function item(
       reason: fault?.message ?? `not enforced: ${why}`,
     };
   }
-  const enforced = readings.enforced(device, rule);
-  const { rate: measured = null, age: measuredAge = null } = readings.measured(device, rule) ?? {};
+  const enforced = readings.enforced(at, rule);
+  const { rate: measured = null, age: measuredAge = null } = readings.measured(at, rule) ?? {};
   const none = "reason" in enforced ? NOT_COUNTED : NOTHING_YET;
-  const did = { measured, measuredAge, ...(readings.counted(device, rule) ?? none) };
+  const did = { measured, measuredAge, ...(readings.counted(at, rule) ?? none) };
   if ("reason" in enforced) {
     return {
       ...common,
@@ -103,12 +100,12 @@ function item(
 function overruledItem(
   key: string,
   { rule, by, agrees }: Overruled<LimitRule>,
-  device: string | undefined,
+  at: PodPort | undefined,
   readings: LimitReadings,
   why: string,
 ): Item {
   const { direction, source } = rule;
-  if (agrees) return { ...item(key, by.rule, device, undefined, readings, why), source, written: rule.configured };
+  if (agrees) return { ...item(key, by.rule, at, undefined, readings, why), source, written: rule.configured };
   const common = { ...identity(key), direction, source, written: rule.configured };
   return { ...common, ...NOTHING, configured: rule.rate, reason: whyOverruled(by), overruledBy: by.object };
 }
@@ -119,10 +116,10 @@ interface Fault {
 }
 
 /** Bad values of one pod by key. A problem names its field as `metadata.annotations["KEY"]`. */
-function faultsOf(problems: readonly Problem[], key: string, pod: Pod | undefined): Map<string, Fault> {
+function faultsOf(problems: readonly Problem[], pod: Pod | undefined): Map<string, Fault> {
   const faults = new Map<string, Fault>();
-  for (const { object, path, message, severity } of problems) {
-    if (object !== `Pod/${key}` || (severity ?? "error") !== "error") continue;
+  for (const { path, message, severity } of problems) {
+    if ((severity ?? "error") !== "error") continue;
     const [, map, source] = /^metadata\.(annotations|labels)\["(.+)"\]$/.exec(path ?? "") ?? [];
     if (!source || faults.has(source) || !RULE_KEYS.some(({ key: own }) => own === source)) continue;
     const written = pod?.metadata[map as "annotations" | "labels"][source] ?? "";

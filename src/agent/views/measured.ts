@@ -1,43 +1,37 @@
+import { limitInstance } from "../../functions/limit/limit.ts";
+import type { PodPort } from "../../model/cluster.ts";
 import type { LimitRule } from "../../model/limits.ts";
-import { AGENT, type Agent } from "../agent.ts";
+import type { Agent } from "../agent.ts";
+import { impairmentClaim, limitClaim, networkClaims, programClaim } from "./claims.ts";
 import type { ImpairReadings } from "./impairments.ts";
 import { countedBy, readUse } from "./limit-use.ts";
 import type { LimitReadings } from "./limits.ts";
 import type { ProgramReadings } from "./programs.ts";
 
-/** What a pod's port stands on: without it no rule of the pod acts. A host-network pod's is on a device of the node's. */
-function placeOf(agent: Agent, port: string): string[] {
-  const host = agent.view.state.hosts.find(({ id }) => id === port);
-  const own = host ? [`device ${host.device}`, "table weir_cgroups"] : [`device ${port}`];
-  return ["panel", AGENT, ...own];
-}
-
 /** What the datapath enforces and has measured of each limit. */
 export function limitReadings(agent: Agent): LimitReadings {
-  const { desired, failures } = agent.view;
-  const { panel } = agent.parts.datapath;
-  const shaped = new Map(desired.shapers.map((shaper) => [shaper.owner, shaper.rate]));
-  const instanceOf = (device: string, { direction }: LimitRule): string => `limit:${device}:${direction}`;
-  const idOf = (device: string, rule: LimitRule) => panel.names.find("instance", instanceOf(device, rule));
+  const { shapers } = agent.planner.composer;
+  const { panel } = agent.parts;
+  const instanceOf = ({ id }: PodPort, { direction }: LimitRule): string => limitInstance(id, direction);
+  const rateOf = (at: PodPort, rule: LimitRule) => shapers.get(instanceOf(at, rule))?.item.rate;
+  const idOf = (at: PodPort, rule: LimitRule) => panel.names.find("instance", instanceOf(at, rule));
   return {
-    enforced(device, rule) {
-      const instance = instanceOf(device, rule);
-      const rate = shaped.get(instance);
+    enforced(at, rule) {
+      const rate = rateOf(at, rule);
       if (rate === undefined) return { reason: "no shaper is planned for it" };
-      const about = new Set([`shaper ${instance}`, "shapers", "table weir_limits", ...placeOf(agent, device)]);
-      const failure = failures.find((one) => about.has(one.object));
-      return failure ? { reason: failure.message } : { rate };
+      const reason = agent.standing.faultOf(limitClaim(at, rule.direction), ...networkClaims(at.key));
+      return reason === undefined ? { rate } : { reason };
     },
-    measured(device, rule) {
-      const id = idOf(device, rule);
+    measured(at, rule) {
+      const id = idOf(at, rule);
       const use = (id === undefined ? undefined : readUse(panel, id)) ?? {};
       const [rate, ended] = [Number(use["rate"] ?? 0), Number(use["ended"] ?? 0)];
       // the kernel's ktime is the clock that node counts with
       return rate > 0 ? { rate, age: Math.max(0, (Number(process.hrtime.bigint()) - ended) / 1e9) } : undefined;
     },
-    counted(device, rule) {
-      const id = idOf(device, rule);
-      return id === undefined ? undefined : countedBy(panel, id, shaped.get(instanceOf(device, rule)) ?? rule.rate);
+    counted(at, rule) {
+      const id = idOf(at, rule);
+      return id === undefined ? undefined : countedBy(panel, id, rateOf(at, rule) ?? rule.rate);
     },
   };
 }
@@ -51,8 +45,8 @@ function meanDelay(count: (name: string) => number): number | null {
 
 /** What the datapath did for each impairment. */
 export function impairReadings(agent: Agent): ImpairReadings {
-  const { failures } = agent.view;
-  const { panel, leases } = agent.parts.datapath;
+  const { panel } = agent.parts;
+  const { leases } = agent.parts.datapath;
   const uses = panel.tables.get("weir_impair_use");
   const idOf = (instance: string): number | undefined => panel.names.find("instance", instance);
   return {
@@ -77,18 +71,14 @@ export function impairReadings(agent: Agent): ImpairReadings {
       const id = idOf(instance);
       return id === undefined ? undefined : leases.remaining(id);
     },
-    fault(device) {
-      const tables = ["table weir_impairs", "table weir_impair_peers", "leases"];
-      const about = new Set([...tables, ...placeOf(agent, device)]);
-      return failures.find((one) => about.has(one.object))?.message;
-    },
+    fault: (at, { direction, id }) =>
+      agent.standing.faultOf(impairmentClaim(at, direction, id), ...networkClaims(at.key)),
   };
 }
 
 /** What the datapath counted of each user's program. */
 export function programReadings(agent: Agent): ProgramReadings {
-  const { failures } = agent.view;
-  const { panel } = agent.parts.datapath;
+  const { panel } = agent.parts;
   const uses = panel.tables.get("weir_custom_use");
   return {
     use(instance) {
@@ -98,9 +88,6 @@ export function programReadings(agent: Agent): ProgramReadings {
       const count = (name: string): number => Number(fields[name] ?? 0);
       return { packets: count("packets"), bytes: count("bytes"), dropped: count("dropped"), other: count("other") };
     },
-    fault(device, instance) {
-      const about = new Set([`program ${instance}`, "programs", ...placeOf(agent, device)]);
-      return failures.find((one) => about.has(one.object))?.message;
-    },
+    fault: (at, { direction }) => agent.standing.faultOf(programClaim(at, direction), ...networkClaims(at.key)),
   };
 }

@@ -1,19 +1,19 @@
 import { describe, expect, test } from "vitest";
-import { emptyState, type NodeContext } from "../../model/cluster.ts";
+import { plannerOf } from "../../authors/testing/plan.ts";
+import type { NodeContext } from "../../model/cluster.ts";
 import { NOT_COUNTED, NOTHING_YET } from "../../model/limit-counts.ts";
 import { findingsOf } from "../../results/index.ts";
-import { reduceCluster } from "../../sources/cluster.ts";
 import { parseManifests } from "../../sources/manifests/index.ts";
 import { impairmentItems } from "./impairments.ts";
 import { limitItems } from "./limits.ts";
 
 /** One story in receipts, problems and what conditions are made of. */
 
-const { node } = emptyState({
+const node: NodeContext = {
   ...{ name: "n", overlay: "vxlan", addresses: [], podCIDRs: [], uplink: "eth0", mtu: 1450 },
   vxlan: { port: 4789, vni: 1 },
   fq: true,
-});
+};
 const device = "weir0123456789a";
 const endpoint = { namespace: "shop", name: "web", uid: "u", netns: "/x", ifname: "eth0", device, mac: "", ips: [] };
 const NOTHING = {
@@ -33,14 +33,15 @@ const rule = (kind: "Limit" | "Impairment", name: string, spec: object, labels =
 function story(documents: object[], change: Partial<NodeContext> = {}, inForce = true) {
   const text = documents.map((one) => JSON.stringify(one)).join("\n---\n");
   const objects = parseManifests(text, "x.yaml").objects.map(({ object }) => object);
-  const input = { node: { ...node, ...change }, objects, endpoints: [endpoint], problems: [] };
-  const { state } = reduceCluster(new Map(), input);
-  const enforced = (_: string, { rate }: { rate: number }) => (inForce ? { rate } : { reason: "no htb" });
-  const limits = limitItems(state, { enforced, measured: () => undefined, counted: () => undefined });
+  const planner = plannerOf({ node: { ...node, ...change }, objects, endpoints: [endpoint] });
+  const told = planner.problems();
+  const problemsOf = (object: string) => told.filter((one) => one.object === object);
+  const enforced = (_: unknown, { rate }: { rate: number }) => (inForce ? { rate } : { reason: "no htb" });
+  const limits = limitItems(planner, problemsOf, { enforced, measured: () => undefined, counted: () => undefined });
   const readings = { use: () => NOTHING, remaining: () => 60_000, fault: () => undefined };
-  const impairments = impairmentItems(state, readings);
-  const problems = state.problems.map(({ object, severity = "error", message }) => `${severity} ${object}: ${message}`);
-  const findings = Object.fromEntries(findingsOf([...limits, ...impairments], state.problems, []));
+  const impairments = impairmentItems(planner, problemsOf, readings);
+  const problems = told.map(({ object, severity = "error", message }) => `${severity} ${object}: ${message}`);
+  const findings = Object.fromEntries(findingsOf([...limits, ...impairments], told, []));
   return { limits, impairments, problems, findings };
 }
 

@@ -1,35 +1,30 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
-import { type ClusterState, podDevices } from "../../model/cluster.ts";
 import type { Problem } from "../../model/objects.ts";
+import type { Agent } from "../agent.ts";
 
-export const podKey = (pod: { namespace: string; name: string }): string => `${pod.namespace}/${pod.name}`;
+/** Problems of one object, by `Kind/namespace/name`. */
+export type ProblemsOf = (object: string) => readonly Problem[];
 
-/**
- * This node's pods: those bound to it and those whose network it holds. `pending`: keys of pods with rules that are still
- * being made real; their objects count as in force after that.
- */
-export function podItems(
-  state: ClusterState,
-  inForce: (device: string) => boolean,
-  pending: ReadonlySet<string> = new Set(),
-): Plain<schema.Pod>[] {
-  const endpoints = podDevices(state);
-  const pods = new Map(state.pods.map((pod) => [podKey(pod.metadata), pod]));
-  const here = [...pods].filter(([key, pod]) => pod.nodeName === state.node.name || endpoints.has(key));
-  const keys = new Set([...here.map(([key]) => key), ...endpoints.keys()]);
-  return [...keys].sort().map((key) => {
-    const pod = pods.get(key);
-    const endpoint = endpoints.get(key);
+/** This node's pods: those bound to it and those whose network it holds. */
+export function podItems({ planner, standing, programs, parts }: Agent): Plain<schema.Pod>[] {
+  const { cluster } = planner;
+  const ended = cluster.pods.keys("bound", planner.node.name).filter((key) => !cluster.here.has(key));
+  return [...cluster.here.keys(), ...ended].toSorted().map((key) => {
+    const pod = cluster.pods.get(key);
+    const endpoint = cluster.attachments.get(key) ?? cluster.taps.get(key) ?? cluster.hosts.get(key);
     const [namespace = "", name = ""] = key.split("/");
-    const up = endpoint !== undefined && inForce(endpoint.device);
+    const up = endpoint !== undefined && parts.datapath.devices.ifindex(endpoint.device) !== undefined;
+    const isPending = programs.pending.has(key);
     return {
       namespace,
       name,
       ips: up ? [...endpoint.ips] : [],
       device: up ? endpoint.device : null,
-      resourceVersion: pending.has(key) ? null : (pod?.metadata.resourceVersion ?? null),
-      problems: problemsOf(state.problems, key),
+      resourceVersion: isPending ? null : (pod?.metadata.resourceVersion ?? null),
+      problems: standing
+        .problemsOf(`Pod/${key}`)
+        .map(({ object, path, message, severity }) => ({ object, path, message, severity })),
     };
   });
 }
@@ -37,10 +32,8 @@ export function podItems(
 const NO_NETWORK = "the pod has no network of Weir's on this node";
 
 /** Why a pod that no port is of has its rules not enforced. */
-export function whyNoPort(problems: readonly Problem[], key: string): string {
-  const known = problems.find(
-    ({ object, path }) => object === `Pod/${key}` && /^(spec\.hostNetwork|status\.podIPs)$/.test(path ?? ""),
-  );
+export function whyNoPort(problemsOf: ProblemsOf, key: string): string {
+  const known = problemsOf(`Pod/${key}`).find(({ path }) => path === "spec.hostNetwork" || path === "status.podIPs");
   return known?.message.replace("its rules are not enforced: ", "") ?? NO_NETWORK;
 }
 
@@ -48,11 +41,4 @@ export function whyNoPort(problems: readonly Problem[], key: string): string {
 export function whyOverruled({ object, what }: { object: string; what: string }, until?: number): string {
   const end = until === undefined ? "" : ` until ${new Date(until).toISOString()}`;
   return `overruled: ${object} comes first (${what})${end}`;
-}
-
-/** Problems of one pod. */
-export function problemsOf(problems: readonly Problem[], key: string): schema.Problem[] {
-  return problems
-    .filter((problem) => problem.object === `Pod/${key}`)
-    .map(({ object, path, message, severity }) => ({ object, path, message, severity }));
 }

@@ -1,7 +1,8 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
 import { deliveryOf } from "../../datapath/compile.ts";
-import type { DesiredState, Peer, Port } from "../../model/desired.ts";
+import { type Peer, type Port, portName } from "../../model/document.ts";
+import type { Composer } from "../../reconcile/composer.ts";
 
 /** Packets and bytes of a port, by its full name. */
 export interface PortCounters {
@@ -15,19 +16,18 @@ interface Seen {
   isSeenByXdp(device: string): boolean;
 }
 
-const fullName = (port: Port): string => `${port.instance}:${port.name}`;
 const NONE: PortCounters = { received: { packets: 0, bytes: 0 }, sent: { packets: 0, bytes: 0 } };
 
 /** Ports with what they are connected to and what they have carried. */
 export function portItems(
-  desired: DesiredState,
+  document: Document,
   counters: ReadonlyMap<string, PortCounters>,
   { ifindex, isSeenByXdp }: Seen,
 ): Plain<schema.Port>[] {
   const exists = (device: string): boolean => ifindex(device) !== undefined;
-  const functions = functionsOf(desired);
-  return desired.ports.map((port) => ({
-    name: fullName(port),
+  const functions = functionsOf(document);
+  return portsOf(document).map((port) => ({
+    name: portName(port),
     instance: port.instance,
     function: functions.get(port.instance) ?? "",
     peer: peerText(port.peer, { isSeenByXdp }),
@@ -35,25 +35,32 @@ export function portItems(
     state: isUp(port, exists) ? "up" : "down",
     ingress: [...port.ingress],
     egress: [...port.egress],
-    ...(counters.get(fullName(port)) ?? NONE),
+    ...(counters.get(portName(port)) ?? NONE),
   }));
 }
 
 /** The chains that hold at least one function. */
-export function chainItems(desired: DesiredState, seen: Pick<Seen, "isSeenByXdp">): Plain<schema.Chain>[] {
-  const functions = functionsOf(desired);
-  return desired.ports.flatMap((port) =>
+export function chainItems(document: Document, seen: Pick<Seen, "isSeenByXdp">): Plain<schema.Chain>[] {
+  const functions = functionsOf(document);
+  return portsOf(document).flatMap((port) =>
     (["ingress", "egress"] as const).flatMap((direction) => {
       if (port[direction].length === 0) return [];
       const hops = port[direction].map((instance) => ({ instance, function: functions.get(instance) ?? "" }));
       const end = direction === "ingress" ? port.instance : peerText(port.peer, seen);
-      return [{ port: fullName(port), direction, hops, end }];
+      return [{ port: portName(port), direction, hops, end }];
     }),
   );
 }
 
-function functionsOf(desired: DesiredState): Map<string, string> {
-  return new Map(desired.instances.map((instance) => [instance.name, instance.function]));
+type Document = Pick<Composer, "ports" | "instances">;
+
+/** By full name. */
+function portsOf({ ports }: Document): Port[] {
+  return [...ports].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, { item }]) => item);
+}
+
+function functionsOf({ instances }: Document): Map<string, string> {
+  return new Map([...instances.all()].map(({ item }) => [item.name, item.function]));
 }
 
 /** A port that only receives, such as the overlay's, is up while its device exists. */

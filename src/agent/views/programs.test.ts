@@ -1,27 +1,16 @@
 import { describe, expect, test } from "vitest";
-import { type ClusterState, emptyState } from "../../model/cluster.ts";
-import type { ProgramRule } from "../../model/programs.ts";
+import { plannerOf } from "../../authors/testing/plan.ts";
+import type { NodeContext } from "../../model/cluster.ts";
+import { parseManifests } from "../../sources/manifests/index.ts";
 import { type Standing, standingKey } from "../programs.ts";
 import { programItems } from "./programs.ts";
 
-const NODE = {
-  name: "n",
-  overlay: "vxlan",
-  addresses: [],
-  podCIDRs: [],
-  uplink: "eth0",
-  mtu: 1450,
+const NODE: NodeContext = {
+  ...{ name: "n", overlay: "vxlan", addresses: [], podCIDRs: [], uplink: "eth0", mtu: 1450 },
   vxlan: { port: 4789, vni: 1 },
-} as const;
-const RULE: ProgramRule = {
-  direction: "egress",
-  program: "drop",
-  macros: [],
-  source: "ebpf-limit",
-  object: "Pod/ns/a",
-  path: "x",
-  configured: "drop egress",
 };
+const metadata = { name: "a", namespace: "ns", uid: "u", annotations: { "ebpf-limit": "drop egress" } };
+const POD = { apiVersion: "v1", kind: "Pod", metadata, spec: { nodeName: "n", containers: [{ name: "c" }] } };
 const device = "weir0123456789a";
 const endpoint = { namespace: "ns", name: "a", uid: "u", netns: "/x", ifname: "eth0", device, mac: "", ips: [] };
 const USE = { packets: 10, bytes: 1000, dropped: 3, other: 1 };
@@ -29,14 +18,14 @@ const NOTHING = { packets: 0, bytes: 0, dropped: 0, other: 0 };
 const BUILD = "0123456789ab";
 
 function item(stands: Standing | undefined, { here = true, fault = "" } = {}) {
-  const state: ClusterState = {
-    ...emptyState(NODE),
-    endpoints: here ? [endpoint] : [],
-    programs: new Map([["ns/a", [RULE]]]),
-  };
+  const objects = parseManifests(JSON.stringify(POD), "x.json").objects.map(({ object }) => object);
+  const planner = plannerOf({ node: NODE, objects, endpoints: here ? [endpoint] : [] });
   const standings = new Map(stands ? [[standingKey("ns/a", "egress"), stands]] : []);
   const programs = { builds: new Map(), problems: [], standings, pending: new Set<string>() };
-  const [found] = programItems({ state, programs }, { use: () => USE, fault: () => fault || undefined });
+  const [found] = programItems(planner, programs, () => [], {
+    use: () => USE,
+    fault: () => fault || undefined,
+  });
   return found;
 }
 

@@ -1,4 +1,4 @@
-import type { DesiredState } from "../../model/desired.ts";
+import type { Document } from "../../model/document.ts";
 import { version } from "../../model/version.ts";
 import type { Backend, EndpointResult, ObjectName, Plain } from "../backend.ts";
 import { ApiError } from "../errors.ts";
@@ -17,7 +17,7 @@ export interface MemoryState {
   problems: schema.Problem[];
   endpoints: Plain<schema.Endpoint>[];
   objects: Plain<schema.AppliedObject>[];
-  topology: DesiredState;
+  topology: Document;
   doctor: schema.Doctor;
 }
 
@@ -50,7 +50,7 @@ export class MemoryBackend implements Backend {
     const known = [...this.state.endpoints, ...this.state.pods];
     return new Map(known.map(({ device, namespace, name }) => [device ?? "", `${namespace}/${name}`]));
   };
-  topology = async (): Promise<DesiredState> => this.state.topology;
+  topology = async (): Promise<Document> => this.state.topology;
   objects = async (): Promise<Plain<schema.AppliedObject>[]> => this.state.objects;
   doctor = async (): Promise<schema.Doctor> => this.state.doctor;
 
@@ -144,7 +144,7 @@ function emptyState(): MemoryState {
     problems: [],
     endpoints: [],
     objects: [],
-    topology: { links: [], resume: [], routes: [], instances: [], ports: [], shapers: [], leases: [], rows: [] },
+    topology: { links: [], routes: [], instances: [], ports: [], shapers: [], leases: [], rows: [] },
     doctor: { kernel: "6.1.0-18-amd64", arch: "x64", ok: true, probes: [] },
   };
 }

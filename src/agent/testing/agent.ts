@@ -1,0 +1,51 @@
+import type { Panel } from "../../datapath/panel.ts";
+import type { Builder } from "../../datapath/programs/builder.ts";
+import { Memory, type MemoryOptions } from "../../datapath/testing/memory.ts";
+import type { NodeContext } from "../../model/cluster.ts";
+import { DEFAULT_RULE_SETTINGS } from "../../model/limits.ts";
+import { AppliedStore } from "../../sources/applied.ts";
+import { openEndpoints } from "../../sources/endpoints.ts";
+import { LastGoodFile } from "../../sources/last-good.ts";
+import { Agent, type AgentParts } from "../agent.ts";
+import { functions } from "../functions.ts";
+import { createLogger } from "../log.ts";
+import { Programs } from "../programs.ts";
+
+/** A kernel in memory for all functions. `most`: rows that tables hold at most, for tests of full ones. */
+export function memoryKernel(most: MemoryOptions["tables"] = {}): Memory {
+  const tables = Object.fromEntries(functions.flatMap((fn) => fn.tables).map((name) => [name, most[name] ?? 10_000]));
+  return new Memory({ tables, functions: functions.map(({ name }) => name) });
+}
+
+export interface TestAgent extends Partial<Pick<AgentParts, "manifests" | "follow">> {
+  node: NodeContext;
+  /** Of its state. */
+  folder: string;
+  kernel: Memory;
+  signal: AbortSignal;
+  /** Of pods' addresses; the node's if left out. */
+  podCIDRs?: readonly string[] | undefined;
+}
+
+/** An agent on a kernel in memory, of which nothing was asked yet. */
+export function agentOn({
+  node,
+  folder,
+  kernel,
+  signal,
+  podCIDRs = node.podCIDRs,
+  manifests,
+  follow,
+}: TestAgent): Agent {
+  const datapath = kernel.datapath();
+  return new Agent({
+    ...{ node, follow, manifests, datapath, signal },
+    settings: DEFAULT_RULE_SETTINGS,
+    endpoints: openEndpoints({ folder, podCIDRs }),
+    lastGood: new LastGoodFile(folder),
+    applied: new AppliedStore(folder),
+    panel: datapath.panel as unknown as Panel,
+    programs: new Programs({ folder: undefined, builder: {} as Builder, held: [], onChange: () => {} }),
+    log: createLogger("silent", node.name),
+  });
+}

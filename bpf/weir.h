@@ -117,7 +117,8 @@ struct weir_config {
 	__u32 split_ifindex;  /* the same without segmentation offload: GSO packets come back split */
 	enum weir_abi abi;
 	__u32 processors;     /* among which packet steering chooses where packets come back, by skb->hash; 0: one */
-	__u32 reserved[2];
+	__u32 epoch;          /* of the panels here the one with the highest came into force last */
+	__u32 reserved;
 };
 
 struct weir_device_key {

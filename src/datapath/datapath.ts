@@ -72,7 +72,7 @@ export class Datapath {
 
   /** What works, but not as well as it should: the kernel lacks something, or refuses it. */
   get warnings(): readonly Failure[] {
-    return this.#steering.warnings;
+    return [...this.#steering.warnings, ...this.panel.lost];
   }
 
   /** The first of these rows that the kernel does not hold as it is written; undefined if it holds all. */
@@ -138,7 +138,7 @@ export class Datapath {
       attempt("devices", () => this.devices.prune(desired.links));
       attempt("names", () => this.#prune(desired));
     }
-    if (failures.length === 0) this.panel.dropOldPanels();
+    if (placed) this.panel.dropOldPanels();
     this.#applied = wanted;
     return { failures, writes: this.#writes() - before };
   }
@@ -189,7 +189,6 @@ export class Datapath {
       events: this.#events,
       recirc: ids.device(RECIRC.device) ?? 0,
       split: ids.device(SPLIT.device) ?? 0,
-      abi: panel.abi,
       processors: cpus().length,
     };
     panel.generations.apply({ ...generation, config });

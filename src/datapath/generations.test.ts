@@ -4,7 +4,8 @@ import { HOP_IDS, type Hop } from "./layout.ts";
 import { memoryPanel } from "./testing/memory.ts";
 
 const hop = (target: number): Hop => ({ op: "peer", slot: 0, instance: 0, port: 1, target });
-const config = { events: false, recirc: 10, split: 11, abi: 1, processors: 2 };
+const config = { events: false, recirc: 10, split: 11, processors: 2 };
+const identity = { abi: 1, epoch: 3 };
 const state = (change: Partial<PanelState> = {}): PanelState => ({
   hops: new Map([[24, hop(7)]]),
   devices: new Map([[7, 1]]),
@@ -23,7 +24,7 @@ const writes = (tables: ReturnType<typeof memoryPanel>) =>
 describe("Generations", () => {
   test("a change goes into the idle generation and becomes real by the write of the configuration", () => {
     const tables = memoryPanel();
-    const generations = new Generations(tables, [1]);
+    const generations = new Generations(tables, [1], identity);
     generations.apply(state());
     expect([generations.active, hopKeys(tables)]).toEqual([1, [HOP_IDS + 24]]);
     generations.apply(state({ hops: new Map([[24, hop(8)]]) }));
@@ -32,16 +33,16 @@ describe("Generations", () => {
     expect(row && tables.config.value.decode(row[1])).toMatchObject({
       gen: 0,
       recirc_ifindex: 10,
-      abi: 1,
+      ...identity,
       processors: 2,
     });
   });
 
   test("what is in force costs no write, for the next agent too", () => {
     const tables = memoryPanel();
-    new Generations(tables, [1]).apply(state());
+    new Generations(tables, [1], identity).apply(state());
     const before = writes(tables);
-    const next = new Generations(tables, [1]);
+    const next = new Generations(tables, [1], identity);
     expect(next.apply(state())).toBe(0);
     expect(writes(tables)).toBe(before);
   });
@@ -52,6 +53,7 @@ describe("Generations", () => {
     const generations = new Generations(
       tables,
       [...many.keys()].map((id) => Math.floor(id / 16)),
+      identity,
     );
     generations.apply(state({ hops: many }));
     generations.apply(state({ hops: new Map([...many, [24, hop(500)]]) }));
@@ -75,7 +77,7 @@ describe("Generations", () => {
         remove.call(table, keys);
       };
     }
-    const generations = new Generations(tables, [1], () => order.push("settle"));
+    const generations = new Generations(tables, [1], identity, () => order.push("settle"));
     generations.apply(state({ tunnels: new Map([[1, { vni: 1, remote: "192.0.2.1" }]]) }));
     generations.apply(state());
     expect(order).toEqual([
@@ -89,7 +91,7 @@ describe("Generations", () => {
     ["a device", { devices: new Map([[8, 1]]) }],
     ["nothing left", { hops: new Map(), devices: new Map() }],
   ])("notices a change of %s", (_, change) => {
-    const generations = new Generations(memoryPanel(), [1]);
+    const generations = new Generations(memoryPanel(), [1], identity);
     generations.apply(state());
     expect(generations.apply(state(change))).toBeGreaterThan(0);
     expect(generations.apply(state(change))).toBe(0);

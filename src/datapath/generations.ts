@@ -20,7 +20,12 @@ export interface PanelConfig {
   split: number; // ifindex
   /** To which packets that come back are steered. */
   processors: number;
+}
+
+/** Of which build a panel is, and its place in the order in which panels come into force; from 1. */
+export interface Identity {
   abi: number;
+  epoch: number;
 }
 
 /** A whole panel, written at once or not at all. */
@@ -38,6 +43,7 @@ export class Generations {
   #tunnels: Rows = new Map();
   #config: Buffer | undefined;
   readonly #courses: Courses;
+  readonly #identity: Identity;
   readonly #settle: () => void;
   #active = 0;
   /** What was made real, or found to be, since the kernel was read. */
@@ -47,8 +53,9 @@ export class Generations {
    * @param ports ids of the ports that may have rows: the others' hops are out of reach and stay unread
    * @param settle returns when every packet that was on the panel has left it, or waits in a device
    */
-  constructor(tables: PanelTables, ports: Iterable<number>, settle: () => void = () => {}) {
+  constructor(tables: PanelTables, ports: Iterable<number>, identity: Identity, settle: () => void = () => {}) {
     this.#tables = tables;
+    this.#identity = identity;
     this.#settle = settle;
     this.reload(ports);
     const named = this.#hops.flatMap((half) =>
@@ -77,6 +84,13 @@ export class Generations {
       const value = hops.lookup(key);
       if (value?.some((byte) => byte !== 0)) this.#half(this.#hops, generation).set(rowKey(key), value);
     }
+  }
+
+  /** Whether this panel is the last that applied a state. */
+  get isInForce(): boolean {
+    if (!this.#config) return false;
+    const { abi, epoch } = this.#tables.config.value.decode(this.#config);
+    return abi === this.#identity.abi && epoch === this.#identity.epoch;
   }
 
   /** The generation in force, 0 or 1. */
@@ -130,7 +144,7 @@ export class Generations {
       events: config.events ? 1 : 0,
       recirc_ifindex: config.recirc,
       split_ifindex: config.split,
-      abi: config.abi,
+      ...this.#identity,
       processors: config.processors,
     });
   }

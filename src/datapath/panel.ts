@@ -1,12 +1,15 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { BpfMap, mapSchema, type Program, waitForPrograms } from "../kernel/index.ts";
+import { mapSchema, type Program, waitForPrograms } from "../kernel/index.ts";
+import { isAttached, type OtherPanel, otherPanels, readPanel, removePanel } from "./builds.ts";
+import type { Failure } from "./failure.ts";
 import { Generations } from "./generations.ts";
 import type { KernelTable } from "./kernel-table.ts";
 import { COURSES, GONE, HOP_IDS, MAX_PORTS, MAX_SLOTS, OPS, type Op } from "./layout.ts";
 import { Names } from "./names.ts";
 import { abiOf, loadPinned, readObject } from "./objects.ts";
 import { idKey } from "./tables.ts";
+import { carryRows, shareMaps } from "./takeover.ts";
 
 export interface PanelOptions {
   /** Folder on a bpffs that holds everything pinned of this node. */
@@ -22,17 +25,6 @@ export type PanelPrograms = Readonly<
   Record<"entry" | "resume" | "tapIngress" | "tapEgress" | "hostIngress" | "hostEgress", Program>
 >;
 
-/** Rows that belong to one build of the panel and are not carried into another. */
-const NOT_CARRIED = new Set([
-  "weir_config",
-  "weir_devices",
-  "weir_hops",
-  "weir_functions",
-  "weir_events",
-  "weir_upcalls",
-  "weir_traces",
-]);
-
 /** One step of a read-only run: what the hop did, as which instance, at which port; `reason` of a drop. */
 export interface TraceStep {
   hop: number;
@@ -42,6 +34,15 @@ export interface TraceStep {
   reason: number;
 }
 type RawStep = { hop: number; op: number; instance: number; port: number; reason: number };
+
+interface Parts {
+  abi: number;
+  epoch: number;
+  own: string;
+  programs: PanelPrograms;
+  tables: ReadonlyMap<string, KernelTable>;
+  lost: readonly Failure[];
+}
 
 /** The panel as the kernel holds it: its programs in their slots, its tables, its ids. */
 export class Panel {
@@ -54,9 +55,12 @@ export class Panel {
   readonly tables: ReadonlyMap<string, KernelTable>;
   readonly names: Names;
   readonly generations: Generations;
+  /** Rows of the panel before this one that could not be taken over, by table. */
+  readonly lost: readonly Failure[];
 
-  private constructor(abi: number, own: string, programs: PanelPrograms, tables: ReadonlyMap<string, KernelTable>) {
+  private constructor({ abi, epoch, own, programs, tables, lost }: Parts) {
     this.abi = abi;
+    this.lost = lost;
     this.root = dirname(own);
     this.own = own;
     this.programs = programs;
@@ -71,6 +75,7 @@ export class Panel {
         tunnels: this.table("weir_tunnels"),
       },
       this.names.all("port").keys(),
+      { abi, epoch },
       waitForPrograms,
     );
   }
@@ -86,10 +91,12 @@ export class Panel {
     const own = join(root, `abi-${abi}-${mapSchema(declared)}`);
     const pins = { maps: join(own, "maps"), programs: join(own, "programs") };
     for (const path of [pins.maps, pins.programs, join(root, "links")]) mkdirSync(path, { recursive: true });
+    const { previous, epoch } = succession(own);
+    if (previous) shareMaps(previous, pins.maps, files, abi);
     const loaded = files.map((file) => loadPinned(file, pins));
     const tables = new Map(loaded.flatMap((object) => [...object.tables]));
     assertLayout(tables);
-    if (!wasInForce(tables)) carryState(own, tables);
+    const lost = previous ? carryRows(previous, tables, abi) : [];
     const program = (name: string): Program => {
       const found = loaded.flatMap((object) => [...object.programs]).find(([known]) => known === name);
       if (!found) throw new Error(`open panel: program ${name} is in no object of ${objects}`);
@@ -103,7 +110,7 @@ export class Panel {
       hostIngress: program("weir_host_ingress"),
       hostEgress: program("weir_host_egress"),
     };
-    const panel = new Panel(abi, own, programs, tables);
+    const panel = new Panel({ abi, epoch, own, programs, tables, lost });
     for (const name of functions) panel.#fillSlot(name, program(`weir_${name}`));
     return panel;
   }
@@ -158,11 +165,12 @@ export class Panel {
     this.table("weir_ports").remove(ids.map(idKey));
   }
 
-  /** Ends panels of other builds; their devices must have moved. */
+  /** Ends panels of other builds whose devices have moved, once this one is in force. Their names. */
   dropOldPanels(): string[] {
-    const old = otherPanels(this.own);
-    for (const path of old) rmSync(path, { recursive: true, force: true });
-    return old.map((path) => basename(path));
+    if (!this.generations.isInForce) return [];
+    const old = otherPanels(this.own).filter(({ path }) => !isAttached(path, join(this.root, "links")));
+    for (const panel of old) removePanel(panel);
+    return old.map(({ path }) => basename(path));
   }
 
   /** Puts a program into the slot of this name. */
@@ -208,43 +216,17 @@ function addCounts(one: Buffer, other: Buffer | undefined): Buffer {
   return sum;
 }
 
-/** A panel that never applied a state has no ABI in its configuration: new, or left half-built by a crash. */
-function wasInForce(tables: ReadonlyMap<string, KernelTable>): boolean {
-  const config = tables.get("weir_config");
-  const row = config?.lookup(Buffer.alloc(4));
-  return config !== undefined && row !== undefined && Number(config.value.decode(row)["abi"]) !== 0;
-}
-
-/** The same of a panel of another build, whose layouts are not ours: it applied a state if its configuration says anything. */
-function isInForce(panel: string): boolean {
-  const path = join(panel, "maps", "weir_config");
-  if (!existsSync(path)) return false;
-  const config = BpfMap.open(path);
-  const row = config.lookup(Buffer.alloc(config.keySize));
-  config.close();
-  return row?.some((byte) => byte !== 0) ?? false;
-}
-
-/** Panels of other builds in the same folder. */
-function otherPanels(own: string): string[] {
-  const root = dirname(own);
-  const names = readdirSync(root).filter((name) => name.startsWith("abi-") && name !== basename(own));
-  return names.map((name) => join(root, name));
-}
-
-/** Copies state (ids, sessions, counters, learned rows) from the panel in force into a new one. */
-function carryState(own: string, tables: ReadonlyMap<string, KernelTable>): void {
-  const old = otherPanels(own).find(isInForce);
-  if (!old) return;
-  for (const [name, table] of tables) {
-    const path = join(old, "maps", name);
-    if (NOT_CARRIED.has(name) || !existsSync(path)) continue;
-    const from = BpfMap.open(path);
-    const fits =
-      from.type === table.map.type && from.keySize === table.map.keySize && from.bufferSize === table.map.bufferSize;
-    if (fits) table.map.updateBatch(from.entries());
-    from.close();
-  }
+/**
+ * Whose state a panel begins with, and its place in the order in which panels come into force. One that is the last in
+ * force already begins with its own: it may have been left for another build and come back to, though.
+ */
+function succession(own: string): { previous: OtherPanel | undefined; epoch: number } {
+  const self = readPanel(own);
+  const last = otherPanels(own)
+    .filter(({ abi }) => abi !== 0)
+    .at(-1);
+  if (self.abi !== 0 && self.epoch > (last?.epoch ?? -1)) return { previous: undefined, epoch: self.epoch };
+  return { previous: last, epoch: (last?.epoch ?? 0) + 1 };
 }
 
 /** The constants in layout.ts and in bpf/weir.h must agree. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Btf, BtfType } from "./btf.ts";
+import type { Btf, BtfMember, BtfType } from "./btf.ts";
 
 const DEPTH = 8;
 
@@ -17,17 +17,23 @@ export function mapSchema(declarations: readonly { btf: Btf; map: string }[]): s
 }
 
 /** A type as text: what its bytes depend on, and its fields' names, since a renamed field means something else. */
+export function describeType(btf: Btf, id: number): string {
+  return describe(btf, id, 0);
+}
+
 function describe(btf: Btf, id: number, depth: number): string {
   const type = btf.resolve(id);
   if (depth > DEPTH) return type.name;
   if (type.kind === "ptr") return `*${describe(btf, type.type, depth + 1)}`;
   if (type.kind === "array") return `[${type.length}]${describe(btf, type.type, depth + 1)}`;
   if (type.kind === "struct" || type.kind === "union") return `${type.kind}{${members(btf, type, depth)}}`;
-  return `${type.kind}${type.size}`;
+  return `${type.signed ? "signed " : ""}${type.kind}${type.size}`;
 }
 
 function members(btf: Btf, type: BtfType, depth: number): string {
   return type.members
-    .map(({ name, type: id, offset }) => `${name}@${offset}:${describe(btf, id, depth + 1)}`)
+    .map((member) => `${member.name}@${place(member)}:${describe(btf, member.type, depth + 1)}`)
     .join(" ");
 }
+
+const place = ({ offset, bits }: BtfMember): string => (bits > 0 ? `${offset}/${bits}` : `${offset}`);

@@ -69,7 +69,6 @@ export class World {
       events: true,
       recirc: known.device("weir_recirc0") ?? 0,
       split: known.device("weir_split0") ?? 0,
-      abi: of.abi,
       processors: 1,
     };
     of.generations.apply({ ...generation, config });

@@ -72,7 +72,7 @@ export class Bench {
     const desired = compose([router.desired(state), { ports }]);
     const generation = compile(desired, ids);
     if (generation.problems.length > 0) throw new Error(JSON.stringify(generation.problems));
-    const config = { events: false, recirc: 0, split: 0, abi: this.panel.abi, processors: 1 };
+    const config = { events: false, recirc: 0, split: 0, processors: 1 };
     this.panel.generations.apply({ ...generation, config });
     for (const name of router.tables) {
       const table = this.panel.table(name);

@@ -60,6 +60,13 @@ function programId(pin: string): number {
   return program.id;
 }
 
+/** What a panel has behind Weir's devices, if it is there. The caller closes it. */
+export function resumeProgram({ path }: OtherPanel): Program | undefined {
+  const folder = join(path, "programs");
+  const pin = existsSync(folder) && readdirSync(folder).find((name) => name.startsWith("weir_resume_"));
+  return pin ? Program.open(join(folder, pin)) : undefined;
+}
+
 /** Removes all pins of a panel. */
 export function removePanel({ path }: OtherPanel): void {
   rmSync(path, { recursive: true, force: true });

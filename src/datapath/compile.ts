@@ -1,31 +1,42 @@
 import type { DesiredState, Instance, Peer, Port } from "../model/desired.ts";
-import { firstHop, type Hop, MAX_CHAIN, TURNED } from "./layout.ts";
+import { CHAINS, type Chain, firstHop, type Hop, MAX_CHAIN, TURNED } from "./layout.ts";
 
-/** Ids that a compilation needs; `device` gives an ifindex, undefined while the device does not exist. */
+/** Ids by name; those that hand out new ones throw when all are taken or the name is too long. */
 export interface Ids {
   port(name: string): number;
   instance(name: string): number;
   shaper(owner: string): number;
   slot(functionName: string): number;
+  tunnel(name: string): number;
+  /** An ifindex; undefined while the device does not exist. */
   device(name: string): number | undefined;
   /** Whether a native XDP program waits at the device's other end; none does if left out. */
   isSeenByXdp?(device: string): boolean;
 }
 
-export interface Tunnel {
-  vni: number;
-  remote: string;
+/** What a port's rows depend on beside the port itself. */
+export interface Surroundings {
+  /** Name of the slot of an instance's program; undefined: there is no such instance. */
+  slotOf(instance: string): string | undefined;
+  hasPort(name: string): boolean;
 }
 
-/** One generation of the panel: hop rows by id, ports by ifindex, tunnels by port, and what could not be placed. */
-export interface Generation {
-  hops: Map<number, Hop>;
-  devices: Map<number, number>;
-  tunnels: Map<number, Tunnel>;
-  problems: { object: string; message: string }[];
+/** A port in numbers: its chains with their terminal hops, and the device whose ingress enters there. */
+export interface PortRows {
+  id: number;
+  ingress: readonly Hop[];
+  egress: readonly Hop[];
+  entry: number | undefined;
 }
 
-type Topology = Pick<DesiredState, "instances" | "ports">;
+/** What became of a port. Without rows it cannot be in force. */
+export interface Compiled {
+  rows: PortRows | undefined;
+  /** Why it has no rows, or does not work as it should. */
+  problem: string | undefined;
+  /** Devices that it names and that do not exist. */
+  missing: readonly string[];
+}
 
 export const portName = (port: Port): string => `${port.instance}:${port.name}`;
 
@@ -33,85 +44,82 @@ export const portName = (port: Port): string => `${port.instance}:${port.name}`;
 export const slotName = (instance: Instance): string =>
   instance.program === undefined ? instance.function : instance.name;
 
-/** Turns a topology into rows. Pure but for `ids`, which may hand out new ones. */
-export function compile(topology: Topology, ids: Ids): Generation {
-  const functions = new Map(topology.instances.map((instance) => [instance.name, slotName(instance)]));
+/** Every port of a topology, by full name. */
+export function compile(topology: Pick<DesiredState, "instances" | "ports">, ids: Ids): Map<string, Compiled> {
+  const slots = new Map(topology.instances.map((instance) => [instance.name, slotName(instance)]));
   const names = new Set(topology.ports.map(portName));
-  const out: Generation = { hops: new Map(), devices: new Map(), tunnels: new Map(), problems: [] };
-  for (const port of topology.ports) placePort(port, functions, names, ids, out);
-  return out;
+  const around: Surroundings = { slotOf: (instance) => slots.get(instance), hasPort: (name) => names.has(name) };
+  return new Map(topology.ports.map((port) => [portName(port), compilePort(port, around, ids)]));
 }
 
-function placePort(
-  port: Port,
-  functions: ReadonlyMap<string, string>,
-  names: ReadonlySet<string>,
-  ids: Ids,
-  out: Generation,
-): void {
-  const name = portName(port);
-  const id = ids.port(name);
-  const owner = functions.get(port.instance);
-  const fault = portFault(port, owner, functions);
-  if (fault || !owner) {
-    out.problems.push({ object: `port ${name}`, message: fault ?? "" });
-    return;
+/** Turns one port into rows. Pure but for `ids`; never throws: what is wrong with a port is its own problem. */
+export function compilePort(port: Port, around: Surroundings, ids: Ids): Compiled {
+  const problem = faultOf(port, around);
+  if (problem !== undefined) return { rows: undefined, problem, missing: [] };
+  try {
+    return place(port, around, ids);
+  } catch (error) {
+    return { rows: undefined, problem: `place port: ${(error as Error).message}`, missing: [] };
   }
-  for (const direction of ["ingress", "egress"] as const) {
-    let hop = firstHop(id, direction);
-    for (const instance of port[direction]) {
-      out.hops.set(hop++, call(ids, functions.get(instance) ?? "", instance, id));
-    }
-    const last = direction === "ingress" ? terminal(port, owner, id, ids) : deliver(port, id, names, ids, out);
-    out.hops.set(hop, last);
-  }
-  const entry = port.entry === undefined ? undefined : ids.device(port.entry);
-  if (entry !== undefined) out.devices.set(entry, id);
 }
 
-function portFault(port: Port, owner: string | undefined, functions: ReadonlyMap<string, string>): string | undefined {
-  if (!owner) return `place port: no instance ${port.instance}`;
-  for (const direction of ["ingress", "egress"] as const) {
-    if (port[direction].length > MAX_CHAIN) {
-      return `place ${direction} chain: ${port[direction].length} functions, at most ${MAX_CHAIN} fit`;
+function faultOf(port: Port, { slotOf }: Surroundings): string | undefined {
+  if (slotOf(port.instance) === undefined) return `place port: no instance ${port.instance}`;
+  for (const chain of CHAINS) {
+    if (port[chain].length > MAX_CHAIN) {
+      return `place ${chain} chain: ${port[chain].length} functions, at most ${MAX_CHAIN} fit`;
     }
-    const unknown = port[direction].find((instance) => !functions.has(instance));
-    if (unknown) return `place ${direction} chain: no instance ${unknown}`;
+    const unknown = port[chain].find((instance) => slotOf(instance) === undefined);
+    if (unknown !== undefined) return `place ${chain} chain: no instance ${unknown}`;
   }
   return undefined;
 }
 
-function call(ids: Ids, functionName: string, instance: string, port: number): Hop {
-  return { op: "call", slot: ids.slot(functionName), instance: ids.instance(instance), port, target: 0 };
+function place(port: Port, around: Surroundings, ids: Ids): Compiled {
+  const missing = new Set<string>();
+  const device = (name: string): number | undefined => {
+    const ifindex = ids.device(name);
+    if (ifindex === undefined) missing.add(name);
+    return ifindex;
+  };
+  const known: Ids = { ...ids, device };
+  const chain = (direction: Chain): Hop[] => port[direction].map((instance) => call(instance, around, known));
+  const isAlone = port.peer.kind === "port" && !around.hasPort(port.peer.port);
+  const rows: PortRows = {
+    id: ids.port(portName(port)),
+    ingress: [...chain("ingress"), terminal(port, around, known)],
+    egress: [...chain("egress"), isAlone ? hop("down") : deliver(port, around, known)],
+    entry: port.entry === undefined ? undefined : device(port.entry),
+  };
+  const problem = isAlone ? `connect port: no port ${(port.peer as { port: string }).port}` : undefined;
+  return { rows, problem, missing: [...missing] };
+}
+
+const hop = (op: Hop["op"], target = 0): Hop => ({ op, slot: 0, instance: 0, target });
+
+function call(instance: string, around: Surroundings, ids: Ids): Hop {
+  return { ...hop("call"), slot: ids.slot(around.slotOf(instance) ?? ""), instance: ids.instance(instance) };
 }
 
 /** The port's own function. One that hands packets back to a device reads there which one. */
-function terminal({ instance, peer }: Port, owner: string, id: number, ids: Ids): Hop {
-  const hop = call(ids, owner, instance, id);
-  if (peer.kind === "back") return { ...hop, target: ids.device(peer.device) ?? 0 };
-  if (peer.kind === "sockets") return { ...hop, target: ids.device(peer.device) ?? 0, flags: TURNED };
-  return hop;
+function terminal({ instance, peer }: Port, around: Surroundings, ids: Ids): Hop {
+  const own = call(instance, around, ids);
+  if (peer.kind === "back") return { ...own, target: ids.device(peer.device) ?? 0 };
+  if (peer.kind === "sockets") return { ...own, target: ids.device(peer.device) ?? 0, flags: TURNED };
+  return own;
 }
 
-function deliver(port: Port, id: number, names: ReadonlySet<string>, ids: Ids, out: Generation): Hop {
-  const hop = (op: Hop["op"], target = 0): Hop => ({ op, slot: 0, instance: 0, port: id, target });
-  const peer: Peer = port.peer;
+function deliver({ instance, peer }: Port, around: Surroundings, ids: Ids): Hop {
   if (peer.kind === "none") return hop("down");
   if (peer.kind === "stack") return hop("stack");
-  if (peer.kind === "port") {
-    if (!names.has(peer.port)) {
-      out.problems.push({ object: `port ${portName(port)}`, message: `connect port: no port ${peer.port}` });
-      return hop("down");
-    }
-    return hop("jump", firstHop(ids.port(peer.port), "ingress"));
-  }
+  if (peer.kind === "port") return hop("jump", firstHop(ids.port(peer.port), "ingress"));
   const ifindex = ids.device(peer.device);
-  if (ifindex === undefined) return hop("down"); // the reconciler reports the missing device
+  if (ifindex === undefined) return hop("down"); // whoever makes the device reports that it is missing
   if (peer.kind === "device") return hop(deliveryOf(peer, ids), ifindex);
   if (peer.kind === "back") return hop("back", ifindex);
   if (peer.kind === "sockets") return { ...hop("back", ifindex), flags: TURNED };
-  out.tunnels.set(id, { vni: peer.vni, remote: peer.remote });
-  return hop("tunnel", ifindex);
+  // the port's function says again by which tunnel a packet leaves that has lost it on a detour
+  return { ...call(instance, around, ids), op: "tunnel", target: ifindex };
 }
 
 type DevicePeer = Extract<Peer, { kind: "device" }>;
@@ -119,35 +127,4 @@ type DevicePeer = Extract<Peer, { kind: "device" }>;
 /** The fast way into a pod leads past its device's native XDP programs: a device with one gets its packets by the veth. */
 export function deliveryOf({ delivery, device }: DevicePeer, ids: Pick<Ids, "isSeenByXdp">): DevicePeer["delivery"] {
   return delivery === "peer" && ids.isSeenByXdp?.(device) ? "redirect" : delivery;
-}
-
-/**
- * Tail calls of the longest path that enters no instance twice. A path over MAX_CALLS is recirculated by the panel
- * as it goes, and a packet that circles is dropped after 15 rounds; this figure says beforehand what a topology costs.
- */
-export function longestPath(topology: Topology): number {
-  const instances = new Map<string, Port[]>();
-  for (const port of topology.ports) {
-    const ports = instances.get(port.instance);
-    if (ports) ports.push(port);
-    else instances.set(port.instance, [port]);
-  }
-  const byName = new Map(topology.ports.map((port) => [portName(port), port]));
-  const through = (instance: string, seen: ReadonlySet<string>): number => {
-    const inside = new Set(seen).add(instance);
-    let longest = 0;
-    for (const out of instances.get(instance) ?? []) {
-      const next = out.peer.kind === "port" ? byName.get(out.peer.port) : undefined;
-      const onward = next && !inside.has(next.instance);
-      const rest = onward ? next.ingress.length + through(next.instance, inside) : 0;
-      longest = Math.max(longest, out.egress.length + rest);
-    }
-    return 1 + longest;
-  };
-  const starts = topology.ports.filter((port) => port.entry !== undefined);
-  const chains = new Map<string, number>();
-  for (const { instance, ingress } of starts) {
-    chains.set(instance, Math.max(chains.get(instance) ?? 0, ingress.length));
-  }
-  return Math.max(0, ...[...chains].map(([instance, chain]) => chain + through(instance, new Set())));
 }

@@ -2,12 +2,13 @@ import { cpus } from "node:os";
 import type { DesiredState, Row } from "../model/desired.ts";
 import { RECIRC, SHAPE, SPLIT } from "../model/panel.ts";
 import { type Attachment, attachAll } from "./attach.ts";
-import { compile, type Generation, type Ids, portName } from "./compile.ts";
+import { compile, type Ids, portName } from "./compile.ts";
 import { Devices } from "./devices.ts";
 import type { Failure } from "./failure.ts";
 import { Leases } from "./leases.ts";
 import type { Panel } from "./panel.ts";
 import { OwnPrograms } from "./programs/own.ts";
+import { isQueueing } from "./queues.ts";
 import { encodeRows, RowEncoder } from "./rows.ts";
 import { Senders } from "./senders.ts";
 import { Shapers } from "./shapers.ts";
@@ -121,9 +122,7 @@ export class Datapath {
     attempt("shapers", () => failures.push(...this.shapers.lower()));
     attempt("leases", () => this.leases.follow(desired.leases, ids.instance));
     const placed = attempt("panel", () => {
-      const generation = compile(desired, ids);
-      failures.push(...generation.problems);
-      this.#writePanel(generation, ids);
+      failures.push(...this.#writePorts(desired, ids));
     });
     const attachments = this.#attachments(desired);
     this.devices.watch(attachments.map(([device]) => device));
@@ -138,7 +137,7 @@ export class Datapath {
       attempt("devices", () => this.devices.prune(desired.links));
       attempt("names", () => this.#prune(desired));
     }
-    if (placed) this.panel.dropOldPanels();
+    if (placed) this.panel.dropOldPanels(() => !isQueueing(ids.device));
     this.#applied = wanted;
     return { failures, writes: this.#writes() - before };
   }
@@ -154,6 +153,7 @@ export class Datapath {
       instance: (name) => names.id("instance", name),
       shaper: (owner) => names.id("shaper", owner),
       slot: (name) => names.id("function", name),
+      tunnel: (name) => names.id("tunnel", name),
       device: (name) => this.devices.ifindex(name),
       isSeenByXdp: (name) => this.devices.isSeenByXdp(name),
     };
@@ -183,15 +183,18 @@ export class Datapath {
     writeDifference(table, step === "add" ? new Map([...held, ...wanted]) : wanted, held);
   }
 
-  #writePanel(generation: Generation, ids: Ids): void {
-    const { panel } = this;
-    const config = {
+  /** What failed, by port. */
+  #writePorts(desired: DesiredState, ids: Ids): Failure[] {
+    const { ports } = this.panel;
+    const compiled = compile(desired, ids);
+    for (const [name, port] of compiled) ports.set(name, port);
+    ports.retain(new Set(compiled.keys()));
+    return ports.commit({
       events: this.#events,
       recirc: ids.device(RECIRC.device) ?? 0,
       split: ids.device(SPLIT.device) ?? 0,
       processors: cpus().length,
-    };
-    panel.generations.apply({ ...generation, config });
+    });
   }
 
   #attachments(desired: DesiredState): [string, Attachment][] {
@@ -206,10 +209,17 @@ export class Datapath {
   #prune(desired: DesiredState): void {
     this.panel.forgetPorts(this.panel.names.prune("port", new Set(desired.ports.map(portName))));
     this.panel.names.prune("shaper", new Set(desired.shapers.map((shaper) => shaper.owner)));
+    this.panel.names.prune("tunnel", new Set(desired.rows.flatMap(tunnelOf)));
     const gone = this.panel.names.prune("instance", new Set(desired.instances.map((instance) => instance.name)));
     for (const name of this.#state) {
       const table = this.panel.table(name);
       table.remove(gone.map((instance) => table.key.encode({ instance })));
     }
   }
+}
+
+/** The tunnel that a row of `weir_tunnels` is of. */
+function tunnelOf({ table, key }: Row): string[] {
+  const of = table === "weir_tunnels" ? (key["tunnel"] as { tunnel: string }) : undefined;
+  return of ? [of.tunnel] : [];
 }

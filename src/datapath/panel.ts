@@ -1,13 +1,15 @@
 import { mkdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { mapSchema, type Program, waitForPrograms } from "../kernel/index.ts";
-import { isAttached, type OtherPanel, otherPanels, readPanel, removePanel } from "./builds.ts";
+import { isAttached, type OtherPanel, otherPanels, readPanel, removePanel, resumeProgram } from "./builds.ts";
 import type { Failure } from "./failure.ts";
 import { Generations } from "./generations.ts";
 import type { KernelTable } from "./kernel-table.ts";
-import { COURSES, GONE, HOP_IDS, MAX_PORTS, MAX_SLOTS, OPS, type Op } from "./layout.ts";
+import { GONE, MAX_SLOTS, MAX_TUNNELS, markNumber, PORT_HOPS } from "./layout.ts";
 import { Names } from "./names.ts";
 import { abiOf, loadPinned, readObject } from "./objects.ts";
+import { Ports } from "./ports.ts";
+import { checkSizes, DEFAULT_SIZES, type PanelSizes } from "./sizes.ts";
 import { idKey } from "./tables.ts";
 import { carryRows, shareMaps } from "./takeover.ts";
 
@@ -18,6 +20,7 @@ export interface PanelOptions {
   objects: string;
   /** Names of the functions to load. */
   functions: readonly string[];
+  sizes?: PanelSizes;
 }
 
 /** Programs that devices have. */
@@ -25,20 +28,14 @@ export type PanelPrograms = Readonly<
   Record<"entry" | "resume" | "tapIngress" | "tapEgress" | "hostIngress" | "hostEgress", Program>
 >;
 
-/** One step of a read-only run: what the hop did, as which instance, at which port; `reason` of a drop. */
-export interface TraceStep {
-  hop: number;
-  op: Op;
-  instance: string;
-  port: string;
-  reason: number;
-}
-type RawStep = { hop: number; op: number; instance: number; port: number; reason: number };
+/** Longer than a packet waits in Weir's devices: four delays of ten seconds, and queues. */
+const LONGEST_WAIT = 45_000;
 
 interface Parts {
   abi: number;
   epoch: number;
   own: string;
+  sizes: PanelSizes;
   programs: PanelPrograms;
   tables: ReadonlyMap<string, KernelTable>;
   lost: readonly Failure[];
@@ -54,48 +51,56 @@ export class Panel {
   readonly programs: PanelPrograms;
   readonly tables: ReadonlyMap<string, KernelTable>;
   readonly names: Names;
+  readonly sizes: PanelSizes;
+  readonly ports: Ports;
   readonly generations: Generations;
   /** Rows of the panel before this one that could not be taken over, by table. */
   readonly lost: readonly Failure[];
+  /** When the devices of another panel were seen to have moved, by its path; ms. */
+  readonly #movedAt = new Map<string, number>();
 
-  private constructor({ abi, epoch, own, programs, tables, lost }: Parts) {
+  private constructor({ abi, epoch, own, sizes, programs, tables, lost }: Parts) {
     this.abi = abi;
     this.lost = lost;
     this.root = dirname(own);
     this.own = own;
     this.programs = programs;
     this.tables = tables;
-    this.names = new Names(this.table("weir_names"));
-    this.generations = new Generations(
-      {
+    this.sizes = sizes;
+    this.names = new Names({ table: this.table("weir_names"), sizes, forget: () => this.#sweepDrops() });
+    this.generations = new Generations({
+      tables: {
         config: this.table("weir_config"),
         hops: this.table("weir_hops"),
         courses: this.table("weir_courses"),
         devices: this.table("weir_devices"),
-        tunnels: this.table("weir_tunnels"),
       },
-      this.names.all("port").keys(),
-      { abi, epoch },
-      waitForPrograms,
-    );
+      courses: this.table("weir_courses").map.maxEntries,
+      ports: this.names.all("port").keys(),
+      identity: { abi, epoch },
+      settle: waitForPrograms,
+    });
+    this.ports = new Ports(this.names, this.generations);
+    this.#sweepDrops();
   }
 
   /**
    * Loads what the kernel does not hold yet. With the same ABI and map schemas, programs are replaced in their slots;
    * else a second panel is built beside the first and takes over its state; `dropOldPanels` ends the first.
    */
-  static open({ root, objects, functions }: PanelOptions): Panel {
+  static open({ root, objects, functions, sizes = DEFAULT_SIZES }: PanelOptions): Panel {
+    checkSizes(sizes);
     const files = ["entry", ...functions].map((name) => readObject(objects, name));
     const abi = abiOf(files[0] as (typeof files)[number]);
     const declared = files.flatMap(({ spec }) => spec.maps.map((map) => ({ btf: spec.btf, map })));
-    const own = join(root, `abi-${abi}-${mapSchema(declared)}`);
+    const own = join(root, `abi-${abi}-${mapSchema(declared, `ports ${sizes.ports}`)}`);
     const pins = { maps: join(own, "maps"), programs: join(own, "programs") };
     for (const path of [pins.maps, pins.programs, join(root, "links")]) mkdirSync(path, { recursive: true });
     const { previous, epoch } = succession(own);
-    if (previous) shareMaps(previous, pins.maps, files, abi);
-    const loaded = files.map((file) => loadPinned(file, pins));
+    if (previous) shareMaps(previous, pins.maps, files, { abi, sizes });
+    const loaded = files.map((file) => loadPinned(file, pins, sizes));
     const tables = new Map(loaded.flatMap((object) => [...object.tables]));
-    assertLayout(tables);
+    assertLayout(tables, sizes);
     const lost = previous ? carryRows(previous, tables, abi) : [];
     const program = (name: string): Program => {
       const found = loaded.flatMap((object) => [...object.programs]).find(([known]) => known === name);
@@ -110,7 +115,8 @@ export class Panel {
       hostIngress: program("weir_host_ingress"),
       hostEgress: program("weir_host_egress"),
     };
-    const panel = new Panel({ abi, epoch, own, programs, tables, lost });
+    rememberElders(own, abi, tables);
+    const panel = new Panel({ abi, epoch, own, sizes, programs, tables, lost });
     for (const name of functions) panel.#fillSlot(name, program(`weir_${name}`));
     return panel;
   }
@@ -134,43 +140,50 @@ export class Panel {
     return [...this.tables.values()].reduce((sum, table) => sum + table.writes, 0);
   }
 
-  /** What the last read-only run recorded, with names for ids. */
-  trace(): { steps: number; step: TraceStep[] } {
-    const table = this.table("weir_traces");
-    const row = table.lookup(Buffer.alloc(4));
-    const { steps = 0, step = [] } = row ? (table.value.decode(row) as { steps?: number; step?: RawStep[] }) : {};
-    const instances = this.names.all("instance");
-    const ports = this.names.all("port");
-    const named = step.slice(0, steps).map((raw) => ({
-      hop: raw.hop,
-      op: OPS[raw.op] ?? "down",
-      instance: instances.get(raw.instance) ?? "",
-      port: ports.get(raw.port) ?? "",
-      reason: raw.reason,
-    }));
-    return { steps, step: named };
+  /**
+   * Sets the counters of ports that are gone to nothing. What they dropped stays counted, as that of a port without a
+   * name, and of `GONE` once an id is wanted again.
+   */
+  forgetPorts(ids: readonly number[]): void {
+    if (ids.length > 0) this.table("weir_ports").remove(ids.map(idKey));
   }
 
-  /** Sets the counters of ports that are gone to nothing. What they dropped stays counted, as that of `GONE`. */
-  forgetPorts(ids: readonly number[]): void {
-    if (ids.length === 0) return;
+  /** Adds up what ports and instances without a name have dropped, in rows that no later owner of their ids has. */
+  #sweepDrops(): void {
     const drops = this.table("weir_drops");
-    const gone = new Set(ids);
-    const rows = drops.entries().filter(([key]) => gone.has(Number(drops.key.decode(key)["port"])));
-    for (const [key, count] of rows) {
-      const total = drops.key.encode({ ...drops.key.decode(key), port: GONE });
-      drops.write([[total, addCounts(count, drops.lookup(total))]]);
+    for (const [key, count] of drops.entries()) {
+      const row = drops.key.decode(key) as { port: number; instance: number; rule: number };
+      const isGone = row.port !== GONE && !this.names.isUsed("port", row.port);
+      const isAnonymous = row.instance !== 0 && !this.names.isUsed("instance", row.instance);
+      if (!isGone && !isAnonymous) continue;
+      const heir = drops.key.encode({ ...row, instance: 0, rule: 0, ...(isGone && { port: GONE }) });
+      drops.write([[heir, addCounts(count, drops.lookup(heir))]]);
       drops.remove([key]);
     }
-    this.table("weir_ports").remove(ids.map(idKey));
   }
 
-  /** Ends panels of other builds whose devices have moved, once this one is in force. Their names. */
-  dropOldPanels(): string[] {
+  /**
+   * Ends panels of other builds, once this one is in force and their devices have moved. One of another ABI goes when none
+   * of its packets can wait any more: when nothing waits, or after the longest that it may take.
+   * @param isIdle whether nothing waits in Weir's devices
+   * @returns their names
+   */
+  dropOldPanels(isIdle: () => boolean, now = performance.now()): string[] {
     if (!this.generations.isInForce) return [];
-    const old = otherPanels(this.own).filter(({ path }) => !isAttached(path, join(this.root, "links")));
-    for (const panel of old) removePanel(panel);
+    const old = otherPanels(this.own).filter((panel) => this.#isOver(panel, isIdle, now));
+    for (const panel of old) {
+      this.table("weir_elders").map.delete(idKey(markNumber(panel.abi)));
+      removePanel(panel);
+    }
     return old.map(({ path }) => basename(path));
+  }
+
+  #isOver(panel: OtherPanel, isIdle: () => boolean, now: number): boolean {
+    if (isAttached(panel.path, join(this.root, "links"))) return false;
+    if (panel.abi === 0 || panel.abi === this.abi) return true;
+    const since = this.#movedAt.get(panel.path) ?? now;
+    this.#movedAt.set(panel.path, since);
+    return now - since >= LONGEST_WAIT || isIdle();
   }
 
   /** Puts a program into the slot of this name. */
@@ -229,11 +242,33 @@ function succession(own: string): { previous: OtherPanel | undefined; epoch: num
   return { previous: last, epoch: (last?.epoch ?? 0) + 1 };
 }
 
+/** Panels of another ABI get back what waits for them in Weir's devices, as long as they are there. */
+function rememberElders(own: string, abi: number, tables: ReadonlyMap<string, KernelTable>): void {
+  const slots = tables.get("weir_elders");
+  for (const panel of otherPanels(own)) {
+    const program = panel.abi !== 0 && panel.abi !== abi ? resumeProgram(panel) : undefined;
+    if (!slots || !program) continue;
+    const key = idKey(markNumber(panel.abi));
+    if (slots.lookup(key)?.readUInt32LE() !== program.id) slots.map.update(key, idKey(program.fd));
+    program.close();
+  }
+}
+
 /** The constants in layout.ts and in bpf/weir.h must agree. */
-function assertLayout(tables: ReadonlyMap<string, KernelTable>): void {
-  const expected = { weir_hops: 2 * HOP_IDS, weir_courses: COURSES, weir_functions: MAX_SLOTS, weir_ports: MAX_PORTS };
+function assertLayout(tables: ReadonlyMap<string, KernelTable>, { ports }: PanelSizes): void {
+  const expected = {
+    weir_hops: 2 * ports,
+    weir_courses: 4 * ports,
+    weir_functions: MAX_SLOTS,
+    weir_ports: ports,
+    weir_tunnels: MAX_TUNNELS,
+  };
   for (const [name, entries] of Object.entries(expected)) {
     const actual = tables.get(name)?.map.maxEntries;
     if (actual !== entries) throw new Error(`open panel: ${name} has ${actual} rows, expected ${entries}`);
   }
+  const row = tables.get("weir_hops")?.map.valueSize;
+  if (row !== HOP_BYTES * PORT_HOPS) throw new Error(`open panel: a row of weir_hops has ${row} bytes`);
 }
+
+const HOP_BYTES = 16;

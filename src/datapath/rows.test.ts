@@ -21,6 +21,7 @@ function bench() {
     slot: () => 0,
     instance: () => ids.instance,
     shaper: () => 0,
+    tunnel: () => 0,
     device: () => ids.device,
   };
   const encoder = new RowEncoder();

@@ -19,6 +19,7 @@ function idOf(fields: RowFields, ids: Ids): number | undefined {
   const text = (name: string): string => String(fields[name]);
   if (names === "shaper") return blockOf(ids.shaper(text("shaper")));
   if (names === "port" && typeof fields["port"] === "string") return ids.port(fields["port"]);
+  if (names === "tunnel" && typeof fields["tunnel"] === "string") return ids.tunnel(fields["tunnel"]);
   if (names === "instance" && typeof fields["instance"] === "string") return ids.instance(fields["instance"]);
   if (names === "device" && typeof fields["device"] === "string") return ids.device(fields["device"]) ?? 0;
   return undefined;

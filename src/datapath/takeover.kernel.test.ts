@@ -1,10 +1,10 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { KernelTable } from "../datapath/kernel-table.ts";
-import { possibleCpus } from "../kernel/index.ts";
+import { attachDevice, possibleCpus } from "../kernel/index.ts";
 import { attachAll } from "./attach.ts";
 import type { Ids } from "./compile.ts";
+import type { KernelTable } from "./kernel-table.ts";
 import { Panel } from "./panel.ts";
 import { idKey } from "./tables.ts";
 import { Bench, compileObject } from "./testing/bench.ts";
@@ -29,8 +29,7 @@ const open = (root: string, build: Build): Panel =>
 
 /** Puts a panel in force that no device leads to yet. */
 function putInForce(panel: Panel): Panel {
-  const config = { events: false, recirc: 0, split: 0, processors: 1 };
-  panel.generations.apply({ hops: new Map(), devices: new Map(), tunnels: new Map(), config });
+  panel.ports.commit({ events: false, recirc: 0, split: 0, processors: 1 });
   return panel;
 }
 
@@ -140,11 +139,14 @@ describe("several panels are left", () => {
     const first = putInForce(open("moving", 1));
     expect(attach(first, ["va", "vb"])).toEqual([]);
     const second = open("moving", 2);
-    expect(second.dropOldPanels()).toEqual([]);
+    expect(second.dropOldPanels(() => true)).toEqual([]);
     putInForce(second);
-    expect(second.dropOldPanels()).toEqual([]);
+    expect(second.dropOldPanels(() => true)).toEqual([]);
+    const pin = join(bench.bpffs, "moving/links/va");
+    bench.inNode(() => attachDevice(second.programs.entry, bench.ifindex("va") ?? 0, "ingress", { pin }).close());
+    expect(second.dropOldPanels(() => true)).toEqual([]);
     expect(attach(second, ["va", "vb"])).toEqual([]);
-    expect(second.dropOldPanels()).toHaveLength(1);
+    expect(second.dropOldPanels(() => true)).toHaveLength(1);
     for (const panel of [first, second]) panel.close();
   });
 });

@@ -5,6 +5,7 @@ import type { OtherPanel } from "./builds.ts";
 import type { Failure } from "./failure.ts";
 import type { KernelTable } from "./kernel-table.ts";
 import type { ObjectFile } from "./objects.ts";
+import { type PanelSizes, rowsFor } from "./sizes.ts";
 
 /** Rows that belong to one build of the panel. */
 const NOT_CARRIED = new Set([
@@ -15,6 +16,7 @@ const NOT_CARRIED = new Set([
   "weir_events",
   "weir_upcalls",
   "weir_traces",
+  "weir_elders",
 ]);
 /** Rows whose numbers mean what the ABI says: panels of another ABI do not understand them. */
 const OF_ONE_ABI = new Set(["weir_courses"]);
@@ -23,7 +25,12 @@ const OF_ONE_ABI = new Set(["weir_courses"]);
  * Pins the maps of the panel in force for the new one too, where both builds declare them alike: nothing that is counted
  * meanwhile is lost, and what is written by the one is seen by the other. The rest is made anew, for `carryRows`.
  */
-export function shareMaps(from: OtherPanel, maps: string, files: readonly ObjectFile[], abi: number): void {
+export function shareMaps(
+  from: OtherPanel,
+  maps: string,
+  files: readonly ObjectFile[],
+  { abi, sizes }: { abi: number; sizes: PanelSizes },
+): void {
   for (const file of files) {
     const definitions = new Map(inspectDefinitions(file.path).maps.map((one) => [one.name, one]));
     for (const name of file.spec.maps) {
@@ -32,8 +39,8 @@ export function shareMaps(from: OtherPanel, maps: string, files: readonly Object
       withMap(from, name, (map) => {
         const types = map.types();
         const declared = file.spec.types(name);
-        const fits =
-          map.typeNumber === wanted.type && map.maxEntries === wanted.maxEntries && map.flags === wanted.flags;
+        const rows = rowsFor(name, wanted.maxEntries, sizes);
+        const fits = map.typeNumber === wanted.type && map.maxEntries === rows && map.flags === wanted.flags;
         if (!fits || !types || !declared) return;
         if (isSameType(types.key, declared.key) && isSameType(types.value, declared.value)) map.pin(join(maps, name));
       });

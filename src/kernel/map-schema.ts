@@ -5,14 +5,14 @@ const DEPTH = 8;
 
 /**
  * Digest of how maps are declared: kinds, sizes, and the layouts of their keys and values. Two builds with the same
- * digest can share pinned maps; first eight hexadecimal digits of a SHA-256.
+ * digest can share pinned maps; first eight hexadecimal digits of a SHA-256. `more`: what else they are made by.
  */
-export function mapSchema(declarations: readonly { btf: Btf; map: string }[]): string {
+export function mapSchema(declarations: readonly { btf: Btf; map: string }[], more = ""): string {
   const lines = declarations.map(({ btf, map }) => {
     const variable = btf.types.find((type) => type.kind === "var" && type.name === map);
     return `${map} ${variable ? describe(btf, variable.type, 0) : "undeclared"}`;
   });
-  const text = [...new Set(lines)].sort().join("\n");
+  const text = [...new Set(lines)].sort().join("\n") + more;
   return createHash("sha256").update(text).digest("hex").slice(0, 8);
 }
 

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import koffi from "koffi";
 import { Btf } from "./btf.ts";
@@ -21,6 +22,8 @@ export interface LoadOptions {
   rodata?: Readonly<Record<string, FieldValue>>;
   /** Sizes other than the source's. */
   maxEntries?: Readonly<Record<string, number>>;
+  /** A map that is pinned already is taken as large as it is. */
+  anySize?: boolean;
 }
 
 /** A loaded ELF object: its programs, maps and types. Pins and attached links outlive it. */
@@ -274,14 +277,25 @@ function readBtf(handle: Pointer, path: string): Btf {
   throw new KernelError(`read BTF of ${path}`, { code: "btf-missing", hint: "compile with -g" });
 }
 
-function prepareMaps(handle: Pointer, { pinDir, pinMaps = () => true, maxEntries = {} }: LoadOptions): void {
+function prepareMaps(
+  handle: Pointer,
+  { pinDir, pinMaps = () => true, maxEntries = {}, anySize = false }: LoadOptions,
+): void {
   if (pinDir) makeDirectory(pinDir);
   for (const { name, pointer } of list(handle, "map")) {
     if (maxEntries[name] !== undefined) bpf.bpf_map__set_max_entries(pointer, maxEntries[name]);
     if (pinDir && !bpf.bpf_map__is_internal(pointer) && pinMaps(name)) {
-      bpf.bpf_map__set_pin_path(pointer, join(pinDir, name));
+      const pin = join(pinDir, name);
+      bpf.bpf_map__set_pin_path(pointer, pin);
+      if (anySize && existsSync(pin)) bpf.bpf_map__set_max_entries(pointer, sizeOf(pin));
     }
   }
+}
+
+function sizeOf(pin: string): number {
+  const map = BpfMap.open(pin);
+  map.close();
+  return map.maxEntries;
 }
 
 function setReadOnlyData(handle: Pointer, path: string, btf: Btf, values: Readonly<Record<string, FieldValue>>): void {

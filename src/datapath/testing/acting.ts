@@ -7,6 +7,8 @@ import { Panel } from "../panel.ts";
 import { Bench, compileObjects, devicePort, document } from "./bench.ts";
 import { droppedAt } from "./drops.ts";
 
+/** Of the sources as they are. */
+export const ABI = 2;
 /** `enum act_verdict`, in its order. */
 // biome-ignore format: in a row
 const VERDICTS = ["next", "forward", "clone", "stack", "up", "drop", "split", "shape", "recirculate", "flow", "hold"] as const;
@@ -32,7 +34,7 @@ export class World {
   panel: Panel;
 
   /** @param abis panel ABIs to compile objects of; the first is opened */
-  constructor(abis: readonly [number, ...number[]] = [1]) {
+  constructor(abis: readonly [number, ...number[]] = [ABI]) {
     for (const abi of abis) {
       mkdirSync(this.objects(abi));
       compileObjects(this.objects(abi), abi);
@@ -44,7 +46,7 @@ export class World {
     return join(this.bench.directory, `objects-${abi}`);
   }
 
-  open(abi = 1): Panel {
+  open(abi = ABI): Panel {
     const root = join(this.bench.bpffs, "t");
     return this.bench.inNode(() => Panel.open({ root, objects: this.objects(abi), functions: ["act"] }));
   }
@@ -55,6 +57,7 @@ export class World {
       instance: (name) => of.names.id("instance", name),
       shaper: (owner) => of.names.id("shaper", owner),
       slot: (name) => of.names.id("function", name),
+      tunnel: (name) => of.names.id("tunnel", name),
       device: (name) => this.bench.ifindex(name),
     };
   }
@@ -63,15 +66,17 @@ export class World {
   apply(state: DesiredState, of = this.panel): number {
     const known = this.ids(of);
     const before = of.writes;
-    const generation = compile(state, known);
-    if (generation.problems.length > 0) throw new Error(JSON.stringify(generation.problems));
+    const compiled = compile(state, known);
+    for (const [name, port] of compiled) of.ports.set(name, port);
+    of.ports.retain(new Set(compiled.keys()));
     const config = {
       events: true,
       recirc: known.device("weir_recirc0") ?? 0,
       split: known.device("weir_split0") ?? 0,
       processors: 1,
     };
-    of.generations.apply({ ...generation, config });
+    const problems = of.ports.commit(config);
+    if (problems.length > 0) throw new Error(JSON.stringify(problems));
     const wanted = new Map<string, "entry" | "resume">(state.resume.map((device) => [device, "resume"]));
     for (const port of state.ports) if (port.entry) wanted.set(port.entry, "entry");
     const failures = this.bench.inNode(() => attachAll(of, wanted, known));

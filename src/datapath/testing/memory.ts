@@ -1,4 +1,4 @@
-import type { PanelTables } from "../generations.ts";
+import type { PanelTables } from "../port-rows.ts";
 import { MemoryTable, type RowCodec } from "../tables.ts";
 
 /** A codec for tests without BTF: JSON in a buffer of fixed size. */
@@ -23,9 +23,8 @@ export function memoryPanel(): PanelTables & Record<string, MemoryTable> {
   const table = (name: string) => memoryTable(`weir_${name}`);
   return {
     config: table("config"),
-    hops: table("hops"),
+    hops: new MemoryTable("weir_hops", jsonCodec(), jsonCodec(4096)),
     courses: table("courses"),
     devices: table("devices"),
-    tunnels: table("tunnels"),
   };
 }

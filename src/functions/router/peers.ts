@@ -1,7 +1,7 @@
 import type { ClusterState, NodeContext } from "../../model/cluster.ts";
 import { type Family, familyOf, formatPrefix, isAddress, parsePrefix } from "../../model/ip.ts";
 import type { Node } from "../../model/objects.ts";
-import { nodePort, UPLINK } from "./names.ts";
+import { OVERLAY, tunnelName, UPLINK } from "./names.ts";
 
 /** All that the router looks at. */
 export type RouterState = Pick<ClusterState, "node" | "nodes" | "endpoints">;
@@ -11,6 +11,8 @@ export interface PeerNode {
   name: string;
   /** Name of the port that leads there. */
   port: string;
+  /** Name of the tunnel by which packets leave that port; undefined: it has none. */
+  tunnel: string | undefined;
   /** Underlay address that the tunnel ends at; undefined if the two nodes share no family. */
   remote: string | undefined;
   addresses: readonly string[];
@@ -44,7 +46,8 @@ function peerNode(node: Node, own: NodeContext): PeerNode {
   const shared = ([4, 6] as const).find((family) => addressOf(own.addresses, family) && addressOf(addresses, family));
   return {
     name,
-    port: own.overlay === "direct" ? UPLINK.port : nodePort(name),
+    port: own.overlay === "direct" ? UPLINK.port : OVERLAY.port,
+    tunnel: own.overlay === "direct" ? undefined : tunnelName(name),
     remote: shared && addressOf(addresses, shared),
     addresses,
     podCIDRs: node.podCIDRs.filter(isPrefix).map((cidr) => formatPrefix(parsePrefix(cidr))),

@@ -217,6 +217,7 @@ WEIR_INLINE int rt_ip4(struct __sk_buff *skb, struct rt_run *run)
 	}
 	rt_rewrite(eth, run->to->mac, run->out->mac);
 	weir_ip4_set_ttl(ip, ip->ttl - 1);
+	run->tunnel = run->to->tunnel;
 	return RT_PORT(run->to->port);
 }
 
@@ -281,7 +282,18 @@ WEIR_INLINE int rt_ip6(struct __sk_buff *skb, struct rt_run *run)
 		return RT_ERROR(WEIR_ICMP_TOO_BIG);
 	rt_rewrite(eth, run->to->mac, run->out->mac);
 	weir_ip6_set_hop_limit(skb, ip6, ip6->hop_limit - 1);
+	run->tunnel = run->to->tunnel;
 	return RT_PORT(run->to->port);
+}
+
+/* Reads run->dst from the packet, whatever else is in it. 0, or negative. */
+WEIR_INLINE int rt_read_destination(struct __sk_buff *skb, struct rt_run *run)
+{
+	if (run->dst.family == 4)
+		return bpf_skb_load_bytes(skb, ETH_HLEN + 16, run->dst.addr, 4);
+	if (run->dst.family == 6)
+		return bpf_skb_load_bytes(skb, ETH_HLEN + 24, run->dst.addr, 16);
+	return 0;
 }
 
 /* On an uplink the router takes what is for a pod of this node; all else is the node's own business. */
@@ -290,17 +302,21 @@ WEIR_INLINE int rt_is_for_pod(struct __sk_buff *skb, struct rt_run *run)
 	struct weir_rt_target *to;
 	struct weir_rt_port *out;
 
-	if (skb->vlan_present || skb->pkt_type != 0 /* PACKET_HOST */)
-		return 0;
-	if (run->dst.family == 4 && bpf_skb_load_bytes(skb, ETH_HLEN + 16, run->dst.addr, 4))
-		return 0;
-	if (run->dst.family == 6 && bpf_skb_load_bytes(skb, ETH_HLEN + 24, run->dst.addr, 16))
+	if (skb->vlan_present || skb->pkt_type != 0 /* PACKET_HOST */ || rt_read_destination(skb, run))
 		return 0;
 	to = rt_host(&run->dst);
 	if (!to || to->flags & WEIR_RT_LOCAL)
 		return 0;
 	out = rt_port(to->port);
 	return out && !(out->flags & WEIR_RT_HOST);
+}
+
+/* A packet on its way out has lost its tunnel on a detour: it is the one that its destination's route names. */
+static __noinline int rt_tunnel_again(struct __sk_buff *skb, struct rt_run *run)
+{
+	struct weir_rt_target *to = rt_read_destination(skb, run) ? 0 : rt_route(&run->dst);
+
+	return to && to->port == run->port ? to->tunnel : 0;
 }
 
 SEC("tc")
@@ -316,6 +332,8 @@ int weir_router(struct __sk_buff *skb)
 	run.src.family = run.dst.family = skb->protocol == bpf_htons(ETH_P_IP)	  ? 4
 					  : skb->protocol == bpf_htons(ETH_P_IPV6) ? 6
 										   : 0;
+	if (weir_unlikely(weir_asked(skb)))
+		return weir_forward_by(skb, rt_tunnel_again(skb, &run));
 	if (run.in->flags & WEIR_RT_UPLINK && !rt_is_for_pod(skb, &run))
 		return weir_stack(skb);
 	if (skb->vlan_present)
@@ -337,7 +355,7 @@ int weir_router(struct __sk_buff *skb)
 		return weir_drop(skb, verdict & RT_VALUE);
 	if (weir_unlikely(verdict == RT_GONE))
 		return weir_gone(skb);
-	return weir_forward(skb, verdict & RT_VALUE);
+	return weir_forward_to(skb, verdict & RT_VALUE, run.tunnel);
 }
 
 char weir_license[] SEC("license") = "Dual BSD/GPL";

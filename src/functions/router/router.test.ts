@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { ClusterState } from "../../model/cluster.ts";
 import type { Row, RowFields } from "../../model/desired.ts";
 import { ipBytes } from "../../model/ip.ts";
-import { GATEWAY_MAC, HOST_MAC, nodePort } from "./names.ts";
+import { GATEWAY_MAC, HOST_MAC, tunnelName } from "./names.ts";
 import { router } from "./router.ts";
 import { PORT, TARGET } from "./rows.ts";
 import { cluster, endpoint, node } from "./testing/fixture.ts";
@@ -30,18 +30,19 @@ const route = (state: ClusterState, cidr: string): RowFields | undefined => {
 const flagsOf = (state: ClusterState, port: string) =>
   rows(state, "weir_rt_ports").find((row) => row.key["port"] === `router:${port}`)?.value["flags"];
 
+const NODE2 = { tunnel: "node-2" };
+
 describe("vxlan", () => {
   const state = cluster();
   const { device: a } = endpoint("a", 10);
   const { device: b } = endpoint("b", 11);
 
-  test("one instance, and a port for each pod, the host, the overlay and each other node", () => {
+  test("one instance, and a port for each pod, the host and the overlay", () => {
     const { instances, ports } = of(state);
     expect(instances).toEqual([{ name: "router", function: "router" }]);
     expect(ports?.map(({ name, peer, entry }) => [name, peer, entry])).toEqual([
       ["host", { kind: "device", device: "weir_host", delivery: "receive" }, "weir_panel"],
-      ["node-2", { kind: "tunnel", device: "weir_vxlan", vni: 1, remote: "192.168.0.2" }, undefined],
-      ["overlay", { kind: "none" }, "weir_vxlan"],
+      ["overlay", { kind: "tunnel", device: "weir_vxlan" }, "weir_vxlan"],
       [a, { kind: "device", device: a, delivery: "peer" }, a],
       [b, { kind: "device", device: b, delivery: "peer" }, b],
     ]);
@@ -88,19 +89,29 @@ describe("vxlan", () => {
   });
 
   test.each([
-    ["10.244.1.0/24", "0", TARGET.unreachable],
-    ["fd00:10:244:1::/64", "0", TARGET.unreachable],
-    ["10.244.2.0/24", "router:node-2", 0],
-    ["fd00:10:244:2::/64", "router:node-2", 0],
-    ["192.168.0.2/32", "router:node-2", TARGET.node],
-    ["fd00:192::2/128", "router:node-2", TARGET.node],
-    ["127.0.0.0/8", "0", TARGET.blackhole],
-    ["::1/128", "0", TARGET.blackhole],
-    ["0.0.0.0/0", "router:host", 0],
-    ["::/0", "router:host", 0],
-  ])("route %s: %s, flags %i", (cidr, port, flags) => {
+    ["10.244.1.0/24", "0", 0, TARGET.unreachable],
+    ["fd00:10:244:1::/64", "0", 0, TARGET.unreachable],
+    ["10.244.2.0/24", "router:overlay", NODE2, 0],
+    ["fd00:10:244:2::/64", "router:overlay", NODE2, 0],
+    ["192.168.0.2/32", "router:overlay", NODE2, TARGET.node],
+    ["fd00:192::2/128", "router:overlay", NODE2, TARGET.node],
+    ["127.0.0.0/8", "0", 0, TARGET.blackhole],
+    ["::1/128", "0", 0, TARGET.blackhole],
+    ["0.0.0.0/0", "router:host", 0, 0],
+    ["::/0", "router:host", 0, 0],
+  ])("route %s: %s, tunnel %s, flags %i", (cidr, port, tunnel, flags) => {
     const value = route(state, cidr);
-    expect(value && [toPort(value), value["flags"]]).toEqual([port, flags]);
+    expect(value && [toPort(value), value["tunnel"], value["flags"]]).toEqual([port, tunnel, flags]);
+  });
+
+  test("a tunnel to each other node", () => {
+    expect(rows(state, "weir_tunnels")).toEqual([
+      {
+        table: "weir_tunnels",
+        key: { tunnel: NODE2 },
+        value: { family: 4, vni: 1, remote: ipBytes("192.168.0.2") },
+      },
+    ]);
   });
 
   test("the tunnel's UDP port is closed to pods alone", () => {
@@ -112,11 +123,10 @@ describe("vxlan", () => {
   });
 
   test("ports' flags", () => {
-    expect([a, "host", "overlay", "node-2", "uplink"].map((port) => flagsOf(state, port))).toEqual([
+    expect([a, "host", "overlay", "uplink"].map((port) => flagsOf(state, port))).toEqual([
       PORT.strict | PORT.fragment,
       PORT.host | PORT.proxy,
       PORT.overlay | PORT.fragment,
-      0,
       undefined,
     ]);
   });
@@ -156,7 +166,7 @@ describe("odd clusters", () => {
       { addresses: ["192.168.0.1"] },
       { nodes: [node(1), node(2, { addresses: ["fd00:192::2"] })] },
     );
-    expect(of(state).ports?.map(({ name }) => name)).not.toContain("node-2");
+    expect(rows(state, "weir_tunnels")).toEqual([]);
     expect(route(state, "10.244.2.0/24")).toMatchObject({ port: 0, flags: TARGET.unreachable });
   });
 
@@ -187,7 +197,7 @@ describe("odd clusters", () => {
   test("what is no address or CIDR of a node is left out; host bits are cleared", () => {
     const bad = node(2, { addresses: ["x", "192.168.0.2", "fe80::1%eth0"], podCIDRs: ["nonsense", "10.244.2.9/24"] });
     const state = cluster({}, { nodes: [bad] });
-    expect(toPort(route(state, "10.244.2.0/24") ?? {})).toBe("router:node-2");
+    expect(route(state, "10.244.2.0/24")).toMatchObject({ tunnel: NODE2 });
     expect(rows(state, "weir_rt_routes")).toHaveLength(4 + 2 + 2 + 2);
   });
 
@@ -198,21 +208,19 @@ describe("odd clusters", () => {
 
   test.each([
     ["node-2", /^node-2$/],
-    ["host", /^host-[0-9a-f]{12}$/],
-    ["overlay", /^overlay-[0-9a-f]{12}$/],
-    ["weir0a0a0a0a0a0", /^weir0a0a0a0a0a0-[0-9a-f]{12}$/],
-    ["n".repeat(43), /^n{43}$/],
-    ["n".repeat(44), /^n{30}-[0-9a-f]{12}$/],
-  ])("node %s has port %s", (name, port) => {
-    expect(nodePort(name)).toMatch(port);
+    ["n".repeat(48), /^n{48}$/],
+    ["n".repeat(49), /^n{35}-[0-9a-f]{12}$/],
+    [`${"n".repeat(35)}-0123456789ab`, /^n{35}-(?!0123456789ab)[0-9a-f]{12}$/],
+  ])("node %s has tunnel %s", (name, tunnel) => {
+    expect(tunnelName(name)).toMatch(tunnel);
   });
 
-  test("every name gives a port's name that fits, and no two the same", () => {
+  test("every name gives a tunnel's name that fits, and no two the same", () => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.string({ unit: "binary", maxLength: 253 }), { maxLength: 20 }), (names) => {
-        const ports = names.map(nodePort);
-        expect(new Set(ports).size).toBe(names.length);
-        for (const port of ports) expect(Buffer.byteLength(`port:router:${port}`)).toBeLessThan(56);
+        const tunnels = names.map(tunnelName);
+        expect(new Set(tunnels).size).toBe(names.length);
+        for (const tunnel of tunnels) expect(Buffer.byteLength(`tunnel:${tunnel}`)).toBeLessThan(56);
       }),
     );
   });

@@ -5,14 +5,14 @@ import { formatPrefix, parsePrefix } from "../../model/ip.ts";
 import { latest, memo } from "../../model/memo.ts";
 import { GATEWAY_MAC, HOST, HOST_MAC, OVERLAY, ROUTER, UPLINK } from "./names.ts";
 import { addressOf, isPrefix, peerNodes, type RouterState } from "./peers.ts";
-import { gateways, routerRows, tunnels } from "./rows.ts";
+import { gateways, routerRows } from "./rows.ts";
 
 /** Routes between the node's pods, other nodes and the node's own stack. */
 export const router: NetworkFunction = {
   name: ROUTER,
   kind: "standard",
   summary: "routes between pods, nodes and the host: neighbours, TTL, ICMP errors, source check",
-  tables: ["weir_rt_hosts", "weir_rt_routes", "weir_rt_ports"],
+  tables: ["weir_tunnels", "weir_rt_hosts", "weir_rt_routes", "weir_rt_ports"],
   desired({ node, nodes, endpoints }: ClusterState): Contribution {
     if (node.mode === "chained") return {}; // pods' network is another's
     return contribution(node, nodes, endpoints);
@@ -53,13 +53,10 @@ function ports(state: RouterState): Port[] {
 }
 
 function portsBetweenNodes(state: RouterState): Port[] {
-  const { overlay, uplink, vxlan } = state.node;
+  const { overlay, uplink } = state.node;
   if (overlay === "direct") return [port(UPLINK.port, { kind: "device", device: uplink, delivery: "neigh" }, uplink)];
   const { device } = OVERLAY;
-  return [
-    port(OVERLAY.port, { kind: "none" }, device), // packets leave by the port of the node they are for
-    ...tunnels(state).map(({ port: name, remote }) => port(name, { kind: "tunnel", device, vni: vxlan.vni, remote })),
-  ];
+  return [port(OVERLAY.port, { kind: "tunnel", device }, device)];
 }
 
 function links(state: RouterState): Link[] {

@@ -13,12 +13,12 @@ export const PORT = { strict: 1, proxy: 2, host: 4, uplink: 8, overlay: 16, frag
 /** Never on a wire. */
 const MARTIANS = ["0.0.0.0/8", "127.0.0.0/8", "::/128", "::1/128"];
 const DEFAULTS = ["0.0.0.0/0", "::/0"];
-const NOWHERE = { port: 0, mac: new Uint8Array(6) };
+const NOWHERE = { port: 0, mac: new Uint8Array(6), tunnel: 0 };
 
 /** All rows of the router's tables, by key: of two with the same key the first stays. */
 export function routerRows(state: RouterState): Row[] {
   const rows = new Map<string, Row>();
-  for (const row of [...hostRows(state), ...routeRows(state), ...portRows(state)]) {
+  for (const row of [...tunnelRows(state), ...hostRows(state), ...routeRows(state), ...portRows(state)]) {
     const key = keyText(row);
     if (!rows.has(key)) rows.set(key, row);
   }
@@ -31,6 +31,7 @@ const target = (port: string, mac: string): RowFields => ({
   port: { port: fullName(port) },
   mac: macBytes(mac),
   flags: 0,
+  tunnel: 0,
 });
 
 function hostRow(address: string, value: RowFields): Row {
@@ -73,7 +74,8 @@ function peerRoutes(peer: PeerNode, state: RouterState): Row[] {
     cidrs.map((cidr) => {
       const prefix = parsePrefix(cidr);
       const port = portToward(peer, prefix.family, state.node.overlay);
-      const toPeer = port && { ...target(port, GATEWAY_MAC), flags };
+      const tunnel = peer.tunnel === undefined ? 0 : { tunnel: peer.tunnel };
+      const toPeer = port && { ...target(port, GATEWAY_MAC), flags, tunnel };
       return routeRow(prefix, toPeer || { ...NOWHERE, flags: TARGET.unreachable });
     });
   const own = peer.addresses.map((address) => `${address}/${familyOf(address) === 4 ? 32 : 128}`);
@@ -116,7 +118,7 @@ function portRows(state: RouterState): Row[] {
   const between =
     state.node.overlay === "direct"
       ? [row(UPLINK.port, PORT.uplink | PORT.fragment)]
-      : [row(OVERLAY.port, PORT.overlay | PORT.fragment), ...tunnels(state).map(({ port }) => row(port, 0))];
+      : [row(OVERLAY.port, PORT.overlay | PORT.fragment)];
   return [
     ...state.endpoints.map((endpoint) => podPortRow(endpoint, node)),
     row(HOST.port, PORT.host | PORT.proxy),
@@ -124,8 +126,12 @@ function portRows(state: RouterState): Row[] {
   ];
 }
 
-/** Peers that a tunnel can lead to. */
-export function tunnels(state: RouterState): (PeerNode & { remote: string })[] {
-  if (state.node.overlay === "direct") return [];
-  return peerNodes(state).filter((peer): peer is PeerNode & { remote: string } => peer.remote !== undefined);
+/** Where tunnels end: one for each peer that shares a family with this node. */
+function tunnelRows({ node, ...state }: RouterState): Row[] {
+  if (node.overlay === "direct") return [];
+  return peerNodes({ node, ...state }).flatMap(({ tunnel, remote }) => {
+    if (tunnel === undefined || remote === undefined) return [];
+    const value = { family: familyOf(remote), vni: node.vxlan.vni, remote: ipBytes(remote) };
+    return [{ table: "weir_tunnels", key: { tunnel: { tunnel } }, value }];
+  });
 }

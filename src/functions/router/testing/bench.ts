@@ -3,8 +3,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compile, type Ids } from "../../../datapath/compile.ts";
+import { firstHop, markOf } from "../../../datapath/layout.ts";
 import { Panel } from "../../../datapath/panel.ts";
 import { encodeRows } from "../../../datapath/rows.ts";
+import { readTrace } from "../../../datapath/testing/trace.ts";
 import { enumNames, inspectObject, mountBpffs, type SkbCtx } from "../../../kernel/index.ts";
 import type { ClusterState } from "../../../model/cluster.ts";
 import { compose } from "../../../model/compose.ts";
@@ -13,13 +15,12 @@ import { router } from "../router.ts";
 import { compiledObjects } from "./objects.ts";
 
 const TRACE = 0x80000000;
-const PORT_HOPS = 16;
 
 /** How a packet's read-only run ended, and the packet as it left. */
 export interface Outcome {
   /** Reasons of drops, e.g. `TTL`: that of the packet, or of the one that became an ICMP error. */
   drops: string[];
-  /** `peer router:weir…`, `tunnel router:node-2`, … or `stack`; undefined: nothing left. */
+  /** `peer router:weir…`, `tunnel node-2`, … or `stack`; undefined: nothing left. */
   out: string | undefined;
   frame: Buffer;
 }
@@ -62,6 +63,7 @@ export class Bench {
       instance: (name) => names.id("instance", name),
       shaper: (owner) => names.id("shaper", owner),
       slot: (name) => names.id("function", name),
+      tunnel: (name) => names.id("tunnel", name),
       device: ifindex,
     };
   }
@@ -70,10 +72,11 @@ export class Bench {
   apply(state: ClusterState, ports: readonly Port[] = []): DesiredState {
     const ids = this.ids();
     const desired = compose([router.desired(state), { ports }]);
-    const generation = compile(desired, ids);
-    if (generation.problems.length > 0) throw new Error(JSON.stringify(generation.problems));
-    const config = { events: false, recirc: 0, split: 0, processors: 1 };
-    this.panel.generations.apply({ ...generation, config });
+    const compiled = compile(desired, ids);
+    for (const [name, one] of compiled) this.panel.ports.set(name, one);
+    this.panel.ports.retain(new Set(compiled.keys()));
+    const problems = this.panel.ports.commit({ events: false, recirc: 0, split: 0, processors: 1 });
+    if (problems.length > 0) throw new Error(JSON.stringify(problems));
     for (const name of router.tables) {
       const table = this.panel.table(name);
       const rows = desired.rows.filter((row) => row.table === name);
@@ -86,26 +89,32 @@ export class Bench {
 
   /** Runs a frame as if it had come in by a port (`weir…`, `host`, `overlay`), read-only. */
   run(port: string, frame: Buffer, ctx: Partial<SkbCtx> = {}): Outcome {
-    const hop = this.panel.names.id("port", `router:${port}`) * PORT_HOPS;
     const result = this.panel.resume.testRun({
       data: frame,
-      ctx: { ...ctx, mark: (TRACE | hop) >>> 0 },
+      ctx: { ...ctx, mark: markOf(this.#hop(port), this.panel.abi, TRACE) },
       dataOutSize: 8192,
     });
-    const { step } = this.panel.trace();
+    const { step } = readTrace(this.panel);
     const last = step.at(-1);
     const left = last && last.op !== "down" && last.op !== "call";
     return {
       drops: step.filter((each) => each.op === "down").map((each) => this.reason(each.reason)),
-      out: left ? (last.op === "stack" ? "stack" : `${last.op} ${last.port}`) : undefined,
+      out: left ? (last.op === "stack" ? "stack" : `${last.op} ${last.tunnel ?? last.port}`) : undefined,
       frame: result.data,
     };
   }
 
+  #hop(port: string): number {
+    return firstHop(this.panel.names.id("port", `router:${port}`), "ingress");
+  }
+
   /** Runs a frame for real; devices do not exist, so it ends there. */
   send(port: string, frame: Buffer): void {
-    const hop = this.panel.names.id("port", `router:${port}`) * PORT_HOPS;
-    this.panel.resume.testRun({ data: frame, ctx: { mark: hop }, dataOutSize: 8192 });
+    this.panel.resume.testRun({
+      data: frame,
+      ctx: { mark: markOf(this.#hop(port), this.panel.abi) },
+      dataOutSize: 8192,
+    });
   }
 
   /** Packets dropped so far at a port, by reason. */

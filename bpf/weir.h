@@ -319,6 +319,6 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, struct weir_name);
 	__type(value, struct weir_name_value);
-	__uint(max_entries, 16 * WEIR_PORTS);
+	__uint(max_entries, 16384 + 6 * WEIR_PORTS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } weir_names SEC(".maps");

@@ -5,7 +5,7 @@ import { endIperf, serveIperf } from "../kernel/testing/iperf-server.ts";
 import type { Port } from "../model/desired.ts";
 import { firstHop, markOf } from "./layout.ts";
 import { Panel } from "./panel.ts";
-import { World } from "./testing/acting.ts";
+import { ABI, World } from "./testing/acting.ts";
 import { devicePort } from "./testing/bench.ts";
 import { readTrace } from "./testing/trace.ts";
 
@@ -265,6 +265,31 @@ describe("lifetime", () => {
     expect(world.bench.ping("a", "b", 3)).toBe(3);
     expect(world.runs("t1").runs).toBe(3);
     expect(world.open(3).writes).toBe(0);
+  });
+
+  test("a node with room for more ports has a panel of its own size", () => {
+    const openFor = (ports: number) =>
+      world.bench.inNode(() =>
+        Panel.open({
+          root: join(world.bench.bpffs, "sizes"),
+          objects: world.objects(ABI),
+          functions: ["act"],
+          sizes: { ports },
+        }),
+      );
+    const small = openFor(64);
+    for (let n = 1; n < 64; n++) small.names.id("port", `x:${n}`);
+    expect(() => small.names.id("port", "x:64")).toThrow("allocate port id: all 63 are taken");
+    small.ports.commit({ events: false, recirc: 0, split: 0, processors: 1 });
+    const large = openFor(16_384);
+    expect(large.own).not.toBe(small.own);
+    expect(large.names.all("port")).toEqual(small.names.all("port"));
+    for (let n = 64; n < 16_384; n++) large.names.id("port", `x:${n}`);
+    const last = large.names.id("port", "x:16383");
+    const hop = { op: "stack", slot: 0, instance: 0, target: 0 } as const;
+    large.generations.stage(last, { id: last, ingress: [hop], egress: [hop], entry: undefined });
+    expect(large.ports.commit({ events: false, recirc: 0, split: 0, processors: 1 })).toEqual([]);
+    for (const panel of [small, large]) panel.close();
   });
 
   test("a panel that was never in force, as a crash may leave it, gives nothing to the next", () => {

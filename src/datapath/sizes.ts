@@ -18,9 +18,13 @@ const BY_PORTS: ReadonlySet<string> = new Set([
   ...["weir_limits", "weir_limit_queue", "weir_limit_use", "weir_impairs", "weir_impair_use", "weir_custom_use"],
 ]);
 
+/** Of these rows so many are there however many ports a node has: names of functions, shapers and other nodes. */
+const FIXED: Readonly<Record<string, number>> = { weir_names: 16_384 };
+
 /** Rows of a map on a node of this size, where its object declares so many for one of the usual size. */
 export function rowsFor(map: string, declared: number, { ports }: PanelSizes): number {
-  return BY_PORTS.has(map) ? Math.ceil((declared * ports) / DECLARED) : declared;
+  const fixed = FIXED[map] ?? 0;
+  return BY_PORTS.has(map) ? fixed + Math.ceil(((declared - fixed) * ports) / DECLARED) : declared;
 }
 
 /** @throws RangeError if hops' ids have no room for so many ports */

@@ -14,7 +14,7 @@ const LEFT_OUT = new Set(
 );
 const OWN = ["src", "test", "bpf", "dist", "package.json", "vitest.config.ts", "tsconfig.json"];
 /** Numbers that tests build panels of. */
-const ABIS = [1, 2, 3, 4];
+const ABIS = [2, 3, 4];
 const MODULES = ["veth", "vxlan", "sch_ingress", "cls_bpf", "sch_htb", "sch_tbf", "ifb", "sch_fq", "sch_netem"];
 const REPORT = "weir-report ";
 /** Tests whose expectation is a speed: an emulated processor has none to speak of. */

@@ -19,12 +19,23 @@ WEIR_INLINE int rt_link_local(const struct weir_rt_host_key *key)
 	return key->addr[0] == 0xfe && (key->addr[1] & 0xc0) == 0x80;
 }
 
+/* Without a look-up: the address that all packets of most pods have. */
+WEIR_INLINE int rt_is_usual_source(const struct rt_run *run)
+{
+	const __u32 *src = (const __u32 *)run->src.addr, *own = (const __u32 *)run->in->source6;
+
+	if (run->src.family == 4)
+		return src[0] && src[0] == *(const __u32 *)run->in->source4;
+	return (src[0] | src[1] | src[2] | src[3]) && src[0] == own[0] && src[1] == own[1] && src[2] == own[2] &&
+	       src[3] == own[3];
+}
+
 /* Is src the port's own? A link-local sender may talk to the router itself, which answers to the same port. */
 WEIR_INLINE int rt_check_source(struct rt_run *run, const struct weir_rt_target *dst)
 {
 	struct weir_rt_target *src;
 
-	if (!(run->in->flags & WEIR_RT_STRICT))
+	if (!(run->in->flags & WEIR_RT_STRICT) || rt_is_usual_source(run))
 		return 0;
 	if (rt_link_local(&run->src))
 		return dst && dst->flags & WEIR_RT_LOCAL ? 0 : RT_DROP(WEIR_DROP_LINK_LOCAL);
@@ -182,13 +193,16 @@ WEIR_INLINE int rt_ip4(struct __sk_buff *skb, struct rt_run *run)
 	struct weir_cursor cursor;
 	struct ethhdr *eth;
 	struct iphdr *ip;
-	__u8 first = 0;
 	__u32 len;
 	int fault;
 
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &first, 1))
+	if (weir_pull(skb, ETH_HLEN + sizeof(*ip)))
 		return RT_DROP(WEIR_DROP_MALFORMED);
-	run->l4 = ETH_HLEN + (first & 15) * 4;
+	cursor = weir_cursor(skb);
+	ip = cursor.pos + ETH_HLEN;
+	if ((void *)(ip + 1) > cursor.end)
+		return RT_DROP(WEIR_DROP_MALFORMED);
+	run->l4 = ETH_HLEN + ip->ihl * 4;
 	if (weir_pull(skb, run->l4))
 		return RT_DROP(WEIR_DROP_MALFORMED);
 	cursor = weir_cursor(skb);

@@ -182,6 +182,10 @@ describe("odd clusters", () => {
     expect(host(state, "10.244.1.1")).toMatchObject({ flags: TARGET.local });
     expect(toPort(host(state, "192.168.0.1") ?? {})).toBe("router:host");
     expect(toPort(host(state, "10.244.1.10") ?? {})).toBe(`router:${endpoint("a", 10).device}`);
+    // nor may a pod send as another without being looked up
+    const usual = ({ device }: { device: string }) =>
+      rows(state, "weir_rt_ports").find((row) => row.key["port"] === `router:${device}`)?.value["source4"];
+    expect([usual(endpoint("a", 10)), usual(thief)].map(hex)).toEqual(["0af4010a", "00000000"]);
   });
 
   test("another node's claim on our pods' CIDR loses", () => {

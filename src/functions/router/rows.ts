@@ -18,10 +18,12 @@ const NOWHERE = { port: 0, mac: new Uint8Array(6), tunnel: 0 };
 /** All rows of the router's tables, by key: of two with the same key the first stays. */
 export function routerRows(state: RouterState): Row[] {
   const rows = new Map<string, Row>();
-  for (const row of [...tunnelRows(state), ...hostRows(state), ...routeRows(state), ...portRows(state)]) {
+  const add = (row: Row): void => {
     const key = keyText(row);
     if (!rows.has(key)) rows.set(key, row);
-  }
+  };
+  for (const row of [...tunnelRows(state), ...hostRows(state), ...routeRows(state)]) add(row);
+  for (const row of portRows(state, (host) => rows.get(keyText(host)) === host)) add(row);
   return [...rows].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
 }
 
@@ -46,7 +48,7 @@ function hostRows(state: RouterState): Row[] {
   return [
     ...own.map((address) => hostRow(address, { ...NOWHERE, flags: TARGET.local })),
     ...state.node.addresses.filter(isAddress).map((address) => hostRow(address, target(HOST.port, HOST_MAC))),
-    ...endpoints.flatMap(podRows),
+    ...endpoints.flatMap((endpoint) => podRows(endpoint)),
   ];
 }
 
@@ -107,12 +109,23 @@ const portRow = (node: NodeContext, port: string, flags: number, more: RowFields
   value: { ...common(node), flags, ...more },
 });
 
-const podPortRow = memo(({ device }: Endpoint, node: NodeContext): Row => {
-  const closed = { tunnel_port: node.overlay === "vxlan" ? node.vxlan.port : 0 };
-  return portRow(node, device, PORT.strict | PORT.fragment, closed);
+/** @param usual addresses that are the pod's, one of each family, and nobody else's */
+const podPortRow = memo(({ device }: Endpoint, node: NodeContext, usual: readonly string[]): Row => {
+  const [source4, source6] = [addressOf(usual, 4), addressOf(usual, 6)];
+  return portRow(node, device, PORT.strict | PORT.fragment, {
+    tunnel_port: node.overlay === "vxlan" ? node.vxlan.port : 0,
+    source4: source4 ? ipBytes(source4).subarray(0, 4) : new Uint8Array(4),
+    source6: source6 ? ipBytes(source6) : new Uint8Array(16),
+  });
 });
 
-function portRows(state: RouterState): Row[] {
+function ownAddresses(endpoint: Endpoint, isInForce: (host: Row) => boolean): string[] {
+  const hosts = podRows(endpoint);
+  return endpoint.ips.filter((_, i) => hosts[i] !== undefined && isInForce(hosts[i]));
+}
+
+/** @param isInForce whether a host row is the one that stays of those with its key */
+function portRows(state: RouterState, isInForce: (host: Row) => boolean): Row[] {
   const { node } = state;
   const row = (port: string, flags: number): Row => portRow(node, port, flags);
   const between =
@@ -120,7 +133,7 @@ function portRows(state: RouterState): Row[] {
       ? [row(UPLINK.port, PORT.uplink | PORT.fragment)]
       : [row(OVERLAY.port, PORT.overlay | PORT.fragment)];
   return [
-    ...state.endpoints.map((endpoint) => podPortRow(endpoint, node)),
+    ...state.endpoints.map((endpoint) => podPortRow(endpoint, node, ownAddresses(endpoint, isInForce))),
     row(HOST.port, PORT.host | PORT.proxy),
     ...between,
   ];

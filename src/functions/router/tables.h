@@ -48,6 +48,9 @@ struct weir_rt_port {
 	__u8 gateway6[16];
 	__u16 tunnel_port;    /* UDP port of the nodes' tunnels, closed to what comes in here; 0: none is */
 	__u16 reserved;
+	/* strict: an address of each family that is this port's by its host row; zero: look there */
+	__u8 source4[4];
+	__u8 source6[16];
 };
 
 /* addresses of pods, of the node and of the router itself */

@@ -20,7 +20,8 @@ const NOTHING = `${PASSED}\n\n\tasm volatile("r0 = 7" ::: "r0");`;
 function reorder(path: string): void {
   const [packets, bytes] = ["\t__u64 packets; /* sent on */\n", "\t__u64 bytes;\n"];
   const source = readFileSync(path, "utf8");
-  if (!source.includes(packets + bytes)) throw new Error(`change ${path}: no fields packets and bytes of what was sent`);
+  if (!source.includes(packets + bytes))
+    throw new Error(`change ${path}: no fields packets and bytes of what was sent`);
   writeFileSync(path, source.replace(packets + bytes, bytes + packets));
 }
 

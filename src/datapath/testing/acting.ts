@@ -18,6 +18,8 @@ export interface Act {
   arg?: number;
   extra?: string;
   device?: string;
+  /** Counts each numbered datagram by itself: `timesJudged`. */
+  note?: boolean;
 }
 
 /** What an instance of the test function has seen: packets, those of them that it got back, the last one's mark. */
@@ -84,7 +86,7 @@ export class World {
     return of.writes - before;
   }
 
-  act(instance: string, { verdict, port, arg = 0, extra, device }: Act): void {
+  act(instance: string, { verdict, port, arg = 0, extra, device, note = false }: Act): void {
     const table = this.panel.table("weir_act_rows");
     const ids = this.ids();
     const row = {
@@ -92,6 +94,7 @@ export class World {
       arg: port === undefined ? arg : ids.port(port),
       extra: device === undefined ? (extra === undefined ? 0 : ids.port(extra)) : this.bench.ifindex(device),
       extra2: 0,
+      note: note ? 1 : 0,
     };
     table.write([[u32(ids.instance(instance)), table.value.encode(row)]]);
   }
@@ -102,6 +105,14 @@ export class World {
     const found = row ? (table.value.decode(row) as Record<string, bigint>) : {};
     const { runs = 0, resumed = 0, segments = 0, mark = 0 } = found;
     return { runs: Number(runs), resumed: Number(resumed), segments: Number(segments), mark: Number(mark) };
+  }
+
+  /** How often a function that notes datagrams has judged each, new and back from a device apart. */
+  timesJudged(instance: string): number[] {
+    const seen = this.panel.table("weir_act_seen");
+    const id = this.ids().instance(instance);
+    const own = seen.entries().filter(([key]) => seen.key.decode(key)["instance"] === id);
+    return own.map(([, value]) => Number(value.readBigUInt64LE()));
   }
 
   /** Packets dropped for a reason at a port since the panel began. */

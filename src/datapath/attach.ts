@@ -61,7 +61,7 @@ export function detachTaps(links: string): void {
   for (const pin of readdirSync(links)) if (isTap(pin)) detach(join(links, pin));
 }
 
-/** In a pin's name `%` begins what no device's name gives: of those both it and the dot, which bpffs refuses, are escaped. */
+/** Pin names: `%` prefixes pins of taps and host devices. In devices' names `%` and `.`, which bpffs refuses, are escaped. */
 const TAP = /^%(tap|host)(in|out)-/;
 const isTap = (pin: string): boolean => TAP.test(pin);
 const pinName = (device: string): string => device.replace(/[%.]/g, (c) => (c === "." ? "%2e" : "%25"));

@@ -70,7 +70,9 @@ export class Generations {
     this.#active = this.#config && Number(config.value.decode(this.#config)["gen"]) & 1 ? 1 : 0;
     this.#stale.clear();
     const known = new Set([...ports, ...this.ports()]);
-    for (const half of this.#halves) half.reload(known);
+    this.#halves[0].reload(known);
+    this.#halves[1].reload(known, this.#halves[0]);
+    this.#taken.clear();
     for (const port of known) {
       if (!this.#halves[0].isLike(this.#halves[1], port)) this.#stale.add(port);
       this.#taken.set(port, this.#real.coursesOf(port));

@@ -2,6 +2,9 @@ import { type Chain, hopRow } from "./layout.ts";
 import { decodeCourses, type PanelTables } from "./port-rows.ts";
 import { idKey } from "./tables.ts";
 
+/** What has been decoded: a row that is read again and is the same one need not be. */
+const coursesOf = new WeakMap<Buffer, Record<Chain, number>>();
+
 /** One generation of hop and device rows as the kernel holds it. Writes what differs, and nothing else. */
 export class Half {
   readonly #tables: PanelTables;
@@ -17,13 +20,16 @@ export class Half {
     this.#gen = gen;
   }
 
-  /** Reads all devices' rows, and the hops of these ports. */
-  reload(ports: Iterable<number>): void {
+  /** Reads all devices' rows, and the hops of these ports. Equal rows of the other half are kept once for both. */
+  reload(ports: Iterable<number>, other?: Half): void {
     const { hops, devices } = this.#tables;
+    const known = new Map(this.#blocks);
     for (const map of [this.#blocks, this.#ports, this.#devices]) map.clear();
     for (const port of ports) {
       const block = hops.lookup(this.#key(port));
-      if (block?.some((byte) => byte !== 0)) this.#blocks.set(port, block);
+      if (!block?.some((byte) => byte !== 0)) continue;
+      const same = [other?.blockOf(port), known.get(port)].find((one) => one?.equals(block));
+      this.#blocks.set(port, same ?? block);
     }
     for (const [key, value] of devices.entries()) {
       const { gen, ifindex } = devices.key.decode(key) as { gen: number; ifindex: number };
@@ -38,6 +44,10 @@ export class Half {
 
   has(port: number): boolean {
     return this.#blocks.has(port) || this.#devices.has(port);
+  }
+
+  blockOf(port: number): Buffer | undefined {
+    return this.#blocks.get(port);
   }
 
   holdsBlock(port: number, block: Buffer): boolean {
@@ -58,7 +68,10 @@ export class Half {
 
   coursesOf(port: number): Record<Chain, number> {
     const block = this.#blocks.get(port);
-    return block ? decodeCourses(this.#tables.hops, block) : { ingress: 0, egress: 0 };
+    if (!block) return { ingress: 0, egress: 0 };
+    const known = coursesOf.get(block) ?? decodeCourses(this.#tables.hops, block);
+    coursesOf.set(block, known);
+    return known;
   }
 
   deviceOf(port: number): number | undefined {

@@ -11,7 +11,10 @@ WEIR_INLINE struct weir_hop *weir_hop_row(struct __sk_buff *skb, __u32 id)
 	if (weir_get(skb, state) & WEIR_META_GEN)
 		key |= 1;
 	port = bpf_map_lookup_elem(&weir_hops, &key);
-	return port ? &port->hop[id & (WEIR_PORT_HOPS - 1)] : 0;
+	if (!port)
+		return 0;
+	barrier_var(port); /* clang would add to it before the check */
+	return &port->hop[id & (WEIR_PORT_HOPS - 1)];
 }
 
 WEIR_INLINE struct weir_course *weir_course_row(__u32 id)

@@ -6,8 +6,7 @@
 /* The key of a row of weir_tunnels, and on to the device. */
 WEIR_INLINE int weir_tunnel_deliver(struct __sk_buff *skb, const struct weir_hop *hop, __u32 id)
 {
-	struct weir_tunnel_key row = { .tunnel = id };
-	struct weir_tunnel *tunnel = bpf_map_lookup_elem(&weir_tunnels, &row);
+	struct weir_tunnel *tunnel = bpf_map_lookup_elem(&weir_tunnels, &id);
 	struct bpf_tunnel_key key = {};
 	__u64 flags = BPF_F_ZERO_CSUM_TX;
 

@@ -155,10 +155,6 @@ struct weir_tunnel {
 	__u8 remote[16]; /* network order; IPv4 in the first four bytes */
 };
 
-struct weir_tunnel_key {
-	__u32 tunnel;
-};
-
 struct weir_lease_key {
 	__u32 instance;
 };
@@ -256,7 +252,7 @@ struct {
 /* where tunnels end, one for each node; row 0 is none */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__type(key, struct weir_tunnel_key);
+	__type(key, __u32);
 	__type(value, struct weir_tunnel);
 	__uint(max_entries, WEIR_NODES);
 } weir_tunnels SEC(".maps");

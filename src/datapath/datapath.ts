@@ -220,6 +220,5 @@ export class Datapath {
 
 /** The tunnel that a row of `weir_tunnels` is of. */
 function tunnelOf({ table, key }: Row): string[] {
-  const of = table === "weir_tunnels" ? (key["tunnel"] as { tunnel: string }) : undefined;
-  return of ? [of.tunnel] : [];
+  return table === "weir_tunnels" ? [String(key["tunnel"])] : [];
 }

@@ -19,7 +19,7 @@ const NOT_CARRIED = new Set([
   "weir_elders",
 ]);
 /** Rows whose numbers mean what the ABI says: panels of another ABI do not understand them. */
-const OF_ONE_ABI = new Set(["weir_courses"]);
+const OF_ONE_ABI = new Set(["weir_courses", "weir_tunnels"]);
 
 /**
  * Pins the maps of the panel in force for the new one too, where both builds declare them alike: nothing that is counted
@@ -73,7 +73,7 @@ export function carryRows(from: OtherPanel, tables: ReadonlyMap<string, KernelTa
     if (!isCarried(name, from, abi)) continue;
     withMap(from, name, (old) => {
       if (old.id === map.id) return;
-      const rows = old.entries();
+      const rows = fullRows(old);
       const kept = convert(rows, old, map);
       empty(map);
       const missing = rows.length - kept.length + write(map, kept);
@@ -115,20 +115,24 @@ function perSlot(from: TypeIn, to: TypeIn, old: BpfMap, map: BpfMap): Carrier | 
   };
 }
 
+/** Rows of zeros are an array's anyway. */
+function fullRows(map: BpfMap): Rows {
+  return map.entries().filter(([, value]) => !map.isArray || value.some((byte) => byte !== 0));
+}
+
 function empty(map: BpfMap): void {
-  const rows = map.entries().filter(([, value]) => !map.isArray || value.some((byte) => byte !== 0));
+  const rows = fullRows(map);
   if (map.isArray) map.updateBatch(rows.map(([key]) => [key, Buffer.alloc(map.bufferSize)]));
   else map.deleteBatch(rows.map(([key]) => key));
 }
 
-/** Writes what there is room for; how many rows there was none for. Rows of zeros are an array's already. */
+/** Writes what there is room for; how many rows there was none for. */
 function write(map: BpfMap, rows: Rows): number {
-  const full = map.isArray ? rows.filter(([, value]) => value.some((byte) => byte !== 0)) : rows;
   try {
-    map.updateBatch(full);
+    map.updateBatch(rows);
     return 0;
   } catch {
-    return full.filter(([key, value]) => !isWritten(map, key, value)).length;
+    return rows.filter(([key, value]) => !isWritten(map, key, value)).length;
   }
 }
 

@@ -108,7 +108,7 @@ describe("vxlan", () => {
     expect(rows(state, "weir_tunnels")).toEqual([
       {
         table: "weir_tunnels",
-        key: { tunnel: NODE2 },
+        key: NODE2,
         value: { family: 4, vni: 1, remote: ipBytes("192.168.0.2") },
       },
     ]);

@@ -145,6 +145,6 @@ function tunnelRows({ node, ...state }: RouterState): Row[] {
   return peerNodes({ node, ...state }).flatMap(({ tunnel, remote }) => {
     if (tunnel === undefined || remote === undefined) return [];
     const value = { family: familyOf(remote), vni: node.vxlan.vni, remote: ipBytes(remote) };
-    return [{ table: "weir_tunnels", key: { tunnel: { tunnel } }, value }];
+    return [{ table: "weir_tunnels", key: { tunnel }, value }];
   });
 }

@@ -11,7 +11,7 @@ WEIR_INLINE int weir_tunnel_deliver(struct __sk_buff *skb, const struct weir_hop
 	__u64 flags = BPF_F_ZERO_CSUM_TX;
 
 	if (!tunnel || !tunnel->family)
-		return weir_drop(skb, WEIR_DROP_DELIVERY);
+		return weir_undeliverable(skb, WEIR_DROP_DELIVERY);
 	key.tunnel_id = tunnel->vni;
 	key.tunnel_ttl = 64;
 	if (tunnel->family == 6) {
@@ -22,7 +22,7 @@ WEIR_INLINE int weir_tunnel_deliver(struct __sk_buff *skb, const struct weir_hop
 		key.remote_ipv4 = bpf_ntohl(key.remote_ipv4);
 	}
 	if (bpf_skb_set_tunnel_key(skb, &key, sizeof(key), flags))
-		return weir_drop(skb, WEIR_DROP_DELIVERY);
+		return weir_undeliverable(skb, WEIR_DROP_DELIVERY);
 	return bpf_redirect(hop->target, 0);
 }
 
@@ -47,16 +47,15 @@ WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop, 
 	__u32 port = id / WEIR_PORT_HOPS, tunnel = weir_get(skb, tunnel);
 	struct weir_port_count *count;
 
-	weir_set(skb, hop, id | WEIR_CHAIN_HOPS);
-	weir_set(skb, instance, 0);
+	weir_set(skb, hop, weir_out(port));
 	if (weir_unlikely(hop->op == WEIR_OP_DOWN))
-		return weir_drop(skb, WEIR_DROP_PORT_DOWN);
+		return weir_undeliverable(skb, WEIR_DROP_PORT_DOWN);
 	if (weir_unlikely(weir_tracing(skb)))
 		return TC_ACT_SHOT;
 	if (hop->op == WEIR_OP_TUNNEL && !tunnel) {
 		/* lost on a detour: the port's function looks where the packet goes, and is asked no more than once */
 		if (weir_get(skb, state) & WEIR_META_ASKED)
-			return weir_drop(skb, WEIR_DROP_DELIVERY);
+			return weir_undeliverable(skb, WEIR_DROP_DELIVERY);
 		weir_set(skb, state, weir_get(skb, state) | WEIR_META_ASKED);
 		weir_set(skb, instance, hop->instance);
 		weir_set(skb, hop, id);
@@ -85,5 +84,5 @@ WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop, 
 	case WEIR_OP_BACK:
 		return weir_back(skb, hop, 0);
 	}
-	return weir_drop(skb, WEIR_DROP_DELIVERY);
+	return weir_undeliverable(skb, WEIR_DROP_DELIVERY);
 }

@@ -62,13 +62,14 @@ WEIR_INLINE void weir_drop_event(struct __sk_buff *skb, const struct weir_drop_k
 /*
  * Counts a drop, and tells of it. Gives no verdict: a packet may go on as another, an ICMP error say.
  *
- * @rule: which of the instance's rules decided; 0: none
+ * @instance: who decided; 0: the panel itself
+ * @rule: which of the instance's rules did; 0: none
  */
-WEIR_INLINE void weir_count_drop_by(struct __sk_buff *skb, enum weir_drop_reason reason, __u32 rule)
+WEIR_INLINE void weir_count_drop_of(struct __sk_buff *skb, enum weir_drop_reason reason, __u32 instance, __u32 rule)
 {
 	struct weir_drop_key key = {
 		.port = weir_port(skb),
-		.instance = weir_instance(skb),
+		.instance = instance,
 		.rule = rule,
 		.reason = reason,
 		.direction = weir_chain(skb),
@@ -91,16 +92,26 @@ WEIR_INLINE void weir_count_drop_by(struct __sk_buff *skb, enum weir_drop_reason
 
 WEIR_INLINE void weir_count_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
 {
-	weir_count_drop_by(skb, reason, 0);
+	weir_count_drop_of(skb, reason, weir_instance(skb), 0);
 }
 
-WEIR_INLINE int weir_drop_by(struct __sk_buff *skb, enum weir_drop_reason reason, __u32 rule)
+/* A function drops the packet. */
+WEIR_INLINE int weir_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
 {
-	weir_count_drop_by(skb, reason, rule);
+	weir_count_drop(skb, reason);
 	return weir_gone(skb);
 }
 
-WEIR_INLINE int weir_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
+/* … by one of its rules. */
+WEIR_INLINE int weir_drop_by(struct __sk_buff *skb, enum weir_drop_reason reason, __u32 rule)
 {
-	return weir_drop_by(skb, reason, 0);
+	weir_count_drop_of(skb, reason, weir_instance(skb), rule);
+	return weir_gone(skb);
+}
+
+/* The panel does, on the packet's way out. */
+WEIR_INLINE int weir_undeliverable(struct __sk_buff *skb, enum weir_drop_reason reason)
+{
+	weir_count_drop_of(skb, reason, 0, 0);
+	return weir_gone(skb);
 }

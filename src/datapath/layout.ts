@@ -46,3 +46,5 @@ export function markOf(hop: number, abi: number, flags = 0): number {
 
 /** In `weir_drops`, the port of those that are gone: no port has this id. */
 export const GONE = 0xffffffff;
+/** … and of packets that were dropped before theirs was known. */
+export const NO_PORT = 0;

@@ -93,8 +93,8 @@ describe("verdicts", () => {
     expect(seen.segments).toBe(seen.runs);
   });
 
-  test("drop: counted by port and reason, and an event with the packet's first bytes", () => {
-    world.act("t1", { verdict: "drop", arg: 15 });
+  test("drop: counted by port, function, rule and reason, and an event with the packet's first bytes", () => {
+    world.act("t1", { verdict: "drop", arg: 15, rule: 3 });
     world.apply(world.pair({ in: ["t1"] }));
     const events: Buffer[] = [];
     const ring = RingBuffer.open(world.panel.table("weir_events").map, (data) => {
@@ -111,7 +111,7 @@ describe("verdicts", () => {
     // port, instance, rule, reason
     const { port, instance } = world.ids();
     const fields = [8, 12, 16, 20].map((at) => events[0]?.readUInt32LE(at));
-    expect(fields).toEqual([port("left:a"), instance("t1"), 0, 15]);
+    expect(fields).toEqual([port("left:a"), instance("t1"), 3, 15]);
     expect(events[0]?.subarray(40, 46).toString("hex")).toBe("020000000002");
   });
 

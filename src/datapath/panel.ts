@@ -5,7 +5,7 @@ import { isAttached, type OtherPanel, otherPanels, readPanel, removePanel, resum
 import type { Failure } from "./failure.ts";
 import { Generations } from "./generations.ts";
 import type { KernelTable } from "./kernel-table.ts";
-import { GONE, MAX_SLOTS, MAX_TUNNELS, markNumber, PORT_HOPS } from "./layout.ts";
+import { GONE, MAX_SLOTS, MAX_TUNNELS, markNumber, NO_PORT, PORT_HOPS } from "./layout.ts";
 import { Names } from "./names.ts";
 import { abiOf, loadPinned, readObject } from "./objects.ts";
 import { Ports } from "./ports.ts";
@@ -153,7 +153,7 @@ export class Panel {
     const drops = this.table("weir_drops");
     for (const [key, count] of drops.entries()) {
       const row = drops.key.decode(key) as { port: number; instance: number; rule: number };
-      const isGone = row.port !== GONE && !this.names.isUsed("port", row.port);
+      const isGone = row.port !== NO_PORT && row.port !== GONE && !this.names.isUsed("port", row.port);
       const isAnonymous = row.instance !== 0 && !this.names.isUsed("instance", row.instance);
       if (!isGone && !isAnonymous) continue;
       const heir = drops.key.encode({ ...row, instance: 0, rule: 0, ...(isGone && { port: GONE }) });

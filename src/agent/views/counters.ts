@@ -1,12 +1,11 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
+import { NO_PORT } from "../../datapath/layout.ts";
 import type { Panel } from "../../datapath/panel.ts";
 import { idKey } from "../../datapath/tables.ts";
 import { dropReasons } from "../../model/drops.ts";
 import type { PortCounters } from "./ports.ts";
 
-/** Of packets that were dropped before their port was known. */
-const NO_PORT = 0;
 /** `WEIR_INGRESS`: into the port, so what a pod has sent. */
 const INTO_THE_PORT = 0;
 

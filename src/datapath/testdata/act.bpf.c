@@ -127,7 +127,7 @@ int weir_act(struct __sk_buff *skb)
 	case ACT_UP:
 		return weir_up(skb, act->arg);
 	case ACT_DROP:
-		return weir_drop(skb, act->arg);
+		return weir_drop_by(skb, act->arg, act->extra2);
 	case ACT_SPLIT:
 		return weir_resumed(skb) ? weir_next(skb) : weir_split(skb);
 	case ACT_SHAPE:

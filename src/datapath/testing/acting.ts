@@ -18,6 +18,8 @@ export interface Act {
   arg?: number;
   extra?: string;
   device?: string;
+  /** Of a drop: the rule that decided. */
+  rule?: number;
   /** Counts each numbered datagram by itself: `timesJudged`. */
   note?: boolean;
 }
@@ -86,14 +88,14 @@ export class World {
     return of.writes - before;
   }
 
-  act(instance: string, { verdict, port, arg = 0, extra, device, note = false }: Act): void {
+  act(instance: string, { verdict, port, arg = 0, extra, device, rule = 0, note = false }: Act): void {
     const table = this.panel.table("weir_act_rows");
     const ids = this.ids();
     const row = {
       verdict: VERDICTS.indexOf(verdict),
       arg: port === undefined ? arg : ids.port(port),
       extra: device === undefined ? (extra === undefined ? 0 : ids.port(extra)) : this.bench.ifindex(device),
-      extra2: 0,
+      extra2: rule,
       note: note ? 1 : 0,
     };
     table.write([[u32(ids.instance(instance)), table.value.encode(row)]]);

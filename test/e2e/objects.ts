@@ -33,7 +33,7 @@ export async function buildObjects(): Promise<Objects> {
   const scratch = mkdtempSync(join(tmpdir(), "weir-objects-"));
   const folder = join(scratch, "installed");
   mkdirSync(folder);
-  for (const path of ["bpf", "src/functions", "scripts/build.mjs", "package-lock.json"]) {
+  for (const path of ["bpf", "src/functions", "scripts", "package-lock.json"]) {
     cpSync(join(REPOSITORY, path), join(scratch, "tree", path), { recursive: true });
   }
   const panel = join(scratch, "tree/bpf/panel.h");

@@ -7,9 +7,9 @@ WEIR_INLINE void weir_begin(struct __sk_buff *skb, __u32 hop, __u32 state)
 {
 	weir_set(skb, hop, hop);
 	weir_set(skb, instance, 0);
-	weir_set(skb, port, hop / WEIR_PORT_HOPS);
 	weir_set(skb, state, state);
 	weir_set(skb, place, 0);
+	weir_set(skb, tunnel, 0);
 }
 
 /* On a device's ingress: find the port and start its ingress chain. */
@@ -91,8 +91,8 @@ int weir_tap_egress(struct __sk_buff *skb)
 }
 
 /*
- * On a device of the node's own. What a pod sends leaves by it and enters the pod's port; so "in" and "out" are the
- * other way round than at a tap. Rows of cgroups have no generation: a port without hops in this one has no rules yet.
+ * On a device of the node's own. A host pod's egress enters the ingress chain of its port. weir_cgroups is not
+ * generational: a port without hops in this generation means that the packet passes.
  */
 WEIR_INLINE int weir_host_at(struct __sk_buff *skb, struct weir_cgroup *found, enum weir_direction chain)
 {
@@ -106,7 +106,7 @@ WEIR_INLINE int weir_host_at(struct __sk_buff *skb, struct weir_cgroup *found, e
 	port = found->port;
 	id = port * WEIR_PORT_HOPS + chain * WEIR_CHAIN_HOPS;
 	weir_begin(skb, 0, (config->gen & 1 ? WEIR_META_GEN : 0) | (chain == WEIR_INGRESS ? WEIR_META_LEAVING : 0));
-	weir_set(skb, port, port);
+	weir_set(skb, hop, id);
 	hop = weir_hop_row(skb, id);
 	if (!hop || hop->op == WEIR_OP_DOWN)
 		return TC_ACT_UNSPEC;
@@ -140,17 +140,17 @@ int weir_host_ingress(struct __sk_buff *skb)
  * The hop at which a packet is at its place again. If the function that sent it away has left the chain, it goes on behind
  * that, and nobody takes it for one that he sent away himself.
  */
-WEIR_INLINE __u32 weir_come_back(struct __sk_buff *skb, __u32 place)
+WEIR_INLINE __u32 weir_come_back(struct __sk_buff *skb, __u32 id, __u32 course)
 {
-	struct weir_hop *hop = weir_hop_row(skb, place & WEIR_PLACE_HOP);
-	__u32 id;
+	struct weir_hop *hop = weir_hop_row(skb, id);
+	__u32 at = id & WEIR_PLACE_AT, found;
 
-	if (hop && (hop->course << 16 | WEIR_PLACE_COURSE) == (place & ~WEIR_PLACE_HOP))
-		return place & WEIR_PLACE_HOP; /* nothing has changed */
-	id = weir_find_hop(skb, place);
-	if (weir_get(skb, place) != place)
+	if (hop && hop->course == course)
+		return id; /* nothing has changed */
+	found = weir_find_hop(skb, id & ~WEIR_PLACE_AT, course, at);
+	if (weir_get(skb, place) != weir_place(course, at))
 		weir_set(skb, state, weir_get(skb, state) & ~(WEIR_META_RESUMED | WEIR_META_HELD));
-	return id;
+	return found;
 }
 
 /*
@@ -162,12 +162,18 @@ SEC("tc")
 int weir_resume(struct __sk_buff *skb)
 {
 	struct weir_config *config = weir_configuration();
-	__u32 mark = skb->mark, place = skb->tc_index << 16 | (mark & WEIR_MARK_HOP), zero = 0;
+	__u32 mark = skb->mark, course = skb->tc_index, id = mark & WEIR_MARK_HOP, zero = 0;
+	__u32 abi = mark >> WEIR_MARK_ABI_SHIFT & WEIR_MARK_ABI_BITS;
 	__u32 state = (mark >> WEIR_MARK_ROUNDS_SHIFT & 15) * WEIR_META_ROUND | WEIR_META_AWAY;
 	struct weir_trace *trace;
 
 	if (mark == WEIR_MARK_GONE)
 		return TC_ACT_SHOT;
+	if (weir_unlikely(abi != WEIR_MARK_ABI)) {
+		bpf_tail_call(skb, &weir_elders, abi);
+		weir_begin(skb, 0, WEIR_META_AWAY);
+		return weir_drop(skb, WEIR_DROP_NO_FUNCTION);
+	}
 	skb->mark = 0;
 	skb->tc_index = 0;
 	if (mark & WEIR_MARK_RESUMED)
@@ -183,10 +189,10 @@ int weir_resume(struct __sk_buff *skb)
 		trace->steps = 0;
 		state |= WEIR_META_TRACE;
 	}
-	weir_begin(skb, mark & WEIR_MARK_HOP, state);
+	weir_begin(skb, id, state);
 	if (!config)
 		return weir_drop(skb, WEIR_DROP_NO_PORT);
-	return weir_enter(skb, place & WEIR_PLACE_COURSE ? weir_come_back(skb, place) : place);
+	return weir_enter(skb, mark & WEIR_MARK_COURSE ? weir_come_back(skb, id, course) : id);
 }
 
 char weir_license[] SEC("license") = "Dual BSD/GPL";

@@ -22,7 +22,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, struct weir_cgroup_key);
 	__type(value, struct weir_cgroup);
-	__uint(max_entries, WEIR_MAX_PORTS);
+	__uint(max_entries, WEIR_PORTS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } weir_cgroups SEC(".maps");
 

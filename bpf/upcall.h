@@ -18,7 +18,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);
 	__type(value, __u64);
-	__uint(max_entries, WEIR_MAX_PORTS);
+	__uint(max_entries, WEIR_PORTS);
 } weir_up_rates SEC(".maps");
 #define WEIR_UP_INTERVAL 1000000ULL /* 1000 packets/s a port … */
 #define WEIR_UP_BURST 100000000ULL  /* … in bursts of 100 */
@@ -26,7 +26,7 @@ struct {
 /* Hand the packet to userspace, within the port's rate. */
 WEIR_INLINE int weir_up(struct __sk_buff *skb, __u32 reason)
 {
-	__u32 port = weir_get(skb, port);
+	__u32 port = weir_port(skb);
 	__u64 now = bpf_ktime_get_ns(), *next = bpf_map_lookup_elem(&weir_up_rates, &port);
 	struct weir_upcall *up;
 

@@ -2,12 +2,10 @@
 /*
  * The panel's ABI: what every network function may rely on, and nothing else.
  *
- * A packet walks hops. A hop is a row of weir_hops; its id is
- * port * WEIR_PORT_HOPS + direction * WEIR_CHAIN_HOPS + position, so "the next
- * hop of this chain" is id + 1 and a forward is one multiplication. A chain ends
- * in a terminal hop: the port's own function (ingress) or its peer (egress).
- * Metadata travels in skb->cb between tail calls, and in skb->mark and
- * skb->tc_index across one of Weir's own devices; nothing else survives either.
+ * A packet walks hops. A hop's id is port * WEIR_PORT_HOPS + direction * WEIR_CHAIN_HOPS + position, so "the next hop of
+ * this chain" is id + 1 and a forward is one shift. The hops of one port are one row of weir_hops. A chain ends in a
+ * terminal hop: the port's own function (ingress) or its peer (egress). Metadata travels in skb->cb between tail calls,
+ * and in skb->mark and skb->tc_index across one of Weir's own devices; nothing else survives either.
  */
 #pragma once
 #include <linux/bpf.h>
@@ -17,17 +15,25 @@
 #include "drop.h"
 
 #ifndef WEIR_ABI
-#define WEIR_ABI 1 /* part of the pin path: abi-1 */
+#define WEIR_ABI 2 /* part of the pin path: abi-2 */
+#endif
+#if WEIR_ABI % 8 == 0
+#error "the last three bits of the ABI's number tell marks apart, and 0 is that of ABI 1"
 #endif
 
-#define WEIR_MAX_PORTS 4096
-#define WEIR_PORT_HOPS 16  /* hops of one port */
-#define WEIR_CHAIN_HOPS 8  /* 7 transparent functions and a terminal hop, each direction */
-#define WEIR_HOP_IDS (WEIR_MAX_PORTS * WEIR_PORT_HOPS)
-#define WEIR_COURSES 16384 /* two for each chain: a new course never takes the place of one in force */
-#define WEIR_MAX_SLOTS 1024 /* functions, and users' own programs */
-#define WEIR_MAX_CALLS 28  /* of the kernel's 33; then the packet is recirculated */
-#define WEIR_MAX_ROUNDS 15 /* recirculations before a packet counts as looping */
+#define WEIR_MAX_PORTS 16384 /* that a hop's id has room for */
+#define WEIR_CHAIN_HOPS 16   /* 15 transparent functions and a terminal hop, each direction */
+#define WEIR_PORT_HOPS 32    /* hops of one port */
+#define WEIR_MAX_CALLS 28    /* of the kernel's 33; then the packet is recirculated */
+#define WEIR_MAX_ROUNDS 15   /* recirculations before a packet counts as looping */
+
+/*
+ * Sizes of maps are declared for a node with this many ports. They are made for as many as the node is configured to have:
+ * those that have rows by port or instance grow and shrink with it (src/datapath/sizes.ts).
+ */
+#define WEIR_PORTS 4096
+#define WEIR_MAX_SLOTS 1024  /* functions, and users' own programs */
+#define WEIR_NODES 8192      /* other nodes that tunnels lead to */
 
 enum weir_direction { WEIR_INGRESS = 0, WEIR_EGRESS = 1 };
 
@@ -40,21 +46,25 @@ enum weir_op {
 	WEIR_OP_REDIRECT, /* bpf_redirect to the device's egress: through its qdisc */
 	WEIR_OP_RECEIVE,  /* bpf_redirect to the device's ingress: the node's stack receives it there */
 	WEIR_OP_NEIGH,    /* bpf_redirect_neigh: next hop and MAC from the kernel's routes */
-	WEIR_OP_TUNNEL,   /* tunnel key from weir_tunnels[port], then the device's egress */
+	WEIR_OP_TUNNEL,   /* tunnel key from weir_tunnels, of the node that the packet is for, then the device's egress */
 	WEIR_OP_STACK,    /* leave the packet to the stack of the device that it came from */
 	WEIR_OP_BACK,     /* a tap's egress: the packet leaves by the device that it was to leave by */
 };
-/* weir_hop.flags: a packet is handed back in the device's other direction, since the port is the node's own side. */
+/* weir_hop.flags: a host-network port: packets are reinjected in the device's opposite direction. */
 #define WEIR_HOP_TURNED 1
 
 struct weir_hop {
 	__u8 op;        /* enum weir_op */
 	__u8 flags;     /* WEIR_HOP_* */
-	__u16 slot;     /* CALL: index into weir_functions */
-	__u32 instance; /* CALL: whose rows the function uses */
-	__u16 port;     /* the port whose chain this hop is in */
-	__u16 course;   /* the chain's: the same in all of its hops */
+	__u16 slot;     /* CALL, TUNNEL: index into weir_functions */
+	__u32 instance; /* CALL, TUNNEL: whose rows the function uses */
 	__u32 target;   /* JUMP: hop id; delivery: ifindex */
+	__u16 course;   /* the chain's: the same in all of its hops */
+	__u16 reserved;
+};
+/* the hops of one port: its ingress chain, then its egress chain */
+struct weir_port_hops {
+	struct weir_hop hop[WEIR_PORT_HOPS];
 };
 
 /*
@@ -62,7 +72,7 @@ struct weir_hop {
  * once; a chain that changes gets another course. Course 0 is that of every chain without functions.
  */
 struct weir_course {
-	__u16 first; /* the chain's first hop */
+	__u16 chain; /* the first hop's id / WEIR_CHAIN_HOPS */
 	__u16 instance[WEIR_CHAIN_HOPS - 1]; /* in order; 0: the end */
 };
 
@@ -70,9 +80,9 @@ struct weir_course {
 struct weir_meta {
 	__u32 hop;
 	__u32 instance;
-	__u32 port;
-	__u32 state; /* WEIR_META_* */
-	__u32 place; /* WEIR_PLACE_*, of a packet whose chain has changed while it waited; 0: it walks the chain as it is */
+	__u32 state;  /* WEIR_META_* */
+	__u32 place;  /* WEIR_PLACE_*, of a packet whose chain has changed while it waited; 0: it walks the chain as it is */
+	__u32 tunnel; /* row of weir_tunnels that the packet is to leave by; 0: none is known */
 };
 #define WEIR_META_CALLS 0x000000ff  /* tail calls so far */
 #define WEIR_META_ROUNDS 0x00000f00 /* recirculations so far */
@@ -81,26 +91,35 @@ struct weir_meta {
 #define WEIR_META_WIRE 0x00002000   /* for the rest of this run packets have the wire's size */
 #define WEIR_META_HELD 0x00004000   /* the first call after a delaying device */
 #define WEIR_META_AWAY 0x00008000   /* has left the device that it was seen on: came back by one of Weir's own */
+#define WEIR_META_ASKED 0x00020000  /* the port's function has been asked for the tunnel */
 #define WEIR_META_LEAVING 0x00010000 /* on a device's egress: who sent it here is told what becomes of it */
 #define WEIR_META_GEN 0x40000000    /* generation that this packet walks */
 #define WEIR_META_TRACE 0x80000000  /* read-only: no map writes, clones, transmission */
 
-/* A place on a course: the hop that it was, and the course. Across a Weir device the one is in skb->mark, the other in
- * skb->tc_index. Without WEIR_PLACE_COURSE it is the hop of that id as it stands. */
-#define WEIR_PLACE_HOP 0x0000ffff
-#define WEIR_PLACE_AT (WEIR_CHAIN_HOPS - 1) /* position on the course; the last is beyond every function */
-#define WEIR_PLACE_COURSE 0x80000000
+/* A place on a course of the chain that the packet is in: the course, and the position on it. */
+#define WEIR_PLACE_AT (WEIR_CHAIN_HOPS - 1) /* position; the last is beyond every function */
+#define WEIR_PLACE_SET 0x00000100
+#define WEIR_PLACE_COURSE_SHIFT 16
 
-/* skb->mark across a Weir device. A mark and a tc_index that the node gave the packet before are lost there. */
-#define WEIR_MARK_HOP 0x0000ffff
-#define WEIR_MARK_ROUNDS_SHIFT 20
+/*
+ * skb->mark across a Weir device. A mark and a tc_index that the node gave the packet before are lost there. With
+ * WEIR_MARK_COURSE the tc_index is the course; without it the packet goes on at the hop of that id as it stands. Panels of
+ * another ABI have another number in WEIR_MARK_ABI, and get their packets back.
+ */
+#define WEIR_MARK_HOP 0x0007ffff
+#define WEIR_MARK_ROUNDS_SHIFT 19
+#define WEIR_MARK_COURSE 0x00800000
 #define WEIR_MARK_RESUMED 0x01000000
 #define WEIR_MARK_HELD 0x02000000
+#define WEIR_MARK_ABI_SHIFT 28
+#define WEIR_MARK_ABI_BITS 7
+#define WEIR_MARK_ABI (WEIR_ABI == 1 ? 0 : WEIR_ABI & WEIR_MARK_ABI_BITS)
 #define WEIR_MARK_TRACE 0x80000000
 
 /*
  * What a tap has dealt with goes back to its device with this mark and this tc_index. Neither alone counts: a mark can
- * be set by sockets with CAP_NET_RAW, which cannot set a tc_index; crossing into another namespace clears marks.
+ * be set by sockets with CAP_NET_RAW, which cannot set a tc_index; crossing into another namespace clears marks. These
+ * two marks are the same in every ABI.
  */
 #define WEIR_MARK_BACK 0x04000000
 #define WEIR_BACK_INDEX 0x5769
@@ -117,7 +136,8 @@ struct weir_config {
 	__u32 split_ifindex;  /* the same without segmentation offload: GSO packets come back split */
 	enum weir_abi abi;
 	__u32 processors;     /* among which packet steering chooses where packets come back, by skb->hash; 0: one */
-	__u32 reserved[2];
+	__u32 epoch;          /* of the panels here the one with the highest came into force last */
+	__u32 reserved;
 };
 
 struct weir_device_key {
@@ -139,8 +159,11 @@ struct weir_lease_key {
 	__u32 instance;
 };
 
+/* What was dropped where: by which instance in which chain of a port, why, and by which of its rules. */
 struct weir_drop_key {
 	__u32 port;
+	__u32 instance; /* 0: by the panel itself */
+	__u32 rule;     /* of the instance; 0: by none */
 	enum weir_drop_reason reason;
 	enum weir_direction direction; /* the chain's */
 };
@@ -155,10 +178,10 @@ struct weir_port_count {
 
 struct weir_event {
 	__u64 time; /* ktime, ns */
-	__u32 port;
-	__u32 reason; /* drop reason, or the slow path's reason */
+	struct weir_drop_key drop;
 	__u32 ifindex;
 	__u32 len;
+	__u32 reserved;
 	__u8 data[64]; /* the packet's first bytes */
 };
 
@@ -170,6 +193,7 @@ struct weir_trace_step {
 	__u8 op;
 	__u8 reason; /* op DOWN: the drop reason */
 	__u32 target;
+	__u32 tunnel; /* that the packet is to leave by; 0: none is known */
 };
 #define WEIR_TRACE_STEPS 64
 struct weir_trace {
@@ -198,22 +222,23 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, struct weir_device_key);
 	__type(value, struct weir_device);
-	__uint(max_entries, 2 * WEIR_MAX_PORTS);
+	__uint(max_entries, 2 * WEIR_PORTS);
 } weir_devices SEC(".maps");
 
-/* two generations of hops, WEIR_HOP_IDS each */
+/* ports in two generations: row port * 2 + generation */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);
-	__type(value, struct weir_hop);
-	__uint(max_entries, 2 * WEIR_HOP_IDS);
+	__type(value, struct weir_port_hops);
+	__uint(max_entries, 2 * WEIR_PORTS);
 } weir_hops SEC(".maps");
 
+/* two for each chain: a new course never takes the place of one in force */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);
 	__type(value, struct weir_course);
-	__uint(max_entries, WEIR_COURSES);
+	__uint(max_entries, 4 * WEIR_PORTS);
 } weir_courses SEC(".maps");
 
 /* one program a function, and one for each rule that asks for a user's own */
@@ -224,12 +249,12 @@ struct {
 	__uint(max_entries, WEIR_MAX_SLOTS);
 } weir_functions SEC(".maps");
 
-/* where a port's tunnel ends */
+/* where tunnels end, one for each node; row 0 is none */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);
 	__type(value, struct weir_tunnel);
-	__uint(max_entries, WEIR_MAX_PORTS);
+	__uint(max_entries, WEIR_NODES);
 } weir_tunnels SEC(".maps");
 
 /*
@@ -240,7 +265,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, struct weir_lease_key);
 	__type(value, __u64);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 4 * WEIR_PORTS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } weir_leases SEC(".maps");
 
@@ -248,7 +273,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__type(key, struct weir_drop_key);
 	__type(value, struct weir_count);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 4 * WEIR_PORTS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } weir_drops SEC(".maps");
 
@@ -256,7 +281,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__type(key, __u32);
 	__type(value, struct weir_port_count);
-	__uint(max_entries, WEIR_MAX_PORTS);
+	__uint(max_entries, WEIR_PORTS);
 } weir_ports SEC(".maps");
 
 struct {
@@ -277,11 +302,19 @@ struct {
 	__uint(max_entries, 1);
 } weir_traces SEC(".maps");
 
+/* by the number in their marks, what panels of other ABIs have behind Weir's devices while packets of theirs wait there */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(max_entries, WEIR_MARK_ABI_BITS + 1);
+} weir_elders SEC(".maps");
+
 /* ids of instances and ports by name, for userspace: a restarted agent finds its own */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, struct weir_name);
 	__type(value, struct weir_name_value);
-	__uint(max_entries, 32768);
+	__uint(max_entries, 16384 + 6 * WEIR_PORTS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } weir_names SEC(".maps");

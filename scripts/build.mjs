@@ -1,5 +1,5 @@
 // Builds dist/: BPF objects with clang, the weir command with esbuild. Only what changed.
-// usage: build.mjs [--quiet] [--force]      WEIR_ABI=2: BPF objects of that panel ABI alone, into dist/bpf-abi2/
+// usage: build.mjs [--quiet] [--force]      WEIR_ABI=3: BPF objects of that panel ABI alone, into dist/bpf-abi3/
 import { execFile } from "node:child_process";
 import {
   existsSync,

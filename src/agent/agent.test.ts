@@ -115,7 +115,7 @@ describe("no pod is told that it has a network that is not in force", () => {
     [
       "a row that does not fit",
       notFitting("weir_rt_hosts", '"0":10,"1":244,"2":1,"3":2'),
-      "unavailable",
+      "refused",
       /^encode row of weir_rt_hosts /,
     ],
   ];

@@ -132,6 +132,7 @@ function start(
     root: panelRoot(config.bpffs, node.name),
     objects: objectsDir(process.env),
     functions: functions.map((fn) => fn.name),
+    sizes: { ports: config.panelPorts },
   });
   const builder = new Builder({
     wrapper: join(objectsDir(process.env), "custom.bpf.o"),

@@ -10,6 +10,7 @@ test("defaults leave what can be discovered out", () => {
     kind: "AgentConfig",
     mode: "network",
     overlay: "vxlan",
+    panelPorts: 4096,
     vxlan: { port: 4789, vni: 1 },
     state: "/var/lib/weir",
     bpffs: "/sys/fs/bpf",

@@ -99,6 +99,13 @@ export const agentConfig = z
     podCgroups: field.absolutePath
       .optional()
       .describe("folder of cgroups `pod<uid>` (v2) of pods with hostNetwork, before kubelet's own places"),
+    panelPorts: z
+      .number()
+      .int()
+      .min(64)
+      .max(16_384)
+      .default(4096)
+      .describe("ports that the node has room for: its pods, and a few of its own"),
     state: field.absolutePath.default("/var/lib/weir").describe("what must outlive the agent"),
     bpffs: field.absolutePath.default("/sys/fs/bpf").describe("BPF file system where programs and maps are pinned"),
     socket: field.absolutePath.default("/run/weir/agent.sock").describe("unix socket of the API"),

@@ -21,7 +21,9 @@ const peer = z.discriminatedUnion("kind", [
     device: z.string(),
     delivery: z.enum(["peer", "redirect", "receive", "neigh"]).describe("how packets are handed to the device"),
   }),
-  z.object({ kind: z.literal("tunnel"), device: z.string(), vni: field.count, remote: z.string() }),
+  z
+    .object({ kind: z.literal("tunnel"), device: z.string() })
+    .describe("a device by which packets leave in the tunnel of the node that they are for: rows of `weir_tunnels`"),
   z.object({ kind: z.literal("port"), port: z.string().describe("`instance:port`") }),
   z.object({ kind: z.literal("stack") }),
   z.object({ kind: z.literal("back"), device: z.string() }).describe("another network's device, which gets all back"),

@@ -101,7 +101,7 @@ export class Cluster {
     this.limits = store.source<Words<Limit["spec"]>>("limits", { same, indexes: CHOICE_INDEXES });
     this.impairments = store.source<Words<Impairment["spec"]>>("impairments", { same, indexes: CHOICE_INDEXES });
     this.others = store.source<Problem>("other objects", { same });
-    this.attachments = store.source<Endpoint>("attachments", { same });
+    this.attachments = store.source<Endpoint>("attachments", { same, indexes: { ip: ({ ips }) => ips } });
     this.taps = store.source<Tap>("taps", { same });
     this.hosts = store.source<HostPod>("host pods", { same });
     this.builds = store.source<readonly ProgramInForce[]>("builds", { same });

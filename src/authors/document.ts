@@ -15,7 +15,7 @@ import type { Readable } from "../store/collection.ts";
 import type { Derived, View } from "../store/derived.ts";
 import type { Store } from "../store/store.ts";
 import { type Cluster, NODE } from "./cluster.ts";
-import { nodeNetwork, peerNetwork, podNetwork } from "./network.ts";
+import { nodeNetwork, ownAddresses, peerNetwork, podNetwork } from "./network.ts";
 import type { Choice, Rules } from "./rules.ts";
 
 /** Fragments of one key, each by what it is for. */
@@ -75,7 +75,11 @@ export function declareAuthors(store: Store, { cluster, rules, nodes }: Known): 
   });
   const pods = store.derive<Fragments>("pods' networks", [attachments], (key, view) => {
     const [attached, node] = [view.row(attachments, key), view.row(cluster.node, NODE)];
-    return attached && node && isNetwork(node) ? new Map([["network", podNetwork(attached, node)]]) : undefined;
+    if (!attached || !node || !isNetwork(node)) return undefined;
+    const own = ownAddresses(node);
+    // of two that have an address the one with the smaller key is reached by it
+    const isUsual = (ip: string) => !own.includes(ip) && view.keys(attachments, "ip", ip)[0] === key;
+    return new Map([["network", podNetwork(attached, node, attached.ips.filter(isUsual))]]);
   });
   const peers = store.derive<Fragments>("ways to nodes", [nodes], (key, view) => {
     const [peer, node] = [view.row(nodes, key), view.row(cluster.node, NODE)];

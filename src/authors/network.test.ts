@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+
 import { GATEWAY_MAC, HOST_MAC } from "../functions/router/names.ts";
 import { PORT, TARGET } from "../functions/router/rows.ts";
 import { cluster, endpoint, node } from "../functions/router/testing/fixture.ts";
@@ -35,18 +36,19 @@ const route = (document: Document, cidr: string): RowFields | undefined => {
 const flagsOf = (document: Document, port: string) =>
   rows(document, "weir_rt_ports").find((row) => row.key["port"] === `router:${port}`)?.value["flags"];
 
+const NODE2 = { tunnel: "node-2" };
+
 describe("vxlan", () => {
   const document = of(cluster());
   const { device: a } = endpoint("a", 10);
   const { device: b } = endpoint("b", 11);
 
-  test("one instance, and a port for each pod, the host, the overlay and each other node", () => {
+  test("one instance, and a port for each pod, the host and the overlay", () => {
     const { instances, ports } = document;
     expect(instances).toEqual([{ name: "router", function: "router" }]);
     expect(ports.map(({ name, peer, entry }) => [name, peer, entry])).toEqual([
       ["host", { kind: "device", device: "weir_host", delivery: "receive" }, "weir_panel"],
-      ["node-2", { kind: "tunnel", device: "weir_vxlan", vni: 1, remote: "192.168.0.2" }, undefined],
-      ["overlay", { kind: "none" }, "weir_vxlan"],
+      ["overlay", { kind: "tunnel", device: "weir_vxlan" }, "weir_vxlan"],
       [a, { kind: "device", device: a, delivery: "peer" }, a],
       [b, { kind: "device", device: b, delivery: "peer" }, b],
     ]);
@@ -94,19 +96,29 @@ describe("vxlan", () => {
   });
 
   test.each([
-    ["10.244.1.0/24", "0", TARGET.unreachable],
-    ["fd00:10:244:1::/64", "0", TARGET.unreachable],
-    ["10.244.2.0/24", "router:node-2", 0],
-    ["fd00:10:244:2::/64", "router:node-2", 0],
-    ["192.168.0.2/32", "router:node-2", TARGET.node],
-    ["fd00:192::2/128", "router:node-2", TARGET.node],
-    ["127.0.0.0/8", "0", TARGET.blackhole],
-    ["::1/128", "0", TARGET.blackhole],
-    ["0.0.0.0/0", "router:host", 0],
-    ["::/0", "router:host", 0],
-  ])("route %s: %s, flags %i", (cidr, port, flags) => {
+    ["10.244.1.0/24", "0", 0, TARGET.unreachable],
+    ["fd00:10:244:1::/64", "0", 0, TARGET.unreachable],
+    ["10.244.2.0/24", "router:overlay", NODE2, 0],
+    ["fd00:10:244:2::/64", "router:overlay", NODE2, 0],
+    ["192.168.0.2/32", "router:overlay", NODE2, TARGET.node],
+    ["fd00:192::2/128", "router:overlay", NODE2, TARGET.node],
+    ["127.0.0.0/8", "0", 0, TARGET.blackhole],
+    ["::1/128", "0", 0, TARGET.blackhole],
+    ["0.0.0.0/0", "router:host", 0, 0],
+    ["::/0", "router:host", 0, 0],
+  ])("route %s: %s, tunnel %s, flags %i", (cidr, port, tunnel, flags) => {
     const value = route(document, cidr);
-    expect(value && [toPort(value), value["flags"]]).toEqual([port, flags]);
+    expect(value && [toPort(value), value["tunnel"], value["flags"]]).toEqual([port, tunnel, flags]);
+  });
+
+  test("a tunnel to each other node", () => {
+    expect(rows(document, "weir_tunnels")).toEqual([
+      {
+        table: "weir_tunnels",
+        key: NODE2,
+        value: { family: 4, vni: 1, remote: ipBytes("192.168.0.2") },
+      },
+    ]);
   });
 
   test("the tunnel's UDP port is closed to pods alone", () => {
@@ -120,11 +132,10 @@ describe("vxlan", () => {
   });
 
   test("ports' flags", () => {
-    expect([a, "host", "overlay", "node-2", "uplink"].map((port) => flagsOf(document, port))).toEqual([
+    expect([a, "host", "overlay", "uplink"].map((port) => flagsOf(document, port))).toEqual([
       PORT.strict | PORT.fragment,
       PORT.host | PORT.proxy,
       PORT.overlay | PORT.fragment,
-      0,
       undefined,
     ]);
   });
@@ -162,7 +173,7 @@ describe("odd clusters", () => {
     const document = of(
       cluster({ addresses: ["192.168.0.1"] }, { nodes: [node(1), node(2, { addresses: ["fd00:192::2"] })] }),
     );
-    expect(document.ports.map(({ name }) => name)).not.toContain("node-2");
+    expect(rows(document, "weir_tunnels")).toEqual([]);
     expect(route(document, "10.244.2.0/24")).toMatchObject({ port: 0, flags: TARGET.unreachable });
   });
 
@@ -179,6 +190,10 @@ describe("odd clusters", () => {
     expect(host(document, "10.244.1.1")).toMatchObject({ flags: TARGET.local });
     expect(toPort(host(document, "192.168.0.1") ?? {})).toBe("router:host");
     expect(toPort(host(document, "10.244.1.10") ?? {})).toBe(`router:${endpoint("a", 10).device}`);
+    // nor may a pod send as another without being looked up
+    const usual = ({ device }: { device: string }) =>
+      rows(document, "weir_rt_ports").find((row) => row.key["port"] === `router:${device}`)?.value["source4"];
+    expect([usual(endpoint("a", 10)), usual(thief)].map(hex)).toEqual(["0af4010a", "00000000"]);
   });
 
   test("another node's claim on our pods' CIDR loses", () => {
@@ -194,7 +209,7 @@ describe("odd clusters", () => {
   test("what is no address or CIDR of a node is left out; host bits are cleared", () => {
     const bad = node(2, { addresses: ["x", "192.168.0.2", "fe80::1%eth0"], podCIDRs: ["nonsense", "10.244.2.9/24"] });
     const document = unjudged(cluster({}, { nodes: [bad] }));
-    expect(toPort(route(document, "10.244.2.0/24") ?? {})).toBe("router:node-2");
+    expect(route(document, "10.244.2.0/24")).toMatchObject({ tunnel: NODE2 });
     expect(rows(document, "weir_rt_routes")).toHaveLength(4 + 2 + 2 + 2);
   });
 

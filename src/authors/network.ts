@@ -3,20 +3,22 @@ import {
   HOST,
   HOST_MAC,
   LINK_LOCAL,
-  nodePort,
   OVERLAY,
   ROUTER,
+  tunnelName,
   UPLINK,
 } from "../functions/router/names.ts";
 import {
   hostRow,
   nowhere,
   PORT,
+  podPortRow,
   portRow,
   type RouterPorts,
   routeRow,
   TARGET,
   toward,
+  tunnelRow,
 } from "../functions/router/rows.ts";
 import type { Endpoint, NodeContext } from "../model/cluster.ts";
 import type { Fragment, Link, PortSpec, Route, Row } from "../model/document.ts";
@@ -66,7 +68,7 @@ export function nodeNetwork(node: NodeContext): Omit<Fragment, "owner"> {
   const between =
     node.overlay === "direct"
       ? port(UPLINK.port, { kind: "device", device: node.uplink, delivery: "neigh" }, node.uplink)
-      : port(OVERLAY.port, { kind: "none" }, OVERLAY.device); // packets leave by the port of the node they are for
+      : port(OVERLAY.port, { kind: "tunnel", device: OVERLAY.device }, OVERLAY.device);
   return {
     instances: [{ name: ROUTER, function: ROUTER }],
     ports: [port(HOST.port, { kind: "device", device: HOST.device, delivery: "receive" }, HOST.other), between],
@@ -119,12 +121,12 @@ export function peerNetwork(peer: Node, own: NodeContext): Fragment {
   const routes = networks.map((prefix) => stackRoute(prefix, own));
   // the two share no family: nothing leads there
   if (remote === undefined) return { owner, routes, rows: () => peerRoutes(addresses, peer.podCIDRs, () => undefined) };
-  const tunnel = nodePort(name);
+  const tunnel = tunnelName(name);
+  const way = () => OVERLAY.port;
   return {
     owner,
     routes,
-    ports: [port(tunnel, { kind: "tunnel", device: OVERLAY.device, vni: own.vxlan.vni, remote })],
-    rows: () => [...peerRoutes(addresses, peer.podCIDRs, () => tunnel), portRow(routerPorts(own), tunnel, 0)],
+    rows: () => [tunnelRow(tunnel, own.vxlan.vni, remote), ...peerRoutes(addresses, peer.podCIDRs, way, tunnel)],
   };
 }
 
@@ -148,11 +150,15 @@ function peerRoutes(
   addresses: readonly string[],
   podCIDRs: readonly string[],
   portOf: (family: Family) => string | undefined,
+  tunnel?: string,
 ): Row[] {
   const rows = (networks: readonly Prefix[], flags: number): Row[] =>
     networks.map((prefix) => {
       const way = portOf(prefix.family);
-      return routeRow(prefix, way === undefined ? nowhere(TARGET.unreachable) : toward(way, GATEWAY_MAC, flags));
+      return routeRow(
+        prefix,
+        way === undefined ? nowhere(TARGET.unreachable) : toward(way, GATEWAY_MAC, flags, tunnel),
+      );
     });
   const own = addresses.map((address): Prefix => {
     const family = familyOf(address);
@@ -161,8 +167,18 @@ function peerRoutes(
   return [...rows(own, TARGET.node), ...rows(prefixesOf(podCIDRs), 0)];
 }
 
-/** A pod's device, its port, and its addresses. */
-export function podNetwork({ device, netns, ifname, mac, ips, ...pod }: Endpoint, node: NodeContext): Fragment {
+/** Addresses that no pod can have: the node's own, and those of its pods' gateways. */
+export const ownAddresses = (node: NodeContext): string[] => [...node.addresses, ...gateways(node)];
+
+/**
+ * A pod's device, its port, and its addresses.
+ * @param usual those of its addresses that are nobody else's
+ */
+export function podNetwork(
+  { device, netns, ifname, mac, ips, ...pod }: Endpoint,
+  node: NodeContext,
+  usual: readonly string[],
+): Fragment {
   const closed = node.overlay === "vxlan" ? node.vxlan.port : 0;
   const common = { gateways: gateways(node), gatewayMac: GATEWAY_MAC, mtu: node.mtu };
   return {
@@ -171,7 +187,7 @@ export function podNetwork({ device, netns, ifname, mac, ips, ...pod }: Endpoint
     links: [{ kind: "pod", device, netns, ifname, mac, ips, ...common }],
     rows: () => [
       ...ips.map((address) => hostRow(address, toward(device, mac))),
-      portRow(routerPorts(node), device, PORT.strict | PORT.fragment, closed),
+      podPortRow(routerPorts(node), device, closed, usual),
     ],
   };
 }

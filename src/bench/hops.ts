@@ -2,22 +2,20 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { BpfMap, type BpfObject, type Codec, inspectObject, loadObject, Program } from "../kernel/index.ts";
 
-/** Hops of one port, and of one of its chains, as `bpf/weir.h` has them. */
-const PORT_HOPS = 16;
-const HOP_IDS = 4096 * PORT_HOPS;
-/** Two ports that no node of a measurement reaches: room for a chain of up to 31 hops. */
-export const SPARE = 4094 * PORT_HOPS;
+/** Hops of one port, as `bpf/weir.h` has them. */
+const PORT_HOPS = 32;
+/** A port that no node of a measurement reaches: room for a chain of up to 31 hops. */
+export const SPARE = 4095 * PORT_HOPS;
 /** A slot of the program array that no function has. */
 export const PASS_SLOT = 63;
 export const OP = { down: 0, call: 1, jump: 2, peer: 3 } as const;
 
-/** A row of `weir_hops`. */
+/** A hop, as a row of `weir_hops` holds 32. */
 export interface HopRow {
   op: number;
   flags: number;
   slot: number;
   instance: number;
-  port: number;
   target: number;
 }
 
@@ -43,7 +41,6 @@ export class Hops {
   readonly #object: BpfObject;
   readonly #hops: BpfMap;
   readonly #codec: Codec;
-  readonly #base: number;
   readonly #ports: ReadonlyMap<string, number>;
   readonly #slots: BpfMap;
   readonly #changed = new Map<number, Buffer>();
@@ -62,11 +59,10 @@ export class Hops {
     this.#codec = spec.codecs("weir_hops").value;
     const config = rows("weir_config")[0] as { value: { gen: number } };
     this.generation = config.value.gen & 1;
-    this.#base = this.generation * HOP_IDS;
     const names = rows("weir_names") as { key: { name: string }; value: { id: number } }[];
     this.#ports = new Map(names.map(({ key, value }) => [key.name, value.id]));
     this.#slots = BpfMap.open(join(maps, "weir_functions"));
-    this.#object = loadObject(join(objects, "pass.bpf.o"), { pinDir: maps });
+    this.#object = loadObject(join(objects, "pass.bpf.o"), { pinDir: maps, anySize: true });
     this.pass = this.#object.program("weir_pass");
     this.#slots.update(u32(PASS_SLOT), u32(this.pass.fd));
     this.#programs = join(panel, "programs");
@@ -89,22 +85,33 @@ export class Hops {
   }
 
   read(hop: number): HopRow {
-    const row = this.#hops.lookup(u32(this.#base + hop));
+    const row = this.#rowOf(hop)[hop % PORT_HOPS];
     if (!row) throw new Error(`read hop ${hop}: no such row`);
-    return this.#codec.decode(row) as unknown as HopRow;
+    return row;
   }
 
   write(hop: number, row: HopRow): void {
-    const key = this.#base + hop;
-    if (!this.#changed.has(key)) this.#changed.set(key, this.#hops.lookup(u32(key)) as Buffer);
-    this.#hops.update(u32(key), this.#codec.encode(row as unknown as Record<string, number>));
+    const key = u32(this.#key(hop));
+    const rows = this.#rowOf(hop);
+    if (!this.#changed.has(this.#key(hop))) this.#changed.set(this.#key(hop), this.#hops.lookup(key) as Buffer);
+    rows[hop % PORT_HOPS] = row;
+    this.#hops.update(key, this.#codec.encode({ hop: rows } as unknown as Record<string, number>));
+  }
+
+  /** All hops of a hop's port. */
+  #rowOf(hop: number): HopRow[] {
+    const bytes = this.#hops.lookup(u32(this.#key(hop)));
+    return bytes ? (this.#codec.decode(bytes) as unknown as { hop: HopRow[] }).hop : [];
+  }
+
+  #key(hop: number): number {
+    return Math.floor(hop / PORT_HOPS) * 2 + this.generation;
   }
 
   /** Makes the chain that begins at `first` another one: a jump to spare rows that hold `rows`. */
   detour(first: number, rows: readonly HopRow[]): void {
     for (const [i, row] of rows.entries()) this.write(SPARE + i, row);
-    const { port } = rows[0] as HopRow;
-    this.write(first, { op: OP.jump, flags: 0, slot: 0, instance: 0, port, target: SPARE });
+    this.write(first, { op: OP.jump, flags: 0, slot: 0, instance: 0, target: SPARE });
   }
 
   close(): void {

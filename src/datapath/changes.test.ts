@@ -80,7 +80,7 @@ function portFault({ instance, peer, entry }: Port, document: Document, isThere:
 
 function rowFault(fields: RowFields, document: Document, isThere: (device: string) => boolean): string | undefined {
   const [value] = Object.values(fields);
-  if (value === "x".repeat(300)) return "encode";
+  if (value === "x".repeat(600)) return "encode";
   const { port, instance, shaper, device } = value as Record<string, string | undefined>;
   if (port !== undefined && !document.ports.has(port)) return "missing";
   if (instance !== undefined && !document.instances.has(instance)) return "missing";
@@ -152,7 +152,8 @@ function comparePorts(document: Document, { ports, names }: Memory): void {
     const rows = ports.inForce.get(name);
     const chain = (instances: readonly string[]) => instances.filter((one) => document.instances.has(one));
     const wanted = [...chain(port.ingress), port.instance, ...chain(port.egress)];
-    const calls = [...(rows?.hops ?? [])].filter(([, { op }]) => op === "call").map(([, { instance }]) => instance);
+    const hops = [...(rows?.ingress ?? []), ...(rows?.egress ?? [])];
+    const calls = hops.filter(({ op }) => op === "call").map(({ instance }) => instance);
     expect([name, rows?.id, ...calls]).toEqual([
       ...[name, names.find("port", portName(port))],
       ...wanted.map((one) => names.find("instance", one)),

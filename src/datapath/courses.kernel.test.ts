@@ -2,8 +2,9 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { namespacePath } from "../kernel/index.ts";
-import { firstHop } from "./layout.ts";
-import { type Act, World } from "./testing/acting.ts";
+import { firstHop, markNumber } from "./layout.ts";
+import { idKey } from "./tables.ts";
+import { ABI, type Act, World } from "./testing/acting.ts";
 import { Gate } from "./testing/gate.ts";
 
 /** Packets that are sent into a gate; the first few may pass it. */
@@ -13,7 +14,7 @@ const PORT_DOWN = 1;
 
 let world: World;
 beforeAll(() => {
-  world = new World();
+  world = new World([ABI, ABI + 1]);
 });
 afterAll(() => world?.close());
 beforeEach(() => {
@@ -98,7 +99,7 @@ describe("a chain is edited while packets of it wait in the shaping pair", () =>
     ["one is added right after", ["p", "x", "n", "q"]],
     ["one is added at the end", ["p", "x", "q", "n"]],
     ["one on each side", ["n", "p", "x", "m", "q"]],
-    ["as many as fit", ["n", "m", "p", "o", "x", "r", "q"]],
+    ["as many as fit", ["n", "m", "p", "o", "x", "r", "q", ...Array.from({ length: 8 }, (_, i) => `e${i}`)]],
     ["one before is removed", ["x", "q"]],
     ["one after is removed", ["p", "x"]],
     ["the waiting function is removed", ["p", "q"]],
@@ -118,7 +119,8 @@ describe("a chain is edited while packets of it wait in the shaping pair", () =>
   });
 
   test("a full chain is replaced by another", async () => {
-    await edit("shape", ["a", "b", "c", "x", "d", "e", "f"], ["g", "h", "i", "j", "k", "l", "m"]);
+    const names = (first: string, count: number) => Array.from({ length: count }, (_, i) => `${first}${i}`);
+    await edit("shape", [...names("a", 7), "x", ...names("b", 7)], names("c", 15));
   });
 });
 
@@ -207,4 +209,41 @@ test("a chain that flips all the time while packets walk it loses none and judge
   expect(flips).toBeGreaterThan(2);
   for (const name of ["p", "q", "n"]) expect(world.runs(name).runs).toBeLessThanOrEqual(count);
   expect(world.runs("x").runs).toBeLessThanOrEqual(2 * count);
+});
+
+test("what waits for a panel returns to it when one of another ABI is in force, and what comes later is that one's", async () => {
+  for (const name of ["p", "q"]) world.act(name, { verdict: "next" });
+  world.act("x", { verdict: "shape", device: "weir_shape0" });
+  apply(CHAIN);
+  const state = world.pair({ in: CHAIN });
+  const gate = new Gate(world.bench, "weir_shape0");
+  const old = world.panel;
+  try {
+    const had = arrived();
+    send(PACKETS);
+    await poll(() => world.runs("x").runs - world.runs("x").resumed).toBe(PACKETS);
+    const waited = gate.waiting();
+    expect(waited).toBeGreaterThanOrEqual(PACKETS - MOST_PASS);
+    await poll(() => arrived() - had).toBe(PACKETS - waited);
+    const next = world.open(ABI + 1);
+    world.apply(state, next);
+    world.panel = next;
+    // nothing of it goes while packets may wait
+    expect(next.dropOldPanels(() => false)).toEqual([]);
+    send(PACKETS);
+    await poll(gate.waiting.bind(gate)).toBe(waited + PACKETS);
+    gate.open();
+    await poll(() => arrived() - had).toBe(2 * PACKETS);
+    // both panels count in the same rows
+    const counts = CHAIN.map((name) => world.runs(name).runs);
+    expect(counts).toEqual([2 * PACKETS, 4 * PACKETS, 2 * PACKETS]);
+    const tag = idKey(markNumber(ABI));
+    expect(next.table("weir_elders").lookup(tag)).toBeDefined();
+    expect(next.dropOldPanels(() => true)).toHaveLength(1);
+    expect(next.table("weir_elders").lookup(tag)).toBeUndefined();
+    expect(world.bench.ping("a", "b", 2)).toBe(2);
+  } finally {
+    gate.close();
+    old.close();
+  }
 });

@@ -1,62 +1,60 @@
 import { expect, test } from "vitest";
 import { Courses } from "./courses.ts";
-import { COURSES, firstHop, type Hop } from "./layout.ts";
 import { memoryTable } from "./testing/memory.ts";
 
-/** A port's ingress chain of these instances, and its end. */
-const chain = (port: number, ...instances: number[]): [number, Hop][] =>
-  [...instances, 9999].map((instance, at) => [
-    firstHop(port, "ingress") + at,
-    { op: "call", slot: 1, instance, port, target: 0 },
-  ]);
-const hops = (...chains: [number, Hop][][]) => new Map(chains.flat());
-const at = (port: number) => firstHop(port, "ingress");
+const ROWS = 64;
+const none: ReadonlySet<number> = new Set();
+const open = (table = memoryTable("weir_courses"), inForce = none) => new Courses(table, ROWS, inForce);
 
 test("a chain without functions has course 0, and no row", () => {
   const table = memoryTable("weir_courses");
-  const { courses, written } = new Courses(table, []).assign(hops(chain(1), chain(2)));
-  expect([...courses.values(), written, table.writes]).toEqual([0, 0, 0, 0]);
+  const courses = open(table);
+  expect([courses.take(1, []), courses.take(2, []), table.writes]).toEqual([0, 0, 0]);
 });
 
 test("the same functions in the same chain are one course, for the next agent too", () => {
   const table = memoryTable("weir_courses");
-  const courses = new Courses(table, []);
-  const first = courses.assign(hops(chain(1, 5, 6), chain(2, 5, 6))).courses;
-  expect(new Set(first.values()).size).toBe(2);
-  expect(courses.assign(hops(chain(1, 6, 5), chain(2, 5, 6))).courses.get(at(1))).not.toBe(first.get(at(1)));
-  expect(courses.assign(hops(chain(1, 5, 6), chain(2, 5, 6)))).toEqual({ courses: first, written: 0 });
-  expect(new Courses(table, []).assign(hops(chain(2, 5, 6), chain(1, 5, 6)))).toEqual({ courses: first, written: 0 });
+  const courses = open(table);
+  const [one, other] = [courses.take(1, [5, 6]), courses.take(2, [5, 6])];
+  expect(other).not.toBe(one);
+  expect(courses.take(1, [6, 5])).not.toBe(one);
+  const writes = table.writes;
+  courses.giveUp(one);
+  expect([courses.take(1, [5, 6]), courses.take(2, [5, 6])]).toEqual([one, other]);
+  const next = open(table, new Set([one]));
+  expect([next.take(2, [5, 6]), next.take(1, [5, 6])]).toEqual([other, one]);
+  expect(table.writes).toBe(writes);
 });
 
 test("a row says the chain and its functions", () => {
   const table = memoryTable("weir_courses");
-  new Courses(table, []).assign(hops(chain(3, 5, 6)));
+  open(table).take(3, [5, 6]);
   const rows = table.entries().map(([, value]) => table.value.decode(value));
-  expect(rows).toEqual([{ first: at(3), instance: [5, 6, 0, 0, 0, 0, 0] }]);
+  expect(rows).toEqual([{ chain: 3, instance: [5, 6, ...Array(13).fill(0)] }]);
 });
 
 test("an id that was given up comes back last, and one in force never", () => {
-  const courses = new Courses(memoryTable("weir_courses"), []);
-  const fixed = courses.assign(hops(chain(1, 1))).courses.get(at(1));
-  const seen: (number | undefined)[] = [];
-  for (let n = 0; n < 2 * COURSES; n++) {
-    const now = courses.assign(hops(chain(1, 1), chain(2, (n % 16000) + 1, Math.floor(n / 16000) + 1))).courses;
-    expect(now.get(at(1))).toBe(fixed);
-    seen.push(now.get(at(2)));
+  const courses = open();
+  const fixed = courses.take(1, [1]);
+  const seen: number[] = [];
+  for (let n = 1; n <= 3 * ROWS; n++) {
+    const id = courses.take(2, [n]);
+    seen.push(id);
+    courses.giveUp(id);
   }
-  const window = COURSES - 2; // all but 0 and the fixed one
+  const window = ROWS - 2; // all but 0 and the fixed one
+  expect(seen).not.toContain(fixed);
   expect(new Set(seen.slice(0, window)).size).toBe(window);
-  expect(seen.slice(window, window + 100)).toEqual(seen.slice(0, 100));
+  expect(seen.slice(window, 2 * window)).toEqual(seen.slice(0, window));
 });
 
-test("ids in force when an agent starts are taken last of all", () => {
+test("ids in force when an agent starts are not handed out", () => {
   const table = memoryTable("weir_courses");
-  const before = new Courses(table, []);
-  const old = before.assign(hops(chain(1, 1))).courses.get(at(1)) ?? 0;
-  const courses = new Courses(table, [old]);
-  for (let n = 0; n < COURSES - 2; n++) {
-    expect(courses.assign(hops(chain(1, 2, (n % 16000) + 1, 1 + Math.floor(n / 16000)))).courses.get(at(1))).not.toBe(
-      old,
-    );
-  }
+  const old = open(table).take(1, [1]);
+  const courses = open(table, new Set([old]));
+  const others = Array.from({ length: ROWS - 2 }, (_, n) => courses.take(2, [n + 1]));
+  expect(others).not.toContain(old);
+  expect(() => courses.take(3, [1])).toThrow("allocate course: all 63 are in force");
+  courses.giveUp(old);
+  expect(courses.take(3, [1])).toBe(old);
 });

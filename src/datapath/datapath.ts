@@ -15,6 +15,7 @@ import { Outcomes } from "./outcomes.ts";
 import type { DatapathParts, PanelParts } from "./parts.ts";
 import { Ports } from "./ports.ts";
 import type { Programs } from "./programs/own.ts";
+import { isQueueing } from "./queues.ts";
 import { Routes } from "./routes.ts";
 import { RowTable } from "./row-table.ts";
 import { Senders } from "./senders.ts";
@@ -77,6 +78,10 @@ export class Datapath {
       ifindex: (device: string): number | undefined => devices.ifindex(device),
     };
     this.outcomes = outcomes;
+    for (const { object, message } of panel.lost) {
+      const told = { code: "degraded", severity: "warning", message: `${object}: ${message}` } as const;
+      outcomes.set(`lost ${object}`, { owner: outcomes.node, ...told });
+    }
     this.devices = devices;
     this.#links = links;
     this.#instances = instances;
@@ -165,7 +170,10 @@ export class Datapath {
     this.#isSwept ||= sweep;
     this.#isSweeping = false;
     if (!this.#isSwept || !this.#hasOldPanels || this.#attachments.waiting > 0) return;
-    this.#hasOldPanels = !this.#step("old panels", () => this.panel.dropOldPanels());
+    const isDropped = this.#step("old panels", () => {
+      this.panel.dropOldPanels(() => !isQueueing(this.#parts.network));
+    });
+    this.#hasOldPanels = !isDropped || this.panel.hasOldPanels;
   }
 
   #take(delta: Delta): void {
@@ -294,6 +302,7 @@ export class Datapath {
   #has(kind: NameKind, name: string): boolean {
     if (kind === "port") return this.#ports.has(name);
     if (kind === "instance") return this.#instances.has(name);
+    if (kind === "tunnel") return true; // a tunnel is its row, which is another's
     return kind === "shaper" && this.#shapers.has(name);
   }
 
@@ -309,7 +318,6 @@ export class Datapath {
       events: this.#parts.events,
       recirc: this.devices.ifindex(RECIRC.device) ?? 0,
       split: this.devices.ifindex(SPLIT.device) ?? 0,
-      abi: this.panel.abi,
       processors: cpus().length,
     };
   }
@@ -324,7 +332,8 @@ export class Datapath {
       const table = this.panel.table(name);
       table.remove(instances.map(({ id }) => table.key.encode({ instance: id })));
     }
-    const gone = [...ports, ...instances, ...names.unheld("shaper", sweep)];
+    const others = [...names.unheld("shaper", sweep), ...names.unheld("tunnel", sweep)];
+    const gone = [...ports, ...instances, ...others];
     names.release(gone);
     if (gone.length > 0) for (const { retry } of this.#all()) retry.hurry();
   }

@@ -1,97 +1,225 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Generations, type PanelState } from "./generations.ts";
-import { HOP_IDS, type Hop } from "./layout.ts";
+import type { PortRows } from "./compile.ts";
+import { Generations } from "./generations.ts";
+import { type Hop, hopRow } from "./layout.ts";
+import type { PanelTables } from "./port-rows.ts";
+import { idKey } from "./tables.ts";
 import { memoryPanel } from "./testing/memory.ts";
 
-const hop = (target: number): Hop => ({ op: "peer", slot: 0, instance: 0, port: 1, target });
-const config = { events: false, recirc: 10, split: 11, abi: 1, processors: 2 };
-const state = (change: Partial<PanelState> = {}): PanelState => ({
-  hops: new Map([[24, hop(7)]]),
-  devices: new Map([[7, 1]]),
-  tunnels: new Map(),
-  config,
-  ...change,
+const config = { events: false, recirc: 10, split: 11, processors: 2 };
+const identity = { abi: 2, epoch: 3 };
+const hop = (op: Hop["op"], instance = 0, target = 0): Hop => ({ op, slot: instance ? 1 : 0, instance, target });
+
+/** A port whose ingress chain has these functions, and whose device has this index. */
+const port = (id: number, entry: number | undefined, functions: readonly number[] = []): PortRows => ({
+  id,
+  ingress: [...functions.map((instance) => hop("call", instance)), hop("call", 9000)],
+  egress: [hop("peer", 0, entry ?? 0)],
+  entry,
 });
-const hopKeys = (tables: ReturnType<typeof memoryPanel>) =>
-  tables.hops
-    .entries()
-    .map(([key]) => key.readUInt32LE())
-    .sort((a, b) => a - b);
-const writes = (tables: ReturnType<typeof memoryPanel>) =>
-  ["config", "hops", "devices", "tunnels"].reduce((sum, name) => sum + (tables[name]?.writes ?? 0), 0);
+
+type Memory = ReturnType<typeof memoryPanel>;
+
+/** Writes and grace periods, in their order. */
+function record(tables: Memory): string[] {
+  const order: string[] = [];
+  for (const name of ["config", "hops", "devices"] as const) {
+    const table = tables[name];
+    const { write, remove } = table;
+    table.write = (rows) => {
+      order.push(`write ${name}`);
+      write.call(table, rows);
+    };
+    table.remove = (keys) => {
+      order.push(`remove ${name}`);
+      remove.call(table, keys);
+    };
+  }
+  return order;
+}
+
+function bench(tables: Memory = memoryPanel(), ports: Iterable<number> = [], courses = 1024) {
+  const order = record(tables);
+  const settle = () => order.push("settle");
+  const generations = new Generations({ tables, courses, ports, identity, settle });
+  const apply = (...rows: (PortRows | number)[]) => {
+    order.length = 0;
+    for (const one of rows) {
+      if (typeof one === "number") generations.stage(one, undefined);
+      else generations.stage(one.id, one);
+    }
+    return generations.commit(config);
+  };
+  return { tables, generations, apply, order };
+}
+
+/** What packets meet that enter by a device in a generation: the functions of its port. */
+function walk(tables: PanelTables, gen: number, ifindex: number): number[] | undefined {
+  const { devices, hops } = tables;
+  const row = devices.lookup(devices.key.encode({ ifindex, gen }));
+  if (!row) return undefined;
+  const block = hops.lookup(idKey(hopRow(Number(devices.value.decode(row)["port"]), gen)));
+  const { hop: all } = hops.value.decode(block ?? Buffer.alloc(0)) as { hop: Hop[] };
+  return all.slice(0, 16).flatMap(({ instance }) => (instance && instance < 9000 ? [instance] : []));
+}
 
 describe("Generations", () => {
-  test("a change goes into the idle generation and becomes real by the write of the configuration", () => {
-    const tables = memoryPanel();
-    const generations = new Generations(tables, [1]);
-    generations.apply(state());
-    expect([generations.active, hopKeys(tables)]).toEqual([1, [HOP_IDS + 24]]);
-    generations.apply(state({ hops: new Map([[24, hop(8)]]) }));
-    expect([generations.active, hopKeys(tables)]).toEqual([0, [24, HOP_IDS + 24]]);
-    const [row] = tables.config.entries();
-    expect(row && tables.config.value.decode(row[1])).toMatchObject({
-      gen: 0,
-      recirc_ifindex: 10,
-      abi: 1,
-      processors: 2,
-    });
+  test("a new port goes into both halves, its device last, without a flip", () => {
+    const { tables, generations, apply, order } = bench();
+    apply(port(1, 7, [5]));
+    expect(generations.active).toBe(0);
+    // closed, then open, in each half
+    expect(order).toEqual([...Array(4).fill("write hops"), "write devices", "write devices", "write config"]);
+    expect([0, 1].map((gen) => walk(tables, gen, 7))).toEqual([[5], [5]]);
+    apply(port(2, 8));
+    expect(order).toEqual([...Array(4).fill("write hops"), "write devices", "write devices"]);
+  });
+
+  test("nothing of a new port acts before all of it is there", () => {
+    const { tables, apply } = bench();
+    const seen: number[][] = [];
+    const { write } = tables.hops;
+    tables.hops.write = (rows) => {
+      const { hop: all } = tables.hops.value.decode(rows[0]?.[1] ?? Buffer.alloc(0)) as { hop: { op?: number }[] };
+      seen.push([...new Set(all.map(({ op = 0 }) => op))]);
+      write.call(tables.hops, rows);
+    };
+    apply(port(1, 7, [5]));
+    expect(seen.slice(0, 2)).toEqual([[0], [0]]);
+  });
+
+  test("a change goes into the idle half, and becomes real by one write", () => {
+    const { tables, generations, apply, order } = bench();
+    apply(port(1, 7, [5]));
+    apply(port(1, 7, [6]));
+    expect(order).toEqual(["write hops", "write config", "settle"]);
+    expect(generations.active).toBe(1);
+    expect([0, 1].map((gen) => walk(tables, gen, 7))).toEqual([[5], [6]]);
+  });
+
+  test("a flip writes the ports of this change and of the last one, whatever else there is", () => {
+    const { tables, apply, order } = bench();
+    apply(...Array.from({ length: 100 }, (_, i) => port(i + 1, 100 + i, [5])));
+    apply(port(1, 100, [6]));
+    apply(port(2, 101, [7]));
+    expect(order).toEqual(["write hops", "write hops", "write config", "settle"]);
+    expect([100, 101, 102].map((device) => walk(tables, 0, device))).toEqual([[6], [7], [5]]);
+  });
+
+  test("of a port that goes the devices' rows go first, and the others after its last packet", () => {
+    const { tables, generations, apply, order } = bench();
+    apply(port(1, 7, [5]), port(2, 8));
+    apply(1);
+    expect(order).toEqual(["remove devices", "remove devices", "settle", "remove hops", "remove hops"]);
+    expect([...generations.ports()]).toEqual([2]);
+    expect(tables.devices.entries()).toHaveLength(2);
+  });
+
+  test("another device leads to a port: no flip", () => {
+    const { tables, apply, order } = bench();
+    apply(port(1, undefined));
+    apply({ ...port(1, undefined), entry: 9 });
+    expect(order).toEqual(["write devices", "write devices"]);
+    expect(walk(tables, 1, 9)).toEqual([]);
+  });
+
+  test("two ports change devices", () => {
+    const { tables, apply } = bench();
+    apply(port(1, 7, [5]), port(2, 8, [6]));
+    apply(port(1, 8, [5]), port(2, 7, [6]));
+    apply(port(3, 9));
+    apply(port(3, 9, [4]));
+    for (const gen of [0, 1]) expect([walk(tables, gen, 7), walk(tables, gen, 8)]).toEqual([[6], [5]]);
+    expect(tables.devices.entries()).toHaveLength(6);
   });
 
   test("what is in force costs no write, for the next agent too", () => {
-    const tables = memoryPanel();
-    new Generations(tables, [1]).apply(state());
-    const before = writes(tables);
-    const next = new Generations(tables, [1]);
-    expect(next.apply(state())).toBe(0);
-    expect(writes(tables)).toBe(before);
+    const { tables, apply, order } = bench();
+    apply(port(1, 7, [5]), port(2, 8));
+    apply(port(1, 7, [6]));
+    apply(port(1, 7, [6]), port(2, 8));
+    expect(order).toEqual([]);
+    const next = bench(tables, [1, 2]);
+    next.apply(port(1, 7, [6]), port(2, 8));
+    expect(next.order).toEqual([]);
+    next.apply(port(2, 8, [5]));
+    expect([7, 8].map((device) => walk(tables, 0, device))).toEqual([[6], [5]]);
   });
 
-  test("a change writes what differs from two states ago, no more", () => {
-    const many = new Map(Array.from({ length: 100 }, (_, i) => [16 * (i + 1) + 8, hop(i + 1)]));
-    const tables = memoryPanel();
-    const generations = new Generations(
-      tables,
-      [...many.keys()].map((id) => Math.floor(id / 16)),
+  test("a changed configuration is written by itself", () => {
+    const { tables, generations, apply, order } = bench();
+    apply(port(1, 7));
+    order.length = 0;
+    generations.commit({ ...config, events: true });
+    expect(order).toEqual(["write config"]);
+    const [row] = tables.config.entries();
+    expect(row && tables.config.value.decode(row[1])).toMatchObject({ gen: 0, events: 1, ...identity });
+  });
+
+  test("a port that cannot be written fails alone", () => {
+    const { tables, apply } = bench();
+    const { write } = tables.devices;
+    tables.devices.write = (rows) => {
+      if (tables.devices.key.decode(rows[0]?.[0] ?? Buffer.alloc(0))["ifindex"] === 8)
+        throw new Error("the map is full");
+      write.call(tables.devices, rows);
+    };
+    const failures = apply(port(1, 7), port(2, 8), port(3, 9));
+    expect([...failures].map(([id, { message }]) => [id, message])).toEqual([[2, "the map is full"]]);
+    expect([7, 8, 9].map((device) => walk(tables, 0, device))).toEqual([[], undefined, []]);
+    tables.devices.write = write;
+    expect(apply(port(2, 8))).toEqual(new Map());
+    expect(walk(tables, 0, 8)).toEqual([]);
+  });
+
+  test("a chain for which there is no course fails alone", () => {
+    const { apply } = bench(memoryPanel(), [], 64);
+    const many = Array.from({ length: 70 }, (_, i) => port(i + 1, 100 + i, [5]));
+    const failures = apply(...many);
+    expect([...failures.keys()]).toEqual([64, 65, 66, 67, 68, 69, 70]);
+    expect(apply(port(1, 100), port(70, 169, [5]))).toEqual(new Map([[70, expect.any(Error)]]));
+    expect(apply(port(70, 169, [5]))).toEqual(new Map());
+  });
+
+  const change = fc.record({
+    id: fc.integer({ min: 1, max: 6 }),
+    device: fc.option(fc.integer({ min: 100, max: 105 }), { nil: undefined }),
+    functions: fc.option(fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 4 }), { nil: undefined }),
+  });
+  const step = fc.record({ changes: fc.array(change, { maxLength: 5 }), restart: fc.boolean() });
+  const IDS = [1, 2, 3, 4, 5, 6];
+  const DEVICES = [100, 101, 102, 103, 104, 105];
+
+  /** Changes what is wanted of a port; a device leads to one port at most. */
+  function want(
+    wanted: Map<number, PortRows>,
+    { id, device, functions }: typeof change extends fc.Arbitrary<infer T> ? T : never,
+  ): void {
+    const isTaken = [...wanted.values()].some((one) => one.id !== id && one.entry === device);
+    if (functions) wanted.set(id, port(id, isTaken ? undefined : device, functions));
+    else wanted.delete(id);
+  }
+
+  test("random changes, by agents that come and go: packets meet what was committed, at no further cost", () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const tables = memoryPanel();
+        const wanted = new Map<number, PortRows>();
+        let agent = bench(tables);
+        for (const { changes, restart } of steps) {
+          if (restart) agent = bench(tables, IDS);
+          for (const one of changes) want(wanted, one);
+          const all = IDS.map((id) => wanted.get(id) ?? id);
+          expect(agent.apply(...all).size).toBe(0);
+          const owners = DEVICES.map((device) => [...wanted.values()].find(({ entry }) => entry === device));
+          const expected = owners.map((one) => one?.ingress.slice(0, -1).map(({ instance }) => instance));
+          expect(DEVICES.map((device) => walk(tables, agent.generations.active, device))).toEqual(expected);
+          agent.apply(...all);
+          expect(agent.order).toEqual([]);
+        }
+      }),
+      { numRuns: 60 },
     );
-    generations.apply(state({ hops: many }));
-    generations.apply(state({ hops: new Map([...many, [24, hop(500)]]) }));
-    // one hop in the idle half, and the flip
-    expect(generations.apply(state({ hops: new Map([...many, [24, hop(501)]]) }))).toBe(2);
-  });
-
-  test("tunnels exist before the hops that use them, and after the last packet that did", () => {
-    const tables = memoryPanel();
-    const order: string[] = [];
-    for (const name of ["config", "tunnels"]) {
-      const table = tables[name];
-      if (!table) throw new Error(name);
-      const { write, remove } = table;
-      table.write = (rows) => {
-        order.push(`write ${name}`);
-        write.call(table, rows);
-      };
-      table.remove = (keys) => {
-        order.push(`remove ${name}`);
-        remove.call(table, keys);
-      };
-    }
-    const generations = new Generations(tables, [1], () => order.push("settle"));
-    generations.apply(state({ tunnels: new Map([[1, { vni: 1, remote: "192.0.2.1" }]]) }));
-    generations.apply(state());
-    expect(order).toEqual([
-      ...["write tunnels", "write config", "settle"],
-      ...["write config", "settle", "remove tunnels"],
-    ]);
-  });
-
-  test.each([
-    ["events", { config: { ...config, events: true } }],
-    ["a device", { devices: new Map([[8, 1]]) }],
-    ["nothing left", { hops: new Map(), devices: new Map() }],
-  ])("notices a change of %s", (_, change) => {
-    const generations = new Generations(memoryPanel(), [1]);
-    generations.apply(state());
-    expect(generations.apply(state(change))).toBeGreaterThan(0);
-    expect(generations.apply(state(change))).toBe(0);
   });
 });

@@ -1,17 +1,8 @@
-import { isIPv6 } from "node:net";
-import { ipBytes } from "../model/ip.ts";
-import type { Generation, Tunnel } from "./compile.ts";
+import type { PortRows } from "./compile.ts";
 import { Courses } from "./courses.ts";
-import { CHAIN_HOPS, HOP_IDS, type Hop, OPS, PORT_HOPS } from "./layout.ts";
-import { idKey, type Rows, readRows, rowKey, type Table, writeDifference } from "./tables.ts";
-
-export interface PanelTables {
-  config: Table;
-  hops: Table;
-  courses: Table;
-  devices: Table;
-  tunnels: Table;
-}
+import { Half } from "./half.ts";
+import { CHAIN_HOPS, CHAINS, type Chain, firstHop } from "./layout.ts";
+import { encodePort, type PanelTables } from "./port-rows.ts";
 
 /** What one row of `weir_config` says. */
 export interface PanelConfig {
@@ -20,63 +11,83 @@ export interface PanelConfig {
   split: number; // ifindex
   /** To which packets that come back are steered. */
   processors: number;
-  abi: number;
 }
 
-/** A whole panel, written at once or not at all. */
-export type PanelState = Pick<Generation, "hops" | "devices" | "tunnels"> & { config: PanelConfig };
+/** Of which build a panel is, and its place in the order in which panels come into force; from 1. */
+export interface Identity {
+  abi: number;
+  epoch: number;
+}
+
+export interface GenerationsOptions {
+  tables: PanelTables;
+  /** Rows of `weir_courses`. */
+  courses: number;
+  /** Ids of ports that may have rows: the others' hops are out of reach and stay unread. */
+  ports: Iterable<number>;
+  identity: Identity;
+  /** Returns when every packet that was on the panel has left it, or waits in a device. */
+  settle?: () => void;
+}
+
+type Changes = Map<number, PortRows | undefined>;
+/** A port's courses, by chain. */
+type Taken = Record<Chain, number>;
 
 /**
- * The two generations of hop and device rows. A change goes into the idle one and becomes real by one write of
- * `weir_config`; the other is written again, and what it refers to removed, when no packet walks it any more. A state that
- * is in force already costs no write at all.
+ * The two generations of hop and device rows, changed port by port. A port that is new is written into both, its device's
+ * row last. A port that changes is written into the idle one, which becomes real, with all other changes, by one write of
+ * `weir_config`; the half that was real is written when it is needed again. Of a port that goes the device's rows go first,
+ * and the others when no packet walks them. What is in force already costs no write.
  */
 export class Generations {
   readonly #tables: PanelTables;
-  readonly #hops: [Rows, Rows] = [new Map(), new Map()];
-  readonly #devices: [Rows, Rows] = [new Map(), new Map()];
-  #tunnels: Rows = new Map();
-  #config: Buffer | undefined;
-  readonly #courses: Courses;
+  readonly #identity: Identity;
   readonly #settle: () => void;
-  #active = 0;
-  /** What was made real, or found to be, since the kernel was read. */
-  #real: PanelState | undefined;
+  readonly #courses: Courses;
+  readonly #halves: readonly [Half, Half];
+  /** Ports whose rows differ between the halves. */
+  readonly #stale = new Set<number>();
+  readonly #taken = new Map<number, Taken>();
+  readonly #staged: Changes = new Map();
+  #config: Buffer | undefined;
+  #active: 0 | 1 = 0;
 
-  /**
-   * @param ports ids of the ports that may have rows: the others' hops are out of reach and stay unread
-   * @param settle returns when every packet that was on the panel has left it, or waits in a device
-   */
-  constructor(tables: PanelTables, ports: Iterable<number>, settle: () => void = () => {}) {
+  constructor({ tables, courses, ports, identity, settle = () => {} }: GenerationsOptions) {
     this.#tables = tables;
+    this.#identity = identity;
     this.#settle = settle;
+    this.#halves = [new Half(tables, 0), new Half(tables, 1)];
     this.reload(ports);
-    const named = this.#hops.flatMap((half) =>
-      [...half.values()].map((row) => tables.hops.value.decode(row)["course"]),
-    );
-    this.#courses = new Courses(tables.courses, named.map(Number));
+    const inForce = new Set([...this.#taken.values()].flatMap((taken) => CHAINS.map((chain) => taken[chain])));
+    this.#courses = new Courses(tables.courses, courses, inForce);
   }
 
-  /** Reads back what the kernel holds. */
+  /** Reads back what the kernel holds: all devices' rows, and the hops of these ports. */
   reload(ports: Iterable<number>): void {
-    const { config, hops, devices, tunnels } = this.#tables;
-    this.#real = undefined;
-    this.#config = config.lookup(configKey(config));
-    this.#active = this.#config ? Number(config.value.decode(this.#config)["gen"]) & 1 : 0;
-    for (const half of [...this.#hops, ...this.#devices]) half.clear();
-    for (const port of ports) for (const generation of [0, 1]) this.#readPort(hops, port, generation);
-    for (const [key, value] of devices.entries()) {
-      this.#half(this.#devices, Number(devices.key.decode(key)["gen"]) & 1).set(rowKey(key), value);
+    const { config } = this.#tables;
+    this.#config = config.lookup(Buffer.alloc(config.key.size));
+    this.#active = this.#config && Number(config.value.decode(this.#config)["gen"]) & 1 ? 1 : 0;
+    this.#stale.clear();
+    const known = new Set([...ports, ...this.ports()]);
+    this.#halves[0].reload(known);
+    this.#halves[1].reload(known, this.#halves[0]);
+    this.#taken.clear();
+    for (const port of known) {
+      if (!this.#halves[0].isLike(this.#halves[1], port)) this.#stale.add(port);
+      this.#taken.set(port, this.#real.coursesOf(port));
     }
-    this.#tunnels = readRows(tunnels);
   }
 
-  #readPort(hops: Table, port: number, generation: number): void {
-    for (let hop = 0; hop < PORT_HOPS; hop++) {
-      const key = hopKey(generation, port * PORT_HOPS + hop);
-      const value = hops.lookup(key);
-      if (value?.some((byte) => byte !== 0)) this.#half(this.#hops, generation).set(rowKey(key), value);
-    }
+  get #real(): Half {
+    return this.#halves[this.#active];
+  }
+
+  /** Whether this panel is the last that applied a state. */
+  get isInForce(): boolean {
+    if (!this.#config) return false;
+    const { abi, epoch } = this.#tables.config.value.decode(this.#config);
+    return abi === this.#identity.abi && epoch === this.#identity.epoch;
   }
 
   /** The generation in force, 0 or 1. */
@@ -84,118 +95,155 @@ export class Generations {
     return this.#active;
   }
 
-  /** Makes the state real. Returns the rows written. */
-  apply(state: PanelState): number {
-    const { config, hops, devices, tunnels } = this.#tables;
-    if (this.#real && sameState(state, this.#real)) return 0;
-    this.#real = undefined;
-    const wantedTunnels = this.#encodeTunnels(state.tunnels);
-    const { courses, written: coursesWritten } = this.#courses.assign(state.hops);
-    if (this.#inForce(state, courses, wantedTunnels)) {
-      this.#real = state;
-      return coursesWritten;
+  /** Ids of ports that have rows. */
+  ports(): Set<number> {
+    return new Set(this.#halves.flatMap((half) => [...half.ports()]));
+  }
+
+  /** Notes what a port shall be; undefined: it goes. */
+  stage(port: number, rows: PortRows | undefined): void {
+    this.#staged.set(port, rows);
+  }
+
+  /** Makes real what was staged. Returns why ports failed, by id; others are in force all the same. */
+  commit(config: PanelConfig): Map<number, Error> {
+    const failures = new Map<number, Error>();
+    const { fresh, moved, edited, leaving, given } = this.#sort(failures);
+    for (const port of leaving) for (const half of this.#halves) half.setDevice(port, undefined);
+    for (const [port, encoded] of fresh) this.#attempt(failures, port, () => this.#place(port, encoded));
+    for (const [port, device] of moved) this.#attempt(failures, port, () => this.#move(port, device));
+    if (edited.size > 0) this.#flip(edited, config, failures);
+    else this.#configure(config, this.#active);
+    if (edited.size > 0 || leaving.length > 0) this.#settle();
+    for (const port of leaving) this.#clear(port);
+    for (const course of given) this.#courses.giveUp(course);
+    return failures;
+  }
+
+  #attempt(failures: Map<number, Error>, port: number, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      failures.set(port, error as Error);
     }
-    const idle = 1 - this.#active;
-    // tunnels have no generation: new ones before the flip, old ones after it
-    let written = writeDifference(tunnels, new Map([...this.#tunnels, ...wantedTunnels]), this.#tunnels);
-    written += coursesWritten;
-    written += writeDifference(hops, this.#encodeHops(state.hops, courses, idle), this.#half(this.#hops, idle));
-    written += writeDifference(devices, this.#encodeDevices(state.devices, idle), this.#half(this.#devices, idle));
-    this.#config = this.#encodeConfig(state.config, idle);
-    config.write([[configKey(config), this.#config]]);
+  }
+
+  /** What has to be done for the staged ports. */
+  #sort(failures: Map<number, Error>): Work {
+    const work: Work = { fresh: new Map(), moved: new Map(), edited: new Map(), leaving: [], given: [] };
+    for (const [port, rows] of this.#staged) {
+      if (rows) this.#attempt(failures, port, () => this.#sortPort(port, rows, work));
+      else if (this.#halves.some((half) => half.has(port))) {
+        work.leaving.push(port);
+        work.given.push(...this.#swapCourses(port, NO_COURSES));
+      }
+    }
+    this.#staged.clear();
+    return work;
+  }
+
+  #sortPort(port: number, rows: PortRows, { fresh, moved, edited, given }: Work): void {
+    const taken = this.#takeCourses(port, rows);
+    given.push(...this.#swapCourses(port, taken));
+    const encoded = { rows, taken, block: encodePort(this.#tables.hops, rows, taken) };
+    if (!this.#halves.some((half) => half.has(port))) fresh.set(port, encoded);
+    else if (this.#halves.every((half) => half.holdsBlock(port, encoded.block))) {
+      if (this.#halves.some((half) => half.deviceOf(port) !== rows.entry)) moved.set(port, rows.entry);
+    } else if (!this.#real.holdsBlock(port, encoded.block) || this.#real.deviceOf(port) !== rows.entry) {
+      edited.set(port, encoded);
+    }
+  }
+
+  #takeCourses(port: number, rows: PortRows): Taken {
+    const take = (chain: Chain): number => {
+      const instances = rows[chain].slice(0, -1).map(({ instance }) => instance);
+      return this.#courses.take(firstHop(port, chain) / CHAIN_HOPS, instances);
+    };
+    const ingress = take("ingress");
+    try {
+      return { ingress, egress: take("egress") };
+    } catch (error) {
+      if (ingress !== this.#taken.get(port)?.ingress) this.#courses.giveUp(ingress);
+      throw error;
+    }
+  }
+
+  /** The courses that a port has no more. */
+  #swapCourses(port: number, taken: Taken): number[] {
+    const had = this.#taken.get(port) ?? NO_COURSES;
+    if (taken === NO_COURSES) this.#taken.delete(port);
+    else this.#taken.set(port, taken);
+    return CHAINS.map((chain) => had[chain]).filter((id) => id !== 0 && id !== taken.ingress && id !== taken.egress);
+  }
+
+  /** A new port, in both halves. Nothing leads there before its device's row: not into half-written chains, either. */
+  #place(port: number, { rows, taken, block }: Encoded): void {
+    const closed = encodePort(this.#tables.hops, rows, taken, true);
+    for (const half of this.#halves) half.setBlock(port, closed);
+    for (const half of this.#halves) half.setBlock(port, block);
+    for (const half of this.#halves) half.setDevice(port, rows.entry);
+  }
+
+  /** Another device leads to a port: a row in each half, no chain. */
+  #move(port: number, device: number | undefined): void {
+    for (const half of this.#halves) half.setDevice(port, device);
+  }
+
+  #flip(edited: ReadonlyMap<number, Encoded>, config: PanelConfig, failures: Map<number, Error>): void {
+    const idle = this.#active === 0 ? 1 : 0;
+    const [from, to] = [this.#real, this.#halves[idle]];
+    const behind = [...this.#stale].filter((port) => !edited.has(port));
+    for (const port of behind) this.#attempt(failures, port, () => to.copy(from, port));
+    for (const [port, { rows, block }] of edited) {
+      this.#attempt(failures, port, () => {
+        to.setBlock(port, block);
+        to.setDevice(port, rows.entry);
+      });
+    }
+    this.#configure(config, idle);
     this.#active = idle;
-    this.#settle();
-    written += 1 + writeDifference(tunnels, wantedTunnels, this.#tunnels);
-    this.#real = state;
-    return written;
+    this.#stale.clear();
+    for (const port of edited.keys()) this.#stale.add(port);
   }
 
-  #inForce(state: PanelState, courses: ReadonlyMap<number, number>, wantedTunnels: Rows): boolean {
-    const active = this.#active;
-    return (
-      this.#config?.equals(this.#encodeConfig(state.config, active)) === true &&
-      sameRows(wantedTunnels, this.#tunnels) &&
-      sameRows(this.#encodeHops(state.hops, courses, active), this.#half(this.#hops, active)) &&
-      sameRows(this.#encodeDevices(state.devices, active), this.#half(this.#devices, active))
-    );
-  }
-
-  #half(halves: readonly [Rows, Rows], generation: number): Rows {
-    return generation === 0 ? halves[0] : halves[1];
-  }
-
-  #encodeConfig(config: PanelConfig, gen: number): Buffer {
-    return this.#tables.config.value.encode({
+  /** Writes the configuration, unless it is in force: one write, which makes a generation real. */
+  #configure(config: PanelConfig, gen: 0 | 1): void {
+    const { config: table } = this.#tables;
+    const row = table.value.encode({
       gen,
       events: config.events ? 1 : 0,
       recirc_ifindex: config.recirc,
       split_ifindex: config.split,
-      abi: config.abi,
+      ...this.#identity,
       processors: config.processors,
     });
+    if (this.#config?.equals(row)) return;
+    table.write([[Buffer.alloc(table.key.size), row]]);
+    this.#config = row;
   }
 
-  #encodeHops(hops: ReadonlyMap<number, Hop>, courses: ReadonlyMap<number, number>, generation: number): Rows {
-    const rows: Rows = new Map();
-    for (const [id, hop] of hops) {
-      const course = courses.get(id - (id % CHAIN_HOPS)) ?? 0;
-      const row = { ...hop, op: OPS.indexOf(hop.op), flags: hop.flags ?? 0, course };
-      rows.set(rowKey(hopKey(generation, id)), this.#tables.hops.value.encode(row));
-    }
-    return rows;
-  }
-
-  #encodeDevices(devices: ReadonlyMap<number, number>, gen: number): Rows {
-    const { key, value } = this.#tables.devices;
-    return new Map(
-      [...devices].map(([ifindex, port]) => [rowKey(key.encode({ ifindex, gen })), value.encode({ port })]),
-    );
-  }
-
-  #encodeTunnels(tunnels: ReadonlyMap<number, Tunnel>): Rows {
-    const rows: Rows = new Map();
-    for (const [port, { vni, remote }] of tunnels) {
-      const family = isIPv6(remote) ? 6 : 4;
-      rows.set(rowKey(idKey(port)), this.#tables.tunnels.value.encode({ family, vni, remote: ipBytes(remote) }));
-    }
-    return rows;
+  #clear(port: number): void {
+    for (const half of this.#halves) half.setBlock(port, undefined);
+    this.#stale.delete(port);
   }
 }
 
-function hopKey(generation: number, id: number): Buffer {
-  return idKey(generation * HOP_IDS + id);
+/** What staged changes come to. */
+interface Work {
+  /** New ports. */
+  fresh: Map<number, Encoded>;
+  /** Ports of which only the device changes, an ifindex. */
+  moved: Map<number, number | undefined>;
+  edited: Map<number, Encoded>;
+  leaving: number[];
+  /** Courses that are in force no more. */
+  given: number[];
 }
 
-function configKey(config: Table): Buffer {
-  return Buffer.alloc(config.key.size);
+interface Encoded {
+  rows: PortRows;
+  taken: Taken;
+  block: Buffer;
 }
 
-function sameRows(a: Rows, b: Rows): boolean {
-  if (a.size !== b.size) return false;
-  for (const [key, value] of a) if (!b.get(key)?.equals(value)) return false;
-  return true;
-}
-
-/** Are all rows the same? Compared as they are, since encoding thousands costs more than the rest of a small change. */
-function sameState(a: PanelState, b: PanelState): boolean {
-  return (
-    sameMap(a.hops, b.hops, sameFields) &&
-    sameMap(a.devices, b.devices, (one, other) => one === other) &&
-    sameMap(a.tunnels, b.tunnels, sameFields) &&
-    sameFields(a.config, b.config)
-  );
-}
-
-function sameMap<K, V>(a: ReadonlyMap<K, V>, b: ReadonlyMap<K, V>, same: (one: V, other: V) => boolean): boolean {
-  if (a.size !== b.size) return false;
-  for (const [key, value] of a) {
-    const other = b.get(key);
-    if (other === undefined || !same(value, other)) return false;
-  }
-  return true;
-}
-
-function sameFields<T extends object>(one: T, other: T): boolean {
-  for (const name in { ...one, ...other }) if (one[name as keyof T] !== other[name as keyof T]) return false;
-  return true;
-}
+const NO_COURSES: Taken = { ingress: 0, egress: 0 };

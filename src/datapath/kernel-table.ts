@@ -30,13 +30,9 @@ export class KernelTable implements Table {
     return this.#known;
   }
 
-  get #isArray(): boolean {
-    return this.map.type.endsWith("array");
-  }
-
   entries(): [Buffer, Buffer][] {
     const rows = this.map.entries();
-    return this.#isArray ? rows.filter(([, value]) => value.some((byte) => byte !== 0)) : rows;
+    return this.map.isArray ? rows.filter(([, value]) => value.some((byte) => byte !== 0)) : rows;
   }
 
   lookup(key: Buffer): Buffer | undefined {
@@ -58,7 +54,7 @@ export class KernelTable implements Table {
 
   remove(keys: readonly Buffer[]): void {
     if (keys.length === 0) return;
-    if (this.#isArray) this.map.updateBatch(keys.map((key) => [key, Buffer.alloc(this.map.bufferSize)]));
+    if (this.map.isArray) this.map.updateBatch(keys.map((key) => [key, Buffer.alloc(this.map.bufferSize)]));
     else this.map.deleteBatch(keys);
     this.writes += keys.length;
   }

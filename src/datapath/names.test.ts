@@ -5,17 +5,17 @@ import { memoryTable } from "./testing/memory.ts";
 
 test("a name keeps its id, for the next agent too", () => {
   const table = memoryTable("weir_names");
-  const names = new Names(table);
+  const names = new Names({ table });
   const ids = ["a", "b", "c"].map((name) => names.id("port", name));
   expect(ids).toEqual([1, 2, 3]);
   expect(names.id("instance", "a")).toBe(1); // kinds count apart
-  const next = new Names(table);
+  const next = new Names({ table });
   expect(["c", "b", "a"].map((name) => next.id("port", name))).toEqual([3, 2, 1]);
   expect(next.id("port", "d")).toBe(4);
 });
 
 test("a released id is handed out as late as possible", () => {
-  const names = new Names(memoryTable("weir_names"));
+  const names = new Names({ table: memoryTable("weir_names") });
   for (let i = 1; i < MAX_SLOTS; i++) names.id("function", `f${i}`);
   expect(() => names.id("function", "one too many")).toThrow(`all ${MAX_SLOTS - 1} are taken`);
   names.prune("function", new Set(Array.from({ length: MAX_SLOTS - 3 }, (_, i) => `f${i + 3}`))); // releases 1 and 2
@@ -26,7 +26,7 @@ test("a released id is handed out as late as possible", () => {
 
 test("pruning one kind leaves the others", () => {
   const table = memoryTable("weir_names");
-  const names = new Names(table);
+  const names = new Names({ table });
   names.id("port", "p");
   names.id("instance", "i");
   names.prune("port", new Set());
@@ -35,6 +35,17 @@ test("pruning one kind leaves the others", () => {
 });
 
 test("refuses a name that does not fit its row", () => {
-  const names = new Names(memoryTable("weir_names"));
+  const names = new Names({ table: memoryTable("weir_names") });
   expect(() => names.id("port", "x".repeat(60))).toThrow("at most 55 fit");
+});
+
+test("what counters still name is handed out again only after they have forgotten it", () => {
+  let forgotten = 0;
+  const names = new Names({ table: memoryTable("weir_names"), sizes: { ports: 16 }, forget: () => forgotten++ });
+  for (let i = 1; i < 16; i++) names.id("port", `p${i}`);
+  names.prune("port", new Set(Array.from({ length: 12 }, (_, i) => `p${i + 4}`)));
+  expect(forgotten).toBe(0);
+  expect(["a", "b", "c"].map((name) => names.id("port", name))).toEqual([1, 2, 3]);
+  expect(forgotten).toBe(1);
+  expect(() => names.id("port", "d")).toThrow("allocate port id: all 15 are taken");
 });

@@ -1,18 +1,30 @@
 import { MAX_SHAPERS } from "../model/shape.ts";
 import { Fault } from "./fault.ts";
-import { MAX_PORTS, MAX_SLOTS } from "./layout.ts";
+import { MAX_SLOTS, MAX_TUNNELS } from "./layout.ts";
+import { DEFAULT_SIZES, type PanelSizes } from "./sizes.ts";
 import type { Table } from "./tables.ts";
 
-export type NameKind = "port" | "instance" | "function" | "shaper";
+const KINDS = ["port", "instance", "function", "shaper", "tunnel"] as const;
+export type NameKind = (typeof KINDS)[number];
 
-const RANGES: Record<NameKind, { first: number; end: number }> = {
-  port: { first: 1, end: MAX_PORTS },
-  instance: { first: 1, end: 16384 },
-  function: { first: 1, end: MAX_SLOTS },
-  shaper: { first: 1, end: MAX_SHAPERS },
-};
-const KINDS = Object.keys(RANGES) as NameKind[];
+/** Courses hold instances' ids in 16 bits. */
+const MOST_INSTANCES = 65536;
 const NAME_BYTES = 56;
+
+/** Kinds whose ids counters name for longer than anything else: they rest until these have been told to forget. */
+const COUNTED: ReadonlySet<NameKind> = new Set(["port", "instance"]);
+
+const byKind = <T>(make: () => T): Record<NameKind, T> =>
+  Object.fromEntries(KINDS.map((kind) => [kind, make()])) as Record<NameKind, T>;
+
+export interface NamesOptions {
+  table: Table;
+  sizes?: PanelSizes;
+  /** Returns when every program run that began before has ended. */
+  settle?: () => void;
+  /** Makes counters forget ports and instances that are gone, so that no id's next owner inherits them. */
+  forget?: () => void;
+}
 
 /** A name and its id. */
 export interface Name {
@@ -32,31 +44,26 @@ export class Names {
   readonly #table: Table;
   readonly #settle: () => void;
   readonly #ids = new Map<string, Name>();
-  readonly #byId: Record<NameKind, Map<number, Name>> = {
-    port: new Map(),
-    instance: new Map(),
-    function: new Map(),
-    shaper: new Map(),
-  };
-  /** Released since the last grace period. */
-  readonly #resting: Record<NameKind, Set<number>> = {
-    port: new Set(),
-    instance: new Set(),
-    function: new Set(),
-    shaper: new Set(),
-  };
-  readonly #next: Record<NameKind, number> = { port: 1, instance: 1, function: 1, shaper: 1 };
+  readonly #forget: () => void;
+  readonly #byId = byKind(() => new Map<number, Name>());
+  /** Ids that were released and must not be handed out yet. */
+  readonly #resting = byKind(() => new Set<number>());
+  readonly #next = byKind(() => 1);
+  /** Ids are from 1 up to, not including, this. */
+  readonly #ends: Record<NameKind, number>;
   /** Names that were held and are not any more. */
   readonly #left = new Set<Name>();
 
-  /** @param settle returns when every program run that began before has ended */
-  constructor(table: Table, settle: () => void = () => {}) {
+  constructor({ table, sizes: { ports } = DEFAULT_SIZES, settle = () => {}, forget = () => {} }: NamesOptions) {
     this.#table = table;
     this.#settle = settle;
+    this.#forget = forget;
+    const instance = Math.min(MOST_INSTANCES, 4 * ports);
+    this.#ends = { port: ports, instance, function: MAX_SLOTS, shaper: MAX_SHAPERS, tunnel: MAX_TUNNELS };
     for (const [key, value] of table.entries()) {
       const name = String(table.key.decode(key)["name"]);
       const kind = name.slice(0, name.indexOf(":")) as NameKind;
-      if (!(kind in RANGES)) continue;
+      if (!KINDS.includes(kind)) continue;
       this.#take({ kind, name: name.slice(kind.length + 1), id: Number(table.value.decode(value)["id"]), uses: 0 });
     }
   }
@@ -87,6 +94,11 @@ export class Names {
   /** Names by id. */
   all(kind: NameKind): Map<number, string> {
     return new Map([...this.#byId[kind]].map(([id, { name }]) => [id, name]));
+  }
+
+  /** Whether some name has this id. */
+  isUsed(kind: NameKind, id: number): boolean {
+    return this.#byId[kind].has(id);
   }
 
   /** Names of a kind that nothing holds: those that were held, or, with `whole`, all. */
@@ -132,7 +144,7 @@ export class Names {
 
   /** A grace period has passed since the last release. */
   settled(): void {
-    for (const kind of KINDS) this.#resting[kind].clear();
+    for (const kind of KINDS) if (!COUNTED.has(kind)) this.#resting[kind].clear();
   }
 
   #get(kind: NameKind, name: string): Name {
@@ -164,18 +176,20 @@ export class Names {
   }
 
   #free(kind: NameKind): number {
-    const { first, end } = RANGES[kind];
-    const count = end - first;
+    const count = this.#ends[kind] - 1;
     const used = this.#byId[kind];
-    if (used.size >= count) throw new Fault("no-id", `allocate ${kind} id: all ${count} are taken`);
-    if (used.size + this.#resting[kind].size >= count) {
-      this.#settle();
-      this.settled();
-    }
-    for (let i = 0; i < count; i++) {
-      const id = first + ((this.#next[kind] - first + i) % count);
+    if (used.size < count && used.size + this.#resting[kind].size >= count) this.#wake();
+    for (let i = 0; i < count && used.size < count; i++) {
+      const id = 1 + ((this.#next[kind] - 1 + i) % count);
       if (!used.has(id) && !this.#resting[kind].has(id)) return id;
     }
     throw new Fault("no-id", `allocate ${kind} id: all ${count} are taken`);
+  }
+
+  /** All that is free rests: after a grace period, and once counters have forgotten what is gone, it can be had again. */
+  #wake(): void {
+    this.#settle();
+    this.#forget();
+    for (const kind of KINDS) this.#resting[kind].clear();
   }
 }

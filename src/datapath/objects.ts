@@ -1,8 +1,17 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { BpfMap, enumNames, inspectObject, loadObject, type ObjectSpec, Program } from "../kernel/index.ts";
+import {
+  BpfMap,
+  enumNames,
+  inspectDefinitions,
+  inspectObject,
+  loadObject,
+  type ObjectSpec,
+  Program,
+} from "../kernel/index.ts";
 import { KernelTable } from "./kernel-table.ts";
+import { type PanelSizes, rowsFor } from "./sizes.ts";
 
 /** One compiled object with its programs in the kernel and its maps as tables. */
 export interface Loaded {
@@ -41,10 +50,14 @@ export function abiOf(file: ObjectFile): number {
  * Brings an object into the kernel, with its maps pinned in `maps` and its programs in `programs` (bpffs folders).
  * Programs of the same build that are pinned already are taken as they are: nothing is written.
  */
-export function loadPinned(file: ObjectFile, { maps, programs }: { maps: string; programs: string }): Loaded {
+export function loadPinned(
+  file: ObjectFile,
+  { maps, programs }: { maps: string; programs: string },
+  sizes: PanelSizes,
+): Loaded {
   const pins = file.spec.programs.map((program) => ({ program, path: join(programs, `${program}_${file.build}`) }));
   const known = pins.every(({ path }) => existsSync(path));
-  const loaded = known ? openPinned(file, maps, pins) : loadAnew(file, maps, pins);
+  const loaded = known ? openPinned(file, maps, pins) : loadAnew(file, maps, pins, sizes);
   for (const { program, path } of pins) dropOtherBuilds(programs, program, path);
   return loaded;
 }
@@ -60,8 +73,10 @@ function openPinned(file: ObjectFile, maps: string, pins: readonly Pin[]): Loade
   return { name: file.name, programs: new Map(programs), tables: new Map(tables), fresh: false };
 }
 
-function loadAnew(file: ObjectFile, maps: string, pins: readonly Pin[]): Loaded {
-  const object = loadObject(file.path, { pinDir: maps });
+function loadAnew(file: ObjectFile, maps: string, pins: readonly Pin[], sizes: PanelSizes): Loaded {
+  const declared = inspectDefinitions(file.path).maps.filter(({ isInternal }) => !isInternal);
+  const maxEntries = Object.fromEntries(declared.map((map) => [map.name, rowsFor(map.name, map.maxEntries, sizes)]));
+  const object = loadObject(file.path, { pinDir: maps, maxEntries });
   for (const { program, path } of pins) {
     mkdirSync(join(path, ".."), { recursive: true });
     rmSync(path, { force: true });

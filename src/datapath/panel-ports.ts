@@ -1,5 +1,5 @@
 import type { PortRows } from "./compile.ts";
-import type { Generations, PanelConfig, PanelState } from "./generations.ts";
+import type { Generations, PanelConfig } from "./generations.ts";
 import type { Names } from "./names.ts";
 import type { PortTable } from "./ports.ts";
 
@@ -8,6 +8,8 @@ export class PanelPorts implements PortTable {
   readonly #generations: Generations;
   readonly #names: Names;
   readonly #ports = new Map<string, PortRows>();
+  /** What the kernel holds may be another than these: all of it is compared at the next commit. */
+  #isDoubted = true;
 
   constructor(generations: Generations, names: Names) {
     this.#generations = generations;
@@ -16,23 +18,34 @@ export class PanelPorts implements PortTable {
 
   set(name: string, rows: PortRows): void {
     this.#ports.set(name, rows);
+    this.#generations.stage(rows.id, rows);
   }
 
   remove(name: string): void {
+    const id = this.#ports.get(name)?.id ?? this.#names.find("port", name);
     this.#ports.delete(name);
+    if (id !== undefined) this.#generations.stage(id, undefined);
   }
 
-  commit(config: PanelConfig): void {
-    const state: PanelState = { hops: new Map(), devices: new Map(), tunnels: new Map(), config };
-    for (const { id, hops, entry, tunnel } of this.#ports.values()) {
-      for (const [hop, row] of hops) state.hops.set(hop, row);
-      if (entry !== undefined) state.devices.set(entry, id);
-      if (tunnel) state.tunnels.set(id, tunnel);
-    }
-    this.#generations.apply(state);
+  commit(config: PanelConfig): ReadonlyMap<string, Error> {
+    if (this.#isDoubted) this.#stageAll();
+    const failed = this.#generations.commit(config);
+    this.#isDoubted = false;
+    if (failed.size === 0) return NONE;
+    const names = this.#names.all("port");
+    return new Map([...failed].map(([id, error]) => [names.get(id) ?? String(id), error]));
   }
 
   reload(): void {
     this.#generations.reload(this.#names.all("port").keys());
+    this.#isDoubted = true;
+  }
+
+  #stageAll(): void {
+    const wanted = new Set([...this.#ports.values()].map(({ id }) => id));
+    for (const id of this.#generations.ports()) if (!wanted.has(id)) this.#generations.stage(id, undefined);
+    for (const rows of this.#ports.values()) this.#generations.stage(rows.id, rows);
   }
 }
+
+const NONE: ReadonlyMap<string, Error> = new Map();

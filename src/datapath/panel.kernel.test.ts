@@ -3,9 +3,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { RingBuffer } from "../kernel/index.ts";
 import { endIperf, serveIperf } from "../kernel/testing/iperf-server.ts";
 import type { Port } from "../model/document.ts";
+import { firstHop, markOf } from "./layout.ts";
 import { Panel } from "./panel.ts";
-import { World } from "./testing/acting.ts";
+import { ABI, World } from "./testing/acting.ts";
 import { devicePort } from "./testing/bench.ts";
+import { readTrace } from "./testing/trace.ts";
 
 /** Bytes of a ping: what tells the flows of the test function apart. */
 const PING = 98;
@@ -13,7 +15,7 @@ const PING = 98;
 let world: World;
 const pidfile = (): string => join(world.bench.directory, "iperf.pid");
 beforeAll(() => {
-  world = new World([1, 2, 3]);
+  world = new World([2, 3, 4]);
 });
 afterAll(() => {
   if (world) endIperf(pidfile());
@@ -52,7 +54,7 @@ describe("verdicts", () => {
 
   test("a packet that circles is dropped as a loop", () => {
     world.apply(world.pair({ in: ["t1"] }));
-    world.act("t1", { verdict: "recirculate", arg: world.ids().port("left:a") * 16 });
+    world.act("t1", { verdict: "recirculate", arg: firstHop(world.ids().port("left:a"), "ingress") });
     const before = world.drops("left:a", 4);
     expect(world.bench.ping("a", "b", 2)).toBe(0);
     expect(world.drops("left:a", 4) - before).toBe(2);
@@ -91,12 +93,12 @@ describe("verdicts", () => {
     expect(seen.segments).toBe(seen.runs);
   });
 
-  test("drop: counted by port and reason, and an event with the packet's first bytes", () => {
-    world.act("t1", { verdict: "drop", arg: 15 });
+  test("drop: counted by port, function, rule and reason, and an event with the packet's first bytes", () => {
+    world.act("t1", { verdict: "drop", arg: 15, rule: 3 });
     world.apply(world.pair({ in: ["t1"] }));
     const events: Buffer[] = [];
     const ring = RingBuffer.open(world.panel.table("weir_events").map, (data) => {
-      if (data.readUInt32LE(12) === 15) events.push(Buffer.from(data));
+      if (data.readUInt32LE(20) === 15) events.push(Buffer.from(data));
     });
     ring.poll();
     events.length = 0;
@@ -106,8 +108,11 @@ describe("verdicts", () => {
     ring.poll();
     ring.close();
     expect(events).toHaveLength(2);
-    expect(events[0]?.readUInt32LE(12)).toBe(15);
-    expect(events[0]?.subarray(24, 30).toString("hex")).toBe("020000000002");
+    // port, instance, rule, reason
+    const { port, instance } = world.ids();
+    const fields = [8, 12, 16, 20].map((at) => events[0]?.readUInt32LE(at));
+    expect(fields).toEqual([port("left:a"), instance("t1"), 3, 15]);
+    expect(events[0]?.subarray(40, 46).toString("hex")).toBe("020000000002");
   });
 
   test("up: userspace has the whole packet, within the port's rate", () => {
@@ -204,10 +209,10 @@ test("a read-only run records the path and touches nothing", () => {
   world.act("t2", { verdict: "shape", device: "weir_shape0" });
   world.apply(world.pair({ in: ["t1"], out: ["t2"] }));
   const data = Buffer.alloc(64, 1);
-  const hop = world.ids().port("left:a") * 16;
+  const mark = markOf(firstHop(world.ids().port("left:a"), "ingress"), world.panel.abi, 0x80000000);
   const writes = world.panel.writes;
-  world.bench.inNode(() => world.panel.resume.testRun({ data, ctx: { mark: (hop | 0x80000000) >>> 0 } }));
-  const { steps, step } = world.panel.trace();
+  world.bench.inNode(() => world.panel.resume.testRun({ data, ctx: { mark } }));
+  const { steps, step } = readTrace(world.panel);
   expect(steps).toBe(4);
   expect(step.map(({ op, instance }) => [op, instance])).toEqual([
     ["call", "t1"],
@@ -251,15 +256,40 @@ describe("lifetime", () => {
     world.act("t1", { verdict: "next" });
     world.apply(state);
     const port = world.ids().port("left:a");
-    const next = world.open(2);
+    const next = world.open(3);
     expect(next.names.find("port", "left:a")).toBe(port);
     expect(world.apply(state, next)).toBeGreaterThan(0);
-    expect(next.dropOldPanels()).toEqual([expect.stringMatching(/^abi-1-[0-9a-f]{8}$/)]);
+    expect(next.dropOldPanels(() => true)).toEqual([expect.stringMatching(/^abi-2-[0-9a-f]{8}$/)]);
     world.panel.close();
     world.panel = next;
     expect(world.bench.ping("a", "b", 3)).toBe(3);
     expect(world.runs("t1").runs).toBe(3);
-    expect(world.open(2).writes).toBe(0);
+    expect(world.open(3).writes).toBe(0);
+  });
+
+  test("a node with room for more ports has a panel of its own size", () => {
+    const openFor = (ports: number) =>
+      world.bench.inNode(() =>
+        Panel.open({
+          root: join(world.bench.bpffs, "sizes"),
+          objects: world.objects(ABI),
+          functions: ["act"],
+          sizes: { ports },
+        }),
+      );
+    const small = openFor(64);
+    for (let n = 1; n < 64; n++) small.names.id("port", `x:${n}`);
+    expect(() => small.names.id("port", "x:64")).toThrow("allocate port id: all 63 are taken");
+    small.ports.commit({ events: false, recirc: 0, split: 0, processors: 1 });
+    const large = openFor(16_384);
+    expect(large.own).not.toBe(small.own);
+    expect(large.names.all("port")).toEqual(small.names.all("port"));
+    for (let n = 64; n < 16_384; n++) large.names.id("port", `x:${n}`);
+    const last = large.names.id("port", "x:16383");
+    const hop = { op: "stack", slot: 0, instance: 0, target: 0 } as const;
+    large.generations.stage(last, { id: last, ingress: [hop], egress: [hop], entry: undefined });
+    expect(large.ports.commit({ events: false, recirc: 0, split: 0, processors: 1 })).toEqual([]);
+    for (const panel of [small, large]) panel.close();
   });
 
   test("a panel that was never in force, as a crash may leave it, gives nothing to the next", () => {
@@ -267,16 +297,14 @@ describe("lifetime", () => {
       world.bench.inNode(() =>
         Panel.open({ root: join(world.bench.bpffs, "crash"), objects: world.objects(abi), functions: ["act"] }),
       );
-    const inForce = openAt(2);
+    const inForce = openAt(3);
     for (const name of ["x:1", "x:2", "x:3"]) inForce.names.id("port", name);
     const ports = inForce.names.all("port");
-    const config = { events: false, recirc: 0, split: 0, abi: 2, processors: 1 };
-    inForce.generations.apply({ hops: new Map(), devices: new Map(), tunnels: new Map(), config });
-    const halfBuilt = openAt(1);
-    halfBuilt.names.prune("port", new Set());
-    halfBuilt.names.id("port", "x:3");
-    const next = openAt(3);
+    inForce.ports.commit({ events: false, recirc: 0, split: 0, processors: 1 });
+    const halfBuilt = openAt(2);
+    const next = openAt(4);
     expect(next.names.all("port")).toEqual(ports);
+    expect(next.table("weir_names").map.id).toBe(inForce.table("weir_names").map.id);
     for (const one of [inForce, halfBuilt, next]) one.close();
   });
 });

@@ -1,12 +1,23 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { BpfMap, mapSchema, type Program, waitForPrograms } from "../kernel/index.ts";
+import { mapSchema, type Program, waitForPrograms } from "../kernel/index.ts";
+import { isAttached, type OtherPanel, otherPanels, readPanel, removePanel, resumeProgram } from "./builds.ts";
 import { Generations } from "./generations.ts";
 import type { KernelTable } from "./kernel-table.ts";
-import { COURSES, GONE, HOP_IDS, MAX_PORTS, MAX_SLOTS, OPS, type Op } from "./layout.ts";
+import { GONE, MAX_SLOTS, MAX_TUNNELS, markNumber, NO_PORT, PORT_HOPS } from "./layout.ts";
 import { Names } from "./names.ts";
 import { abiOf, loadPinned, readObject } from "./objects.ts";
+import { PanelPorts } from "./panel-ports.ts";
+import { checkSizes, DEFAULT_SIZES, type PanelSizes } from "./sizes.ts";
 import { idKey } from "./tables.ts";
+import { carryRows, shareMaps } from "./takeover.ts";
+
+/** Something of the panel before that could not be taken over. */
+export interface Lost {
+  /** `table NAME`. */
+  object: string;
+  message: string;
+}
 
 export interface PanelOptions {
   /** Folder on a bpffs that holds everything pinned of this node. */
@@ -15,6 +26,7 @@ export interface PanelOptions {
   objects: string;
   /** Names of the functions to load. */
   functions: readonly string[];
+  sizes?: PanelSizes;
 }
 
 /** Programs that devices have. */
@@ -22,26 +34,18 @@ export type PanelPrograms = Readonly<
   Record<"entry" | "resume" | "tapIngress" | "tapEgress" | "hostIngress" | "hostEgress", Program>
 >;
 
-/** Rows that belong to one build of the panel and are not carried into another. */
-const NOT_CARRIED = new Set([
-  "weir_config",
-  "weir_devices",
-  "weir_hops",
-  "weir_functions",
-  "weir_events",
-  "weir_upcalls",
-  "weir_traces",
-]);
+/** Longer than a packet waits in Weir's devices: four delays of ten seconds, and queues. */
+const LONGEST_WAIT = 45_000;
 
-/** One step of a read-only run: what the hop did, as which instance, at which port; `reason` of a drop. */
-export interface TraceStep {
-  hop: number;
-  op: Op;
-  instance: string;
-  port: string;
-  reason: number;
+interface Parts {
+  abi: number;
+  epoch: number;
+  own: string;
+  sizes: PanelSizes;
+  programs: PanelPrograms;
+  tables: ReadonlyMap<string, KernelTable>;
+  lost: readonly Lost[];
 }
-type RawStep = { hop: number; op: number; instance: number; port: number; reason: number };
 
 /** The panel as the kernel holds it: its programs in their slots, its tables, its ids. */
 export class Panel {
@@ -53,43 +57,62 @@ export class Panel {
   readonly programs: PanelPrograms;
   readonly tables: ReadonlyMap<string, KernelTable>;
   readonly names: Names;
+  readonly sizes: PanelSizes;
+  readonly ports: PanelPorts;
   readonly generations: Generations;
+  /** Rows of the panel before this one that could not be taken over, by table. */
+  readonly lost: readonly Lost[];
+  /** When the devices of another panel were seen to have moved, by its path; ms. */
+  readonly #movedAt = new Map<string, number>();
 
-  private constructor(abi: number, own: string, programs: PanelPrograms, tables: ReadonlyMap<string, KernelTable>) {
+  private constructor({ abi, epoch, own, sizes, programs, tables, lost }: Parts) {
     this.abi = abi;
+    this.lost = lost;
     this.root = dirname(own);
     this.own = own;
     this.programs = programs;
     this.tables = tables;
-    this.names = new Names(this.table("weir_names"), waitForPrograms);
-    this.generations = new Generations(
-      {
+    this.sizes = sizes;
+    this.names = new Names({
+      table: this.table("weir_names"),
+      sizes,
+      settle: waitForPrograms,
+      forget: () => this.#sweepDrops(),
+    });
+    this.generations = new Generations({
+      tables: {
         config: this.table("weir_config"),
         hops: this.table("weir_hops"),
         courses: this.table("weir_courses"),
         devices: this.table("weir_devices"),
-        tunnels: this.table("weir_tunnels"),
       },
-      this.names.all("port").keys(),
-      waitForPrograms,
-    );
+      courses: this.table("weir_courses").map.maxEntries,
+      ports: this.names.all("port").keys(),
+      identity: { abi, epoch },
+      settle: waitForPrograms,
+    });
+    this.ports = new PanelPorts(this.generations, this.names);
+    this.#sweepDrops();
   }
 
   /**
    * Loads what the kernel does not hold yet. With the same ABI and map schemas, programs are replaced in their slots;
    * else a second panel is built beside the first and takes over its state; `dropOldPanels` ends the first.
    */
-  static open({ root, objects, functions }: PanelOptions): Panel {
+  static open({ root, objects, functions, sizes = DEFAULT_SIZES }: PanelOptions): Panel {
+    checkSizes(sizes);
     const files = ["entry", ...functions].map((name) => readObject(objects, name));
     const abi = abiOf(files[0] as (typeof files)[number]);
     const declared = files.flatMap(({ spec }) => spec.maps.map((map) => ({ btf: spec.btf, map })));
-    const own = join(root, `abi-${abi}-${mapSchema(declared)}`);
+    const own = join(root, `abi-${abi}-${mapSchema(declared, `ports ${sizes.ports}`)}`);
     const pins = { maps: join(own, "maps"), programs: join(own, "programs") };
     for (const path of [pins.maps, pins.programs, join(root, "links")]) mkdirSync(path, { recursive: true });
-    const loaded = files.map((file) => loadPinned(file, pins));
+    const { previous, epoch } = succession(own);
+    if (previous) shareMaps(previous, pins.maps, files, { abi, sizes });
+    const loaded = files.map((file) => loadPinned(file, pins, sizes));
     const tables = new Map(loaded.flatMap((object) => [...object.tables]));
-    assertLayout(tables);
-    if (!wasInForce(tables)) carryState(own, tables);
+    assertLayout(tables, sizes);
+    const lost = previous ? carryRows(previous, tables, abi) : [];
     const program = (name: string): Program => {
       const found = loaded.flatMap((object) => [...object.programs]).find(([known]) => known === name);
       if (!found) throw new Error(`open panel: program ${name} is in no object of ${objects}`);
@@ -103,7 +126,8 @@ export class Panel {
       hostIngress: program("weir_host_ingress"),
       hostEgress: program("weir_host_egress"),
     };
-    const panel = new Panel(abi, own, programs, tables);
+    rememberElders(own, abi, tables);
+    const panel = new Panel({ abi, epoch, own, sizes, programs, tables, lost });
     for (const name of functions) panel.#fillSlot(name, program(`weir_${name}`));
     return panel;
   }
@@ -127,42 +151,55 @@ export class Panel {
     return [...this.tables.values()].reduce((sum, table) => sum + table.writes, 0);
   }
 
-  /** What the last read-only run recorded, with names for ids. */
-  trace(): { steps: number; step: TraceStep[] } {
-    const table = this.table("weir_traces");
-    const row = table.lookup(Buffer.alloc(4));
-    const { steps = 0, step = [] } = row ? (table.value.decode(row) as { steps?: number; step?: RawStep[] }) : {};
-    const instances = this.names.all("instance");
-    const ports = this.names.all("port");
-    const named = step.slice(0, steps).map((raw) => ({
-      hop: raw.hop,
-      op: OPS[raw.op] ?? "down",
-      instance: instances.get(raw.instance) ?? "",
-      port: ports.get(raw.port) ?? "",
-      reason: raw.reason,
-    }));
-    return { steps, step: named };
+  /**
+   * Sets the counters of ports that are gone to nothing. What they dropped stays counted, as that of a port without a
+   * name, and of `GONE` once an id is wanted again.
+   */
+  forgetPorts(ids: readonly number[]): void {
+    if (ids.length > 0) this.table("weir_ports").remove(ids.map(idKey));
   }
 
-  /** Sets the counters of ports that are gone to nothing. What they dropped stays counted, as that of `GONE`. */
-  forgetPorts(ids: readonly number[]): void {
-    if (ids.length === 0) return;
+  /** Adds up what ports and instances without a name have dropped, in rows that no later owner of their ids has. */
+  #sweepDrops(): void {
     const drops = this.table("weir_drops");
-    const gone = new Set(ids);
-    const rows = drops.entries().filter(([key]) => gone.has(Number(drops.key.decode(key)["port"])));
-    for (const [key, count] of rows) {
-      const total = drops.key.encode({ ...drops.key.decode(key), port: GONE });
-      drops.write([[total, addCounts(count, drops.lookup(total))]]);
+    for (const [key, count] of drops.entries()) {
+      const row = drops.key.decode(key) as { port: number; instance: number; rule: number };
+      const isGone = row.port !== NO_PORT && row.port !== GONE && !this.names.isUsed("port", row.port);
+      const isAnonymous = row.instance !== 0 && !this.names.isUsed("instance", row.instance);
+      if (!isGone && !isAnonymous) continue;
+      const heir = drops.key.encode({ ...row, instance: 0, rule: 0, ...(isGone && { port: GONE }) });
+      drops.write([[heir, addCounts(count, drops.lookup(heir))]]);
       drops.remove([key]);
     }
-    this.table("weir_ports").remove(ids.map(idKey));
   }
 
-  /** Ends panels of other builds; their devices must have moved. */
-  dropOldPanels(): string[] {
-    const old = otherPanels(this.own);
-    for (const path of old) rmSync(path, { recursive: true, force: true });
-    return old.map((path) => basename(path));
+  /**
+   * Ends panels of other builds, once this one is in force and their devices have moved. One of another ABI goes when none
+   * of its packets can wait any more: when nothing waits, or after the longest that it may take.
+   * @param isIdle whether nothing waits in Weir's devices
+   * @returns their names
+   */
+  dropOldPanels(isIdle: () => boolean, now = performance.now()): string[] {
+    if (!this.generations.isInForce) return [];
+    const old = otherPanels(this.own).filter((panel) => this.#isOver(panel, isIdle, now));
+    for (const panel of old) {
+      this.table("weir_elders").map.delete(idKey(markNumber(panel.abi)));
+      removePanel(panel);
+    }
+    return old.map(({ path }) => basename(path));
+  }
+
+  /** Panels of other builds that are still there. */
+  get hasOldPanels(): boolean {
+    return otherPanels(this.own).length > 0;
+  }
+
+  #isOver(panel: OtherPanel, isIdle: () => boolean, now: number): boolean {
+    if (isAttached(panel.path, join(this.root, "links"))) return false;
+    if (panel.abi === 0 || panel.abi === this.abi) return true;
+    const since = this.#movedAt.get(panel.path) ?? now;
+    this.#movedAt.set(panel.path, since);
+    return now - since >= LONGEST_WAIT || isIdle();
   }
 
   /** Puts a program into the slot of this name. */
@@ -208,50 +245,46 @@ function addCounts(one: Buffer, other: Buffer | undefined): Buffer {
   return sum;
 }
 
-/** A panel that never applied a state has no ABI in its configuration: new, or left half-built by a crash. */
-function wasInForce(tables: ReadonlyMap<string, KernelTable>): boolean {
-  const config = tables.get("weir_config");
-  const row = config?.lookup(Buffer.alloc(4));
-  return config !== undefined && row !== undefined && Number(config.value.decode(row)["abi"]) !== 0;
+/**
+ * Whose state a panel begins with, and its place in the order in which panels come into force. One that is the last in
+ * force already begins with its own: it may have been left for another build and come back to, though.
+ */
+function succession(own: string): { previous: OtherPanel | undefined; epoch: number } {
+  const self = readPanel(own);
+  const last = otherPanels(own)
+    .filter(({ abi }) => abi !== 0)
+    .at(-1);
+  if (self.abi !== 0 && self.epoch > (last?.epoch ?? -1)) return { previous: undefined, epoch: self.epoch };
+  return { previous: last, epoch: (last?.epoch ?? 0) + 1 };
 }
 
-/** The same of a panel of another build, whose layouts are not ours: it applied a state if its configuration says anything. */
-function isInForce(panel: string): boolean {
-  const path = join(panel, "maps", "weir_config");
-  if (!existsSync(path)) return false;
-  const config = BpfMap.open(path);
-  const row = config.lookup(Buffer.alloc(config.keySize));
-  config.close();
-  return row?.some((byte) => byte !== 0) ?? false;
-}
-
-/** Panels of other builds in the same folder. */
-function otherPanels(own: string): string[] {
-  const root = dirname(own);
-  const names = readdirSync(root).filter((name) => name.startsWith("abi-") && name !== basename(own));
-  return names.map((name) => join(root, name));
-}
-
-/** Copies state (ids, sessions, counters, learned rows) from the panel in force into a new one. */
-function carryState(own: string, tables: ReadonlyMap<string, KernelTable>): void {
-  const old = otherPanels(own).find(isInForce);
-  if (!old) return;
-  for (const [name, table] of tables) {
-    const path = join(old, "maps", name);
-    if (NOT_CARRIED.has(name) || !existsSync(path)) continue;
-    const from = BpfMap.open(path);
-    const fits =
-      from.type === table.map.type && from.keySize === table.map.keySize && from.bufferSize === table.map.bufferSize;
-    if (fits) table.map.updateBatch(from.entries());
-    from.close();
+/** Panels of another ABI get back what waits for them in Weir's devices, as long as they are there. */
+function rememberElders(own: string, abi: number, tables: ReadonlyMap<string, KernelTable>): void {
+  const slots = tables.get("weir_elders");
+  for (const panel of otherPanels(own)) {
+    const program = panel.abi !== 0 && panel.abi !== abi ? resumeProgram(panel) : undefined;
+    if (!slots || !program) continue;
+    const key = idKey(markNumber(panel.abi));
+    if (slots.lookup(key)?.readUInt32LE() !== program.id) slots.map.update(key, idKey(program.fd));
+    program.close();
   }
 }
 
 /** The constants in layout.ts and in bpf/weir.h must agree. */
-function assertLayout(tables: ReadonlyMap<string, KernelTable>): void {
-  const expected = { weir_hops: 2 * HOP_IDS, weir_courses: COURSES, weir_functions: MAX_SLOTS, weir_ports: MAX_PORTS };
+function assertLayout(tables: ReadonlyMap<string, KernelTable>, { ports }: PanelSizes): void {
+  const expected = {
+    weir_hops: 2 * ports,
+    weir_courses: 4 * ports,
+    weir_functions: MAX_SLOTS,
+    weir_ports: ports,
+    weir_tunnels: MAX_TUNNELS,
+  };
   for (const [name, entries] of Object.entries(expected)) {
     const actual = tables.get(name)?.map.maxEntries;
     if (actual !== entries) throw new Error(`open panel: ${name} has ${actual} rows, expected ${entries}`);
   }
+  const row = tables.get("weir_hops")?.map.valueSize;
+  if (row !== HOP_BYTES * PORT_HOPS) throw new Error(`open panel: a row of weir_hops has ${row} bytes`);
 }
+
+const HOP_BYTES = 16;

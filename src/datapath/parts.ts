@@ -14,7 +14,11 @@ export interface PanelParts {
   readonly writes: number;
   table(name: string): Table;
   forgetPorts(ids: readonly number[]): void;
-  dropOldPanels(): unknown;
+  /** Ends panels of other builds that nothing is left of. `isIdle`: whether nothing waits in Weir's devices. */
+  dropOldPanels(isIdle: () => boolean): unknown;
+  readonly hasOldPanels: boolean;
+  /** What of the panel before could not be taken over. */
+  readonly lost: readonly { object: string; message: string }[];
 }
 
 /** The kernel, or its twin in memory. */

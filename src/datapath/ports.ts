@@ -16,8 +16,11 @@ import type { Outcomes } from "./outcomes.ts";
 export interface PortTable {
   set(name: string, rows: PortRows): void;
   remove(name: string): void;
-  /** Has all that was set and removed in force at once, and returns when no packet is judged by what was. */
-  commit(config: PanelConfig): void;
+  /**
+   * Has all that was set and removed in force at once, and returns when no packet is judged by what was. Gives the ports
+   * that failed, by name, and why.
+   */
+  commit(config: PanelConfig): ReadonlyMap<string, Error>;
   /** Reads back what the kernel holds: the next commit mends it. */
   reload(): void;
 }
@@ -121,10 +124,17 @@ export class Ports {
     if (this.#failed.size === 0) this.retry.clear();
     else if (isNew || this.retry.isDue) this.retry.fail(isNew);
     if (this.#isCommitted && this.#config && sameConfig(this.#config, config)) return;
-    this.#table.commit(config);
+    const refused = this.#table.commit(config);
+    for (const [name, error] of refused) this.#fail(name, error);
+    if (refused.size > 0) this.retry.fail(true);
     this.#config = config;
     this.#isCommitted = true;
     for (const name of this.#dropped.splice(0)) this.#names.drop(name);
+  }
+
+  #fail(name: string, error: Error): void {
+    this.#failed.add(name);
+    this.#outcomes.set(`port ${name}`, outcomeOf(this.#wanted.get(name)?.owner ?? this.#outcomes.node, error));
   }
 
   /** True if it failed and had not before. */

@@ -32,7 +32,7 @@ describe.each([
   test("costs those without room only, in one write with 1,000 others, and they come when there is some", () => {
     const outcomes = new Outcomes();
     let now = 0;
-    const scope = { names: new Names(memoryTable("weir_names")), has: () => true, ifindex: () => undefined };
+    const scope = { names: new Names({ table: memoryTable("weir_names") }), has: () => true, ifindex: () => undefined };
     const table = tables.get(name) as KernelTable;
     const rows = new RowTable(table, scope, outcomes, () => now);
     const take = (n: number, gone = false, value = 1) => rows.take({ owner: `Pod/${n}`, item: row(n, value), gone });
@@ -69,7 +69,7 @@ describe.each([
 
   test("a scrub compares without reading rows while nothing changed, and mends what did", () => {
     const outcomes = new Outcomes();
-    const scope = { names: new Names(memoryTable("weir_names")), has: () => true, ifindex: () => undefined };
+    const scope = { names: new Names({ table: memoryTable("weir_names") }), has: () => true, ifindex: () => undefined };
     const table = tables.get(name) as KernelTable;
     const rows = new RowTable(table, scope, outcomes, () => 0);
     for (const n of [1, 2, 3]) rows.take({ owner: "Pod/a", item: row(n), gone: false });

@@ -68,8 +68,8 @@ export function encodeKey({ key }: Pick<Row, "key">, table: Table, scope: RowSco
   }
 }
 
-type Reference = "port" | "instance" | "shaper" | "device";
-const REFERENCES: ReadonlySet<string> = new Set<Reference>(["port", "instance", "shaper", "device"]);
+type Reference = "port" | "instance" | "tunnel" | "shaper" | "device";
+const REFERENCES: ReadonlySet<string> = new Set<Reference>(["port", "instance", "tunnel", "shaper", "device"]);
 
 /** Puts ids in the place of names. */
 function resolve(value: RowValue, idOf: (kind: Reference, name: string) => number): unknown {

@@ -119,6 +119,8 @@ export const bpf = functions(
     bpf_object__btf: [P, P],
     bpf_object__next_map: [P, P, P],
     bpf_object__next_program: [P, P, P],
+    btf__load_from_kernel_by_id: [P, "uint32_t"],
+    btf__free: ["void", P],
     btf__raw_data: [P, P, koffi.out(koffi.pointer("uint32_t"))],
     bpf_map__name: [S, P],
     bpf_map__fd: ["int", P],

@@ -1,4 +1,5 @@
 export { Btf, type BtfType, enumNames } from "./btf.ts";
+export { type Carrier, carrier, isSameType, type TypeIn } from "./carry.ts";
 export {
   cgroupId,
   cgroupMounts,

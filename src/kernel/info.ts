@@ -11,6 +11,14 @@ export const MapInfoStruct = koffi.struct({
   max_entries: "uint32_t",
   map_flags: "uint32_t",
   name: koffi.array("char", 16),
+  ifindex: "uint32_t",
+  btf_vmlinux_value_type_id: "uint32_t",
+  netns_dev: "uint64_t",
+  netns_ino: "uint64_t",
+  btf_id: "uint32_t",
+  btf_key_type_id: "uint32_t",
+  btf_value_type_id: "uint32_t",
+  pad: "uint32_t",
 });
 export const ProgramInfoStruct = koffi.struct({
   type: "uint32_t",
@@ -59,6 +67,10 @@ export interface MapInfo {
   max_entries: number;
   map_flags: number;
   name: string;
+  /** Of the types that the map was made with; 0: it has none. */
+  btf_id: number;
+  btf_key_type_id: number;
+  btf_value_type_id: number;
 }
 export interface ProgramInfo {
   type: number;

@@ -21,9 +21,10 @@ function offset(type: string | number, member: string): number | undefined {
 }
 
 const SKB = ["mark", "priority", "ingress_ifindex", "ifindex", "cb", "tstamp", "wire_len", "gso_segs", "gso_size"];
+const BTF = ["btf_id", "btf_key_type_id", "btf_value_type_id"];
 const cases: [string, TypeObject, string[]][] = [
   ["__sk_buff", skb(), SKB],
-  ["bpf_map_info", MapInfoStruct, ["type", "id", "key_size", "value_size", "max_entries", "name"]],
+  ["bpf_map_info", MapInfoStruct, ["type", "id", "key_size", "value_size", "max_entries", "map_flags", "name", ...BTF]],
   ["bpf_prog_info", ProgramInfoStruct, ["type", "id", "name"]],
   ["bpf_link_info", LinkInfoStruct, ["type", "id", "prog_id"]],
 ];

@@ -1,33 +1,39 @@
 import { createHash } from "node:crypto";
-import type { Btf, BtfType } from "./btf.ts";
+import type { Btf, BtfMember, BtfType } from "./btf.ts";
 
 const DEPTH = 8;
 
 /**
  * Digest of how maps are declared: kinds, sizes, and the layouts of their keys and values. Two builds with the same
- * digest can share pinned maps; first eight hexadecimal digits of a SHA-256.
+ * digest can share pinned maps; first eight hexadecimal digits of a SHA-256. `more`: what else they are made by.
  */
-export function mapSchema(declarations: readonly { btf: Btf; map: string }[]): string {
+export function mapSchema(declarations: readonly { btf: Btf; map: string }[], more = ""): string {
   const lines = declarations.map(({ btf, map }) => {
     const variable = btf.types.find((type) => type.kind === "var" && type.name === map);
     return `${map} ${variable ? describe(btf, variable.type, 0) : "undeclared"}`;
   });
-  const text = [...new Set(lines)].sort().join("\n");
+  const text = [...new Set(lines)].sort().join("\n") + more;
   return createHash("sha256").update(text).digest("hex").slice(0, 8);
 }
 
 /** A type as text: what its bytes depend on, and its fields' names, since a renamed field means something else. */
+export function describeType(btf: Btf, id: number): string {
+  return describe(btf, id, 0);
+}
+
 function describe(btf: Btf, id: number, depth: number): string {
   const type = btf.resolve(id);
   if (depth > DEPTH) return type.name;
   if (type.kind === "ptr") return `*${describe(btf, type.type, depth + 1)}`;
   if (type.kind === "array") return `[${type.length}]${describe(btf, type.type, depth + 1)}`;
   if (type.kind === "struct" || type.kind === "union") return `${type.kind}{${members(btf, type, depth)}}`;
-  return `${type.kind}${type.size}`;
+  return `${type.signed ? "signed " : ""}${type.kind}${type.size}`;
 }
 
 function members(btf: Btf, type: BtfType, depth: number): string {
   return type.members
-    .map(({ name, type: id, offset }) => `${name}@${offset}:${describe(btf, id, depth + 1)}`)
+    .map((member) => `${member.name}@${place(member)}:${describe(btf, member.type, depth + 1)}`)
     .join(" ");
 }
+
+const place = ({ offset, bits }: BtfMember): string => (bits > 0 ? `${offset}/${bits}` : `${offset}`);

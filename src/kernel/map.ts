@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
 import { lookupBatch, readBatches, updateEach, updateInBatches } from "./batch.ts";
+import type { TypeIn } from "./carry.ts";
 import { check, errnoName, KernelError } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { bpf, lazy } from "./ffi.ts";
 import { mapInfo } from "./info.ts";
+import { kernelBtf } from "./kernel-btf.ts";
 import { openPinned, pinObject } from "./pin.ts";
 
 /** Map types as numbered by the kernel. */
@@ -52,7 +54,12 @@ export class BpfMap {
   /** Bytes that `lookup` returns and `update` takes. */
   readonly bufferSize: number;
   readonly id: number;
+  /** `BPF_F_*` that it was made with. */
+  readonly flags: number;
+  /** As the kernel numbers `type`. */
+  readonly typeNumber: number;
   readonly #fd: Fd;
+  readonly #types: { btf: number; key: number; value: number };
 
   /** Takes over `fd`. Programs use `BpfObject.map` and `BpfMap.open`. */
   constructor(fd: Fd, name?: string) {
@@ -60,12 +67,14 @@ export class BpfMap {
     this.#fd = fd;
     this.id = info.id;
     this.name = name ?? info.name;
+    this.typeNumber = info.type;
     this.type = TYPES[info.type] ?? "unspec";
     this.keySize = info.key_size;
     this.valueSize = info.value_size;
     this.maxEntries = info.max_entries;
-    const perCpu = this.type.includes("percpu");
-    this.bufferSize = perCpu ? Math.ceil(info.value_size / 8) * 8 * possibleCpus() : info.value_size;
+    this.flags = info.map_flags;
+    this.#types = { btf: info.btf_id, key: info.btf_key_type_id, value: info.btf_value_type_id };
+    this.bufferSize = this.isPerCpu ? this.slotSize * possibleCpus() : info.value_size;
   }
 
   /** Opens a pinned map. @throws KernelError `not-pinned` */
@@ -75,6 +84,27 @@ export class BpfMap {
 
   get fd(): number {
     return this.#fd.number;
+  }
+
+  /** It has a value for each possible CPU. */
+  get isPerCpu(): boolean {
+    return this.type.includes("percpu");
+  }
+
+  /** Keys are the numbers below `maxEntries`, and each has a value. */
+  get isArray(): boolean {
+    return this.type.endsWith("array");
+  }
+
+  /** Bytes of one CPU's slot. */
+  get slotSize(): number {
+    return Math.ceil(this.valueSize / 8) * 8;
+  }
+
+  /** Types of key and value, as the object had them that the map was made for; undefined if it had none. */
+  types(): { key: TypeIn; value: TypeIn } | undefined {
+    const btf = kernelBtf(this.#types.btf);
+    return btf && { key: { btf, type: this.#types.key }, value: { btf, type: this.#types.value } };
   }
 
   /** The value, or `undefined` if there is none. */

@@ -1,10 +1,13 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import koffi from "koffi";
 import { Btf } from "./btf.ts";
+import type { TypeIn } from "./carry.ts";
 import { type Codec, codec, type FieldValue } from "./codec.ts";
 import { errnoName, KernelError, VerifierError } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { bpf, type Pointer } from "./ffi.ts";
+import { copyOf, rawBtf } from "./kernel-btf.ts";
 import { firstWarning, verifierLog, withLibbpfLog } from "./log.ts";
 import { BpfMap } from "./map.ts";
 import { makeDirectory } from "./pin.ts";
@@ -19,6 +22,8 @@ export interface LoadOptions {
   rodata?: Readonly<Record<string, FieldValue>>;
   /** Sizes other than the source's. */
   maxEntries?: Readonly<Record<string, number>>;
+  /** A map that is pinned already is taken as large as it is. */
+  anySize?: boolean;
 }
 
 /** A loaded ELF object: its programs, maps and types. Pins and attached links outlive it. */
@@ -134,7 +139,9 @@ export interface ObjectSpec {
   btf: Btf;
   programs: readonly string[];
   maps: readonly string[];
-  /** Codecs of a map's key and value, of the types it was declared with. */
+  /** Types of a map's key and value; undefined where it is declared with sizes alone. */
+  types(map: string): { key: TypeIn; value: TypeIn } | undefined;
+  /** Codecs of these types. @throws KernelError `map-missing` */
   codecs(map: string): { key: Codec; value: Codec };
 }
 
@@ -149,6 +156,7 @@ export function inspectObject(path: string): ObjectSpec {
       btf,
       programs: list(handle.pointer, "program").map(({ name }) => name),
       maps: maps.map(({ name }) => name),
+      types: (map) => declaredTypes(btf, map),
       codecs: (map) => declaredCodecs(btf, map, path),
     };
   } finally {
@@ -195,20 +203,21 @@ export function inspectDefinitions(path: string): { programs: string[]; maps: Ma
 }
 
 /** A map is declared as a variable whose struct has members `key` and `value` that point at the types. */
-function declaredCodecs(btf: Btf, map: string, path: string): { key: Codec; value: Codec } {
+function declaredTypes(btf: Btf, map: string): { key: TypeIn; value: TypeIn } | undefined {
   const variable = btf.types.find((type) => type.kind === "var" && type.name === map);
   const members = variable ? btf.resolve(variable.type).members : [];
-  const typeOf = (member: string): Codec => {
-    const pointer = members.find(({ name }) => name === member);
-    if (!pointer) {
-      throw new KernelError(`read ${member} type of map ${map} in ${path}`, {
-        code: "map-missing",
-        hint: "no such declaration",
-      });
-    }
-    return codec(btf, btf.resolve(pointer.type).type);
-  };
-  return { key: typeOf("key"), value: typeOf("value") };
+  const [key, value] = ["key", "value"].map((name) => {
+    const pointer = members.find((member) => member.name === name);
+    return pointer && { btf, type: btf.resolve(pointer.type).type };
+  });
+  return key && value && { key, value };
+}
+
+function declaredCodecs(btf: Btf, map: string, path: string): { key: Codec; value: Codec } {
+  const types = declaredTypes(btf, map);
+  if (types) return { key: codec(btf, types.key.type), value: codec(btf, types.value.type) };
+  const hint = "no such declaration with types";
+  throw new KernelError(`read types of map ${map} in ${path}`, { code: "map-missing", hint });
 }
 
 function openFile(path: string): { pointer: Pointer | null; errno: number } {
@@ -263,28 +272,30 @@ function list(handle: Pointer, kind: "map" | "program"): { name: string; pointer
 
 function readBtf(handle: Pointer, path: string): Btf {
   const btf = bpf.bpf_object__btf(handle) as Pointer | null;
-  const size = [0];
-  const data = btf === null ? null : (bpf.btf__raw_data(btf, size) as Pointer | null);
-  if (data === null)
-    throw new KernelError(`read BTF of ${path}`, {
-      code: "btf-missing",
-      hint: "compile with -g",
-    });
-  return Btf.parse(copyOf(data, size[0] ?? 0));
+  const data = btf === null ? undefined : rawBtf(btf);
+  if (data) return Btf.parse(data);
+  throw new KernelError(`read BTF of ${path}`, { code: "btf-missing", hint: "compile with -g" });
 }
 
-function copyOf(pointer: Pointer, size: number): Buffer {
-  return Buffer.from(koffi.decode(pointer, koffi.array("uint8_t", size)) as Uint8Array);
-}
-
-function prepareMaps(handle: Pointer, { pinDir, pinMaps = () => true, maxEntries = {} }: LoadOptions): void {
+function prepareMaps(
+  handle: Pointer,
+  { pinDir, pinMaps = () => true, maxEntries = {}, anySize = false }: LoadOptions,
+): void {
   if (pinDir) makeDirectory(pinDir);
   for (const { name, pointer } of list(handle, "map")) {
     if (maxEntries[name] !== undefined) bpf.bpf_map__set_max_entries(pointer, maxEntries[name]);
     if (pinDir && !bpf.bpf_map__is_internal(pointer) && pinMaps(name)) {
-      bpf.bpf_map__set_pin_path(pointer, join(pinDir, name));
+      const pin = join(pinDir, name);
+      bpf.bpf_map__set_pin_path(pointer, pin);
+      if (anySize && existsSync(pin)) bpf.bpf_map__set_max_entries(pointer, sizeOf(pin));
     }
   }
+}
+
+function sizeOf(pin: string): number {
+  const map = BpfMap.open(pin);
+  map.close();
+  return map.maxEntries;
 }
 
 function setReadOnlyData(handle: Pointer, path: string, btf: Btf, values: Readonly<Record<string, FieldValue>>): void {

@@ -6,7 +6,7 @@
 /** How a port hands a packet to its peer. */
 export type Peer =
   | { kind: "device"; device: string; delivery: "peer" | "redirect" | "receive" | "neigh" }
-  | { kind: "tunnel"; device: string; vni: number; remote: string }
+  | { kind: "tunnel"; device: string } // by the tunnel of the node that a packet is for: a row of `weir_tunnels`
   | { kind: "port"; port: string } // "instance:port"
   | { kind: "stack" }
   | { kind: "back"; device: string } // another network's: both directions are seen, and handed back to it
@@ -48,7 +48,7 @@ export interface Attachment {
 
 /**
  * A row of a function's table: fields by name as in the C structs. Names stand for ids: `{ port }`, `{ instance }`,
- * `{ device }`, and `{ shaper }` for the classes that an instance owns.
+ * `{ device }`, `{ tunnel }`, and `{ shaper }` for the classes that an instance owns.
  */
 export type RowValue =
   | number
@@ -58,6 +58,8 @@ export type RowValue =
   | { port: string }
   | { instance: string }
   | { device: string }
+  | { tunnel: string }
+  | { tunnel: string }
   | { shaper: string }
   | readonly RowValue[]
   | { readonly [field: string]: RowValue };

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Stands in for clang in the test machine: hands out the object that the host compiled from the same source.
-abi=1
+abi=2
 while [ $# -gt 0 ]; do
 	case $1 in
 	-DWEIR_ABI=*) abi=${1#*=} ;;

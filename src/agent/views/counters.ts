@@ -1,6 +1,6 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
-import { GONE } from "../../datapath/layout.ts";
+import { NO_PORT } from "../../datapath/layout.ts";
 import type { Panel } from "../../datapath/panel.ts";
 import { idKey } from "../../datapath/tables.ts";
 import { dropReasons } from "../../model/drops.ts";
@@ -49,7 +49,7 @@ export function dropItems(panel: Panel, pods: ReadonlySet<string>): Plain<schema
       direction: chain,
     } = table.key.decode(key) as Record<"port" | "reason" | "direction", number>;
     const [{ packets, bytes } = { packets: 0, bytes: 0 }] = sumCounts(value, 16);
-    const port = id === GONE ? "gone" : (ports.get(id) ?? "-");
+    const port = id === NO_PORT ? "-" : (ports.get(id) ?? "gone");
     const direction = pods.has(port) ? (chain === INTO_THE_PORT ? "egress" : "ingress") : null;
     const { name, meaning } = dropReasons[reason] ?? { name: `reason_${reason}`, meaning: "" };
     const text = `${port} ${direction} ${name}`;

@@ -80,7 +80,7 @@ function peerText(peer: Peer, seen: Pick<Seen, "isSeenByXdp">): string {
     case "sockets":
       return `${peer.device} (sockets)`;
     case "tunnel":
-      return `${peer.device} (tunnel to ${peer.remote})`;
+      return `${peer.device} (tunnels)`;
     case "port":
       return peer.port;
     default:

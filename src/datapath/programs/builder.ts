@@ -97,7 +97,7 @@ export class Builder {
       linkObjects(linked, [this.#options.wrapper, compiled]);
       const fault = this.#faultOfLinked(linked);
       if (fault) return bad(`${file} ${fault}`);
-      loadObject(linked, { pinDir: this.#options.maps, pinMaps: (map) => this.#own.has(map) }).close();
+      loadObject(linked, { pinDir: this.#options.maps, pinMaps: (map) => this.#own.has(map), anySize: true }).close();
       writeThrough(linked); // after a crash the cache has it whole or not at all
       renameSync(linked, path);
       return good(path);

@@ -65,7 +65,11 @@ export class OwnPrograms implements Programs {
   #pin(build: string, pin: string): void {
     mkdirSync(this.#pins, { recursive: true });
     const { tables, own } = this.#panel;
-    const object = loadObject(this.#objects(build), { pinDir: join(own, "maps"), pinMaps: (map) => tables.has(map) });
+    const object = loadObject(this.#objects(build), {
+      pinDir: join(own, "maps"),
+      pinMaps: (map) => tables.has(map),
+      anySize: true,
+    });
     try {
       object.program("weir_custom").pin(pin);
     } finally {

@@ -21,6 +21,7 @@ struct act {
 	__u32 arg;
 	__u32 extra;
 	__u32 extra2;
+	__u32 note; /* its numbered datagrams */
 };
 
 struct act_runs {
@@ -44,6 +45,35 @@ struct {
 	__type(value, struct act_runs);
 	__uint(max_entries, 256);
 } weir_act_runs SEC(".maps");
+
+/* Which of a test's numbered datagrams an instance has judged, how often: the first eight bytes of a UDP payload. */
+struct act_seen {
+	__u32 instance;
+	__u32 resumed;
+	__u64 text;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, struct act_seen);
+	__type(value, __u64);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} weir_act_seen SEC(".maps");
+
+WEIR_INLINE void note(struct __sk_buff *skb, __u32 instance)
+{
+	struct act_seen key = { .instance = instance, .resumed = weir_resumed(skb) || weir_held(skb) };
+	__u64 *times, none = 0;
+	__u8 protocol;
+
+	if (bpf_skb_load_bytes(skb, 23, &protocol, 1) || protocol != 17 || bpf_skb_load_bytes(skb, 42, &key.text, sizeof(key.text)))
+		return;
+	bpf_map_update_elem(&weir_act_seen, &key, &none, BPF_NOEXIST);
+	times = bpf_map_lookup_elem(&weir_act_seen, &key);
+	if (times)
+		__sync_fetch_and_add(times, 1);
+}
 
 WEIR_INLINE int flow(struct __sk_buff *skb, const struct act *act)
 {
@@ -81,6 +111,8 @@ int weir_act(struct __sk_buff *skb)
 		__sync_fetch_and_add(&runs->segments, skb->gso_segs ? skb->gso_segs : 1);
 		runs->port = weir_port(skb);
 		runs->mark = skb->mark;
+		if (act->note)
+			note(skb, instance);
 	}
 	switch (act->verdict) {
 	case ACT_NEXT:
@@ -95,7 +127,7 @@ int weir_act(struct __sk_buff *skb)
 	case ACT_UP:
 		return weir_up(skb, act->arg);
 	case ACT_DROP:
-		return weir_drop(skb, act->arg);
+		return weir_drop_by(skb, act->arg, act->extra2);
 	case ACT_SPLIT:
 		return weir_resumed(skb) ? weir_next(skb) : weir_split(skb);
 	case ACT_SHAPE:

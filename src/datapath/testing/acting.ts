@@ -1,12 +1,14 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Port } from "../../model/document.ts";
-import { compile, type Ids } from "../compile.ts";
 import { Panel } from "../panel.ts";
 import { attachPrograms } from "./attach.ts";
 import { Bench, compileObjects, devicePort, document, type Topology } from "./bench.ts";
+import { compileAll, type Ids } from "./compile.ts";
 import { droppedAt } from "./drops.ts";
 
+/** Of the sources as they are. */
+export const ABI = 2;
 /** `enum act_verdict`, in its order. */
 // biome-ignore format: in a row
 const VERDICTS = ["next", "forward", "clone", "stack", "up", "drop", "split", "shape", "recirculate", "flow", "hold"] as const;
@@ -16,6 +18,10 @@ export interface Act {
   arg?: number;
   extra?: string;
   device?: string;
+  /** Of a drop: the rule that decided. */
+  rule?: number;
+  /** Counts each numbered datagram by itself: `timesJudged`. */
+  note?: boolean;
 }
 
 /** What an instance of the test function has seen: packets, those of them that it got back, the last one's mark. */
@@ -30,9 +36,10 @@ export interface Runs {
 export class World {
   readonly bench = new Bench();
   panel: Panel;
+  #placed: ReadonlySet<string> = new Set();
 
   /** @param abis panel ABIs to compile objects of; the first is opened */
-  constructor(abis: readonly [number, ...number[]] = [1]) {
+  constructor(abis: readonly [number, ...number[]] = [ABI]) {
     for (const abi of abis) {
       mkdirSync(this.objects(abi));
       compileObjects(this.objects(abi), abi);
@@ -44,7 +51,7 @@ export class World {
     return join(this.bench.directory, `objects-${abi}`);
   }
 
-  open(abi = 1): Panel {
+  open(abi = ABI): Panel {
     const root = join(this.bench.bpffs, "t");
     return this.bench.inNode(() => Panel.open({ root, objects: this.objects(abi), functions: ["act"] }));
   }
@@ -53,7 +60,6 @@ export class World {
     return {
       port: (name) => of.names.id("port", name),
       instance: (name) => of.names.id("instance", name),
-      shaper: (owner) => of.names.id("shaper", owner),
       slot: (name) => of.names.id("function", name),
       device: (name) => this.bench.ifindex(name),
     };
@@ -63,30 +69,32 @@ export class World {
   apply(state: Topology, of = this.panel): number {
     const known = this.ids(of);
     const before = of.writes;
-    const generation = compile(state, known);
-    if (generation.problems.length > 0) throw new Error(JSON.stringify(generation.problems));
+    const compiled = compileAll(state, known);
+    for (const name of this.#placed) if (!compiled.has(name)) of.ports.remove(name);
+    this.#placed = new Set(compiled.keys());
+    for (const [name, port] of compiled) of.ports.set(name, port);
     const config = {
       events: true,
       recirc: known.device("weir_recirc0") ?? 0,
       split: known.device("weir_split0") ?? 0,
-      abi: of.abi,
       processors: 1,
     };
-    of.generations.apply({ ...generation, config });
+    for (const error of of.ports.commit(config).values()) throw error;
     const wanted = new Map<string, "entry" | "resume">(state.resume.map((device) => [device, "resume"]));
     for (const port of state.ports) if (port.entry) wanted.set(port.entry, "entry");
     this.bench.inNode(() => attachPrograms(of, wanted, known.device));
     return of.writes - before;
   }
 
-  act(instance: string, { verdict, port, arg = 0, extra, device }: Act): void {
+  act(instance: string, { verdict, port, arg = 0, extra, device, rule = 0, note = false }: Act): void {
     const table = this.panel.table("weir_act_rows");
     const ids = this.ids();
     const row = {
       verdict: VERDICTS.indexOf(verdict),
       arg: port === undefined ? arg : ids.port(port),
       extra: device === undefined ? (extra === undefined ? 0 : ids.port(extra)) : this.bench.ifindex(device),
-      extra2: 0,
+      extra2: rule,
+      note: note ? 1 : 0,
     };
     table.write([[u32(ids.instance(instance)), table.value.encode(row)]]);
   }
@@ -97,6 +105,14 @@ export class World {
     const found = row ? (table.value.decode(row) as Record<string, bigint>) : {};
     const { runs = 0, resumed = 0, segments = 0, mark = 0 } = found;
     return { runs: Number(runs), resumed: Number(resumed), segments: Number(segments), mark: Number(mark) };
+  }
+
+  /** How often a function that notes datagrams has judged each, new and back from a device apart. */
+  timesJudged(instance: string): number[] {
+    const seen = this.panel.table("weir_act_seen");
+    const id = this.ids().instance(instance);
+    const own = seen.entries().filter(([key]) => seen.key.decode(key)["instance"] === id);
+    return own.map(([, value]) => Number(value.readBigUInt64LE()));
   }
 
   /** Packets dropped for a reason at a port since the panel began. */

@@ -8,17 +8,22 @@ import { panelLinks, RECIRC, SHAPE, SPLIT } from "../../model/panel.ts";
 
 const root = new URL("../../..", import.meta.url).pathname;
 
-/** Compiles the panel's entry and the test function `act` into `directory`. */
-export function compileObjects(directory: string, abi?: number): void {
+/** Compiles a source of the repository to an object, as the product's programs are compiled. */
+export function compileObject(source: string, out: string, defines: readonly string[] = []): void {
   const flags = ["--target=bpf", "-std=gnu11", "-O2", "-g", "-mcpu=v3", "-Wall", "-Wextra", "-Werror", "-Ibpf"];
   const include = `-I/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
-  const define = abi === undefined ? [] : [`-DWEIR_ABI=${abi}`];
+  const macros = defines.map((define) => `-D${define}`);
+  execFileSync("clang", [...flags, ...macros, include, "-c", source, "-o", out], { cwd: root });
+}
+
+/** Compiles the panel's entry and the test function `act` into `directory`. */
+export function compileObjects(directory: string, abi?: number): void {
+  const defines = abi === undefined ? [] : [`WEIR_ABI=${abi}`];
   for (const [name, source] of [
     ["entry", "bpf/entry.bpf.c"],
     ["act", "src/datapath/testdata/act.bpf.c"],
   ] as const) {
-    const out = join(directory, `${name}.bpf.o`);
-    execFileSync("clang", [...flags, ...define, include, "-c", source, "-o", out], { cwd: root });
+    compileObject(source, join(directory, `${name}.bpf.o`), defines);
   }
 }
 

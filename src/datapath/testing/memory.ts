@@ -2,16 +2,18 @@ import { KernelError } from "../../kernel/index.ts";
 import type { Attacher, WantedProgram } from "../attach.ts";
 import type { PortRows } from "../compile.ts";
 import { Datapath } from "../datapath.ts";
-import type { PanelConfig, PanelTables } from "../generations.ts";
+import type { PanelConfig } from "../generations.ts";
 import { Names } from "../names.ts";
 import type { DatapathParts, PanelParts } from "../parts.ts";
+import type { PanelTables } from "../port-rows.ts";
 import type { PortTable } from "../ports.ts";
 import type { Programs } from "../programs/own.ts";
+
 import { MemoryTable, type RowCodec } from "../tables.ts";
 import { MemoryNetwork } from "./memory-network.ts";
 
 /** A codec for tests without BTF: JSON in a buffer of fixed size. */
-export function jsonCodec(size = 256): RowCodec {
+export function jsonCodec(size = 512): RowCodec {
   return {
     size,
     encode(fields) {
@@ -36,10 +38,9 @@ export function memoryPanel(): PanelTables & Record<string, MemoryTable> {
   const table = (name: string) => memoryTable(`weir_${name}`);
   return {
     config: table("config"),
-    hops: table("hops"),
+    hops: new MemoryTable("weir_hops", jsonCodec(), jsonCodec(4096)),
     courses: table("courses"),
     devices: table("devices"),
-    tunnels: table("tunnels"),
   };
 }
 
@@ -68,9 +69,10 @@ export class MemoryPorts implements PortTable {
     this.#next.delete(name);
   }
 
-  commit(_config: PanelConfig): void {
+  commit(_config: PanelConfig): ReadonlyMap<string, Error> {
     refuse(this.#refuses, "commit");
     this.inForce = new Map(this.#next);
+    return new Map();
   }
 
   reload(): void {}
@@ -127,7 +129,7 @@ export class Memory {
     this.#options = options;
     for (const name of ["weir_names", "weir_leases"]) this.tables.set(name, memoryTable(name));
     for (const [name, most] of Object.entries(options.tables)) this.tables.set(name, memoryTable(name, most));
-    this.names = new Names(this.table("weir_names"));
+    this.names = new Names({ table: this.table("weir_names") });
     for (const name of options.functions) this.names.id("function", name);
   }
 
@@ -139,7 +141,7 @@ export class Memory {
 
   /** A datapath on it; a second one is what another agent would be. */
   datapath(): Datapath {
-    this.names = new Names(this.table("weir_names"));
+    this.names = new Names({ table: this.table("weir_names") });
     const panel: PanelParts & { tables: Map<string, MemoryTable> } = {
       tables: this.tables,
       names: this.names,
@@ -150,6 +152,8 @@ export class Memory {
       },
       forgetPorts() {},
       dropOldPanels() {},
+      hasOldPanels: false,
+      lost: [],
     };
     const { network, ports, attacher } = this;
     const parts: DatapathParts = {

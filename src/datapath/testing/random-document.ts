@@ -108,7 +108,7 @@ const MAKE: {
       { instance: pick(random, INSTANCES) },
       { shaper: pick(random, INSTANCES) },
       { device: anyDevice(random) },
-      "x".repeat(300),
+      "x".repeat(600),
     ];
     const table = pick(random, Object.keys(TABLES));
     const key: Row["key"] =

@@ -63,9 +63,9 @@ WEIR_INLINE void keep(struct __sk_buff *skb, struct context *context)
 {
 	context->meta.hop = weir_get(skb, hop);
 	context->meta.instance = weir_get(skb, instance);
-	context->meta.port = weir_get(skb, port);
 	context->meta.state = weir_get(skb, state);
 	context->meta.place = weir_get(skb, place);
+	context->meta.tunnel = weir_get(skb, tunnel);
 	context->mark = read_field(skb, mark);
 	context->priority = read_field(skb, priority);
 	context->queue_mapping = read_field(skb, queue_mapping);
@@ -77,9 +77,9 @@ WEIR_INLINE void restore(struct __sk_buff *skb, const struct context *context)
 {
 	weir_set(skb, hop, context->meta.hop);
 	weir_set(skb, instance, context->meta.instance);
-	weir_set(skb, port, context->meta.port);
 	weir_set(skb, state, context->meta.state);
 	weir_set(skb, place, context->meta.place);
+	weir_set(skb, tunnel, context->meta.tunnel);
 	skb->mark = context->mark;
 	skb->priority = context->priority;
 	skb->queue_mapping = context->queue_mapping;

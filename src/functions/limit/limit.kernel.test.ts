@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { arp, ethernet, icmp6, ip4, ip6, type Layer4, tcp, udp } from "../../../test/packets.ts";
-import { firstHop } from "../../datapath/layout.ts";
+
+import { firstHop, markOf } from "../../datapath/layout.ts";
 import { blockOf } from "../../datapath/shaper-classes.ts";
+
 import { classes, findLink, type SkbCtx, setLink } from "../../kernel/index.ts";
 import type { LimitRule } from "../../model/limits.ts";
 import { SHAPE } from "../../model/panel.ts";
@@ -30,7 +32,7 @@ const hopOf = (direction: LimitRule["direction"]): number =>
 
 /** Runs a frame at pod a's limit, as new or as back from the shaping device. */
 function run(direction: LimitRule["direction"], frame: Buffer, ctx: Partial<SkbCtx> = {}, resumed = false) {
-  const mark = (hopOf(direction) | (resumed ? RESUMED : 0)) >>> 0;
+  const mark = markOf(hopOf(direction), node.panel.abi, resumed ? RESUMED : 0);
   return node.inNode(() => node.panel.resume.testRun({ data: frame, ctx: { ...ctx, mark } }));
 }
 

@@ -159,25 +159,25 @@ describe("answers with ICMP errors", () => {
       "overlay, no such pod",
       "overlay",
       toOverlay(ip({ src: NODE2.pod4, dst: "10.244.1.200" }, dns())),
-      { drop: "NO_ROUTE", out: "tunnel router:node-2", type: 3, code: 1 },
+      { drop: "NO_ROUTE", out: "tunnel node-2", type: 3, code: 1 },
     ],
     [
       "overlay, no such pod, IPv6",
       "overlay",
       toOverlay(ip({ src: NODE2.pod6, dst: "fd00:10:244:1::200" }, dns())),
-      { drop: "NO_ROUTE", out: "tunnel router:node-2", type: 1, code: 3 },
+      { drop: "NO_ROUTE", out: "tunnel node-2", type: 1, code: 3 },
     ],
     [
       "overlay is no way to the world",
       "overlay",
       toOverlay(ip({ src: NODE2.pod4, dst: WORLD.v4 }, dns())),
-      { drop: "NO_ROUTE", out: "tunnel router:node-2", type: 3, code: 0 },
+      { drop: "NO_ROUTE", out: "tunnel node-2", type: 3, code: 0 },
     ],
     [
       "overlay, TTL 1",
       "overlay",
       toOverlay(ip({ src: NODE2.pod4, dst: B4, ttl: 1 }, dns())),
-      { drop: "TTL", out: "tunnel router:node-2", type: 11, code: 0 },
+      { drop: "TTL", out: "tunnel node-2", type: 11, code: 0 },
     ],
   ];
 

@@ -12,14 +12,15 @@ export const HOST = { device: "weir_host", other: "weir_panel", port: "host" } a
 export const OVERLAY = { device: "weir_vxlan", port: "overlay" } as const;
 export const UPLINK = { port: "uplink" } as const;
 
-/** Longest name of a port: with `port:router:` before it and a NUL after it it fills a name's 56 bytes. */
-const MAX_NAME = 43;
-const RESERVED: ReadonlySet<string> = new Set([HOST.port, OVERLAY.port, UPLINK.port]);
+/** Longest name of a tunnel: with `tunnel:` before it and a NUL after it it fits a name's 56 bytes. */
+const MAX_NAME = 48;
 
-/** Name of the port toward another node: the node's own, hashed where it is too long or another port's. */
-export function nodePort(node: string): string {
-  const own = Buffer.byteLength(node) <= MAX_NAME && !RESERVED.has(node) && !/^weir[0-9a-f]{11}$/.test(node);
-  if (own) return node;
+const HASHED = /-[0-9a-f]{12}$/;
+
+/** Name of the tunnel to another node: the node's own, hashed where it is too long or looks like a hashed one. */
+export function tunnelName(node: string): string {
+  const length = Buffer.byteLength(node);
+  if (length < MAX_NAME || (length === MAX_NAME && !HASHED.test(node))) return node;
   const digest = createHash("sha256").update(node).digest("hex").slice(0, 12);
   return `${node.replaceAll(/[^\x21-\x7e]/g, "-").slice(0, MAX_NAME - 13)}-${digest}`;
 }

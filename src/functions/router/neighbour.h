@@ -26,7 +26,7 @@ struct rt_run {
 	__u32 port; /* id of in */
 	__u32 mtu;  /* of out, once known */
 	__u32 l4;   /* IPv4: offset of layer 4 from the start of the frame */
-	__u32 reserved;
+	__u32 tunnel; /* that the packet leaves by; 0: none */
 	struct weir_rt_host_key src;
 	struct weir_rt_host_key dst;
 };
@@ -41,7 +41,10 @@ WEIR_INLINE int rt_answer_port(struct rt_run *run)
 	to = rt_host(&run->src);
 	if (!to)
 		to = rt_route(&run->src);
-	return to && !(to->flags & ~WEIR_RT_NODE) ? RT_PORT(to->port) : RT_DROP(WEIR_DROP_NO_ROUTE);
+	if (!to || to->flags & ~WEIR_RT_NODE)
+		return RT_DROP(WEIR_DROP_NO_ROUTE);
+	run->tunnel = to->tunnel;
+	return RT_PORT(to->port);
 }
 
 /* The router's own addresses; on a proxy port also whatever is behind another port. */

@@ -102,7 +102,7 @@ describe("answers itself", () => {
     ["IPv6", A.device, back, fromA, A6, GW6, MACS.a],
     ["IPv6 link-local", A.device, back, fromA, "fe80::2", "fe80::1", MACS.a],
     ["IPv4 from the host", "host", "receive router:host", fromHost, NODE1.own4, GW4, MACS.host],
-    ["IPv6 from another node's pod", "overlay", "tunnel router:node-2", fromFar, NODE2.pod6, GW6, MACS.far],
+    ["IPv6 from another node's pod", "overlay", "tunnel node-2", fromFar, NODE2.pod6, GW6, MACS.far],
   ] as const)("ping of the gateway: %s", (_, port, out, wrap, src, dst, mac) => {
     const family = src.includes(":") ? 6 : 4;
     const outcome = bench.run(port, wrap(ip({ src, dst, ttl: 3 }, echo(family, DATA))));

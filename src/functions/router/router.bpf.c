@@ -19,12 +19,23 @@ WEIR_INLINE int rt_link_local(const struct weir_rt_host_key *key)
 	return key->addr[0] == 0xfe && (key->addr[1] & 0xc0) == 0x80;
 }
 
+/* Without a look-up: the address that all packets of most pods have. */
+WEIR_INLINE int rt_is_usual_source(const struct rt_run *run)
+{
+	const __u32 *src = (const __u32 *)run->src.addr, *own = (const __u32 *)run->in->source6;
+
+	if (run->src.family == 4)
+		return src[0] && src[0] == *(const __u32 *)run->in->source4;
+	return (src[0] | src[1] | src[2] | src[3]) && src[0] == own[0] && src[1] == own[1] && src[2] == own[2] &&
+	       src[3] == own[3];
+}
+
 /* Is src the port's own? A link-local sender may talk to the router itself, which answers to the same port. */
 WEIR_INLINE int rt_check_source(struct rt_run *run, const struct weir_rt_target *dst)
 {
 	struct weir_rt_target *src;
 
-	if (!(run->in->flags & WEIR_RT_STRICT))
+	if (!(run->in->flags & WEIR_RT_STRICT) || rt_is_usual_source(run))
 		return 0;
 	if (rt_link_local(&run->src))
 		return dst && dst->flags & WEIR_RT_LOCAL ? 0 : RT_DROP(WEIR_DROP_LINK_LOCAL);
@@ -182,13 +193,16 @@ WEIR_INLINE int rt_ip4(struct __sk_buff *skb, struct rt_run *run)
 	struct weir_cursor cursor;
 	struct ethhdr *eth;
 	struct iphdr *ip;
-	__u8 first = 0;
 	__u32 len;
 	int fault;
 
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &first, 1))
+	if (weir_pull(skb, ETH_HLEN + sizeof(*ip)))
 		return RT_DROP(WEIR_DROP_MALFORMED);
-	run->l4 = ETH_HLEN + (first & 15) * 4;
+	cursor = weir_cursor(skb);
+	ip = cursor.pos + ETH_HLEN;
+	if ((void *)(ip + 1) > cursor.end)
+		return RT_DROP(WEIR_DROP_MALFORMED);
+	run->l4 = ETH_HLEN + ip->ihl * 4;
 	if (weir_pull(skb, run->l4))
 		return RT_DROP(WEIR_DROP_MALFORMED);
 	cursor = weir_cursor(skb);
@@ -217,6 +231,7 @@ WEIR_INLINE int rt_ip4(struct __sk_buff *skb, struct rt_run *run)
 	}
 	rt_rewrite(eth, run->to->mac, run->out->mac);
 	weir_ip4_set_ttl(ip, ip->ttl - 1);
+	run->tunnel = run->to->tunnel;
 	return RT_PORT(run->to->port);
 }
 
@@ -281,7 +296,18 @@ WEIR_INLINE int rt_ip6(struct __sk_buff *skb, struct rt_run *run)
 		return RT_ERROR(WEIR_ICMP_TOO_BIG);
 	rt_rewrite(eth, run->to->mac, run->out->mac);
 	weir_ip6_set_hop_limit(skb, ip6, ip6->hop_limit - 1);
+	run->tunnel = run->to->tunnel;
 	return RT_PORT(run->to->port);
+}
+
+/* Reads run->dst from the packet, whatever else is in it. 0, or negative. */
+WEIR_INLINE int rt_read_destination(struct __sk_buff *skb, struct rt_run *run)
+{
+	if (run->dst.family == 4)
+		return bpf_skb_load_bytes(skb, ETH_HLEN + 16, run->dst.addr, 4);
+	if (run->dst.family == 6)
+		return bpf_skb_load_bytes(skb, ETH_HLEN + 24, run->dst.addr, 16);
+	return 0;
 }
 
 /* On an uplink the router takes what is for a pod of this node; all else is the node's own business. */
@@ -290,17 +316,21 @@ WEIR_INLINE int rt_is_for_pod(struct __sk_buff *skb, struct rt_run *run)
 	struct weir_rt_target *to;
 	struct weir_rt_port *out;
 
-	if (skb->vlan_present || skb->pkt_type != 0 /* PACKET_HOST */)
-		return 0;
-	if (run->dst.family == 4 && bpf_skb_load_bytes(skb, ETH_HLEN + 16, run->dst.addr, 4))
-		return 0;
-	if (run->dst.family == 6 && bpf_skb_load_bytes(skb, ETH_HLEN + 24, run->dst.addr, 16))
+	if (skb->vlan_present || skb->pkt_type != 0 /* PACKET_HOST */ || rt_read_destination(skb, run))
 		return 0;
 	to = rt_host(&run->dst);
 	if (!to || to->flags & WEIR_RT_LOCAL)
 		return 0;
 	out = rt_port(to->port);
 	return out && !(out->flags & WEIR_RT_HOST);
+}
+
+/* A packet on its way out has lost its tunnel on a detour: it is the one that its destination's route names. */
+static __noinline int rt_tunnel_again(struct __sk_buff *skb, struct rt_run *run)
+{
+	struct weir_rt_target *to = rt_read_destination(skb, run) ? 0 : rt_route(&run->dst);
+
+	return to && to->port == run->port ? to->tunnel : 0;
 }
 
 SEC("tc")
@@ -316,6 +346,8 @@ int weir_router(struct __sk_buff *skb)
 	run.src.family = run.dst.family = skb->protocol == bpf_htons(ETH_P_IP)	  ? 4
 					  : skb->protocol == bpf_htons(ETH_P_IPV6) ? 6
 										   : 0;
+	if (weir_unlikely(weir_asked(skb)))
+		return weir_forward_by(skb, rt_tunnel_again(skb, &run));
 	if (run.in->flags & WEIR_RT_UPLINK && !rt_is_for_pod(skb, &run))
 		return weir_stack(skb);
 	if (skb->vlan_present)
@@ -337,7 +369,7 @@ int weir_router(struct __sk_buff *skb)
 		return weir_drop(skb, verdict & RT_VALUE);
 	if (weir_unlikely(verdict == RT_GONE))
 		return weir_gone(skb);
-	return weir_forward(skb, verdict & RT_VALUE);
+	return weir_forward_to(skb, verdict & RT_VALUE, run.tunnel);
 }
 
 char weir_license[] SEC("license") = "Dual BSD/GPL";

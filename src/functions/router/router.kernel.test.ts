@@ -68,7 +68,7 @@ describe("forwards", () => {
   const host = ["host", fromHost] as [string, typeof fromHost];
   const overlay = ["overlay", fromFar] as [string, typeof fromFar];
   const toB: [string, string] = [`peer router:${B.device}`, MACS.b];
-  const toNode2: [string, string] = ["tunnel router:node-2", MACS.router];
+  const toNode2: [string, string] = ["tunnel node-2", MACS.router];
   const toHost: [string, string] = ["receive router:host", MACS.host];
 
   add("UDP, IPv4, pod to pod", a, toB, (ttl) => ip({ src: A4, dst: B4, ttl }, dns()));

@@ -6,5 +6,5 @@ export const router: NetworkFunction = {
   name: ROUTER,
   kind: "standard",
   summary: "routes between pods, nodes and the host: neighbours, TTL, ICMP errors, source check",
-  tables: ["weir_rt_hosts", "weir_rt_routes", "weir_rt_ports"],
+  tables: ["weir_tunnels", "weir_rt_hosts", "weir_rt_routes", "weir_rt_ports"],
 };

@@ -31,12 +31,12 @@ struct weir_rt_route_key {
 	__u32 family;
 	__u8 addr[16];
 };
-/* where a packet goes: out of port, to mac */
+/* where a packet goes: out of port, to mac, by a tunnel if the port has them */
 struct weir_rt_target {
 	__u32 port;
 	enum weir_rt_target_flags flags;
 	__u8 mac[6];
-	__u16 reserved;
+	__u16 tunnel; /* row of weir_tunnels; 0: none */
 };
 struct weir_rt_port {
 	enum weir_rt_port_flags flags;
@@ -48,6 +48,9 @@ struct weir_rt_port {
 	__u8 gateway6[16];
 	__u16 tunnel_port;    /* UDP port of the nodes' tunnels, closed to what comes in here; 0: none is */
 	__u16 reserved;
+	/* strict: an address of each family that is this port's by its host row; zero: look there */
+	__u8 source4[4];
+	__u8 source6[16];
 };
 
 /* addresses of pods, of the node and of the router itself */
@@ -55,7 +58,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, struct weir_rt_host_key);
 	__type(value, struct weir_rt_target);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 4 * WEIR_PORTS);
 } weir_rt_hosts SEC(".maps");
 
 struct {
@@ -70,7 +73,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32); /* port */
 	__type(value, struct weir_rt_port);
-	__uint(max_entries, WEIR_MAX_PORTS);
+	__uint(max_entries, WEIR_PORTS);
 } weir_rt_ports SEC(".maps");
 
 /* state: theoretical arrival time (GCRA, ns) of the next ICMP error, by port */
@@ -78,7 +81,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);
 	__type(value, __u64);
-	__uint(max_entries, WEIR_MAX_PORTS);
+	__uint(max_entries, WEIR_PORTS);
 } weir_rt_icmp SEC(".maps");
 
 struct {

@@ -3,7 +3,6 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { GONE } from "../../datapath/layout.ts";
 import { cgroupId, createCgroup, killCgroup, removeCgroup } from "../../kernel/index.ts";
 import type { HostPod } from "../../model/cluster.ts";
 import type { ImpairRule } from "../../model/impair.ts";
@@ -191,7 +190,8 @@ describe.each([
     const match = { ports: [{ protocol: "UDP", port: SINK_PORT, side: "pod" }] } as const;
     enforce({ impairments: [{ ...loss("ingress", 1), match }] });
     const counter = new Counter("pod", SINK_PORT);
-    const isThere = ([key]: [Buffer, Buffer]) => key.readUInt32LE() !== GONE;
+    const { names } = world.panel;
+    const isThere = ([key]: [Buffer, Buffer]) => names.isUsed("port", key.readUInt32LE());
     const dropped = () => world.panel.table("weir_drops").entries().filter(isThere).length;
     try {
       await counter.ready();

@@ -1,5 +1,5 @@
 import { nodeFragment, writeImpairments, writeLimits } from "../../authors/document.ts";
-import { peerNetwork, podNetwork } from "../../authors/network.ts";
+import { ownAddresses, peerNetwork, podNetwork } from "../../authors/network.ts";
 import type { Datapath } from "../../datapath/datapath.ts";
 import {
   type Endpoint,
@@ -82,8 +82,11 @@ function* fragmentsOf(wanted: Wanted): Generator<[Author, string, Fragment]> {
     yield ["peers", peer.metadata.name, peerNetwork(peer, node)];
   }
   const at = new Map<string, PodPort | undefined>();
+  const own = ownAddresses(node);
+  const sorted = endpoints.toSorted((a, b) => (podKey(a) < podKey(b) ? -1 : 1));
   for (const one of endpoints) {
-    yield ["pods", podKey(one), podNetwork(one, node)];
+    const isUsual = (ip: string) => !own.includes(ip) && sorted.find(({ ips }) => ips.includes(ip)) === one;
+    yield ["pods", podKey(one), podNetwork(one, node, one.ips.filter(isUsual))];
     at.set(podKey(one), podPort(one));
   }
   for (const tap of taps) {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { firstHop } from "../../../datapath/layout.ts";
+import { firstHop, markOf } from "../../../datapath/layout.ts";
 import { Builder } from "../../../datapath/programs/builder.ts";
 import { droppedAt } from "../../../datapath/testing/drops.ts";
 import type { TestRunResult } from "../../../kernel/index.ts";
@@ -56,7 +56,8 @@ export class Bench {
   run(direction: Direction, frame: Buffer, repeat = 1): TestRunResult {
     const { panel } = this.node;
     const port = panel.names.id("port", `router:${this.node.endpoint("a").device}`);
-    const mark = (firstHop(port, direction === "egress" ? "ingress" : "egress") | MARK_RESUMED) >>> 0;
+    const hop = firstHop(port, direction === "egress" ? "ingress" : "egress");
+    const mark = markOf(hop, panel.abi, MARK_RESUMED);
     return this.node.inNode(() => panel.resume.testRun({ data: frame, ctx: { mark }, repeat }));
   }
 

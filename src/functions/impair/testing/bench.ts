@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { ethernet, ip4, ip6, type Layer4 } from "../../../../test/packets.ts";
-import { firstHop } from "../../../datapath/layout.ts";
+import { firstHop, markOf } from "../../../datapath/layout.ts";
 import { Program, type TestRunResult } from "../../../kernel/index.ts";
 import type { Effects, ImpairRule } from "../../../model/impair.ts";
 import type { Direction } from "../../../model/limits.ts";
@@ -79,7 +79,7 @@ export class Bench {
     const before = this.use(direction);
     const { panel } = this.node;
     const state = RESUMED | (panel.generations.active ? SECOND_GENERATION : 0);
-    const cb = [this.#hop(direction), this.#instance(direction), this.#port, state, 0];
+    const cb = [this.#hop(direction), this.#instance(direction), state, 0, 0];
     for (let left = times; left > 0; left -= CHUNK) {
       this.node.inNode(() => this.#program.testRun({ data: frame, ctx: { cb }, repeat: Math.min(left, CHUNK) }));
     }
@@ -96,7 +96,7 @@ export class Bench {
 
   /** Runs one packet from the panel's own entry on. */
   run(direction: Direction, frame: Buffer): TestRunResult {
-    const mark = (this.#hop(direction) | MARK_RESUMED) >>> 0;
+    const mark = markOf(this.#hop(direction), this.node.panel.abi, MARK_RESUMED);
     return this.node.inNode(() => this.node.panel.resume.testRun({ data: frame, ctx: { mark } }));
   }
 

@@ -2,10 +2,14 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { compile, type Ids } from "../../../datapath/compile.ts";
+import { firstHop, markOf } from "../../../datapath/layout.ts";
 import { Panel } from "../../../datapath/panel.ts";
+
 import { encodeRow } from "../../../datapath/rows.ts";
 import { unpacked } from "../../../datapath/tables.ts";
+import { compileAll, type Ids } from "../../../datapath/testing/compile.ts";
+import { readTrace } from "../../../datapath/testing/trace.ts";
+
 import { enumNames, inspectObject, mountBpffs, type SkbCtx } from "../../../kernel/index.ts";
 import type { PortSpec } from "../../../model/document.ts";
 import type { Composer } from "../../../reconcile/composer.ts";
@@ -14,13 +18,12 @@ import { router } from "../router.ts";
 import { compiledObjects } from "./objects.ts";
 
 const TRACE = 0x80000000;
-const PORT_HOPS = 16;
 
 /** How a packet's read-only run ended, and the packet as it left. */
 export interface Outcome {
   /** Reasons of drops, e.g. `TTL`: that of the packet, or of the one that became an ICMP error. */
   drops: string[];
-  /** `peer router:weir…`, `tunnel router:node-2`, … or `stack`; undefined: nothing left. */
+  /** `peer router:weir…`, `tunnel node-2`, … or `stack`; undefined: nothing left. */
   out: string | undefined;
   frame: Buffer;
 }
@@ -34,6 +37,7 @@ export class Bench {
   readonly #reasons: Map<number, string>;
   readonly #devices = new Map<string, number>();
   readonly #held = new Set<string>();
+  #placed: ReadonlySet<string> = new Set();
 
   readonly #device: ((name: string) => number | undefined) | undefined;
 
@@ -61,7 +65,6 @@ export class Bench {
     return {
       port: (name) => names.id("port", name),
       instance: (name) => names.id("instance", name),
-      shaper: (owner) => names.id("shaper", owner),
       slot: (name) => names.id("function", name),
       device: ifindex,
     };
@@ -76,10 +79,12 @@ export class Bench {
     const { composer } = document;
     const instances = [...composer.instances.all()].map(({ item }) => item);
     const placed = [...composer.ports.values()].map(({ item }) => item);
-    const generation = compile({ instances, ports: placed }, ids);
-    if (generation.problems.length > 0) throw new Error(JSON.stringify(generation.problems));
-    const config = { events: false, recirc: 0, split: 0, abi: this.panel.abi, processors: 1 };
-    this.panel.generations.apply({ ...generation, config });
+    const compiled = compileAll({ instances, ports: placed }, ids);
+    for (const name of this.#placed) if (!compiled.has(name)) this.panel.ports.remove(name);
+    this.#placed = new Set(compiled.keys());
+    for (const [name, one] of compiled) this.panel.ports.set(name, one);
+    const failed = this.panel.ports.commit({ events: false, recirc: 0, split: 0, processors: 1 });
+    for (const error of failed.values()) throw error;
     for (const name of router.tables) {
       const table = this.panel.table(name);
       const rows = [...composer.rows.all()].flatMap(({ item }) => (item.table === name ? [item] : []));
@@ -94,26 +99,32 @@ export class Bench {
 
   /** Runs a frame as if it had come in by a port (`weir…`, `host`, `overlay`), read-only. */
   run(port: string, frame: Buffer, ctx: Partial<SkbCtx> = {}): Outcome {
-    const hop = this.panel.names.id("port", `router:${port}`) * PORT_HOPS;
     const result = this.panel.resume.testRun({
       data: frame,
-      ctx: { ...ctx, mark: (TRACE | hop) >>> 0 },
+      ctx: { ...ctx, mark: markOf(this.#hop(port), this.panel.abi, TRACE) },
       dataOutSize: 8192,
     });
-    const { step } = this.panel.trace();
+    const { step } = readTrace(this.panel);
     const last = step.at(-1);
     const left = last && last.op !== "down" && last.op !== "call";
     return {
       drops: step.filter((each) => each.op === "down").map((each) => this.reason(each.reason)),
-      out: left ? (last.op === "stack" ? "stack" : `${last.op} ${last.port}`) : undefined,
+      out: left ? (last.op === "stack" ? "stack" : `${last.op} ${last.tunnel ?? last.port}`) : undefined,
       frame: result.data,
     };
   }
 
+  #hop(port: string): number {
+    return firstHop(this.panel.names.id("port", `router:${port}`), "ingress");
+  }
+
   /** Runs a frame for real; devices do not exist, so it ends there. */
   send(port: string, frame: Buffer): void {
-    const hop = this.panel.names.id("port", `router:${port}`) * PORT_HOPS;
-    this.panel.resume.testRun({ data: frame, ctx: { mark: hop }, dataOutSize: 8192 });
+    this.panel.resume.testRun({
+      data: frame,
+      ctx: { mark: markOf(this.#hop(port), this.panel.abi) },
+      dataOutSize: 8192,
+    });
   }
 
   /** Packets dropped so far at a port, by reason. */

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Packets that end here: counted by whoever dropped them, told of, and ended. Part of panel.h. */
+#pragma once
+#include "panel.h"
+
+/*
+ * Copies the packet's first bytes, `size` at most. The barrier puts the length into a register of its own: the verifier
+ * of Linux 6.1 loses a bound that was checked on a copy of a spilled value.
+ */
+WEIR_INLINE long weir_head(struct __sk_buff *skb, void *to, const __u32 size)
+{
+	__u32 len = skb->len;
+
+	barrier_var(len);
+	if (len < 14)
+		return -1;
+	if (len > size)
+		len = size;
+	return bpf_skb_load_bytes(skb, 0, to, len);
+}
+
+/*
+ * Ends a packet: it is lost, its copy is on its way, or userspace has it. Local TCP is not told: on a device's egress
+ * TC_ACT_SHOT returns an error to the sender, which would hold the packet back. Such a packet is sent to the recirculation
+ * pair, which discards it.
+ */
+WEIR_INLINE int weir_gone(struct __sk_buff *skb)
+{
+	struct weir_config *config = weir_configuration();
+
+	if (!(weir_get(skb, state) & WEIR_META_LEAVING) || !skb->sk || !config)
+		return TC_ACT_SHOT;
+	/* assembly for the same reason as in weir_set */
+	asm volatile("*(u32 *)(%0 + %2) = %1"
+		     :
+		     : "r"(skb), "r"(WEIR_MARK_GONE), "i"(__builtin_offsetof(struct __sk_buff, mark))
+		     : "memory");
+	return bpf_redirect(config->recirc_ifindex, 0);
+}
+
+/* Tells userspace of a drop, with the packet's first bytes. */
+WEIR_INLINE void weir_drop_event(struct __sk_buff *skb, const struct weir_drop_key *key)
+{
+	struct weir_config *config = weir_configuration();
+	struct weir_event *event;
+
+	if (!config || !config->events)
+		return;
+	event = bpf_ringbuf_reserve(&weir_events, sizeof(*event), 0);
+	if (!event)
+		return;
+	event->time = bpf_ktime_get_ns();
+	event->drop = *key;
+	event->ifindex = skb->ifindex;
+	event->len = skb->len;
+	event->reserved = 0;
+	__builtin_memset(event->data, 0, sizeof(event->data));
+	weir_head(skb, event->data, sizeof(event->data));
+	bpf_ringbuf_submit(event, 0);
+}
+
+/*
+ * Counts a drop, and tells of it. Gives no verdict: a packet may go on as another, an ICMP error say.
+ *
+ * @instance: who decided; 0: the panel itself
+ * @rule: which of the instance's rules did; 0: none
+ */
+WEIR_INLINE void weir_count_drop_of(struct __sk_buff *skb, enum weir_drop_reason reason, __u32 instance, __u32 rule)
+{
+	struct weir_drop_key key = {
+		.port = weir_port(skb),
+		.instance = instance,
+		.rule = rule,
+		.reason = reason,
+		.direction = weir_chain(skb),
+	};
+	struct weir_count *count, first = {};
+
+	if (weir_unlikely(weir_tracing(skb))) {
+		weir_trace_add(skb, weir_get(skb, hop), 0, WEIR_OP_DOWN, reason);
+		return;
+	}
+	count = bpf_map_lookup_elem(&weir_drops, &key);
+	if (!count) {
+		bpf_map_update_elem(&weir_drops, &key, &first, BPF_NOEXIST);
+		count = bpf_map_lookup_elem(&weir_drops, &key);
+	}
+	if (count)
+		weir_count_add(count, skb);
+	weir_drop_event(skb, &key);
+}
+
+WEIR_INLINE void weir_count_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
+{
+	weir_count_drop_of(skb, reason, weir_instance(skb), 0);
+}
+
+/* A function drops the packet. */
+WEIR_INLINE int weir_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
+{
+	weir_count_drop(skb, reason);
+	return weir_gone(skb);
+}
+
+/* … by one of its rules. */
+WEIR_INLINE int weir_drop_by(struct __sk_buff *skb, enum weir_drop_reason reason, __u32 rule)
+{
+	weir_count_drop_of(skb, reason, weir_instance(skb), rule);
+	return weir_gone(skb);
+}
+
+/* The panel does, on the packet's way out. */
+WEIR_INLINE int weir_undeliverable(struct __sk_buff *skb, enum weir_drop_reason reason)
+{
+	weir_count_drop_of(skb, reason, 0, 0);
+	return weir_gone(skb);
+}

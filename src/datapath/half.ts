@@ -1,0 +1,117 @@
+import { type Chain, hopRow } from "./layout.ts";
+import { decodeCourses, type PanelTables } from "./port-rows.ts";
+import { idKey } from "./tables.ts";
+
+/** What has been decoded: a row that is read again and is the same one need not be. */
+const coursesOf = new WeakMap<Buffer, Record<Chain, number>>();
+
+/** One generation of hop and device rows as the kernel holds it. Writes what differs, and nothing else. */
+export class Half {
+  readonly #tables: PanelTables;
+  readonly #gen: number;
+  /** Rows of `weir_hops` by port; rows of zeros are left out. */
+  readonly #blocks = new Map<number, Buffer>();
+  /** Ports by the ifindex of the device that leads to them, and the other way round. */
+  readonly #ports = new Map<number, number>();
+  readonly #devices = new Map<number, number>();
+
+  constructor(tables: PanelTables, gen: number) {
+    this.#tables = tables;
+    this.#gen = gen;
+  }
+
+  /** Reads all devices' rows, and the hops of these ports. Equal rows of the other half are kept once for both. */
+  reload(ports: Iterable<number>, other?: Half): void {
+    const { hops, devices } = this.#tables;
+    const known = new Map(this.#blocks);
+    for (const map of [this.#blocks, this.#ports, this.#devices]) map.clear();
+    for (const port of ports) {
+      const block = hops.lookup(this.#key(port));
+      if (!block?.some((byte) => byte !== 0)) continue;
+      const same = [other?.blockOf(port), known.get(port)].find((one) => one?.equals(block));
+      this.#blocks.set(port, same ?? block);
+    }
+    for (const [key, value] of devices.entries()) {
+      const { gen, ifindex } = devices.key.decode(key) as { gen: number; ifindex: number };
+      if (gen === this.#gen) this.#note(Number(devices.value.decode(value)["port"]), ifindex);
+    }
+  }
+
+  /** Ports with rows of any kind. */
+  ports(): Set<number> {
+    return new Set([...this.#blocks.keys(), ...this.#devices.keys()]);
+  }
+
+  has(port: number): boolean {
+    return this.#blocks.has(port) || this.#devices.has(port);
+  }
+
+  blockOf(port: number): Buffer | undefined {
+    return this.#blocks.get(port);
+  }
+
+  holdsBlock(port: number, block: Buffer): boolean {
+    return this.#blocks.get(port)?.equals(block) === true;
+  }
+
+  isLike(other: Half, port: number): boolean {
+    const [mine, others] = [this.#blocks.get(port), other.#blocks.get(port)];
+    if (this.#devices.get(port) !== other.#devices.get(port)) return false;
+    return mine === others || (mine !== undefined && others?.equals(mine) === true);
+  }
+
+  /** Takes a port over from the other half. */
+  copy(from: Half, port: number): void {
+    this.setBlock(port, from.#blocks.get(port));
+    this.setDevice(port, from.#devices.get(port));
+  }
+
+  coursesOf(port: number): Record<Chain, number> {
+    const block = this.#blocks.get(port);
+    if (!block) return { ingress: 0, egress: 0 };
+    const known = coursesOf.get(block) ?? decodeCourses(this.#tables.hops, block);
+    coursesOf.set(block, known);
+    return known;
+  }
+
+  deviceOf(port: number): number | undefined {
+    return this.#devices.get(port);
+  }
+
+  setBlock(port: number, block: Buffer | undefined): void {
+    const { hops } = this.#tables;
+    const held = this.#blocks.get(port);
+    if (held === block || (held && block?.equals(held))) return;
+    if (block) hops.write([[this.#key(port), block]]);
+    else hops.remove([this.#key(port)]);
+    if (block) this.#blocks.set(port, block);
+    else this.#blocks.delete(port);
+  }
+
+  /** Makes the device, an ifindex, lead to the port, and no other device; undefined: none. */
+  setDevice(port: number, device: number | undefined): void {
+    const held = this.#devices.get(port);
+    if (held === device && (device === undefined || this.#ports.get(device) === port)) return;
+    const { devices } = this.#tables;
+    const key = (ifindex: number): Buffer => devices.key.encode({ ifindex, gen: this.#gen });
+    if (device !== undefined) devices.write([[key(device), devices.value.encode({ port })]]);
+    // a device that leads to another port by now is that one's
+    if (held !== undefined && held !== device && this.#ports.get(held) === port) {
+      devices.remove([key(held)]);
+      this.#ports.delete(held);
+    }
+    this.#devices.delete(port);
+    if (device !== undefined) this.#note(port, device);
+  }
+
+  #note(port: number, device: number): void {
+    const before = this.#ports.get(device);
+    if (before !== undefined && before !== port) this.#devices.delete(before);
+    this.#ports.set(device, port);
+    this.#devices.set(port, device);
+  }
+
+  #key(port: number): Buffer {
+    return idKey(hopRow(port, this.#gen));
+  }
+}

@@ -1,0 +1,34 @@
+import { OPS, type Op } from "../layout.ts";
+import type { Panel } from "../panel.ts";
+
+/** One step of a read-only run: what the hop did, as which instance, at which port; `reason` of a drop. */
+export interface TraceStep {
+  hop: number;
+  op: Op;
+  instance: string;
+  port: string;
+  reason: number;
+  /** By which the packet is to leave, if it is known. */
+  tunnel: string | undefined;
+}
+type RawStep = Record<"hop" | "op" | "instance" | "port" | "reason" | "tunnel", number>;
+
+/** What the last read-only run recorded, with names for ids. */
+export function readTrace(panel: Panel): { steps: number; step: TraceStep[] } {
+  const { names } = panel;
+  const traces = panel.table("weir_traces");
+  const row = traces.lookup(Buffer.alloc(4));
+  const { steps = 0, step = [] } = row ? (traces.value.decode(row) as { steps?: number; step?: RawStep[] }) : {};
+  const instances = names.all("instance");
+  const ports = names.all("port");
+  const tunnels = names.all("tunnel");
+  const named = step.slice(0, steps).map((raw) => ({
+    hop: raw.hop,
+    op: OPS[raw.op] ?? "down",
+    instance: instances.get(raw.instance) ?? "",
+    port: ports.get(raw.port) ?? "",
+    reason: raw.reason,
+    tunnel: tunnels.get(raw.tunnel),
+  }));
+  return { steps, step: named };
+}

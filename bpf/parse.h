@@ -153,13 +153,16 @@ struct weir_l4 {
 	__u8 reserved;
 };
 
-/* Find the layer-4 header behind IPv6 extension headers, wherever its bytes are. 0, or -1: truncated, too long. */
-WEIR_INLINE int weir_ip6_l4(struct __sk_buff *skb, __u8 first, struct weir_l4 *l4)
+/*
+ * Find the layer-4 header behind the IPv6 header at an offset and its extension headers, wherever its bytes are. 0, or
+ * -1: truncated, too long.
+ */
+WEIR_INLINE int weir_ip6_l4_of(struct __sk_buff *skb, __u32 offset, __u8 first, struct weir_l4 *l4)
 {
 	__u8 header[4]; /* next header, length, fragment offset */
-	__u32 offset = ETH_HLEN + sizeof(struct ipv6hdr);
 	__u8 protocol = first;
 
+	offset += sizeof(struct ipv6hdr);
 	*l4 = (struct weir_l4){};
 #pragma unroll
 	for (int i = 0; i < WEIR_EXT_HEADERS; i++) {
@@ -182,4 +185,10 @@ WEIR_INLINE int weir_ip6_l4(struct __sk_buff *skb, __u8 first, struct weir_l4 *l
 	l4->offset = offset;
 	l4->protocol = protocol;
 	return weir_ip6_is_extension(protocol) && !l4->later ? -1 : 0;
+}
+
+/* The same of the packet's own IPv6 header. */
+WEIR_INLINE int weir_ip6_l4(struct __sk_buff *skb, __u8 first, struct weir_l4 *l4)
+{
+	return weir_ip6_l4_of(skb, ETH_HLEN, first, l4);
 }

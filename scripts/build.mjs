@@ -84,6 +84,7 @@ const entries = (directory) =>
 function bpfSources() {
   const paths = [
     ...entries("bpf"),
+    ...entries("bpf/testing"), // programs for tests and measurements
     ...entries("src/functions").flatMap((path) => (isDirectory(path) ? entries(path) : [])),
   ];
   return paths.filter((path) => path.endsWith(".bpf.c")).sort();

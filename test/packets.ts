@@ -142,12 +142,12 @@ export function udp({ sport, dport, check }: Ports, data: Buffer = NOTHING): Lay
 }
 
 export function tcp(
-  segment: Ports & { seq?: number; ack?: number; flags?: number; options?: Buffer },
+  segment: Ports & { seq?: number; ack?: number; flags?: number; window?: number; options?: Buffer },
   data: Buffer = NOTHING,
 ): Layer4 {
-  const { sport, dport, seq = 1, ack = 0, flags = 0x10, options = NOTHING, check } = segment;
+  const { sport, dport, seq = 1, ack = 0, flags = 0x10, window = 0xffff, options = NOTHING, check } = segment;
   const offset = (5 + options.length / 4) << 12;
-  const header = Buffer.concat([u16(sport, dport), u32(seq), u32(ack), u16(offset | flags, 0xffff, 0, 0), options]);
+  const header = Buffer.concat([u16(sport, dport), u32(seq), u32(ack), u16(offset | flags, window, 0, 0), options]);
   return withChecksum(PROTO.tcp, 16, Buffer.concat([header, data]), check);
 }
 

@@ -41,6 +41,7 @@ export type Bench = (context: BenchContext) => Promise<readonly Finding[]>;
 export const benches = {
   limits: async () => (await import("./limits.ts")).limits,
   forward: async () => (await import("./forward.ts")).forward,
+  flows: async () => (await import("./flows.ts")).flows,
   loss: async () => (await import("./loss.ts")).loss,
   repeat: async () => (await import("./repeat.ts")).repeat,
   live: async () => (await import("./live.ts")).live,

@@ -81,7 +81,7 @@ test.each<[string[], string[]]>([
   [["lab", "up", "--kubeconfig", "exa"], [":files"]],
   [
     ["bench", "f"],
-    ["forward", "footprint"],
+    ["flows", "forward", "footprint"],
   ],
   [["explain", "kubernetes.io/i"], ["kubernetes.io/ingress-bandwidth"]],
   [

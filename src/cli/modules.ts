@@ -162,6 +162,7 @@ export type BenchName =
   | "live"
   | "survive"
   | "forward"
+  | "flows"
   | "footprint"
   | "steps"
   | "changes"

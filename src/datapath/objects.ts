@@ -46,26 +46,34 @@ export function abiOf(file: ObjectFile): number {
   return version;
 }
 
+/** Where an object's maps and programs are pinned: bpffs folders. */
+export interface PinFolders {
+  maps: string;
+  programs: string;
+  /** Maps that are pinned elsewhere and not of this object's tables: paths by their names. */
+  elsewhere?: Readonly<Record<string, string>>;
+  /** Rows other than the source's, by the maps' names. */
+  rows?: Readonly<Record<string, number>>;
+}
+
 /**
- * Brings an object into the kernel, with its maps pinned in `maps` and its programs in `programs` (bpffs folders).
+ * Brings an object into the kernel, with its maps and programs pinned in these folders.
  * Programs of the same build that are pinned already are taken as they are: nothing is written.
  */
-export function loadPinned(
-  file: ObjectFile,
-  { maps, programs }: { maps: string; programs: string },
-  sizes: PanelSizes,
-): Loaded {
+export function loadPinned(file: ObjectFile, folders: PinFolders, sizes: PanelSizes): Loaded {
+  const { programs } = folders;
   const pins = file.spec.programs.map((program) => ({ program, path: join(programs, `${program}_${file.build}`) }));
   const known = pins.every(({ path }) => existsSync(path));
-  const loaded = known ? openPinned(file, maps, pins) : loadAnew(file, maps, pins, sizes);
+  const loaded = known ? openPinned(file, folders, pins) : loadAnew(file, folders, pins, sizes);
   for (const { program, path } of pins) dropOtherBuilds(programs, program, path);
   return loaded;
 }
 
 type Pin = { program: string; path: string };
 
-function openPinned(file: ObjectFile, maps: string, pins: readonly Pin[]): Loaded {
-  const tables = file.spec.maps.map((name) => {
+function openPinned(file: ObjectFile, { maps, elsewhere = {} }: PinFolders, pins: readonly Pin[]): Loaded {
+  const own = file.spec.maps.filter((name) => elsewhere[name] === undefined);
+  const tables = own.map((name) => {
     const map = BpfMap.open(join(maps, name));
     return [name, new KernelTable(name, map, () => file.spec.codecs(name))] as const;
   });
@@ -73,17 +81,18 @@ function openPinned(file: ObjectFile, maps: string, pins: readonly Pin[]): Loade
   return { name: file.name, programs: new Map(programs), tables: new Map(tables), fresh: false };
 }
 
-function loadAnew(file: ObjectFile, maps: string, pins: readonly Pin[], sizes: PanelSizes): Loaded {
+function loadAnew(file: ObjectFile, folders: PinFolders, pins: readonly Pin[], sizes: PanelSizes): Loaded {
   const declared = inspectDefinitions(file.path).maps.filter(({ isInternal }) => !isInternal);
-  const maxEntries = Object.fromEntries(declared.map((map) => [map.name, rowsFor(map.name, map.maxEntries, sizes)]));
-  const object = loadObject(file.path, { pinDir: maps, maxEntries });
+  const rows = Object.fromEntries(declared.map((map) => [map.name, rowsFor(map.name, map.maxEntries, sizes)]));
+  const { maps, elsewhere = {}, rows: others = {} } = folders;
+  const object = loadObject(file.path, { pinDir: maps, pinAt: elsewhere, maxEntries: { ...rows, ...others } });
   for (const { program, path } of pins) {
     mkdirSync(join(path, ".."), { recursive: true });
     rmSync(path, { force: true });
     object.program(program).pin(path);
   }
   object.close();
-  return { ...openPinned(file, maps, pins), fresh: true };
+  return { ...openPinned(file, folders, pins), fresh: true };
 }
 
 function dropOtherBuilds(directory: string, program: string, keep: string): void {

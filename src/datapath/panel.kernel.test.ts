@@ -9,9 +9,6 @@ import { ABI, World } from "./testing/acting.ts";
 import { devicePort } from "./testing/bench.ts";
 import { readTrace } from "./testing/trace.ts";
 
-/** Bytes of a ping: what tells the flows of the test function apart. */
-const PING = 98;
-
 let world: World;
 const pidfile = (): string => join(world.bench.directory, "iperf.pid");
 beforeAll(() => {
@@ -161,38 +158,6 @@ describe("verdicts", () => {
     );
     expect(out).toContain("2 received");
   });
-
-  test("flow: a flow has a row each way, and a taken tuple is refused", () => {
-    const flows = world.panel.table("weir_flows");
-    const state = world.pair();
-    world.act("left", { verdict: "flow", arg: 5, extra: "right:b" });
-    world.apply(state);
-    expect(world.bench.ping("a", "b", 3)).toBe(3);
-    const rows = flows.entries().map(([, value]) => flows.value.decode(value));
-    expect(rows.map((row) => [row["data"], row["origin"], Number(row["packets"])]).sort()).toEqual([
-      [7, 0, 0],
-      [7, 1, 2],
-    ]);
-  });
-});
-
-test("flow: an expired flow gives way to a new one", () => {
-  const flows = world.panel.table("weir_flows");
-  const state = world.pair();
-  world.act("left", { verdict: "flow", arg: 6, extra: "right:b" });
-  world.apply(state);
-  const own = () => {
-    const rows = flows
-      .entries()
-      .map(([key, value]) => ({ key, of: flows.key.decode(key), row: flows.value.decode(value) }));
-    return rows.filter(({ of }) => of["zone"] === 6 && (of["src_port"] === PING || of["dst_port"] === PING));
-  };
-  const counts = () => own().map(({ row }) => Number(row["packets"]));
-  expect(world.bench.ping("a", "b", 3)).toBe(3);
-  expect(counts().sort()).toEqual([0, 2]);
-  flows.write(own().map(({ key, row }) => [key, flows.value.encode({ ...row, expires: 1 })]));
-  expect(world.bench.ping("a", "b", 2)).toBe(2);
-  expect(counts().sort()).toEqual([0, 1]);
 });
 
 test("a port without a peer drops, with a reason", () => {

@@ -2,6 +2,15 @@ import { mkdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { mapSchema, type Program, waitForPrograms } from "../kernel/index.ts";
 import { isAttached, type OtherPanel, otherPanels, readPanel, removePanel, resumeProgram } from "./builds.ts";
+import {
+  dropOtherTables,
+  FLOW_TABLE_SIZE,
+  type FlowTableSize,
+  flowFolder,
+  isFlowMap,
+  withFlows,
+} from "./flow-folder.ts";
+import { FlowTable } from "./flows.ts";
 import { Generations } from "./generations.ts";
 import type { KernelTable } from "./kernel-table.ts";
 import { GONE, MAX_SLOTS, MAX_TUNNELS, markNumber, NO_PORT, PORT_HOPS } from "./layout.ts";
@@ -27,6 +36,8 @@ export interface PanelOptions {
   /** Names of the functions to load. */
   functions: readonly string[];
   sizes?: PanelSizes;
+  /** Of the flow table, if a function uses it. */
+  flows?: FlowTableSize;
 }
 
 /** Programs that devices have. */
@@ -64,6 +75,8 @@ export class Panel {
   readonly lost: readonly Lost[];
   /** When the devices of another panel were seen to have moved, by its path; ms. */
   readonly #movedAt = new Map<string, number>();
+  /** The table that this panel shares with those before and after it; none if no function of it uses flows. */
+  flows: FlowTable | undefined;
 
   private constructor({ abi, epoch, own, sizes, programs, tables, lost }: Parts) {
     this.abi = abi;
@@ -99,17 +112,20 @@ export class Panel {
    * Loads what the kernel does not hold yet. With the same ABI and map schemas, programs are replaced in their slots;
    * else a second panel is built beside the first and takes over its state; `dropOldPanels` ends the first.
    */
-  static open({ root, objects, functions, sizes = DEFAULT_SIZES }: PanelOptions): Panel {
+  static open({ root, objects, functions, sizes = DEFAULT_SIZES, flows: room = FLOW_TABLE_SIZE }: PanelOptions): Panel {
     checkSizes(sizes);
     const files = ["entry", ...functions].map((name) => readObject(objects, name));
     const abi = abiOf(files[0] as (typeof files)[number]);
-    const declared = files.flatMap(({ spec }) => spec.maps.map((map) => ({ btf: spec.btf, map })));
+    const ours = files.map(({ spec }) => ({ btf: spec.btf, maps: spec.maps.filter((map) => !isFlowMap(map)) }));
+    const declared = ours.flatMap(({ btf, maps }) => maps.map((map) => ({ btf, map })));
     const own = join(root, `abi-${abi}-${mapSchema(declared, `ports ${sizes.ports}`)}`);
     const pins = { maps: join(own, "maps"), programs: join(own, "programs") };
     for (const path of [pins.maps, pins.programs, join(root, "links")]) mkdirSync(path, { recursive: true });
     const { previous, epoch } = succession(own);
     if (previous) shareMaps(previous, pins.maps, files, { abi, sizes });
-    const loaded = files.map((file) => loadPinned(file, pins, sizes));
+    const flows = flowFolder(root, files);
+    const folders = { ...pins, ...withFlows(flows, room) };
+    const loaded = files.map((file) => loadPinned(file, folders, sizes));
     const tables = new Map(loaded.flatMap((object) => [...object.tables]));
     assertLayout(tables, sizes);
     const lost = previous ? carryRows(previous, tables, abi) : [];
@@ -128,6 +144,7 @@ export class Panel {
     };
     rememberElders(own, abi, tables);
     const panel = new Panel({ abi, epoch, own, sizes, programs, tables, lost });
+    if (flows !== undefined) panel.flows = FlowTable.open(flows, objects);
     for (const name of functions) panel.#fillSlot(name, program(`weir_${name}`));
     return panel;
   }
@@ -186,6 +203,7 @@ export class Panel {
       this.table("weir_elders").map.delete(idKey(markNumber(panel.abi)));
       removePanel(panel);
     }
+    if (otherPanels(this.own).length === 0) dropOtherTables(this.root, this.flows?.folder);
     return old.map(({ path }) => basename(path));
   }
 
@@ -221,6 +239,7 @@ export class Panel {
 
   close(): void {
     for (const table of this.tables.values()) table.map.close();
+    this.flows?.close();
   }
 
   #fillSlot(name: string, program: Program): void {

@@ -139,7 +139,7 @@ export const bpf = functions(
     bpf_map__set_initial_value: ["int", P, P, "size_t"],
     bpf_program__name: [S, P],
     bpf_program__fd: ["int", P],
-    bpf_map_lookup_elem: ["int", "int", P, P],
+    bpf_map_lookup_elem_flags: ["int", "int", P, P, "uint64_t"],
     bpf_map_update_elem: ["int", "int", P, P, "uint64_t"],
     bpf_map_delete_elem: ["int", "int", P],
     bpf_map_get_next_key: ["int", "int", P, P],

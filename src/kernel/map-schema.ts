@@ -2,10 +2,12 @@ import { createHash } from "node:crypto";
 import type { Btf, BtfMember, BtfType } from "./btf.ts";
 
 const DEPTH = 8;
+const SPARE = "spare";
 
 /**
  * Digest of how maps are declared: kinds, sizes, and the layouts of their keys and values. Two builds with the same
- * digest can share pinned maps; first eight hexadecimal digits of a SHA-256. `more`: what else they are made by.
+ * digest can share pinned maps; first eight hexadecimal digits of a SHA-256. `more`: what else they are made by. A member
+ * named `spare` counts by its place and size alone: its bytes are zero until a later build says what they are.
  */
 export function mapSchema(declarations: readonly { btf: Btf; map: string }[], more = ""): string {
   const lines = declarations.map(({ btf, map }) => {
@@ -31,9 +33,17 @@ function describe(btf: Btf, id: number, depth: number): string {
 }
 
 function members(btf: Btf, type: BtfType, depth: number): string {
-  return type.members
-    .map((member) => `${member.name}@${place(member)}:${describe(btf, member.type, depth + 1)}`)
-    .join(" ");
+  return type.members.map((member) => `${member.name}@${place(member)}:${typeOf(btf, member, depth)}`).join(" ");
 }
 
 const place = ({ offset, bits }: BtfMember): string => (bits > 0 ? `${offset}/${bits}` : `${offset}`);
+
+const typeOf = (btf: Btf, { name, type }: BtfMember, depth: number): string =>
+  name === SPARE ? `${sizeOf(btf, type)}` : describe(btf, type, depth + 1);
+
+/** Bytes of a type that a struct may have as a member. */
+function sizeOf(btf: Btf, id: number): number {
+  const type = btf.resolve(id);
+  if (type.kind === "array") return type.length * sizeOf(btf, type.type);
+  return type.kind === "ptr" ? 8 : type.size;
+}

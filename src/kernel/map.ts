@@ -32,8 +32,8 @@ const UPDATE_HINTS: Readonly<Record<string, string>> = {
   ENOENT: "the key is not there",
 };
 
-/** Flags of `update`. */
-export const UPDATE = { any: 0, create: 1, replace: 2 } as const;
+/** Flags of `update`; `lock`, of `lookup` too: the value is copied under the spin lock that it holds. */
+export const UPDATE = { any: 0, create: 1, replace: 2, lock: 4 } as const;
 
 /** Number of values that a per-CPU map holds for a key. */
 export const possibleCpus = lazy(() => check(bpf.libbpf_num_possible_cpus() as number, "count CPUs", "cpus-unknown"));
@@ -107,11 +107,11 @@ export class BpfMap {
     return btf && { key: { btf, type: this.#types.key }, value: { btf, type: this.#types.value } };
   }
 
-  /** The value, or `undefined` if there is none. */
-  lookup(key: Buffer): Buffer | undefined {
+  /** The value, or `undefined` if there is none. @param flags `UPDATE.any` or `lock` */
+  lookup(key: Buffer, flags: number = UPDATE.any): Buffer | undefined {
     this.#checkKey(key);
     const value = Buffer.allocUnsafe(this.bufferSize);
-    const result = bpf.bpf_map_lookup_elem(this.fd, key, value) as number;
+    const result = bpf.bpf_map_lookup_elem_flags(this.fd, key, value, flags) as number;
     if (result === ENOENT) return undefined;
     check(result, `look up in map ${this.name}`, "lookup-failed");
     return value;

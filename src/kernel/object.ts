@@ -18,6 +18,8 @@ export interface LoadOptions {
   pinDir?: string;
   /** Which maps to pin; default: all but the compiler's own (`.rodata`, `.bss`). */
   pinMaps?: (name: string) => boolean;
+  /** Maps that are pinned elsewhere: paths by their names. */
+  pinAt?: Readonly<Record<string, string>>;
   /** Values of `const volatile` variables. */
   rodata?: Readonly<Record<string, FieldValue>>;
   /** Sizes other than the source's. */
@@ -279,16 +281,17 @@ function readBtf(handle: Pointer, path: string): Btf {
 
 function prepareMaps(
   handle: Pointer,
-  { pinDir, pinMaps = () => true, maxEntries = {}, anySize = false }: LoadOptions,
+  { pinDir, pinMaps, pinAt = {}, maxEntries = {}, anySize = false }: LoadOptions,
 ): void {
   if (pinDir) makeDirectory(pinDir);
+  const pinned = (name: string) =>
+    pinAt[name] ?? (pinDir && (pinMaps?.(name) ?? true) ? join(pinDir, name) : undefined);
   for (const { name, pointer } of list(handle, "map")) {
     if (maxEntries[name] !== undefined) bpf.bpf_map__set_max_entries(pointer, maxEntries[name]);
-    if (pinDir && !bpf.bpf_map__is_internal(pointer) && pinMaps(name)) {
-      const pin = join(pinDir, name);
-      bpf.bpf_map__set_pin_path(pointer, pin);
-      if (anySize && existsSync(pin)) bpf.bpf_map__set_max_entries(pointer, sizeOf(pin));
-    }
+    const pin = bpf.bpf_map__is_internal(pointer) ? undefined : pinned(name);
+    if (pin === undefined) continue;
+    bpf.bpf_map__set_pin_path(pointer, pin);
+    if (anySize && existsSync(pin)) bpf.bpf_map__set_max_entries(pointer, sizeOf(pin));
   }
 }
 

@@ -1,4 +1,4 @@
-import koffi from "koffi";
+import koffi, { type KoffiFunc } from "koffi";
 import { check } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { bpf, TestRunOpts } from "./ffi.ts";
@@ -57,28 +57,28 @@ export class Program {
    * Runs the program on a packet (BPF_PROG_TEST_RUN). It writes live maps and really sends clones; a redirect's target
    * is not reported. @throws KernelError `test-run-failed`
    */
-  testRun({ data, ctx = {}, repeat = 1, dataOutSize = data.length + 512 }: TestRun): TestRunResult {
-    const size = contextSize();
-    const dataOut = Buffer.alloc(dataOutSize);
-    const ctxOut = Buffer.alloc(size);
-    const options = {
-      sz: koffi.sizeof(TestRunOpts),
-      data_in: data,
-      data_out: dataOut,
-      data_size_in: data.length,
-      data_size_out: dataOut.length,
-      ctx_in: writeContext(ctx),
-      ctx_out: ctxOut,
-      ctx_size_in: size,
-      ctx_size_out: size,
-      retval: 0,
-      repeat,
-      duration: 0,
-      flags: 0,
-      cpu: 0,
-      batch_size: 0,
-    };
-    const result = bpf.bpf_prog_test_run_opts(this.fd, options) as number;
+  testRun(run: TestRun): TestRunResult {
+    const call = prepare(run);
+    return this.#result(call, bpf.bpf_prog_test_run_opts(this.fd, call.options) as number);
+  }
+
+  /** The same in a thread of its own, beside this one and other such runs. */
+  testRunBeside(run: TestRun): Promise<TestRunResult> {
+    const call = prepare(run);
+    const start = bpf.bpf_prog_test_run_opts as unknown as KoffiFunc<(fd: number, options: object) => number>;
+    return new Promise((resolve, reject) => {
+      start.async(this.fd, call.options, (error: unknown, result: number) => {
+        try {
+          if (error) throw error;
+          resolve(this.#result(call, result));
+        } catch (cause) {
+          reject(cause);
+        }
+      });
+    });
+  }
+
+  #result({ options, dataOut, ctxOut }: Call, result: number): TestRunResult {
     const hint = "a frame of 14 bytes to a page, a device of this namespace, or wireLen below the frame's length";
     check(result, `test-run program ${this.name}`, "test-run-failed", result === -22 ? hint : undefined);
     return {
@@ -93,4 +93,32 @@ export class Program {
   close(): void {
     this.#fd.close();
   }
+}
+
+type Call = ReturnType<typeof prepare>;
+
+/** What the kernel is called with, and where it writes. The call replaces what `options` has for pointers. */
+function prepare({ data, ctx = {}, repeat = 1, dataOutSize = data.length + 512 }: TestRun) {
+  const size = contextSize();
+  const dataOut = Buffer.alloc(dataOutSize);
+  const ctxOut = Buffer.alloc(size);
+  const options = {
+    sz: koffi.sizeof(TestRunOpts),
+    data_in: data,
+    data_out: dataOut,
+    data_size_in: data.length,
+    data_size_out: dataOut.length,
+    ctx_in: writeContext(ctx),
+    ctx_out: ctxOut,
+    ctx_size_in: size,
+    ctx_size_out: size,
+    retval: 0,
+    repeat,
+    duration: 0,
+    flags: 0,
+    cpu: 0,
+    batch_size: 0,
+  };
+  const inputs = { data, ctx: options.ctx_in }; // kept for as long as the call lasts
+  return { options, dataOut, ctxOut, inputs };
 }

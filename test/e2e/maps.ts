@@ -4,15 +4,7 @@ import type { Stage } from "../../src/bench/stage.ts";
 import { BpfMap } from "../../src/kernel/index.ts";
 
 /** Maps that packets write, or that have no rows to read. */
-const MOVING = new Set([
-  "weir_drops",
-  "weir_ports",
-  "weir_up_rates",
-  "weir_traces",
-  "weir_flows",
-  "weir_events",
-  "weir_upcalls",
-]);
+const MOVING = new Set(["weir_drops", "weir_ports", "weir_up_rates", "weir_traces", "weir_events", "weir_upcalls"]);
 
 /** The folder where a node's agent pins: found by walking the lab's bpffs. */
 export function panelRoot(stage: Stage, node: string): string {

@@ -13,6 +13,10 @@ const benches: readonly [BenchName, string][] = [
   ["live", "Measure how soon an edited annotation holds, and what other pods' flows notice."],
   ["survive", "Kill agents under load and count what is lost."],
   ["forward", "Measure forwarding: throughput beside a Linux bridge, the cost of a hop and of each function."],
+  [
+    "flows",
+    "Measure the flow table: ns to find and to open flows, in empty and full tables, beside the kernel's maps.",
+  ],
   ["steps", "Change limits under load: every pair of rates under every load; hours; goes on where the last run ended."],
   ["changes", "Measure traffic while impairments and programs come, change and go; goes on where the last run ended."],
   ["shares", "Measure how flows share a limit, and what ECN saves them; goes on where the last run ended."],

@@ -12,7 +12,7 @@ enum act_verdict {
 	ACT_SPLIT, /* then forward */
 	ACT_SHAPE, /* into device `extra`, class `extra2`; then forward */
 	ACT_RECIRCULATE, /* to hop `arg` */
-	ACT_FLOW, /* start or touch a flow of zone `arg`; then forward to `extra` */
+	ACT_TRACK, /* find or open the flow, in zone `arg`; then forward to `extra` */
 	ACT_HOLD, /* in device `extra`; then forward */
 };
 
@@ -75,19 +75,31 @@ WEIR_INLINE void note(struct __sk_buff *skb, __u32 instance)
 		__sync_fetch_and_add(times, 1);
 }
 
-WEIR_INLINE int flow(struct __sk_buff *skb, const struct act *act)
-{
-	struct weir_tuple tuple = { .zone = act->arg, .family = 4, .proto = 17, .src_port = skb->len };
-	struct weir_tuple reply = tuple;
-	__u64 now = bpf_ktime_get_ns();
-	struct weir_flow *known = weir_flow_find(&tuple, now);
+/* What a packet tells of its flow: the stack has no room for it beside the panel's verdicts. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct weir_flow_packet);
+	__uint(max_entries, 1);
+} weir_act_packet SEC(".maps");
 
-	reply.src_port = 0;
-	reply.dst_port = skb->len;
-	if (known)
-		weir_flow_touch(known, skb, 0, now);
-	else if (weir_flow_start(&tuple, &reply, 7, now))
-		return weir_drop(skb, WEIR_DROP_FLOW_TABLE);
+/* Finds the packet's flow, of the instance's zone and the port's, or opens it. */
+WEIR_INLINE int track(struct __sk_buff *skb, const struct act *act)
+{
+	__u32 now = weir_flow_now(), zero = 0;
+	struct weir_flow_packet *packet = bpf_map_lookup_elem(&weir_act_packet, &zero);
+	struct weir_flow_match match;
+	struct weir_flow_new *new;
+
+	if (packet && !weir_flow_parse(skb, act->arg, packet) && !packet->error) {
+		if (weir_flow_find(&packet->tuple, now, &match) && !weir_tracing(skb)) {
+			weir_flow_see(&match, packet, now);
+		} else if (!weir_tracing(skb)) {
+			new = weir_flow_new(packet, weir_port(skb), now);
+			if (!new || weir_flow_open(new) > WEIR_FLOW_FOUND)
+				return weir_drop(skb, WEIR_DROP_FLOW_TABLE);
+		}
+	}
 	return weir_forward(skb, act->extra);
 }
 
@@ -134,8 +146,8 @@ int weir_act(struct __sk_buff *skb)
 		return weir_resumed(skb) ? weir_next(skb) : weir_shape(skb, act->extra, act->extra2);
 	case ACT_RECIRCULATE:
 		return weir_recirculate(skb, act->arg);
-	case ACT_FLOW:
-		return flow(skb, act);
+	case ACT_TRACK:
+		return track(skb, act);
 	case ACT_HOLD:
 		return weir_held(skb) ? weir_next(skb) : weir_hold(skb, act->extra, bpf_ktime_get_ns());
 	}

@@ -11,7 +11,7 @@ import { droppedAt } from "./drops.ts";
 export const ABI = 2;
 /** `enum act_verdict`, in its order. */
 // biome-ignore format: in a row
-const VERDICTS = ["next", "forward", "clone", "stack", "up", "drop", "split", "shape", "recirculate", "flow", "hold"] as const;
+const VERDICTS = ["next", "forward", "clone", "stack", "up", "drop", "split", "shape", "recirculate", "track", "hold"] as const;
 export interface Act {
   verdict: (typeof VERDICTS)[number];
   port?: string;
@@ -53,7 +53,8 @@ export class World {
 
   open(abi = ABI): Panel {
     const root = join(this.bench.bpffs, "t");
-    return this.bench.inNode(() => Panel.open({ root, objects: this.objects(abi), functions: ["act"] }));
+    const flows = { buckets: 64, owners: 4096 };
+    return this.bench.inNode(() => Panel.open({ root, objects: this.objects(abi), functions: ["act"], flows }));
   }
 
   ids(of = this.panel): Ids {

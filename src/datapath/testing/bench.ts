@@ -21,6 +21,7 @@ export function compileObjects(directory: string, abi?: number): void {
   const defines = abi === undefined ? [] : [`WEIR_ABI=${abi}`];
   for (const [name, source] of [
     ["entry", "bpf/entry.bpf.c"],
+    ["flows", "bpf/flows.bpf.c"],
     ["act", "src/datapath/testdata/act.bpf.c"],
   ] as const) {
     compileObject(source, join(directory, `${name}.bpf.o`), defines);

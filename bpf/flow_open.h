@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Opening a flow. Part of flow.h. */
+#pragma once
+#include "flow_put.h"
+#include "flow_state.h"
+
+enum weir_flow_opened {
+	WEIR_FLOW_OPENED = 0,
+	WEIR_FLOW_FOUND,   /* somebody has opened it meanwhile, and otherwise perhaps: the flow is as it says */
+	WEIR_FLOW_TAKEN,   /* the translated tuple is another flow's: choose another port */
+	WEIR_FLOW_REFUSED, /* no room that the owner could have */
+};
+
+/*
+ * A flow to open. weir_flow_new() fills it in from the first packet; then the function sets what it keeps with the flow
+ * (service, backend, identities, data), and translated if it is translated.
+ */
+struct weir_flow_new {
+	struct weir_flow flow;
+	__u16 owner;	 /* who answers for the room that it takes: a port */
+	__u8 translated; /* 1: flow.translated differs from flow.original */
+	__u8 reserved;
+	__u32 anew; /* match.stamp of the flow in whose place it comes, after WEIR_FLOW_AGAIN or with another choice; 0 */
+	__u32 now;
+	__u32 place; /* of the flow, once it is OPENED or FOUND */
+	__u32 stamp;
+	struct weir_flow_put put;
+	__u64 alias; /* of the translated tuple */
+	__u32 own;   /* 1: it was put for this flow, not found */
+};
+
+/* A flow while it is being opened: too large for the stack. No packet is sent between weir_flow_new() and _open(). */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct weir_flow_new);
+	__uint(max_entries, 1);
+} weir_flow_scratch SEC(".maps");
+
+/* A flow as its first packet tells it. 0: it opens none, being an ICMP error or a later fragment. */
+WEIR_INLINE struct weir_flow_new *weir_flow_new(const struct weir_flow_packet *packet, __u16 owner, __u32 now)
+{
+	__u32 zero = 0;
+	struct weir_flow_new *new = bpf_map_lookup_elem(&weir_flow_scratch, &zero);
+
+	if (!new || packet->error || packet->part == WEIR_FLOW_LATER)
+		return 0;
+	__builtin_memset(&new->flow, 0, sizeof(new->flow));
+	new->flow.original = packet->tuple;
+	new->flow.translated = packet->tuple;
+	new->flow.state = weir_flow_first_state(packet);
+	new->flow.opened = now;
+	if (packet->tuple.protocol == IPPROTO_TCP && packet->flags & WEIR_TCP_SYN)
+		weir_flow_note_syn(&new->flow, packet, 0, WEIR_FLOW_TCP_NEW);
+	new->owner = owner;
+	new->translated = 0;
+	new->anew = 0;
+	new->now = now;
+	return new;
+}
+
+/* Tells an alias whose it is and when that ends. 0, or -1: the alias is gone. */
+WEIR_INLINE int weir_flow_link(__u64 alias, __u64 flow, __u32 expires)
+{
+	__u32 place = alias >> 32, way = weir_flow_way(place);
+	struct weir_flow_bucket *bucket = weir_flow_bucket_of(place >> WEIR_FLOW_PLACE_SHIFT);
+	int linked;
+
+	if (!bucket)
+		return -1;
+	bpf_spin_lock(&bucket->lock);
+	linked = bucket->row[way].stamp == (__u32)alias;
+	if (linked) {
+		bucket->row[way].twin = flow;
+		bucket->expires[way] = expires;
+	}
+	bpf_spin_unlock(&bucket->lock);
+	return linked ? 0 : -1;
+}
+
+/* Ends what was in the place of a row that came, except for the row that both have. */
+WEIR_INLINE void weir_flow_succeed(__u64 twin, __u64 kept)
+{
+	if (weir_unlikely(twin) && twin != kept)
+		weir_flow_remove(twin);
+}
+
+/* Claims the translated tuple with an alias. That of the same flow will do: another CPU is opening it, or it is anew. */
+WEIR_INLINE int weir_flow_claim(struct weir_flow_new *new)
+{
+	struct weir_flow_put *put = &new->put;
+	int result;
+
+	put->row = new->flow;
+	put->row.original = new->flow.translated;
+	put->row.translated = new->flow.original;
+	put->row.kind = WEIR_FLOW_TRANSLATED;
+	put->row.twin = 0;
+	put->owner = new->owner;
+	put->now = new->now;
+	put->replace = 0;
+	result = weir_flow_put_once(put);
+	new->alias = weir_flow_twin(put->place, put->stamp);
+	new->own = result == WEIR_FLOW_PUT;
+	if (new->own)
+		weir_flow_succeed(put->twin, 0);
+	else if (result == WEIR_FLOW_THERE)
+		return put->same ? WEIR_FLOW_OPENED : WEIR_FLOW_TAKEN;
+	return new->own ? WEIR_FLOW_OPENED : WEIR_FLOW_REFUSED;
+}
+
+/* The flow's row is there. 0, or -1: its alias was evicted meanwhile. */
+WEIR_INLINE int weir_flow_finish(struct weir_flow_new *new)
+{
+	__u64 flow = weir_flow_twin(new->place, new->stamp);
+
+	weir_flow_succeed(new->put.twin, new->alias);
+	if (!new->alias || !weir_flow_link(new->alias, flow, new->put.expires))
+		return 0;
+	weir_flow_remove(flow);
+	return -1;
+}
+
+/* Puts the flow's own row. */
+WEIR_INLINE int weir_flow_settle(struct weir_flow_new *new)
+{
+	struct weir_flow_put *put = &new->put;
+	int result;
+
+	put->row = new->flow;
+	put->row.twin = new->alias;
+	put->owner = new->owner;
+	put->now = new->now;
+	put->replace = new->anew;
+	result = weir_flow_put_once(put);
+	new->place = put->place;
+	new->stamp = put->stamp;
+	if (result == WEIR_FLOW_PUT)
+		return weir_flow_finish(new) ? WEIR_FLOW_REFUSED : WEIR_FLOW_OPENED;
+	if (new->own && (result != WEIR_FLOW_THERE || put->twin != new->alias))
+		weir_flow_remove(new->alias);
+	if (result != WEIR_FLOW_THERE)
+		return WEIR_FLOW_REFUSED;
+	if (put->kind == WEIR_FLOW_ROW)
+		return WEIR_FLOW_FOUND;
+	new->place = put->twin >> 32; /* the tuple is what another flow is translated to */
+	new->stamp = put->twin;
+	return put->twin ? WEIR_FLOW_FOUND : WEIR_FLOW_REFUSED;
+}
+
+/*
+ * Opens a flow: enum weir_flow_opened. The translated tuple is claimed first, so that nobody sees a flow whose answers
+ * could be another's; the row of the original tuple decides which of several CPUs has opened it. OPENED and FOUND:
+ * weir_flow_at() gives the flow, which may be another CPU's choice of a translation.
+ */
+__noinline int weir_flow_open(struct weir_flow_new *new)
+{
+	struct weir_flow_owner *count;
+	int result = WEIR_FLOW_OPENED;
+
+	if (!new)
+		return WEIR_FLOW_REFUSED;
+	new->alias = 0;
+	new->own = 0;
+	if (new->translated)
+		result = weir_flow_claim(new);
+	if (result == WEIR_FLOW_OPENED)
+		result = weir_flow_settle(new);
+	count = weir_flow_owner_of(new->owner);
+	if (count && result == WEIR_FLOW_OPENED)
+		__sync_fetch_and_add(&count->opened, 1);
+	if (count && result == WEIR_FLOW_TAKEN)
+		__sync_fetch_and_add(&count->taken, 1);
+	return result;
+}
+
+/* The flow that weir_flow_open() has opened or found, of a packet in the direction of the first. 0: it is gone again. */
+WEIR_INLINE struct weir_flow *weir_flow_at(const struct weir_flow_new *new, struct weir_flow_match *match)
+{
+	*match = (struct weir_flow_match){};
+	if (weir_flow_follow(weir_flow_twin(new->place, new->stamp), match))
+		match->flow = 0;
+	return match->flow;
+}
+
+/* Ends a flow, and its alias. */
+WEIR_INLINE void weir_flow_end(const struct weir_flow_match *match)
+{
+	__u64 twin = *(volatile __u64 *)&match->flow->twin;
+
+	if (weir_flow_remove(weir_flow_twin(match->place, match->stamp)) && twin)
+		weir_flow_remove(twin);
+}
+
+/*
+ * Notes that a datagram's other fragments are of the flow that its head is of: they find it by the datagram's
+ * identification, for as long as the time-out of WEIR_FLOW_FRAGMENTS. Those that come before the head find nothing.
+ * 0, or a negative number.
+ */
+WEIR_INLINE int weir_flow_expect(const struct weir_flow_match *match, const struct weir_flow_packet *packet, __u32 now)
+{
+	__u32 zero = 0;
+	struct weir_flow_new *new = bpf_map_lookup_elem(&weir_flow_scratch, &zero);
+	struct weir_flow_put *put;
+
+	if (!new || packet->part != WEIR_FLOW_HEAD)
+		return -1;
+	put = &new->put;
+	__builtin_memset(&put->row, 0, sizeof(put->row));
+	put->row.original = packet->tuple;
+	weir_flow_datagram(&put->row.original, packet->datagram);
+	put->row.translated = match->flow->original;
+	put->row.state = WEIR_FLOW_FRAGMENTS;
+	put->row.kind = WEIR_FLOW_DATAGRAM;
+	put->row.ends = (match->reversed ? WEIR_FLOW_REVERSED : 0) | (match->translated ? WEIR_FLOW_AFTER : 0);
+	put->row.twin = weir_flow_twin(match->place, match->stamp);
+	put->row.opened = now;
+	put->owner = match->bucket->owner[weir_flow_way(match->place)];
+	put->now = now;
+	put->replace = WEIR_FLOW_ANY;
+	if (weir_flow_put(put))
+		return -1;
+	weir_flow_succeed(put->twin, 0);
+	return 0;
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* A packet of a known flow: the flow's state, and how long it lives on. Part of flow.h. */
+#pragma once
+#include "flow.h"
+#include "flow_packet.h"
+
+#define WEIR_FLOW_SLACK 480 /* units, 8 s: a row's end is written again when it moves by this, or a 16th of its time-out */
+
+/* weir_flow_see(): the connection has ended and this is the first packet of another one: open it anew */
+#define WEIR_FLOW_AGAIN (-1)
+
+/* State, ends and kind as weir_flow.life has them. */
+struct weir_flow_life {
+	__u32 stamp;
+	__u8 state;
+	__u8 ends;
+	__u8 kind;
+	__u8 reserved;
+};
+union weir_flow_life_word {
+	__u64 word;
+	struct weir_flow_life life;
+};
+
+WEIR_INLINE __u32 weir_flow_timeout(const struct weir_flow_config *config, __u8 state)
+{
+	return config->timeout[state & (WEIR_FLOW_STATES - 1)];
+}
+
+/* The state of a flow of which one packet has been seen. */
+WEIR_INLINE __u8 weir_flow_first_state(const struct weir_flow_packet *packet)
+{
+	switch (packet->tuple.protocol) {
+	case IPPROTO_TCP:
+		return packet->flags & WEIR_TCP_RST ? WEIR_FLOW_TCP_RESET : WEIR_FLOW_TCP_NEW;
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+		return WEIR_FLOW_UDP_NEW;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return WEIR_FLOW_ICMP_ECHO;
+	}
+	return WEIR_FLOW_OTHER_NEW;
+}
+
+/*
+ * Would the other side take a FIN or an RST of this side with this sequence number? A blind attacker hits its window
+ * with one of many; what misses it only leaves the flow as it is. A side whose SYN was not seen is believed, except
+ * that what refuses a SYN must acknowledge it. What is noted of a window may be a quarter behind, and a quarter small.
+ */
+WEIR_INLINE int weir_flow_in_window(const struct weir_flow *flow, const struct weir_flow_packet *packet, int side,
+				    __u8 state)
+{
+	union weir_flow_side own = { flow->side[side].word }, other = { flow->side[!side].word };
+	__u32 ahead = packet->seq - own.next + 1; /* by one behind: a keep-alive's */
+
+	if (own.word)
+		return ahead <= own.window + (own.window >> 1) + 2;
+	if (state == WEIR_FLOW_TCP_NEW && other.word)
+		return packet->flags & WEIR_TCP_ACK && packet->ack == other.next;
+	return 1;
+}
+
+/* A SYN tells its sender's first number. Those of an open connection are nobody's. */
+WEIR_INLINE void weir_flow_note_syn(struct weir_flow *flow, const struct weir_flow_packet *packet, int side, __u8 state)
+{
+	union weir_flow_side own = { .next = packet->seq + 1, .window = 65535 }, peer = { flow->side[!side].word };
+
+	if (state != WEIR_FLOW_TCP_NEW && state != WEIR_FLOW_TCP_REPLIED)
+		return;
+	if (packet->flags & WEIR_TCP_ACK) {
+		if (!peer.word || packet->ack != peer.next)
+			return;
+		peer.window = packet->window;
+		flow->side[!side].word = peer.word;
+	}
+	flow->side[side].word = own.word;
+	flow->scale[side] = packet->scale;
+}
+
+/* An acknowledgement tells what its sender takes of the other side; written when that moves by a quarter of a window. */
+WEIR_INLINE void weir_flow_note_ack(struct weir_flow *flow, const struct weir_flow_packet *packet, int side, __u8 state)
+{
+	union weir_flow_side was = { flow->side[!side].word }, is;
+	__s32 moved;
+
+	is.next = packet->ack;
+	is.window = (__u32)packet->window << (flow->scale[side] & 15);
+	moved = is.next - was.next;
+	if (!was.word || moved < 0)
+		return;
+	if (moved <= (__s32)(was.window >> 2) && is.window <= was.window + (was.window >> 2))
+		return;
+	if (weir_flow_in_window(flow, packet, side, state))
+		flow->side[!side].word = is.word;
+}
+
+/* The state after a packet of TCP from this side; *ends gains what it ends. WEIR_FLOW_AGAIN: of another connection. */
+WEIR_INLINE int weir_flow_tcp_state(struct weir_flow *flow, const struct weir_flow_packet *packet, int side, __u8 state,
+				    __u8 *ends)
+{
+	int closed = state == WEIR_FLOW_TCP_CLOSED || state == WEIR_FLOW_TCP_RESET;
+
+	if (packet->flags & WEIR_TCP_SYN) {
+		if (closed && !(packet->flags & (WEIR_TCP_ACK | WEIR_TCP_RST)))
+			return WEIR_FLOW_AGAIN;
+		weir_flow_note_syn(flow, packet, side, state);
+		return state == WEIR_FLOW_TCP_NEW && side ? WEIR_FLOW_TCP_REPLIED : state;
+	}
+	if (weir_unlikely(packet->flags & (WEIR_TCP_FIN | WEIR_TCP_RST)) && weir_flow_in_window(flow, packet, side, state)) {
+		*ends |= packet->flags & WEIR_TCP_RST ? WEIR_FLOW_RST(side) : WEIR_FLOW_FIN(side);
+		if (*ends & (WEIR_FLOW_RST(0) | WEIR_FLOW_RST(1)))
+			return WEIR_FLOW_TCP_RESET;
+		return (*ends & 3) == 3 ? WEIR_FLOW_TCP_CLOSED : WEIR_FLOW_TCP_HALF_CLOSED;
+	}
+	if (packet->flags & WEIR_TCP_ACK)
+		weir_flow_note_ack(flow, packet, side, state);
+	if (side && state == WEIR_FLOW_TCP_NEW)
+		return WEIR_FLOW_TCP_REPLIED;
+	if (!side && state == WEIR_FLOW_TCP_REPLIED)
+		return WEIR_FLOW_TCP_ESTABLISHED;
+	return state;
+}
+
+/* Of other protocols: has either side spoken? */
+WEIR_INLINE int weir_flow_plain_state(__u8 state, int side)
+{
+	if (side && state == WEIR_FLOW_UDP_NEW)
+		return WEIR_FLOW_UDP_ESTABLISHED;
+	if (side && state == WEIR_FLOW_OTHER_NEW)
+		return WEIR_FLOW_OTHER_ESTABLISHED;
+	return state;
+}
+
+/*
+ * Moves a row's end, if it is still the row that was found. Another CPU may have moved it, or given the row away, since
+ * `was` was read: then it has written another end.
+ */
+WEIR_INLINE void weir_flow_extend(const struct weir_flow_match *match, __u32 expires)
+{
+	__u32 *end = &match->bucket->expires[weir_flow_way(match->place)], was = *(volatile __u32 *)end;
+
+	barrier();
+	if (weir_flow_stamp(match->flow) == match->stamp)
+		__sync_val_compare_and_swap(end, was, expires);
+}
+
+/* The same of a flow and of its alias, which must not end before it. */
+WEIR_INLINE void weir_flow_renew(const struct weir_flow_match *match, __u32 expires)
+{
+	__u64 twin = *(volatile __u64 *)&match->flow->twin;
+	struct weir_flow_match alias;
+
+	weir_flow_extend(match, expires);
+	if (twin && !weir_flow_follow(twin, &alias))
+		weir_flow_extend(&alias, expires);
+}
+
+/*
+ * Notes a packet of the flow that weir_flow_find() gave: moves its state on and its end away. Returns the state, or
+ * WEIR_FLOW_AGAIN. Writes nothing but for a change of state, once in 8 s, and once in a quarter of a TCP window.
+ * An ICMP error about the flow changes nothing.
+ */
+WEIR_INLINE int weir_flow_see(struct weir_flow_match *match, const struct weir_flow_packet *packet, __u32 now)
+{
+	struct weir_flow *flow = match->flow;
+	union weir_flow_life_word was = { *(volatile __u64 *)&flow->life }, is = was;
+	const struct weir_flow_config *config = weir_flow_configuration();
+	__u32 expires, timeout, slack;
+	int state;
+
+	if (was.life.stamp != match->stamp || packet->error || !config)
+		return was.life.state;
+	if (packet->tuple.protocol == IPPROTO_TCP && packet->part != WEIR_FLOW_LATER) {
+		state = weir_flow_tcp_state(flow, packet, match->reversed, was.life.state, &is.life.ends);
+		if (state < 0)
+			return state;
+	} else {
+		state = weir_flow_plain_state(was.life.state, match->reversed);
+	}
+	is.life.state = state;
+	if (weir_unlikely(is.word != was.word))
+		__sync_val_compare_and_swap(&flow->life, was.word, is.word);
+	timeout = weir_flow_timeout(config, state);
+	slack = timeout >> 4 < WEIR_FLOW_SLACK ? timeout >> 4 : WEIR_FLOW_SLACK;
+	expires = now + timeout;
+	/* too early or, after a race of two CPUs, too late */
+	if (expires - match->bucket->expires[weir_flow_way(match->place)] + slack > 2 * slack ||
+	    weir_unlikely(is.life.state != was.life.state))
+		weir_flow_renew(match, expires);
+	return state;
+}
+
+/* The verdict that the flow keeps: what weir_flow_judge() was given. 0, or -1: none of this revision. */
+WEIR_INLINE int weir_flow_verdict(const struct weir_flow_match *match, __u32 revision, __u16 *verdict)
+{
+	__u64 word = *(volatile __u64 *)&match->flow->verdict;
+
+	*verdict = word >> 16;
+	return word >> 32 == revision && (__u16)word == (__u16)match->stamp ? 0 : -1;
+}
+
+/*
+ * Keeps a verdict with the flow, with the revision of the rules that gave it (not 0). It carries the flow's stamp, so
+ * that it is nobody's if the row has become another flow's meanwhile.
+ */
+WEIR_INLINE void weir_flow_judge(struct weir_flow_match *match, __u32 revision, __u16 verdict)
+{
+	*(volatile __u64 *)&match->flow->verdict = (__u64)revision << 32 | (__u32)verdict << 16 | (__u16)match->stamp;
+}

@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { namespacePath } from "../kernel/index.ts";
-import { dropOtherTables, flowFolder } from "./flow-folder.ts";
+import { dropOtherTables, flowFolder, flowMapSizes } from "./flow-folder.ts";
 import type { FlowRow } from "./flow-rows.ts";
 import { FlowTable } from "./flows.ts";
 import { readObject } from "./objects.ts";
@@ -75,7 +75,8 @@ describe("what userspace removes", () => {
 
   test("nothing is removed without a criterion, and sizes of no use are refused", async () => {
     await expect(tracker.table.remove({})).rejects.toThrow(/say which/);
-    expect(() => new Tracker({ buckets: 100 })).toThrow(/no power of two/);
+    expect(() => flowMapSizes(tracker.folder, { buckets: 100, owners: 16 })).toThrow(/no power of two/);
+    expect(() => flowMapSizes(tracker.folder, { buckets: 64, owners: 70_000 })).toThrow(/not 1 to 65536/);
   });
 
   test("a row as it is read", async () => {

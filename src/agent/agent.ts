@@ -144,10 +144,11 @@ export class Agent {
     const { datapath } = this.parts;
     const isOwn = news.kind === "link" && news.device.name === this.planner.node.uplink;
     const mayMove = isOwn || news.kind === "address" || news.kind === "lost";
+    if (mayMove) this.#knowledge.doubtNode();
     if (!datapath.noticed(news) && !mayMove) return;
     if (this.#timers.has("news")) return;
     this.#after("news", NEWS_EVERY, () => {
-      const hasMoved = this.#knowledge.hasMoved(); // first: a pass looks at the node again only if this says so
+      const hasMoved = this.#knowledge.hasMoved();
       if (hasMoved || datapath.pending > 0) this.runner.mark();
     });
   }

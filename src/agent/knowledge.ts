@@ -136,14 +136,18 @@ export class Knowledge {
     return isStale || this.#isResolutionOld();
   }
 
-  /** The kernel told of something that the node is: is it other than the last pass knew it? */
+  /** The kernel told of something that the node is: the next pass looks at it. */
+  doubtNode(): void {
+    this.#moves = true;
+  }
+
+  /** Is the node other than the last pass knew it? */
   hasMoved(): boolean {
     try {
-      this.#moves ||= this.#nodeNow() !== this.#planner.node;
+      return this.#nodeNow() !== this.#planner.node;
     } catch {
-      this.#moves = true; // the pass says why
+      return true; // the pass says why
     }
-    return this.#moves;
   }
 
   /** Builds what the rules of now ask for, so that the first pass leaves no pod without its program meanwhile. */

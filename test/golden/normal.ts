@@ -30,7 +30,7 @@ function status(item: Fields): Fields {
     ...item,
     ...{ abi: 0, kernel: "KERNEL", pid: 0, startedAt: TIME, problems: problems(item["problems"] as Fields[]) },
     observed: {
-      ...{ ...observed, generation: 0, writes: 0, reconciledAt: kept(observed["reconciledAt"], TIME) },
+      ...{ ...observed, generation: 0, pending: 0, writes: 0, reconciledAt: kept(observed["reconciledAt"], TIME) },
       ...{ rows: Number(observed["rows"]) > 0 ? 1 : 0, resourceVersion: kept(observed["resourceVersion"], "VERSION") },
     },
   };

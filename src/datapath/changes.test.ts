@@ -1,20 +1,11 @@
 import { expect, test } from "vitest";
 import type { NetworkNews } from "../kernel/index.ts";
 import { type Port, portName, type RowFields, type RowValue } from "../model/document.ts";
+import { type Random, randomOf } from "../model/testing/random.ts";
 import type { Datapath } from "./datapath.ts";
 import { blockOf, readClasses } from "./shaper-classes.ts";
 import { Memory } from "./testing/memory.ts";
-import {
-  change,
-  type Document,
-  emptyDocument,
-  FOREIGN,
-  ownerOf,
-  type Random,
-  randomOf,
-  TABLES,
-  wholeOf,
-} from "./testing/random-document.ts";
+import { change, type Document, emptyDocument, FOREIGN, ownerOf, TABLES, wholeOf } from "./testing/random-document.ts";
 
 const DELTAS = 10_000;
 const CHECK_EVERY = 50;

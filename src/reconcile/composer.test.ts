@@ -2,9 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Attachment, Delta, Fragment, PortSpec, Row } from "../model/document.ts";
 import { rowId } from "../model/row-id.ts";
-import { sameValue } from "../model/same.ts";
 import { Composer } from "./composer.ts";
-import { KINDS } from "./kinds.ts";
+import { Follower } from "./testing/follower.ts";
 
 const AUTHORS = ["nodes", "pods", "rules"] as const;
 const composer = () => new Composer({ authors: AUTHORS, maxChain: 3 });
@@ -107,24 +106,6 @@ const fragment: fc.Arbitrary<Fragment> = fc.record({
 });
 const edit = fc.tuple(fc.constantFrom(...AUTHORS), few, fc.option(fragment, { nil: undefined }));
 
-/** The document as one who only ever heard of changes has it. */
-class Follower {
-  readonly items = new Map<string, unknown>();
-
-  follow(delta: Delta): void {
-    for (const [kind, changes] of Object.entries(delta) as [keyof Delta, Delta["rows"]][]) {
-      for (const { owner, item, gone } of changes) {
-        const id = `${kind} ${(KINDS[kind] as { idOf(item: unknown): string }).idOf(item)}`;
-        if (gone) expect(this.items.delete(id)).toBe(true);
-        else {
-          expect(sameValue(this.items.get(id), { owner, item })).toBe(false);
-          this.items.set(id, { owner, item });
-        }
-      }
-    }
-  }
-}
-
 test("changes add up to what is composed from nothing", () => {
   fc.assert(
     fc.property(fc.array(fc.array(edit, { maxLength: 4 }), { maxLength: 12 }), (batches) => {
@@ -142,7 +123,7 @@ test("changes add up to what is composed from nothing", () => {
       for (const [author, key, one] of last.values()) fresh.set(author, String(key), one);
       const once = new Follower();
       once.follow(fresh.take());
-      expect(new Map([...follower.items].sort())).toEqual(new Map([...once.items].sort()));
+      expect(follower.sorted()).toEqual(once.sorted());
       const byText = (found: readonly unknown[]) => found.map((one) => JSON.stringify(one)).sort();
       expect(byText(all.outcomes())).toEqual(byText(fresh.outcomes()));
       expect(all.size).toBe(fresh.size);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { randomOf } from "../model/testing/random.ts";
 import type { Readable } from "./collection.ts";
 import { Store } from "./store.ts";
 
@@ -70,17 +71,6 @@ const rowsOf = (collection: Readable<unknown>): [string, unknown][] =>
 const DERIVED = ["labels", "weights", "sums", "heaviest", "selectorsOf", "someHeavy", "isPeopled"] as const;
 const derivedOf = (one: World) => DERIVED.map((name) => rowsOf(one[name]));
 
-/** mulberry32 */
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
-
 function selector(below: (count: number) => number): { label: string; group?: string } {
   const label = "abc".charAt(below(3));
   return below(2) === 0 ? { label } : { label, group: `k${below(4)}` };
@@ -112,7 +102,7 @@ function again(one: World, now: number): World {
 test.each([1, 2, 3])(
   "10,000 changes, seed %d: what is derived change by change is what is derived from nothing",
   (seed) => {
-    const below = random(seed);
+    const below = randomOf(seed);
     const one = world();
     let now = 0;
     for (let count = 0; count < 10_000; count++) {

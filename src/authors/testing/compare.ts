@@ -1,28 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Delta } from "../../model/document.ts";
-import { KINDS } from "../../reconcile/kinds.ts";
+import { randomOf } from "../../model/testing/random.ts";
+import { Follower } from "../../reconcile/testing/follower.ts";
 import { Planner } from "../planner.ts";
 import { MAX_CHAIN } from "./plan.ts";
-import { NODE, type RandomChange, randomChange, randomOf } from "./random.ts";
-
-/** The document as one who only ever heard of changes has it. */
-class Follower {
-  readonly items = new Map<string, unknown>();
-
-  follow(delta: Delta): void {
-    for (const [kind, changes] of Object.entries(delta) as [keyof Delta, Delta["rows"]][]) {
-      for (const { owner, item, gone } of changes) {
-        const id = `${kind} ${(KINDS[kind] as { idOf(item: unknown): string }).idOf(item)}`;
-        if (gone) this.items.delete(id);
-        else this.items.set(id, { owner, item });
-      }
-    }
-  }
-
-  sorted(): unknown[] {
-    return [...this.items].sort(([a], [b]) => (a < b ? -1 : 1));
-  }
-}
+import { NODE, type RandomChange, randomChange } from "./random.ts";
 
 /** All that was told, in one go. */
 function again(told: ReadonlyMap<string, RandomChange>, before: Planner, now: number): Planner {

@@ -1,21 +1,9 @@
 import type { Endpoint, HostPod, NodeContext, Tap } from "../../model/cluster.ts";
 import { objectKey } from "../../model/names.ts";
 import type { ManifestObject } from "../../model/objects.ts";
+import type { Random } from "../../model/testing/random.ts";
 import { parseManifests } from "../../sources/manifests/index.ts";
 import type { Planner } from "../planner.ts";
-
-/** A generator of numbers below a bound, always the same ones for a seed: mulberry32. */
-export type Random = (below: number) => number;
-
-export function randomOf(seed: number): Random {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
 
 export const NODE: NodeContext = {
   name: "node-0",

@@ -12,6 +12,7 @@ import type {
 } from "../../model/document.ts";
 import { panelLinks } from "../../model/panel.ts";
 import { rowId } from "../../model/row-id.ts";
+import type { Random } from "../../model/testing/random.ts";
 
 /** What a test wants, by kind and id; each item has an owner of its own. */
 export interface Document {
@@ -32,19 +33,6 @@ export const FOREIGN = ["veth0", "veth1"] as const;
 const PODS = [0, 1, 2, 3].map((n) => `weir0000000000${n}`);
 const INSTANCES = [0, 1, 2, 3, 4, 5].map((n) => `i${n}`);
 const PORTS = [0, 1, 2, 3, 4].map((n) => `p${n}`);
-
-/** The same numbers for the same seed: from 0 up to, but without, `below`. */
-export type Random = (below: number) => number;
-
-export function randomOf(seed: number): Random {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
 
 const pick = <T>(random: Random, from: readonly T[]): T => from[random(from.length)] as T;
 const some = <T>(random: Random, from: readonly T[]): T[] => from.filter(() => random(3) === 0);

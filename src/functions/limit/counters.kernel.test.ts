@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { ethernet, ip4, udp } from "../../../test/packets.ts";
 import { dropItems } from "../../agent/views/counters.ts";
 import { countedBy } from "../../agent/views/limit-use.ts";
-import { firstHop } from "../../datapath/layout.ts";
+import { firstHop, markOf } from "../../datapath/layout.ts";
 import { endIperf, serveIperf } from "../../kernel/testing/iperf-server.ts";
 import type { LimitCounts } from "../../model/limit-counts.ts";
 import type { LimitRule } from "../../model/limits.ts";
@@ -77,7 +77,7 @@ test("what goes with its queue is lost, and the sum holds all the time", async (
     { src: node.endpoint("b").mac, dst: "02:77:65:69:72:01" },
     ip4({ src: "10.244.1.11", dst: "10.244.1.10" }, udp({ sport: 1000, dport: 2000 }, Buffer.alloc(1000))),
   );
-  const mark = firstHop(node.panel.names.id("port", portOf("b")), "ingress");
+  const mark = markOf(firstHop(node.panel.names.id("port", portOf("b")), "ingress"), node.panel.abi);
   // a run for a test goes as far as to the queue, and no further
   for (let packet = 0; packet < 3; packet++) {
     expect(node.inNode(() => node.panel.resume.testRun({ data: frame, ctx: { mark } })).retval).toBe(REDIRECT);

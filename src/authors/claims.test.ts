@@ -46,7 +46,7 @@ function boundNodes(context: NodeContext, all: readonly Node[]): { nodes: Node[]
   };
 }
 
-/** What of the nodes' claims is refused, and what is said. */
+/** The claims that are refused, and the problems reported. */
 function judge(nodes: readonly Node[], context: Partial<NodeContext> = {}) {
   const { nodes: bound, problems } = boundNodes({ ...own, ...context }, nodes);
   const left = new Set(bound.flatMap(({ addresses, podCIDRs }) => [...addresses, ...podCIDRs]));
@@ -56,14 +56,14 @@ function judge(nodes: readonly Node[], context: Partial<NodeContext> = {}) {
   };
 }
 
-test("nodes of a plain cluster are taken as they are, in the order given", () => {
+test("nodes of an ordinary cluster keep all their addresses and CIDRs", () => {
   const nodes = [node("node-1", own), good, node("node-255", { podCIDRs: ["10.244.255.0/24", "fd00:10:244:ff::/64"] })];
   const { nodes: bound, problems } = boundNodes(own, nodes);
   expect(problems).toEqual([]);
   expect(bound.every((one, index) => one === nodes[index])).toBe(true);
 });
 
-describe("a pod CIDR is not taken", () => {
+describe("a pod CIDR is refused", () => {
   const cluster = "is outside of the cluster's pods' networks";
   test.each([
     ["everything", "0.0.0.0/0", `0.0.0.0/0 ${cluster} 10.244.0.0/16`],
@@ -84,20 +84,20 @@ describe("a pod CIDR is not taken", () => {
     expect(said[0]).toContain(reason);
   });
 
-  test("a network of this node's devices", () => {
+  test("if it overlaps a network on this node's devices", () => {
     const { taken, said } = judge([node("zz", { podCIDRs: ["10.244.200.64/26"] })], { attached: ["10.244.200.0/24"] });
     expect(taken).toEqual([]);
     expect(said.join()).toContain("overlaps a network of this node's devices");
   });
 
-  test("of a family that this node's pods have not", () => {
+  test("if this node's pods have no address of its family", () => {
     const { taken, said } = judge([good], { podCIDRs: ["10.244.1.0/24"] });
     expect(taken).toEqual([...good.addresses, "10.244.2.0/24"]);
     expect(said.join()).toContain("is of IPv6, of which this node's pods have nothing");
   });
 });
 
-describe("an address is not taken", () => {
+describe("a node address is refused", () => {
   test.each([
     ["this node's", "192.168.0.1", "is already Node/node-1's"],
     ["another node's", "192.168.0.2", "is already Node/node-2's"],
@@ -115,13 +115,13 @@ describe("an address is not taken", () => {
   });
 });
 
-test("its own pods' CIDR with its own address in it is not taken: its tunnel would lead into itself", () => {
+test("a pod CIDR that contains the node's own address is refused: its tunnel would lead into itself", () => {
   const { taken, said } = judge([node("node-3", { addresses: ["10.244.3.1"], podCIDRs: ["10.244.3.0/24"] })]);
   expect(taken).toEqual(["10.244.3.1"]);
   expect(said.join()).toContain("10.244.3.0/24 overlaps 10.244.3.1, its own");
 });
 
-test("of two nodes the one that was there first keeps its network, whatever their names", () => {
+test("of two nodes with overlapping CIDRs the older one keeps its own, whatever their names", () => {
   const old = { ...good, createdAt: "2026-01-01T00:00:00Z" };
   const thief = node("aaa", { podCIDRs: ["10.244.2.0/24"], createdAt: "2026-01-02T00:00:00Z" });
   for (const nodes of [
@@ -137,7 +137,7 @@ test("of two nodes the one that was there first keeps its network, whatever thei
   }
 });
 
-test("what cannot be read costs itself alone", () => {
+test("an unparsable CIDR or address is refused alone", () => {
   const { taken, said } = judge([node("zz", { addresses: ["x"], podCIDRs: ["10.244.9.0/99", "10.244.3.0/24"] }), good]);
   expect(taken).toEqual(["10.244.3.0/24", ...good.addresses, ...good.podCIDRs]);
   expect(said).toEqual([
@@ -146,7 +146,7 @@ test("what cannot be read costs itself alone", () => {
   ]);
 });
 
-test("configured networks are the cluster's, whatever their size", () => {
+test("configured clusterCIDRs replace the derived one, whatever their size", () => {
   const clusterCIDRs = ["10.244.0.0/16", "10.96.0.0/16", "fd00:10:244::/48"];
   const nodes = [node("wide", { podCIDRs: ["10.96.0.0/20", "fd00:10:244:8000::/64"] })];
   expect(judge(nodes, { clusterCIDRs })).toEqual({ taken: nodes[0]?.podCIDRs, said: [] });
@@ -155,26 +155,24 @@ test("configured networks are the cluster's, whatever their size", () => {
   );
 });
 
-test("a Node object that says other pod CIDRs than this agent has is told of: others go by it", () => {
+test("own Node object with other pod CIDRs than the agent uses: a problem, since other nodes use the object's", () => {
   const { said } = judge([node("node-1", { podCIDRs: ["10.244.9.0/24"] })]);
-  expect(said).toEqual([
-    expect.stringContaining("Node/node-1 spec.podCIDRs: other nodes look for this node's pods in"),
-  ]);
+  expect(said).toEqual([expect.stringContaining("Node/node-1 spec.podCIDRs: other nodes send to this node's pods in")]);
 });
 
-test("a Node object that says another address than this node has is told of: others send there", () => {
+test("own Node object with another address than the node has: a problem, since other nodes use the object's", () => {
   const { said } = judge([node("node-1", { addresses: ["192.168.0.9", "fd00:192::1"] })]);
   expect(said).toEqual([
-    "Node/node-1 status.addresses: other nodes reach this one by 192.168.0.9, and its address is 192.168.0.1",
+    "Node/node-1 status.addresses: other nodes reach this node at 192.168.0.9, but its address is 192.168.0.1",
   ]);
 });
 
-test("beside another network no claim is anything to Weir", () => {
+test("in mode chained no claim is checked", () => {
   const nodes = [node("zz", { podCIDRs: ["0.0.0.0/0"] })];
   expect(boundNodes({ ...own, mode: "chained" }, nodes)).toEqual({ nodes, problems: [] });
 });
 
-test("claims judged change by change are those judged from nothing", () => {
+test("claims judged incrementally equal claims judged from nothing", () => {
   const cidr = fc.constantFrom(
     ...["10.244.0.0/16", "10.244.2.0/23", "10.244.2.0/24", "10.244.3.0/24", "10.244.2.128/25", "10.244.3.7/32"],
     ...["10.244.1.0/24", "fd00:10:244:2::/64", "fd00:10:244:2::/65", "0.0.0.0/0"],
@@ -212,12 +210,12 @@ test("claims judged change by change are those judged from nothing", () => {
   );
 });
 
-test("a node that changes judges nobody else whom it does not touch", () => {
+test("a changed node only causes nodes with overlapping claims to be judged again", () => {
   const { store, nodes } = bind(own);
   for (let n = 2; n < 200; n++) nodes.set(`n${n}`, node(`n${n}`, { podCIDRs: [`10.244.${n}.0/24`] }));
   store.settle(0);
   nodes.set("n7", node("n7", { podCIDRs: ["10.244.201.0/24"] }));
   expect(store.settle(0)).toBe(1);
   nodes.set("n8", node("n8", { podCIDRs: ["10.244.7.0/24", "10.244.9.0/24"] }));
-  expect(store.settle(0)).toBe(2); // n9 too: n8's name comes first
+  expect(store.settle(0)).toBe(2); // n9 is judged again too: n8 sorts before it
 });

@@ -7,28 +7,31 @@ import { NODE } from "./cluster.ts";
 import { type Claim, Networks } from "./networks.ts";
 
 /**
- * A node says itself where its pods and its tunnel are, and may say anything. What it claims is taken only as far as it
- * lies within the cluster's networks and takes nothing from this node or from one that is older.
+ * Bounds what Node objects claim. A Node object may contain any address and any pod CIDR. A claim is accepted only if
+ * it lies within the cluster's networks and overlaps neither this node's networks nor those of an older node.
  */
 
-/** How many bits wider than a node's own pod CIDR the cluster's is unless configured: room for 256 nodes. */
+/**
+ * If no clusterCIDRs are configured: the cluster's network is the node's pod CIDR widened by this many bits, i.e. room
+ * for 256 nodes.
+ */
 const CLUSTER_BITS = 8;
 
-/** Of no node: unspecified, loopback, link-local, multicast and reserved. */
+/** Never a node's address: unspecified, loopback, link-local, multicast and reserved. */
 const SPECIAL = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8"];
 
-/** What came of a node's claims. */
+/** The result of judging one node's claims. */
 interface Judged {
   node: Node;
   age: string;
   taken: readonly Claim[];
-  /** Those that another stands in the way of. */
+  /** Claims that overlap an accepted claim of another node. */
   refused: readonly Claim[];
 }
 
 /**
- * Nodes with what is taken of other nodes' claims. A node that changes is judged again, and of the younger ones those whose
- * claims overlap what it took or gave back.
+ * Nodes, with only the accepted part of their claims. When a node changes, it is judged again, and so are younger nodes
+ * whose claims overlap what it gained or lost.
  */
 export class BoundNodes extends Collection<Node> {
   readonly problems = new Map<string, readonly Problem[]>();
@@ -50,7 +53,7 @@ export class BoundNodes extends Collection<Node> {
     });
   }
 
-  /** Judges what is stale again. Returns how many nodes were judged. */
+  /** Judges stale nodes again. Returns how many nodes were judged. */
   settle(): number {
     const own = this.#context.get(NODE);
     if (!own) return 0;
@@ -73,7 +76,10 @@ export class BoundNodes extends Collection<Node> {
     for (const key of [...this.keys(), ...this.#nodes.keys()]) this.#stale.add(key);
   }
 
-  /** Of those to judge: a judgement changes those of younger ones alone. Of many the order is made once. */
+  /**
+   * Takes the oldest stale node: judging a node can only affect younger ones. The sorted queue is reused while no other
+   * node becomes stale.
+   */
   #oldest(): string | undefined {
     if (this.#queue.length === 0 || this.#queued !== this.#stale.size) {
       const ages = [...this.#stale].map((name) => ({ name, age: this.#ageOf(name) }));
@@ -86,7 +92,7 @@ export class BoundNodes extends Collection<Node> {
   #queue: string[] = [];
   #queued = 0;
 
-  /** One that is gone leaves what it had: its place is that of then. */
+  /** The older of the age at the last judgement and the age now. A deleted node only has the former. */
   #ageOf(name: string): string {
     const ages = [this.#judged.get(name)?.age, ageOf(this.#nodes.get(name))].filter((age) => age !== undefined);
     return ages.sort()[0] ?? "";
@@ -95,7 +101,8 @@ export class BoundNodes extends Collection<Node> {
   #settleOne(name: string, own: NodeContext): void {
     const before = this.#judged.get(name);
     const now = this.#nodes.get(name);
-    // one that is of another age by now first leaves what it had: those between have their turn before it
+    // A node whose age changed is judged twice: first as deleted, at its old age; then at its new age, after the nodes
+    // in between.
     const hasMoved = before !== undefined && now !== undefined && before.age !== ageOf(now);
     if (hasMoved) this.#stale.add(name);
     const node = hasMoved ? undefined : now;
@@ -108,7 +115,7 @@ export class BoundNodes extends Collection<Node> {
     this.put(name, found?.node);
   }
 
-  /** Those who were refused some of it may have it now, or another stands in their way. */
+  /** Marks as stale the nodes whose refused claims overlap a claim that was gained or lost. */
   #callRefused(by: string, changed: readonly Claim[]): void {
     if (changed.length === 0) return;
     for (const name of this.#contested) {
@@ -162,7 +169,7 @@ export class BoundNodes extends Collection<Node> {
   }
 }
 
-/** Who came first, as far as the API server tells; a name decides where it does not. */
+/** A sort key: creation time from the API server, then name. */
 const ageOf = (node: Node | undefined): string | undefined => node && `${node.createdAt ?? ""} ${node.metadata.name}`;
 
 const sameNetwork = (one: Claim, other: Claim): boolean =>
@@ -177,18 +184,18 @@ function whose(claim: Claim, other: Claim): string {
   return `${what} ${other.owner === claim.owner ? "its own" : `${other.owner}'s`}`;
 }
 
-/** Networks that are this node's whatever others say. */
+/** Networks that belong to this node regardless of any Node object. */
 function ownClaims({ name, addresses, podCIDRs }: NodeContext): Claim[] {
   const owner = `Node/${name}`;
   return [...addresses.map(single), ...podCIDRs].map((text) => ({ owner, cidr: read(text) }));
 }
 
-/** Other nodes send to where the Node object says. */
+/** Reports where the own Node object differs from what this agent uses: other nodes send to what the object says. */
 function differences(own: NodeContext, node: Node): Problem[] {
   const others = node.addresses.flatMap((address) => {
     const used = own.addresses.find((one) => single(one).endsWith("/32") === single(address).endsWith("/32"));
     if (used === undefined || used === address) return [];
-    const message = `other nodes reach this one by ${address}, and its address is ${used}`;
+    const message = `other nodes reach this node at ${address}, but its address is ${used}`;
     return [{ object: objectKey("Node", node.metadata), path: "status.addresses", message }];
   });
   return [...others, ...differentNetworks(own, node)];
@@ -196,14 +203,14 @@ function differences(own: NodeContext, node: Node): Problem[] {
 
 function differentNetworks(own: NodeContext, { metadata, podCIDRs }: Node): Problem[] {
   if (podCIDRs.length === 0 || podCIDRs.toSorted().join() === own.podCIDRs.toSorted().join()) return [];
-  const message = `other nodes look for this node's pods in ${podCIDRs.join(", ")}, and they are in ${own.podCIDRs.join(", ")} until the agent starts anew with the same`;
+  const message = `other nodes send to this node's pods in ${podCIDRs.join(", ")}, but the agent uses ${own.podCIDRs.join(", ")}: restart it with the same pod CIDRs`;
   return [{ object: objectKey("Node", metadata), path: "spec.podCIDRs", message }];
 }
 
-/** What no node may claim, whoever else has it. */
+/** Checks claims against rules that do not depend on other nodes. */
 class Judge {
   readonly #special = SPECIAL.map(read);
-  /** Networks on the node's own devices. */
+  /** Networks on the devices of this node. */
   readonly #attached: readonly Cidr[];
   readonly #clusters: readonly Cidr[];
   readonly #nodes: readonly Cidr[] | undefined;
@@ -217,7 +224,10 @@ class Judge {
     this.#nodes = nodeCIDRs?.map(read);
   }
 
-  /** The node with what is its; of the rest problems say why not. `take`: takes a claim, or says whose it is. */
+  /**
+   * Returns the node with its accepted claims, and appends a problem for each refused one.
+   * @param take accepts a claim, or returns the reason why another node's claim prevents it
+   */
   bound(node: Node, take: (claim: Claim) => string | undefined, problems: Problem[]): Node {
     const owner = objectKey("Node", node.metadata);
     const keep = (path: string, texts: readonly string[], judge: (cidr: Cidr) => string | undefined, lost: string) =>
@@ -262,7 +272,7 @@ class Judge {
 
 const single = (address: string): string => `${address}/${address.includes(":") ? 128 : 32}`;
 
-/** Of what was read before as an address or a network. */
+/** Parses an address or network that was validated before. */
 function read(text: string): Cidr {
   const cidr = parseCidr(text);
   if (!cidr.ok) throw new Error(`read network: ${cidr.reason}`);
@@ -277,7 +287,7 @@ function widen(cidr: Cidr, bits: number): Cidr {
 
 const within = (inner: Cidr, outer: Cidr): boolean => overlap(inner, outer) && inner.prefix >= outer.prefix;
 
-/** As its node wrote it: an address, or a network. */
+/** The text form of a claim: an address, or a network. */
 const textOf = ({ cidr }: Claim): string => {
   const isAddress = cidr.prefix === (cidr.family === 4 ? 32 : 128);
   return isAddress ? addressAt(cidr, 0n) : format(cidr);

@@ -19,15 +19,15 @@ import type { Remembered } from "../model/remembered.ts";
 import { sameValue } from "../model/same.ts";
 import type { Source, Store } from "../store/store.ts";
 import { hasRules } from "./readings.ts";
-import { CHOICE_INDEXES, type Selectable, type Words, wordsOf } from "./words.ts";
+import { CHOICE_INDEXES, type LabelledPod, type RuleObject, ruleObjectOf } from "./rule-objects.ts";
 
-/** Of a pod or Service: what can say rules. */
-export type Speaker = Pick<Metadata, "uid" | "labels" | "annotations"> & { namespace: string; name: string };
+/** The fields of a Pod or Service that can contain rules. */
+export type Annotated = Pick<Metadata, "uid" | "labels" | "annotations"> & { namespace: string; name: string };
 
-/** A pod whose network is still there, though its object is gone. */
+/** Marks a pod whose object is deleted but whose network still exists. */
 export const GONE = "gone";
 
-/** Key of the one row that a collection of the node's own has. */
+/** The key of the only row in collections that describe the node itself. */
 export const NODE = "node";
 
 export interface ServiceRow {
@@ -39,45 +39,45 @@ export interface ServiceRow {
 
 const SERVICE_NAME = "kubernetes.io/service-name";
 
-/** Kinds that other objects are made of, or that rules need not know. */
+/** Kinds that agents ignore without a problem: other objects refer to them. */
 const READ: ReadonlySet<string> = new Set(["ConfigMap"]);
 
 /**
- * What is known of the cluster, as rows that are trimmed to what is used. Keys are `namespace/name`, of nodes and
- * namespaces their names.
+ * Everything known about the cluster, as source collections of rows trimmed to the fields in use. Keys are
+ * `namespace/name`, or the name for nodes and namespaces.
  */
 export class Cluster {
   readonly node: Source<NodeContext>;
   readonly nodes: Source<Node>;
   /** All pods of the cluster. */
   readonly pods: Source<Pod>;
-  /** This node's pods, with what can say rules. */
-  readonly here: Source<Speaker | typeof GONE>;
-  /** All pods as selectors see them. */
-  readonly selectables: Source<Selectable>;
-  /** Addresses of all pods that have any. */
+  /** Pods of this node, with the fields that can contain rules. */
+  readonly localPods: Source<Annotated | typeof GONE>;
+  /** All pods, with the fields that selectors match. */
+  readonly labelledPods: Source<LabelledPod>;
+  /** Addresses of all pods that have one. */
   readonly addresses: Source<readonly string[]>;
   readonly services: Source<ServiceRow>;
-  /** Services that say rules, or seem to. */
-  readonly speakers: Source<Speaker>;
+  /** Services with rules, or with keys that look like rules. */
+  readonly annotatedServices: Source<Annotated>;
   readonly slices: Source<{ service: string; addresses: readonly string[] }>;
-  readonly limits: Source<Words<Limit["spec"]>>;
-  readonly impairments: Source<Words<Impairment["spec"]>>;
-  /** Objects that an agent does nothing with. */
+  readonly limits: Source<RuleObject<Limit["spec"]>>;
+  readonly impairments: Source<RuleObject<Impairment["spec"]>>;
+  /** Objects of kinds that an agent does not act on. */
   readonly others: Source<Problem>;
-  /** Pods whose network a runtime asked for. */
+  /** Pods that a CNI call or a lab attached to Weir's network. */
   readonly attachments: Source<Endpoint>;
   readonly taps: Source<Tap>;
   readonly hosts: Source<HostPod>;
-  /** What of users' programs acts at pods. */
+  /** Users' programs in force at pods. */
   readonly builds: Source<readonly ProgramInForce[]>;
-  /** By pod, or `Service/namespace/name`. */
+  /** Last valid rules, by pod or by `Service/namespace/name`. */
   readonly lastGood: Source<Remembered>;
   readonly #own: string | undefined;
   readonly #settings: RuleSettings;
   readonly #namespaces = new Map<string, Readonly<Record<string, string>>>();
 
-  /** `own`: the node's name; undefined: pods of all nodes are this one's. */
+  /** @param own name of this node; undefined: every pod counts as this node's */
   constructor(store: Store, own: string | undefined, settings: RuleSettings) {
     const same = sameValue;
     this.#own = own;
@@ -86,20 +86,20 @@ export class Cluster {
     this.nodes = store.source<Node>("nodes", { same: sameNode });
     const bound = ({ nodeName }: Pod) => (nodeName === undefined ? [] : [nodeName]);
     this.pods = store.source<Pod>("pods", { indexes: { bound, tapped: isTapped(own), host: isHostPod(own) } });
-    this.here = store.source<Speaker | typeof GONE>("pods here", { same });
-    this.selectables = store.source<Selectable>("pods as selectors see them", {
+    this.localPods = store.source<Annotated | typeof GONE>("local pods", { same });
+    this.labelledPods = store.source<LabelledPod>("labelled pods", {
       same,
       indexes: { namespace: ({ namespace }) => [namespace] },
     });
     this.addresses = store.source<readonly string[]>("pods' addresses", { same });
     this.services = store.source<ServiceRow>("services", { same });
-    this.speakers = store.source<Speaker>("services with rules", { same });
+    this.annotatedServices = store.source<Annotated>("services with rules", { same });
     this.slices = store.source<{ service: string; addresses: readonly string[] }>("endpoint slices", {
       same,
       indexes: { service: ({ service }) => [service] },
     });
-    this.limits = store.source<Words<Limit["spec"]>>("limits", { same, indexes: CHOICE_INDEXES });
-    this.impairments = store.source<Words<Impairment["spec"]>>("impairments", { same, indexes: CHOICE_INDEXES });
+    this.limits = store.source<RuleObject<Limit["spec"]>>("limits", { same, indexes: CHOICE_INDEXES });
+    this.impairments = store.source<RuleObject<Impairment["spec"]>>("impairments", { same, indexes: CHOICE_INDEXES });
     this.others = store.source<Problem>("other objects", { same });
     this.attachments = store.source<Endpoint>("attachments", { same, indexes: { ip: ({ ips }) => ips } });
     this.taps = store.source<Tap>("taps", { same });
@@ -108,7 +108,7 @@ export class Cluster {
     this.lastGood = store.source<Remembered>("last good rules", { same });
   }
 
-  /** Takes an object of a source in; undefined: it is gone. `key`: `Kind/namespace/name`. */
+  /** Takes in an object from a source; `undefined` means deleted. @param key `Kind/namespace/name` */
   put(key: string, object: ManifestObject | undefined): void {
     const slash = key.indexOf("/");
     const [kind, name] = [key.slice(0, slash), key.slice(slash + 1)];
@@ -118,12 +118,12 @@ export class Cluster {
     else if (kind === "Namespace") this.#putNamespace(name, as<Namespace>());
     else if (kind === "Service") this.#putService(name, as<Service>());
     else if (kind === "EndpointSlice") this.#putSlice(name, as<EndpointSlice>());
-    else if (kind === "Limit") write(this.limits, name, object && wordsOf(object as Limit));
-    else if (kind === "Impairment") write(this.impairments, name, object && wordsOf(object as Impairment));
+    else if (kind === "Limit") write(this.limits, name, object && ruleObjectOf(object as Limit));
+    else if (kind === "Impairment") write(this.impairments, name, object && ruleObjectOf(object as Impairment));
     else if (!READ.has(kind)) write(this.others, key, object && idleObject(object));
   }
 
-  /** A pod that has or no longer has a network of Weir's. */
+  /** Records that a pod was attached to Weir's network, or detached. */
   putAttachment(key: string, endpoint: Endpoint | undefined): void {
     write(this.attachments, key, endpoint);
     this.#place(key);
@@ -132,45 +132,45 @@ export class Cluster {
   #putPod(key: string, pod: Pod | undefined): void {
     const namespace = pod?.metadata.namespace ?? "";
     write(this.pods, key, pod);
-    write(this.selectables, key, pod && this.#selectable(namespace, pod.metadata.labels));
+    write(this.labelledPods, key, pod && this.#labelledPod(namespace, pod.metadata.labels));
     write(this.addresses, key, pod?.ips);
     this.#place(key);
   }
 
-  /** One that has ended has rules for as long as it has a network. */
+  /** A pod that has ended keeps its rules as long as it is attached. */
   #place(key: string): void {
     const pod = this.pods.get(key);
     const isAttached = this.attachments.has(key);
     const isOwn = pod !== undefined && (this.#own === undefined || pod.nodeName === this.#own) && !pod.ended;
-    if (pod && (isOwn || isAttached)) this.here.set(key, speaker(pod.metadata));
-    else if (isAttached) this.here.set(key, GONE);
-    else this.here.delete(key);
+    if (pod && (isOwn || isAttached)) this.localPods.set(key, annotated(pod.metadata));
+    else if (isAttached) this.localPods.set(key, GONE);
+    else this.localPods.delete(key);
   }
 
-  #selectable(namespace: string, labels: Selectable["labels"]): Selectable {
+  #labelledPod(namespace: string, labels: LabelledPod["labels"]): LabelledPod {
     return { namespace, labels, namespaceLabels: this.#namespaces.get(namespace) ?? nameLabel(namespace) };
   }
 
-  /** A namespace without an object has its name as its only label, as the API server gives it. */
+  /** A namespace without an object has only the name label that the API server would set. */
   #putNamespace(name: string, object: Namespace | undefined): void {
     if (object) this.#namespaces.set(name, { ...nameLabel(name), ...object.metadata.labels });
     else this.#namespaces.delete(name);
-    for (const key of this.selectables.keys("namespace", name)) {
-      const pod = this.selectables.get(key);
-      if (pod) this.selectables.set(key, this.#selectable(name, pod.labels));
+    for (const key of this.labelledPods.keys("namespace", name)) {
+      const pod = this.labelledPods.get(key);
+      if (pod) this.labelledPods.set(key, this.#labelledPod(name, pod.labels));
     }
   }
 
   #putService(key: string, service: Service | undefined): void {
     if (!service) {
       this.services.delete(key);
-      this.speakers.delete(key);
+      this.annotatedServices.delete(key);
       return;
     }
     const { metadata, selector, clusterIPs } = service;
     this.services.set(key, { namespace: metadata.namespace, name: metadata.name, selector, clusterIPs });
-    const speaks = hasRules(metadata) || lookAlikes(metadata, this.#settings).length > 0;
-    write(this.speakers, key, speaks ? speaker(metadata) : undefined);
+    const hasRuleKeys = hasRules(metadata) || lookAlikes(metadata, this.#settings).length > 0;
+    write(this.annotatedServices, key, hasRuleKeys ? annotated(metadata) : undefined);
   }
 
   #putSlice(key: string, slice: EndpointSlice | undefined): void {
@@ -188,19 +188,19 @@ function write<T>(source: Source<T>, key: string, row: T | undefined): void {
 
 const nameLabel = (name: string) => ({ "kubernetes.io/metadata.name": name });
 
-const speaker = ({ namespace, name, uid, labels, annotations }: Speaker): Speaker => ({
+const annotated = ({ namespace, name, uid, labels, annotations }: Annotated): Annotated => ({
   ...{ namespace, name, uid, labels, annotations },
 });
 
-/** What of a node counts: not its conditions, which change every few seconds, nor its version. */
+/** Compares the fields of a node that are used. Others, such as conditions, change every few seconds. */
 const sameNode = (one: Node, other: Node): boolean =>
   one.createdAt === other.createdAt && sameValue([one.addresses, one.podCIDRs], [other.addresses, other.podCIDRs]);
 
-/** Index of pods whose devices are to be found: `here`. */
+/** Index of this node's pods in another network, whose devices must be found. */
 const isTapped = (own: string | undefined) => (pod: Pod) =>
   pod.nodeName === own && !pod.hostNetwork && (pod.ips?.length ?? 0) > 0 ? [NODE] : [];
 
-/** Index of pods in the node's own network. */
+/** Index of this node's pods with `hostNetwork: true`. */
 const isHostPod = (own: string | undefined) => (pod: Pod) => (pod.nodeName === own && pod.hostNetwork ? [NODE] : []);
 
 function idleObject({ kind, metadata }: ManifestObject): Problem {

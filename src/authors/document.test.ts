@@ -45,7 +45,7 @@ const loss = (more: Partial<ImpairRule> = {}): ImpairRule => ({
   exempt: { probes: true, dns: true },
   ...more,
 });
-/** The document of a node with pod ns/a, and rules of it. */
+/** The document of a node with pod ns/a and its rules. */
 function written(wanted: Partial<Wanted>, fq = false): Document {
   const document = new TestDocument();
   document.follow({ node: { ...NODE, fq }, endpoints: [endpoint("a")], ...wanted });
@@ -55,7 +55,7 @@ const impaired = (rules: ImpairRule[], fq = false) => written({ impairments: new
 const instancesOf = ({ instances }: Document, fn: string): string[] =>
   instances.flatMap((one) => (one.function === fn ? [one.name] : []));
 const chain = ({ ports }: Document, direction: Direction) => ports.find(({ name }) => name === "weir-a")?.[direction];
-/** What of it is there for rules alone: instances, and rows of their tables. */
+/** The items that exist for rules only: instances, shapers, leases, and rows of their tables. */
 const ofRules = ({ instances, shapers, leases, rows }: Document) => [
   instances.filter((one) => one.function !== "router"),
   shapers,
@@ -64,7 +64,7 @@ const ofRules = ({ instances, shapers, leases, rows }: Document) => [
 ];
 
 describe("programs", () => {
-  test("of a pod without a network here add nothing", () => {
+  test("of a pod that is not attached here add nothing to the document", () => {
     expect(ofRules(written({ builds: new Map([["ns/gone", [{ direction: "egress", build: BUILD }]]]) }))).toEqual([
       [],
       [],
@@ -87,11 +87,11 @@ describe("programs", () => {
 });
 
 describe("limits", () => {
-  test("of a pod without a network here, or without a rule, add nothing", () => {
+  test("of a pod that is not attached here, or without a rule, add nothing to the document", () => {
     expect(ofRules(written({ limits: new Map([["ns/gone", [limit("egress", 1e6)]]]) }))).toEqual([[], [], [], []]);
   });
 
-  test("do not depend on the order of endpoints and rules", () => {
+  test("do not depend on the order of attachments and rules", () => {
     const rules = { a: [limit("ingress", 1e6), limit("egress", 2e6)], b: [limit("egress", 3e6)] };
     const limits = new Map(Object.entries(rules).map(([name, list]) => [`ns/${name}`, list]));
     const one = written({ limits, endpoints: [endpoint("a"), endpoint("b")] });
@@ -106,21 +106,21 @@ describe("limits", () => {
 });
 
 describe("impairments", () => {
-  test("without rules there is nothing, not even the node's addresses", () => {
+  test("without rules there are no items, not even the node's addresses", () => {
     expect(ofRules(impaired([]))).toEqual([[], [], [], []]);
   });
 
-  test("rules keep their order and at most four of a direction act", () => {
+  test("rules keep their order, and at most four of a direction are in the document", () => {
     const ids = ["z", "y", "x", "w", "v"];
     const names = ids.slice(0, 4).map((id) => impairInstance("weir-a", "egress", id));
     expect(chain(impaired(ids.map((id) => loss({ id }))), "ingress")).toEqual(names);
   });
 
-  test("a selector that selects nobody impairs nothing", () => {
+  test("a rule whose selector matches no peer is not in the document", () => {
     expect(instancesOf(impaired([loss({ match: { peers: [] } })]), "impair")).toEqual([]);
   });
 
-  test("the node's own addresses, where probes come from, are rows beside the peers", () => {
+  test("the node's own addresses, the source of probes, are rows beside the peers", () => {
     const { rows } = impaired([loss({ match: { peers: ["10.0.0.0/8", "2001:db8::/32"] } })]);
     const keys = rows.flatMap(({ table, key }) => (table === "weir_impair_peers" ? [key] : []));
     const kinds = keys.map((key): [RowValue | undefined, string] => [key["prefixlen"], typeof key["instance"]]);
@@ -134,13 +134,13 @@ describe("impairments", () => {
     );
   });
 
-  test("the delaying device stays when the last delay goes: packets may wait in it", () => {
+  test("the delaying pair stays when the last delay goes: packets may wait in it", () => {
     for (const rules of [[loss()], []]) {
       expect(impaired(rules, true).links).toContainEqual(expect.objectContaining({ device: "weir_delay0" }));
     }
   });
 
-  test("a delay needs fq: without it the device is not made", () => {
+  test("without fq the delaying pair is not made", () => {
     const delayed = loss({
       effects: { loss: { model: "uniform", probability: 0.5 }, delay: { base: 50e6, jitter: 0 } },
     });
@@ -150,7 +150,7 @@ describe("impairments", () => {
   });
 });
 
-test("a planner writes the same from what objects say", () => {
+test("a planner writes the same document from objects", () => {
   const annotations = 'bandwidth: "1 mbps egress", loss: "uniform egress 50%"';
   const text = `apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: ns, annotations: {${annotations}}}\nspec: {nodeName: n, containers: [{name: c}]}\n`;
   const { objects, problems } = parseManifests(text, "f.yaml");

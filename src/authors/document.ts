@@ -18,22 +18,22 @@ import { type Cluster, NODE } from "./cluster.ts";
 import { nodeNetwork, ownAddresses, peerNetwork, podNetwork } from "./network.ts";
 import type { Choice, Rules } from "./rules.ts";
 
-/** Fragments of one key, each by what it is for. */
+/** The fragments of one key, by name within the key. */
 export type Fragments = ReadonlyMap<string, Fragment>;
 
-/** What authors read. */
+/** The collections that authors read. */
 export interface Known {
   cluster: Cluster;
   rules: Rules;
-  /** Nodes with what is taken of their claims. */
+  /** Nodes with their accepted claims. */
   nodes: Readable<Node>;
 }
 
-/** The document's authors, and where rules act. */
+/** The authors of a node's document, and the ports that rules are attached to. */
 export interface Document {
-  /** By name; the first comes first where two want the same item. */
+  /** Fragments by author, in order of precedence: of two authors that write the same item, the first wins. */
   authors: ReadonlyMap<string, Derived<Fragments>>;
-  /** Ports of pods, by pod. */
+  /** The port of each local pod. */
   ports: Derived<PodPort>;
 }
 
@@ -46,7 +46,7 @@ export function declareAuthors(store: Store, { cluster, rules, nodes }: Known): 
     (key, view) => podPort(view.row(attachments, key), view.row(taps, key), view.row(hosts, key)),
     { same: sameValue },
   );
-  /** A pod's rules of one kind at its port, as that kind's author writes them. */
+  /** Declares the author of one kind of rule: a fragment for each rule of a pod that has a port. */
   const atPorts = <T>(
     name: string,
     over: Readable<T>,
@@ -77,7 +77,7 @@ export function declareAuthors(store: Store, { cluster, rules, nodes }: Known): 
     const [attached, node] = [view.row(attachments, key), view.row(cluster.node, NODE)];
     if (!attached || !node || !isNetwork(node)) return undefined;
     const own = ownAddresses(node);
-    // of two that have an address the one with the smaller key is reached by it
+    // If two pods have the same address, it is routed to the pod with the smaller key.
     const isUsual = (ip: string) => !own.includes(ip) && view.keys(attachments, "ip", ip)[0] === key;
     return new Map([["network", podNetwork(attached, node, attached.ips.filter(isUsual))]]);
   });
@@ -95,22 +95,22 @@ export function declareAuthors(store: Store, { cluster, rules, nodes }: Known): 
   return { ports, authors: new Map(Object.entries({ node, peers, pods, tapped, programs, impairments, limits })) };
 }
 
-/** Pods' network is Weir's. */
+/** Whether Weir provides the pods' network itself. */
 const isNetwork = ({ mode }: NodeContext): boolean => mode !== "chained";
 
 const only = (owner: string, items: Omit<Fragment, "owner">): Fragments => new Map([["network", { owner, ...items }]]);
 
-/** Name of the port within its instance. */
+/** The port's name without its instance. */
 const portOf = (fullName: string): [string] => [fullName.slice(fullName.indexOf(":") + 1)];
 
-/** The panel's own devices, and what is the node's alone. */
+/** The node's own fragment: the panel's devices, and in mode network the router. */
 export function nodeFragment(node: NodeContext, has: { taps: boolean; impairments: boolean }): Fragment {
   const own = isNetwork(node) ? nodeNetwork(node) : {};
   return {
     owner: objectKey("Node", node),
     ...own,
     instances: [...(own.instances ?? []), ...(has.taps ? [{ name: TAP, function: TAP }] : [])],
-    // the delaying pair is there before the first delay and after the last one, which would take along what it holds
+    // The delaying pair exists from the start and stays after the last delay: removing it would drop the packets in it.
     links: [...panelLinks(), ...(node.fq ? delayLinks() : []), ...(own.links ?? [])],
     rows: () => [...(own.rows?.() ?? []), ...(has.impairments ? ownRows(node.addresses) : [])],
   };
@@ -124,7 +124,7 @@ export function writeLimits(at: PodPort, { rules }: Pick<Choice<LimitRule>, "rul
   ]);
 }
 
-/** In the order of their places. A rule for nobody is none. */
+/** Fragments in chain order. A rule whose peers match nobody gets no fragment. */
 export function writeImpairments(
   at: PodPort,
   { rules }: Pick<Choice<ImpairRule>, "rules">,
@@ -142,6 +142,6 @@ export function writeImpairments(
   return [...placed("ingress"), ...placed("egress")];
 }
 
-/** Whose rule it is: an object made for rules, a Service, or the pod itself. */
+/** The object that a rule belongs to: a Limit, Impairment or Service, or else the pod. */
 const ownerOf = (source: string, { key }: PodPort): string =>
   /^(Limit|Impairment|Service)\//.test(source) ? source : `Pod/${key}`;

@@ -20,7 +20,7 @@ const SERVICE = {
   metadata: metadata("s", { annotations: { "ingress-bandwith": "5M" } }),
 };
 
-test("keys that look like rules are told, on pods and Services; the rules beside them are in force", () => {
+test("keys that look like rules are problems of their pod or Service; valid rules beside them are in force", () => {
   const { objects } = parseManifests([POD, SERVICE].map((one) => JSON.stringify(one)).join("\n---\n"), "f.yaml");
   const input = { node, objects: objects.map(({ object }) => object), endpoints: [], problems: [] };
   const { state } = planned(new Map(), input);

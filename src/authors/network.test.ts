@@ -13,7 +13,7 @@ function hex(value: unknown): string {
 }
 const planOf = ({ node, nodes = [], endpoints = [] }: Wanted) => plannerOf({ node, objects: nodes, endpoints });
 const of = (state: Wanted): Document => documentOf(planOf(state));
-/** Without what claims of nodes are judged by: fragments have to be right whatever a node says. */
+/** Plans without judging claims of nodes first: fragments must be correct whatever a Node object contains. */
 function unjudged(state: Wanted): Document {
   const document = new TestDocument();
   document.follow(state);
@@ -54,7 +54,7 @@ describe("vxlan", () => {
     ]);
   });
 
-  test("links: pods with the gateways, the host's pair, the tunnel device; routes of the host's stack to all pods", () => {
+  test("links of pods with gateways, of the host pair and the tunnel device; kernel routes to all pods", () => {
     const { links, routes } = document;
     expect(
       links.filter((link) => link.kind !== "pair" || !link.resume).map(({ kind, device }) => [kind, device]),
@@ -111,7 +111,7 @@ describe("vxlan", () => {
     expect(value && [toPort(value), value["tunnel"], value["flags"]]).toEqual([port, tunnel, flags]);
   });
 
-  test("a tunnel to each other node", () => {
+  test("each other node has a tunnel", () => {
     expect(rows(document, "weir_tunnels")).toEqual([
       {
         table: "weir_tunnels",
@@ -121,7 +121,7 @@ describe("vxlan", () => {
     ]);
   });
 
-  test("the tunnel's UDP port is closed to pods alone", () => {
+  test("only pods' ports drop packets to the tunnel's UDP port", () => {
     const closed = (of: Document) =>
       rows(of, "weir_rt_ports").flatMap(({ key, value }) => (value["tunnel_port"] ? [key["port"]] : []));
     expect(closed(document)).toEqual([`router:${a}`, `router:${b}`]);
@@ -131,7 +131,7 @@ describe("vxlan", () => {
     expect(closed(of(cluster({ overlay: "direct" })))).toEqual([]);
   });
 
-  test("ports' flags", () => {
+  test("each port has its flags", () => {
     expect([a, "host", "overlay", "uplink"].map((port) => flagsOf(document, port))).toEqual([
       PORT.strict | PORT.fragment,
       PORT.host | PORT.proxy,
@@ -144,7 +144,7 @@ describe("vxlan", () => {
 describe("direct", () => {
   const document = of(cluster({ overlay: "direct" }));
 
-  test("an uplink instead of tunnels, and kernel routes to other nodes' pods", () => {
+  test("there is an uplink instead of tunnels, and kernel routes to other nodes' pods", () => {
     const { ports, routes, links } = document;
     expect(ports.map(({ name }) => name).filter((name) => !name.startsWith("weir"))).toEqual(["host", "uplink"]);
     expect(ports.find(({ name }) => name === "uplink")).toMatchObject({
@@ -160,7 +160,7 @@ describe("direct", () => {
     expect(links.map(({ kind }) => kind)).not.toContain("vxlan");
   });
 
-  test("remote pods and nodes are behind the uplink", () => {
+  test("remote pods and nodes are routed to the uplink", () => {
     for (const cidr of ["10.244.2.0/24", "fd00:10:244:2::/64", "192.168.0.2/32"]) {
       expect(toPort(route(document, cidr) ?? {})).toBe("router:uplink");
     }
@@ -169,7 +169,7 @@ describe("direct", () => {
 });
 
 describe("odd clusters", () => {
-  test("a node of another family only has no tunnel; its pods are unreachable", () => {
+  test("a node that shares no address family has no tunnel; its pods are unreachable", () => {
     const document = of(
       cluster({ addresses: ["192.168.0.1"] }, { nodes: [node(1), node(2, { addresses: ["fd00:192::2"] })] }),
     );
@@ -177,43 +177,43 @@ describe("odd clusters", () => {
     expect(route(document, "10.244.2.0/24")).toMatchObject({ port: 0, flags: TARGET.unreachable });
   });
 
-  test("direct: no route of a family in which the node has no address", () => {
+  test("direct: there is no route of a family in which the node has no address", () => {
     const document = of(cluster({ overlay: "direct" }, { nodes: [node(1), node(2, { addresses: ["192.168.0.2"] })] }));
     expect(document.routes.flatMap(({ cidr, via }) => (via === undefined ? [] : [cidr]))).toEqual(["10.244.2.0/24"]);
     expect(document.routes.map(({ cidr }) => cidr)).not.toContain("fd00:10:244:2::/64");
     expect(route(document, "fd00:10:244:2::/64")).toMatchObject({ flags: TARGET.unreachable });
   });
 
-  test("nobody takes the gateway's, the node's or another pod's address", () => {
+  test("a pod cannot take the address of the gateway, the node or another pod", () => {
     const thief = { ...endpoint("thief", 200), ips: ["10.244.1.1", "192.168.0.1", "10.244.1.10"] };
     const document = of(cluster({}, { endpoints: [endpoint("a", 10), thief] }));
     expect(host(document, "10.244.1.1")).toMatchObject({ flags: TARGET.local });
     expect(toPort(host(document, "192.168.0.1") ?? {})).toBe("router:host");
     expect(toPort(host(document, "10.244.1.10") ?? {})).toBe(`router:${endpoint("a", 10).device}`);
-    // nor may a pod send as another without being looked up
+    // and its usual source addresses, which are accepted without a look-up, exclude such an address
     const usual = ({ device }: { device: string }) =>
       rows(document, "weir_rt_ports").find((row) => row.key["port"] === `router:${device}`)?.value["source4"];
     expect([usual(endpoint("a", 10)), usual(thief)].map(hex)).toEqual(["0af4010a", "00000000"]);
   });
 
-  test("another node's claim on our pods' CIDR loses", () => {
+  test("another node's claim on this node's pod CIDR is overruled", () => {
     const document = unjudged(cluster({}, { nodes: [node(1), node(2, { podCIDRs: ["10.244.1.0/24"] })] }));
     expect(route(document, "10.244.1.0/24")).toMatchObject({ flags: TARGET.unreachable });
   });
 
-  test("another node's claim on everything takes no default along", () => {
+  test("another node's claim on 0.0.0.0/0 does not replace the default routes", () => {
     const document = unjudged(cluster({}, { nodes: [node(1), node(2, { podCIDRs: ["0.0.0.0/0", "::/0"] })] }));
     for (const cidr of ["0.0.0.0/0", "::/0"]) expect(toPort(route(document, cidr) ?? {})).toBe("router:host");
   });
 
-  test("what is no address or CIDR of a node is left out; host bits are cleared", () => {
+  test("an invalid address or CIDR of a node is left out; host bits are cleared", () => {
     const bad = node(2, { addresses: ["x", "192.168.0.2", "fe80::1%eth0"], podCIDRs: ["nonsense", "10.244.2.9/24"] });
     const document = unjudged(cluster({}, { nodes: [bad] }));
     expect(route(document, "10.244.2.0/24")).toMatchObject({ tunnel: NODE2 });
     expect(rows(document, "weir_rt_routes")).toHaveLength(4 + 2 + 2 + 2);
   });
 
-  test("no pods, no other nodes", () => {
+  test("a node alone, without pods", () => {
     const { ports } = of(cluster({}, { nodes: [], endpoints: [] }));
     expect(ports.map(({ name }) => name)).toEqual(["host", "overlay"]);
   });

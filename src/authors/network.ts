@@ -27,13 +27,13 @@ import { memo } from "../model/memo.ts";
 import { objectKey } from "../model/names.ts";
 import type { Node } from "../model/objects.ts";
 
-/** Weir's network of one node: the node itself, the way to each other node, and each pod. */
+/** Weir's own network on one node: the node itself, the routes to each other node, and each pod. */
 
-/** Never on a wire. */
+/** Addresses that no packet between hosts may have. */
 const MARTIANS = ["0.0.0.0/8", "127.0.0.0/8", "::/128", "::1/128"];
 const DEFAULTS = ["0.0.0.0/0", "::/0"];
 
-/** Networks as they are written, without those that are none. */
+/** The valid CIDRs, parsed. */
 function prefixesOf(cidrs: readonly string[]): Prefix[] {
   return cidrs.flatMap((cidr) => {
     try {
@@ -44,12 +44,12 @@ function prefixesOf(cidrs: readonly string[]): Prefix[] {
   });
 }
 
-/** Of this family, the first. */
+/** The first address of a family. */
 function addressOf(addresses: readonly string[], family: Family): string | undefined {
   return addresses.find((address) => isAddress(address) && familyOf(address) === family);
 }
 
-/** First address of each of the node's pod CIDRs. */
+/** The first address of each of the node's pod CIDRs. */
 const gateways = memo((node: NodeContext): string[] =>
   prefixesOf(node.podCIDRs).map((prefix) => firstAddress(formatPrefix(prefix))),
 );
@@ -63,7 +63,7 @@ const port = (name: string, peer: PortSpec["peer"], entry?: string): PortSpec =>
   ...{ instance: ROUTER, name, peer, entry },
 });
 
-/** The router, its ways to the node's own stack and to the others, and what it knows by itself. */
+/** The router with its ports to the node's stack and to the other nodes, and its fixed rows. */
 export function nodeNetwork(node: NodeContext): Omit<Fragment, "owner"> {
   const between =
     node.overlay === "direct"
@@ -86,13 +86,16 @@ function nodeLinks(node: NodeContext): Link[] {
   return overlay === "vxlan" ? [host, { kind: "vxlan", device: OVERLAY.device, ...vxlan, mtu }] : [host];
 }
 
-/** The node's stack sends to pods as itself, so that they answer to an address that every node can route. */
+/**
+ * The kernel's route to pods. Its source is the node's own address, so that pods reply to an address that every node
+ * can route.
+ */
 function stackRoute(prefix: Prefix, node: NodeContext): Route {
   const source = addressOf(node.addresses, prefix.family);
   return { cidr: formatPrefix(prefix), device: HOST.device, ...(source !== undefined && { source }) };
 }
 
-/** Gateways come before the node's addresses, and both before pods': nobody takes another's address. */
+/** Written before the rows of pods, and gateways before node addresses: a later claim to one of them loses. */
 function nodeRows(node: NodeContext): Row[] {
   const networks = (cidrs: readonly string[], target: Row["value"]) =>
     prefixesOf(cidrs).map((prefix) => routeRow(prefix, target));
@@ -109,7 +112,7 @@ function nodeRows(node: NodeContext): Row[] {
   ];
 }
 
-/** Another node, as the router reaches it. Addresses and CIDRs that are none are left out. */
+/** The fragment of another node. Invalid addresses and CIDRs are left out. */
 export function peerNetwork(peer: Node, own: NodeContext): Fragment {
   const { name } = peer.metadata;
   const addresses = peer.addresses.filter(isAddress);
@@ -119,7 +122,7 @@ export function peerNetwork(peer: Node, own: NodeContext): Fragment {
   const shared = ([4, 6] as const).find((family) => addressOf(own.addresses, family) && addressOf(addresses, family));
   const remote = shared && addressOf(addresses, shared);
   const routes = networks.map((prefix) => stackRoute(prefix, own));
-  // the two share no family: nothing leads there
+  // no common address family: its pods are unreachable
   if (remote === undefined) return { owner, routes, rows: () => peerRoutes(addresses, peer.podCIDRs, () => undefined) };
   const tunnel = tunnelName(name);
   const way = () => OVERLAY.port;
@@ -130,7 +133,7 @@ export function peerNetwork(peer: Node, own: NodeContext): Fragment {
   };
 }
 
-/** The kernel's routes to other nodes' pods also tell `bpf_redirect_neigh` the next hop. */
+/** Mode direct. `bpf_redirect_neigh` also finds the next hop from these kernel routes. */
 function directPeer(
   owner: string,
   addresses: readonly string[],
@@ -145,7 +148,10 @@ function directPeer(
   return { owner, routes, rows: () => peerRoutes(addresses, podCIDRs, toward) };
 }
 
-/** A peer's pods, and its own addresses: the node's stack answers them by the way that they came. */
+/**
+ * Router rows for a peer's pods and for its own addresses. Replies of its own addresses leave through the port they
+ * came in by.
+ */
 function peerRoutes(
   addresses: readonly string[],
   podCIDRs: readonly string[],
@@ -167,12 +173,12 @@ function peerRoutes(
   return [...rows(own, TARGET.node), ...rows(prefixesOf(podCIDRs), 0)];
 }
 
-/** Addresses that no pod can have: the node's own, and those of its pods' gateways. */
+/** Addresses that no pod may have: the node's own and its pods' gateways. */
 export const ownAddresses = (node: NodeContext): string[] => [...node.addresses, ...gateways(node)];
 
 /**
- * A pod's device, its port, and its addresses.
- * @param usual those of its addresses that are nobody else's
+ * A pod's device, port and addresses.
+ * @param usual its addresses that no other pod has
  */
 export function podNetwork(
   { device, netns, ifname, mac, ips, ...pod }: Endpoint,

@@ -1,23 +1,23 @@
 import { type Cidr, overlap, sizeOf } from "../model/addresses.ts";
 
-/** A network that is somebody's. */
+/** A network with its owner. */
 export interface Claim {
   /** `Node/name`. */
   owner: string;
   cidr: Cidr;
 }
 
-/** Networks of which no two overlap, sorted by their first address. */
+/** Non-overlapping networks, sorted by first address. */
 export class Networks {
   readonly #sorted = { 4: [] as Claim[], 6: [] as Claim[] };
 
-  /** The caller has seen that it overlaps none. */
+  /** Adds a network. The caller has checked that it overlaps none. */
   add(claim: Claim): void {
     const list = this.#sorted[claim.cidr.family];
     list.splice(this.#place(claim.cidr), 0, claim);
   }
 
-  /** Removes its owner's network; one that is not there, or is another's by now, is no fault. */
+  /** Removes this owner's network. Does nothing if it is missing or has another owner now. */
   remove({ owner, cidr }: Claim): void {
     const list = this.#sorted[cidr.family];
     const at = this.#place(cidr) - 1;
@@ -26,7 +26,7 @@ export class Networks {
     list.splice(at, 1);
   }
 
-  /** Those that share an address with this one, in order. */
+  /** The networks that overlap this one, sorted. */
   overlapping(cidr: Cidr): Claim[] {
     const list = this.#sorted[cidr.family];
     const found: Claim[] = [];
@@ -39,7 +39,7 @@ export class Networks {
     return found;
   }
 
-  /** How many begin at the same address or before. */
+  /** The number of networks that begin at or before this one's first address. */
   #place({ family, base }: Cidr): number {
     const list = this.#sorted[family];
     let [low, high] = [0, list.length];

@@ -5,29 +5,29 @@ import type { Derived, View } from "../store/derived.ts";
 import type { Selected } from "../store/selected.ts";
 import type { Store } from "../store/store.ts";
 import type { Cluster } from "./cluster.ts";
-import type { Selections } from "./selections.ts";
 import {
   hostCidr,
   isLabelled,
+  type LabelledPod,
   merged,
   namedNetworks,
   type PeerSelector,
-  type Selectable,
+  type RuleObject,
   selectsPeer,
-  type Words,
-} from "./words.ts";
+} from "./rule-objects.ts";
+import type { Selections } from "./selections.ts";
 
-/** The other ends that each Impairment is narrowed to, as CIDRs, sorted; no row: anybody. */
+/** The peers that each Impairment is limited to, as sorted CIDRs. An Impairment without a row applies to all peers. */
 export function peersOf(store: Store, cluster: Cluster, selections: Selections): Derived<readonly string[]> {
-  const { impairments, selectables } = cluster;
+  const { impairments, labelledPods } = cluster;
   const labelled = store.derive("peers by labels", [impairments], (key, view): PeerSelector | undefined => {
-    const words = view.row(impairments, key);
-    const peers = words?.spec.match?.peers?.filter(isLabelled) ?? [];
-    return words && peers.length > 0 ? { namespace: words.namespace, peers } : undefined;
+    const ruleObject = view.row(impairments, key);
+    const peers = ruleObject?.spec.match?.peers?.filter(isLabelled) ?? [];
+    return ruleObject && peers.length > 0 ? { namespace: ruleObject.namespace, peers } : undefined;
   });
   const pods = store.select("pods of peers", {
     selectors: labelled,
-    rows: selectables,
+    rows: labelledPods,
     selects: selectsPeer,
     within: ({ namespace, peers }) => (peers.some((one) => one.namespaceSelector) ? undefined : namespace),
     groupOf: ({ namespace }) => namespace,
@@ -41,37 +41,40 @@ export function peersOf(store: Store, cluster: Cluster, selections: Selections):
 class Peers {
   readonly #cluster: Cluster;
   readonly #selections: Selections;
-  readonly #pods: Selected<PeerSelector, Selectable>;
+  readonly #pods: Selected<PeerSelector, LabelledPod>;
 
-  constructor(cluster: Cluster, selections: Selections, pods: Selected<PeerSelector, Selectable>) {
+  constructor(cluster: Cluster, selections: Selections, pods: Selected<PeerSelector, LabelledPod>) {
     this.#cluster = cluster;
     this.#selections = selections;
     this.#pods = pods;
   }
 
   of(key: string, view: View): string[] | undefined {
-    const words = view.row(this.#cluster.impairments, key);
-    const peers = words?.spec.match?.peers;
-    if (!words || !peers) return undefined;
+    const ruleObject = view.row(this.#cluster.impairments, key);
+    const peers = ruleObject?.spec.match?.peers;
+    if (!ruleObject || !peers) return undefined;
     const ofPods = view.selected(this.#pods, key).flatMap((pod) => this.#addressesOf(pod, view));
-    const ofServices = peers.flatMap((peer, index) => this.#ofService(words, peer.service, index, view));
+    const ofServices = peers.flatMap((peer, index) => this.#ofService(ruleObject, peer.service, index, view));
     return merged([...namedNetworks(peers), ...ofPods, ...ofServices]);
   }
 
-  /** Whom its EndpointSlices name, else its pods; and its own addresses, where traffic still carries them. */
+  /**
+   * Addresses behind a Service: from its EndpointSlices, else of the pods that it selects. Its cluster IPs are
+   * included: before translation packets carry them.
+   */
   #ofService(
-    words: Words<ImpairmentSpec>,
+    ruleObject: RuleObject<ImpairmentSpec>,
     service: { name: string; namespace?: string | undefined } | undefined,
     index: number,
     view: View,
   ): string[] {
     if (!service) return [];
     const { services, slices } = this.#cluster;
-    const key = `${service.namespace ?? words.namespace}/${service.name}`;
+    const key = `${service.namespace ?? ruleObject.namespace}/${service.name}`;
     const row = view.row(services, key);
     if (!row) {
-      const object = objectKey("Impairment", words);
-      const message = `there is no Service ${key}: it stands for nobody`;
+      const object = objectKey("Impairment", ruleObject);
+      const message = `there is no Service ${key}: the peer matches nobody`;
       view.tell({ object, path: `spec.match.peers[${index}].service`, message, severity: "warning" });
       return [];
     }
@@ -83,7 +86,7 @@ class Peers {
     return [...row.clusterIPs.map(hostCidr), ...behind];
   }
 
-  /** What its runtime was given counts before what its status says. */
+  /** The addresses from a pod's attachment, else those from its status. */
   #addressesOf(pod: string, view: View): string[] {
     const { attachments, addresses } = this.#cluster;
     return (view.row(attachments, pod)?.ips ?? view.row(addresses, pod) ?? []).map(hostCidr);

@@ -55,7 +55,7 @@ describe("plans", () => {
     expect(state.problems).toEqual([]);
   });
 
-  it.each(["Succeeded", "Failed"])("reads no rules of a pod that has %s, once its network is gone", (phase) => {
+  it.each(["Succeeded", "Failed"])("ignores the rules of a pod that has %s and is not attached", (phase) => {
     const text = `${limited("job", "node-1", "2 mbps egress")}status: {phase: ${phase}, podIPs: [{ip: 10.244.1.2}]}\n`;
     const held = reduce(none, input(text, { endpoints: [endpoint("job")] }));
     expect(held.limits).toEqual({ "shop/job": ["egress 2000000"] });
@@ -66,12 +66,12 @@ describe("plans", () => {
     expect(gone.state.pods[0]).not.toHaveProperty("ips");
   });
 
-  it("takes a phase that is none for one that goes on, and keeps its rules", () => {
+  it("treats an unknown phase as running, and keeps the pod's rules", () => {
     const text = `${limited("a", "node-1", "2 mbps egress")}status: {phase: [Succeeded]}\n`;
     expect(reduce(none, input(text)).limits).toEqual({ "shop/a": ["egress 2000000"] });
   });
 
-  it("keeps the last good rule when the value turns bad, and drops it with the key", () => {
+  it("keeps the last valid rule when the value becomes invalid, and drops it when the key is removed", () => {
     const first = reduce(none, input(limited("a", "node-1", "2 mbps egress")));
     const second = reduce(first.next, input(limited("a", "node-1", "2 mpbs egress")));
     expect(second.limits).toEqual(first.limits);
@@ -80,7 +80,7 @@ describe("plans", () => {
     expect([third.limits, third.next.size]).toEqual([{}, 0]);
   });
 
-  it("keeps the limits of a pod whose object is gone as long as its network lives", () => {
+  it("keeps the limits of a pod whose object is deleted until the pod is detached", () => {
     const endpoints = [endpoint("a")];
     const first = reduce(none, input(limited("a", "node-1", "2 mbps egress"), { endpoints }));
     const second = reduce(first.next, input("", { endpoints }));
@@ -88,19 +88,19 @@ describe("plans", () => {
     expect(reduce(second.next, input("")).limits).toEqual({});
   });
 
-  it("takes settings", () => {
+  it("applies the rule settings", () => {
     const settings = { ...DEFAULT_RULE_SETTINGS, bandwidth: false, rateUnit: "megabytes" } as const;
     const text = pod("a", "node-1", ', annotations: {bandwidth: "1 mbps egress"}, labels: {rate: 1M}');
     expect(reduce(none, input(text, { settings })).limits).toEqual({ "shop/a": ["egress 8000000"] });
   });
 
-  it("passes on what the sources say", () => {
+  it("reports objects that an agent does not act on", () => {
     const text = limited("a", "node-1", "1 mbps egress");
     const problem = { object: "x.yaml", message: "is broken" };
     expect(reduce(none, input(text, { problems: [problem] })).state.problems).toMatchObject([problem]);
   });
 
-  it("takes of other nodes what they may claim, and says why the rest is not theirs", () => {
+  it("accepts other nodes' valid claims, and reports the others with the reason", () => {
     const nodes = ["10.244.2.0/24", "10.244.2.0/25", "0.0.0.0/0"]
       .map((cidr, i) => `apiVersion: v1\nkind: Node\nmetadata: {name: peer-${i}}\nspec: {podCIDRs: ["${cidr}"]}\n`)
       .join("---\n");
@@ -112,7 +112,7 @@ describe("plans", () => {
     ]);
   });
 
-  it("is pure: the same input gives the same state, and nothing of the input changes", () => {
+  it("is pure: equal input gives equal output, and the input is not modified", () => {
     const given = input(limited("a", "node-1", "2 mbps egress"));
     const before = structuredClone(given);
     expect(planned(none, given)).toEqual(planned(none, given));

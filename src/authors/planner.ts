@@ -8,36 +8,36 @@ import { Store } from "../store/store.ts";
 import { BoundNodes } from "./claims.ts";
 import { Cluster, NODE } from "./cluster.ts";
 import { type Document, declareAuthors } from "./document.ts";
+import { idleImpairments, inOrder, overruledProblemsOf } from "./ineffective.ts";
 import { Rules } from "./rules.ts";
-import { idleImpairments, inOrder, overruledProblemsOf } from "./unheard.ts";
 
 export interface PlannerOptions {
   node: NodeContext;
   settings?: RuleSettings | undefined;
-  /** Functions that one chain holds. */
+  /** The most functions that one chain can hold. */
   maxChain: number;
   /** ms since the epoch. */
   now?: number | undefined;
 }
 
 /**
- * From what is known of the cluster to the node's document, change by change. Pure but for what it remembers, and what it
- * remembers is what it would come to from nothing.
+ * Plans the node's document from the cluster's collections, incrementally. Its only state of its own is `lastGood`; the
+ * result always equals that of planning from nothing with the same `lastGood`.
  */
 export class Planner {
   readonly store: Store;
   readonly cluster: Cluster;
   readonly rules: Rules;
-  /** Nodes with what is taken of their claims. */
+  /** Nodes with their accepted claims. */
   readonly nodes: BoundNodes;
   readonly ports: Document["ports"];
   readonly composer: Composer;
   readonly #document: Document;
-  /** Keys whose fragments changed, by author. */
+  /** Keys whose fragments changed since the last `take`, by author. */
   readonly #changed = new Map<string, Set<string>>();
-  /** Names of the fragments that each author has of a key. */
+  /** Names of the fragments composed so far, by author and key. */
   readonly #parts = new Map<string, readonly string[]>();
-  /** Objects whose rules were read since they were last remembered, as `lastGood` names them. */
+  /** Keys of `lastGood` whose rules were read since it was last written. */
   readonly #read = new Set<string>();
   #now: number;
 
@@ -65,29 +65,35 @@ export class Planner {
     cluster.node.set(NODE, node);
   }
 
-  /** What the agent knows of its own node. */
+  /** The agent's own node. */
   get node(): NodeContext {
     return this.cluster.node.get(NODE) as NodeContext;
   }
 
-  /** Plans what changed, at this time (ms since the epoch). What is to be remembered of rules is remembered. */
+  /** Plans what changed, and updates `lastGood`. @param now ms since the epoch */
   settle(now: number): void {
     this.foresee(now);
     if (this.#remember()) this.store.settle(now);
   }
 
-  /** Plans what changed as `settle` does, but remembers nothing: for changes that are taken back before it. */
+  /**
+   * Plans what changed like `settle`, but does not update `lastGood`: for a dry run, whose changes are reverted
+   * afterwards.
+   */
   foresee(now: number): void {
     this.#now = now;
     this.store.settle(now);
   }
 
-  /** Forgets last good rules of which nothing is left, once every source has told all that it knew. */
+  /**
+   * Checks all of `lastGood` at the next `settle`, which removes rows whose object no longer exists. Call it once every
+   * source has synced.
+   */
   forgetLost(): void {
     for (const key of this.cluster.lastGood.keys()) this.#read.add(key);
   }
 
-  /** What of the document changed since the last time. */
+  /** The changes of the document since the last call. */
   take(): Delta {
     for (const [author, changed] of this.#changed) {
       for (const key of changed) this.#compose(author, key);
@@ -96,7 +102,7 @@ export class Planner {
     return this.composer.take();
   }
 
-  /** What is wrong with objects, and what of them has no place in the document. */
+  /** Problems of objects: invalid values, and rules that are not in force or have no effect. */
   problems(): Problem[] {
     const { store, nodes, cluster, rules } = this;
     const told = [...store.problems()];
@@ -107,17 +113,20 @@ export class Planner {
     return distinct([...told, ...overruled, ...idle, ...others, ...claims]);
   }
 
-  /** What of the document another has, or has no place. */
+  /** Outcomes of items that lost a conflict or have no place in a chain. */
   outcomes(): Outcome[] {
     return this.composer.outcomes();
   }
 
-  /** The object for which an item is there, `Kind/namespace/name`. `owner`: as changes and outcomes name it. */
+  /**
+   * The object that an item belongs to, `Kind/namespace/name`. @param owner owner id of the item, as in changes and
+   * outcomes
+   */
   objectOf(owner: string): string | undefined {
     return this.composer.objectOf(owner);
   }
 
-  /** Remembers what was read; true if that is news. */
+  /** Updates `lastGood` for the rules read. Returns whether it changed. */
   #remember(): boolean {
     const { lastGood } = this.cluster;
     let isNews = false;
@@ -144,10 +153,10 @@ export class Planner {
   }
 }
 
-/** Of a Service's last good rules: no namespace has a capital letter. */
+/** Prefix of Services' keys in `lastGood`. It cannot be a pod's namespace, which has no capital letters. */
 const SERVICE = "Service/";
 
-/** One Service may say the same of a hundred pods. */
+/** Removes duplicates: the same problem of one Service is reported for each pod that it selects. */
 const distinct = (problems: readonly Problem[]): Problem[] => [
   ...new Map(problems.map((one) => [`${one.object} ${one.path} ${one.message}`, one])).values(),
 ];

@@ -71,7 +71,7 @@ describe("users' programs", () => {
     expect({ found: found.toSorted(), problems }).toEqual({ found: expected.toSorted(), problems: told });
   });
 
-  test("two Services that differ: the first by name counts, and both are told", () => {
+  test("two Services with different programs: the first by name wins, and both get a problem", () => {
     const services = [service("y", WEB, { "ebpf-limit": "drop egress -DN=2" }), service("x", WEB, RULE)];
     const { found, problems } = programs([pod("a", { labels: WEB }), ...services]);
     expect(found).toEqual(["shop/a egress drop -DN=10 by Service/shop/x on Service/shop/x"]);
@@ -79,7 +79,7 @@ describe("users' programs", () => {
     expect(problems[1]).toContain("says drop -DN=2 egress, but Service/shop/x says drop -DN=10 egress");
   });
 
-  test("a bad value leaves the last good one; a setting turns the short key off", () => {
+  test("an invalid value leaves the last valid one in force; a setting disables the short key", () => {
     const good = programs([pod("a", { annotations: RULE })]);
     const bad = programs(
       [pod("a", { annotations: { "ebpf-limit": "drop egress -DN=1;x" } })],

@@ -10,24 +10,27 @@ import type { ParsedProgram } from "../model/program-rules.ts";
 import { chosenPrograms, PROGRAM_KEYS, type ProgramRule, reducePrograms } from "../model/programs.ts";
 import type { Remembered } from "../model/remembered.ts";
 
-/** What one author's labels and annotations say. */
-export interface Said {
+/** The rules in one object's labels and annotations. */
+export interface ObjectRules {
   limits: readonly LimitRule[];
   losses: readonly (ParsedLoss & { key: string })[];
   programs: readonly (ParsedProgram & { key: string })[];
 }
 
-/** An object's rules as they count now, and what is to be remembered of them. */
+/** The rules of an object that count now, and what to store in `lastGood`. */
 export interface Reading {
-  said: Said;
+  said: ObjectRules;
   remembered: Remembered | undefined;
-  /** The object is gone, and only its network is left: nobody else's rules are about it. */
+  /** The object is deleted, and the pod is still attached. No other object's rules apply to it. */
   gone: boolean;
 }
 
 type Named = Metadata & { namespace: string };
 
-/** Reads the rules of an object's labels and annotations. `before`: its last valid ones. Never throws. */
+/**
+ * Reads the rules in an object's labels and annotations. Never throws.
+ * @param before its last valid rules
+ */
 export function readRules(
   before: Remembered | undefined,
   kind: "Pod" | "Service",
@@ -52,8 +55,8 @@ export function readRules(
 }
 
 /**
- * A pod's object goes before its network does. Its own rules stay as long as the network: else a dying pod would send at
- * full speed.
+ * The rules of a pod whose object is deleted. Its own rules stay until it is detached: otherwise a terminating pod
+ * would send without a limit.
  */
 export function lastRules(remembered: Remembered): Reading {
   const { losses = {}, programs = {} } = remembered;
@@ -61,23 +64,23 @@ export function lastRules(remembered: Remembered): Reading {
   return { said, remembered, gone: true };
 }
 
-/** Keys that may have been meant as rules. */
+/** Warns of keys that look like misspelt or misplaced rules. */
 function strayKeys(metadata: Metadata, kind: "Pod" | "Service", settings: RuleSettings): Problem[] {
   const object = objectKey(kind, metadata);
   const found = lookAlikes(metadata, settings);
   return found.map(({ map, key, message }) => ({ object, path: fieldPath(map, key), message, severity: "warning" }));
 }
 
-/** Has the object any key that is a rule? */
+/** Whether the object has any key that is a rule. */
 export function hasRules(metadata: Metadata): boolean {
   return KEYS.some(({ map, key }) => Object.hasOwn(metadata[map], key));
 }
 
-/** Whether a rule is the author's for itself: its source is the key then, else the author. */
+/** The source of a rule: its key if the pod wrote it itself, else the object that wrote it. */
 const sourceOf = (rank: number, object: string, key: string): string => (rank === RANK.own ? key : object);
 
-/** What a pod or a Service says of limits, for one pod. */
-export function limitsSaid({ limits }: Said, rank: number, object: string): Candidate<LimitRule>[] {
+/** The limits in a pod's or Service's metadata as candidates for one pod. */
+export function limitsFrom({ limits }: ObjectRules, rank: number, object: string): Candidate<LimitRule>[] {
   return limits.map((rule) => {
     const map = RULE_KEYS.find(({ key }) => key === rule.source)?.map ?? "annotations";
     const source = sourceOf(rank, object, rule.source);
@@ -85,8 +88,8 @@ export function limitsSaid({ limits }: Said, rank: number, object: string): Cand
   });
 }
 
-export function impairmentsSaid(
-  { losses }: Said,
+export function impairmentsFrom(
+  { losses }: ObjectRules,
   rank: number,
   object: string,
   settings: RuleSettings,
@@ -97,7 +100,7 @@ export function impairmentsSaid(
   });
 }
 
-export function programsSaid({ programs }: Said, rank: number, object: string): Candidate<ProgramRule>[] {
+export function programsFrom({ programs }: ObjectRules, rank: number, object: string): Candidate<ProgramRule>[] {
   return programs.map(({ key, ...parsed }) => {
     const path = fieldPath("annotations", key);
     return { rank, object, path, rule: { ...parsed, source: sourceOf(rank, object, key), object, path } };

@@ -81,7 +81,7 @@ function reduce(objects: object[], before: LastGood = new Map(), endpoints: Endp
 const WEB = { app: "web" };
 const egress = (rate: string) => ({ bandwidth: `${rate} mbps egress` });
 
-describe("whose word counts", () => {
+describe("precedence of limits", () => {
   test.each<[string, object[], Texts, string[], string[]?]>([
     [
       "a Service's for the pods that it selects",
@@ -134,7 +134,7 @@ describe("whose word counts", () => {
     expect(limits).toEqual(expected);
   });
 
-  test("two Services that disagree: the first by name counts, and both are told", () => {
+  test("two Services with different limits: the first by name wins, and both get a problem", () => {
     const { limits, problems } = reduce([
       pod("a", { labels: WEB }),
       pod("b", { labels: WEB }),
@@ -148,7 +148,7 @@ describe("whose word counts", () => {
     ]);
   });
 
-  test("two that agree are no conflict", () => {
+  test("two Services with the same limit do not conflict", () => {
     const { problems } = reduce([
       pod("a", { labels: WEB }),
       service("s", WEB, egress("5")),
@@ -158,7 +158,7 @@ describe("whose word counts", () => {
   });
 });
 
-test("an impairment whose time is over stands in no other's way, and is told of no conflict", () => {
+test("an Impairment that has ended overrules no other and causes no conflict", () => {
   const egress = (name: string, loss: string, until?: string) =>
     own("Impairment", name, { pod: "a", direction: "egress", loss, ...(until && { until }) });
   const text = [pod("a"), egress("a-old", "3%", "2026-01-01T00:00:00Z"), egress("b-new", "4%")];
@@ -231,13 +231,13 @@ describe("losses and Impairments", () => {
     expect(impairments).toEqual(expected);
   });
 
-  test("two for the same packets: the first by name counts, and both are told", () => {
+  test("two Impairments for the same packets: the first by name wins, and both get a problem", () => {
     const { impairments, problems } = reduce([pod("a"), impair("y", { loss: "2%" }), impair("x", { loss: "1%" })]);
     expect(impairments).toEqual(["shop/a egress loss 1% by Impairment/shop/x"]);
     expect(problems.map((text) => text.split(":")[0])).toEqual(["Impairment/shop/x spec", "Impairment/shop/y spec"]);
   });
 
-  test("more than a chain can hold are said to be left out", () => {
+  test("Impairments beyond what a chain can hold are problems", () => {
     const many = Array.from({ length: 6 }, (_, i) =>
       impair(`i${i}`, { loss: "1%", match: { ports: [{ protocol: "TCP", port: i + 1 }] } }),
     );
@@ -246,7 +246,7 @@ describe("losses and Impairments", () => {
     expect(problems.map((text) => text.split(" ")[0])).toEqual(["Impairment/shop/i4", "Impairment/shop/i5"]);
   });
 
-  test("every rule has a lease and exemptions, narrowed ones none of these", () => {
+  test("every rule has a lease; only rules without a match have exemptions", () => {
     const { state } = reduce([
       pod("a", { annotations: LOSS }),
       impair("i", {
@@ -297,7 +297,7 @@ describe("peers", () => {
     expect(state.impairments.get("shop/a")?.[0]?.match.peers).toEqual(expected);
   });
 
-  test("EndpointSlices say who is behind a Service, and their changes count at once", () => {
+  test("a Service's peers are those of its EndpointSlices, and follow their changes", () => {
     const objects = [
       pod("a"),
       pod("db", db),
@@ -314,7 +314,7 @@ describe("peers", () => {
     expect(peers([...objects, slice("stray", undefined, "IPv4", "10.244.9.8")])).not.toContain("10.244.9.8/32");
   });
 
-  test("an address of the wrong family or none at all is refused with its place", () => {
+  test("an invalid address or one of the wrong family is refused with its path", () => {
     const parsed = (type: string, address: string) =>
       parseManifests(JSON.stringify(slice("s", "db", type, address)), "f").problems.map((one) => one.path);
     expect(parsed("IPv4", "10.0.0.1")).toEqual([]);
@@ -322,23 +322,23 @@ describe("peers", () => {
     expect(parsed("IPv6", "10.0.0.256")).toEqual(["endpoints[0].addresses[0]"]);
   });
 
-  test("a Service that is not there is said, and stands for nobody", () => {
+  test("a missing Service is a problem, and matches nobody", () => {
     const { state, problems } = reduce([
       pod("a"),
       own("Impairment", "i", { pod: "a", loss: "1%", match: { peers: [{ service: { name: "nope" } }] } }),
     ]);
     expect(problems).toEqual([
-      "Impairment/shop/i spec.match.peers[0].service: there is no Service shop/nope: it stands for nobody",
+      "Impairment/shop/i spec.match.peers[0].service: there is no Service shop/nope: the peer matches nobody",
     ]);
     expect(state.impairments.get("shop/a")?.[0]?.match.peers).toEqual([]);
   });
 });
 
-describe("the last good state", () => {
+describe("the last valid rule", () => {
   test.each([
     ["a pod", (loss: string) => [pod("a", { annotations: { loss } })]],
     ["a Service", (loss: string) => [pod("a", { labels: WEB }), service("s", WEB, { loss })]],
-  ])("of %s stays while its value is bad", (_what, objects) => {
+  ])("of %s stays in force while its value is invalid", (_what, objects) => {
     const first = reduce(objects("uniform egress 2%"));
     const second = reduce(objects("uniform egress 2"), first.lastGood);
     expect(second.impairments).toEqual(first.impairments);
@@ -346,14 +346,14 @@ describe("the last good state", () => {
     expect(reduce([pod("a", { labels: WEB })], second.lastGood).impairments).toEqual([]);
   });
 
-  test("a pod's loss stays until its network goes", () => {
+  test("of a deleted pod stays in force until the pod is detached", () => {
     const first = reduce([pod("a", { annotations: { loss: "uniform egress 2%" } })], new Map(), [endpoint("a")]);
     expect(reduce([], first.lastGood, [endpoint("a")]).impairments).toEqual(first.impairments);
     expect(reduce([], first.lastGood).impairments).toEqual([]);
   });
 });
 
-test("a change leaves the rules of pods that it does not concern the very same objects, so that they are not planned anew", () => {
+test("a change keeps the identity of rules that it does not concern, so that they are not planned again", () => {
   const [first, second] = ["a", "b"].map((name) => {
     const { objects } = parseManifests(
       [

@@ -14,90 +14,95 @@ import type { Remembered } from "../model/remembered.ts";
 import { sameValue } from "../model/same.ts";
 import type { Derived, View } from "../store/derived.ts";
 import type { Store } from "../store/store.ts";
-import { type Cluster, GONE, type Speaker } from "./cluster.ts";
+import { type Annotated, type Cluster, GONE } from "./cluster.ts";
 import { peersOf } from "./peers.ts";
 import {
-  impairmentsSaid,
+  impairmentsFrom,
   lastRules,
-  limitsSaid,
-  programsSaid,
+  limitsFrom,
+  type ObjectRules,
+  programsFrom,
   type Reading,
   readRules,
-  type Said,
 } from "./readings.ts";
+import { endOf, impairmentCandidates, limitCandidates } from "./rule-objects.ts";
 import { Selections } from "./selections.ts";
-import { endOf, impairmentCandidates, limitCandidates } from "./words.ts";
 
-/** The rules of one kind that count for a pod, and those that do not. */
+/** The rules of one kind that are in force for a pod, and those that are overruled. */
 export interface Choice<T> {
   rules: readonly T[];
   overruled: readonly Overruled<T>[];
 }
 
-/** The rules of this node's pods: their own, those of objects that choose them, and those of their Services. */
+/** The rules of this node's pods: from their own metadata, from Limits and Impairments, and from Services. */
 export class Rules {
-  /** What pods' own labels and annotations say. */
+  /** The rules in pods' own labels and annotations. */
   readonly readings: Derived<Reading>;
   readonly serviceReadings: Derived<Reading>;
-  /** At most one a direction. */
+  /** At most one per direction. */
   readonly limits: Derived<Choice<LimitRule>>;
-  /** In the order of their chain places. */
+  /** In chain order. */
   readonly impairments: Derived<Choice<ImpairRule>>;
-  /** At most one a direction. */
+  /** At most one per direction. */
   readonly programs: Derived<Choice<ProgramRule>>;
   readonly #selections: Selections;
 
   constructor(store: Store, cluster: Cluster, settings: RuleSettings) {
-    const { here, speakers, limits, impairments, lastGood } = cluster;
+    const { localPods, annotatedServices, limits, impairments, lastGood } = cluster;
     const same = { same: sameValue };
-    const read = (kind: "Pod" | "Service", before: Remembered | undefined, speaker: Speaker, view: View) => {
-      const { reading, problems } = readRules(before, kind, speaker, settings);
+    const read = (kind: "Pod" | "Service", before: Remembered | undefined, annotated: Annotated, view: View) => {
+      const { reading, problems } = readRules(before, kind, annotated, settings);
       for (const one of problems) view.tell(one);
       return reading;
     };
     const readPod = (key: string, view: View): Reading | undefined => {
-      const [speaker, before] = [view.row(here, key), view.row(lastGood, key)];
-      if (speaker === GONE) return before && lastRules(before);
-      return speaker && read("Pod", before, speaker, view);
+      const [annotated, before] = [view.row(localPods, key), view.row(lastGood, key)];
+      if (annotated === GONE) return before && lastRules(before);
+      return annotated && read("Pod", before, annotated, view);
     };
     const readService = (key: string, view: View): Reading | undefined => {
-      const speaker = view.row(speakers, key);
-      return speaker && read("Service", view.row(lastGood, `Service/${key}`), speaker, view);
+      const annotated = view.row(annotatedServices, key);
+      return annotated && read("Service", view.row(lastGood, `Service/${key}`), annotated, view);
     };
-    this.readings = store.derive("rules of pods", [here], readPod, same);
-    this.serviceReadings = store.derive("rules of services", [speakers], readService, same);
+    this.readings = store.derive("rules of pods", [localPods], readPod, same);
+    this.serviceReadings = store.derive("rules of services", [annotatedServices], readService, same);
     this.#selections = new Selections(store, cluster);
     const limited = this.#selections.follow(store, "Limit", limits);
     const impaired = this.#selections.follow(store, "Impairment", impairments);
-    const limitWords = store.derive("words of limits", [limits], (key, view) => {
-      const words = view.row(limits, key);
-      return words && limitCandidates(words);
+    const limitsOfObjects = store.derive("candidates of limits", [limits], (key, view) => {
+      const ruleObject = view.row(limits, key);
+      return ruleObject && limitCandidates(ruleObject);
     });
-    const impairWords = impairmentWords(store, cluster, this.#selections, settings);
+    const impairmentsOfObjects = deriveCandidates(store, cluster, this.#selections, settings);
     const { readings } = this;
     const limitsOf = (key: string, view: View) => {
-      const said = this.#said(key, view, limitsSaid);
+      const said = this.#said(key, view, limitsFrom);
       const objects = () => this.#selections.choosing(key, limited, view);
-      return choose(chooseLimits, said.own, said.gone ? [] : objects().map((one) => view.row(limitWords, one)), view);
+      return choose(
+        chooseLimits,
+        said.own,
+        said.gone ? [] : objects().map((one) => view.row(limitsOfObjects, one)),
+        view,
+      );
     };
     const impairmentsOf = (key: string, view: View) => {
-      const said = this.#said(key, view, (...one) => impairmentsSaid(...one, settings));
+      const said = this.#said(key, view, (...one) => impairmentsFrom(...one, settings));
       const objects = () => this.#selections.choosing(key, impaired, view);
-      const others = said.gone ? [] : objects().map((one) => view.row(impairWords, one));
+      const others = said.gone ? [] : objects().map((one) => view.row(impairmentsOfObjects, one));
       return choose(chooseImpairments, said.own, others, view);
     };
     const programsOf = (key: string, view: View) =>
-      choose(choosePrograms, this.#said(key, view, programsSaid).own, [], view);
+      choose(choosePrograms, this.#said(key, view, programsFrom).own, [], view);
     this.limits = store.derive("limits of pods", [readings], limitsOf, same);
     this.impairments = store.derive("impairments of pods", [readings], impairmentsOf, same);
     this.programs = store.derive("programs of pods", [readings], programsOf, same);
   }
 
-  /** What the pod itself says, and its Services. */
+  /** Candidates from the pod itself and from the Services that select it. */
   #said<T>(
     key: string,
     view: View,
-    candidates: (said: Said, rank: number, object: string) => Candidate<T>[],
+    candidates: (said: ObjectRules, rank: number, object: string) => Candidate<T>[],
   ): { own: Candidate<T>[]; gone: boolean } {
     const reading = view.row(this.readings, key);
     if (!reading) return { own: [], gone: true };
@@ -124,8 +129,8 @@ function choose<T>(
   return { rules, overruled };
 }
 
-/** What each Impairment says of the pods that it chooses; one whose time is over says it as ended. */
-function impairmentWords(
+/** Each Impairment's rules as candidates for the pods that it selects; marked `ended` once its time has passed. */
+function deriveCandidates(
   store: Store,
   cluster: Cluster,
   selections: Selections,
@@ -133,11 +138,11 @@ function impairmentWords(
 ): Derived<readonly Candidate<ImpairRule>[]> {
   const { impairments } = cluster;
   const peers = peersOf(store, cluster, selections);
-  return store.derive<readonly Candidate<ImpairRule>[]>("words of impairments", [impairments], (key, view) => {
-    const words = view.row(impairments, key);
-    if (!words) return undefined;
-    const candidates = impairmentCandidates(words, view.row(peers, key), settings);
-    const until = endOf(words.spec);
+  return store.derive<readonly Candidate<ImpairRule>[]>("candidates of impairments", [impairments], (key, view) => {
+    const ruleObject = view.row(impairments, key);
+    if (!ruleObject) return undefined;
+    const candidates = impairmentCandidates(ruleObject, view.row(peers, key), settings);
+    const until = endOf(ruleObject.spec);
     const ended = until !== undefined && view.isPast(until);
     return ended ? candidates.map((one) => ({ ...one, ended })) : candidates;
   });

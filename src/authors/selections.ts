@@ -4,45 +4,45 @@ import type { View } from "../store/derived.ts";
 import type { Selected } from "../store/selected.ts";
 import type { Source, Store } from "../store/store.ts";
 import type { Cluster, ServiceRow } from "./cluster.ts";
-import { emptyChoice, type Selectable, type Words } from "./words.ts";
+import { emptyChoice, type LabelledPod, type RuleObject } from "./rule-objects.ts";
 
-/** Which pods are meant by the selectors of Services, Limits and Impairments. */
+/** Which pods the selectors of Services, Limits and Impairments match. */
 export class Selections {
-  /** Pods of a Service; without a selector none. */
-  readonly services: Selected<ServiceRow, Selectable>;
+  /** The pods of each Service. A Service without a selector has none. */
+  readonly services: Selected<ServiceRow, LabelledPod>;
   readonly #cluster: Cluster;
 
   constructor(store: Store, cluster: Cluster) {
     this.#cluster = cluster;
-    this.services = store.select<ServiceRow, Selectable>("pods of services", {
+    this.services = store.select<ServiceRow, LabelledPod>("pods of services", {
       selectors: cluster.services,
-      rows: cluster.selectables,
+      rows: cluster.labelledPods,
       selects: ({ selector }, { labels }) =>
         Object.keys(selector).length > 0 && selectsLabels({ matchLabels: selector }, labels),
       ...inOneNamespace,
     });
   }
 
-  /** Follows whom the objects of one kind choose; one that chooses nobody is told. */
-  follow<S extends Choice>(store: Store, kind: "Limit" | "Impairment", objects: Source<Words<S>>): Chosen<S> {
-    const selected = store.select<Words<S>, Selectable>(`pods of ${kind}s`, {
+  /** Declares which pods the objects of one kind select. An object that selects no pod gets a problem. */
+  follow<S extends Choice>(store: Store, kind: "Limit" | "Impairment", objects: Source<RuleObject<S>>): Chosen<S> {
+    const selected = store.select<RuleObject<S>, LabelledPod>(`pods of ${kind}s`, {
       selectors: objects,
-      rows: this.#cluster.selectables,
+      rows: this.#cluster.labelledPods,
       selects: ({ spec }, { labels }) => spec.selector !== undefined && selectsLabels(spec.selector, labels),
       ...inOneNamespace,
     });
     const chosen = { objects, selected };
     store.derive(`reach of ${kind}s`, [objects], (key, view) => {
-      const words = view.row(objects, key);
-      if (!words || isOver(words.spec, view)) return undefined;
-      const reaches = this.#reaches(key, words, chosen, view);
-      if (!reaches) view.tell(emptyChoice(kind, words, this.#hasService(words, view)));
+      const ruleObject = view.row(objects, key);
+      if (!ruleObject || isOver(ruleObject.spec, view)) return undefined;
+      const reaches = this.#reaches(key, ruleObject, chosen, view);
+      if (!reaches) view.tell(emptyChoice(kind, ruleObject, this.#hasService(ruleObject, view)));
       return reaches;
     });
     return chosen;
   }
 
-  /** Keys of the objects that choose a pod: by its name, its labels, or a Service. */
+  /** Keys of the objects that select a pod: by its name, by its labels, or through a Service. */
   choosing<S extends Choice>(pod: string, { objects, selected }: Chosen<S>, view: View): string[] {
     const services = view.selectorsOf(this.services, pod);
     return [
@@ -52,34 +52,34 @@ export class Selections {
     ];
   }
 
-  /** Is any pod chosen that has an object or a network? */
-  #reaches<S extends Choice>(key: string, words: Words<S>, { selected }: Chosen<S>, view: View): boolean {
-    const { namespace, spec } = words;
-    const { selectables, attachments } = this.#cluster;
+  /** Whether the object selects a pod that exists or is attached. */
+  #reaches<S extends Choice>(key: string, ruleObject: RuleObject<S>, { selected }: Chosen<S>, view: View): boolean {
+    const { namespace, spec } = ruleObject;
+    const { labelledPods, attachments } = this.#cluster;
     if (spec.pod !== undefined) {
       const pod = `${namespace}/${spec.pod}`;
-      return view.row(selectables, pod) !== undefined || view.row(attachments, pod) !== undefined;
+      return view.row(labelledPods, pod) !== undefined || view.row(attachments, pod) !== undefined;
     }
     if (spec.selector) return view.selectsSome(selected, key);
-    return this.#hasService(words, view) && view.selectsSome(this.services, `${namespace}/${spec.service}`);
+    return this.#hasService(ruleObject, view) && view.selectsSome(this.services, `${namespace}/${spec.service}`);
   }
 
-  #hasService({ namespace, spec }: Words<PodChoice>, view: View): boolean {
+  #hasService({ namespace, spec }: RuleObject<PodChoice>, view: View): boolean {
     return spec.service !== undefined && view.row(this.#cluster.services, `${namespace}/${spec.service}`) !== undefined;
   }
 }
 
 type Choice = PodChoice & { until?: string | undefined };
 
-/** Objects of one kind, and the pods that their selectors select. */
+/** Objects of one kind, and the pods that their label selectors match. */
 export interface Chosen<S extends PodChoice> {
-  objects: Source<Words<S>>;
-  selected: Selected<Words<S>, Selectable>;
+  objects: Source<RuleObject<S>>;
+  selected: Selected<RuleObject<S>, LabelledPod>;
 }
 
 const inOneNamespace = {
   within: ({ namespace }: { namespace: string }) => namespace,
-  groupOf: ({ namespace }: Selectable) => namespace,
+  groupOf: ({ namespace }: LabelledPod) => namespace,
 };
 
 const isOver = ({ until }: Choice, view: View): boolean => until !== undefined && view.isPast(Date.parse(until));

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { ruleProblems } from "../authors/foresee.ts";
+import { ruleProblems } from "../authors/rule-problems.ts";
 import { objectKey, podKey } from "../model/names.ts";
 import type { Ended, ManifestObject, Namespace, Node, Pod, Problem, RuleObject } from "../model/objects.ts";
 import { expandWorkloads, type JobMemories, schedule } from "../model/workloads/index.ts";

@@ -17,11 +17,11 @@ const at = (name: string, instance: string, order: number): Attachment => ({
 });
 const row = (key: number, value: number): Row => ({ table: "t", key: { key }, value: { value } });
 
-describe("two that want one row", () => {
+describe("two fragments with the same row", () => {
   const all = composer();
   all.set("pods", "b", { owner: "Pod/n/b", rows: () => [row(1, 2), row(2, 2)] });
 
-  test("one of an earlier author has it, and the other's owner is told", () => {
+  test("the earlier author's row is in the document, and the other's owner gets an outcome", () => {
     expect(all.take().rows.map(({ owner }) => owner)).toEqual(["pods b", "pods b"]);
     all.set("nodes", "n", { owner: "Node/n", rows: () => [row(1, 1)] });
     expect(all.take().rows).toEqual([{ owner: "nodes n", item: row(1, 1), gone: false }]);
@@ -29,7 +29,7 @@ describe("two that want one row", () => {
     expect(all.objectOf("pods b")).toBe("Pod/n/b");
   });
 
-  test("of one author the one with the smaller key has it", () => {
+  test("of one author's fragments the one with the smaller key wins", () => {
     all.set("pods", "a", { owner: "Pod/n/a", rows: () => [row(2, 3)] });
     expect(all.take().rows).toEqual([{ owner: "pods a", item: row(2, 3), gone: false }]);
     all.set("pods", "c", { owner: "Pod/n/c", rows: () => [row(2, 4)] });
@@ -37,7 +37,7 @@ describe("two that want one row", () => {
     expect(all.outcomes().map(({ owner }) => owner)).toEqual(["pods b", "pods b", "pods c"]);
   });
 
-  test("when the first goes, the next one's comes", () => {
+  test("when the winning fragment goes, the other's row replaces it", () => {
     all.set("pods", "a", undefined);
     all.set("nodes", "n", undefined);
     const { rows } = all.take();
@@ -52,7 +52,7 @@ describe("chains", () => {
   const all = composer();
   const chain = (delta: Delta) => delta.ports.map(({ item, gone }) => (gone ? "gone" : item.ingress.join(" ")));
 
-  test("an attachment waits for its port, and its owner is told", () => {
+  test("an attachment to a missing port is an outcome of its owner, and is made when the port comes", () => {
     all.set("rules", "x", { owner: "Limit/n/x", attach: [at("a", "late", 9), at("a", "early", 1)] });
     expect(all.take().ports).toEqual([]);
     expect(all.outcomes()).toMatchObject([{ owner: "rules x", code: "no-port" }, { code: "no-port" }]);
@@ -61,7 +61,7 @@ describe("chains", () => {
     expect(all.outcomes()).toEqual([]);
   });
 
-  test("what a chain does not hold is told to its owner, and comes when there is room", () => {
+  test("an attachment to a full chain is an outcome of its owner, and is made when there is room", () => {
     all.set("rules", "y", { owner: "Limit/n/y", attach: [at("a", "middle", 5), at("a", "last", 10)] });
     expect(chain(all.take())).toEqual(["early middle late"]);
     expect(all.outcomes()).toMatchObject([{ owner: "rules y", code: "chain-full" }]);
@@ -70,13 +70,13 @@ describe("chains", () => {
     expect(all.outcomes()).toEqual([]);
   });
 
-  test("a port that goes is one change", () => {
+  test("a removed port is one change, without changes of its chain", () => {
     all.set("pods", "a", undefined);
     expect(chain(all.take())).toEqual(["gone"]);
   });
 });
 
-test("what is set and taken back between two takes is no change", () => {
+test("a fragment set and reverted between two takes is no change", () => {
   const all = composer();
   const fragment: Fragment = { owner: "Pod/n/a", rows: () => [row(1, 1)], ports: [port("a")] };
   all.set("pods", "a", fragment);
@@ -86,7 +86,7 @@ test("what is set and taken back between two takes is no change", () => {
   expect(Object.values(all.take()).flat()).toEqual([]);
 });
 
-/** Fragments over few names, so that they meet. */
+/** Few names, so that fragments conflict. */
 const few = fc.nat(3);
 const fragment: fc.Arbitrary<Fragment> = fc.record({
   owner: few.map((n) => `Pod/n/${n}`),
@@ -106,7 +106,7 @@ const fragment: fc.Arbitrary<Fragment> = fc.record({
 });
 const edit = fc.tuple(fc.constantFrom(...AUTHORS), few, fc.option(fragment, { nil: undefined }));
 
-test("changes add up to what is composed from nothing", () => {
+test("the sum of all changes equals a document composed from nothing", () => {
   fc.assert(
     fc.property(fc.array(fc.array(edit, { maxLength: 4 }), { maxLength: 12 }), (batches) => {
       const all = composer();
@@ -132,7 +132,7 @@ test("changes add up to what is composed from nothing", () => {
   );
 });
 
-test("rows have the same id if table and key say the same, in bytes too", () => {
+test("rows with equal table and key have the same id, also for keys in bytes", () => {
   const one: Row = { table: "t", key: { instance: { instance: "r" }, addr: new Uint8Array([1, 200]) }, value: {} };
   expect(rowId({ ...one, key: { ...one.key, addr: Buffer.from([1, 200]) } })).toBe(rowId(one));
   expect(rowId({ ...one, key: { ...one.key, addr: new Uint8Array([1, 201]) } })).not.toBe(rowId(one));

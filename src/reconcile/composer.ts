@@ -15,13 +15,13 @@ import { type Claim, Contest, type Held } from "./contest.ts";
 import { KINDS } from "./kinds.ts";
 
 export interface ComposerOptions {
-  /** Names of the authors, first the one that comes first where two want the same item. */
+  /** Names of the authors in order of precedence: of two that write the same item, the first wins. */
   authors: readonly string[];
-  /** Functions that a chain holds. */
+  /** The most functions that one chain can hold. */
   maxChain: number;
 }
 
-/** Owner of the items that an author wants for one of its keys. */
+/** The owner id of the items in an author's fragment. */
 export const claimOf = (author: string, key: string): string => `${author} ${key}`;
 
 interface Chains {
@@ -30,9 +30,9 @@ interface Chains {
 }
 
 /**
- * Puts the authors' fragments together into one document, change by change. Of two fragments that want the same item, the
- * one of the earlier author has it, of one author's the one with the smaller key; the other's owner is told, and has the
- * item once it is free. A change costs the items of its fragment and the chains that they are in.
+ * Composes the authors' fragments into one document, incrementally. Where two fragments have the same item, the earlier
+ * author wins; within one author, the smaller key wins. The loser's owner gets a `conflict` outcome, and its item
+ * replaces the winner's when that goes. A change costs the items of its fragment and the chains they are in.
  */
 export class Composer {
   readonly #orders: ReadonlyMap<string, number>;
@@ -48,7 +48,7 @@ export class Composer {
   readonly #attachments = new Contest(KINDS.attach);
   readonly #chains = new Map<string, Chains>();
   readonly #ports = new Map<string, Held<Port>>();
-  /** Attachments without a place, by port. */
+  /** Outcomes of attachments that are in no chain, by port: the port is missing, or its chain is full. */
   readonly #unplaced = new Map<string, Outcome[]>();
 
   constructor({ authors, maxChain }: ComposerOptions) {
@@ -56,32 +56,34 @@ export class Composer {
     this.#maxChain = maxChain;
   }
 
-  /** Ports with their chains, by full name. */
+  /** Ports with their chains, by full name (`instance:port`). */
   get ports(): ReadonlyMap<string, Held<Port>> {
     return this.#ports;
   }
 
-  /** Items in the document. */
+  /** The number of items in the document. */
   get size(): number {
     const { instances, links, routes, shapers, leases, rows } = this;
     return [instances, links, routes, shapers, leases, rows, this.#ports].reduce((sum, { size }) => sum + size, 0);
   }
 
-  /** The object for which a claim's items are there: `Kind/namespace/name`. `claim`: owner of an item. */
+  /** The object that a claim's items belong to, as `Kind/namespace/name`. @param claim owner id of an item */
   objectOf(claim: string): string | undefined {
     return this.#claims.get(claim)?.fragment.owner;
   }
 
-  /** What an author wants for one of its keys; undefined: nothing. Owner of the items is then `claimOf(author, key)`. */
+  /**
+   * Sets the fragment of one key of an author; `undefined` removes it. Its items get the owner `claimOf(author, key)`.
+   */
   set(author: string, key: string, after: Fragment | undefined): void {
     const order = this.#orders.get(author);
-    if (order === undefined) throw new Error(`compose fragment of ${author}: no author has this name`);
+    if (order === undefined) throw new Error(`compose fragment of ${author}: no such author`);
     const id = claimOf(author, key);
     const known = this.#claims.get(id);
     if (!known && !after) return;
     const before = known?.fragment;
     const claim = known ?? { id, order, key, fragment: after as Fragment };
-    // contests look items up in the claim's fragment, so it is the old one until all have taken the new one in
+    // Contests find items through the claim's fragment. It must stay the old one until every contest has been updated.
     const contests = [
       this.instances,
       this.links,
@@ -98,7 +100,7 @@ export class Composer {
     else this.#claims.delete(id);
   }
 
-  /** What changed since the last time. */
+  /** The changes of the document since the last call. */
   take(): Delta {
     return {
       instances: this.instances.take(),
@@ -111,7 +113,7 @@ export class Composer {
     };
   }
 
-  /** All of it, sorted. For people: large documents take a while. */
+  /** The whole document, sorted. For display and tests only: it is slow for a large document. */
   whole(): Document {
     const sorted = <T>(items: Iterable<Held<T>>, idOf: (item: T) => string): T[] =>
       [...items]
@@ -129,7 +131,7 @@ export class Composer {
     };
   }
 
-  /** Who does not have what it wants, because another does or because there is no place. */
+  /** Outcomes of the items that are not in the document: another fragment's item won, or a chain has no place. */
   outcomes(): Outcome[] {
     const contests = {
       instance: this.instances,
@@ -140,7 +142,7 @@ export class Composer {
     };
     const lost = Object.entries(contests).flatMap(([what, contest]) =>
       contest.conflicts().map(({ id, winner, loser }): Outcome => {
-        const message = `${what} ${printable(id)} is ${winner.fragment.owner}'s, which comes first`;
+        const message = `${what} ${printable(id)} is already set by ${winner.fragment.owner}, which takes precedence`;
         return { owner: loser.id, code: "conflict", message, severity: "error" };
       }),
     );
@@ -198,8 +200,8 @@ export class Composer {
       owner: this.#attachments.get(KINDS.attach.idOf({ port, direction, instance, order: 0 }))?.owner ?? "",
       code: spec ? "chain-full" : "no-port",
       message: spec
-        ? `${instance} has no place in the ${direction} chain of port ${port}: it holds ${this.#maxChain} functions`
-        : `${instance} is attached to port ${port}, which does not exist`,
+        ? `attach ${instance} to the ${direction} chain of port ${port}: the chain is full (at most ${this.#maxChain} functions)`
+        : `attach ${instance} to port ${port}: there is no such port`,
       severity: "error",
     });
     this.#unplaced.set(name, left.map(outcome));

@@ -1,31 +1,31 @@
 import type { Change, Fragment } from "../model/document.ts";
 import { sameValue } from "../model/same.ts";
 
-/** A fragment's claim to its items. The smaller order comes first; of one order, the smaller key. */
+/** One fragment as a contender for its items. The smaller `order` wins; of one order, the smaller `key`. */
 export interface Claim {
-  /** Author and key: the owner of its items. */
+  /** Author and key, from `claimOf`. It is the owner id of the fragment's items. */
   id: string;
   order: number;
   key: string;
   fragment: Fragment;
 }
 
-/** How one kind of item is found in fragments. */
+/** How to enumerate and identify the items of one kind in fragments. */
 export interface Kind<T> {
   name: keyof Fragment;
   itemsOf(fragment: Fragment): Iterable<T>;
-  /** What no two items of a document share. */
+  /** Unique within a document. */
   idOf(item: T): string;
 }
 
-/** An item and whose it is. */
+/** An item with its owner. */
 export interface Held<T> {
-  /** Id of the claim. */
+  /** `id` of the claim. */
   owner: string;
   item: T;
 }
 
-/** Two claims to one item: who has it, and who does not. */
+/** Two claims to the same item. */
 export interface Conflict {
   id: string;
   winner: Claim;
@@ -33,19 +33,20 @@ export interface Conflict {
 }
 
 /**
- * Who has each item of one kind. Where two fragments want the same item, the first by order and key has it; when that one
- * goes, the next has it. Items are found again in their fragment, so that a large document costs a pointer for each.
+ * Decides which fragment provides each item of one kind. Where several fragments have the same item, the first by order
+ * and key wins; when it goes, the next one wins. Only a reference to the claim is stored for each item, and the item is
+ * looked up in its fragment, so that a large document needs little memory.
  */
 export class Contest<T> {
   readonly #kind: Kind<T>;
   readonly #same: (one: T, other: T) => boolean;
   readonly #claims = new Map<string, Claim | Claim[]>();
-  /** Ids that more than one fragment wants. */
+  /** Ids that more than one fragment has. */
   readonly #contested = new Set<string>();
-  /** What each item that changed was when the changes were last taken, and what it is now. */
+  /** Items that changed since the last `take`: as they were then, and as they are now. */
   readonly #changed = new Map<string, { before: Held<T> | undefined; after: Held<T> | undefined }>();
 
-  /** `same`: equal items are no change. */
+  /** @param same items for which it returns true are equal, and replacing one by the other is not a change */
   constructor(kind: Kind<T>, same: (one: T, other: T) => boolean = sameValue) {
     this.#kind = kind;
     this.#same = same;
@@ -68,7 +69,7 @@ export class Contest<T> {
     return this.#claims.keys();
   }
 
-  /** All items, each once; in no order. */
+  /** All items of the document, in no particular order. */
   *all(): Generator<Held<T>> {
     const seen = new Set<Claim>();
     for (const claims of this.#claims.values()) {
@@ -81,7 +82,7 @@ export class Contest<T> {
     }
   }
 
-  /** Puts a claim's new fragment in the place of the old one; undefined: none. */
+  /** Replaces a claim's fragment; `undefined` means that there was, or is, none. */
   replace(claim: Claim, before: Fragment | undefined, after: Fragment | undefined): void {
     const was: ReadonlyMap<string, T> = before ? this.#items(before) : NOTHING;
     const is: ReadonlyMap<string, T> = after ? this.#items(after) : NOTHING;
@@ -93,7 +94,7 @@ export class Contest<T> {
     }
   }
 
-  /** What changed since the last time. */
+  /** The changes since the last call. */
   take(): Change<T>[] {
     const changes: Change<T>[] = [];
     for (const { before, after } of this.#changed.values()) {
@@ -118,7 +119,7 @@ export class Contest<T> {
     return claims && first(claims);
   }
 
-  /** The item was one claim's, and is another's. Claims: who has it; undefined: nobody. */
+  /** Records that an item has passed from claim `had` to claim `has`; `undefined` means no claim. */
   #note(id: string, had: Claim | undefined, old: T | undefined, has: Claim | undefined, item: T | undefined): void {
     const held = (claim: Claim | undefined, one: T | undefined) =>
       claim && one !== undefined ? { owner: claim.id, item: one } : undefined;
@@ -151,7 +152,7 @@ export class Contest<T> {
     else this.#claims.set(id, others.length > 0 ? [next, ...others] : next);
   }
 
-  /** Of two items of one fragment with the same id the first counts. */
+  /** Items by id. If a fragment has two items with the same id, the first counts. */
   #items(fragment: Fragment): Map<string, T> {
     const items = new Map<string, T>();
     for (const item of this.#kind.itemsOf(fragment)) {

@@ -12,7 +12,7 @@ import {
 import { rowId } from "../model/row-id.ts";
 import type { Kind } from "./contest.ts";
 
-/** The kinds of items of a document, and what no two of each share. */
+/** The kinds of items in a document, each with its unique id. */
 export const KINDS = {
   instances: {
     name: "instances",

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { type Clock, Runner } from "./runner.ts";
 
-/** A clock whose sleeps end when told. */
+/** A clock whose sleeps end when `tick` is called. */
 function fakeClock(): Clock & { sleeps: number[]; tick(): void } {
   let wake: (() => void) | undefined;
   const sleeps: number[] = [];

@@ -1,4 +1,4 @@
-/** Time as the runner needs it; injected so that tests do not wait. */
+/** Timers, as the runner needs them. Injected, so that tests need not wait. */
 export interface Clock {
   sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
@@ -18,20 +18,20 @@ export const systemClock: Clock = {
 };
 
 export interface RunnerOptions {
-  /** One full pass. Throws, or returns the number of rows that failed and want another try. */
+  /** Runs one pass. Returns the number of items that failed and must be retried, or throws. */
   pass(): Promise<number>;
   onError(error: unknown): void;
   clock?: Clock;
   signal: AbortSignal;
-  /** Back-off after a failure, ms: doubled from `min` to `max`. */
+  /** Delay before a retry after a failure, ms: doubled from `min` to `max`. */
   backoff?: { min: number; max: number };
-  /** A pass even without a mark, ms: heals what others broke. */
+  /** A pass runs at least this often, ms, even if nothing is marked. */
   resync?: number;
 }
 
 /**
- * Level-triggered: marks say only that something changed; a pass looks at everything. Marks made during a pass
- * cause one more; passes never overlap. A failed pass is retried with back-off.
+ * Runs passes, level-triggered: a mark only says that a pass is needed. Passes never overlap; any number of marks
+ * during one pass cause one more. A failed pass is retried with back-off.
  */
 export class Runner {
   readonly #options: RunnerOptions;
@@ -49,15 +49,15 @@ export class Runner {
     this.finished = this.#loop();
   }
 
-  /** Something changed: a pass follows. */
+  /** Requests a pass. */
   mark(): void {
     this.#dirty = true;
     this.#wake();
   }
 
   /**
-   * Marks, and resolves when a pass that began after this call has ended: without failure, or, with `success`
-   * false, in any way.
+   * Requests a pass, and resolves when a pass that began after this call has ended: without failure, or, with `success`
+   * false, in any case.
    */
   settled(success = true): Promise<void> {
     return new Promise((resolve) => {
@@ -85,7 +85,7 @@ export class Runner {
     this.#wake = () => {};
   }
 
-  /** True when something failed. */
+  /** Returns true if the pass failed. */
   async #pass(): Promise<boolean> {
     this.#dirty = false;
     const pass = ++this.#passes;

@@ -1,42 +1,45 @@
 import { type Key, KeySet, KeySets, Slot } from "./slot.ts";
 
-/** Values by which a row is found besides its key, e.g. its namespace. */
+/** Returns the index values of a row, e.g. its namespace. */
 export type Indexer<T> = (row: T, key: Key) => Iterable<string>;
 
-/** One row that is another than it was; undefined: absent. */
+/** A change of one row. `undefined` means that the row is absent. */
 export interface Change<T> {
   key: Key;
   before: T | undefined;
   after: T | undefined;
 }
 
-/** A collection as its readers see it. */
+/** The read-only view of a collection. */
 export interface Readable<T> {
   readonly name: string;
   readonly place: number;
   readonly size: number;
   get(key: Key): T | undefined;
   has(key: Key): boolean;
-  /** Keys of all rows, or of those with this value in an index; sorted. */
+  /** Sorted keys of all rows, or of the rows that have this value in an index. */
   keys(index?: string, value?: string): readonly Key[];
   rows(): IterableIterator<[Key, T]>;
-  /** Told of each change, at once; must only take a note of it. */
+  /**
+   * Calls `watcher` synchronously for each change. It may only record the change: it runs while the collection is
+   * written.
+   */
   watch(watcher: (change: Change<T>) => void): void;
-  /** What a reader of this row depends on. */
+  /** The slot that a reader of this row subscribes to. */
   slot(key: Key): Slot;
-  /** What a reader of these keys depends on, or of their being any. */
+  /** The key set that a reader subscribes to, for its keys or only for whether it is empty. */
   keySet(index?: string, value?: string): KeySet;
 }
 
 export interface CollectionOptions<T> {
-  /** Place in the order of declaration: what is derived reads smaller ones alone. */
+  /** Position in the order of declaration. A derived collection may only read collections with a smaller one. */
   place?: number;
   indexes?: Readonly<Record<string, Indexer<T>>>;
-  /** Equal rows are no change. Identity if left out. */
+  /** Rows for which it returns true are equal, and writing one is not a change. Default: `Object.is`. */
   same?: (one: T, other: T) => boolean;
 }
 
-/** Immutable rows by key, with indexes. */
+/** Immutable rows by key, with secondary indexes. */
 export class Collection<T> implements Readable<T> {
   readonly name: string;
   readonly place: number;
@@ -91,7 +94,7 @@ export class Collection<T> implements Readable<T> {
     return index === undefined ? this.#all : this.#sets(index).of(value);
   }
 
-  /** Writes a row, or removes it (undefined). Returns whether anything changed. */
+  /** Writes a row; `undefined` removes it. Returns whether anything changed. */
   protected put(key: Key, after: T | undefined): boolean {
     const before = this.#rows.get(key);
     if (before === after || (before !== undefined && after !== undefined && this.#same(before, after))) return false;
@@ -114,7 +117,7 @@ export class Collection<T> implements Readable<T> {
 
   #sets(name: string): KeySets {
     const index = this.#indexes.get(name);
-    if (!index) throw new Error(`read index ${name} of ${this.name}: it has none of this name`);
+    if (!index) throw new Error(`read index ${name} of ${this.name}: no such index`);
     return index.sets;
   }
 }

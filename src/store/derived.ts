@@ -3,35 +3,35 @@ import { Collection, type CollectionOptions, type Readable } from "./collection.
 import type { Selected } from "./selected.ts";
 import type { Key, Reader, Slot } from "./slot.ts";
 
-/** How a row is derived reads others: what it has read is what it depends on. */
+/** How a derivation reads other collections. The row that it derives depends on everything that it reads here. */
 export interface View {
   row<T>(of: Readable<T>, key: Key): T | undefined;
   keys<T>(of: Readable<T>, index?: string, value?: string): readonly Key[];
-  /** Are there such keys? Costs nothing while there are some. */
+  /** Whether any such key exists. The reader is only invalidated when that answer changes. */
   some<T>(of: Readable<T>, index?: string, value?: string): boolean;
-  /** Keys of the rows that a selector selects. */
+  /** Keys of the rows that match a selector. */
   selected(of: AnySelected, selector: Key): readonly Key[];
-  /** Does it select any row? */
+  /** Whether a selector matches any row. */
   selectsSome(of: AnySelected, selector: Key): boolean;
-  /** Keys of the selectors that select a row. */
+  /** Keys of the selectors that match a row. */
   selectorsOf(of: AnySelected, row: Key): readonly Key[];
-  /** Is this moment over? If not, the row is derived again when it is. ms since the epoch */
+  /** Whether a time (ms since the epoch) has passed. If it has not, the row is derived again at that time. */
   isPast(moment: number): boolean;
-  /** Says what is wrong with what the row is derived of. */
+  /** Reports a problem of the objects that this row is derived from. It is kept until the row is derived again. */
   tell(problem: Problem): void;
 }
 
 type AnySelected = Pick<Selected<unknown, unknown>, "name" | "place" | "rowSet" | "selectorSet">;
 
-/** Pure: the same reads give the same row and problems. Undefined: there is none. */
+/** Derives one row. Must be pure: the same reads give the same row and problems. `undefined` means no row. */
 export type Derive<T> = (key: Key, view: View) => T | undefined;
 
-/** The store's time, and when it must be asked again. */
+/** The store's current time, ms since the epoch, and the readers that wait for a later time. */
 export interface Moments {
   now: number;
-  /** Derives again at that time. */
+  /** Invalidates the reader at that time. */
   wake(at: number, reader: Reader): void;
-  /** Takes back what it asked for. */
+  /** Cancels what `wake` registered. */
   forget(reader: Reader): void;
 }
 
@@ -41,7 +41,10 @@ export interface DerivedOptions<T> extends CollectionOptions<T> {
   moments: Moments;
 }
 
-/** Rows derived of others, one for each key of `over`. A row whose derivation throws is absent, and its error kept. */
+/**
+ * Rows derived from other collections: one for each key of `over`. If a derivation throws, its row is absent and the
+ * error is kept.
+ */
 export class Derived<T> extends Collection<T> {
   readonly #over: readonly Readable<unknown>[];
   readonly #derive: Derive<T>;
@@ -64,17 +67,19 @@ export class Derived<T> extends Collection<T> {
     }
   }
 
-  /** Derivations that threw, by key. */
+  /** Errors of derivations that threw, by key. */
   get errors(): ReadonlyMap<Key, Error> {
     return this.#errors;
   }
 
-  /** What derivations told, by key. */
+  /** Problems that derivations reported, by key. */
   get problems(): ReadonlyMap<Key, readonly Problem[]> {
     return this.#problems;
   }
 
-  /** Derives what is stale again. What is derived of it is stale then. Returns how many rows were derived. */
+  /**
+   * Derives the stale rows again, which may make rows of later collections stale. Returns how many rows were derived.
+   */
   settle(): number {
     const stale = [...this.#stale];
     this.#stale.clear();
@@ -103,18 +108,18 @@ export class Derived<T> extends Collection<T> {
   }
 }
 
-/** What one derivation has read, and what it told. */
+/** The dependencies of one derived row, and the problems that it reported. */
 class Cell implements View, Reader {
   problems: Problem[] = NO_PROBLEMS;
   readonly #of: Readable<unknown>;
   readonly #key: Key;
   readonly #moments: Moments;
   readonly #stale: Set<Key>;
-  /** Of a few slots each may be noted more than once. */
+  /** Slots that were read. As a list, which is used for a few, it may hold a slot more than once. */
   #slots: Slot[] | Set<Slot> = [];
   #waits = false;
 
-  /** `stale`: keys that are to be derived again. */
+  /** @param stale the collection's set of keys to derive again */
   constructor(of: Readable<unknown>, key: Key, moments: Moments, stale: Set<Key>) {
     this.#of = of;
     this.#key = key;
@@ -188,5 +193,5 @@ class Cell implements View, Reader {
 }
 
 const NO_PROBLEMS: Problem[] = [];
-/** So many slots are kept in a list. */
+/** The most slots that are kept in a list; more are kept in a set. */
 const FEW = 16;

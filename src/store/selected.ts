@@ -4,16 +4,16 @@ import { type Key, type KeySet, KeySets } from "./slot.ts";
 export interface SelectedOptions<S, R> {
   selectors: Readable<S>;
   rows: Readable<R>;
-  /** Is asked of rows of the selector's group alone. */
+  /** Only called for rows in the selector's group. */
   selects(selector: S, row: R): boolean;
-  /** Group of the rows that a selector may select, e.g. their namespace; undefined: of any. */
+  /** The group that a selector is limited to, e.g. its namespace; undefined: rows of every group. */
   within(selector: S): string | undefined;
   groupOf(row: R): string;
 }
 
 /**
- * Which rows each selector selects, kept change by change: a row that changes is held against the selectors of its group,
- * a selector that changes against the rows of its group.
+ * Which rows each selector matches, updated incrementally. A changed row is tested against the selectors of its group;
+ * a changed selector is tested against the rows of its group.
  */
 export class Selected<S, R> {
   readonly name: string;
@@ -38,17 +38,17 @@ export class Selected<S, R> {
     rows.watch(({ key }) => this.#staleRows.add(key));
   }
 
-  /** Rows that a selector selects. */
+  /** Keys of the rows that a selector matches. */
   rowSet(selector: Key): KeySet {
     return this.#rowsBySelector.of(selector);
   }
 
-  /** Selectors that select a row. */
+  /** Keys of the selectors that match a row. */
   selectorSet(row: Key): KeySet {
     return this.#selectorsByRow.of(row);
   }
 
-  /** Selects again what is stale. Returns how many selectors were held against the rows of their groups. */
+  /** Evaluates what is stale. Returns how many selectors were tested against all rows of their group. */
   settle(): number {
     for (const key of this.#staleRows) this.#settleRow(key);
     this.#staleRows.clear();
@@ -106,7 +106,7 @@ export class Selected<S, R> {
   }
 }
 
-/** Of selectors that may select rows of any group. No namespace has this name. */
+/** The group of selectors that may match rows of any group. Not a valid namespace name. */
 const ANY = "*";
 
 function move(sets: KeySets, groups: Map<Key, string>, key: Key, group: string | undefined): void {

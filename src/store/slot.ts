@@ -1,17 +1,20 @@
-/** Names a row within its collection, e.g. `namespace/name`. */
+/** Identifies a row in its collection, e.g. `namespace/name`. */
 export type Key = string;
 
-/** Who reads a slot: told when what it holds changes. */
+/** A reader of slots. `stale` is called when what it has read changes. */
 export interface Reader {
   stale(): void;
 }
 
-/** One thing that can be read: a row, the keys of an index's value, or whether there are any. Most have one reader. */
+/**
+ * One unit of dependency: a row, the keys with one index value, or whether any such key exists. Keeps its readers; most
+ * slots have one, which needs no set.
+ */
 export class Slot {
   #readers: Reader | Set<Reader> | undefined;
   readonly #idle: (() => void) | undefined;
 
-  /** `idle`: told when the last reader has gone. */
+  /** @param idle called when the last reader has left */
   constructor(idle?: () => void) {
     this.#idle = idle;
   }
@@ -44,7 +47,10 @@ export class Slot {
   }
 }
 
-/** A set of keys that can be read, sorted, so that nothing depends on the order of changes. */
+/**
+ * A set of keys that readers can depend on. Keys are read in sorted order, so that no result depends on the order of
+ * changes.
+ */
 export class KeySet {
   readonly #keys = new Set<Key>();
   readonly #idle: (() => void) | undefined;
@@ -52,18 +58,18 @@ export class KeySet {
   #slot: Slot | undefined;
   #anySlot: Slot | undefined;
 
-  /** `idle`: told when the set is empty and nobody reads it any more. */
+  /** @param idle called when the set is empty and has no readers */
   constructor(idle?: () => void) {
     this.#idle = idle;
   }
 
-  /** What a reader of the keys depends on. */
+  /** The slot for readers of the keys. */
   get slot(): Slot {
     this.#slot ??= new Slot(() => this.#rest());
     return this.#slot;
   }
 
-  /** What a reader of their being any depends on. */
+  /** The slot for readers that only need to know whether the set is empty. */
   get anySlot(): Slot {
     this.#anySlot ??= new Slot(() => this.#rest());
     return this.#anySlot;
@@ -81,7 +87,7 @@ export class KeySet {
     return this.#keys.has(key);
   }
 
-  /** In no order. */
+  /** Keys in no particular order. */
   values(): IterableIterator<Key> {
     return this.#keys.values();
   }
@@ -113,7 +119,7 @@ export class KeySet {
 
 const NO_KEYS: readonly Key[] = [];
 
-/** Sets of keys by a value, made when one is needed and gone when it is empty and unread. */
+/** Key sets by index value. A set is created when it is needed, and removed when it is empty and has no readers. */
 export class KeySets {
   readonly #sets = new Map<string, KeySet>();
 
@@ -121,7 +127,7 @@ export class KeySets {
     return this.#sets.get(value);
   }
 
-  /** For readers: one that is empty waits for keys. */
+  /** The set of a value. It is created if missing, so that a reader can wait for keys. */
   of(value: string): KeySet {
     const known = this.#sets.get(value);
     if (known) return known;
@@ -140,7 +146,7 @@ export class KeySets {
     if (set?.isIdle) this.#sets.delete(value);
   }
 
-  /** Takes a key out of the sets that it was in, and puts it into those that it is in now. */
+  /** Moves a key from the sets of its old index values to those of its new ones. */
   move(key: Key, before: ReadonlySet<string>, after: ReadonlySet<string>): void {
     for (const value of before) if (!after.has(value)) this.delete(value, key);
     for (const value of after) if (!before.has(value)) this.add(value, key);

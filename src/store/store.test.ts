@@ -7,11 +7,11 @@ interface Pod {
   namespace: string;
   labels: string;
   size: number;
-  /** Counts from then on. */
+  /** The pod has a weight from this time on. */
   from: number;
 }
 
-/** A store with a bit of everything: rows of rows, indexes, selections, time. */
+/** A store with each kind of collection: derived rows over derived rows, indexes, selectors, time. */
 function world(now = 0) {
   const store = new Store(now);
   const namespaces = store.source<{ factor: number }>("namespaces");
@@ -115,20 +115,20 @@ test.each([1, 2, 3])(
   },
 );
 
-describe("a change", () => {
-  test("derives again what has read it, and no more", () => {
+describe("a changed row", () => {
+  test("is the only reason to derive the rows that read it again", () => {
     const one = world();
     one.namespaces.set("n", { factor: 2 });
     for (let i = 0; i < 100; i++) one.pods.set(`p${i}`, { namespace: "n", labels: "", size: 1, from: 0 });
     one.store.settle(0);
     one.pods.set("p7", { namespace: "n", labels: "", size: 3, from: 0 });
-    // its label, its weight, its namespace's sum
+    // derived again: the pod's labels, its weight, the sum of its namespace
     expect(one.store.settle(0)).toBe(3);
     expect(one.sums.get("n")).toBe(2 * 102);
     expect(one.store.settle(0)).toBe(0);
   });
 
-  test("to an equal row is none", () => {
+  test("that equals the old one is not a change", () => {
     const store = new Store();
     const source = store.source<{ n: number }>("source", { same: (a, b) => a.n === b.n });
     const derived = store.derive("derived", [source], (key, view) => view.row(source, key)?.n);
@@ -140,7 +140,7 @@ describe("a change", () => {
   });
 });
 
-test("a derivation that throws costs its own row alone, until what it read changes", () => {
+test("a derivation that throws removes its own row only, until what it read changes", () => {
   const store = new Store();
   const source = store.source<number>("source");
   const derived = store.derive("inverse", [source], (key, view) => {
@@ -162,7 +162,7 @@ test("a derivation that throws costs its own row alone, until what it read chang
   expect([derived.get("a"), derived.errors.size]).toEqual([0.5, 0]);
 });
 
-test("time derives again what waits for it", () => {
+test("a row that waits for a time is derived again at that time", () => {
   const one = world();
   one.pods.set("p", { namespace: "n", labels: "", size: 1, from: 500 });
   one.store.settle(100);
@@ -171,7 +171,7 @@ test("time derives again what waits for it", () => {
   expect([one.weights.get("p"), one.store.wakeAt]).toEqual([1, undefined]);
 });
 
-test("a collection reads those before it alone", () => {
+test("a derivation that reads a collection declared after its own fails", () => {
   const store = new Store();
   const source = store.source<number>("source");
   let later: Readable<number> = source;
@@ -180,10 +180,10 @@ test("a collection reads those before it alone", () => {
   source.set("a", 1);
   store.settle(0);
   expect(derived.errors.get("a")?.message).toBe("derive derived: later is declared after it");
-  expect(() => store.source("source")).toThrow("declare collection source: there is one of this name");
+  expect(() => store.source("source")).toThrow("declare collection source: the name is in use");
 });
 
-test("replacing all rows removes those that are not among the new ones", () => {
+test("replacing all rows removes rows that are not in the new set", () => {
   const store = new Store();
   const source = store.source<number>("source");
   source.replace(

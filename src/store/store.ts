@@ -4,7 +4,7 @@ import { type Derive, Derived, type Moments } from "./derived.ts";
 import { Selected, type SelectedOptions } from "./selected.ts";
 import type { Key, Reader } from "./slot.ts";
 
-/** Rows that the outside world tells: written by their source alone. */
+/** A collection that is written from outside of the store, by one source. */
 export class Source<T> extends Collection<T> {
   set(key: Key, row: T): boolean {
     return this.put(key, row);
@@ -14,22 +14,22 @@ export class Source<T> extends Collection<T> {
     return this.put(key, undefined);
   }
 
-  /** All rows at once: those that are not among them go. */
+  /** Replaces all rows: rows that are not in `rows` are removed. */
   replace(rows: ReadonlyMap<Key, T>): void {
     for (const key of this.keys()) if (!rows.has(key)) this.put(key, undefined);
     for (const [key, row] of rows) this.put(key, row);
   }
 }
 
-/** A step of settling: one collection that follows those before it. */
+/** A collection that is brought up to date by `settle`, after all those declared before it. */
 export interface Step {
   readonly name: string;
   settle(): number;
 }
 
 /**
- * Sources and what is derived of them, one way: a derived collection reads those that were declared before it. Changes
- * mark what is stale; `settle` derives just that again.
+ * Source collections and collections derived from them. A derived collection may only read collections declared before
+ * it. A change marks rows as stale; `settle` derives only those again.
  */
 export class Store {
   readonly #steps: Step[] = [];
@@ -38,7 +38,7 @@ export class Store {
   readonly #wakes = new Map<Reader, number>();
   readonly #moments: Moments;
 
-  /** `now`: ms since the epoch */
+  /** @param now ms since the epoch */
   constructor(now = 0) {
     this.#moments = {
       now,
@@ -51,7 +51,7 @@ export class Store {
     return new Source<T>(name, { ...options, place: this.#place(name) });
   }
 
-  /** A row for each key of one of `over`. */
+  /** Declares a derived collection with a row for each key in any of `over`. */
   derive<T>(
     name: string,
     over: readonly Readable<unknown>[],
@@ -71,28 +71,33 @@ export class Store {
     return selected;
   }
 
-  /** A step of the caller's own, settled in its place. */
+  /** Declares a collection of the caller's own class, which is settled in the order of declaration. */
   step<T extends Step>(name: string, make: (place: number) => T): T {
     const step = make(this.#place(name));
     this.#steps.push(step);
     return step;
   }
 
-  /** When something is to be derived again, ms since the epoch; undefined: not by time. */
+  /** The time at which `settle` must be called again, ms since the epoch; undefined: no row waits for a time. */
   get wakeAt(): number | undefined {
     let next: number | undefined;
     for (const at of this.#wakes.values()) if (next === undefined || at < next) next = at;
     return next;
   }
 
-  /** Derives what is stale at that time, each collection after those that it reads. Returns how many rows were derived. */
+  /**
+   * Derives the rows that are stale at time `now`, collection by collection in the order of declaration. Returns how
+   * many rows were derived.
+   */
   settle(now: number): number {
     this.#moments.now = Math.max(now, this.#moments.now);
     for (const [reader, at] of this.#wakes) if (at <= this.#moments.now) reader.stale();
     return this.#steps.reduce((sum, step) => sum + step.settle(), 0);
   }
 
-  /** What derivations told, in the order of collections and keys; those that threw are told too. */
+  /**
+   * Problems that derivations reported, ordered by collection and key, and a problem for each derivation that threw.
+   */
   *problems(): Generator<Problem> {
     for (const { name, problems, errors } of this.#derived) {
       for (const key of [...problems.keys()].sort()) yield* problems.get(key) ?? [];
@@ -102,7 +107,7 @@ export class Store {
   }
 
   #place(name: string): number {
-    if (this.#names.has(name)) throw new Error(`declare collection ${name}: there is one of this name`);
+    if (this.#names.has(name)) throw new Error(`declare collection ${name}: the name is in use`);
     this.#names.add(name);
     return this.#names.size;
   }

@@ -165,7 +165,7 @@ describe("the node's address changes", () => {
     await expect.poll(all, SOON).toEqual(EVERY);
     expect(reaches("a", "192.0.2.11")).toBe(true);
     expect((await problems()).join()).toContain(
-      "other nodes reach this one by 192.0.2.1, and its address is 192.0.2.11",
+      "other nodes reach this node at 192.0.2.1, but its address is 192.0.2.11",
     );
   });
 

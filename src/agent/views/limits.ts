@@ -26,7 +26,7 @@ export function limitItems(
   problemsOf: ProblemsOf,
   readings: LimitReadings,
 ): Item[] {
-  const keys = new Set([...rules.limits.keys(), ...cluster.here.keys()]);
+  const keys = new Set([...rules.limits.keys(), ...cluster.localPods.keys()]);
   const items = [...keys].flatMap((key) => {
     const { rules: inForce = [], overruled = [] } = rules.limits.get(key) ?? {};
     const faults = faultsOf(problemsOf(`Pod/${key}`), cluster.pods.get(key));

@@ -9,8 +9,8 @@ export type ProblemsOf = (object: string) => readonly Problem[];
 /** This node's pods: those bound to it and those whose network it holds. */
 export function podItems({ planner, standing, programs, parts }: Agent): Plain<schema.Pod>[] {
   const { cluster } = planner;
-  const ended = cluster.pods.keys("bound", planner.node.name).filter((key) => !cluster.here.has(key));
-  return [...cluster.here.keys(), ...ended].toSorted().map((key) => {
+  const ended = cluster.pods.keys("bound", planner.node.name).filter((key) => !cluster.localPods.has(key));
+  return [...cluster.localPods.keys(), ...ended].toSorted().map((key) => {
     const pod = cluster.pods.get(key);
     const endpoint = cluster.attachments.get(key) ?? cluster.taps.get(key) ?? cluster.hosts.get(key);
     const [namespace = "", name = ""] = key.split("/");

@@ -5,7 +5,7 @@ import { Planner } from "../planner.ts";
 import { MAX_CHAIN } from "./plan.ts";
 import { NODE, type RandomChange, randomChange } from "./random.ts";
 
-/** All that was told, in one go. */
+/** Applies all changes to a new planner at once. */
 function again(told: ReadonlyMap<string, RandomChange>, before: Planner, now: number): Planner {
   const planner = new Planner({ node: NODE, maxChain: MAX_CHAIN, now });
   for (const [key, one] of before.cluster.lastGood.rows()) planner.cluster.lastGood.set(key, one);
@@ -15,7 +15,7 @@ function again(told: ReadonlyMap<string, RandomChange>, before: Planner, now: nu
   return planner;
 }
 
-/** What two planners have come to: equal, if the second was told from nothing what the first was told change by change. */
+/** The results of two planners: the first planned change by change, the second from nothing. */
 export interface Comparison {
   count: number;
   byChange: unknown;
@@ -23,8 +23,8 @@ export interface Comparison {
 }
 
 /**
- * Tells a planner random changes, and compares it with planning from nothing now and then, with time and last good rules as
- * inputs. Gives the first difference.
+ * Applies random changes to a planner, and compares it every few changes with one that plans from nothing, given the
+ * same time and last valid rules. Returns the first difference.
  */
 export function firstDifference(seed: number, changes: number, every: number): Comparison | undefined {
   const random = randomOf(seed);
@@ -37,7 +37,7 @@ export function firstDifference(seed: number, changes: number, every: number): C
     const change = randomChange(random, now);
     told.set(change.subject, change);
     change.tell(planner);
-    if (random(3) === 0) continue; // several changes at once
+    if (random(3) === 0) continue; // several changes in one pass
     planner.settle(now);
     follower.follow(planner.take());
     if (count % every > 1) continue;

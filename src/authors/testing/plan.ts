@@ -8,7 +8,7 @@ import type { ProgramInForce, ProgramRule } from "../../model/programs.ts";
 import type { LastGood, Remembered } from "../../model/remembered.ts";
 import { Planner } from "../planner.ts";
 
-/** All that a plan is made of, at one moment. */
+/** All inputs of planning, at one time. */
 export interface Input {
   node: NodeContext;
   objects?: readonly ManifestObject[];
@@ -21,10 +21,10 @@ export interface Input {
   now?: number | undefined;
 }
 
-/** Functions that a chain of tests holds. */
+/** The most functions that a test's chain can hold. */
 export const MAX_CHAIN = 7;
 
-/** A planner that was told all of it, from nothing. */
+/** A new planner with all of this input. */
 export function plannerOf({ node, settings, now = 0, ...input }: Input): Planner {
   const planner = new Planner({ node, settings, maxChain: MAX_CHAIN, now });
   const { cluster } = planner;
@@ -39,13 +39,13 @@ export function plannerOf({ node, settings, now = 0, ...input }: Input): Planner
   return planner;
 }
 
-/** The whole document that a planner has come to. */
+/** The planner's whole document. */
 export function documentOf(planner: Planner): Document {
   planner.take();
   return planner.composer.whole();
 }
 
-/** What a planner has come to, by pod. */
+/** The planner's rules, by pod. */
 export function outcomeOf(planner: Planner) {
   const { rules, cluster, nodes } = planner;
   const by = <T>(kind: "limits" | "impairments" | "programs", pick: "rules" | "overruled") =>
@@ -66,7 +66,7 @@ export function outcomeOf(planner: Planner) {
   };
 }
 
-/** Plans from nothing, with these last good rules: what is known then, and what is to be remembered. */
+/** Plans from nothing with these last valid rules. Returns the result, and the last valid rules after it. */
 export function planned(lastGood: LastGood, input: Omit<Input, "lastGood"> & { problems?: readonly Problem[] }) {
   const planner = plannerOf({ ...input, lastGood });
   const { lastGood: next, problems, ...found } = outcomeOf(planner);

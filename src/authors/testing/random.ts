@@ -16,9 +16,9 @@ export const NODE: NodeContext = {
   fq: true,
 };
 
-/** One change of what is known: it is told to a planner, and can be told to another in its place. */
+/** One change of an input, which can be applied to any planner. */
 export interface RandomChange {
-  /** Two of the same subject replace each other. */
+  /** Of two changes with the same subject, the later replaces the earlier. */
   subject: string;
   tell(planner: Planner): void;
 }
@@ -35,7 +35,9 @@ const LABELS = [{}, { app: "a" }, { app: "b", rate: "3M" }, { app: "a", tier: "x
 const SELECTORS = [{}, { app: "a" }, { tier: "x" }, { app: "nobody" }];
 const EXTRA: readonly string[] = ["10.1.0.0/16", "10.244.1.0/24", "0.0.0.0/0", "fd00:10:244:9::/64"];
 
-/** A random change of few objects with few values, so that they meet. `now`: ms since the epoch. */
+/**
+ * A random change among few objects with few values, so that changes affect each other. @param now ms since the epoch
+ */
 export function randomChange(random: Random, now: number): RandomChange {
   const pick = <T>(list: readonly T[]): T => list[random(list.length)] as T;
   const name = `n${random(4)}`;

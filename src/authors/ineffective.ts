@@ -5,11 +5,12 @@ import { NOBODY } from "../model/rule-objects.ts";
 import type { Readable } from "../store/collection.ts";
 import type { Choice, Rules } from "./rules.ts";
 
-/** What authors are told of rules that are in order and do nothing all the same. */
+/** Problems of rules that are valid but have no effect, or not all of it. */
 
 /**
- * Of rules that others come before: one problem for each author, field and effect, however many pods it is about. A
- * conflict of two of one rank is told as that. By pod, `namespace/name`.
+ * Reports overruled rules: one problem per object, field and effect, however many pods it is about. Conflicts between
+ * rules of the same rank are reported elsewhere.
+ * @param choices by pod, `namespace/name`
  */
 export function overruledProblems(choices: Iterable<readonly [string, Choice<unknown>]>): Problem[] {
   const found = new Map<string, { one: Overruled<unknown>; pods: string[] }>();
@@ -29,7 +30,7 @@ export function overruledProblems(choices: Iterable<readonly [string, Choice<unk
   });
 }
 
-/** The same of a node's rules of all kinds. */
+/** The overruled rules of all kinds. */
 export function overruledProblemsOf({
   limits,
   impairments,
@@ -39,15 +40,15 @@ export function overruledProblemsOf({
   return kinds.flatMap((one) => overruledProblems(inOrder(one)));
 }
 
-/** Rows with their keys, sorted. */
+/** Rows with their keys, sorted by key. */
 export const inOrder = <T>(rows: Readable<T>): (readonly [string, T])[] =>
   rows.keys().map((key) => [key, rows.get(key) as T] as const);
 
 const PEERS = "spec.match.peers";
 
 /**
- * Of impairments that cannot act, or not with all their effects, on the pods of a node. `told`: those whose missing peer
- * was told already.
+ * Reports impairments of local pods that cannot take effect, or not with all their effects.
+ * @param told problems reported so far: an Impairment with a missing peer is not reported twice
  */
 export function idleImpairments(
   choices: Iterable<readonly [string, Choice<ImpairRule>]>,

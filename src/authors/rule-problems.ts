@@ -3,10 +3,13 @@ import { objectKey } from "../model/names.ts";
 import type { ManifestObject, Problem } from "../model/objects.ts";
 import { Store } from "../store/store.ts";
 import { Cluster } from "./cluster.ts";
+import { overruledProblemsOf } from "./ineffective.ts";
 import { Rules } from "./rules.ts";
-import { overruledProblemsOf } from "./unheard.ts";
 
-/** What would be wrong with the rules of these objects, on whatever node their pods are. `now`: ms since the epoch. Pure. */
+/**
+ * Pure. Returns the problems that the rules in these objects would have, whichever node their pods run on.
+ * @param now ms since the epoch
+ */
 export function ruleProblems(objects: readonly ManifestObject[], now: number): Problem[] {
   const store = new Store(now);
   const cluster = new Cluster(store, undefined, DEFAULT_RULE_SETTINGS);

@@ -10,38 +10,44 @@ import type { ImpairmentSpec, PeerSpec, PodChoice } from "../model/rule-objects.
 import { parseBandwidthQuantity } from "../model/rules.ts";
 import { type LabelSelector, selectsLabels } from "../model/selector.ts";
 
-/** What objects made for rules say, and whom they say it of. */
+/** The rules in Limit and Impairment objects, and the pods that they select. */
 
-/** A pod as selectors see it. */
-export interface Selectable {
+/** A pod, with the fields that selectors match. */
+export interface LabelledPod {
   namespace: string;
   labels: Readonly<Record<string, string>>;
   namespaceLabels: Readonly<Record<string, string>>;
 }
 
-/** Whom a Limit or an Impairment is about, and what it says but for whom its peers are. */
-export interface Words<S extends PodChoice> {
+/** A Limit or Impairment, trimmed to the fields in use. */
+export interface RuleObject<S extends PodChoice> {
   namespace: string;
   name: string;
   spec: S;
-  /** It was made by one command. */
+  /** It was created by `weir impair`. */
   oneOff: boolean;
 }
 
-/** What of a Limit or an Impairment counts: its status and versions do not. */
-export function wordsOf<S extends PodChoice>({ metadata, spec }: { metadata: Limit["metadata"]; spec: S }): Words<S> {
+/** Trims a Limit or Impairment: its status and versions are not used. */
+export function ruleObjectOf<S extends PodChoice>({
+  metadata,
+  spec,
+}: {
+  metadata: Limit["metadata"];
+  spec: S;
+}): RuleObject<S> {
   const { namespace, name, labels } = metadata;
   return { namespace, name, spec, oneOff: labels[ONE_OFF] === "true" };
 }
 
-/** Indexes of collections of words: pods and Services that they name. */
+/** Indexes by the pod or Service that an object names. */
 export const CHOICE_INDEXES = {
-  pod: ({ namespace, spec }: Words<PodChoice>) => (spec.pod === undefined ? [] : [`${namespace}/${spec.pod}`]),
-  service: ({ namespace, spec }: Words<PodChoice>) =>
+  pod: ({ namespace, spec }: RuleObject<PodChoice>) => (spec.pod === undefined ? [] : [`${namespace}/${spec.pod}`]),
+  service: ({ namespace, spec }: RuleObject<PodChoice>) =>
     spec.service === undefined ? [] : [`${namespace}/${spec.service}`],
 };
 
-export function limitCandidates({ namespace, name, spec }: Words<Limit["spec"]>): Candidate<LimitRule>[] {
+export function limitCandidates({ namespace, name, spec }: RuleObject<Limit["spec"]>): Candidate<LimitRule>[] {
   const object = objectKey("Limit", { namespace, name });
   return (["ingress", "egress"] as const).flatMap((direction) => {
     const written = spec[direction];
@@ -52,32 +58,32 @@ export function limitCandidates({ namespace, name, spec }: Words<Limit["spec"]>)
   });
 }
 
-/** `peers`: whom its match means, as CIDRs. */
+/** The rules of an Impairment as candidates. @param peers the CIDRs of its `match.peers` */
 export function impairmentCandidates(
-  words: Words<ImpairmentSpec>,
+  ruleObject: RuleObject<ImpairmentSpec>,
   peers: readonly string[] | undefined,
   settings: RuleSettings,
 ): Candidate<ImpairRule>[] {
-  const { namespace, name, spec } = words;
+  const { namespace, name, spec } = ruleObject;
   const object = objectKey("Impairment", { namespace, name });
-  const rank = rankOf(words);
+  const rank = rankOf(ruleObject);
   const rules = impairmentRules({ metadata: { namespace, name }, spec }, peers, settings);
   return rules.map((rule) => ({ rank, object, path: "spec", rule }));
 }
 
-function rankOf({ spec, oneOff }: Words<ImpairmentSpec>): number {
+function rankOf({ spec, oneOff }: RuleObject<ImpairmentSpec>): number {
   if (spec.override) return RANK.override;
   return oneOff ? RANK.oneOff : RANK.object;
 }
 
-/** ms since the epoch at which an impairment ends; undefined: never. */
+/** The time at which an Impairment ends, ms since the epoch; undefined: never. */
 export const endOf = ({ until }: ImpairmentSpec): number | undefined =>
   until === undefined ? undefined : Date.parse(until);
 
-/** Of an object that chooses no pod that is known. `hasService`: the Service that it names is there. */
+/** The problem of an object that selects no known pod. @param hasService the Service that it names exists */
 export function emptyChoice(
   kind: "Limit" | "Impairment",
-  { namespace, name, spec }: Words<PodChoice>,
+  { namespace, name, spec }: RuleObject<PodChoice>,
   hasService: boolean,
 ): Problem {
   const field = spec.pod !== undefined ? "pod" : spec.selector !== undefined ? "selector" : "service";
@@ -92,13 +98,13 @@ export function emptyChoice(
   return { object: objectKey(kind, { namespace, name }), path: `spec.${field}`, message, severity: "warning" };
 }
 
-/** Selects the pods that an Impairment's peers mean by labels. */
+/** Matches the pods that an Impairment's peers select by labels. */
 export interface PeerSelector {
   namespace: string;
   peers: readonly PeerSpec[];
 }
 
-export function selectsPeer({ namespace, peers }: PeerSelector, pod: Selectable): boolean {
+export function selectsPeer({ namespace, peers }: PeerSelector, pod: LabelledPod): boolean {
   return peers.some(({ podSelector = ALL, namespaceSelector }) => {
     const inNamespace = namespaceSelector
       ? selectsLabels(namespaceSelector, pod.namespaceLabels)
@@ -109,10 +115,10 @@ export function selectsPeer({ namespace, peers }: PeerSelector, pod: Selectable)
 
 const ALL: LabelSelector = {};
 
-/** Is a peer meant by labels? */
+/** Whether a peer is given by labels. */
 export const isLabelled = ({ cidr, service }: PeerSpec): boolean => cidr === undefined && service === undefined;
 
-/** Networks that peers name outright. */
+/** The CIDRs that peers name directly. */
 export function namedNetworks(peers: readonly PeerSpec[]): string[] {
   return peers.flatMap(({ cidr, except = [] }) => {
     if (cidr === undefined) return [];
@@ -120,7 +126,7 @@ export function namedNetworks(peers: readonly PeerSpec[]): string[] {
   });
 }
 
-/** The fewest networks that mean the same addresses, sorted. */
+/** The smallest set of CIDRs with the same addresses, sorted. */
 export const merged = (networks: readonly string[]): string[] => mergeCidr([...networks]).toSorted();
 
 export const hostCidr = (ip: string): string => `${ip}/${ip.includes(":") ? 128 : 32}`;

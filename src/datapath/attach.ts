@@ -4,29 +4,31 @@ import { attachDevice, openLink, type Program } from "../kernel/index.ts";
 import type { PanelPrograms } from "./panel.ts";
 
 /**
- * What a device has. `entry`: its packets are Weir's. `resume`: they go on at the hop in their mark. `tap`: they are
- * another network's, and seen in both directions. `host`: the same of the node's own, beside what else it has.
+ * The role of a device, which decides the panel's programs on it. `entry`: packets received from it enter a port of
+ * Weir's network. `resume`: packets continue at the hop in their mark. `tap`: the host end of a pod in another network;
+ * both directions are processed. `host`: the node's uplink for pods with `hostNetwork`; both directions, beside what
+ * else is attached.
  */
 export type Attachment = "entry" | "resume" | "tap" | "host";
 
-/** A program that a device is to have. */
+/** A program to attach to a device. */
 export interface WantedProgram {
   device: string;
   program: keyof PanelPrograms;
   direction: "ingress" | "egress";
 }
 
-/** Puts programs on devices: the kernel, or its twin in memory. Attachments are named by their pins. */
+/** Attaches programs to devices: in the kernel, or its in-memory double. An attachment is identified by its pin. */
 export interface Attacher {
-  /** Pins that are there. */
+  /** Names of existing pins. */
   pins(): string[];
-  /** Attaches the program, or replaces another build's between two packets. True if it was not attached already. */
+  /** Attaches the program, or atomically replaces another build's. Returns true if it was not attached before. */
   attach(pin: string, wanted: WantedProgram, ifindex: number): boolean;
-  /** False if there was none. */
+  /** Returns false if there was no such attachment. */
   detach(pin: string): boolean;
 }
 
-/** BPF links of the panel's programs, pinned below `links`. */
+/** Attaches the panel's programs by BPF links, pinned below the folder `links`. */
 export class KernelAttacher implements Attacher {
   readonly #links: string;
   readonly #programs: PanelPrograms;
@@ -58,7 +60,7 @@ export class KernelAttacher implements Attacher {
   }
 }
 
-/** Is the program attached to the device by this pin? */
+/** Whether this pin is a BPF link of the program to this device. */
 function linkAt(path: string, program: Program, ifindex: number): boolean {
   try {
     const link = openLink(path);
@@ -66,21 +68,24 @@ function linkAt(path: string, program: Program, ifindex: number): boolean {
     link.close();
     return isThat;
   } catch {
-    return false; // attaching says why
+    return false; // attaching reports the error
   }
 }
 
-/** Ends all taps, so that nothing stands in the way of others' packets; the devices are theirs. */
+/** Detaches the programs of all taps, so that other networks' packets pass unchanged. The devices stay. */
 export function detachTaps(links: string): void {
   for (const pin of readdirSync(links)) if (isTap(pin)) detach(join(links, pin));
 }
 
-/** Pin names: `%` prefixes tap and host pins; `%` and `.` in device names, which bpffs refuses, are escaped. */
+/**
+ * Pin names. `%tap` and `%host` prefix tap and host pins; `%` and `.` in device names are escaped, since bpffs refuses
+ * dots.
+ */
 const TAP = /^%(tap|host)(in|out)-/;
 const isTap = (pin: string): boolean => TAP.test(pin);
 const pinName = (device: string): string => device.replace(/[%.]/g, (c) => (c === "." ? "%2e" : "%25"));
 
-/** The programs of an attachment by their pins. */
+/** The programs for a device's role, by pin name. */
 export function programsOf(device: string, kind: Attachment): [string, WantedProgram][] {
   const pin = pinName(device);
   if (kind === "host") {

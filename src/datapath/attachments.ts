@@ -3,29 +3,29 @@ import { Backoff } from "./backoff.ts";
 import { outcomeOf } from "./fault.ts";
 import type { Outcomes } from "./outcomes.ts";
 
-/** Why a device is to have a program: the port or the link that asked, and whose that is. */
+/** A request for a program on a device: the port or link that needs it, and its owner. */
 interface Ask {
   owner: string;
   wanted: WantedProgram;
 }
 
-/** The panel's programs on devices, each attachment by itself. */
+/** Keeps the panel's programs attached to devices. Each attachment succeeds or fails by itself. */
 export class Attachments {
-  /** Programs attached or detached so far. */
+  /** Number of programs attached or detached so far. */
   writes = 0;
   readonly retry: Backoff;
   readonly #attacher: Attacher;
   readonly #outcomes: Outcomes;
-  /** By pin, and by who asked. */
+  /** Requests by pin, then by source. */
   readonly #asks = new Map<string, Map<string, Ask>>();
   readonly #pinsOf = new Map<string, readonly string[]>();
   /** Index of the device that has its program, by pin. */
   readonly #attached = new Map<string, number>();
   readonly #due = new Set<string>();
-  /** Pins that could not be made or removed, and their devices. */
+  /** Pins that could not be created or removed, with their devices. */
   readonly #failed = new Map<string, string>();
   readonly #byDevice = new Map<string, Set<string>>();
-  /** Where the last look at what the kernel has ended. */
+  /** Pins that the scrub in progress has still to compare. */
   #scrubbed: string[] = [];
 
   constructor(attacher: Attacher, outcomes: Outcomes, now: () => number) {
@@ -38,7 +38,7 @@ export class Attachments {
     return this.#failed.size;
   }
 
-  /** What a port or a link (`source`) asks for; nothing: it asks for none. */
+  /** Replaces the requests of a port or link (`source`); an empty list withdraws them. */
   ask(source: string, owner: string, wanted: readonly (readonly [device: string, Attachment])[]): void {
     for (const pin of this.#pinsOf.get(source) ?? []) {
       this.#asks.get(pin)?.delete(source);
@@ -60,7 +60,7 @@ export class Attachments {
     }
   }
 
-  /** These devices are new or other ones. */
+  /** Attaches programs again on devices that were created or replaced. */
   follow(devices: ReadonlySet<string>): void {
     for (const device of devices) for (const pin of this.#byDevice.get(device) ?? []) this.#due.add(pin);
   }
@@ -69,13 +69,13 @@ export class Attachments {
     for (const pin of this.#failed.keys()) this.#due.add(pin);
   }
 
-  /** Could all programs of this device be attached? */
+  /** Whether all programs of this device are attached. */
   isGuarded = (device: string): boolean => {
     for (const failed of this.#failed.values()) if (failed === device) return false;
     return true;
   };
 
-  /** @param whole all that is wanted is known: other attachments go */
+  /** Attaches and detaches what is due. @param whole all requests are known: pins without a request are removed */
   ensure(ifindexOf: (device: string) => number | undefined, whole: boolean): void {
     if (whole) for (const pin of this.#attacher.pins()) if (!this.#wantedAt(pin)) this.#due.add(pin);
     let isNew = false;
@@ -96,7 +96,9 @@ export class Attachments {
     else if (isNew || this.retry.isDue) this.retry.fail(isNew);
   }
 
-  /** Has the next `count` attachments looked at in the next pass, whatever is known of them; false after the last. */
+  /**
+   * Marks the next `count` attachments to be compared with the kernel in the next pass. Returns false after the last.
+   */
   scrub(count: number): boolean {
     if (this.#scrubbed.length === 0) this.#scrubbed = [...this.#attached.keys()];
     for (const pin of this.#scrubbed.splice(0, count)) {
@@ -119,7 +121,7 @@ export class Attachments {
     }
     const ifindex = ifindexOf(wanted.device);
     if (ifindex === undefined) {
-      this.#attached.delete(pin); // it went with its device, and whoever named it says so
+      this.#attached.delete(pin); // the kernel removed it with its device; the port or link reports a missing device
       return;
     }
     if (this.#attached.get(pin) === ifindex) return;

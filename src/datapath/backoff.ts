@@ -1,4 +1,4 @@
-/** When what failed is tried again: soon at first, then after ever longer. */
+/** Schedules retries with increasing delay. */
 export class Backoff {
   readonly #now: () => number;
   readonly #least: number;
@@ -6,14 +6,14 @@ export class Backoff {
   #wait = 0;
   #due: number | undefined;
 
-  /** @param now ms of a clock that only goes forward @param bounds ms between two tries */
+  /** @param now monotonic clock, ms @param bounds delay between two tries, ms */
   constructor(now: () => number, { least = 50, most = 30_000 } = {}) {
     this.#now = now;
     this.#least = least;
     this.#most = most;
   }
 
-  /** ms until the next try; undefined: nothing failed. */
+  /** ms until the next try; undefined: nothing has failed. */
   get left(): number | undefined {
     return this.#due === undefined ? undefined : Math.max(0, this.#due - this.#now());
   }
@@ -22,19 +22,19 @@ export class Backoff {
     return this.left === 0;
   }
 
-  /** A try has left something undone. `isNew`: something that had not failed before. */
+  /** Records that a try left failures. @param isNew one of them had not failed before */
   fail(isNew: boolean): void {
     this.#wait = isNew || this.#wait === 0 ? this.#least : Math.min(this.#most, 2 * this.#wait);
     this.#due = this.#now() + this.#wait;
   }
 
-  /** Nothing is left to try. */
+  /** Records that nothing has failed. */
   clear(): void {
     this.#wait = 0;
     this.#due = undefined;
   }
 
-  /** Something that stood in the way is gone. */
+  /** Makes a retry due now, since what caused the failure may be gone. */
   hurry(): void {
     if (this.#due !== undefined) this.#due = this.#now();
   }

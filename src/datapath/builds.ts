@@ -2,17 +2,17 @@ import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { BpfMap, codec, openLink, Program } from "../kernel/index.ts";
 
-/** A panel of another build in the same folder, as far as its configuration tells. */
+/** Another build's panel in the same folder, as described by its configuration. */
 export interface OtherPanel {
-  /** Folder with its pins. */
+  /** Folder of its pins. */
   path: string;
-  /** 0: it never applied a state. */
+  /** ABI version; 0: it never was in force. */
   abi: number;
-  /** The higher, the later it came into force. */
+  /** Order in which panels came into force; higher is later. */
   epoch: number;
 }
 
-/** What a panel's pinned configuration says, whatever build it is of. */
+/** Reads the pinned configuration of a panel of any build. */
 export function readPanel(path: string): OtherPanel {
   const { abi = 0, epoch = 0 } = readConfig(join(path, "maps", "weir_config"));
   return { path, abi: Number(abi), epoch: Number(epoch) };
@@ -30,7 +30,10 @@ function readConfig(path: string): { abi?: unknown; epoch?: unknown } {
   }
 }
 
-/** Panels of other builds, in the order in which they came into force. Those of builds without an epoch go by age. */
+/**
+ * Panels of other builds in the order in which they came into force. Panels of builds without an epoch are ordered by
+ * age.
+ */
 export function otherPanels(own: string): OtherPanel[] {
   const root = dirname(own);
   const names = readdirSync(root).filter((name) => name.startsWith("abi-") && name !== basename(own));
@@ -40,7 +43,7 @@ export function otherPanels(own: string): OtherPanel[] {
     .toSorted((a, b) => a.epoch - b.epoch || Math.sign(a.abi) - Math.sign(b.abi) || age(a) - age(b));
 }
 
-/** Whether a device that is there still runs a program of this panel. `links`: folder of the pinned BPF links. */
+/** Whether any existing device runs a program of this panel. @param links folder of the pinned BPF links */
 export function isAttached(panel: string, links: string): boolean {
   const folder = join(panel, "programs");
   const programs = new Set(existsSync(folder) ? readdirSync(folder).map((pin) => programId(join(folder, pin))) : []);
@@ -60,7 +63,7 @@ function programId(pin: string): number {
   return program.id;
 }
 
-/** What a panel has behind Weir's devices, if it is there. The caller closes it. */
+/** A panel's program for packets from Weir's own devices, if it exists. The caller closes it. */
 export function resumeProgram({ path }: OtherPanel): Program | undefined {
   const folder = join(path, "programs");
   const pin = existsSync(folder) && readdirSync(folder).find((name) => name.startsWith("weir_resume_"));

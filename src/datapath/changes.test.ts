@@ -9,10 +9,10 @@ import { change, type Document, emptyDocument, FOREIGN, ownerOf, TABLES, wholeOf
 
 const DELTAS = 10_000;
 const CHECK_EVERY = 50;
-/** Longer than any back-off, ms. */
+/** Longer than any back-off delay, ms. */
 const LATER = 60_000;
 
-/** What the kernel may refuse. */
+/** Operations that the in-memory kernel can be told to refuse. */
 const REFUSED = [
   "make",
   "fit",
@@ -34,7 +34,7 @@ function refuseSome(memory: Memory, random: Random): void {
   memory.refuses = what === undefined ? () => false : (one) => one.startsWith(what) && count++ % every === 0;
 }
 
-/** A device that comes or goes by itself: what the kernel tells. */
+/** Creates or removes a device that is not Weir's; returns the kernel's notification. */
 function moveForeign({ network }: Memory, random: Random): NetworkNews {
   const name = FOREIGN[random(2)] as string;
   const device = network.device(name);
@@ -43,7 +43,7 @@ function moveForeign({ network }: Memory, random: Random): NetworkNews {
   return { kind: "link", device, gone: true };
 }
 
-/** Owners of items that cannot be in force, and why. */
+/** Owners of items that cannot be in force, with the reason. */
 function impossible(document: Document, memory: Memory): Map<string, string> {
   const out = new Map<string, string>();
   const isThere = (device: string) => memory.network.byName.has(device);
@@ -79,7 +79,7 @@ function rowFault(fields: RowFields, document: Document, isThere: (device: strin
   return device !== undefined && !isThere(device) ? "no-device" : undefined;
 }
 
-/** What names stand for. */
+/** Replaces names by their ids. */
 function resolved(value: RowValue | undefined, { names, network }: Memory): unknown {
   const { port, instance, shaper, device } = (value ?? {}) as Record<string, string | undefined>;
   if (port !== undefined) return names.find("port", port);
@@ -88,7 +88,7 @@ function resolved(value: RowValue | undefined, { names, network }: Memory): unkn
   return device === undefined ? value : (network.device(device)?.ifindex ?? 0);
 }
 
-/** Rows in a map against rows that are wanted: those without room are given. */
+/** Compares a map's rows with the wanted ones, without those that have no room. */
 function compareRows(name: string, document: Document, memory: Memory, faults: ReadonlyMap<string, string>): string[] {
   const table = memory.table(name);
   const rows = new Map(
@@ -107,14 +107,14 @@ function compareRows(name: string, document: Document, memory: Memory, faults: R
     const isWritable = [undefined, "no-device"].includes(faults.get(ownerOf("rows", id)));
     if (isWritable && !rows.has(key)) absent.push(ownerOf("rows", id));
     if (isWritable && rows.has(key)) expect([id, rows.get(key)]).toEqual([id, resolved(row.value["value"], memory)]);
-    rows.delete(key); // what is not writable now may be as it was
+    rows.delete(key); // a row that cannot be written now may have been left unchanged
   }
   expect([...rows]).toEqual([]);
   if (absent.length > 0) expect(table.entries()).toHaveLength(table.maxEntries);
   return absent;
 }
 
-/** Devices, routes, programs and classes against what is wanted. */
+/** Compares devices, routes, programs and classes with the wanted ones. */
 function compareNetwork(document: Document, { network, attacher, names, programs }: Memory): void {
   const isForeign = (name: string) => (FOREIGN as readonly string[]).includes(name);
   const devices = [...network.byName.values()].filter(({ name }) => !isForeign(name) && !name.startsWith("weir_"));
@@ -135,7 +135,7 @@ function compareNetwork(document: Document, { network, attacher, names, programs
   expect([...programs]).toEqual(own);
 }
 
-/** Chains of ports in force against those that are wanted. */
+/** Compares the chains of ports with the wanted ones. */
 function comparePorts(document: Document, { ports, names }: Memory): void {
   expect([...ports.inForce.keys()].filter((name) => !document.ports.has(name))).toEqual([]);
   for (const [name, port] of document.ports) {
@@ -152,7 +152,9 @@ function comparePorts(document: Document, { ports, names }: Memory): void {
   }
 }
 
-/** One whose owner names what is not there is told so, unless it is in force since before that went. */
+/**
+ * An item that refers to something missing has an outcome, unless it has been in force since before that was removed.
+ */
 function compareOutcomes(datapath: Datapath, faults: ReadonlyMap<string, string>): void {
   const told = new Map(datapath.outcomes.all().map(({ owner, code }) => [owner, code as string]));
   const isRowOfNobody = (owner: string) => owner.startsWith("rows/") && faults.get(owner) === "missing";
@@ -162,7 +164,10 @@ function compareOutcomes(datapath: Datapath, faults: ReadonlyMap<string, string>
   expect([...told].toSorted()).toEqual([...faults].toSorted());
 }
 
-/** Has all that waits tried again with nothing refused, and compares everything. What cannot be in force, and why. */
+/**
+ * Retries everything with nothing refused, then compares all state. Returns the items that cannot be in force, with the
+ * reason.
+ */
 function compare(document: Document, memory: Memory, datapath: Datapath): Map<string, string> {
   memory.refuses = () => false;
   for (let turn = 0; turn < 4; turn++, memory.now += LATER) datapath.apply();
@@ -177,7 +182,7 @@ function compare(document: Document, memory: Memory, datapath: Datapath): Map<st
   return faults;
 }
 
-test("what is held in the end is what is wanted and possible, and each failure is its owner's", () => {
+test("after random changes, all that can be in force is, and each failure is an outcome of its owner", () => {
   const random = randomOf(7);
   const document = emptyDocument();
   const memory = new Memory({ tables: TABLES, functions: ["t"] });

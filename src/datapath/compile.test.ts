@@ -23,13 +23,13 @@ const port = (instance: string, name: string, extra: Partial<Port> = {}): Port =
   egress: [],
   ...extra,
 });
-/** Rows of the first of these ports. */
+/** The rows of the first of these ports. */
 function first(ports: readonly [Port, ...Port[]], ids = fixed): PortRows {
   return compileAll({ instances, ports }, ids).get(`${ports[0].instance}:${ports[0].name}`) as PortRows;
 }
 
 describe("compile", () => {
-  test("a port's chains end in its function and its peer", () => {
+  test("a port's ingress chain ends in its instance's function, its egress chain in its peer", () => {
     const a = port("r", "a", {
       peer: { kind: "device", device: "va", delivery: "peer" },
       entry: "va",
@@ -78,7 +78,7 @@ describe("compile", () => {
     ["no owner", port("gone", "a"), "no instance gone"],
     ["a chain of sixteen", port("r", "a", { ingress: Array(16).fill("l1") }), "at most 15"],
     ["no id left", port("r", "a"), "allocate instance id: all 15 are taken", { ...fixed, instance: none }],
-  ])("a port with %s has no rows, and another has", (_, bad, message, ids) => {
+  ])("a port with %s has no rows, and other ports do", (_, bad, message, ids) => {
     const other = port("s", "x");
     const of = (name: string): number => (name === "s" ? 11 : (ids ?? fixed).instance(name));
     const compiled = compile({ instances, ports: [bad, other] }, { ...fixed, instance: of });
@@ -86,12 +86,12 @@ describe("compile", () => {
     expect(compiled.get("s:x")).toMatchObject({ id: 3 });
   });
 
-  test("packets pass by a function of a chain that is not in force", () => {
+  test("an instance that is not in force is left out of its chains", () => {
     const { egress } = first([port("r", "a", { egress: ["nobody", "l1"] })]);
     expect(egress.map(({ instance }) => instance)).toEqual([12, 0]);
   });
 
-  test("a port whose peer is not there is down", () => {
+  test("a port whose peer does not exist is down", () => {
     expect(first([port("r", "a", { peer: { kind: "port", port: "s:none" } })]).egress.at(-1)?.op).toBe("down");
   });
 });

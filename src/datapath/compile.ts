@@ -2,19 +2,19 @@ import { type Instance, type Peer, type Port, portName } from "../model/document
 import { Fault } from "./fault.ts";
 import { type Chain, firstHop, type Hop, MAX_CHAIN, TURNED } from "./layout.ts";
 
-/** A port in numbers: its chains with their terminal hops, and the device whose ingress enters there. */
+/** A compiled port: the hops of its chains, ending in a terminal hop, and the device whose packets enter there. */
 export interface PortRows {
   id: number;
   ingress: readonly Hop[];
   egress: readonly Hop[];
-  /** Index of the device whose packets enter by it. */
+  /** Index of the device whose packets enter here. */
   entry: number | undefined;
 }
 
-/** What a port's rows are made of. */
+/** What names in a port resolve to. */
 export interface PortScope {
   port(name: string): number;
-  /** Id and slot of an instance that is in force; undefined: it is not. */
+  /** Id and program slot of an instance; undefined: it is not in force. */
   instance(name: string): { id: number; slot: number } | undefined;
   hasPort(name: string): boolean;
   device(name: string): number | undefined;
@@ -23,14 +23,14 @@ export interface PortScope {
 
 export { portName };
 
-/** Slots are named by function; an instance with a program of its own has one of its own. */
+/** A slot is named after the function; an instance with a user's program has a slot of its own. */
 export const slotName = (instance: Instance): string =>
   instance.program === undefined ? instance.function : instance.name;
 
 /**
- * One port's rows. Instances of its chains that are not in force are left out: packets pass them by. A peer that does not
- * exist gets none.
- * @throws Fault `missing`: its own instance is not in force; `chain-full`
+ * Compiles one port. Instances that are not in force are left out of its chains. If its peer does not exist, packets to
+ * it are dropped as `port_down`.
+ * @throws Fault `missing`: the port's own instance is not in force; `chain-full`
  */
 export function compilePort(port: Port, scope: PortScope): PortRows {
   const owner = scope.instance(port.instance);
@@ -49,7 +49,7 @@ export function compilePort(port: Port, scope: PortScope): PortRows {
   };
 }
 
-/** A port's peer is a port that does not exist. */
+/** The fault of a port whose peer port does not exist. */
 export const noPeer = (port: string): Fault => new Fault("no-port", `connect port: no port ${port}`);
 
 interface Placed {
@@ -61,7 +61,7 @@ const hop = (op: Hop["op"], target = 0): Hop => ({ op, slot: 0, instance: 0, tar
 
 const call = ({ id, slot }: Placed): Hop => ({ ...hop("call"), slot, instance: id });
 
-/** The port's own function. One that hands packets back to a device reads there which one. */
+/** The terminal hop of an egress chain. A hop that hands packets back to a device names that device. */
 function terminal({ peer }: Port, owner: Placed, scope: PortScope): Hop {
   const own = call(owner);
   if (peer.kind === "back") return { ...own, target: scope.device(peer.device) ?? 0 };
@@ -76,17 +76,20 @@ function deliver({ peer }: Port, owner: Placed, scope: PortScope): Hop {
     return scope.hasPort(peer.port) ? hop("jump", firstHop(scope.port(peer.port), "ingress")) : hop("down");
   }
   const ifindex = scope.device(peer.device);
-  if (ifindex === undefined) return hop("down"); // whoever makes the device reports that it is missing
+  if (ifindex === undefined) return hop("down"); // the link reports the missing device
   if (peer.kind === "device") return hop(deliveryOf(peer, scope), ifindex);
   if (peer.kind === "back") return hop("back", ifindex);
   if (peer.kind === "sockets") return { ...hop("back", ifindex), flags: TURNED };
-  // the port's function says again by which tunnel a packet leaves that has lost it on a detour
+  // a packet that lost its tunnel id on a detour gets it again from the port's own function
   return { ...call(owner), op: "tunnel", target: ifindex };
 }
 
 type DevicePeer = Extract<Peer, { kind: "device" }>;
 
-/** The fast way into a pod leads past its device's native XDP programs: a device with one gets its packets by the veth. */
+/**
+ * `bpf_redirect_peer` bypasses native XDP programs on a pod's device. If there is one, packets are sent through the
+ * veth instead.
+ */
 export function deliveryOf(
   { delivery, device }: DevicePeer,
   { isSeenByXdp }: Pick<PortScope, "isSeenByXdp">,

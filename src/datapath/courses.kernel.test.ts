@@ -7,7 +7,7 @@ import { idKey } from "./tables.ts";
 import { ABI, type Act, World } from "./testing/acting.ts";
 import { Gate } from "./testing/gate.ts";
 
-/** Packets that are sent into a gate; the first few may pass it. */
+/** The number of packets sent into a closed gate; the first few may pass it. */
 const PACKETS = 12;
 const MOST_PASS = 4;
 const PORT_DOWN = 1;
@@ -22,7 +22,7 @@ beforeEach(() => {
   table.remove(table.entries().map(([key]) => key));
 });
 
-/** Datagrams from pod a to a port of pod b where nobody listens: what arrives is counted there. */
+/** Sends datagrams from pod a to a closed port of pod b, where arrivals are counted. */
 const send = (count: number): void => {
   const script = `exec 3>/dev/udp/10.9.0.2/9; for ((i = 0; i < ${count}; i++)); do echo >&3 || echo >&3; done`;
   world.bench.run(world.bench.pod("a"), "bash", "-c", script);
@@ -38,12 +38,12 @@ const poll = (value: () => number) => expect.poll(value, { timeout: 60_000, inte
 const apply = (chain: readonly string[], direction: "in" | "out" = "in") =>
   world.apply(world.pair({ [direction]: [...chain] }));
 
-/** How the function x sends its packets away, and by which device. */
+/** The ways in which function x makes packets wait, and the device on which they do. */
 const WAYS = {
   shape: ["weir_shape0", () => ({ verdict: "shape", device: "weir_shape0" })],
-  hold: ["weir_shape0", () => ({ verdict: "hold", device: "weir_shape0" })], // the delaying pair needs fq
+  hold: ["weir_shape0", () => ({ verdict: "hold", device: "weir_shape0" })], // the delaying pair would need fq
   split: ["weir_split0", () => ({ verdict: "split" })],
-  // to the hop behind its own
+  // to the hop after its own
   recirculate: [
     "weir_recirc0",
     (at: number) => ({ verdict: "recirculate", arg: firstHop(world.ids().port("left:a"), "ingress") + at + 1 }),
@@ -51,8 +51,9 @@ const WAYS = {
 } as const satisfies Record<string, readonly [string, (at: number) => Act]>;
 
 /**
- * Lets packets wait at x of a chain, changes the chain once or more, lets them go. Each must have been judged by every
- * function of its own chain that was there when its turn came, once, by no other, and must arrive.
+ * Makes packets wait at x of a chain, changes the chain once or several times, then lets them go. Each packet must
+ * arrive, and must have been judged exactly once by every function of its original chain that was still in the chain at
+ * its turn, and by no other.
  */
 async function edit(way: keyof typeof WAYS, before: string[], ...after: string[][]): Promise<void> {
   const now = after.at(-1) ?? [];
@@ -124,7 +125,7 @@ describe("a chain is edited while packets of it wait in the shaping pair", () =>
   });
 });
 
-describe.each(["hold", "split", "recirculate"] as const)("… that wait by %s", (way) => {
+describe.each(["hold", "split", "recirculate"] as const)("a chain is edited while packets of it wait by %s", (way) => {
   test.each<[string, ...string[][]]>([
     ["one is added in front", ["n", "p", "x", "q"]],
     ["the waiting function is removed", ["p", "q"]],
@@ -136,7 +137,7 @@ describe.each(["hold", "split", "recirculate"] as const)("… that wait by %s", 
   });
 });
 
-test("a packet that waits again keeps its course", async () => {
+test("a packet that waits a second time keeps its course", async () => {
   for (const name of ["p", "q", "r"]) world.act(name, { verdict: "next" });
   world.act("x", { verdict: "shape", device: "weir_shape0" });
   world.act("y", { verdict: "shape", device: "weir_recirc0" });
@@ -162,7 +163,7 @@ test("a packet that waits again keeps its course", async () => {
   }
 });
 
-test("an egress chain is a chain of its own", async () => {
+test("an egress chain has a course of its own", async () => {
   for (const name of ["p", "n"]) world.act(name, { verdict: "next" });
   world.act("x", { verdict: "shape", device: "weir_shape0" });
   apply(["p", "x"], "out");
@@ -180,7 +181,7 @@ test("an egress chain is a chain of its own", async () => {
   }
 });
 
-test("a chain that flips all the time while packets walk it loses none and judges none twice", async () => {
+test("a chain that changes continuously under traffic loses no packet and judges none twice", async () => {
   const COUNT = 20_000;
   const chains = [["p", "x", "q"], ["x"], [], ["q", "n", "x", "p"], ["n"], ["p", "q", "x"]];
   for (const name of ["p", "q", "n"]) world.act(name, { verdict: "next" });
@@ -211,7 +212,7 @@ test("a chain that flips all the time while packets walk it loses none and judge
   expect(world.runs("x").runs).toBeLessThanOrEqual(2 * count);
 });
 
-test("what waits for a panel returns to it when one of another ABI is in force, and what comes later is that one's", async () => {
+test("packets that wait for a panel return to it after an ABI change; later packets enter the new one", async () => {
   for (const name of ["p", "q"]) world.act(name, { verdict: "next" });
   world.act("x", { verdict: "shape", device: "weir_shape0" });
   apply(CHAIN);
@@ -228,13 +229,13 @@ test("what waits for a panel returns to it when one of another ABI is in force, 
     const next = world.open(ABI + 1);
     world.apply(state, next);
     world.panel = next;
-    // nothing of it goes while packets may wait
+    // the old panel is kept while packets may wait for it
     expect(next.dropOldPanels(() => false)).toEqual([]);
     send(PACKETS);
     await poll(gate.waiting.bind(gate)).toBe(waited + PACKETS);
     gate.open();
     await poll(() => arrived() - had).toBe(2 * PACKETS);
-    // both panels count in the same rows
+    // both panels count in the same map rows
     const counts = CHAIN.map((name) => world.runs(name).runs);
     expect(counts).toEqual([2 * PACKETS, 4 * PACKETS, 2 * PACKETS]);
     const tag = idKey(markNumber(ABI));

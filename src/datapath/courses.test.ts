@@ -6,13 +6,13 @@ const ROWS = 64;
 const none: ReadonlySet<number> = new Set();
 const open = (table = memoryTable("weir_courses"), inForce = none) => new Courses(table, ROWS, inForce);
 
-test("a chain without functions has course 0, and no row", () => {
+test("a chain without functions has course 0 and no row", () => {
   const table = memoryTable("weir_courses");
   const courses = open(table);
   expect([courses.take(1, []), courses.take(2, []), table.writes]).toEqual([0, 0, 0]);
 });
 
-test("the same functions in the same chain are one course, for the next agent too", () => {
+test("equal functions in one chain have the same course, also after a restart", () => {
   const table = memoryTable("weir_courses");
   const courses = open(table);
   const [one, other] = [courses.take(1, [5, 6]), courses.take(2, [5, 6])];
@@ -26,14 +26,14 @@ test("the same functions in the same chain are one course, for the next agent to
   expect(table.writes).toBe(writes);
 });
 
-test("a row says the chain and its functions", () => {
+test("a row holds the chain and its functions", () => {
   const table = memoryTable("weir_courses");
   open(table).take(3, [5, 6]);
   const rows = table.entries().map(([, value]) => table.value.decode(value));
   expect(rows).toEqual([{ chain: 3, instance: [5, 6, ...Array(13).fill(0)] }]);
 });
 
-test("an id that was given up comes back last, and one in force never", () => {
+test("a released id is reused last, and one in force is never reused", () => {
   const courses = open();
   const fixed = courses.take(1, [1]);
   const seen: number[] = [];
@@ -42,13 +42,13 @@ test("an id that was given up comes back last, and one in force never", () => {
     seen.push(id);
     courses.giveUp(id);
   }
-  const window = ROWS - 2; // all but 0 and the fixed one
+  const window = ROWS - 2; // all ids except 0 and the fixed one
   expect(seen).not.toContain(fixed);
   expect(new Set(seen.slice(0, window)).size).toBe(window);
   expect(seen.slice(window, 2 * window)).toEqual(seen.slice(0, window));
 });
 
-test("ids in force when an agent starts are not handed out", () => {
+test("ids in force when an agent starts are not allocated again", () => {
   const table = memoryTable("weir_courses");
   const old = open(table).take(1, [1]);
   const courses = open(table, new Set([old]));

@@ -2,21 +2,21 @@ import { CHAIN_HOPS } from "./layout.ts";
 import { idKey, type Table } from "./tables.ts";
 
 /**
- * Ids of courses in the pinned map `weir_courses`: the functions of a chain in order, as a packet carries them while it
- * waits in a device. A row is written once. An id that is given up goes to another course as late as possible, since
- * packets under way may still carry it.
+ * Allocates ids of courses in the pinned map `weir_courses`. A course is the list of functions of a chain; a packet
+ * carries its id while it waits in a device. A row is never rewritten while its id is in force. A released id is reused
+ * as late as possible, since waiting packets may still carry it.
  */
 export class Courses {
   readonly #table: Table;
   readonly #rows: number;
   readonly #ids = new Map<string, number>();
   readonly #courses = new Map<number, string>();
-  /** In the order in which they are handed out. */
+  /** Free ids, in order of reuse. */
   readonly #free = new Set<number>();
 
   /**
-   * @param rows how many the table has
-   * @param inForce ids that rows of hops name
+   * @param rows size of the map
+   * @param inForce ids that rows of hops refer to
    */
   constructor(table: Table, rows: number, inForce: ReadonlySet<number>) {
     this.#table = table;
@@ -31,9 +31,9 @@ export class Courses {
   }
 
   /**
-   * The course of a chain, whose row is written if there is none. It is in force until it is given up.
-   * @param chain its first hop's id / CHAIN_HOPS
-   * @throws Error when all are in force
+   * Returns the course id of a chain, and writes its row if there is none. The id is in force until `giveUp`.
+   * @param chain id of its first hop / CHAIN_HOPS
+   * @throws Error if all ids are in force
    */
   take(chain: number, instances: readonly number[]): number {
     if (instances.length === 0) return 0;
@@ -43,7 +43,7 @@ export class Courses {
     return id;
   }
 
-  /** No packet enters by this course any more. */
+  /** Releases an id: no packet starts with this course any more. */
   giveUp(id: number): void {
     if (id !== 0) this.#free.add(id);
   }

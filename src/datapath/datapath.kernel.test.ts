@@ -22,14 +22,14 @@ const limits = (rate = 10e6) => new Map([["ns/a", [limitOf("egress", rate)]]]);
 describe("a node's datapath", () => {
   beforeEach(() => expect(node.apply().failed).toEqual([]));
 
-  test("pods, gateway and host reach each other by both families", () => {
+  test("pods, gateway and host reach each other over IPv4 and IPv6", () => {
     for (const to of ["10.244.1.3", "fd00:10:244:1::3", "10.244.1.1", "fd00:10:244:1::1"]) {
       expect(node.ping("a", to)).toContain("2 received");
     }
     expect(node.ping("node", "10.244.1.2")).toContain("2 received");
   });
 
-  test("what is in force costs no write: neither in a second pass, nor for a new agent", () => {
+  test("what is in force is not written again, by a second pass or a new agent", () => {
     expect(node.apply().writes).toBe(0);
     node.restart();
     expect(node.panel.writes).toBe(0);
@@ -42,7 +42,7 @@ describe("a node's datapath", () => {
     expect(limited(10e6).failed).toEqual([]);
     const id = node.panel.names.find("instance", `limit:${device}:egress`) ?? 0;
     const rates = () => node.shaped().map((one) => Number(one.htb?.rate));
-    // the parent's and that of sparse flows; leaves have none of their own
+    // the parent's and the sparse flows' class; leaves have no rate of their own
     const own = () => rates().filter((rate) => rate > 8);
     const charged = (rate: number) => Math.round((rate * 647) / 640 / 8) * 8;
     expect(own()).toEqual([charged(10e6), charged(10e6)]);
@@ -54,19 +54,19 @@ describe("a node's datapath", () => {
     expect(rates()).toHaveLength(2 + 21);
     expect(node.panel.names.find("instance", `limit:${device}:egress`)).toBe(id);
     expect(node.ping("a", "10.244.1.3")).toContain("2 received");
-    node.apply(); // it drains and goes
+    node.apply(); // packets in its classes drain, then they are removed
     node.pass();
     expect(rates()).toEqual([]);
   });
 
-  test("a pod that goes takes its device along, and the others do not notice", () => {
+  test("a removed pod's device is removed, and other pods are not affected", () => {
     expect(node.apply({ endpoints: node.endpoints.slice(0, 1) }).failed).toEqual([]);
     const own = node.inNode(() => links().filter((link) => /^weir[0-9a-f]{11}$/.test(link.name)));
     expect(own.map((link) => link.name)).toEqual([node.endpoints[0]?.device]);
     expect(node.ping("a", "10.244.1.1")).toContain("2 received");
   });
 
-  test("another MTU in the configuration reaches the devices that are there", () => {
+  test("a changed MTU is applied to existing devices", () => {
     const mtus = () => node.inNode(() => new Map(links().map(({ name, mtu }) => [name, mtu])));
     expect(node.apply({ node: { ...node.context, mtu: 1400 } }).failed).toEqual([]);
     const devices = [...node.endpoints.map(({ device }) => device), "weir_host", "weir_panel", "weir_vxlan"];
@@ -76,7 +76,7 @@ describe("a node's datapath", () => {
     expect(node.ping("a", "10.244.1.3")).toContain("2 received");
   });
 
-  test("another tunnel port in the configuration is the device's, and the one closed to pods", () => {
+  test("a changed tunnel port is applied to the device and closed to pods", () => {
     const change = { node: { ...node.context, vxlan: { port: 8472, vni: 1 } } };
     expect(node.apply(change).failed).toEqual([]);
     expect(node.run("node", "ip", "-d", "link", "show", "weir_vxlan")).toMatch(/state UNKNOWN.*dstport 8472/s);
@@ -84,7 +84,7 @@ describe("a node's datapath", () => {
     expect(node.ping("a", "10.244.1.3")).toContain("2 received");
   });
 
-  test("a native XDP program on a pod's device sees what is delivered, while it is there", () => {
+  test("a native XDP program on a pod's device sees delivered packets", () => {
     const object = join(node.folder, "drop.xdp.o");
     const source =
       '#define IN(s) __attribute__((section(s), used))\nIN("xdp") int drop(void *x) { return 1; }\nchar l[] IN("license") = "GPL";\n';
@@ -99,7 +99,7 @@ describe("a node's datapath", () => {
     expect(reached()).toContain("2 received");
   });
 
-  test("what comes out of the tunnel is of the configured network alone", () => {
+  test("only packets with the configured VNI are received from the tunnel", () => {
     const posing = ip({ src: "10.244.2.9", dst: "10.244.1.2" }, udp({ sport: 53, dport: 53 }));
     const inner = ethernet({ src: "02:00:00:00:00:01", dst: GATEWAY_MAC }, posing);
     const receives = (vni: number): number => {
@@ -119,7 +119,7 @@ describe("a node's datapath", () => {
     expect(node.apply(other).writes).toBe(0);
   });
 
-  test("a port that gets an id again starts with counters of its own", () => {
+  test("a port that reuses an id starts with zero counters", () => {
     const ports = node.panel.table("weir_ports");
     const port = node.panel.names.id("port", `router:${node.endpoints[1]?.device}`);
     execFileSync("ip", ["-n", node.id("b"), "addr", "add", "10.9.9.9/32", "dev", "eth0"]);
@@ -141,7 +141,7 @@ describe("a node's datapath", () => {
     expect(items().filter((item) => item.port === `router:${node.endpoints[1]?.device}`)).toEqual([]);
   });
 
-  test("a pod that renames its device harms itself alone", () => {
+  test("a pod that renames its device affects only itself", () => {
     node.apply({ limits: limits() });
     execFileSync("ip", ["-n", node.id("a"), "link", "set", "eth0", "down"]);
     execFileSync("ip", ["-n", node.id("a"), "link", "set", "eth0", "name", "mine"]);
@@ -152,7 +152,7 @@ describe("a node's datapath", () => {
     expect(node.ping("a", "10.244.1.3")).toContain("2 received");
   });
 
-  test("a pod whose namespace is gone is reported, and the others are in force", () => {
+  test("a pod whose network namespace is gone is an outcome of its own; other pods are in force", () => {
     const gone = {
       ...(node.endpoints[0] as Endpoint),
       name: "gone",
@@ -165,7 +165,7 @@ describe("a node's datapath", () => {
     expect(node.ping("a", "10.244.1.3")).toContain("2 received");
   });
 
-  test("what one agent left half done the next one finishes: a splitting pair with offloads", () => {
+  test("an agent completes a splitting pair that the last agent left with offloads", () => {
     const ip = (...words: string[]) => execFileSync("ip", ["-n", node.id("node"), "link", ...words]);
     ip("del", "weir_split0");
     ip("add", "weir_split0", "type", "veth", "peer", "name", "weir_split1");
@@ -176,7 +176,7 @@ describe("a node's datapath", () => {
     expect(features).toContain("generic-segmentation-offload: off");
   });
 
-  test("a device that could not be given its program stays down", async () => {
+  test("a device whose program cannot be attached stays down", async () => {
     const [{ device } = { device: "" }] = node.endpoints;
     const pin = join(node.root, "links", device);
     const up = () => node.inNode(() => links().find((link) => link.name === device)?.up);
@@ -190,7 +190,7 @@ describe("a node's datapath", () => {
     expect(node.ping("a", "10.244.1.3")).toContain("2 received");
   });
 
-  test("a pin that is no link is reported as the node's, and everything else is in force", async () => {
+  test("a pin that is no BPF link is an outcome of the node; everything else is in force", async () => {
     const pin = join(node.root, "links", "stray");
     mkdirSync(pin);
     node.restart();
@@ -201,7 +201,7 @@ describe("a node's datapath", () => {
     expect(node.ping("a", "10.244.1.3")).toContain("2 received");
   });
 
-  test("a node that is taken down leaves nothing, whether or not its devices are there", () => {
+  test("removing a node leaves nothing, whether or not its devices exist", () => {
     const left = () =>
       node.inNode(() => [
         ...links().map(({ name }) => name),

@@ -33,7 +33,7 @@ const codes = (outcomes: readonly { owner: string; code: string }[]) =>
   outcomes.map(({ owner, code }) => `${owner} ${code}`).toSorted();
 
 describe("a failure costs its owner only", () => {
-  test("a full map: the others' rows are written, and the one that waits comes when there is room", () => {
+  test("a full map: other rows are written, and the waiting one is when there is room", () => {
     const { memory, datapath, table } = bench(2);
     const rows = [set(row(1)), set(row(2), "Pod/ns/b"), set(row(3), "Pod/ns/c")];
     datapath.apply({ ...NONE, rows });
@@ -52,7 +52,7 @@ describe("a failure costs its owner only", () => {
     expect([datapath.pending, datapath.retryIn]).toEqual([0, undefined]);
   });
 
-  test("a row that does not fit, and one that names what does not exist", () => {
+  test("a row that cannot be encoded, and a row that refers to something missing", () => {
     const { datapath } = bench();
     const bad = row(1, { value: "x".repeat(600) });
     const lost = row(2, { of: { port: "r:nowhere" } });
@@ -66,7 +66,7 @@ describe("a failure costs its owner only", () => {
     expect(datapath.outcomes.all()).toEqual([]);
   });
 
-  test("a name too long, and all ids in use: what has none is passed by, and comes when one is free", () => {
+  test("a name too long, and all ids in use: an instance without an id is left out of its chains until one is free", () => {
     const { memory, datapath } = bench();
     const long = `l${"x".repeat(60)}`;
     const ingress = ["i1", long];
@@ -82,7 +82,7 @@ describe("a failure costs its owner only", () => {
     expect(codes(datapath.outcomes.all())).toEqual(["Limit/ns/long encode"]);
   });
 
-  test("a device that cannot be made, one that does not exist, a program that cannot be attached", () => {
+  test("a device that cannot be created, a missing device, a program that cannot be attached", () => {
     const { memory, datapath } = bench();
     memory.refuses = (what) => what === "make weir00000000001" || what === "attach weir00000000002";
     const devices = ["weir00000000001", "weir00000000002", "weir00000000003"];
@@ -107,7 +107,7 @@ describe("a failure costs its owner only", () => {
     expect(memory.ports.inForce.get("r:tap")?.entry).toBe(memory.network.device("veth9")?.ifindex);
   });
 
-  test("a panel that refuses keeps what was, and is told as the node's", () => {
+  test("a panel that refuses a change keeps the old state; the failure is an outcome of the node", () => {
     const { memory, datapath, table } = bench();
     datapath.apply({ ...NONE, ports: [set(port("a"))], rows: [set(row(1, { of: { port: "r:a" } }))] });
     memory.refuses = (what) => what === "commit";
@@ -123,7 +123,7 @@ describe("a failure costs its owner only", () => {
 });
 
 describe("what is in force", () => {
-  test("costs nothing, not even a dump of devices, whatever else changes", () => {
+  test("is not written or read again when something else changes", () => {
     const { memory, datapath } = bench();
     datapath.apply({ ...NONE, links: [set(pod("weir00000000001"))], rows: [set(row(1)), set(row(2))] });
     const { dumps } = memory.network;
@@ -132,7 +132,7 @@ describe("what is in force", () => {
     expect(memory.network.dumps).toBe(dumps);
   });
 
-  test("flows are steered behind the queues of limits and delays, where there are any", () => {
+  test("devices that receive from queues of limits and delays are steered, if there are any", () => {
     const { memory, datapath } = bench();
     expect(memory.network.steered).toEqual([]);
     datapath.apply({ ...NONE, instances: [set(instance("l"))], shapers: [set(shaper("l", 1e6))] });
@@ -141,7 +141,7 @@ describe("what is in force", () => {
     expect(memory.network.steered).toEqual(["weir_delay1"]);
   });
 
-  test("another agent takes it over without a write, and removes what nobody wants", () => {
+  test("is taken over by another agent without a write, and unwanted items are removed", () => {
     const { memory, datapath } = bench();
     const links = [...panelLinks().map((link): Change<Link> => set(link, "Node/n")), set(pod("weir00000000001"))];
     const instances = [set(instance("r")), set(instance("l"))];
@@ -160,7 +160,7 @@ describe("what is in force", () => {
     expect([...last.panel.names.all("instance").values()]).toEqual(["r"]);
   });
 
-  test("a row that names a device is encoded anew when the device is another", () => {
+  test("includes rows with a device's index: they are written again when the device is replaced", () => {
     const { memory, datapath, table } = bench();
     const first = memory.network.add("veth1").ifindex;
     const named = row(1, { device: { device: "veth1" } });
@@ -179,7 +179,7 @@ describe("what is in force", () => {
     expect([value(), datapath.outcomes.size]).toEqual([again.ifindex, 0]);
   });
 
-  test("a scrub mends rows that somebody changed, removed or added", () => {
+  test("is repaired by a scrub if somebody changed, removed or added rows", () => {
     const { memory, datapath, table } = bench();
     datapath.apply({ ...NONE, rows: [set(row(1)), set(row(2)), set(row(3))] });
     const held = () =>
@@ -208,7 +208,7 @@ describe("what is in force", () => {
     expect(scrub()).toBe(0);
   });
 
-  test("an id is its name's while a row of another object still holds it", () => {
+  test("includes an id as long as a row of any owner refers to its name", () => {
     const { datapath } = bench();
     const { names } = datapath.panel;
     const other = row(1, { of: { port: "r:a" } });

@@ -23,12 +23,12 @@ import { Shapers } from "./shapers.ts";
 import { Steering } from "./steering.ts";
 
 const NOTHING: Delta = { instances: [], ports: [], links: [], routes: [], shapers: [], leases: [], rows: [] };
-/** Attachments that are compared with the kernel at once. */
+/** The number of attachments that one scrub step compares. */
 const ATTACHMENTS_SLICE = 32;
 
 /**
- * Makes a document real in this network namespace, change by change: links, shapers, rows, hops, attachments, routes. A
- * failure costs its owner's item only, is told as an outcome, and is tried again.
+ * Applies a document to this network namespace, incrementally: links, shapers, rows, hops, attachments, routes. An item
+ * that fails affects only itself: it is reported as an outcome of its owner and retried.
  */
 export class Datapath {
   readonly panel: PanelParts;
@@ -46,16 +46,16 @@ export class Datapath {
   readonly #senders: Senders;
   readonly #steering: Steering;
   readonly #rows: ReadonlyMap<string, RowTable>;
-  /** Devices behind links that hold packets, and whose they are. */
+  /** Far ends of the pairs in which packets wait, with their owners. */
   readonly #delayed = new Map<string, string>();
-  /** Steps of a pass that broke off. */
+  /** Steps of the last pass that threw. */
   readonly #broken = new Set<string>();
   readonly #brokenRetry: Backoff;
-  /** What nobody wants is to be removed: all that is wanted is known. */
+  /** All wanted items are known, so unwanted ones are removed. */
   #isSweeping = false;
   #isSwept = false;
   #hasOldPanels = true;
-  /** The kernel told of something that no pass has looked at. */
+  /** The kernel reported a change that no pass has handled yet. */
   #isDoubted = false;
   #scrubSteps: (() => void)[] = [];
 
@@ -97,13 +97,13 @@ export class Datapath {
     this.#brokenRetry = new Backoff(now);
   }
 
-  /** Items that are not in force, or of which that is not known. */
+  /** The number of items that are not in force, or not known to be. */
   get pending(): number {
     const waiting = this.#all().reduce((sum, part) => sum + part.waiting, 0);
     return waiting + this.#broken.size + (this.#isDoubted ? 1 : 0);
   }
 
-  /** ms until something is to be done that no change asks for; undefined: nothing is. */
+  /** ms until a pass is due without a change; undefined: none is. */
   get retryIn(): number | undefined {
     if (this.#isDoubted) return 0;
     const times = [...this.#all().map(({ retry }) => retry.left), this.#brokenRetry.left, this.#shapers.drainsIn];
@@ -111,15 +111,15 @@ export class Datapath {
     return known.length === 0 ? undefined : Math.min(...known);
   }
 
-  /** Rows in functions' maps. */
+  /** The number of rows in functions' maps. */
   get rows(): number {
     return [...this.#rows.values()].reduce((sum, { size }) => sum + size, 0);
   }
 
   /**
-   * Takes changes in, and makes real what can be: also what failed before, when it is due. In the order that keeps packets
-   * flowing: what a row refers to exists before the row, and goes after it. It may be repeated if it throws.
-   * @param options.whole the changes are all that is wanted: what else the kernel holds of Weir's goes
+   * Applies changes, and retries failed items that are due. The order keeps packets flowing: an item exists before any
+   * row that refers to it, and is removed after it. If it throws, it may be called again with the same changes.
+   * @param options.whole the changes are everything that is wanted: other items of Weir's are removed from the kernel
    */
   apply(delta: Delta = NOTHING, { whole = false } = {}): { writes: number } {
     const before = this.#writes();
@@ -212,22 +212,25 @@ export class Datapath {
     this.outcomes.set(`row ${item.table} ${owner}`, gone ? undefined : outcomeOf(owner, fault));
   }
 
-  /** What depends on devices that changed is looked at. */
+  /** Marks everything that depends on changed devices. */
   #follow(): void {
-    const { all, others } = this.devices.takeChanged();
+    const { all, replaced } = this.devices.takeChanged();
     if (all.size > 0) {
       this.#links.follow(all);
       this.#routes.follow(all);
       this.#shapers.follow(all);
     }
-    if (others.size === 0) return;
-    this.#ports.follow("device", others);
-    this.#attachments.follow(others);
-    this.#senders.follow(others);
-    for (const rows of this.#rows.values()) rows.follow(others);
+    if (replaced.size === 0) return;
+    this.#ports.follow("device", replaced);
+    this.#attachments.follow(replaced);
+    this.#senders.follow(replaced);
+    for (const rows of this.#rows.values()) rows.follow(replaced);
   }
 
-  /** The kernel tells of a change: true if a pass must follow, since something of Weir's may be other than it was left. */
+  /**
+   * Takes in a notification from the kernel. Returns true if a pass is needed because an item of Weir's may have
+   * changed.
+   */
   noticed(news: NetworkNews): boolean {
     const isDoubtful = this.#doubts(news);
     this.#isDoubted ||= isDoubtful;
@@ -252,14 +255,14 @@ export class Datapath {
     return true;
   }
 
-  /** The next pass gives a device all that it should have, though nothing tells that it lost any. */
+  /** Has the next pass restore a device completely, although no notification says that anything was lost. */
   doubt(device: string): void {
     this.#links.doubt(device);
   }
 
   /**
-   * Compares a slice of what is in force with the kernel, and mends it. `done`: that was the last slice; the next call
-   * begins anew. There are at most some dozens of slices.
+   * Compares the next slice of what is in force with the kernel, and repairs it. `done`: this was the last slice, and
+   * the next call starts again. There are a few dozen slices at most.
    */
   scrub(): { writes: number; done: boolean } {
     const before = this.#writes();
@@ -302,11 +305,11 @@ export class Datapath {
   #has(kind: NameKind, name: string): boolean {
     if (kind === "port") return this.#ports.has(name);
     if (kind === "instance") return this.#instances.has(name);
-    if (kind === "tunnel") return true; // a tunnel is its row, which is another's
+    if (kind === "tunnel") return true; // a tunnel only needs its row, which is an item of its own
     return kind === "shaper" && this.#shapers.has(name);
   }
 
-  /** Devices that receive what a queue lets go, and whose they are. */
+  /** Devices that receive packets from queues, with their owners. */
   #queueEnds(): ReadonlyMap<string, string> {
     const ends = new Map(this.#delayed);
     if (this.#shapers.size > 0) ends.set(SHAPE.other, this.#links.get(SHAPE.other)?.owner ?? this.outcomes.node);
@@ -322,7 +325,7 @@ export class Datapath {
     };
   }
 
-  /** An id that comes back must not bring another's counters along. */
+  /** Releases the ids of names that are no longer used. Counters of an id are reset before it is reused. */
   #releaseNames(sweep: boolean): void {
     const { names } = this.panel;
     const ports = names.unheld("port", sweep);
@@ -349,7 +352,7 @@ export class Datapath {
     return others.reduce((sum, { writes }) => sum + writes, this.panel.writes - this.leases.writes);
   }
 
-  /** One step's failure stops no other. False if it failed. */
+  /** Runs one step of a pass. A step that throws does not stop the others. Returns false if it threw. */
   #step(name: string, work: () => void): boolean {
     const item = `step ${name}`;
     try {

@@ -1,9 +1,9 @@
-/** Which items depend on which resources, by name: found again when a resource changes. */
+/** Items by the resources that they depend on, to find what a changed resource affects. */
 export class Dependents {
   readonly #byResource = new Map<string, Set<string>>();
   readonly #byItem = new Map<string, readonly string[]>();
 
-  /** Replaces what an item depends on; nothing: forgets it. */
+  /** Replaces the resources that an item depends on; none: removes the item. */
   set(item: string, resources: Iterable<string>): void {
     for (const resource of this.#byItem.get(item) ?? []) this.#remove(resource, item);
     const now = [...new Set(resources)];

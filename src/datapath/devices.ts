@@ -1,38 +1,41 @@
 import type { DeviceInfo, NetworkNews } from "../kernel/index.ts";
 import type { Network } from "./network.ts";
 
-/** Devices that Weir makes; others are never touched. */
+/** Names of devices that Weir creates. It never changes any other. */
 const OWN = /^(weir_(recirc|split|shape|delay)[01]|weir_(host|panel|vxlan)|weir[0-9a-f]{11})$/;
 
-/** Of a veth whose other end has no XDP program. */
+/** Maximum MTU of a veth whose peer has no XDP program. */
 const VETH_MAX_MTU = 65535;
 
 export const isOwnDevice = (name: string): boolean => OWN.test(name);
 
-/** Devices that changed; those of them that are other devices now, or do not exist, or are to be sent to in another way. */
+/**
+ * Names of changed devices. `replaced`: those that were created, replaced or removed, or must be sent to in another
+ * way.
+ */
 export interface Changed {
   all: Set<string>;
-  others: Set<string>;
+  replaced: Set<string>;
 }
 
 /**
- * What is known of devices of this namespace: of Weir's own and of those that somebody asked for. Read once, and kept
- * true by what is done here and by what the kernel tells.
+ * What is known about devices in this namespace: Weir's own, and those that were asked for. Read once, then updated by
+ * Weir's own changes and by the kernel's notifications.
  */
 export class Devices {
   readonly #network: Network;
   readonly #known = new Map<string, DeviceInfo | undefined>();
   readonly #names = new Map<number, string>();
-  /** To be read again. */
+  /** Devices that must be read again. */
   readonly #doubtful = new Set<string>();
-  #changed: Changed = { all: new Set(), others: new Set() };
+  #changed: Changed = { all: new Set(), replaced: new Set() };
   #isLost = true;
 
   constructor(network: Network) {
     this.#network = network;
   }
 
-  /** What is known of a device, and will be told of from now on; undefined while it does not exist. */
+  /** Information about a device, which is followed from now on; undefined while it does not exist. */
   info(name: string): DeviceInfo | undefined {
     if (this.#isLost) this.refresh();
     if (!this.#known.has(name)) this.#learn(name, this.#network.device(name));
@@ -44,12 +47,15 @@ export class Devices {
     return this.info(name)?.ifindex;
   }
 
-  /** Name of a device that is known; empty if it is not. */
+  /** Name of a known device; empty if unknown. */
   nameOf(ifindex: number): string {
     return this.#names.get(ifindex) ?? "";
   }
 
-  /** Does a native XDP program look at what this veth's other end receives? It makes the kernel bound what is sent there. */
+  /**
+   * Whether a native XDP program processes what this veth's peer receives. The kernel then limits the size of packets
+   * sent to it.
+   */
   isSeenByXdp(name: string): boolean {
     const known = this.info(name);
     return known?.kind === "veth" && known.maxMtu !== VETH_MAX_MTU;
@@ -60,7 +66,7 @@ export class Devices {
     return [...this.#known].filter(([name, info]) => info && isOwnDevice(name)).map(([name]) => name);
   }
 
-  /** Reads what is in doubt. */
+  /** Reads the devices marked as doubtful. */
   refresh(): void {
     if (this.#isLost) {
       this.#isLost = false;
@@ -71,24 +77,24 @@ export class Devices {
     this.#doubtful.clear();
   }
 
-  /** Devices that are not as they were when they were last taken. */
+  /** Devices that changed since the last call. */
   takeChanged(): Changed {
     const changed = this.#changed;
-    this.#changed = { all: new Set(), others: new Set() };
+    this.#changed = { all: new Set(), replaced: new Set() };
     return changed;
   }
 
-  /** Reads a device that was just changed. */
+  /** Reads devices that Weir just changed. */
   reread(names: readonly string[]): void {
     for (const name of names) this.#learn(name, this.#network.device(name));
   }
 
-  /** Reads all anew at the next refresh. */
+  /** Has all devices read again at the next refresh. */
   doubtAll(): void {
     this.#isLost = true;
   }
 
-  /** True if the news are of a device that is known, and not as it is known. */
+  /** Takes in a notification. Returns true if it is about a known device that has changed. */
   noticed({ device, gone }: Extract<NetworkNews, { kind: "link" }>): boolean {
     const before = this.#names.get(device.ifindex);
     const isRenamed = before !== undefined && before !== device.name;
@@ -100,7 +106,7 @@ export class Devices {
     return isRenamed || (isKnown && !isSame);
   }
 
-  /** Forgets devices that do not exist and that nobody asks for. */
+  /** Forgets devices that neither exist nor are named by any item. */
   prune(isNamed: (device: string) => boolean): void {
     for (const [name, info] of this.#known) if (!info && !isNamed(name)) this.#known.delete(name);
   }
@@ -117,10 +123,10 @@ export class Devices {
     if (before && this.#names.get(before.ifindex) === name) this.#names.delete(before.ifindex);
     if (info) this.#names.set(info.ifindex, name);
     if ((before && stateOf(before)) !== (info && stateOf(info))) this.#changed.all.add(name);
-    if (before?.ifindex !== info?.ifindex || before?.maxMtu !== info?.maxMtu) this.#changed.others.add(name);
+    if (before?.ifindex !== info?.ifindex || before?.maxMtu !== info?.maxMtu) this.#changed.replaced.add(name);
   }
 }
 
-/** What of a device Weir sets, or acts on. */
+/** The state of a device that Weir sets or depends on, as text to compare. */
 const stateOf = ({ ifindex, name, up, running, mtu, maxMtu, mac, carrierChanges }: DeviceInfo): string =>
   [ifindex, name, up, running, mtu, maxMtu, mac, carrierChanges].join(" ");

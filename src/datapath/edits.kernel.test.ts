@@ -11,7 +11,10 @@ import { Gate } from "./testing/gate.ts";
 
 const CHANGES = 1000;
 const PORT_DOWN = 1;
-/** Functions of the chain of pod a, of pod b, and of a pod that comes and goes: `x` and `h` wait behind a full queue. */
+/**
+ * Functions in the chains of pod a, of pod b, and of a pod that is added and removed. Packets wait at `x` and `h`
+ * behind a full queue.
+ */
 const OF_A = ["p", "q", "r", "s", "x"];
 const OF_B = ["t", "u", "v", "h", "z"];
 const OF_C = ["k", "l"];
@@ -27,7 +30,7 @@ beforeAll(() => {
   world.act("z", { verdict: "split", note: true });
   world.apply(document(ports({ a: [], b: [], c: undefined })));
   gate = new Gate(world.bench, "weir_shape0");
-  // a packet in two milliseconds: never empty while changes come, and soon empty afterwards
+  // one packet in two milliseconds: never empty during the changes, and empty soon after
   execFileSync("tc", ["-n", world.bench.node, ...shape("250kbit", "1600")]);
 });
 afterAll(() => {
@@ -50,19 +53,22 @@ const shape = (rate: string, burst: string): string[] =>
 interface Chains {
   a: string[];
   b: string[];
-  /** Undefined: its port is not there. */
+  /** Undefined: the port does not exist. */
   c: string[] | undefined;
 }
 
 function ports({ a, b, c }: Chains): Port[] {
   const state = world.pair({ in: a, out: b }).ports.map((port) =>
-    // what pod b sends goes by a chain that nobody changes
+    // packets from pod b pass a chain that never changes
     port.name === "b" ? { ...port, ingress: ["fixed"] } : port,
   );
   return c ? [...state, devicePort("third", "c", "c", { ingress: c })] : state;
 }
 
-/** Sends numbered datagrams from a pod to another's closed port, so many for each line that it is given. */
+/**
+ * Sends numbered datagrams from one pod to a closed port of another. Each line on standard input gives the number to
+ * send.
+ */
 function sender(from: "a" | "b", to: string): ChildProcess {
   const script = `exec 3>/dev/udp/${to}/9; i=${from === "a" ? 0 : 50000000}
 while read n; do for ((j = 0; j < n; j++)); do printf %08d $((i++)) >&3 || printf %08d $((i++)) >&3; done; done`;
@@ -79,7 +85,7 @@ function counted(pod: "a" | "b", counter: string): number {
   return Number(values.split(" ")[names.split(" ").indexOf(counter)]);
 }
 
-/** The world's ids, whose devices are looked up once. */
+/** The world's ids, with device indexes looked up once. */
 function fixedIds(): Ids {
   const ids = world.ids();
   const devices = new Map(["va", "vb", "vc"].map((name) => [name, ids.device(name)]));
@@ -93,7 +99,7 @@ const change = fc.oneof(
   fc.record({ c: fc.option(chain(OF_C), { nil: undefined }) }),
 );
 
-test("1,000 random changes of chains before a full queue: no packet is judged twice, and none is lost", async () => {
+test("1,000 random changes of chains in front of a full queue: no packet is judged twice or lost", async () => {
   const ids = fixedIds();
   const config = {
     events: false,

@@ -1,7 +1,7 @@
 import { KernelError } from "../kernel/index.ts";
 import type { Outcome, OutcomeCode } from "../model/outcomes.ts";
 
-/** Why one item cannot be in force. */
+/** The reason why an item cannot be in force, with a stable code. */
 export class Fault extends Error {
   override name = "Fault";
   readonly code: OutcomeCode;
@@ -23,7 +23,7 @@ const codeOf = (error: unknown): OutcomeCode => {
   return (error instanceof KernelError && CODES[error.code]) || "kernel";
 };
 
-/** What an error means to the owner of the item that it is about. */
+/** The outcome of an error, for the owner of the item that it is about. */
 export function outcomeOf(owner: string, error: unknown): Outcome {
   return { owner, code: codeOf(error), message: (error as Error).message, severity: "error" };
 }

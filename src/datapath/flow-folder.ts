@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { BpfMap, mapSchema } from "../kernel/index.ts";
 import type { ObjectFile, PinFolders } from "./objects.ts";
 
-/** Maps of the flow table, which all panels of a node share (`bpf/flow.h`). */
+/** Names of the flow table's maps, which all panels of a node share (`bpf/flow.h`). */
 export const FLOW_MAP = {
   buckets: "weir_flow_buckets",
   owners: "weir_flow_owners",
@@ -12,24 +12,28 @@ export const FLOW_MAP = {
 } as const;
 const FLOW_MAPS: ReadonlySet<string> = new Set(Object.values(FLOW_MAP));
 
-/** How large a table is made. One that is there keeps its size. */
+/** The size of a new flow table. An existing one keeps its size. */
 export interface FlowTableSize {
-  /** A power of two; 6,464 bytes each, with 32 rows. A table is made for half as many flows as it has rows. */
+  /**
+   * A power of two. A bucket has 32 rows and takes 6,464 bytes. The table is sized for half as many flows as it has
+   * rows.
+   */
   buckets: number;
-  /** Ids of owners are below this; 68 bytes each. */
+  /** The number of owner ids; each takes 68 bytes. */
   owners: number;
 }
 export const FLOW_TABLE_SIZE: FlowTableSize = { buckets: 4096, owners: 16384 };
 
-/** Is this map part of the flow table, and not of a panel? */
+/** Whether a map belongs to the flow table, rather than to a panel. */
 export const isFlowMap = (map: string): boolean => FLOW_MAPS.has(map);
 
-/** Does this object use the flow table? */
+/** Whether an object uses the flow table. */
 export const usesFlows = (file: ObjectFile): boolean => file.spec.maps.some(isFlowMap);
 
 /**
- * Folder of the table that these objects share: `flows-<schema>`, beside the panels, which come and go. Undefined if none
- * of them uses it. @throws Error if they disagree about its layout
+ * The folder of the flow table that these objects share: `flows-<schema>`, beside the panels. Undefined if none of them
+ * uses it.
+ * @throws Error if they have different layouts of it
  */
 export function flowFolder(root: string, files: readonly ObjectFile[]): string | undefined {
   const names = [...FLOW_MAPS];
@@ -42,11 +46,14 @@ export function flowFolder(root: string, files: readonly ObjectFile[]): string |
   return schema === undefined ? undefined : join(root, `flows-${schema}`);
 }
 
-/** Where the table's maps are pinned, by their names. */
+/** Pin paths of the table's maps, by name. */
 export const flowPins = (folder: string): Record<string, string> =>
   Object.fromEntries([...FLOW_MAPS].map((map) => [map, join(folder, map)]));
 
-/** Sizes to load the table's maps with: `size` where they are made, else their own. @throws Error on a size of no use */
+/**
+ * Sizes with which the table's maps are loaded: `size` for a new table, else their present sizes.
+ * @throws Error on an invalid size
+ */
 export function flowMapSizes(folder: string, { buckets, owners }: FlowTableSize): Record<string, number> {
   if (buckets < 2 || !Number.isInteger(Math.log2(buckets))) {
     throw new Error(`size flow table: ${buckets} buckets are no power of two above 1`);
@@ -66,14 +73,14 @@ function sizeOf(pin: string): number | undefined {
   return maxEntries;
 }
 
-/** How functions are to be loaded that share the table in this folder, which is made. None: nothing of it is needed. */
+/** Load options for functions that share the table in this folder, which is created. Without a folder: no options. */
 export function withFlows(folder: string | undefined, size: FlowTableSize): Pick<PinFolders, "elsewhere" | "rows"> {
   if (folder === undefined) return {};
   mkdirSync(folder, { recursive: true });
   return { elsewhere: flowPins(folder), rows: flowMapSizes(folder, size) };
 }
 
-/** Removes tables that no panel uses any more; their flows end with them. Names of what went. */
+/** Removes tables that no panel uses any more, with their flows. Returns their names. */
 export function dropOtherTables(root: string, keep: string | undefined): string[] {
   const old = readdirSync(root).filter((name) => name.startsWith("flows-") && join(root, name) !== keep);
   for (const name of old) rmSync(join(root, name), { recursive: true, force: true });

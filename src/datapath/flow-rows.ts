@@ -2,30 +2,33 @@ import { stringifyIp } from "ip-bigint";
 import type { Codec } from "../kernel/index.ts";
 import { FLOW_STATES, type FlowState, flowSeconds } from "./flow-states.ts";
 
-/** Ways of a bucket, `WEIR_FLOW_WAYS`, and where its rows begin. */
+/** Ways per bucket (`WEIR_FLOW_WAYS`), and the offset of its rows. */
 export const FLOW_WAYS = 32;
 const EXPIRES = FLOW_WAYS * 2;
 const OWNERS = EXPIRES + FLOW_WAYS * 4;
 const ROWS = OWNERS + FLOW_WAYS * 2 + 64;
 
-/** A tuple in the direction of a flow's first packet. */
+/** A tuple in the direction of the flow's first packet. */
 export interface FlowTuple {
   src: string;
   dst: string;
-  /** ICMP echo: the identifier, in both. */
+  /** For ICMP echo both ports are the identifier. */
   srcPort: number;
   dstPort: number;
 }
 
-/** References to a flow's row and its alias (0: none), each place << 32 | stamp: of this use of the row, no later one. */
+/**
+ * References to a flow's row and its alias (0: none), each place << 32 | stamp. The stamp changes when the row is
+ * reused.
+ */
 export interface Cut {
   row: bigint;
   twin: bigint;
 }
 
-/** A row of the table. */
+/** A row of the flow table. */
 export interface FlowRow {
-  /** A flow, or a second way to find one: by its translated tuple, or by a fragmented datagram's identification. */
+  /** A flow, or an alias of it: by its translated tuple, or by the identification of a fragmented datagram. */
   kind: "flow" | "translated" | "datagram";
   zone: number;
   owner: number;
@@ -33,17 +36,17 @@ export interface FlowRow {
   protocol: number;
   state: FlowState;
   original: FlowTuple;
-  /** The same as `original` unless the flow is translated. */
+  /** Equal to `original` unless the flow is translated. */
   translated: FlowTuple;
   service: number;
   backend: number;
   generation: number;
-  /** The opener's, the answerer's. */
+  /** Of the flow's initiator and responder. */
   identity: readonly [number, number];
   data: bigint;
-  /** Seconds since it was opened. */
+  /** Seconds since the flow was opened. */
   age: number;
-  /** Seconds until it ends unless a packet comes; not above 0: it has ended. */
+  /** Seconds until the flow expires without another packet; 0 or less: it has expired. */
   left: number;
   cut: Cut;
 }
@@ -73,7 +76,7 @@ interface Raw {
 }
 const KINDS = ["flow", "translated", "datagram"] as const;
 
-/** Rows in use of one bucket, as the kernel gives it; `now` is the table's time. */
+/** Decodes the rows in use in one bucket. @param now the table's time */
 export function* rowsOfBucket(bytes: Buffer, bucket: number, now: number, codec: Codec): Generator<FlowRow> {
   for (let way = 0; way < FLOW_WAYS; way++) {
     if (bytes.readUInt16LE(way * 2) === 0) continue;
@@ -111,5 +114,5 @@ function text(family: number, bytes: Buffer): string {
   return stringifyIp({ number: BigInt(`0x${bytes.toString("hex", 0, version === 4 ? 4 : 16)}`), version });
 }
 
-/** Ports are in network order in the row, as numbers of this machine's order here. */
+/** Converts a port in network order, read as a number of this machine's order. */
 const swap = (port: number): number => ((port & 0xff) << 8) | (port >> 8);

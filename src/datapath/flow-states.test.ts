@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { FLOW_STATES, FLOW_TIMEOUTS, flowSeconds, flowTime, flowUnits, timeoutsOf } from "./flow-states.ts";
 
-test("every state has a time-out, and the table's row has room for more", () => {
+test("every state has a timeout, and the row of timeouts has spare room", () => {
   const row = timeoutsOf(FLOW_TIMEOUTS);
   expect(row).toHaveLength(16);
   expect(FLOW_STATES.map((state, i) => [state, row[i]])).toEqual(
@@ -9,7 +9,7 @@ test("every state has a time-out, and the table's row has room for more", () => 
   );
 });
 
-test("an open half lives as long as an open connection", () => {
+test("a half-closed connection has the timeout of an open one", () => {
   expect(FLOW_TIMEOUTS["tcp-half-closed"]).toBe(FLOW_TIMEOUTS["tcp-established"]);
 });
 
@@ -21,7 +21,7 @@ test.each([
   expect(flowSeconds(from, to)).toBeCloseTo(seconds, 1);
 });
 
-test("units are those of the monotonic clock, and never none", () => {
+test("timeouts are in units of the monotonic clock, and at least one", () => {
   const now = Number(BigInt.asUintN(32, process.hrtime.bigint() >> 24n));
   expect(Math.abs(flowTime() - now)).toBeLessThan(600);
   expect([flowUnits(0), flowUnits(1), flowUnits(60)]).toEqual([1, 60, 3576]);

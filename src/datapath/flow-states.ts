@@ -1,4 +1,4 @@
-/** States of flows, `enum weir_flow_state` of `bpf/flow.h`, in its order. */
+/** States of a flow: `enum weir_flow_state` in `bpf/flow.h`, in its order. */
 export const FLOW_STATES = [
   "none",
   "tcp-new",
@@ -16,13 +16,13 @@ export const FLOW_STATES = [
 ] as const;
 export type FlowState = (typeof FLOW_STATES)[number];
 
-/** Seconds without a packet after which a flow ends. nf_conntrack's, but for connections that are closed on one side. */
+/** Seconds without a packet after which a flow expires. As in nf_conntrack, except for half-closed connections. */
 export const FLOW_TIMEOUTS: Readonly<Record<FlowState, number>> = {
   none: 30,
   "tcp-new": 120,
   "tcp-replied": 60,
   "tcp-established": 432_000,
-  "tcp-half-closed": 432_000, // the open half may speak again much later
+  "tcp-half-closed": 432_000, // the open side may send again much later
   "tcp-closed": 120,
   "tcp-reset": 10,
   "udp-new": 30,
@@ -33,21 +33,21 @@ export const FLOW_TIMEOUTS: Readonly<Record<FlowState, number>> = {
   fragments: 5,
 };
 
-/** `WEIR_FLOW_STATES`: time-outs that the table has room for. */
+/** `WEIR_FLOW_STATES`: the number of timeouts in the table's row. */
 const SLOTS = 16;
-/** Nanoseconds in a unit of the table's time, `WEIR_FLOW_UNIT`, as a power of two. */
+/** `WEIR_FLOW_UNIT`: nanoseconds in a unit of the table's time, as a power of two. */
 const UNIT_SHIFT = 24;
 
-/** The table's own time: units of 2^24 ns of the monotonic clock, 32 bits. */
+/** The table's time: 32 bits, in units of 2^24 ns of the monotonic clock. */
 export const flowTime = (): number => Number(BigInt.asUintN(32, process.hrtime.bigint() >> BigInt(UNIT_SHIFT)));
 
-/** Units of the table's time in so many seconds, at least one. */
+/** Converts seconds to units of the table's time, at least one. */
 export const flowUnits = (seconds: number): number => Math.max(1, Math.round((seconds * 1e9) / 2 ** UNIT_SHIFT));
 
-/** Seconds from one time of the table to another, negative if that is past. */
+/** Seconds between two times of the table; negative if `to` is before `from`. */
 export const flowSeconds = (from: number, to: number): number => (((to - from) | 0) * 2 ** UNIT_SHIFT) / 1e9;
 
-/** The table's row of time-outs, in units by state. */
+/** The table's row of timeouts, in units, by state. */
 export function timeoutsOf(seconds: Readonly<Record<FlowState, number>>): number[] {
   return Array.from({ length: SLOTS }, (_, i) => flowUnits(seconds[FLOW_STATES[i] ?? "none"]));
 }

@@ -1,50 +1,51 @@
 import type { BpfObject, Codec } from "../kernel/index.ts";
 
-/** Which rows go: those that have all of the fields named. */
+/** Selects rows to remove: those with all of the given fields. */
 export interface Criteria {
   zone?: number;
   owner?: number;
   service?: number;
   backend?: number;
-  /** True: only those that have expired. */
+  /** Only rows that have expired. */
   expired?: true;
 }
 
-/** What one sweep did: rows removed, and rows that stayed and live. */
+/** Result of a sweep: rows removed, and live rows that remain. */
 export interface Swept {
   removed: number;
   living: number;
 }
 
-/** `WEIR_SWEEP_*` of `bpf/flows.bpf.c`, in its order. */
+/** `WEIR_SWEEP_*` in `bpf/flows.bpf.c`, in its order. */
 const FIELDS = ["zone", "owner", "service", "backend", "expired"] as const;
-/** `WEIR_FLOW_CUTS`. */
+/** `WEIR_FLOW_CUTS`: the most references in one call. */
 const CUTS = 1024;
 const FRAME = Buffer.alloc(64);
 const ZERO = Buffer.alloc(4);
 
-/** Removes rows by programs of its own, under the buckets' locks. They are loaded at first use. */
+/** Removes rows with BPF programs, which hold the buckets' locks. Loads them on first use. */
 export class Sweeper {
   readonly #load: () => BpfObject;
   readonly #row: Codec;
   #object: BpfObject | undefined;
 
-  /** @param row of `struct weir_flow_sweep` */
+  /** @param row codec of `struct weir_flow_sweep` */
   constructor(load: () => BpfObject, row: Codec) {
     this.#load = load;
     this.#row = row;
   }
 
-  /** Looks at buckets `from` to `from + count`. @throws Error if no field is named: that would be all rows or none */
+  /** Sweeps buckets `from` to `from + count`. @throws Error if no field is given: that would select every row */
   sweep(criteria: Criteria, from: number, count: number): Swept {
     const named = FIELDS.filter((field) => criteria[field] !== undefined);
-    if (named.length === 0) throw new Error("remove flows: say which (zone, owner, service, backend or expired)");
+    if (named.length === 0)
+      throw new Error("remove flows: name a criterion (zone, owner, service, backend or expired)");
     const by = named.reduce((flags, field) => flags | (1 << FIELDS.indexOf(field)), 0);
     const { expired: _, ...fields } = criteria;
     return this.#run("weir_flow_sweep", count, { ...fields, by, next: from });
   }
 
-  /** Removes the rows that these references are to; returns how many were still there. */
+  /** Removes the referenced rows. Returns how many still existed. */
   cut(references: readonly bigint[]): number {
     let removed = 0;
     for (let from = 0; from < references.length; from += CUTS) {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Burst, Tracker } from "./testing/tracking.ts";
 
-/** Nobody runs beside the programs here but the programs: no agent, no timer, nobody who removes a row. */
+/** Only the BPF programs run in these tests: no agent, no timer and no sweep removes rows. */
 let tracker: Tracker;
 const open = (buckets: number): void => {
   tracker = new Tracker({ buckets });
@@ -15,7 +15,7 @@ const ATTACKER = 3;
 describe("a million short flows", () => {
   beforeEach(() => open(1024));
 
-  test("that end in time never meet a full table", () => {
+  test("that expire in time never find the table full", () => {
     const { opened, refused, lost, missed } = tracker.burst({ work: "open", flows: MILLION, perSecond: 60 });
     expect({ opened, refused, lost, missed }).toEqual({ opened: MILLION, refused: 0, lost: 0, missed: 0 });
     expect(tracker.table.owner(1)).toMatchObject({ opened: BigInt(MILLION), replaced: 0n, evicted: 0n, refused: 0n });
@@ -24,7 +24,7 @@ describe("a million short flows", () => {
   test.each([
     ["a quota of a quarter", 8192],
     ["all of the table", 32_768],
-  ])("as fast as they come, with %s: each is found, the newest stay", (_, quota) => {
+  ])("as fast as possible, with %s: each is found, and the newest remain", (_, quota) => {
     tracker.table.setQuota(quota);
     const burst: Burst = { work: "open", flows: MILLION };
     const { opened, refused, lost, missed } = tracker.burst(burst);
@@ -37,7 +37,7 @@ describe("a million short flows", () => {
     expect(Number(replaced)).toBe(MILLION - held);
   });
 
-  test("that are translated", () => {
+  test("are stored when they are translated", () => {
     const { opened, refused, lost, missed, taken } = tracker.burst({ work: "open", flows: MILLION, translate: 8080 });
     expect({ opened, refused, lost, missed, taken }).toEqual({
       opened: MILLION,
@@ -49,13 +49,13 @@ describe("a million short flows", () => {
     expect([...tracker.table.rows()].length).toBe(tracker.table.owner(1).held);
   });
 
-  test("of several owners", () => {
+  test("are stored for several owners", () => {
     const { opened, refused, lost } = tracker.burst({ work: "open", flows: MILLION, owner: 10, owners: 300 });
     expect({ opened, refused, lost }).toEqual({ opened: MILLION, refused: 0, lost: 0 });
   });
 });
 
-describe("an owner that opens flows as fast as it can", () => {
+describe("an owner that opens flows as fast as possible", () => {
   beforeEach(() => open(128));
   const flood = (more: Partial<Burst> = {}): Burst => ({
     work: "open",
@@ -70,13 +70,13 @@ describe("an owner that opens flows as fast as it can", () => {
   test.each([
     ["with the quota of all", undefined],
     ["with no quota", 128 * 32],
-  ])("%s, ends nobody's flows, and keeps nobody from new ones", async (_, quota) => {
+  ])("%s, neither ends others' flows nor prevents new ones", async (_, quota) => {
     if (quota !== undefined) tracker.table.setQuota(quota);
     expect(victims(0, 250, "open")).toMatchObject({ opened: 250, refused: 0 });
     tracker.prepare(flood(), 1);
     tracker.run(200_000, 1);
     expect(victims(0, 250, "find-answer")).toMatchObject({ found: 250, missed: 0 });
-    const beside = tracker.runBeside(300_000, 1); // on another processor meanwhile
+    const beside = tracker.runBeside(300_000, 1); // runs on another processor meanwhile
     expect(victims(250, 500, "open")).toMatchObject({ opened: 250, refused: 0, lost: 0 });
     expect(victims(0, 500, "find")).toMatchObject({ found: 500, missed: 0 });
     await beside;
@@ -85,7 +85,7 @@ describe("an owner that opens flows as fast as it can", () => {
     expect(tracker.counted(1)).toMatchObject({ opened: 500_000, refused: 0, lost: 0 });
   });
 
-  test("and is many owners at once, leaves others' room", () => {
+  test("under many owner ids leaves room for others", () => {
     tracker.prepare(flood({ owners: 8 }), 1);
     tracker.run(200_000, 1);
     expect(victims(0, 20, "open")).toMatchObject({ opened: 20, refused: 0, lost: 0 });
@@ -93,7 +93,7 @@ describe("an owner that opens flows as fast as it can", () => {
     expect(victims(0, 20, "find-answer")).toMatchObject({ found: 20, missed: 0 });
   });
 
-  test("pays for it: evictions and refusals are counted with it", () => {
+  test("has the evictions and refusals counted as its own", () => {
     tracker.run(0);
     tracker.prepare(flood(), 1);
     tracker.run(50_000, 1);
@@ -103,8 +103,8 @@ describe("an owner that opens flows as fast as it can", () => {
     expect(tracker.table.owner(VICTIM)).toMatchObject({ held: 0, lost: 0n });
   });
 
-  test("meets a table full of others' connections, and is refused rather than ending them", () => {
-    // as many owners as there are ways in a bucket, and each with a flow or two of every bucket
+  test("is refused by a table full of others' connections, which stay", () => {
+    // as many owners as a bucket has ways, each with a flow or two in every bucket
     tracker.table.setTimeouts({ "udp-new": 432_000 });
     tracker.burst({ work: "open", flows: MILLION, zone: 1, owner: 100, owners: 900 }, 60_000);
     const before = tracker.table.owners().reduce((sum, { lost }) => sum + lost, 0n);
@@ -145,7 +145,7 @@ describe("on two processors at once", () => {
     }
   });
 
-  test("different flows, beside somebody who removes: every row is counted once", async () => {
+  test("different flows, while a sweep removes rows: every row is counted once", async () => {
     for (const row of [0, 1]) tracker.prepare({ work: "open", flows: MILLION, zone: row, owner: row + 1 }, row);
     const running = Promise.all([tracker.runBeside(200_000, 0), tracker.runBeside(200_000, 1)]);
     let removed = 0;

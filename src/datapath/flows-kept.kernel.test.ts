@@ -13,7 +13,7 @@ import { Tracker } from "./testing/tracking.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
 
-describe("what userspace removes", () => {
+describe("removal by userspace", () => {
   let tracker: Tracker;
   beforeAll(() => {
     tracker = new Tracker({ buckets: 1024 });
@@ -50,7 +50,7 @@ describe("what userspace removes", () => {
     expect(held).toBe(left());
   });
 
-  test("flows by any property, each with its alias", async () => {
+  test("removes flows by any property, with their aliases", async () => {
     await tracker.table.remove({ zone: 1 });
     tracker.burst({ work: "open", flows: 100, translate: 8080 });
     const even = (row: FlowRow) => row.zone === 1 && row.original.srcPort % 2 === 0;
@@ -63,7 +63,7 @@ describe("what userspace removes", () => {
     expect(rows.some(even)).toBe(false);
   });
 
-  test("a flow that has become another's row meanwhile stays", async () => {
+  test("keeps a row that has been reused by another flow", async () => {
     await tracker.table.remove({ zone: 1 });
     tracker.burst({ work: "open", flows: 1 });
     const [row] = [...tracker.table.rows()].filter(({ zone }) => zone === 1);
@@ -73,13 +73,13 @@ describe("what userspace removes", () => {
     expect(tracker.table.cut([row.cut])).toBe(0);
   });
 
-  test("nothing is removed without a criterion, and sizes of no use are refused", async () => {
+  test("refuses to remove without a criterion, and refuses invalid sizes", async () => {
     await expect(tracker.table.remove({})).rejects.toThrow(/say which/);
     expect(() => flowMapSizes(tracker.folder, { buckets: 100, owners: 16 })).toThrow(/no power of two/);
     expect(() => flowMapSizes(tracker.folder, { buckets: 64, owners: 70_000 })).toThrow(/not 1 to 65536/);
   });
 
-  test("a row as it is read", async () => {
+  test("reads rows with all fields", async () => {
     await tracker.table.remove({ zone: 1 });
     tracker.burst({ work: "open", flows: 1, translate: 8080, owner: 7 });
     const rows = [...tracker.table.rows()].filter(({ zone, owner }) => zone === 1 && owner === 7);
@@ -100,7 +100,7 @@ describe("a table and its schema", () => {
   });
   afterAll(() => tracker?.close());
 
-  /** The tracking object of a source tree in which flow.h differs. */
+  /** Compiles the tracking object with a changed flow.h. */
   function variant(name: string, from: string, to: string): ReturnType<typeof readObject> {
     const tree = join(tracker.directory, name);
     cpSync(join(root, "bpf"), tree, { recursive: true });
@@ -115,7 +115,7 @@ describe("a table and its schema", () => {
   }
   const folder = (...files: ReturnType<typeof readObject>[]) => basename(flowFolder("/x", files) ?? "none");
 
-  test("bytes that are named later keep it, a field that moves does not", () => {
+  test("naming spare bytes keeps the schema, moving a field does not", () => {
     const plain = readObject(tracker.directory, "track");
     const named = variant("named", "	__u8 spare[20];\n};", "	struct { __u32 policy; __u8 rest[16]; } spare;\n};");
     const moved = variant("moved", "	__u32 service;\n	__u32 backend;", "	__u32 backend;\n	__u32 service;");
@@ -126,14 +126,14 @@ describe("a table and its schema", () => {
     expect(folder(readObject(join(root, "dist/bpf"), "router"))).toBe("none");
   });
 
-  test("one that no panel uses goes; that in use stays", () => {
+  test("an unused table is removed; one in use stays", () => {
     const bpffs = join(tracker.directory, "bpf");
     for (const name of ["flows-1", "flows-2", "abi-1"]) mkdirSync(join(bpffs, name));
     expect(dropOtherTables(bpffs, join(bpffs, "flows-2"))).toEqual(["flows-1"]);
     expect(["flows-1", "flows-2", "abi-1"].map((name) => existsSync(join(bpffs, name)))).toEqual([false, true, true]);
   });
 
-  test("one that is there keeps its size, keys and flows when it is opened for more", () => {
+  test("an existing table keeps its size, keys and flows when it is opened with a larger size", () => {
     tracker.burst({ work: "open", flows: 100 });
     const again = FlowTable.create(tracker.folder, tracker.directory, { buckets: 4096, owners: 1024 });
     expect([again.buckets, again.bytes]).toEqual([64, tracker.table.bytes]);
@@ -142,7 +142,7 @@ describe("a table and its schema", () => {
   });
 });
 
-describe("through panels", () => {
+describe("flows across a change of panels", () => {
   let world: World;
   beforeAll(() => {
     world = new World([ABI, ABI + 1]);
@@ -151,7 +151,7 @@ describe("through panels", () => {
 
   const flows = () => [...(world.panel.flows?.rows() ?? [])];
 
-  test("a new agent and a panel of another ABI use the same table as it is", () => {
+  test("a new agent and a panel of another ABI use the same table unchanged", () => {
     const state = world.pair();
     world.act("left", { verdict: "track", arg: 5, extra: "right:b" });
     world.act("right", { verdict: "track", arg: 5, extra: "left:a" });
@@ -170,10 +170,10 @@ describe("through panels", () => {
     world.panel = next;
     expect(flows().map(({ cut }) => cut)).toEqual([flow?.cut]);
     expect(world.bench.ping("a", "b", 3)).toBe(3);
-    expect(flows().length).toBe(2); // each run of ping has an identifier of its own
+    expect(flows().length).toBe(2); // each run of ping has another identifier
   });
 
-  test("without an agent, a connection that is closed on one side goes on", async () => {
+  test("a half-closed connection works without an agent", async () => {
     const state = world.pair();
     world.act("left", { verdict: "track", arg: 6, extra: "right:b" });
     world.act("right", { verdict: "track", arg: 6, extra: "left:a" });
@@ -181,7 +181,7 @@ describe("through panels", () => {
     const netns = `--net=${namespacePath(world.bench.pod("b"))}`;
     const server = spawn("nsenter", [netns, process.execPath, "-e", SERVER], { stdio: ["ignore", "pipe", "inherit"] });
     const ended = once(server, "close");
-    await once(server.stdout, "data"); // it listens
+    await once(server.stdout, "data"); // the server listens
     expect(world.bench.run(world.bench.pod("a"), process.execPath, "-e", CLIENT)).toBe("0123456789");
     await ended;
     world.bench.quiet();
@@ -190,7 +190,7 @@ describe("through panels", () => {
   });
 });
 
-/** Says ten digits after the other side has closed its half, then ends. */
+/** Sends ten digits after the client has closed its side, then exits. */
 const SERVER = `
 const net = require("node:net");
 const server = net.createServer({ allowHalfOpen: true }, (socket) => {

@@ -9,7 +9,7 @@ const SYN_ACK = 0x12;
 const RST = 0x04;
 const RST_ACK = 0x14;
 const ACK = 0x10;
-/** Addresses of both families: who opens a flow, who answers. */
+/** Addresses of initiator and responder, for both families. */
 const ENDS: readonly (readonly [string, string])[] = [
   ["10.0.0.1", "10.0.0.2"],
   ["fd00::1", "fd00::2"],
@@ -22,12 +22,12 @@ beforeAll(() => {
 afterAll(() => tracker?.close());
 
 let zones = 100;
-/** A zone that no other test has. */
+/** A zone that no other test uses. */
 const zone = (): number => zones++;
 
 const track = (packet: Layer3, asked: Asked): Told => tracker.track(packet, asked);
 
-/** One TCP connection of a zone of its own. */
+/** One TCP connection in a zone of its own. */
 class Connection {
   readonly zone = zone();
   readonly src: string;
@@ -37,19 +37,19 @@ class Connection {
     this.dst = dst;
   }
 
-  /** A segment of the opener's. */
+  /** Sends a segment from the initiator. */
   out(flags: number, seq: number, ack = 0, more: Asked = {}): Told {
     const segment = tcp({ sport: 4000, dport: 80, flags, seq, ack });
     return track(ip({ src: this.src, dst: this.dst }, segment), { zone: this.zone, ...more });
   }
 
-  /** A segment of the answerer's. */
+  /** Sends a segment from the responder. */
   back(flags: number, seq: number, ack = 0, more: Asked = {}): Told {
     const segment = tcp({ sport: 80, dport: 4000, flags, seq, ack });
     return track(ip({ src: this.dst, dst: this.src }, segment), { zone: this.zone, ...more });
   }
 
-  /** Opener's numbers go on from 1001, answerer's from 5001. */
+  /** Opens the connection. The initiator's sequence numbers continue at 1001, the responder's at 5001. */
   open(): this {
     this.out(SYN, 1000);
     this.back(SYN_ACK, 5000, 1001);
@@ -58,7 +58,7 @@ class Connection {
   }
 }
 
-/** An ICMP error about a packet; `type` of its family. */
+/** An ICMP error that quotes a packet. @param type ICMP type of its family */
 function errorAbout(quoted: Buffer, family: 4 | 6, type = family === 4 ? 3 : 1): Layer4 {
   return family === 4 ? icmp({ type }, quoted) : icmp6({ type }, quoted);
 }
@@ -75,7 +75,7 @@ describe.each(ENDS)("from %s to %s", (src, dst) => {
     expect(answer).toMatchObject({ result: "found", state: "udp-established", reversed: true, place: first.place });
   });
 
-  test("what differs in zone, protocol, address or a port is another flow", () => {
+  test("a packet with another zone, protocol, address or port is another flow", () => {
     const own = { zone: zone() };
     const places = [
       track(ip({ src, dst }, udp({ sport: 1, dport: 2 })), own),
@@ -89,7 +89,7 @@ describe.each(ENDS)("from %s to %s", (src, dst) => {
     expect(new Set(places.map(([, place]) => place)).size).toBe(places.length);
   });
 
-  test("a translated flow is one row for all four forms of its packets", () => {
+  test("a translated flow has one row for all four forms of its packets", () => {
     const own = { zone: zone() };
     const first = track(ip({ src, dst }, tcp({ sport: 7, dport: 80, flags: SYN, seq: 10 })), {
       ...own,
@@ -112,18 +112,18 @@ describe.each(ENDS)("from %s to %s", (src, dst) => {
     for (const form of forms) expect(form).toMatchObject({ result: "found", place: first.place, service: 42 });
   });
 
-  test("a translated tuple that another flow has is not given away", () => {
+  test("a translated tuple in use by another flow is refused", () => {
     const own = { zone: zone(), translate: { srcPort: 7007 } };
     expect(track(ip({ src, dst }, udp({ sport: 1, dport: 53 })), own).result).toBe("opened");
     expect(track(ip({ src, dst }, udp({ sport: 2, dport: 53 })), own).result).toBe("taken");
     expect(track(ip({ src, dst }, udp({ sport: 7007, dport: 53 })), { zone: own.zone }).result).toBe("found");
-    // the first flow ends with its time-out, and its tuple is free
+    // once the first flow has expired, its tuple is free
     const later = { ...own, later: 40 };
     expect(track(ip({ src, dst }, udp({ sport: 2, dport: 53 })), later).result).toBe("opened");
     expect(track(ip({ src, dst }, udp({ sport: 1, dport: 53 })), later).result).toBe("taken");
   });
 
-  test("echoes by their identifier", () => {
+  test("ICMP echoes are tracked by their identifier", () => {
     const own = { zone: zone() };
     const reply = (id: number) => (family === 4 ? icmp({ type: 0, id, seq: 9 }) : icmp6({ type: 129, id, seq: 9 }));
     const first = track(ip({ src, dst }, echo(family, undefined, { id: 5, seq: 1 })), own);
@@ -150,7 +150,7 @@ describe.each(ENDS)("from %s to %s", (src, dst) => {
     }
   });
 
-  test("an ICMP error about a translated packet finds its flow, by eight bytes of layer 4", () => {
+  test("an ICMP error that quotes only eight bytes of layer 4 of a translated packet finds its flow", () => {
     const own = { zone: zone() };
     const first = track(ip({ src, dst }, tcp({ sport: 7, dport: 80, flags: SYN })), {
       ...own,
@@ -163,7 +163,7 @@ describe.each(ENDS)("from %s to %s", (src, dst) => {
     });
   });
 
-  test("an ICMP error about no flow opens none, and one about an error is of none", () => {
+  test("an ICMP error about an unknown flow opens none; an error about an error has no flow", () => {
     const own = { zone: zone() };
     const error = (data: Buffer) => errorAbout(data, family);
     const stray = ip({ src, dst }, udp({ sport: 9, dport: 9 })).bytes;
@@ -171,7 +171,7 @@ describe.each(ENDS)("from %s to %s", (src, dst) => {
     expect(track(ip({ src: dst, dst: src }, error(ip({ src, dst }, error(stray)).bytes)), own).result).toBe("no-flow");
   });
 
-  test("fragments behind the first find the flow of their datagram", () => {
+  test("later fragments find the flow of their datagram", () => {
     const own = { zone: zone() };
     const part = (id: number, offset: number, more: boolean, from = src, to = dst): Layer3 => {
       const ports = udp(
@@ -186,7 +186,7 @@ describe.each(ENDS)("from %s to %s", (src, dst) => {
       const extensions = [{ protocol: PROTO.fragment, bytes: header }];
       return ip6({ src: from, dst: to, extensions }, raw(PROTO.udp, bytes));
     };
-    expect(track(part(77, 3, true), own).result).toBe("missed"); // it came before its head
+    expect(track(part(77, 3, true), own).result).toBe("missed"); // it arrived before the first fragment
     const first = track(part(77, 0, true), own);
     expect(first.result).toBe("opened");
     for (const offset of [3, 6]) {
@@ -203,7 +203,7 @@ describe.each(ENDS)("from %s to %s", (src, dst) => {
 });
 
 describe("TCP", () => {
-  test("a connection opens by three segments", () => {
+  test("a three-way handshake opens a connection", () => {
     const connection = new Connection();
     expect(connection.out(SYN, 1000).state).toBe("tcp-new");
     expect(connection.out(SYN, 1000).state).toBe("tcp-new");
@@ -211,14 +211,14 @@ describe("TCP", () => {
     expect(connection.out(ACK, 1001, 5001).state).toBe("tcp-established");
   });
 
-  test("one that was there before the table opens by a segment each way", () => {
+  test("a connection older than the table is opened by a segment each way", () => {
     const connection = new Connection();
     expect(connection.out(ACK, 77, 99)).toMatchObject({ result: "opened", state: "tcp-new" });
     expect(connection.back(ACK, 99, 77).state).toBe("tcp-replied");
     expect(connection.out(ACK, 77, 99).state).toBe("tcp-established");
   });
 
-  test("a half-closed connection lives as long as an open one", () => {
+  test("a half-closed connection has the timeout of an open one", () => {
     const connection = new Connection().open();
     expect(connection.out(FIN, 1001, 5001).state).toBe("tcp-half-closed");
     expect(connection.back(ACK, 5001, 1002).state).toBe("tcp-half-closed");
@@ -235,7 +235,7 @@ describe("TCP", () => {
   test.each([
     ["the opener's", (c: Connection, seq: number) => c.out(RST, seq), 1001],
     ["the answerer's", (c: Connection, seq: number) => c.back(RST_ACK, seq, 1001), 5001],
-  ])("%s RST ends the connection if it is within the window", (_, reset, next) => {
+  ])("%s RST ends the connection only if it is within the window", (_, reset, next) => {
     for (const seq of [next - 2, next - 1_000_000, next + 200_000, next + 0x7fffffff]) {
       const connection = new Connection().open();
       expect([seq, reset(connection, seq >>> 0).state]).toEqual([seq, "tcp-established"]);
@@ -247,13 +247,13 @@ describe("TCP", () => {
     }
   });
 
-  test("a FIN outside of the window closes nothing", () => {
+  test("a FIN outside of the window is ignored", () => {
     const connection = new Connection().open();
     expect(connection.out(FIN, 0x7fffffff, 5001).state).toBe("tcp-established");
     expect(connection.back(FIN, 0x7fffffff, 1001).state).toBe("tcp-established");
   });
 
-  test("windows move with what is acknowledged, in the scale that the SYN told", () => {
+  test("windows follow acknowledgements, scaled by the SYN's option", () => {
     const scaled = (flags: number, seq: number, ack: number, shift: number) =>
       tcp({ sport: 80, dport: 4000, flags, seq, ack, options: Buffer.from([1, 3, 3, shift]) });
     const connection = new Connection();
@@ -262,7 +262,7 @@ describe("TCP", () => {
     connection.out(SYN, 1000);
     back(SYN_ACK, 5000, 1001);
     connection.out(ACK, 1001, 5001);
-    back(ACK, 5001, 1001); // 65535 << 7 bytes from here on
+    back(ACK, 5001, 1001); // 65535 << 7 bytes from here
     expect(connection.out(FIN, 20_000_000, 5001).state).toBe("tcp-established");
     expect(connection.out(ACK, 8_000_000, 5001).state).toBe("tcp-established");
     back(ACK, 5001, 8_000_000);
@@ -270,20 +270,20 @@ describe("TCP", () => {
     expect(connection.out(RST, 16_000_000).state).toBe("tcp-reset");
   });
 
-  test("acknowledgements from outside of the window move nothing", () => {
+  test("acknowledgements outside of the window are ignored", () => {
     const connection = new Connection().open();
-    connection.back(ACK, 0x70000000, 0x60000000); // a blind attacker's
+    connection.back(ACK, 0x70000000, 0x60000000); // as a blind attacker would send
     expect(connection.out(RST, 0x60000000).state).toBe("tcp-established");
     expect(connection.out(RST, 1001).state).toBe("tcp-reset");
   });
 
-  test("a SYN within an open connection moves nothing", () => {
+  test("a SYN within an open connection is ignored", () => {
     const connection = new Connection().open();
     expect(connection.out(SYN, 0x60000000)).toMatchObject({ state: "tcp-established", again: false });
     expect(connection.out(RST, 0x60000001).state).toBe("tcp-established");
   });
 
-  test("a refusal ends the attempt if it acknowledges the SYN", () => {
+  test("a RST ends the attempt only if it acknowledges the SYN", () => {
     const stray = new Connection();
     stray.out(SYN, 1000);
     expect(stray.back(RST_ACK, 0, 77).state).not.toBe("tcp-reset");
@@ -295,7 +295,7 @@ describe("TCP", () => {
   test.each([
     ["from the same side", (c: Connection, asked: Asked) => c.out(SYN, 9000, 0, asked)],
     ["from the other side", (c: Connection, asked: Asked) => c.back(SYN, 9000, 0, asked)],
-  ])("a SYN after the end, %s, is a new connection, with a translation of its own", (_, begin) => {
+  ])("a SYN after the end, %s, opens a new connection with its own translation", (_, begin) => {
     const connection = new Connection();
     connection.out(SYN, 1000, 0, { translate: { dstPort: 8080 } });
     const before = tracker.table.owner(1).held;
@@ -309,7 +309,7 @@ describe("TCP", () => {
   });
 });
 
-describe("time-outs", () => {
+describe("timeouts", () => {
   test.each([
     ["an unanswered datagram", 17, false, 30],
     ["an answered one", 17, true, 180],
@@ -323,12 +323,12 @@ describe("time-outs", () => {
     expect(send(0).result).toBe("opened");
     if (answered) track(ip({ src: "10.0.0.2", dst: "10.0.0.1" }, raw(protocol, back)), own);
     expect(send(seconds - 10).result).toBe("found");
-    // the packet before has renewed it
+    // the packet before renewed it
     expect(send(seconds + 5).result).toBe("found");
     expect(send(2 * seconds + 10).result).toBe("opened");
   });
 
-  test("are those that userspace has set", () => {
+  test("can be set by userspace", () => {
     const own = { zone: zone() };
     const send = (later: number) =>
       track(ip({ src: "10.0.0.1", dst: "10.0.0.2" }, udp({ sport: 1, dport: 2 })), { ...own, later });
@@ -338,7 +338,7 @@ describe("time-outs", () => {
   });
 });
 
-test("packets that are of no flow", () => {
+test("packets that belong to no flow", () => {
   const own = { zone: zone() };
   const [src = "", dst = ""] = ENDS[1] ?? [];
   const none = [

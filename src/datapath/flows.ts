@@ -7,29 +7,31 @@ import { FLOW_STATES, FLOW_TIMEOUTS, type FlowState, flowTime, flowUnits, timeou
 import { type Criteria, Sweeper } from "./flow-sweep.ts";
 import { type ObjectFile, readObject } from "./objects.ts";
 
-/** Buckets in a turn of work that others have to wait for: under a millisecond. */
+/** Buckets per slice of work that blocks the event loop: under a millisecond. */
 const SLICE = 256;
-/** An owner without a quota of its own may have this part of the rows: one in so many. */
+/** The share of rows that an owner without a quota of its own may use: one in this many. */
 const SHARE = 2;
 
-/** What one owner has of the table, and what became of flows that it opened. */
+/** An owner's use of the table, and counts of the flows that it opened. */
 export interface FlowOwner {
   owner: number;
-  /** Rows; those that have expired count until another takes their place. */
+  /** Rows; expired ones count until they are reused. */
   held: number;
   opened: bigint;
-  /** Refused, since the translated tuple was another flow's. */
+  /** Flows refused because their translated tuple was in use. */
   taken: bigint;
-  /** Living rows that made room for its flows: its own, and others'. */
+  /** Live rows evicted for this owner's flows, whoever owned them. */
   replaced: bigint;
   evicted: bigint;
-  /** Its living rows that made room for others' flows. */
+  /** Its live rows evicted for other owners' flows. */
   lost: bigint;
-  /** Refused, since there was no room that it could have. */
+  /** Flows refused because there was no room that it could use. */
   refused: bigint;
 }
 
-/** The flow table of a node, which outlives panels and agents: reads it, removes from it, sets what it goes by. */
+/**
+ * The flow table of a node: reads rows, removes rows, sets timeouts and quotas. It is independent of panels and agents.
+ */
 export class FlowTable {
   readonly folder: string;
   readonly buckets: number;
@@ -55,7 +57,8 @@ export class FlowTable {
   }
 
   /**
-   * Opens the table in this folder. A new one gets its keys, time-outs and quotas; no packet may have used it yet.
+   * Opens the table in this folder. A new table is initialized with keys, timeouts and quotas before any packet uses
+   * it.
    * @param objects folder of the compiled objects
    */
   static open(folder: string, objects: string): FlowTable {
@@ -64,18 +67,18 @@ export class FlowTable {
     return table;
   }
 
-  /** Makes the table without a function that uses it, and opens it. */
+  /** Creates the table without a function that uses it, and opens it. */
   static create(folder: string, objects: string, size: FlowTableSize = FLOW_TABLE_SIZE): FlowTable {
     loadSweep(folder, readObject(objects, "flows"), size).close();
     return FlowTable.open(folder, objects);
   }
 
-  /** Rows that the table has room for. */
+  /** The number of rows in the table. */
   get ways(): number {
     return this.buckets * FLOW_WAYS;
   }
 
-  /** Rows in use, of buckets `from` to `from + count`: flows and aliases, those that have expired too. */
+  /** Rows in use in buckets `from` to `from + count`: flows and aliases, including expired ones. */
   *rows(from = 0, count = this.buckets): Generator<FlowRow> {
     const now = flowTime();
     for (let bucket = from; bucket < Math.min(from + count, this.buckets); bucket++) {
@@ -84,39 +87,41 @@ export class FlowTable {
     }
   }
 
-  /** Owners that have, or had, anything of the table. */
+  /** Owners that have, or have had, rows in the table. */
   owners(): FlowOwner[] {
     const used = this.#maps.owners.entries().filter(([, value]) => value.some((byte) => byte !== 0));
     return used.map(([key, value]) => ownerOf(key.readUInt32LE(), this.#codecs.owner.decode(value)));
   }
 
-  /** One of them; zeros if it never had any. @throws Error if its id is beyond the table's owners */
+  /** One owner; zeros if it never had a row. @throws Error if the id is out of range */
   owner(owner: number): FlowOwner {
     const bytes = this.#maps.owners.lookup(u32(owner));
     if (!bytes) throw new Error(`read flows of owner ${owner}: the table has ${this.#maps.owners.maxEntries} owners`);
     return ownerOf(owner, this.#codecs.owner.decode(bytes));
   }
 
-  /** Removes rows that have all of these fields, slice by slice. Returns how many. */
+  /** Removes rows that have all of these fields, slice by slice. Returns how many were removed. */
   async remove(criteria: Criteria, signal?: AbortSignal): Promise<number> {
     return this.#bySlices((from, count) => this.#sweeper.sweep(criteria, from, count).removed, signal);
   }
 
-  /** Removes flows that a predicate chooses, with their aliases, slice by slice. Returns how many flows. */
+  /**
+   * Removes flows that the predicate selects, with their aliases, slice by slice. Returns how many flows were removed.
+   */
   async removeWhere(goes: (row: FlowRow) => boolean, signal?: AbortSignal): Promise<number> {
     const chosen = (from: number, count: number): FlowRow[] =>
       [...this.rows(from, count)].filter((row) => row.kind === "flow" && goes(row));
     return this.#bySlices((from, count) => this.cut(chosen(from, count).map(({ cut }) => cut)), signal);
   }
 
-  /** Removes these very flows: a row that is another flow's by now stays. Returns how many were still there. */
+  /** Removes exactly these flows: a row that was reused by another flow stays. Returns how many still existed. */
   cut(cuts: readonly Cut[]): number {
     const removed = this.#sweeper.cut(cuts.map(({ row }) => row));
     this.#sweeper.cut(cuts.flatMap(({ twin }) => (twin === 0n ? [] : [twin])));
     return removed;
   }
 
-  /** Seconds by state; what is not named stays. Holds for packets from now on. */
+  /** Sets timeouts in seconds by state; states that are not given keep theirs. Applies to packets from now on. */
   setTimeouts(seconds: Partial<Readonly<Record<FlowState, number>>>): void {
     const timeout = [...(this.#config()["timeout"] as number[])];
     for (const [state, value] of Object.entries(seconds)) {
@@ -126,8 +131,9 @@ export class FlowTable {
   }
 
   /**
-   * Rows that one owner may have: every owner without a quota of its own, or this one (0: as the others). Beyond it the
-   * owner has its part of each bucket, so one that uses most of its quota loses some flows early.
+   * Sets the number of rows that one owner may have; without `owner`, the default for all others (0 for an owner: the
+   * default). An owner above its quota is confined to its share of each bucket, so it may lose flows shortly before it
+   * reaches the quota.
    */
   setQuota(rows: number, owner?: number): void {
     if (owner === undefined) this.#writeConfig({ quota: rows });
@@ -169,7 +175,7 @@ export class FlowTable {
   }
 }
 
-/** Loads the programs that remove rows, with the table's maps, which are made if they are not there. */
+/** Loads the programs that remove rows, with the table's maps; creates them if they do not exist. */
 function loadSweep(folder: string, { path }: ObjectFile, size: FlowTableSize): BpfObject {
   const { elsewhere = {}, rows = {} } = withFlows(folder, size);
   return loadObject(path, { pinAt: elsewhere, maxEntries: rows });

@@ -11,7 +11,7 @@ const config = { events: false, recirc: 10, split: 11, processors: 2 };
 const identity = { abi: 2, epoch: 3 };
 const hop = (op: Hop["op"], instance = 0, target = 0): Hop => ({ op, slot: instance ? 1 : 0, instance, target });
 
-/** A port whose ingress chain has these functions, and whose device has this index. */
+/** A port whose ingress chain has these functions, entered from the device with this index. */
 const port = (id: number, entry: number | undefined, functions: readonly number[] = []): PortRows => ({
   id,
   ingress: [...functions.map((instance) => hop("call", instance)), hop("call", 9000)],
@@ -21,7 +21,7 @@ const port = (id: number, entry: number | undefined, functions: readonly number[
 
 type Memory = ReturnType<typeof memoryPanel>;
 
-/** Writes and grace periods, in their order. */
+/** Records writes and grace periods in order. */
 function record(tables: Memory): string[] {
   const order: string[] = [];
   for (const name of ["config", "hops", "devices"] as const) {
@@ -54,7 +54,7 @@ function bench(tables: Memory = memoryPanel(), ports: Iterable<number> = [], cou
   return { tables, generations, apply, order };
 }
 
-/** What packets meet that enter by a device in a generation: the functions of its port. */
+/** The functions that a packet from a device meets in one generation. */
 function walk(tables: PanelTables, gen: number, ifindex: number): number[] | undefined {
   const { devices, hops } = tables;
   const row = devices.lookup(devices.key.encode({ ifindex, gen }));
@@ -65,18 +65,18 @@ function walk(tables: PanelTables, gen: number, ifindex: number): number[] | und
 }
 
 describe("Generations", () => {
-  test("a new port goes into both halves, its device last, without a flip", () => {
+  test("a new port is written into both generations, its device last, without a flip", () => {
     const { tables, generations, apply, order } = bench();
     apply(port(1, 7, [5]));
     expect(generations.active).toBe(0);
-    // closed, then open, in each half
+    // each generation: hops that drop first, then the real ones
     expect(order).toEqual([...Array(4).fill("write hops"), "write devices", "write devices", "write config"]);
     expect([0, 1].map((gen) => walk(tables, gen, 7))).toEqual([[5], [5]]);
     apply(port(2, 8));
     expect(order).toEqual([...Array(4).fill("write hops"), "write devices", "write devices"]);
   });
 
-  test("nothing of a new port acts before all of it is there", () => {
+  test("no packet enters a new port before all of its rows are written", () => {
     const { tables, apply } = bench();
     const seen: number[][] = [];
     const { write } = tables.hops;
@@ -89,7 +89,7 @@ describe("Generations", () => {
     expect(seen.slice(0, 2)).toEqual([[0], [0]]);
   });
 
-  test("a change goes into the idle half, and becomes real by one write", () => {
+  test("a change is written into the idle generation, and takes effect by one write", () => {
     const { tables, generations, apply, order } = bench();
     apply(port(1, 7, [5]));
     apply(port(1, 7, [6]));
@@ -98,7 +98,7 @@ describe("Generations", () => {
     expect([0, 1].map((gen) => walk(tables, gen, 7))).toEqual([[5], [6]]);
   });
 
-  test("a flip writes the ports of this change and of the last one, whatever else there is", () => {
+  test("a flip only writes the ports of this change and of the last one", () => {
     const { tables, apply, order } = bench();
     apply(...Array.from({ length: 100 }, (_, i) => port(i + 1, 100 + i, [5])));
     apply(port(1, 100, [6]));
@@ -107,7 +107,7 @@ describe("Generations", () => {
     expect([100, 101, 102].map((device) => walk(tables, 0, device))).toEqual([[6], [7], [5]]);
   });
 
-  test("of a port that goes the devices' rows go first, and the others after its last packet", () => {
+  test("a removed port's device rows go first, and its hops after the last packet", () => {
     const { tables, generations, apply, order } = bench();
     apply(port(1, 7, [5]), port(2, 8));
     apply(1);
@@ -116,7 +116,7 @@ describe("Generations", () => {
     expect(tables.devices.entries()).toHaveLength(2);
   });
 
-  test("another device leads to a port: no flip", () => {
+  test("a port with another device is changed without a flip", () => {
     const { tables, apply, order } = bench();
     apply(port(1, undefined));
     apply({ ...port(1, undefined), entry: 9 });
@@ -124,7 +124,7 @@ describe("Generations", () => {
     expect(walk(tables, 1, 9)).toEqual([]);
   });
 
-  test("two ports change devices", () => {
+  test("two ports exchange devices", () => {
     const { tables, apply } = bench();
     apply(port(1, 7, [5]), port(2, 8, [6]));
     apply(port(1, 8, [5]), port(2, 7, [6]));
@@ -134,7 +134,7 @@ describe("Generations", () => {
     expect(tables.devices.entries()).toHaveLength(6);
   });
 
-  test("what is in force costs no write, for the next agent too", () => {
+  test("what is in force is not written again, also after a restart", () => {
     const { tables, apply, order } = bench();
     apply(port(1, 7, [5]), port(2, 8));
     apply(port(1, 7, [6]));
@@ -157,7 +157,7 @@ describe("Generations", () => {
     expect(row && tables.config.value.decode(row[1])).toMatchObject({ gen: 0, events: 1, ...identity });
   });
 
-  test("a port that cannot be written fails alone", () => {
+  test("a port that cannot be written does not affect others", () => {
     const { tables, apply } = bench();
     const { write } = tables.devices;
     tables.devices.write = (rows) => {
@@ -173,7 +173,7 @@ describe("Generations", () => {
     expect(walk(tables, 0, 8)).toEqual([]);
   });
 
-  test("a chain for which there is no course fails alone", () => {
+  test("a chain without a free course id does not affect others", () => {
     const { apply } = bench(memoryPanel(), [], 64);
     const many = Array.from({ length: 70 }, (_, i) => port(i + 1, 100 + i, [5]));
     const failures = apply(...many);
@@ -191,7 +191,7 @@ describe("Generations", () => {
   const IDS = [1, 2, 3, 4, 5, 6];
   const DEVICES = [100, 101, 102, 103, 104, 105];
 
-  /** Changes what is wanted of a port; a device leads to one port at most. */
+  /** Changes a wanted port. A device leads to one port at most. */
   function want(
     wanted: Map<number, PortRows>,
     { id, device, functions }: typeof change extends fc.Arbitrary<infer T> ? T : never,
@@ -201,7 +201,7 @@ describe("Generations", () => {
     else wanted.delete(id);
   }
 
-  test("random changes, by agents that come and go: packets meet what was committed, at no further cost", () => {
+  test("random changes and restarts: packets meet what was committed, with no unneeded write", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
         const tables = memoryPanel();

@@ -4,16 +4,16 @@ import { Half } from "./half.ts";
 import { CHAIN_HOPS, CHAINS, type Chain, firstHop } from "./layout.ts";
 import { encodePort, type PanelTables } from "./port-rows.ts";
 
-/** What one row of `weir_config` says. */
+/** The row of `weir_config`, without the generation. */
 export interface PanelConfig {
   events: boolean;
   recirc: number; // ifindex
   split: number; // ifindex
-  /** To which packets that come back are steered. */
+  /** The number of processors to which returning packets are steered. */
   processors: number;
 }
 
-/** Of which build a panel is, and its place in the order in which panels come into force; from 1. */
+/** The build of a panel, and its position in the order in which panels came into force, from 1. */
 export interface Identity {
   abi: number;
   epoch: number;
@@ -21,24 +21,24 @@ export interface Identity {
 
 export interface GenerationsOptions {
   tables: PanelTables;
-  /** Rows of `weir_courses`. */
+  /** The number of rows of `weir_courses`. */
   courses: number;
-  /** Ids of ports that may have rows: the others' hops are out of reach and stay unread. */
+  /** Ids of ports that may have rows. Hops of other ports are unreachable and are not read. */
   ports: Iterable<number>;
   identity: Identity;
-  /** Returns when every packet that was on the panel has left it, or waits in a device. */
+  /** Returns when every packet that was on the panel has left it or waits in a device. */
   settle?: () => void;
 }
 
 type Changes = Map<number, PortRows | undefined>;
-/** A port's courses, by chain. */
+/** A port's course ids, by chain. */
 type Taken = Record<Chain, number>;
 
 /**
- * The two generations of hop and device rows, changed port by port. A port that is new is written into both, its device's
- * row last. A port that changes is written into the idle one, which becomes real, with all other changes, by one write of
- * `weir_config`; the half that was real is written when it is needed again. Of a port that goes the device's rows go first,
- * and the others when no packet walks them. What is in force already costs no write.
+ * The two generations of hop and device rows. A new port is written into both, its device row last. A changed port is
+ * written into the idle generation, which takes effect together with all other changes by one write of `weir_config`;
+ * the other generation is updated at the next flip. A removed port's device row is removed first, and its hops once no
+ * packet can be on them. Rows that are in force already are not written again.
  */
 export class Generations {
   readonly #tables: PanelTables;
@@ -46,7 +46,7 @@ export class Generations {
   readonly #settle: () => void;
   readonly #courses: Courses;
   readonly #halves: readonly [Half, Half];
-  /** Ports whose rows differ between the halves. */
+  /** Ports whose rows differ between the generations. */
   readonly #stale = new Set<number>();
   readonly #taken = new Map<number, Taken>();
   readonly #staged: Changes = new Map();
@@ -63,7 +63,7 @@ export class Generations {
     this.#courses = new Courses(tables.courses, courses, inForce);
   }
 
-  /** Reads back what the kernel holds: all devices' rows, and the hops of these ports. */
+  /** Reads the kernel's state: all device rows, and the hops of these ports. */
   reload(ports: Iterable<number>): void {
     const { config } = this.#tables;
     this.#config = config.lookup(Buffer.alloc(config.key.size));
@@ -83,14 +83,14 @@ export class Generations {
     return this.#halves[this.#active];
   }
 
-  /** Whether this panel is the last that applied a state. */
+  /** Whether this panel was the last to come into force. */
   get isInForce(): boolean {
     if (!this.#config) return false;
     const { abi, epoch } = this.#tables.config.value.decode(this.#config);
     return abi === this.#identity.abi && epoch === this.#identity.epoch;
   }
 
-  /** The generation in force, 0 or 1. */
+  /** The active generation, 0 or 1. */
   get active(): number {
     return this.#active;
   }
@@ -100,12 +100,12 @@ export class Generations {
     return new Set(this.#halves.flatMap((half) => [...half.ports()]));
   }
 
-  /** Notes what a port shall be; undefined: it goes. */
+  /** Stages a port's new rows; `undefined` removes the port. */
   stage(port: number, rows: PortRows | undefined): void {
     this.#staged.set(port, rows);
   }
 
-  /** Makes real what was staged. Returns why ports failed, by id; others are in force all the same. */
+  /** Puts the staged ports in force. Returns errors by port id; the other ports are in force. */
   commit(config: PanelConfig): Map<number, Error> {
     const failures = new Map<number, Error>();
     const { fresh, moved, edited, leaving, given } = this.#sort(failures);
@@ -128,7 +128,7 @@ export class Generations {
     }
   }
 
-  /** What has to be done for the staged ports. */
+  /** Determines what must be done for the staged ports. */
   #sort(failures: Map<number, Error>): Work {
     const work: Work = { fresh: new Map(), moved: new Map(), edited: new Map(), leaving: [], given: [] };
     for (const [port, rows] of this.#staged) {
@@ -168,7 +168,7 @@ export class Generations {
     }
   }
 
-  /** The courses that a port has no more. */
+  /** Replaces a port's courses. Returns the old ones that are no longer in use. */
   #swapCourses(port: number, taken: Taken): number[] {
     const had = this.#taken.get(port) ?? NO_COURSES;
     if (taken === NO_COURSES) this.#taken.delete(port);
@@ -176,7 +176,10 @@ export class Generations {
     return CHAINS.map((chain) => had[chain]).filter((id) => id !== 0 && id !== taken.ingress && id !== taken.egress);
   }
 
-  /** A new port, in both halves. Nothing leads there before its device's row: not into half-written chains, either. */
+  /**
+   * Writes a new port into both generations. Its device row comes last, since packets must not enter half-written
+   * chains.
+   */
   #place(port: number, { rows, taken, block }: Encoded): void {
     const closed = encodePort(this.#tables.hops, rows, taken, true);
     for (const half of this.#halves) half.setBlock(port, closed);
@@ -184,7 +187,7 @@ export class Generations {
     for (const half of this.#halves) half.setDevice(port, rows.entry);
   }
 
-  /** Another device leads to a port: a row in each half, no chain. */
+  /** Changes which device leads to a port: one row in each generation, no hops. */
   #move(port: number, device: number | undefined): void {
     for (const half of this.#halves) half.setDevice(port, device);
   }
@@ -206,7 +209,7 @@ export class Generations {
     for (const port of edited.keys()) this.#stale.add(port);
   }
 
-  /** Writes the configuration, unless it is in force: one write, which makes a generation real. */
+  /** Writes the configuration unless it is in force. This single write activates a generation. */
   #configure(config: PanelConfig, gen: 0 | 1): void {
     const { config: table } = this.#tables;
     const row = table.value.encode({
@@ -228,15 +231,15 @@ export class Generations {
   }
 }
 
-/** What staged changes come to. */
+/** The work for a set of staged changes. */
 interface Work {
   /** New ports. */
   fresh: Map<number, Encoded>;
-  /** Ports of which only the device changes, an ifindex. */
+  /** Ports of which only the device changed, with its index. */
   moved: Map<number, number | undefined>;
   edited: Map<number, Encoded>;
   leaving: number[];
-  /** Courses that are in force no more. */
+  /** Courses that are no longer in use. */
   given: number[];
 }
 

@@ -2,16 +2,16 @@ import { type Chain, hopRow } from "./layout.ts";
 import { decodeCourses, type PanelTables } from "./port-rows.ts";
 import { idKey } from "./tables.ts";
 
-/** What has been decoded: a row that is read again and is the same one need not be. */
+/** Decoded courses by row: an unchanged row is not decoded again. */
 const coursesOf = new WeakMap<Buffer, Record<Chain, number>>();
 
-/** One generation of hop and device rows as the kernel holds it. Writes what differs, and nothing else. */
+/** One generation of hop and device rows as the kernel holds it. Only writes rows that differ. */
 export class Half {
   readonly #tables: PanelTables;
   readonly #gen: number;
-  /** Rows of `weir_hops` by port; rows of zeros are left out. */
+  /** Rows of `weir_hops` by port, without rows of zeros. */
   readonly #blocks = new Map<number, Buffer>();
-  /** Ports by the ifindex of the device that leads to them, and the other way round. */
+  /** Ports by index of the device that leads to them, and the reverse. */
   readonly #ports = new Map<number, number>();
   readonly #devices = new Map<number, number>();
 
@@ -20,7 +20,7 @@ export class Half {
     this.#gen = gen;
   }
 
-  /** Reads all devices' rows, and the hops of these ports. Equal rows of the other half are kept once for both. */
+  /** Reads all device rows, and the hops of these ports. A row equal to the other generation's shares its buffer. */
   reload(ports: Iterable<number>, other?: Half): void {
     const { hops, devices } = this.#tables;
     const known = new Map(this.#blocks);
@@ -37,7 +37,7 @@ export class Half {
     }
   }
 
-  /** Ports with rows of any kind. */
+  /** Ports that have any row. */
   ports(): Set<number> {
     return new Set([...this.#blocks.keys(), ...this.#devices.keys()]);
   }
@@ -60,7 +60,7 @@ export class Half {
     return mine === others || (mine !== undefined && others?.equals(mine) === true);
   }
 
-  /** Takes a port over from the other half. */
+  /** Copies a port's rows from the other generation. */
   copy(from: Half, port: number): void {
     this.setBlock(port, from.#blocks.get(port));
     this.setDevice(port, from.#devices.get(port));
@@ -88,14 +88,14 @@ export class Half {
     else this.#blocks.delete(port);
   }
 
-  /** Makes the device, an ifindex, lead to the port, and no other device; undefined: none. */
+  /** Makes exactly this device lead to the port; undefined: none. */
   setDevice(port: number, device: number | undefined): void {
     const held = this.#devices.get(port);
     if (held === device && (device === undefined || this.#ports.get(device) === port)) return;
     const { devices } = this.#tables;
     const key = (ifindex: number): Buffer => devices.key.encode({ ifindex, gen: this.#gen });
     if (device !== undefined) devices.write([[key(device), devices.value.encode({ port })]]);
-    // a device that leads to another port by now is that one's
+    // a device that leads to another port by now is left alone
     if (held !== undefined && held !== device && this.#ports.get(held) === port) {
       devices.remove([key(held)]);
       this.#ports.delete(held);

@@ -11,13 +11,13 @@ interface Wanted {
   item: Instance;
 }
 
-/** An instance that hops may lead to. */
+/** An instance that is in force: its id and its program slot. */
 export interface Placed {
   id: number;
   slot: number;
 }
 
-/** Instances of functions: their ids, and the programs in their slots. Traffic passes by one that is not in force. */
+/** Instances of functions, with their ids and programs. An instance that is not in force is left out of its chains. */
 export class Instances {
   readonly retry: Backoff;
   readonly #names: Names;
@@ -28,7 +28,7 @@ export class Instances {
   readonly #failed = new Set<string>();
   readonly #ids = new Map<string, Name>();
   readonly #placed = new Map<string, Placed>();
-  /** Gone, with their ids and programs still there. Had they programs of their own? */
+  /** Removed instances whose ids and programs still exist; true: with a user's program. */
   readonly #gone = new Map<string, boolean>();
   readonly #changed = new Set<string>();
 
@@ -43,12 +43,12 @@ export class Instances {
     return this.#failed.size;
   }
 
-  /** Is it wanted? */
+  /** Whether the document has this instance. */
   has(name: string): boolean {
     return this.#wanted.has(name);
   }
 
-  /** Undefined: it is not in force. */
+  /** Undefined: the instance is not in force. */
   get(name: string): Placed | undefined {
     return this.#placed.get(name);
   }
@@ -74,12 +74,12 @@ export class Instances {
     for (const name of this.#failed) this.#due.add(name);
   }
 
-  /** Has all slots looked at anew. */
+  /** Has all program slots checked again. */
   doubt(): void {
     for (const [name, { item }] of this.#wanted) if (item.program !== undefined) this.#due.add(name);
   }
 
-  /** Gives ids and loads programs. A program is in its slot before any hop leads there. */
+  /** Allocates ids and loads programs. A program is in its slot before any hop leads to it. */
   ensure(): void {
     let isNew = false;
     for (const name of this.#due) {
@@ -101,14 +101,17 @@ export class Instances {
     else if (isNew || this.retry.isDue) this.retry.fail(isNew);
   }
 
-  /** Instances that are in force or not, other than when they were last taken. */
+  /** Instances that came into force or went out of it since the last call. */
   takeChanged(): Set<string> {
     const changed = new Set(this.#changed);
     this.#changed.clear();
     return changed;
   }
 
-  /** No hop leads to those that are gone: their programs and ids may go. @param whole all that is wanted is known */
+  /**
+   * Removes programs and ids of removed instances, to which no hop leads any more. @param whole all wanted instances
+   * are known: others are removed too
+   */
   prune(whole: boolean): void {
     const held = whole ? this.#programs.held : [...this.#gone].flatMap(([name, isOwn]) => (isOwn ? [name] : []));
     const unwanted = held.filter((name) => this.#wanted.get(name)?.item.program === undefined);

@@ -1,7 +1,7 @@
 import type { BpfMap, Codec } from "../kernel/index.ts";
 import type { Refusal, RowCodec, Table } from "./tables.ts";
 
-/** A pinned map as a table. In an array, where rows cannot be missing, a removed row is a row of zeros. */
+/** A pinned map as a table. An array map has all rows always: removing one writes zeros. */
 export class KernelTable implements Table {
   readonly name: string;
   readonly map: BpfMap;
@@ -10,7 +10,7 @@ export class KernelTable implements Table {
   readonly #codecs: () => { key: Codec; value: Codec };
   #known: { key: RowCodec; value: RowCodec } | undefined;
 
-  /** @param codecs asked at first use: a ring buffer has none */
+  /** @param codecs called on first use: a ring buffer has none */
   constructor(name: string, map: BpfMap, codecs: () => { key: Codec; value: Codec }) {
     this.name = name;
     this.map = map;

@@ -6,7 +6,7 @@ import { memoryTable } from "./testing/memory.ts";
 
 type Lease = [name: string, seconds: number];
 
-/** Leases whose clock stands still until it is moved, and the ids that were written. */
+/** Leases with a manual clock, and the ids that were written. */
 function bench() {
   let now = 1_000_000n;
   const written: number[] = [];
@@ -35,7 +35,7 @@ function bench() {
   return { leases, take, table, outcomes, ids, written, pass: (ms: number) => (now += BigInt(ms)) };
 }
 
-test("what is new or another one is written at once, the rest when it is due", () => {
+test("new and changed leases are written at once, others on schedule", () => {
   const { leases, take, pass } = bench();
   expect(leases.interval).toBeUndefined();
   expect(take([["1", 60], ["2", 60]])).toEqual([1, 2]); // biome-ignore format: leases
@@ -48,7 +48,7 @@ test("what is new or another one is written at once, the rest when it is due", (
   expect(take([]).toSorted()).toEqual([1, 2, 3]);
 });
 
-test("changes, however often, put no renewal off", () => {
+test("frequent changes do not delay the renewal", () => {
   const { leases, take, pass } = bench();
   let renewed = 0;
   take([["1", 30]]);
@@ -58,14 +58,14 @@ test("changes, however often, put no renewal off", () => {
   expect(leases.interval).toBeLessThanOrEqual(10_000);
 });
 
-test("one that went and came back is written at once", () => {
+test("a lease that was removed and set again is written at once", () => {
   const { take } = bench();
   expect(take([["1", 60]])).toEqual([1]);
   expect(take([], ["1"])).toEqual([]);
   expect(take([["1", 60]])).toEqual([1]);
 });
 
-test("one that cannot be written costs its owner only, and one whose instance has no id follows when it has", () => {
+test("a lease that cannot be written affects its owner only; one whose instance has no id is written once it has", () => {
   const { leases, take, table, outcomes, ids, written, pass } = bench();
   take([["1", 60]]);
   table.maxEntries = 1;

@@ -4,7 +4,7 @@ import { outcomeOf } from "./fault.ts";
 import type { Outcomes } from "./outcomes.ts";
 import type { Table } from "./tables.ts";
 
-/** What renewing needs of the clocks: ms since the epoch, and the clock of the datapath, ns since the machine's start. */
+/** The clocks: `now` in ms since the epoch, and the datapath's monotonic clock in ns. */
 export interface Clocks {
   wall(): number;
   monotonic(): bigint;
@@ -12,9 +12,9 @@ export interface Clocks {
 
 export const systemClocks: Clocks = { wall: () => Date.now(), monotonic: () => process.hrtime.bigint() };
 
-/** Renewed once this part of a lease is over: two renewals may fail. */
+/** A lease is renewed after this part of its length, so that two renewals may fail. */
 const RENEW_AFTER = 1 / 3;
-/** A time that is past on every machine; not 0, which tells a lease that nobody gave. */
+/** An expired time. Not 0, which a row without a lease has. */
 const LONG_AGO = 1n;
 
 interface Held {
@@ -23,8 +23,8 @@ interface Held {
 }
 
 /**
- * Renews the leases of instances in `weir_leases`. The datapath alone ends them: when nobody renews, or at `until`.
- * Writes here do not count as changes: they are what a running agent always does.
+ * Renews the leases of instances in `weir_leases`. A lease ends in the datapath alone: when it is not renewed, or at
+ * `until`. Renewals are not counted as writes of a pass, since they never stop.
  */
 export class Leases {
   /** Rows written so far. */
@@ -33,18 +33,18 @@ export class Leases {
   readonly #table: Table;
   readonly #outcomes: Outcomes;
   readonly #clocks: Clocks;
-  /** By instance. */
+  /** Leases by instance. */
   readonly #held = new Map<string, Held>();
-  /** To be written in this pass. */
+  /** Instances to write in this pass. */
   readonly #due = new Set<string>();
   readonly #failed = new Set<string>();
   readonly #idOf: (instance: string) => number | undefined;
-  /** How many have each length, seconds. */
+  /** The number of leases of each length, seconds. */
   readonly #lengths = new Map<number, number>();
-  /** When all were renewed, ms of the monotonic clock. */
+  /** When all leases were last renewed, ms of the monotonic clock. */
   #renewedAt = Number.NEGATIVE_INFINITY;
 
-  /** @param idOf of an instance that is in force; undefined: its lease waits */
+  /** @param idOf id of an instance that is in force; undefined: its lease is written later */
   constructor(
     table: Table,
     idOf: (instance: string) => number | undefined,
@@ -83,7 +83,7 @@ export class Leases {
     else this.#lengths.delete(seconds);
   }
 
-  /** These instances have ids now. */
+  /** Writes the leases of instances that got an id. */
   follow(instances: Iterable<string>): void {
     for (const instance of instances) if (this.#held.has(instance)) this.#due.add(instance);
   }
@@ -92,7 +92,7 @@ export class Leases {
     for (const instance of this.#failed) this.#due.add(instance);
   }
 
-  /** Writes what is new or another one; all if they are to be renewed. */
+  /** Writes new and changed leases; all of them if a renewal is due. */
   ensure(): void {
     if (this.interval === 0) {
       this.renew();
@@ -101,7 +101,7 @@ export class Leases {
     this.#write([...this.#due]);
   }
 
-  /** Renews all. */
+  /** Renews all leases. */
   renew(): void {
     this.#renewedAt = this.#now();
     this.#write([...this.#held.keys()]);
@@ -113,7 +113,7 @@ export class Leases {
       this.#due.delete(instance);
       const held = this.#held.get(instance);
       const id = this.#idOf(instance);
-      if (!held || id === undefined) continue; // it follows when it has one
+      if (!held || id === undefined) continue; // written once the instance has an id
       const row: [Buffer, Buffer] = [this.#table.key.encode({ instance: id }), this.#expiry(held.lease)];
       rows.push({ instance, owner: held.owner, row });
     }
@@ -140,7 +140,7 @@ export class Leases {
     this.#outcomes.set(`lease ${instance}`, undefined);
   }
 
-  /** How soon the next renewal of all is due, ms; undefined if nothing is leased. */
+  /** ms until the next renewal of all leases is due; undefined: there are none. */
   get interval(): number | undefined {
     if (this.#held.size === 0) return undefined;
     const shortest = Math.min(...this.#lengths.keys());
@@ -151,7 +151,7 @@ export class Leases {
     return Number(this.#clocks.monotonic() / 1_000_000n);
   }
 
-  /** ms that an instance still acts; undefined if it has no lease. */
+  /** ms until an instance's lease ends; undefined: it has none. */
   remaining(id: number): number | undefined {
     const row = this.#table.lookup(this.#table.key.encode({ instance: id }));
     if (!row) return undefined;

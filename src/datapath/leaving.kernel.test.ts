@@ -10,8 +10,8 @@ beforeAll(() => {
 });
 afterAll(() => world?.close());
 
-/** A tap on va, without its programs: its packets are given to it by test runs, which have a socket. */
-describe("a packet ends without a word to the TCP that sends it", () => {
+/** A tap on va without its programs. Packets are passed to them by test runs, in which the packet has a socket. */
+describe("a packet is discarded without an error to the sending TCP", () => {
   const SHOT = 2;
   const REDIRECT = 7;
   const GONE = 0x08000000;
@@ -37,11 +37,11 @@ describe("a packet ends without a word to the TCP that sends it", () => {
     ["held as a copy", { verdict: "hold", device: "weir_shape0" }],
     ["given to userspace", { verdict: "up", arg: 1 }],
   ];
-  test.each(ways)("%s: on a device's egress it ends behind the recirculation pair", (_how, how) => {
+  test.each(ways)("%s: on a device's egress it is discarded behind the recirculation pair", (_how, how) => {
     const { retval, ctx } = end(how, "tapEgress");
     expect([retval, ctx.mark]).toEqual([REDIRECT, GONE]);
   });
-  test.each(ways)("%s: elsewhere it ends at once", (_how, how) => {
+  test.each(ways)("%s: elsewhere it is discarded at once", (_how, how) => {
     expect(end(how, "tapIngress").retval).toBe(SHOT);
   });
 });

@@ -13,19 +13,19 @@ import {
 import type { Link, PairLink } from "../model/document.ts";
 import { activatePod, enableIpv6 } from "./pods.ts";
 
-/** Packets that wait on the delaying device, and how long one may, µs. */
+/** The most packets in the delaying pair's fq, and the longest delay, µs. */
 const FQ = { limit: 1_000_000, flowLimit: 1_000_000, horizon: 60_000_000 };
 
-/** The link's devices in this namespace. */
+/** The names of a link's devices in this namespace. */
 export const endsOf = (link: Link): string[] => (link.kind === "pair" ? [link.device, link.other] : [link.device]);
 
-/** The MAC that its first end must have; undefined: any. */
+/** The MAC address that the first device must have; undefined: any. */
 export function macOf(link: Link): string | undefined {
   if (link.kind === "pod") return link.gatewayMac;
   return link.kind === "pair" && link.mac !== "" ? link.mac : undefined;
 }
 
-/** Makes a link's devices, down. */
+/** Creates a link's devices, which stay down. */
 export function makeLink(link: Link): void {
   const { device, mtu } = link;
   if (link.kind === "vxlan") {
@@ -38,17 +38,20 @@ export function makeLink(link: Link): void {
   }
 }
 
-/** Gives a link's devices their MAC and MTU. `now`: its first end. */
+/** Sets MAC address and MTU of a link's devices. @param now state of the first device */
 export function fitLink(link: Link, now: DeviceInfo): void {
   const { device, mtu } = link;
   const mac = macOf(link);
   if (mac !== undefined && now.mac !== mac) setLink(device, { mac });
-  if (link.kind === "pair" && link.mac === "") return; // whoever queues packets there sets it
+  if (link.kind === "pair" && link.mac === "") return; // Shapers sets the MTU of a pair that queues packets
   if (link.kind === "pod") setLink(link.ifname, { mtu }, link.netns);
   for (const end of endsOf(link).toReversed()) setLink(end, { mtu });
 }
 
-/** Completes a link. A device that is up counts as done, also for the next agent: so it comes up last. */
+/**
+ * Configures the rest of a link and brings its devices up. They come up last: a device that is up counts as complete,
+ * also after a restart.
+ */
 export function activateLink(link: Link): void {
   if (link.kind === "pair") {
     activatePair(link);
@@ -64,13 +67,13 @@ function activatePair({ device, other, ipv6, offloads, qdisc }: PairLink): void 
   if (ipv6) enableIpv6(device);
   else silence(device);
   silence(other);
-  // a checksum that is left for a device to fill in would hide what happens to the packet before it
+  // with checksum offload, a packet's checksum would be filled in later and hide corruption of the packet
   if (!offloads) setOffloads(device, { segmentation: false, txChecksum: false });
   if (qdisc) changeTc(device, [{ op: "set", kind: qdisc, handle: handle(1), parent: TC_ROOT, ...FQ }]);
   for (const name of [other, device]) setLink(name, { up: true });
 }
 
-/** The node's stack has no business on this device: without addresses it sends no discovery or group reports. */
+/** Disables IPv6 on a device, so that the node's stack sends no neighbour discovery or MLD reports on it. */
 function silence(device: string): void {
   writeSysctl(`net/ipv6/conf/${device}/disable_ipv6`, 1);
 }

@@ -15,30 +15,33 @@ interface Wanted {
   item: Link;
 }
 
-/** The network devices that Weir makes, each link by itself. */
+/** The network devices that Weir creates. Each link succeeds or fails by itself. */
 export class Links {
-  /** Devices made, changed or removed so far. */
+  /** Number of devices created, changed or removed so far. */
   writes = 0;
   readonly retry: Backoff;
   readonly #network: Network;
   readonly #devices: Devices;
   readonly #outcomes: Outcomes;
   readonly #wanted = new Map<string, Wanted>();
-  /** To be looked at in this pass, by its first device. */
+  /** Links to check in this pass, by first device. */
   readonly #due = new Set<string>();
   readonly #gone = new Map<string, Link>();
-  /** And at which step. */
+  /** Links that failed, with the step that did. */
   readonly #failed = new Map<string, Step>();
-  /** Another link had this device: it goes before this one is made. */
+  /** Devices of another link that must be removed before this one is created. */
   readonly #other = new Set<string>();
-  /** Made here and not yet brought up. */
+  /** Devices created here that are not up yet. */
   readonly #fresh = new Set<string>();
-  /** Devices whose pod's end has all it should have, with their `carrierChanges` then: they lose it with their carrier. */
+  /**
+   * Devices whose pod end is complete, with their `carrierChanges` at that time: the pod end loses its routes when the
+   * carrier changes.
+   */
   readonly #carriers = new Map<string, number>();
   readonly #doubted = new Set<string>();
-  /** First devices of links by the other one. */
+  /** First devices of links, by the second one. */
   readonly #firstEnds = new Map<string, string>();
-  /** Links that are gone, and could not be removed. */
+  /** Removed links whose devices could not be removed. */
   #stuck = 0;
   #isNewFailure = false;
 
@@ -53,7 +56,7 @@ export class Links {
     return this.#failed.size + this.#stuck;
   }
 
-  /** The link that has this device, if it is wanted. */
+  /** The wanted link with this device. */
   get(device: string): Wanted | undefined {
     return this.#wanted.get(this.#firstEnds.get(device) ?? device);
   }
@@ -81,7 +84,7 @@ export class Links {
     if (isElsewhere(before.item, item)) this.#other.add(device);
   }
 
-  /** Devices are other than they were: their links are looked at. */
+  /** Checks the links of devices that changed. */
   follow(devices: ReadonlySet<string>): void {
     for (const device of devices) {
       const first = this.#firstEnds.get(device);
@@ -89,7 +92,7 @@ export class Links {
     }
   }
 
-  /** The next pass gives a device all that it should have, though nothing tells that it lost any. */
+  /** Has the next pass restore a device completely, although no notification says that anything was lost. */
   doubt(device: string): void {
     const first = this.#firstEnds.get(device);
     if (first === undefined) return;
@@ -97,7 +100,7 @@ export class Links {
     this.#due.add(first);
   }
 
-  /** Looks at all in the next pass: at pods' ends too. */
+  /** Has all links checked in the next pass, including the pods' ends. */
   doubtAll(): void {
     this.#carriers.clear();
     for (const device of this.#wanted.keys()) this.#due.add(device);
@@ -107,7 +110,10 @@ export class Links {
     for (const device of this.#failed.keys()) this.#due.add(device);
   }
 
-  /** Makes missing devices, down: nothing may pass before the panel's programs are attached. Others get their MAC and MTU. */
+  /**
+   * Creates missing devices. They stay down until the panel's programs are attached. Fixes MAC and MTU of existing
+   * ones.
+   */
   ensure(): void {
     for (const { owner, item } of this.#each(this.#due)) {
       this.#attempt({ owner, item }, "make", () => {
@@ -122,13 +128,13 @@ export class Links {
   }
 
   /**
-   * Brings up devices that are down, with their addresses; a pod's end gets back what it lost with its carrier.
-   * @param isGuarded has a device its program? What came in would pass the panel by
+   * Brings up devices that are down, and restores a pod end that lost its routes with its carrier.
+   * @param isGuarded whether the device has its program: without it, received packets would bypass the panel
    */
   activate(isGuarded: (device: string) => boolean): void {
     for (const { owner, item } of this.#each(this.#due)) {
       const { device } = item;
-      if (!endsOf(item).every(isGuarded)) continue; // whoever attaches it has said so, and it stays due
+      if (!endsOf(item).every(isGuarded)) continue; // Attachments reports the failure; the link stays due
       this.#attempt({ owner, item }, "complete", () => {
         if (this.#isDoubtful(item)) this.#complete(item);
         this.#due.delete(device);
@@ -137,7 +143,7 @@ export class Links {
     this.#schedule();
   }
 
-  /** Removes devices of links that are gone; with `whole`, all of Weir's that no link has. */
+  /** Removes the devices of removed links. @param whole also devices of Weir's that belong to no link */
   prune(whole: boolean): void {
     const stray = whole ? this.#devices.own().filter((name) => !this.#firstEnds.has(name)) : [];
     this.#stuck = 0;
@@ -196,7 +202,10 @@ export class Links {
     this.#outcomes.set(`link ${device}`, undefined);
   }
 
-  /** A VXLAN device cannot change its port, nor do we its network: one with another is as good as none, as is another kind. */
+  /**
+   * Whether the existing device can serve the link. A device of another kind cannot; nor can a VXLAN device with
+   * another port or VNI, which cannot be changed.
+   */
   #serves(link: Link): boolean {
     const known = this.#devices.info(link.device);
     if (known?.kind !== (link.kind === "vxlan" ? "vxlan" : "veth")) return false;
@@ -218,7 +227,7 @@ export class Links {
   #fits(link: Link): boolean {
     const mac = macOf(link);
     const isMac = mac === undefined || this.#devices.info(link.device)?.mac === mac;
-    if (link.kind === "pair" && link.mac === "") return isMac; // whoever queues packets there sets its MTU
+    if (link.kind === "pair" && link.mac === "") return isMac; // Shapers sets its MTU
     return isMac && endsOf(link).every((end) => this.#devices.info(end)?.mtu === link.mtu);
   }
 
@@ -226,7 +235,7 @@ export class Links {
     return this.#fresh.has(link.device) || endsOf(link).some((end) => this.#devices.info(end)?.up === false);
   }
 
-  /** One whose other end is down is left alone: that is the pod's will. */
+  /** Whether a pod end must be checked. If the pod has set its end down, it is left as it is. */
   #isDoubtful(link: Link): boolean {
     if (this.#doubted.has(link.device) || this.#isDown(link)) return true;
     if (!POD.test(link.device)) return false;
@@ -248,7 +257,7 @@ export class Links {
   }
 }
 
-/** Are they of different pods' namespaces, or of different names there? */
+/** Whether the pod end is in another namespace or has another name. */
 function isElsewhere(before: Link, after: Link): boolean {
   if (before.kind !== "pod" || after.kind !== "pod") return before.kind !== after.kind;
   return before.netns !== after.netns || before.ifname !== after.ifname;

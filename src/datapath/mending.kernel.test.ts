@@ -19,7 +19,7 @@ const endQueue = (name: string) => () => node.run("node", "tc", "qdisc", "del", 
 const device = () => node.endpoints[0]?.device ?? "";
 const del = (name: string) => () => node.ip("link", "del", name);
 
-/** All devices, routes and classes, as far as they are the datapath's. */
+/** The devices, routes and classes that the datapath has created. */
 const state = () =>
   node.inNode(() => ({
     links: links()
@@ -50,7 +50,7 @@ test.each<readonly [string, () => void]>([
   ["the shaping device's classes", endQueue("weir_shape0")],
   ...(FQ ? [["the delaying device's queue", endQueue(DELAY.device)] as const] : []),
   ["the shaping pair", del("weir_shape0")],
-])("the kernel tells, and what somebody removed or changed is back: %s", async (_, damage) => {
+])("a change that the kernel notifies of is repaired: %s", async (_, damage) => {
   const before = state();
   node.heard = [];
   damage();
@@ -84,17 +84,17 @@ test.each([
   ["names", empty("weir_names")],
   ["a program that is detached", () => openLink(join(node.root, "links", device())).detach()],
   ["a program's pin", () => rmSync(join(node.root, "links", device()))],
-])("the kernel does not tell, and a scrub finds it: %s", (_, damage) => {
+])("a change without a notification is repaired by a scrub: %s", (_, damage) => {
   damage();
   expect(node.pass().writes).toBe(0);
   expect(node.scrub()).toBeGreaterThan(0);
-  node.scrub(); // what packets do not walk is mended when the other half of the panel is
+  node.scrub(); // rows of the idle generation are repaired together with it
   expect(node.scrub()).toBe(0);
   expect(node.failed).toEqual([]);
   expect(node.ping("a", "10.244.1.3")).toContain("2 received");
 });
 
-test("a route of somebody else's stands in the way until it goes, and is never replaced", async () => {
+test("a foreign route is never replaced; Weir's is added once it is gone", async () => {
   const cidr = "10.244.2.0/24";
   const other = { metadata: { name: "n2", labels: {}, annotations: {} }, addresses: ["192.0.2.2"], podCIDRs: [cidr] };
   node.ip("route", "add", cidr, "dev", "lo", "proto", "static");
@@ -102,6 +102,6 @@ test("a route of somebody else's stands in the way until it goes, and is never r
   expect(node.apply(change).failed).toEqual(["peers n2 kernel"]);
   expect(node.ip("route", "show", cidr)).toContain("proto static");
   node.ip("route", "del", cidr);
-  await expect.poll(() => node.pass().failed).toEqual([]); // the news come when they come
+  await expect.poll(() => node.pass().failed).toEqual([]); // notifications arrive asynchronously
   expect(node.ip("route", "show", cidr)).toContain("proto 119");
 });

@@ -3,18 +3,18 @@ import { MAX_SLOTS } from "./layout.ts";
 import { Names } from "./names.ts";
 import { memoryTable } from "./testing/memory.ts";
 
-test("a name keeps its id, for the next agent too", () => {
+test("a name keeps its id, also after a restart", () => {
   const table = memoryTable("weir_names");
   const names = new Names({ table });
   const ids = ["a", "b", "c"].map((name) => names.id("port", name));
   expect(ids).toEqual([1, 2, 3]);
-  expect(names.id("instance", "a")).toBe(1); // kinds count apart
+  expect(names.id("instance", "a")).toBe(1); // each kind of name has its own ids
   const next = new Names({ table });
   expect(["c", "b", "a"].map((name) => next.id("port", name))).toEqual([3, 2, 1]);
   expect(next.id("port", "d")).toBe(4);
 });
 
-test("a released id is handed out as late as possible", () => {
+test("a released id is reused as late as possible", () => {
   const names = new Names({ table: memoryTable("weir_names") });
   for (let i = 1; i < MAX_SLOTS; i++) names.id("function", `f${i}`);
   expect(() => names.id("function", "one too many")).toThrow(`all ${MAX_SLOTS - 1} are taken`);
@@ -34,12 +34,12 @@ test("pruning one kind leaves the others", () => {
   expect(table.entries()).toHaveLength(1);
 });
 
-test("refuses a name that does not fit its row", () => {
+test("a name that does not fit its row is refused", () => {
   const names = new Names({ table: memoryTable("weir_names") });
   expect(() => names.id("port", "x".repeat(60))).toThrow("at most 55 fit");
 });
 
-test("what counters still name is handed out again only after they have forgotten it", () => {
+test("an id in counters is reused only after they were reset", () => {
   let forgotten = 0;
   const names = new Names({ table: memoryTable("weir_names"), sizes: { ports: 16 }, forget: () => forgotten++ });
   for (let i = 1; i < 16; i++) names.id("port", `p${i}`);

@@ -7,11 +7,11 @@ import type { Table } from "./tables.ts";
 const KINDS = ["port", "instance", "function", "shaper", "tunnel"] as const;
 export type NameKind = (typeof KINDS)[number];
 
-/** Courses hold instances' ids in 16 bits. */
+/** The limit of instance ids: courses hold them in 16 bits. */
 const MOST_INSTANCES = 65536;
 const NAME_BYTES = 56;
 
-/** Kinds whose ids counters name for longer than anything else: they rest until these have been told to forget. */
+/** Kinds whose ids appear in counters. A released id of these is not reused until the counters were reset. */
 const COUNTED: ReadonlySet<NameKind> = new Set(["port", "instance"]);
 
 const byKind = <T>(make: () => T): Record<NameKind, T> =>
@@ -22,23 +22,23 @@ export interface NamesOptions {
   sizes?: PanelSizes;
   /** Returns when every program run that began before has ended. */
   settle?: () => void;
-  /** Makes counters forget ports and instances that are gone, so that no id's next owner inherits them. */
+  /** Resets the counters of removed ports and instances, so that the next user of an id starts at zero. */
   forget?: () => void;
 }
 
-/** A name and its id. */
+/** A name with its id. */
 export interface Name {
   readonly kind: NameKind;
   readonly name: string;
   readonly id: number;
-  /** How many items that the kernel may act on, or that are wanted, stand for it by its id. */
+  /** The number of items that refer to the id, in the document or in the kernel. */
   uses: number;
 }
 
 /**
- * Ids by name, kept in the pinned map `weir_names`: small dense numbers that outlive the agent. An id stays its name's for
- * as long as anything holds it. A released one is handed out again as late as possible, and never before a grace period
- * has passed, since a program that is running may still have it in its hands.
+ * Small dense ids by name, stored in the pinned map `weir_names`, so that they survive restarts. An id belongs to its
+ * name as long as anything refers to it. A released id is reused as late as possible, and not before a grace period,
+ * since a running program may still use it.
  */
 export class Names {
   readonly #table: Table;
@@ -46,12 +46,12 @@ export class Names {
   readonly #ids = new Map<string, Name>();
   readonly #forget: () => void;
   readonly #byId = byKind(() => new Map<number, Name>());
-  /** Ids that were released and must not be handed out yet. */
+  /** Released ids that must not be reused yet. */
   readonly #resting = byKind(() => new Set<number>());
   readonly #next = byKind(() => 1);
-  /** Ids are from 1 up to, not including, this. */
+  /** Ids are from 1 to this, exclusive. */
   readonly #ends: Record<NameKind, number>;
-  /** Names that were held and are not any more. */
+  /** Names that nothing refers to any more. */
   readonly #left = new Set<Name>();
 
   constructor({ table, sizes: { ports } = DEFAULT_SIZES, settle = () => {}, forget = () => {} }: NamesOptions) {
@@ -68,12 +68,14 @@ export class Names {
     }
   }
 
-  /** The id of a name; a new one if it has none. @throws Fault `no-id`: all are taken; `encode`: the name is too long */
+  /**
+   * The id of a name, allocated if needed. @throws Fault `no-id`: all ids are in use; `encode`: the name is too long
+   */
   id(kind: NameKind, name: string): number {
     return this.#get(kind, name).id;
   }
 
-  /** The same, and keeps the id the name's own until it is dropped as often. */
+  /** Like `id`, and adds a reference, which the caller must drop. */
   hold(kind: NameKind, name: string): Name {
     const found = this.#get(kind, name);
     found.uses++;
@@ -86,7 +88,7 @@ export class Names {
     if (name.uses === 0) this.#left.add(name);
   }
 
-  /** The id, if the name has one. */
+  /** The id of a name, if it has one. */
   find(kind: NameKind, name: string): number | undefined {
     return this.#ids.get(`${kind}:${name}`)?.id;
   }
@@ -96,18 +98,18 @@ export class Names {
     return new Map([...this.#byId[kind]].map(([id, { name }]) => [id, name]));
   }
 
-  /** Whether some name has this id. */
+  /** Whether a name has this id. */
   isUsed(kind: NameKind, id: number): boolean {
     return this.#byId[kind].has(id);
   }
 
-  /** Names of a kind that nothing holds: those that were held, or, with `whole`, all. */
+  /** Names of a kind without references: those that lost their last one, or with `whole` all. */
   unheld(kind: NameKind, whole = false): Name[] {
     const names = whole ? this.#byId[kind].values() : this.#left;
     return [...names].filter((one) => one.kind === kind && one.uses === 0);
   }
 
-  /** Gives ids back. */
+  /** Releases the ids of these names. */
   release(names: readonly Name[]): void {
     if (names.length === 0) return;
     this.#table.remove(names.map(({ kind, name }) => this.#key(`${kind}:${name}`)));
@@ -119,14 +121,14 @@ export class Names {
     }
   }
 
-  /** Releases every name of a kind that `keep` does not hold; their ids. */
+  /** Releases all names of a kind that are not in `keep`. Returns their ids. */
   prune(kind: NameKind, keep: ReadonlySet<string>): number[] {
     const gone = [...this.#byId[kind].values()].filter(({ name }) => !keep.has(name));
     this.release(gone);
     return gone.map(({ id }) => id);
   }
 
-  /** Writes back rows that somebody removed or changed, and removes those of nobody. */
+  /** Restores rows that somebody removed or changed, and removes unknown ones. */
   scrub(): void {
     const missing = new Map(this.#ids);
     for (const [key, value] of this.#table.entries()) {
@@ -142,7 +144,7 @@ export class Names {
     this.#table.write(rows);
   }
 
-  /** A grace period has passed since the last release. */
+  /** Records that a grace period has passed since the last release. */
   settled(): void {
     for (const kind of KINDS) if (!COUNTED.has(kind)) this.#resting[kind].clear();
   }
@@ -186,7 +188,7 @@ export class Names {
     throw new Fault("no-id", `allocate ${kind} id: all ${count} are taken`);
   }
 
-  /** All that is free rests: after a grace period, and once counters have forgotten what is gone, it can be had again. */
+  /** Waits for a grace period and resets counters, after which all released ids can be reused. */
   #wake(): void {
     this.#settle();
     this.#forget();

@@ -22,32 +22,32 @@ import type { Link, PodLink, Route } from "../model/document.ts";
 import { activateLink, fitLink, makeLink } from "./link-work.ts";
 import { forgetRoutes, isBare } from "./pods.ts";
 
-/** What the datapath does to the network namespace that it is for: the kernel's, or its twin in memory. */
+/** The operations on the network namespace: on the kernel's, or on its in-memory double. */
 export interface Network {
   devices(): DeviceInfo[];
   device(name: string): DeviceInfo | undefined;
-  /** Makes a link's devices, down. */
+  /** Creates a link's devices, which stay down. */
   make(link: Link): void;
-  /** Gives them their MAC and MTU. */
+  /** Sets MAC address and MTU. */
   fit(link: Link, now: DeviceInfo): void;
-  /** Gives them all else that they should have, and brings them up. */
+  /** Configures the rest, and brings the devices up. */
   activate(link: Link): void;
-  /** Has the kernel taken all of a pod's routes? */
+  /** Whether the kernel has removed all routes of a pod. */
   isBare(link: PodLink): boolean;
-  /** False if there was none. */
+  /** Returns false if there was no such device. */
   remove(device: string): boolean;
   setMtu(device: string, mtu: number): void;
-  /** Why packets of a flow that this device receives may overtake each other; undefined: they do not. */
+  /** Steers the flows that a device receives. Returns the reason if packets of a flow may be reordered. */
   steer(device: string): string | undefined;
-  /** Segments that a pod's sockets put into a packet; undefined: the pod has renamed its device. */
+  /** The most segments per packet from a pod's sockets; undefined: the pod has renamed its device. */
   segments(link: PodLink): number | undefined;
   setSegments(link: PodLink, segments: number): void;
-  /** Routes of Weir's protocol. */
+  /** Routes with Weir's protocol number. */
   routes(): RouteInfo[];
-  /** False if another's stands in the way. */
+  /** Returns false if another route has its place. */
   addRoute(route: Route): boolean;
   removeRoute(route: RouteInfo): void;
-  /** Of a device; none of one that does not exist. */
+  /** The qdiscs of a device; none if it does not exist. */
   qdiscs(device: string): QdiscInfo[];
   classes(device: string): ClassInfo[];
   changeTc(device: string, changes: TcChange[]): void;

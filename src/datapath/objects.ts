@@ -13,12 +13,12 @@ import {
 import { KernelTable } from "./kernel-table.ts";
 import { type PanelSizes, rowsFor } from "./sizes.ts";
 
-/** One compiled object with its programs in the kernel and its maps as tables. */
+/** A loaded object: its programs, and its maps as tables. */
 export interface Loaded {
   name: string;
   programs: Map<string, Program>;
   tables: Map<string, KernelTable>;
-  /** False when the kernel held these very programs already. */
+  /** False if the kernel had these programs already. */
   fresh: boolean;
 }
 
@@ -26,11 +26,11 @@ export interface ObjectFile {
   name: string; // `entry`, `router`, …
   path: string;
   spec: ObjectSpec;
-  /** First digits of the file's SHA-256: which build it is. */
+  /** The build: first digits of the file's SHA-256. */
   build: string;
 }
 
-/** Reads an object without loading it. */
+/** Reads an object file without loading it. */
 export function readObject(directory: string, name: string): ObjectFile {
   const path = join(directory, `${name}.bpf.o`);
   const spec = inspectObject(path);
@@ -46,19 +46,19 @@ export function abiOf(file: ObjectFile): number {
   return version;
 }
 
-/** Where an object's maps and programs are pinned: bpffs folders. */
+/** The bpffs folders in which an object's maps and programs are pinned. */
 export interface PinFolders {
   maps: string;
   programs: string;
-  /** Maps that are pinned elsewhere and not of this object's tables: paths by their names. */
+  /** Pin paths of maps that are shared with other objects, by name. They are not among the object's tables. */
   elsewhere?: Readonly<Record<string, string>>;
-  /** Rows other than the source's, by the maps' names. */
+  /** Sizes that replace those in the source, by map name. */
   rows?: Readonly<Record<string, number>>;
 }
 
 /**
- * Brings an object into the kernel, with its maps and programs pinned in these folders.
- * Programs of the same build that are pinned already are taken as they are: nothing is written.
+ * Loads an object, with its maps and programs pinned in these folders. Pinned programs of the same build are used as
+ * they are, without a write.
  */
 export function loadPinned(file: ObjectFile, folders: PinFolders, sizes: PanelSizes): Loaded {
   const { programs } = folders;

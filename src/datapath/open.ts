@@ -10,17 +10,17 @@ export interface DatapathOptions {
   panel: Panel;
   tables: readonly string[];
   state?: readonly string[];
-  /** Path of the linked object of a build of a user's program. */
+  /** The path of a linked build of a user's program. */
   programs?: (build: string) => string;
   events?: boolean;
   owner?: string | undefined;
 }
 
 const noPrograms = (build: string): string => {
-  throw new Error(`find program ${build}: this datapath has none of users`);
+  throw new Error(`find program ${build}: this datapath has no users' programs`);
 };
 
-/** The datapath of this network namespace, on a panel. */
+/** Opens the datapath of this network namespace on a panel. */
 export function openDatapath({
   panel,
   state = [],

@@ -1,10 +1,10 @@
 import type { Outcome } from "../model/outcomes.ts";
 
-/** What is not in force, or not as good as it should be: at most one outcome for each item, found by owner. */
+/** Outcomes of items that are not in force or degraded: at most one per item, indexed by owner. */
 export class Outcomes {
-  /** Whose failures are that are nobody else's: the node's. */
+  /** The owner of failures that belong to no object: the node. */
   readonly node: string;
-  /** Grows with every change. */
+  /** Incremented by every change. */
   revision = 0;
   readonly #byItem = new Map<string, Outcome>();
   readonly #byOwner = new Map<string, Map<string, Outcome>>();
@@ -25,12 +25,12 @@ export class Outcomes {
     return [...this.#byItem.values()];
   }
 
-  /** Owners of whom there is one. */
+  /** Owners with at least one outcome. */
   owners(): IterableIterator<string> {
     return this.#byOwner.keys();
   }
 
-  /** `item`: its kind and name. Without an outcome it is in force. */
+  /** Sets or clears an item's outcome. @param item its kind and name */
   set(item: string, outcome: Outcome | undefined): void {
     const known = this.#byItem.get(item);
     if (known === undefined && outcome === undefined) return;

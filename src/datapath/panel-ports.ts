@@ -3,12 +3,12 @@ import type { Generations, PanelConfig } from "./generations.ts";
 import type { Names } from "./names.ts";
 import type { PortTable } from "./ports.ts";
 
-/** A panel's rows, port by port, over its generations. */
+/** The ports of a panel, written through its two generations. */
 export class PanelPorts implements PortTable {
   readonly #generations: Generations;
   readonly #names: Names;
   readonly #ports = new Map<string, PortRows>();
-  /** What the kernel holds may be another than these: all of it is compared at the next commit. */
+  /** The kernel's rows may differ from what is known: the next commit reads them again. */
   #isDoubted = true;
 
   constructor(generations: Generations, names: Names) {

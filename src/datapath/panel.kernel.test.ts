@@ -49,7 +49,7 @@ describe("verdicts", () => {
     for (const name of ["p1", "q7", "r7", "s1", "s7"]) expect([name, world.runs(name).runs]).toEqual([name, 3]);
   });
 
-  test("a packet that circles is dropped as a loop", () => {
+  test("a packet in a loop is dropped with reason loop", () => {
     world.apply(world.pair({ in: ["t1"] }));
     world.act("t1", { verdict: "recirculate", arg: firstHop(world.ids().port("left:a"), "ingress") });
     const before = world.drops("left:a", 4);
@@ -126,7 +126,7 @@ describe("verdicts", () => {
     ]);
   });
 
-  test("stack: the packet stays with the device that it came from", () => {
+  test("stack: the packet is passed to the stack by the device that received it", () => {
     world.bench.ip("addr", "add", "10.9.0.77/32", "dev", "va");
     world.bench.ip("route", "add", "10.9.0.1/32", "dev", "va");
     const state = world.pair();
@@ -169,7 +169,7 @@ test("a port without a peer drops, with a reason", () => {
   expect(world.drops("right:down", 1) - before).toBe(2);
 });
 
-test("a read-only run records the path and touches nothing", () => {
+test("a read-only run records the path and changes nothing", () => {
   world.act("t1", { verdict: "next" });
   world.act("t2", { verdict: "shape", device: "weir_shape0" });
   world.apply(world.pair({ in: ["t1"], out: ["t2"] }));
@@ -189,7 +189,7 @@ test("a read-only run records the path and touches nothing", () => {
 });
 
 describe("lifetime", () => {
-  test("what is in force already costs no write, and a change costs one flip", () => {
+  test("what is in force is not written again, and a change costs one flip", () => {
     const state = world.pair({ in: ["t1"] });
     world.apply(state);
     expect(world.apply(state)).toBe(0);
@@ -198,7 +198,7 @@ describe("lifetime", () => {
     expect(world.panel.generations.active).toBe(1 - before);
   });
 
-  test("a new agent finds everything, and writes nothing", () => {
+  test("a new agent takes over everything without a write", () => {
     world.act("t1", { verdict: "next" });
     const state = world.pair({ in: ["t1"] });
     world.apply(state);
@@ -209,7 +209,7 @@ describe("lifetime", () => {
     expect(world.bench.ping("a", "b", 3)).toBe(3);
   });
 
-  test("without any agent, packets flow", () => {
+  test("packets are forwarded without an agent", () => {
     world.apply(world.pair());
     world.panel.close();
     expect(world.bench.ping("a", "b", 3)).toBe(3);
@@ -232,7 +232,7 @@ describe("lifetime", () => {
     expect(world.open(3).writes).toBe(0);
   });
 
-  test("a node with room for more ports has a panel of its own size", () => {
+  test("a node configured for more ports has a panel of that size", () => {
     const openFor = (ports: number) =>
       world.bench.inNode(() =>
         Panel.open({
@@ -257,7 +257,7 @@ describe("lifetime", () => {
     for (const panel of [small, large]) panel.close();
   });
 
-  test("a panel that was never in force, as a crash may leave it, gives nothing to the next", () => {
+  test("a panel that was never in force, as after a crash, is not taken over", () => {
     const openAt = (abi: number) =>
       world.bench.inNode(() =>
         Panel.open({ root: join(world.bench.bpffs, "crash"), objects: world.objects(abi), functions: ["act"] }),

@@ -21,7 +21,7 @@ import { checkSizes, DEFAULT_SIZES, type PanelSizes } from "./sizes.ts";
 import { idKey } from "./tables.ts";
 import { carryRows, shareMaps } from "./takeover.ts";
 
-/** Something of the panel before that could not be taken over. */
+/** State of the previous panel that could not be taken over. */
 export interface Lost {
   /** `table NAME`. */
   object: string;
@@ -29,23 +29,23 @@ export interface Lost {
 }
 
 export interface PanelOptions {
-  /** Folder on a bpffs that holds everything pinned of this node. */
+  /** The bpffs folder with all pins of this node. */
   root: string;
-  /** Folder of the compiled objects. */
+  /** The folder of compiled objects. */
   objects: string;
   /** Names of the functions to load. */
   functions: readonly string[];
   sizes?: PanelSizes;
-  /** Of the flow table, if a function uses it. */
+  /** Size of the flow table, if a function uses it. */
   flows?: FlowTableSize;
 }
 
-/** Programs that devices have. */
+/** The programs that are attached to devices. */
 export type PanelPrograms = Readonly<
   Record<"entry" | "resume" | "tapIngress" | "tapEgress" | "hostIngress" | "hostEgress", Program>
 >;
 
-/** Longer than a packet waits in Weir's devices: four delays of ten seconds, and queues. */
+/** Upper bound of the time that a packet waits in Weir's devices, ms: four delays of ten seconds, and queues. */
 const LONGEST_WAIT = 45_000;
 
 interface Parts {
@@ -58,12 +58,12 @@ interface Parts {
   lost: readonly Lost[];
 }
 
-/** The panel as the kernel holds it: its programs in their slots, its tables, its ids. */
+/** A panel in the kernel: its programs in their slots, its tables, its names. */
 export class Panel {
   readonly abi: number;
-  /** Folder with the pins of this node. */
+  /** The bpffs folder of this node. */
   readonly root: string;
-  /** Folder with the pins of this panel: `abi-<version>-<schema of its maps>`. */
+  /** The bpffs folder of this panel: `abi-<version>-<schema of its maps>`. */
   readonly own: string;
   readonly programs: PanelPrograms;
   readonly tables: ReadonlyMap<string, KernelTable>;
@@ -71,11 +71,11 @@ export class Panel {
   readonly sizes: PanelSizes;
   readonly ports: PanelPorts;
   readonly generations: Generations;
-  /** Rows of the panel before this one that could not be taken over, by table. */
+  /** State of the previous panel that could not be taken over. */
   readonly lost: readonly Lost[];
-  /** When the devices of another panel were seen to have moved, by its path; ms. */
+  /** When all devices of an older panel had moved away, by its path; ms. */
   readonly #movedAt = new Map<string, number>();
-  /** The table that this panel shares with those before and after it; none if no function of it uses flows. */
+  /** The flow table, shared by all panels; undefined if no function uses it. */
   flows: FlowTable | undefined;
 
   private constructor({ abi, epoch, own, sizes, programs, tables, lost }: Parts) {
@@ -109,8 +109,8 @@ export class Panel {
   }
 
   /**
-   * Loads what the kernel does not hold yet. With the same ABI and map schemas, programs are replaced in their slots;
-   * else a second panel is built beside the first and takes over its state; `dropOldPanels` ends the first.
+   * Loads what the kernel does not have yet. With the same ABI and map schemas, programs are replaced in their slots.
+   * Otherwise a second panel is built beside the first and takes over its state; `dropOldPanels` removes the first.
    */
   static open({ root, objects, functions, sizes = DEFAULT_SIZES, flows: room = FLOW_TABLE_SIZE }: PanelOptions): Panel {
     checkSizes(sizes);
@@ -163,20 +163,19 @@ export class Panel {
     return table;
   }
 
-  /** Rows written or removed by this agent in all tables. */
+  /** Rows that this agent has written or removed, in all tables. */
   get writes(): number {
     return [...this.tables.values()].reduce((sum, table) => sum + table.writes, 0);
   }
 
   /**
-   * Sets the counters of ports that are gone to nothing. What they dropped stays counted, as that of a port without a
-   * name, and of `GONE` once an id is wanted again.
+   * Resets the counters of removed ports. Their drops are kept in the rows of `GONE`, so that totals never decrease.
    */
   forgetPorts(ids: readonly number[]): void {
     if (ids.length > 0) this.table("weir_ports").remove(ids.map(idKey));
   }
 
-  /** Adds up what ports and instances without a name have dropped, in rows that no later owner of their ids has. */
+  /** Adds the drops of removed ports and instances to rows that no later user of their ids has. */
   #sweepDrops(): void {
     const drops = this.table("weir_drops");
     for (const [key, count] of drops.entries()) {
@@ -191,9 +190,9 @@ export class Panel {
   }
 
   /**
-   * Ends panels of other builds, once this one is in force and their devices have moved. One of another ABI goes when none
-   * of its packets can wait any more: when nothing waits, or after the longest that it may take.
-   * @param isIdle whether nothing waits in Weir's devices
+   * Removes panels of other builds once this one is in force and their devices have moved. A panel of another ABI is
+   * removed once no packet can wait for it: when all queues are empty, or after the longest wait.
+   * @param isIdle whether no packet waits in Weir's devices
    * @returns their names
    */
   dropOldPanels(isIdle: () => boolean, now = performance.now()): string[] {
@@ -207,7 +206,7 @@ export class Panel {
     return old.map(({ path }) => basename(path));
   }
 
-  /** Panels of other builds that are still there. */
+  /** Whether panels of other builds still exist. */
   get hasOldPanels(): boolean {
     return otherPanels(this.own).length > 0;
   }
@@ -225,7 +224,7 @@ export class Panel {
     this.#fillSlot(name, program);
   }
 
-  /** Empties the slots of these names, which nothing leads to any more. */
+  /** Empties slots to which no hop leads any more. */
   vacate(names: readonly string[]): void {
     if (names.length === 0) return;
     const gone = new Set(names);
@@ -245,7 +244,7 @@ export class Panel {
   #fillSlot(name: string, program: Program): void {
     const slots = this.table("weir_functions");
     const key = idKey(this.names.id("function", name));
-    // a look-up gives the id of the program in the slot, an update takes a descriptor
+    // looking up a slot returns the program's id
     if (slots.lookup(key)?.readUInt32LE() === program.id) return;
     const value = Buffer.alloc(4);
     value.writeUInt32LE(program.fd);
@@ -254,7 +253,7 @@ export class Panel {
   }
 }
 
-/** Sums of 64-bit counters, place by place. */
+/** Adds 64-bit counters, element by element. */
 function addCounts(one: Buffer, other: Buffer | undefined): Buffer {
   const sum = Buffer.from(one);
   if (!other) return sum;
@@ -265,8 +264,8 @@ function addCounts(one: Buffer, other: Buffer | undefined): Buffer {
 }
 
 /**
- * Whose state a panel begins with, and its place in the order in which panels come into force. One that is the last in
- * force already begins with its own: it may have been left for another build and come back to, though.
+ * The panel whose state a new one takes over, and the new one's epoch. A panel that is still the last in force
+ * continues with its own state. One that was left for another build and is used again takes over the other's.
  */
 function succession(own: string): { previous: OtherPanel | undefined; epoch: number } {
   const self = readPanel(own);
@@ -277,7 +276,7 @@ function succession(own: string): { previous: OtherPanel | undefined; epoch: num
   return { previous: last, epoch: (last?.epoch ?? 0) + 1 };
 }
 
-/** Panels of another ABI get back what waits for them in Weir's devices, as long as they are there. */
+/** Lets packets return to panels of other ABIs for which they wait in Weir's devices. */
 function rememberElders(own: string, abi: number, tables: ReadonlyMap<string, KernelTable>): void {
   const slots = tables.get("weir_elders");
   for (const panel of otherPanels(own)) {
@@ -289,7 +288,7 @@ function rememberElders(own: string, abi: number, tables: ReadonlyMap<string, Ke
   }
 }
 
-/** The constants in layout.ts and in bpf/weir.h must agree. */
+/** @throws Error if the constants in layout.ts differ from those in bpf/weir.h */
 function assertLayout(tables: ReadonlyMap<string, KernelTable>, { ports }: PanelSizes): void {
   const expected = {
     weir_hops: 2 * ports,

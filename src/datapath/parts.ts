@@ -6,7 +6,7 @@ import type { PortTable } from "./ports.ts";
 import type { Programs } from "./programs/own.ts";
 import type { Table } from "./tables.ts";
 
-/** What of a panel the datapath needs. */
+/** The parts of a panel that the datapath uses. */
 export interface PanelParts {
   readonly names: Names;
   readonly abi: number;
@@ -14,27 +14,29 @@ export interface PanelParts {
   readonly writes: number;
   table(name: string): Table;
   forgetPorts(ids: readonly number[]): void;
-  /** Ends panels of other builds that nothing is left of. `isIdle`: whether nothing waits in Weir's devices. */
+  /**
+   * Removes panels of other builds that are no longer in use. @param isIdle whether no packet waits in Weir's devices
+   */
   dropOldPanels(isIdle: () => boolean): unknown;
   readonly hasOldPanels: boolean;
-  /** What of the panel before could not be taken over. */
+  /** State of the previous panel that could not be taken over. */
   readonly lost: readonly { object: string; message: string }[];
 }
 
-/** The kernel, or its twin in memory. */
+/** The kernel's parts, or their in-memory doubles. */
 export interface DatapathParts {
   panel: PanelParts;
   ports: PortTable;
   network: Network;
   attacher: Attacher;
   programs: Programs;
-  /** Maps that functions own, by name: rows that are not wanted are removed from these alone. */
+  /** Maps that functions own, by name. Only in these are unwanted rows removed. */
   tables: readonly string[];
-  /** Maps that programs fill, by instance: rows of instances that are gone are removed. */
+  /** Maps that programs fill, keyed by instance. Rows of removed instances are removed. */
   state: readonly string[];
-  /** Drops are also events. */
+  /** Drops are also reported as events. */
   events: boolean;
-  /** Whose failures are that are no object's. */
+  /** Owner of failures that belong to no object. */
   owner?: string | undefined;
   clocks?: Clocks | undefined;
 }

@@ -15,8 +15,8 @@ import type { PodLink } from "../model/document.ts";
 import { familyOf } from "../model/ip.ts";
 
 /**
- * Gives a pod's end its addresses, and by its gateways everything else. What is there stays, so it may be done again.
- * A route that the pod made itself in the place of one of these stays too.
+ * Configures the pod's end: addresses, gateways, and routes through them. Existing ones are kept, so it can be
+ * repeated. A route that the pod itself set in the place of one of these is kept too.
  */
 export function activatePod({ netns, ifname, ips, gateways }: PodLink): void {
   if (ips.some((ip) => familyOf(ip) === 6)) enableIpv6(ifname, netns);
@@ -35,25 +35,28 @@ export function activatePod({ netns, ifname, ips, gateways }: PodLink): void {
   }
 }
 
-/** Has the kernel taken all of a pod's routes, as it does when the pod's end is set down? Some are the pod's own affair. */
+/**
+ * Whether the kernel has removed all of the pod's routes, as it does when the pod's end is set down. A pod may have
+ * removed some itself.
+ */
 export function isBare({ netns, ifname, gateways }: PodLink): boolean {
   if (gateways.length === 0) return false;
   const netlink = Netlink.open(netns);
   try {
-    const own = findLink(ifname, netlink)?.ifindex; // one that the pod renamed is its own affair too
+    const own = findLink(ifname, netlink)?.ifindex; // a device that the pod renamed is not checked
     return own !== undefined && !routes(netlink, WEIR_ROUTE_PROTOCOL).some(({ ifindex }) => ifindex === own);
   } finally {
     netlink.close();
   }
 }
 
-/** Who made the namespace may have it that new devices have no IPv6; this one needs it. */
+/** Enables IPv6 on the device: new devices in a namespace may have it disabled. */
 export function enableIpv6(ifname: string, netns?: string): void {
   const setting = `net/ipv6/conf/${ifname}/disable_ipv6`;
   try {
     if (readSysctl(setting, netns) === "0") return;
   } catch (error) {
-    if (error instanceof KernelError && error.code === "sysctl-missing") return; // no IPv6: the address says so
+    if (error instanceof KernelError && error.code === "sysctl-missing") return; // the kernel has no IPv6: adding the address reports it
     throw error;
   }
   writeSysctl(setting, 0, netns);
@@ -61,16 +64,16 @@ export function enableIpv6(ifname: string, netns?: string): void {
 
 const hostPrefix = (ip: string): string => `${ip}/${familyOf(ip) === 4 ? 32 : 128}`;
 
-/** A route that nobody has: the discard-only prefix of RFC 6666. */
+/** A destination that nobody uses: the discard-only prefix of RFC 6666. */
 const NOBODY = "100::/128";
 
 /**
- * An open connection keeps what the device allowed when it found its route. Has all of a namespace find theirs again: the
- * kernel forgets IPv4's on demand, and IPv6's when a route comes.
+ * Makes all sockets in a namespace look up their routes again. An open connection keeps the device's limits from when
+ * it found its route. For IPv4 the kernel flushes cached routes on request, for IPv6 when a route is added.
  */
 export function forgetRoutes({ ifname, netns, ips }: PodLink): void {
   writeSysctl("net/ipv4/route/flush", -1, netns);
-  const isUp = findLink(ifname, netns)?.up === true; // no route can lead to a device that is down
+  const isUp = findLink(ifname, netns)?.up === true; // a route cannot be added to a device that is down
   const hasIpv6 = ips.some((ip) => familyOf(ip) === 6);
   if (!isUp || !hasIpv6) return;
   addRoute({ cidr: NOBODY, device: ifname }, netns);

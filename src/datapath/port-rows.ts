@@ -10,9 +10,9 @@ export interface PanelTables {
 }
 
 /**
- * The row of a port in `weir_hops`.
- * @param courses ids by chain
- * @param isClosed packets are dropped by each hop: all is there but what they do
+ * Encodes the row of a port in `weir_hops`.
+ * @param courses course ids by chain
+ * @param isClosed the row has its courses, but every hop drops packets
  */
 export function encodePort(
   table: Table,
@@ -30,7 +30,7 @@ export function encodePort(
   return table.value.encode({ hop });
 }
 
-/** Ids of the courses that a port's row names. */
+/** The course ids in a port's row. */
 export function decodeCourses(table: Table, block: Buffer): Record<Chain, number> {
   const { hop } = table.value.decode(block) as { hop: (Hop & { course?: number })[] };
   return { ingress: hop[0]?.course ?? 0, egress: hop[CHAIN_HOPS]?.course ?? 0 };

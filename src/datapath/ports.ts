@@ -12,16 +12,16 @@ import type { Links } from "./links.ts";
 import type { Name, Names } from "./names.ts";
 import type { Outcomes } from "./outcomes.ts";
 
-/** The panel's rows, port by port: the kernel's, or its twin in memory. */
+/** The panel's ports: the kernel's, or an in-memory double. */
 export interface PortTable {
   set(name: string, rows: PortRows): void;
   remove(name: string): void;
   /**
-   * Has all that was set and removed in force at once, and returns when no packet is judged by what was. Gives the ports
-   * that failed, by name, and why.
+   * Puts all changes in force at once, and returns when no packet is on the old state any more. Returns the errors of
+   * ports that failed, by name.
    */
   commit(config: PanelConfig): ReadonlyMap<string, Error>;
-  /** Reads back what the kernel holds: the next commit mends it. */
+  /** Reads the kernel's state again; the next commit repairs it. */
   reload(): void;
 }
 
@@ -30,7 +30,7 @@ interface Wanted {
   item: Port;
 }
 
-/** Ports with their chains, each by itself. */
+/** Ports with their chains. Each succeeds or fails by itself. */
 export class Ports {
   readonly retry: Backoff;
   readonly #table: PortTable;
@@ -43,9 +43,9 @@ export class Ports {
   readonly #wanted = new Map<string, Wanted>();
   readonly #due = new Set<string>();
   readonly #failed = new Set<string>();
-  /** What a port's rows depend on: `device X`, `instance Y`, `port Z`. */
+  /** The resources that a port depends on: `device X`, `instance Y`, `port Z`. */
   readonly #needs = new Dependents();
-  /** Names that hops of a port stand for: those in force, and those of the port as it is now. */
+  /** Names whose ids a port's hops use: of the hops in force, and of the port as it is wanted. */
   readonly #held = new Map<string, Name[]>();
   readonly #dropped: Name[] = [];
   #config: PanelConfig | undefined;
@@ -75,12 +75,12 @@ export class Ports {
     return this.#failed.size;
   }
 
-  /** Is it wanted? */
+  /** Whether the document has this port. */
   has(name: string): boolean {
     return this.#wanted.has(name);
   }
 
-  /** Does a port name this device? */
+  /** Whether a port refers to this device. */
   names(device: string): boolean {
     return this.#needs.has(`device ${device}`);
   }
@@ -96,7 +96,7 @@ export class Ports {
     if (gone || isNew) for (const other of this.#needs.of(`port ${name}`)) this.#due.add(other);
   }
 
-  /** These devices or instances are new or other ones. */
+  /** Compiles the ports that depend on changed devices or instances again. */
   follow(kind: "device" | "instance", names: ReadonlySet<string>): void {
     for (const name of names) for (const port of this.#needs.of(`${kind} ${name}`)) this.#due.add(port);
   }
@@ -111,7 +111,10 @@ export class Ports {
     this.#isCommitted = false;
   }
 
-  /** Puts what is due in force, all at once. A port that cannot be stays as it was. @throws if the panel refuses */
+  /**
+   * Puts due ports in force, all at once. A port that fails keeps its old state. @throws if the panel refuses the
+   * change
+   */
   ensure(config: PanelConfig): void {
     let isNew = false;
     for (const name of this.#due) {
@@ -137,7 +140,7 @@ export class Ports {
     this.#outcomes.set(`port ${name}`, outcomeOf(this.#wanted.get(name)?.owner ?? this.#outcomes.node, error));
   }
 
-  /** True if it failed and had not before. */
+  /** Returns true if the port failed and had not before. */
   #attempt(name: string, wanted: Wanted): boolean {
     try {
       this.#set(name, wanted.item);
@@ -189,7 +192,7 @@ export class Ports {
     this.#outcomes.set(`port ${name}`, undefined);
   }
 
-  /** Why a port leads nowhere, or nothing comes in by it; what is the matter with Weir's own devices they say themselves. */
+  /** Why a port cannot send or receive. Missing devices of Weir's own are reported by their links. */
   #faultOf({ peer, entry }: Port): Fault | undefined {
     if (peer.kind === "port" && !this.#wanted.has(peer.port)) return noPeer(peer.port);
     const devices = ["device" in peer ? peer.device : undefined, entry];

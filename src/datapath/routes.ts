@@ -12,9 +12,11 @@ interface Wanted {
   item: Route;
 }
 
-/** The node's routes of Weir's protocol number. Others' are never replaced or removed, and may stand in the way. */
+/**
+ * The node's routes with Weir's protocol number. Other routes are never replaced or removed, so they may be in the way.
+ */
 export class Routes {
-  /** Routes added or removed so far. */
+  /** Number of routes added or removed so far. */
   writes = 0;
   readonly retry: Backoff;
   readonly #network: Network;
@@ -24,7 +26,7 @@ export class Routes {
   readonly #byDevice = new Dependents();
   readonly #due = new Set<string>();
   readonly #failed = new Set<string>();
-  /** Routes that the kernel has, by CIDR; read at first, and when they may be other ones. */
+  /** The kernel's routes by CIDR; read at first use, and again when they may have changed. */
   #held: Map<string, RouteInfo[]> | undefined;
 
   constructor(network: Network, devices: Devices, outcomes: Outcomes, now: () => number) {
@@ -38,7 +40,7 @@ export class Routes {
     return this.#failed.size;
   }
 
-  /** Is there a route by this device? */
+  /** Whether a route uses this device. */
   names(device: string): boolean {
     return this.#byDevice.has(device);
   }
@@ -50,7 +52,10 @@ export class Routes {
     this.#due.add(item.cidr);
   }
 
-  /** The kernel takes routes of a device that goes down, and does not tell. */
+  /**
+   * Checks routes of changed devices again. The kernel removes routes of a device that goes down without a
+   * notification.
+   */
   follow(devices: ReadonlySet<string>): void {
     for (const device of devices) {
       for (const cidr of this.#byDevice.of(device)) {
@@ -60,7 +65,7 @@ export class Routes {
     }
   }
 
-  /** All are compared with the kernel's in the next pass. */
+  /** Has all routes compared with the kernel's in the next pass. */
   doubt(): void {
     this.#held = undefined;
     for (const cidr of this.#wanted.keys()) this.#due.add(cidr);
@@ -70,7 +75,10 @@ export class Routes {
     for (const cidr of this.#failed) this.#due.add(cidr);
   }
 
-  /** True if a route is other than it was left; an address that goes may take routes along, unheard. */
+  /**
+   * Takes in a notification. Returns true if a route of Weir's has changed or may have: the kernel removes routes with
+   * their source address without a notification.
+   */
   noticed(news: Extract<NetworkNews, { kind: "route" | "address" }>): boolean {
     if (news.kind === "address") {
       const isConcerned = [...this.#wanted.values()].some(({ item }) => item.source !== undefined);
@@ -88,7 +96,7 @@ export class Routes {
     return true;
   }
 
-  /** Makes them the wanted ones. @param whole all that is wanted is known: others of Weir's are of nobody */
+  /** Adds and removes routes. @param whole all wanted routes are known: others of Weir's are removed */
   ensure(whole: boolean): void {
     if (whole) for (const cidr of this.#read().keys()) this.#due.add(cidr);
     let isNew = false;
@@ -109,7 +117,10 @@ export class Routes {
     else if (isNew || this.retry.isDue) this.retry.fail(isNew);
   }
 
-  /** One that leads elsewhere goes at the last moment, so that packets miss it as shortly as may be. */
+  /**
+   * Replaces a route by removing the old one immediately before adding the new one, so that packets miss it as briefly
+   * as possible.
+   */
   #ensureOne(cidr: string, wanted: Route | undefined): void {
     const held = this.#read();
     const found = held.get(cidr) ?? [];
@@ -129,8 +140,8 @@ export class Routes {
     const ifindex = this.#devices.ifindex(device);
     if (ifindex === undefined) throw new Fault("no-device", `add route ${cidr}: there is no device ${device}`);
     if (!this.#network.addRoute(route)) {
-      const hint = "ip route show tells whose; Weir leaves it";
-      throw new Error(`add route ${cidr} on device ${device}: there is another's (${hint})`);
+      const hint = "see ip route show; Weir never replaces it";
+      throw new Error(`add route ${cidr} on device ${device}: another route to it exists (${hint})`);
     }
     held.set(cidr, [
       { cidr, ifindex, via, source, metric: undefined, table: MAIN_TABLE, protocol: WEIR_ROUTE_PROTOCOL },

@@ -26,10 +26,10 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 describe.each([
   ["a hash", MAPS[0], (n: number) => ({ id: n })],
   ["a trie", MAPS[1], (n: number) => ({ length: 32, address: [10, 0, n >> 8, n & 255] })],
-])("a full map of the kernel: %s", (_what, name, keyOf) => {
+])("a full kernel map: %s", (_what, name, keyOf) => {
   const row = (n: number, value = 1): Row => ({ table: name, key: keyOf(n), value: value as unknown as Row["value"] });
 
-  test("costs those without room only, in one write with 1,000 others, and they come when there is some", () => {
+  test("only fails the rows without room: 1,000 others are written with them, and they follow when there is room", () => {
     const outcomes = new Outcomes();
     let now = 0;
     const scope = { names: new Names({ table: memoryTable("weir_names") }), has: () => true, ifindex: () => undefined };
@@ -51,7 +51,7 @@ describe.each([
     expect([rows.size, rows.waiting, outcomes.size]).toEqual([ROOM, 1000 - ROOM, 1000 - ROOM]);
     expect(new Set(outcomes.all().map(({ code }) => code))).toEqual(new Set(["full"]));
     expect(outcomes.of("Pod/500")[0]?.message).toMatch(/^write row of .*: update map .*(E2BIG|ENOSPC)/);
-    for (let n = 0; n < ROOM; n++) take(n, false, 2); // rows that are there change in a full map
+    for (let n = 0; n < ROOM; n++) take(n, false, 2); // existing rows can be changed in a full map
     pass();
     expect(held()).toEqual([2, 2, 2, 2]);
     take(0, true);
@@ -67,7 +67,7 @@ describe.each([
     expect([rows.size, rows.waiting, outcomes.size, held()]).toEqual([0, 0, 0, []]);
   });
 
-  test("a scrub compares without reading rows while nothing changed, and mends what did", () => {
+  test("a scrub reads no rows if nothing changed, and repairs changed ones", () => {
     const outcomes = new Outcomes();
     const scope = { names: new Names({ table: memoryTable("weir_names") }), has: () => true, ifindex: () => undefined };
     const table = tables.get(name) as KernelTable;

@@ -7,7 +7,7 @@ import type { Outcomes } from "./outcomes.ts";
 import { describe, type EncodedRow, encodeKey, encodeRow, type RowScope } from "./rows.ts";
 import { packed, type Table, unpacked } from "./tables.ts";
 
-/** A row in the map. Its owner is empty if it was there before and nobody has wanted it yet. */
+/** A row in the map. Its owner is empty if it was found in the map and is not wanted yet. */
 interface HeldRow {
   owner: string;
   value: string;
@@ -21,32 +21,32 @@ interface Write extends EncodedRow {
 }
 
 const NO_NAMES: readonly Name[] = [];
-/** Rows that are tried again at once. */
+/** The number of waiting rows that are retried at once. */
 const TURN = 256;
 
 /**
- * The rows of one map: those that are in it as packed bytes, those that wait as they were asked for. Each is encoded,
- * written and removed by itself, so that one which cannot be costs its owner only.
+ * The rows of one map. Rows in the map are kept as packed bytes, waiting ones as fragments' items. Each row is encoded,
+ * written and removed by itself, so that a failure affects its owner only.
  */
 export class RowTable {
   readonly table: Table;
   readonly retry: Backoff;
   readonly #scope: RowScope;
   readonly #outcomes: Outcomes;
-  /** By key. Read from the map at first. */
+  /** Rows by key; read from the map at first use. */
   #held: Map<string, HeldRow> | undefined;
-  /** What is to be looked at in this pass, by the row's id. */
+  /** Changes to handle in this pass, by row id. */
   readonly #due = new Map<string, Change<Row>>();
-  /** What could not be written, by the row's id. */
+  /** Rows that could not be written, by row id. */
   readonly #waiting = new Map<string, Wanted>();
-  /** Rows that name devices, by their ids, and their keys. */
+  /** Rows that refer to devices, by row id, with their keys. */
   readonly #onDevices = new Map<string, Wanted & { key: string; devices: readonly string[] }>();
-  /** Keys of rows that somebody else changed and that could not be mended. */
+  /** Keys of rows that somebody else changed and that could not be repaired. */
   readonly #spoilt = new Set<string>();
   #refusedForRoom = 0;
-  /** What the last row named: many rows in a row name the same, and share the list. */
+  /** The names of the last row. Consecutive rows often refer to the same names and share the list. */
   #lastNames = NO_NAMES;
-  /** Of the map when it was as it should be, and the writes that it had seen. */
+  /** The map's digest when it was last known to be correct, and the number of writes at that time. */
   #good = { digest: "", writes: -1 };
 
   constructor(table: Table, scope: RowScope, outcomes: Outcomes, now: () => number) {
@@ -56,17 +56,17 @@ export class RowTable {
     this.retry = new Backoff(now);
   }
 
-  /** Rows in the map. */
+  /** The number of rows in the map. */
   get size(): number {
     return this.#held?.size ?? 0;
   }
 
-  /** Rows that are not in the map, or not as they should be. */
+  /** The number of rows that are not in the map or not as wanted. */
   get waiting(): number {
     return this.#waiting.size + this.#spoilt.size;
   }
 
-  /** Does a row name this device? */
+  /** Whether a row refers to this device. */
   names(device: string): boolean {
     for (const { devices } of this.#onDevices.values()) if (devices.includes(device)) return true;
     return false;
@@ -78,7 +78,7 @@ export class RowTable {
     if (change.gone) this.#waiting.delete(id);
   }
 
-  /** Rows that name these devices are encoded anew. */
+  /** Encodes the rows that refer to these devices again. */
   follow(devices: ReadonlySet<string>): void {
     for (const [id, row] of this.#onDevices) {
       if (this.#due.has(id) || !row.devices.some((one) => devices.has(one))) continue;
@@ -87,7 +87,7 @@ export class RowTable {
     }
   }
 
-  /** Tries again what waits, in turn. While there is no room for some it does not ask for the others. */
+  /** Retries waiting rows in turn. If the map is full, only some of those that need a new entry are tried. */
   tryAgain(): void {
     this.#mend([...this.#spoilt]);
     const ids = [...this.#waiting.keys()];
@@ -104,7 +104,7 @@ export class RowTable {
     this.#schedule(false);
   }
 
-  /** Writes what is new or another. */
+  /** Writes new and changed rows. */
   add(): void {
     if (this.#due.size === 0) return;
     this.#read();
@@ -124,7 +124,9 @@ export class RowTable {
     this.#schedule(this.#write([...writes.values()]) || isNew);
   }
 
-  /** Removes rows that are gone; with `whole`, also those that nobody has wanted. What waited for room has it then. */
+  /**
+   * Removes rows that are gone, which may make room for waiting ones. @param whole also removes rows without an owner
+   */
   remove(whole: boolean): void {
     const keys = new Set<string>();
     for (const [id, { item }] of this.#due) {
@@ -142,7 +144,7 @@ export class RowTable {
     this.#schedule(false);
   }
 
-  /** Compares all rows with the map, and mends what somebody else changed. */
+  /** Compares all rows with the map, and repairs those that somebody else changed. */
   scrub(): void {
     if (!this.#held) return;
     const digest = this.table.digest();
@@ -154,7 +156,7 @@ export class RowTable {
     this.#good = { digest: isGood ? digest : "", writes: this.table.writes };
   }
 
-  /** Keys of rows in the map that are nobody's, and of those that are not in it as they were written. */
+  /** Keys of rows in the map without an owner, and of rows that are not in the map as they were written. */
   #compare(rows: ReadonlyMap<string, HeldRow>): { strangers: Buffer[]; wrong: string[] } {
     const strangers: Buffer[] = [];
     const wrong: string[] = [];
@@ -188,13 +190,13 @@ export class RowTable {
     return this.#held?.get(key)?.value === value && !this.#spoilt.has(key);
   }
 
-  /** Of two rows that come to the same bytes the later one counts. */
+  /** Of two rows with the same encoded key the later one counts. */
   #replace(writes: Map<string, Write>, write: Write): void {
     for (const name of writes.get(write.key)?.names ?? NO_NAMES) this.#scope.names.drop(name);
     writes.set(write.key, write);
   }
 
-  /** True if a row could not be written that could before. */
+  /** Returns true if a row failed that had not failed before. */
   #write(writes: readonly Write[]): boolean {
     if (writes.length === 0) return false;
     const rows = writes.map(({ key, value }): [Buffer, Buffer] => [unpacked(key), unpacked(value)]);
@@ -215,7 +217,7 @@ export class RowTable {
     return isNew;
   }
 
-  /** The row is in the map. */
+  /** Records that a row is in the map. */
   #settle({ id, wanted, key, value, names, devices }: Write): void {
     const held = this.#read();
     const before = held.get(key);
@@ -233,13 +235,13 @@ export class RowTable {
     this.#outcomes.set(this.#item(id), fault && outcomeOf(wanted.owner, fault));
   }
 
-  /** What was in force stays so. True if it had not failed before. */
+  /** Records a failure; the old row stays. Returns true if the row had not failed before. */
   #refuse(id: string, wanted: Wanted, error: unknown): boolean {
     const isNew = !this.#waiting.delete(id);
-    this.#waiting.set(id, wanted); // at the end: the others' turn comes first
+    this.#waiting.set(id, wanted); // appended, so that others are retried first
     const key = this.#onDevices.get(id)?.key ?? encodeKey(wanted.item, this.table, this.#scope);
     const held = key === undefined ? undefined : this.#held?.get(key);
-    if (held && held.owner !== "") held.owner = wanted.owner; // of one that was there before nobody knows what it names
+    if (held && held.owner !== "") held.owner = wanted.owner; // a row found in the map has no known names, so it keeps its empty owner
     const outcome = outcomeOf(wanted.owner, error);
     if (outcome.code === "full") this.#refusedForRoom++;
     this.#outcomes.set(this.#item(id), outcome);

@@ -15,7 +15,7 @@ function bench() {
 const row = (key: Row["key"], value: Row["value"] = {}): Row => ({ table: "t", key, value });
 
 group("a row as bytes", () => {
-  test("names stand for ids, at any depth; the ids are held, and devices named", () => {
+  test("names at any depth are replaced by ids; the ids are held and devices are listed", () => {
     const { names, scope } = bench();
     const value: Row["value"] = {
       list: [{ port: "r:a" }, 5, { fields: { instance: "l" } }],
@@ -44,7 +44,7 @@ group("a row as bytes", () => {
     ],
     ["a value that does not fit", row({ id: 1n }, { text: "x".repeat(600) }), "encode", 'encode row of t {"id":"1"}'],
     ["a name too long", row({ port: "x".repeat(60) }), "encode", "at most 55 fit"],
-  ])("refuses %s, and holds nothing", (_, bad, code, message) => {
+  ])("refuses %s, and holds no id", (_, bad, code, message) => {
     const { names, scope } = bench();
     const some = { ...bad, value: { first: { port: "r:a" }, ...bad.value } };
     const error = (() => {
@@ -60,7 +60,7 @@ group("a row as bytes", () => {
     );
   });
 
-  test("the key of a row that was never written is none: no id is given for it", () => {
+  test("encoding the key of a row that was never written allocates no id", () => {
     const { names, scope } = bench();
     expect(encodeKey(row({ port: "r:a" }), table, scope)).toBeUndefined();
     expect(names.find("port", "r:a")).toBeUndefined();

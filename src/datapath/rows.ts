@@ -4,16 +4,16 @@ import type { Name, NameKind, Names } from "./names.ts";
 import { blockOf } from "./shaper-classes.ts";
 import { packed, type Table } from "./tables.ts";
 
-/** What the names in rows stand for. */
+/** Resolves the names in rows. */
 export interface RowScope {
   names: Names;
-  /** Is there an item of this name in the document? A row may only name what there is. */
+  /** Whether the document has an item of this name. A row may only refer to existing items. */
   has(kind: NameKind, name: string): boolean;
-  /** A device's index; undefined while it does not exist. */
+  /** Index of a device; undefined while it does not exist. */
   ifindex(device: string): number | undefined;
 }
 
-/** A row as bytes; the names that it keeps ids of, and the devices that it names. */
+/** An encoded row, with the names whose ids it holds and the devices that it refers to. */
 export interface EncodedRow {
   key: string;
   value: string;
@@ -24,7 +24,7 @@ export interface EncodedRow {
 const NONE: readonly never[] = [];
 
 /**
- * Encodes a row, and holds the names in it: the caller drops them. A device that does not exist is 0.
+ * Encodes a row and takes references to the names in it, which the caller must drop. A missing device is encoded as 0.
  * @throws Fault `encode` with the table's name and the field's path, `no-id`, `missing`
  */
 export function encodeRow({ table: name, key, value }: Row, table: Table, scope: RowScope): EncodedRow {
@@ -54,7 +54,7 @@ export function encodeRow({ table: name, key, value }: Row, table: Table, scope:
   }
 }
 
-/** The key of a row that was written; undefined: it cannot have been. */
+/** The encoded key of a row; undefined if the row cannot have been written. */
 export function encodeKey({ key }: Pick<Row, "key">, table: Table, scope: RowScope): string | undefined {
   const idOf = (kind: Reference, of: string): number => {
     const id = kind === "device" ? scope.ifindex(of) : scope.names.find(kind, of);
@@ -71,7 +71,7 @@ export function encodeKey({ key }: Pick<Row, "key">, table: Table, scope: RowSco
 type Reference = "port" | "instance" | "tunnel" | "shaper" | "device";
 const REFERENCES: ReadonlySet<string> = new Set<Reference>(["port", "instance", "tunnel", "shaper", "device"]);
 
-/** Puts ids in the place of names. */
+/** Replaces names by ids. */
 function resolve(value: RowValue, idOf: (kind: Reference, name: string) => number): unknown {
   if (typeof value !== "object" || value instanceof Uint8Array) return value;
   if (Array.isArray(value)) return value.map((item: RowValue) => resolve(item, idOf));
@@ -79,14 +79,14 @@ function resolve(value: RowValue, idOf: (kind: Reference, name: string) => numbe
   const names = Object.keys(fields);
   const [first = ""] = names;
   const named = fields[first];
-  // a field may be called as a reference is; only a reference has text in it
+  // A field may have the name of a reference kind; only in a reference is its value text.
   if (names.length === 1 && typeof named === "string" && REFERENCES.has(first)) return idOf(first as Reference, named);
   const out: Record<string, unknown> = {};
   for (const name of names) out[name] = resolve(fields[name] as RowValue, idOf);
   return out;
 }
 
-/** A key as people may read it. */
+/** A key as readable text. */
 export function describe(key: RowFields): string {
   const plain = (_: string, value: unknown): unknown => {
     if (typeof value === "bigint") return String(value);

@@ -8,24 +8,24 @@ import type { Outcomes } from "./outcomes.ts";
 import { shapeOf } from "./shaper-classes.ts";
 
 /**
- * How many segments pods' own sockets put into one packet. A pod that may send 10 Mbit/s builds packets of 64 kB all
- * the same, since its round trips are short, and keeps two of them in the queue for each flow; with packets of a
- * millisecond of the rate, TCP's own back-pressure keeps the queue at a few packets and nothing is ever lost. Above, small
- * packets would cost TCP more than the processor has: connections that are open follow too.
+ * Limits the segments that pods' sockets put into one GSO packet. With a short round trip TCP builds 64 kB packets even
+ * for a pod with 10 Mbit/s, and keeps two per flow in the queue. With packets of about a millisecond at the pod's rate,
+ * TCP's back-pressure keeps the queue at a few packets without loss. At high rates small packets would cost too much
+ * CPU. Open connections follow a changed limit.
  */
 export class Senders {
-  /** Devices changed so far. */
+  /** Number of devices changed so far. */
   writes = 0;
   readonly retry: Backoff;
   readonly #network: Network;
   readonly #links: Links;
   readonly #outcomes: Outcomes;
-  /** By host-side device: the shaper of what its pod sends, by instance. */
+  /** Shapers of what a pod sends, by host-side device and instance. */
   readonly #shapers = new Map<string, Map<string, Shaper>>();
   readonly #senderOf = new Map<string, string>();
   readonly #due = new Set<string>();
   readonly #failed = new Set<string>();
-  /** Segments by host-side device, as the kernel holds them; of the device of this index. */
+  /** The segments that the kernel has, by host-side device, for the device with this index. */
   readonly #held = new Map<string, { ifindex: number; segments: number }>();
 
   constructor(network: Network, links: Links, outcomes: Outcomes, now: () => number) {
@@ -57,7 +57,7 @@ export class Senders {
     this.#due.add(device);
   }
 
-  /** These devices are new or other ones. */
+  /** Sets devices again that were created or replaced. */
   follow(devices: Iterable<string>): void {
     for (const device of devices) this.#due.add(device);
   }
@@ -66,7 +66,7 @@ export class Senders {
     for (const device of this.#failed) this.#due.add(device);
   }
 
-  /** Sets every pod's device as its shaper wants it; without one, as the kernel made it. */
+  /** Sets each pod's device as its shaper needs it, or to the kernel's default without one. */
   ensure(ifindexOf: (device: string) => number | undefined): void {
     let isNew = false;
     for (const device of this.#due) {
@@ -102,7 +102,7 @@ export class Senders {
     const segments = shaper ? shapeOf(shaper).senderSegments : ANY_SEGMENTS;
     const known = this.#held.get(device);
     const held = known?.ifindex === ifindex ? known.segments : this.#network.segments(link);
-    if (held === undefined) return; // the pod renamed it: its own loss, since what it sends is split in the queue
+    if (held === undefined) return; // the pod renamed its device; its packets are segmented in the queue
     if (held !== segments) {
       this.#network.setSegments(link, segments);
       this.writes++;

@@ -3,39 +3,42 @@ import type { Shaper } from "../model/document.ts";
 import { memo } from "../model/memo.ts";
 import { BLOCK, PLACE, SETS, type Shape, shape } from "../model/shape.ts";
 
-/** Of the root. Another root is an older Weir's, and goes. */
+/** The major handle of the root qdisc. A root with another one is from an older version, and is replaced. */
 export const MAJOR = 2;
-/** A limit is gone: what is queued leaves at this rate before the classes go, bit/s. */
+/** The rate at which a removed limit's queue drains before its classes are removed, bit/s. */
 export const DRAIN = { rate: 100e9, mtu: 1500 };
-/** A leaf's bucket is there to split packets, never to hold them: beyond what a CPU can dequeue. bit/s. */
+/** The rate of a leaf's tbf, bit/s: more than a CPU can dequeue. The tbf only splits packets and never delays them. */
 const NEVER_HOLDS = 400e9;
-/** A leaf refuses nothing: the program decides what may wait. Bytes. */
+/** A leaf's limit, bytes. It never drops: the limit's program decides which packets may wait. */
 const NEVER_FULL = 1 << 30;
 
 const minor = (id: number, place: number): number => id * BLOCK + place;
 
-/** The class of a limit's parent, by the shaper's id; the limit's other classes follow it. Outlives the agent. */
+/**
+ * The handle of a limit's parent class, from the shaper's id. The limit's other classes follow it. It stays the same
+ * across restarts.
+ */
 export const blockOf = (id: number): number => handle(MAJOR, minor(id, PLACE.parent));
 
-/** What a limit's classes are made of. */
+/** The parameters of a limit's classes. */
 export const shapeOf = memo(({ rate, mtu }: Shaper): Shape => shape({ rate, mtu }));
 
-/** A limit's classes as the kernel has them. */
+/** The classes of a limit in the kernel. */
 export interface Classes {
-  /** The parent's, bit/s as the kernel keeps it. */
+  /** Rate of the parent class, bit/s, as the kernel rounds it. */
   rate: bigint;
-  /** Leaves that are there, by the place of their set. */
+  /** The number of existing leaves, by place of their set. */
   leaves: Map<number, number>;
-  /** Bytes of their turns, the least of a set: grows with the frames that they let pass. */
+  /** The smallest quantum in each set, bytes. It grows with the largest packet that a leaf accepts. */
   quanta: Map<number, number>;
   draining: boolean;
 }
 
-/** The kernel counts whole bytes a second. */
+/** The kernel stores whole bytes per second. */
 export const kernelRate = (bits: number): bigint => ((BigInt(Math.round(bits)) + 4n) / 8n) * 8n;
 const DRAINING = kernelRate(shape(DRAIN).parent.rate);
 
-/** Classes by the shaper's id. */
+/** Classes by shaper id. */
 export function readClasses(infos: readonly ClassInfo[]): Map<number, Classes> {
   const held = new Map<number, Classes>();
   for (const { kind, handle: own, htb } of infos) {
@@ -54,7 +57,7 @@ export function readClasses(infos: readonly ClassInfo[]): Map<number, Classes> {
   return held;
 }
 
-/** Bytes that wait, by the class's minor number. */
+/** Queued bytes by minor number of the class. */
 export function backlogs(infos: readonly ClassInfo[]): Map<number, number> {
   return new Map(infos.map((info) => [info.handle & 0xffff, info.stats.backlog]));
 }
@@ -62,17 +65,17 @@ export function backlogs(infos: readonly ClassInfo[]): Map<number, number> {
 export const sumOf = (minors: readonly number[], backlog: ReadonlyMap<number, number>): number =>
   minors.reduce((sum, one) => sum + (backlog.get(one) ?? 0), 0);
 
-/** Minors of all of a limit's classes, its parent's first. */
+/** Minor numbers of all classes of a limit, the parent's first. */
 export function minorsOf(id: number, { leaves }: Pick<Classes, "leaves">): number[] {
   const top = [PLACE.parent, PLACE.first, PLACE.shared].map((place) => minor(id, place));
   return [...top, ...[...leaves].flatMap(([place, count]) => leavesOf(id, place, count))];
 }
 
-/** Minors of a set's leaves. */
+/** Minor numbers of a set's leaves. */
 export const leavesOf = (id: number, place: number, count: number): number[] =>
   Array.from({ length: count }, (_, leaf) => minor(id, place + leaf));
 
-/** The parent and the two classes that are not of a set. */
+/** Creates the parent and the two classes that are in no set. */
 export function topChanges(id: number, { parent, first, leaf }: Shape): TcChange[] {
   const top = handle(MAJOR, minor(id, PLACE.parent));
   return [
@@ -84,7 +87,7 @@ export function topChanges(id: number, { parent, first, leaf }: Shape): TcChange
   ];
 }
 
-/** Leaves of a set beyond those that are made. */
+/** Creates the leaves of a set that do not exist yet. */
 export function leafChanges(id: number, { leaf, leaves, set }: Shape, made: number): TcChange[] {
   const places = Array.from({ length: Math.max(0, leaves - made) }, (_, index) => set.place + made + index);
   return places.flatMap((place) => [

@@ -23,12 +23,18 @@ import {
   topChanges,
 } from "./shaper-classes.ts";
 
-/** What leaves a set of leaves too slowly for the limit's new rate is dropped with them, seconds. */
+/**
+ * Packets in a set of leaves that would take longer than this to leave at the limit's new rate are dropped with the
+ * leaves, seconds.
+ */
 const DRAIN_TIME = 0.15;
-/** A limit that is cut lets go at its old rate, for so long, what would take longer than this at its new one, seconds. */
+/**
+ * When a rate is lowered, queued packets may leave at the old rate first: if they would take longer than `wait` at the
+ * new one, for at most `time`, checked every `look`; seconds.
+ */
 const CUT = { wait: 0.1, look: 0.01, time: 0.03 } as const;
 const ETHERNET = 14;
-/** ms between two looks whether a limit that is gone has drained. */
+/** Interval at which removed limits are checked for queued packets, ms. */
 const DRAIN_LOOK = 1000;
 
 interface Wanted {
@@ -36,16 +42,16 @@ interface Wanted {
   item: Shaper;
 }
 
-/** A limit's shaper, and what it is to become. */
+/** A limit whose rate is to be lowered, with its new shaper. */
 interface Cut {
   instance: string;
   id: number;
   target: Shape;
 }
 
-/** The HTB classes of the shaping device: a block for each limit. */
+/** The HTB classes on the shaping device: a block of minor numbers for each limit. */
 export class Shapers {
-  /** Kernel objects made, changed or removed so far. */
+  /** Number of kernel objects created, changed or removed so far. */
   writes = 0;
   readonly retry: Backoff;
   readonly #pair: { device: string; other: string };
@@ -54,24 +60,24 @@ export class Shapers {
   readonly #names: Names;
   readonly #outcomes: Outcomes;
   readonly #wanted = new Map<string, Wanted>();
-  /** Ids of those that are wanted or not yet removed, by instance. */
+  /** Ids of shapers that are wanted or not removed yet, by instance. */
   readonly #ids = new Map<string, Name>();
   readonly #due = new Set<string>();
   readonly #failed = new Set<string>();
-  /** How many shapers have each MTU. */
+  /** The number of shapers with each MTU. */
   readonly #mtus = new Map<number, number>();
-  /** The device that `#held` is about, and its MTU. */
+  /** The device that `#held` describes, and its MTU. */
   #ifindex: number | undefined;
   #mtu = 0;
-  /** What each block was given last, by the shaper's id; read from the kernel at first. */
+  /** The classes as last set, by shaper id; read from the kernel at first. */
   #held: Map<number, Classes> | undefined;
-  /** Blocks of which only a part may have been made. */
+  /** Shapers whose classes may be incomplete. */
   readonly #unsure = new Set<number>();
   /** Limits whose rate is to be lowered. */
   readonly #cuts: Cut[] = [];
   readonly #drained: Backoff;
 
-  /** @param pair the pair's end that has the classes, and its far end */
+  /** @param pair the device with the classes, and its far end */
   constructor(
     pair: { device: string; other: string },
     network: Network,
@@ -93,7 +99,7 @@ export class Shapers {
     return this.#failed.size;
   }
 
-  /** How many are wanted. */
+  /** The number of wanted shapers. */
   get size(): number {
     return this.#wanted.size;
   }
@@ -102,7 +108,7 @@ export class Shapers {
     return this.#wanted.has(instance);
   }
 
-  /** ms until limits that are gone are looked at again; undefined: all have drained. */
+  /** ms until removed limits are checked again; undefined: all have drained. */
   get drainsIn(): number | undefined {
     return this.#drained.left;
   }
@@ -125,14 +131,14 @@ export class Shapers {
     else this.#mtus.delete(mtu);
   }
 
-  /** Nothing is known of the classes any more: they are read again. */
+  /** Has all classes read from the kernel again. */
   doubt(): void {
     this.#held = undefined;
     this.#ifindex = undefined;
     for (const instance of [...this.#wanted.keys(), ...this.#ids.keys()]) this.#due.add(instance);
   }
 
-  /** A device that was made anew has no classes, whatever the old one had. */
+  /** Handles a shaping device that was created again: it has no classes. */
   follow(devices: ReadonlySet<string>): void {
     if (!devices.has(this.#pair.device)) return;
     if (this.#devices.ifindex(this.#pair.device) !== this.#ifindex) this.doubt();
@@ -144,9 +150,9 @@ export class Shapers {
   }
 
   /**
-   * Adds and changes classes, live: a change touches no other limit's class, and no queue. Rates are not lowered yet, and
-   * those of limits that are gone are lifted: what waits leaves before its flow's next packet can take another way.
-   * @param whole all that is wanted is known: other classes are of limits that are gone
+   * Creates and changes classes without touching other limits' classes or any queue. Does not lower rates yet. Raises
+   * the rates of removed limits, so that queued packets leave before later packets of their flow bypass the queue.
+   * @param whole all wanted limits are known: other classes belong to removed limits
    */
   raise(whole: boolean): void {
     if (this.#due.size === 0 && !whole) return;
@@ -161,7 +167,7 @@ export class Shapers {
     else if (isNew || this.retry.isDue) this.retry.fail(isNew);
   }
 
-  /** True if it failed and had not before. */
+  /** Returns true if it failed and had not before. */
   #attempt(instance: string, work: () => void): boolean {
     const item = `shaper ${instance}`;
     try {
@@ -195,8 +201,8 @@ export class Shapers {
     const now = held.get(id);
     const rate = kernelRate(target.parent.rate);
     const made = now?.leaves.get(target.set.place) ?? 0;
-    // Leaves of smaller frames refuse larger ones: all are changed, which loses nothing. They never shrink: a packet that
-    // waits must not be larger than its leaf's bucket.
+    // Leaves made for smaller packets would refuse larger ones, so all are changed, which drops nothing. They never
+    // shrink: a queued packet must not be larger than its leaf's bucket.
     const fits = (now?.quanta.get(target.set.place) ?? 0) >= target.leaf.quantum;
     const isCut = now !== undefined && now.rate > rate;
     if (isCut) this.#cuts.push({ instance, id, target });
@@ -214,9 +220,9 @@ export class Shapers {
   }
 
   /**
-   * Lowers the rates of limits that are cut. Their rows say so already, so what waits is from before: it leaves at the old
-   * rate, in its order. What does not in time, TCP's at slow rates, leaves at the new one, or goes with leaves that are
-   * not in force any more.
+   * Lowers rates. The limits' map rows already have the new rates, so what is queued was admitted at the old ones, and
+   * may leave at the old rate, in order. What does not leave in time leaves at the new rate, or is dropped with leaves
+   * that are removed.
    */
   lower(): void {
     const cuts = this.#cuts.splice(0);
@@ -230,7 +236,9 @@ export class Shapers {
     if (isNew) this.retry.fail(true);
   }
 
-  /** Until little waits of these limits, or no less than before. Bytes that still wait, by class. */
+  /**
+   * Waits until little is queued for these limits, or until the queues stop shrinking. Returns queued bytes by class.
+   */
   #waitFor(cuts: readonly Cut[]): ReadonlyMap<number, number> {
     const end = performance.now() + CUT.wait * 1000;
     let before: ReadonlyMap<number, number> | undefined;
@@ -248,7 +256,7 @@ export class Shapers {
 
   #lowerOne({ id, target }: Cut, backlog: ReadonlyMap<number, number>): void {
     const now = this.#held?.get(id);
-    if (!now) return; // its leaves could not be made, and that was reported
+    if (!now) return; // creating its leaves failed and was reported
     this.#held?.delete(id);
     const late = [...now.leaves].filter(([place, count]) => {
       const bytes = sumOf(leavesOf(id, place, count), backlog);
@@ -262,13 +270,13 @@ export class Shapers {
     this.writes++;
   }
 
-  /** Bytes of a limit that wait, in all classes below its parent. */
+  /** Queued bytes of a limit, in all classes below its parent. */
   #queued(id: number, backlog: ReadonlyMap<number, number>): number {
     const held = this.#held?.get(id);
     return held ? sumOf(minorsOf(id, held).slice(1), backlog) : 0;
   }
 
-  /** What waits of a limit that is gone leaves at once. */
+  /** Lets the queued packets of a removed limit leave at once. */
   #drain(instance: string): void {
     const name = this.#ids.get(instance);
     if (!name) return;
@@ -289,7 +297,10 @@ export class Shapers {
     if (this.#drained.left === undefined) this.#drained.fail(true);
   }
 
-  /** Classes that an agent before this one left: their names keep their ids until they have drained. */
+  /**
+   * Takes over classes of limits that were removed while no agent ran. Their names keep their ids until they have
+   * drained.
+   */
   #drainStrangers(): void {
     const held = this.#held ?? readClasses(this.#network.classes(this.#pair.device));
     if (held.size === 0) return;
@@ -310,7 +321,7 @@ export class Shapers {
     this.#ids.delete(instance);
   }
 
-  /** Ends classes of limits that are gone and have drained; the others go in a later pass. */
+  /** Removes the classes of removed limits that have drained; others are tried again in a later pass. */
   prune(): void {
     const gone = [...(this.#held ?? [])].filter(([, { draining }]) => draining);
     if (gone.length === 0) {
@@ -332,7 +343,10 @@ export class Shapers {
     else this.#drained.clear();
   }
 
-  /** The kernel warns, on every change, of a bucket smaller than its device's MTU. */
+  /**
+   * The kernel logs a warning for each change of a bucket smaller than its device's MTU, so the MTU is kept at the
+   * largest.
+   */
   #fit(): void {
     const mtu = Math.max(...this.#mtus.keys());
     if (mtu === this.#mtu) return;
@@ -367,6 +381,6 @@ export class Shapers {
   }
 }
 
-/** Stops this thread, seconds. */
+/** Blocks this thread, seconds. */
 const pause = (seconds: number): void =>
   void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, seconds * 1000);

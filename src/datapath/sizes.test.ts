@@ -3,7 +3,7 @@ import { MAX_SHAPERS } from "../model/shape.ts";
 import { MAX_PORTS, MAX_SLOTS, MAX_TUNNELS } from "./layout.ts";
 import { checkSizes, rowsFor } from "./sizes.ts";
 
-test("maps by port or instance grow and shrink with the node; others do not", () => {
+test("maps with rows by port or instance scale with the configured ports; others do not", () => {
   const rows = (ports: number) =>
     ["weir_hops", "weir_limits", "weir_rt_routes"].map((map) => rowsFor(map, 8192, { ports }));
   expect(rows(4096)).toEqual([8192, 8192, 8192]);
@@ -11,7 +11,7 @@ test("maps by port or instance grow and shrink with the node; others do not", ()
   expect(rows(64)).toEqual([128, 128, 8192]);
 });
 
-test.each([0, 15, 16_385, 4096.5, Number.NaN])("a node of %s ports is refused", (ports) => {
+test.each([0, 15, 16_385, 4096.5, Number.NaN])("a configuration of %s ports is refused", (ports) => {
   expect(() => checkSizes({ ports })).toThrow(/^size panel: /);
 });
 

@@ -18,7 +18,7 @@ function bench() {
   return { steering, outcomes, indexes, ensure, refuse: (reason: string | undefined) => (refusal = reason) };
 }
 
-test("each device is steered once, one that was made anew again, and one that is missing when it comes", () => {
+test("a device is steered once, again when it is recreated, and when it appears", () => {
   const { indexes, ensure } = bench();
   expect(ensure("weir_shape1", "weir_delay1")).toEqual(["weir_shape1"]);
   expect(ensure("weir_shape1", "weir_delay1")).toEqual([]);
@@ -26,7 +26,7 @@ test("each device is steered once, one that was made anew again, and one that is
   expect(ensure("weir_shape1", "weir_delay1")).toEqual(["weir_shape1", "weir_delay1"]);
 });
 
-test("what is refused is a warning to its owner until it works or the device goes, and is tried again when asked", () => {
+test("a refusal is a warning of its owner until it succeeds or the device goes, and is retried on request", () => {
   const { steering, outcomes, ensure, refuse } = bench();
   refuse("sysfs refuses it: EROFS");
   ensure("weir_shape1");

@@ -1,22 +1,22 @@
 import type { Outcomes } from "./outcomes.ts";
 
 /**
- * Steers the flows of devices that receive what a queue lets go: each flow there on one processor, or its packets may
- * overtake each other. Without it they work all the same, so what is refused is a warning.
+ * Steers the flows that devices receive from queues: each flow to one processor, so that its packets keep their order.
+ * Limits and delays work without it, so a refusal is only a warning.
  */
 export class Steering {
   readonly #outcomes: Outcomes;
   readonly #steer: (device: string) => string | undefined;
-  /** What came of each device, by name. */
+  /** The result for each device, by name. */
   readonly #tried = new Map<string, { ifindex: number; refused: boolean }>();
 
-  /** @param steer answers why it could not */
+  /** @param steer returns the reason if it fails */
   constructor(outcomes: Outcomes, steer: (device: string) => string | undefined) {
     this.#outcomes = outcomes;
     this.#steer = steer;
   }
 
-  /** Each device once; one that was made anew again. `devices`: and whose they are. */
+  /** Steers each device once, and again when it is recreated. @param devices with their owners */
   ensure(devices: ReadonlyMap<string, string>, ifindexOf: (device: string) => number | undefined): void {
     for (const device of this.#tried.keys()) if (!devices.has(device)) this.#forget(device);
     for (const [device, owner] of devices) {
@@ -30,7 +30,7 @@ export class Steering {
     }
   }
 
-  /** The next pass tries again what was refused. */
+  /** Has refused devices retried in the next pass. */
   tryAgain(): void {
     for (const [device, { refused }] of this.#tried) if (refused) this.#tried.delete(device);
   }

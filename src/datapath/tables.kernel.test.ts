@@ -6,7 +6,7 @@ import { KernelTable } from "./kernel-table.ts";
 import { MemoryTable, readRows, rowKey, type Table, writeDifference } from "./tables.ts";
 import { Bench, compileObjects } from "./testing/bench.ts";
 
-/** One contract for the kernel's map and its twin in memory, on the rows of the test function `act`. */
+/** The contract of kernel maps and their in-memory double, tested with the rows of the test function `act`. */
 let bench: Bench;
 let kernel: KernelTable;
 beforeAll(() => {
@@ -31,7 +31,7 @@ describe.each([
 ])("a table %s", (_, open) => {
   const row = (table: Table, arg: number) => table.value.encode({ verdict: 1, arg, extra: 0, extra2: 0 });
 
-  test("gives back what was written, and what is missing is undefined", () => {
+  test("returns written rows, and undefined for a missing one", () => {
     const table = open();
     table.write([[key(1), row(table, 5)]]);
     const found = table.lookup(key(1));
@@ -40,7 +40,7 @@ describe.each([
     table.remove([key(1)]);
   });
 
-  test("writing an equal row and removing a missing one succeed", () => {
+  test("writing an equal row or removing a missing one succeeds", () => {
     const table = open();
     for (let i = 0; i < 2; i++) table.write([[key(1), row(table, 5)]]);
     expect(table.entries()).toHaveLength(1);
@@ -48,14 +48,14 @@ describe.each([
     expect(table.entries()).toEqual([]);
   });
 
-  test("writes the difference alone", () => {
+  test("only writes the difference", () => {
     const table = open();
     const rows = (args: Record<number, number>) =>
       new Map(Object.entries(args).map(([id, arg]) => [rowKey(key(Number(id))), row(table, arg)]));
     const held = readRows(table);
     expect(writeDifference(table, rows({ 1: 10, 2: 20, 3: 30 }), held)).toBe(3);
     const before = table.writes;
-    expect(writeDifference(table, rows({ 1: 10, 2: 21, 4: 40 }), held)).toBe(3); // 2 changed, 4 new, 3 gone
+    expect(writeDifference(table, rows({ 1: 10, 2: 21, 4: 40 }), held)).toBe(3); // 2 is changed, 4 is new, 3 is removed
     expect(table.writes - before).toBe(3);
     expect(readRows(table)).toEqual(held);
     expect(writeDifference(table, held, held)).toBe(0);

@@ -1,7 +1,7 @@
 import { KernelError } from "../kernel/index.ts";
 import { diff } from "../model/diff.ts";
 
-/** Bytes of a struct and back; derived from BTF by the kernel layer. */
+/** Encodes and decodes a struct; derived from BTF by src/kernel. */
 export interface RowCodec {
   readonly size: number;
   encode(fields: Record<string, unknown>): Buffer;
@@ -14,7 +14,7 @@ export interface Refusal {
   error: Error;
 }
 
-/** A map of rows: the kernel's, or its twin in memory. Writing an equal row and removing a missing one succeed. */
+/** A map of rows: in the kernel, or its in-memory double. Writing an equal row or removing a missing one succeeds. */
 export interface Table {
   readonly name: string;
   readonly key: RowCodec;
@@ -23,38 +23,44 @@ export interface Table {
   readonly writes: number;
   entries(): [Buffer, Buffer][];
   lookup(key: Buffer): Buffer | undefined;
-  /** Writes all; throws at the first that is refused. */
+  /** Writes all rows. Throws at the first that is refused. */
   write(rows: readonly [Buffer, Buffer][]): void;
-  /** Writes each by itself; those that were refused. */
+  /** Writes each row by itself. Returns those that were refused. */
   writeEach(rows: readonly [Buffer, Buffer][]): Refusal[];
   remove(keys: readonly Buffer[]): void;
-  /** Another one if a row is another: cheaper to compare than rows. */
+  /** Changes when any row changes; cheaper than comparing rows. */
   digest(): string;
 }
 
-/** Rows by their key's bytes in base64: comparable, printable. */
+/** Rows by base64 of the key's bytes. */
 export type Rows = Map<string, Buffer>;
 
 export const rowKey = (key: Buffer): string => key.toString("base64");
 export const keyBytes = (key: string): Buffer => Buffer.from(key, "base64");
 
-/** Bytes as text of as many characters: what large tables are kept as, since strings take less memory than buffers. */
+/**
+ * Bytes as a string with a character per byte. Large tables are kept this way, since strings take less memory than
+ * buffers.
+ */
 export const packed = (bytes: Buffer): string => bytes.toString("latin1");
 export const unpacked = (text: string): Buffer => Buffer.from(text, "latin1");
 
-/** The key of a table whose rows have numbers. */
+/** The key of a table with numeric keys. */
 export function idKey(id: number): Buffer {
   const key = Buffer.alloc(4);
   key.writeUInt32LE(id);
   return key;
 }
 
-/** What the table holds now. */
+/** All rows of the table. */
 export function readRows(table: Table): Rows {
   return new Map(table.entries().map(([key, value]) => [rowKey(key), value]));
 }
 
-/** Writes the difference between `desired` and `held`, and brings `held` up to date. Returns the rows touched. */
+/**
+ * Writes the difference between `desired` and `held`, and updates `held`. Returns the number of rows written or
+ * removed.
+ */
 export function writeDifference(table: Table, desired: Rows, held: Rows): number {
   const { set, remove } = diff(desired, held, (a, b) => a.equals(b));
   if (set.length > 0) table.write(set.map(([key, value]) => [keyBytes(key), value]));
@@ -64,13 +70,13 @@ export function writeDifference(table: Table, desired: Rows, held: Rows): number
   return set.length + remove.length;
 }
 
-/** The twin in memory: the same contract, no kernel. */
+/** The in-memory double of a kernel map, with the same contract. */
 export class MemoryTable implements Table {
   readonly name: string;
   readonly key: RowCodec;
   readonly value: RowCodec;
   writes = 0;
-  /** Rows that it holds at most. */
+  /** The most rows that it can hold. */
   maxEntries: number;
   readonly #rows: Rows = new Map();
 

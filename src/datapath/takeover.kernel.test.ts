@@ -26,7 +26,7 @@ afterAll(() => bench?.close());
 const open = (root: string, build: Build): Panel =>
   bench.inNode(() => Panel.open({ root: join(bench.bpffs, root), objects: objects(build), functions: ["state"] }));
 
-/** Puts a panel in force that no device leads to yet. */
+/** Puts a panel in force without any device attached to it. */
 function putInForce(panel: Panel): Panel {
   panel.ports.commit({ events: false, recirc: 0, split: 0, processors: 1 });
   return panel;
@@ -35,7 +35,7 @@ function putInForce(panel: Panel): Panel {
 const decoded = (table: KernelTable) =>
   table.entries().map(([key, value]) => [table.key.decode(key), table.value.decode(value)]);
 
-/** The same count on every processor. */
+/** The same counter value on every processor. */
 function counts(table: KernelTable, count: Record<string, bigint>): Buffer {
   return Buffer.concat(Array.from({ length: possibleCpus() }, () => table.value.encode(count)));
 }
@@ -47,7 +47,7 @@ const PAIRS = [
   { low: 3, high: 4 },
 ];
 
-describe("state goes into a build with other layouts", () => {
+describe("state is taken over by a build with other layouts", () => {
   let old: Panel;
   let next: Panel;
   beforeAll(() => {
@@ -66,7 +66,7 @@ describe("state goes into a build with other layouts", () => {
     for (const panel of [old, next]) panel?.close();
   });
 
-  test("rows of equal size whose fields have changed places", () => {
+  test("rows of equal size with reordered fields", () => {
     const [before, after] = [old, next].map((panel) => panel.table("weir_state_rows").value.size);
     expect(after).toBe(before);
     expect(decoded(next.table("weir_state_rows"))).toEqual([
@@ -77,12 +77,12 @@ describe("state goes into a build with other layouts", () => {
     ]);
   });
 
-  test("counts of every processor", () => {
+  test("per-CPU counters", () => {
     const table = next.table("weir_state_counts");
     expect(table.lookup(idKey(4))).toEqual(counts(table, { packets: 10n, bytes: 1000n }));
   });
 
-  test("a smaller table takes what fits, and says what does not", () => {
+  test("a smaller table takes the rows that fit, and reports the others", () => {
     expect(
       next
         .table("weir_state_few")
@@ -92,7 +92,7 @@ describe("state goes into a build with other layouts", () => {
     expect(next.lost).toEqual([{ object: "table weir_state_few", message: "take over rows: 1 do not fit this build" }]);
   });
 
-  test("what both declare alike is one table: what is counted meanwhile is not lost", () => {
+  test("a map declared alike by both builds is shared, so that no count is lost meanwhile", () => {
     expect(next.table("weir_state_same").map.id).toBe(old.table("weir_state_same").map.id);
     old.table("weir_state_same").write([[idKey(2), Buffer.alloc(8, 2)]]);
     expect(next.table("weir_state_same").lookup(idKey(2))).toEqual(Buffer.alloc(8, 2));
@@ -100,7 +100,7 @@ describe("state goes into a build with other layouts", () => {
   });
 });
 
-describe("several panels are left", () => {
+describe("several panels exist", () => {
   const state = (panel: Panel): unknown[] =>
     decoded(panel.table("weir_state_rows")).map(([, row]) => (row as { packets: bigint }).packets);
   const write = (panel: Panel, packets: bigint): void => {
@@ -108,7 +108,7 @@ describe("several panels are left", () => {
     rows.write([[rows.key.encode(KEY), rows.value.encode({ packets })]]);
   };
 
-  test("the last one in force is taken over, whatever their names, and a build that comes back begins anew", () => {
+  test("the last one in force is taken over, whatever their names, also by a build that returns", () => {
     const first = putInForce(open("several", 1));
     write(first, 1n);
     const second = putInForce(open("several", 2));
@@ -125,7 +125,7 @@ describe("several panels are left", () => {
     for (const panel of [first, second, third, again]) panel.close();
   });
 
-  test("one goes when the next is in force and its devices have moved", () => {
+  test("a panel is removed once the next is in force and its devices have moved", () => {
     const attach = (panel: Panel, devices: string[]) =>
       bench.inNode(() =>
         attachPrograms(

@@ -7,7 +7,7 @@ import type { ObjectFile } from "./objects.ts";
 import type { Lost } from "./panel.ts";
 import { type PanelSizes, rowsFor } from "./sizes.ts";
 
-/** Rows that belong to one build of the panel. */
+/** Maps that belong to one build of the panel and are not taken over. */
 const NOT_CARRIED = new Set([
   "weir_config",
   "weir_devices",
@@ -18,12 +18,12 @@ const NOT_CARRIED = new Set([
   "weir_traces",
   "weir_elders",
 ]);
-/** Rows whose numbers mean what the ABI says: panels of another ABI do not understand them. */
+/** Maps whose numbers have the meaning of their ABI: other ABIs do not take them over. */
 const OF_ONE_ABI = new Set(["weir_courses", "weir_tunnels"]);
 
 /**
- * Pins the maps of the panel in force for the new one too, where both builds declare them alike: nothing that is counted
- * meanwhile is lost, and what is written by the one is seen by the other. The rest is made anew, for `carryRows`.
+ * Pins maps of the panel in force for the new panel too, where both builds declare them alike. They then share every
+ * write, so that no count is lost. Other maps are created new and filled by `carryRows`.
  */
 export function shareMaps(
   from: OtherPanel,
@@ -63,9 +63,9 @@ function withMap(from: OtherPanel, name: string, work: (map: BpfMap) => void): v
 }
 
 /**
- * Copies state (ids, counters, learned rows) from the panel in force into maps that are not shared with it, by the names
- * of fields. What was in them, from an earlier time in force, goes.
- * @returns what could not be carried, by table
+ * Copies state (ids, counters, learned rows) from the panel in force into maps that are not shared with it, by field
+ * names. Replaces rows from an earlier time in force.
+ * @returns state that could not be taken over, by table
  */
 export function carryRows(from: OtherPanel, tables: ReadonlyMap<string, KernelTable>, abi: number): Lost[] {
   const lost: Lost[] = [];
@@ -100,7 +100,7 @@ function convert(rows: Rows, old: BpfMap, map: BpfMap): Rows {
   });
 }
 
-/** In a map by CPU a row has a value for each, in slots of whole words. */
+/** A per-CPU map has one value for each CPU, each padded to 8 bytes. */
 function perSlot(from: TypeIn, to: TypeIn, old: BpfMap, map: BpfMap): Carrier | undefined {
   const one = carrier(from, to);
   if (!one || !map.isPerCpu) return one;
@@ -115,7 +115,7 @@ function perSlot(from: TypeIn, to: TypeIn, old: BpfMap, map: BpfMap): Carrier | 
   };
 }
 
-/** Rows of zeros are an array's anyway. */
+/** Rows of zeros are left out of arrays, which have them anyway. */
 function fullRows(map: BpfMap): Rows {
   return map.entries().filter(([, value]) => !map.isArray || value.some((byte) => byte !== 0));
 }
@@ -126,7 +126,7 @@ function empty(map: BpfMap): void {
   else map.deleteBatch(rows.map(([key]) => key));
 }
 
-/** Writes what there is room for; how many rows there was none for. */
+/** Writes the rows that fit. Returns the number of those that do not. */
 function write(map: BpfMap, rows: Rows): number {
   try {
     map.updateBatch(rows);

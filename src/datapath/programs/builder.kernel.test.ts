@@ -40,7 +40,7 @@ async function build(text: string, macros: Record<string, string> = {}) {
   return { name, ...(await builder.build(source, name)) };
 }
 
-describe("programs that are taken", () => {
+describe("programs that are accepted", () => {
   const map = `struct { __uint(type, BPF_MAP_TYPE_ARRAY); __type(key, __u32); __type(value, __u64); __uint(max_entries, 4); } seen SEC(".maps");`;
   test.each([
     ["one line", program("return TC_ACT_OK;"), {}],
@@ -72,7 +72,7 @@ describe("programs that are taken", () => {
     expect(result.ok ? "taken" : result.reason).toBe("taken");
   });
 
-  test("a build is made once, and another macro is another build", async () => {
+  test("a build is compiled once, and another macro value gives another build", async () => {
     const text = program("return skb->len > N;");
     const [one, again, other] = [
       await build(text, { N: "1" }),
@@ -84,7 +84,7 @@ describe("programs that are taken", () => {
   });
 });
 
-describe("programs that are refused, with the reason", () => {
+describe("programs that are refused with a reason", () => {
   const section = (line: string) => `asm(${JSON.stringify(line)});`;
   const pinned = `struct { __uint(type, BPF_MAP_TYPE_ARRAY); __type(key, __u32); __type(value, __u64); __uint(max_entries, 1); __uint(pinning, LIBBPF_PIN_BY_NAME); } seen SEC(".maps");`;
   const mapOf = (type: string, entries: number, name = "m") =>
@@ -115,7 +115,7 @@ describe("programs that are refused, with the reason", () => {
     ],
     [
       "a million instructions walked",
-      // by ways through it: the log of a way that is as long takes the kernel half a minute to write
+      // many paths rather than a long program: the verifier would take half a minute to log a long one
       program(
         "__u64 n = 0;\n#pragma unroll\nfor (int i = 0; i < 24; i++)\n if (bpf_get_prandom_u32() == 7) n += 1ULL << i;\nreturn n == 5;",
       ),
@@ -219,7 +219,7 @@ describe("programs that are refused, with the reason", () => {
     ["the password file", () => '#include "/etc/shadow"\n'],
     ["a device that never ends", () => '#include "/dev/zero"\n'],
     ["standard input", () => '#include "/dev/stdin"\n'],
-  ])("secrets by %s stay secret", async (what, text) => {
+  ])("a secret is not disclosed by %s", async (what, text) => {
     const result = await build(text());
     const reason = result.ok ? "taken" : result.reason;
     expect(reason).toMatch(
@@ -228,7 +228,7 @@ describe("programs that are refused, with the reason", () => {
     expect(reason).not.toContain("hunter2");
   });
 
-  test("a macro can be no more than a number", async () => {
+  test("a macro can only be a number", async () => {
     for (const value of ["1 -include /etc/shadow", "1;x", "f()", ""]) {
       await expect(build(program("return N;"), { N: value })).rejects.toThrow(/macro "N"/);
     }
@@ -236,7 +236,7 @@ describe("programs that are refused, with the reason", () => {
   });
 });
 
-test("whatever bytes a compiler may be brought to write, the judge answers and does not break", async () => {
+test("checkObject returns a result for arbitrary bytes in a compiled object", async () => {
   const compiler = new Compiler(join(directory, "cache"));
   const source = {
     file: "x.c",
@@ -262,7 +262,7 @@ test("whatever bytes a compiler may be brought to write, the judge answers and d
   );
 });
 
-test("the object's own lines say what the kernel's log says", async () => {
+test("line numbers from the object's BTF equal those in the kernel's log", async () => {
   const text = Buffer.from(program("__u32 n = skb->len;\nif (n > 7)\n  return *(int *)(long)skb->data;\nreturn n;"));
   const compiler = new Compiler(directory);
   const compiled = await compiler.compile({ file: "x.c", text, direction: "egress", macros: [] });
@@ -284,7 +284,7 @@ test("the object's own lines say what the kernel's log says", async () => {
   }
 });
 
-test("a relocation has an instruction to itself", async () => {
+test("two relocations of one instruction are refused", async () => {
   const map = `struct { __uint(type, BPF_MAP_TYPE_ARRAY); __type(key, __u32); __type(value, __u64); __uint(max_entries, 1); } seen SEC(".maps");`;
   const text = program("__u32 k = 0; return !bpf_map_lookup_elem(&seen, &k);", map);
   const compiler = new Compiler(join(directory, "cache"));
@@ -304,7 +304,7 @@ test("a relocation has an instruction to itself", async () => {
   }
 });
 
-test("nothing is left: no process, no directory, no map but the wrapper's", () => {
+test("builds leave no process, directory or map except the wrapper's", () => {
   expect(readdirSync(join(directory, "cache")).filter((name) => !/^[0-9a-f]{12}\.bpf\.o$/.test(name))).toEqual([]);
   expect(readdirSync(maps).every((name) => name.startsWith("weir_"))).toBe(true);
   const config = BpfMap.open(join(maps, "weir_config"));

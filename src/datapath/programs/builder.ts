@@ -29,21 +29,21 @@ import { Sandbox } from "./sandbox.ts";
 import { readRefusal } from "./verifier.ts";
 
 export interface BuilderOptions {
-  /** The wrapper's object: `custom.bpf.o`. */
+  /** The object of the wrapper: `custom.bpf.o`. */
   wrapper: string;
-  /** Folder for linked objects; made when there is one. */
+  /** The folder for linked objects; created when needed. */
   cache: string;
-  /** bpffs folder of the panel's maps, which a linked program shares. */
+  /** The bpffs folder of the panel's maps, which linked programs share. */
   maps: string;
 }
 
 const SUFFIX = ".bpf.o";
-/** Linked objects that are kept although no rule needs them: an author may go back to what was. */
+/** The number of unused linked objects to keep: a rule may be changed back. */
 const SPARE = 64;
 
 /**
- * Makes linked programs of users' sources: compiled in a sandbox, judged, linked into the wrapper and shown to the
- * verifier. What it makes is kept by name, so that it is made once.
+ * Builds users' programs: compiles the source in a sandbox, checks the object, links it into the wrapper and loads it
+ * to have it verified. Results are cached by build name.
  */
 export class Builder {
   readonly #options: BuilderOptions;
@@ -58,13 +58,13 @@ export class Builder {
     this.#own = new Set(inspectDefinitions(options.wrapper).maps.map(({ name }) => name));
   }
 
-  /** Names a build without making it. Throws if there is no compiler, or no sandbox. */
+  /** The name of a build, without building it. Throws if there is no compiler or no sandbox. */
   async name(source: Source): Promise<string> {
     this.#version ??= await this.#clang.version();
     return buildName(source, this.#wrapper, this.#version);
   }
 
-  /** Made when it is first needed: a node without programs needs no compiler. */
+  /** Created on first use: a node without users' programs needs no compiler. */
   get #clang(): Compiler {
     if (this.#compiler) return this.#compiler;
     mkdirSync(this.#options.cache, { recursive: true, mode: 0o700 });
@@ -73,12 +73,12 @@ export class Builder {
     return this.#compiler;
   }
 
-  /** The linked object of a build. */
+  /** The path of a build's linked object. */
   path(build: string): string {
     return join(this.#options.cache, `${build}${SUFFIX}`);
   }
 
-  /** Makes a program, or takes it from the cache. The reason says who refuses it and why. */
+  /** Builds a program, or takes it from the cache. If it is refused, the reason says by what and why. */
   async build(source: Source, name: string): Promise<Result<string>> {
     const path = this.path(name);
     if (existsSync(path)) return good(path);
@@ -87,7 +87,7 @@ export class Builder {
     return this.#link(compiled.value, path, source.file);
   }
 
-  /** Judges, links and tries a compiled program; in the cache only once the kernel has taken it. */
+  /** Checks, links and verifies a compiled program. It is only cached once the kernel has accepted it. */
   #link(object: Buffer, path: string, file: string): Result<string> {
     const checked = checkObject(object);
     if (!checked.ok) return bad(`${file} ${checked.reason}`);
@@ -98,7 +98,7 @@ export class Builder {
       const fault = this.#faultOfLinked(linked);
       if (fault) return bad(`${file} ${fault}`);
       loadObject(linked, { pinDir: this.#options.maps, pinMaps: (map) => this.#own.has(map), anySize: true }).close();
-      writeThrough(linked); // after a crash the cache has it whole or not at all
+      writeThrough(linked); // after a crash the cache has the complete file or none
       renameSync(linked, path);
       return good(path);
     } catch (error) {
@@ -115,12 +115,12 @@ export class Builder {
     return checkMaps(maps, this.#own, possibleCpus());
   }
 
-  /** Maps that the wrapper brings and every program shares. */
+  /** Whether a map is the wrapper's, which all programs share. */
   isShared(map: string): boolean {
     return this.#own.has(map);
   }
 
-  /** Forgets linked objects that no rule needs, but for the newest. */
+  /** Removes unused linked objects, except the newest. */
   prune(keep: ReadonlySet<string>): void {
     const { cache } = this.#options;
     if (!existsSync(cache)) return;
@@ -152,5 +152,5 @@ function reasonOf(error: unknown, file: string, compiled: Elf): string {
   throw error;
 }
 
-/** A program that is too long to be looked at has no log. */
+/** A program that exceeds the verifier's limits has no log. */
 const hintOf = ({ errno }: KernelError): string => (errno === "E2BIG" ? " (too long, or too many paths)" : "");

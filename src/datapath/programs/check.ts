@@ -3,17 +3,17 @@ import { bad, good, quote, type Result } from "../../model/text.ts";
 import { type Elf, parseElf, type Relocation } from "./elf.ts";
 import { ALLOWED_HELPERS, helperName } from "./helpers.ts";
 
-/** The function that a compiled program consists of, whatever its author called it. */
+/** The name of a compiled program's entry function, whatever the source calls it. */
 export const ENTRY = "weir_program";
 
 const MOST_INSTRUCTIONS = 16_384;
 const MOST_MAPS = 16;
 const MOST_MAP_BYTES = 4 * 1024 * 1024;
-/** What an entry of a hash costs besides its key and value, about. */
+/** Approximate overhead of a hash map's entry, in addition to key and value, bytes. */
 const ENTRY_BYTES = 64;
 const NO_PREALLOC = 1;
 
-/** BPF_MAP_TYPE_* by number. */
+/** Accepted map types (BPF_MAP_TYPE_*). */
 const MAPS: ReadonlyMap<number, { name: string; perCpu: boolean }> = new Map([
   [1, { name: "HASH", perCpu: false }],
   [2, { name: "ARRAY", perCpu: false }],
@@ -24,7 +24,7 @@ const MAPS: ReadonlyMap<number, { name: string; perCpu: boolean }> = new Map([
   [11, { name: "LPM_TRIE", perCpu: false }],
 ]);
 
-/** Data of the program's own, and what describes it. Anything else could mean something to the loader. */
+/** Accepted sections: the program's data, and descriptions of it. Any other could have a meaning to the loader. */
 const SECTIONS =
   /^(|\.strtab|\.symtab|\.shstrtab|\.text|\.maps|license|\.(data|rodata|bss)(\.[\w.]+)?|\.BTF|\.BTF\.ext|\.llvm_addrsig|\.comment|\.note\.GNU-stack|\.debug_\w+)$/;
 const DATA = /^\.(maps|(data|rodata|bss)(\.[\w.]+)?)$/;
@@ -36,8 +36,8 @@ const R_BPF_64_64 = 1;
 const R_BPF_64_32 = 10;
 
 /**
- * Judges a compiled program before anything else looks at it: one function named `ENTRY`, calls to allowed helpers alone,
- * maps and data of its own alone. The verifier then judges what the instructions do. The reason names what is wrong.
+ * Checks a compiled program before anything else reads it: one function named `ENTRY`, calls to allowed helpers only,
+ * its own maps and data only. The verifier checks what the instructions do. Returns the reason of a refusal.
  */
 export function checkObject(object: Buffer): Result<Elf> {
   let elf: Elf;
@@ -90,13 +90,13 @@ function faultOfCode({ sections, relocations }: Elf): string | undefined {
   return undefined;
 }
 
-/** One instruction, and what the loader would change in it. */
+/** An instruction, with the relocation that the loader would apply to it. */
 interface Instruction {
   operation: number;
   source: number;
   immediate: number;
   relocation: Relocation | undefined;
-  /** Name of the section that the relocation's symbol is in. */
+  /** Section of the relocation's symbol. */
   target: string;
 }
 
@@ -117,7 +117,7 @@ function faultOfInstruction(
   return relocation && `refers to ${quote(relocation.symbol.name)} in an instruction that cannot`;
 }
 
-/** A source register would make it a map's descriptor or the like, by number. */
+/** With a source register, the immediate would be a map's file descriptor or the like. */
 function faultOfLoad({ source, relocation, target }: Instruction): string | undefined {
   if (source !== 0) return "loads a map or an address by number";
   if (!relocation || (relocation.type === R_BPF_64_64 && DATA.test(target))) return undefined;
@@ -134,7 +134,10 @@ function faultOfCall({ operation, source, immediate, relocation, target }: Instr
   return ALLOWED_HELPERS.has(immediate) ? undefined : `calls ${helperName(immediate)}, which programs may not`;
 }
 
-/** Judges a program's maps as the loader would make them. `own`: names of the wrapper's. The reason names the map. */
+/**
+ * Checks the maps that the loader would create. Returns the reason of a refusal.
+ * @param own names of the wrapper's maps
+ */
 export function checkMaps(maps: readonly MapDefinition[], own: ReadonlySet<string>, cpus: number): string | undefined {
   const theirs = maps.filter(({ name }) => !own.has(name));
   if (theirs.length > MOST_MAPS) return `has ${theirs.length} maps, at most ${MOST_MAPS} are taken`;

@@ -8,37 +8,37 @@ import { ENTRY } from "./check.ts";
 import { ALLOWED_HELPERS } from "./helpers.ts";
 import { compilerDirectories, LIMITS, resolveProgram, Sandbox, type SandboxResult } from "./sandbox.ts";
 
-/** A user's program as it is to be compiled. */
+/** A user's program to compile. */
 export interface Source {
   /** File name in the administrator's folder, for messages. */
   file: string;
   text: Buffer;
   direction: Direction;
-  /** Values are decimal text. */
+  /** Values are decimal numbers. */
   macros: readonly Macro[];
 }
 
-/** What was judged by other rules is judged anew. */
+/** Part of a build's name, so that changed rules cause a new build. */
 const JUDGE = [version, ...ALLOWED_HELPERS.keys()];
 const MACHINE = process.arch === "arm64" ? "aarch64" : "x86_64";
-/** Sources are read as plain C of the kernel's kind; warnings are their author's affair. */
+/** Sources are GNU C like the kernel's. Warnings are not reported. */
 const FLAGS = ["--target=bpf", "-std=gnu11", "-O2", "-g", "-mcpu=v3", "-w", "-ferror-limit=1"] as const;
 const QUIET = ["-fno-caret-diagnostics", "-fno-color-diagnostics", "-fno-diagnostics-fixit-info"] as const;
 const INCLUDES = ["-nostdlibinc", `-I/usr/include/${MACHINE}-linux-gnu`, "-I/usr/include"] as const;
 
-/** clang, in a sandbox that is made for each source. */
+/** Runs clang in a new sandbox for each source. */
 export class Compiler {
   readonly #clang: string;
   readonly #scratch: string;
   #version: string | undefined;
 
-  /** @param scratch folder for sandboxes. Throws if clang is not installed. */
+  /** @param scratch folder for sandboxes @throws Error if clang is not installed */
   constructor(scratch: string) {
     this.#scratch = scratch;
     this.#clang = resolveProgram("clang");
   }
 
-  /** What clang says of itself, and which headers it finds: part of what a compiled program depends on. */
+  /** clang's version and the headers it uses: a build depends on them. */
   async version(): Promise<string> {
     this.#version ??= await this.#inside(async (run) => {
       const { stdout } = await run(["--version"], "");
@@ -48,8 +48,9 @@ export class Compiler {
   }
 
   /**
-   * Compiles a program into an object with one global function named `ENTRY`. The reason is the compiler's first error:
-   * a place and a message, never a line of a file. Throws if there can be no sandbox.
+   * Compiles a program to an object with one global function named `ENTRY`. The reason of a failure is the compiler's
+   * first error: position and message, never the text of a file.
+   * @throws Error if no sandbox can be created
    */
   compile(source: Source): Promise<Result<Buffer>> {
     return this.#inside(async (run) => {
@@ -57,7 +58,8 @@ export class Compiler {
       if (first.code !== 0) return bad(reasonOf(first, source.file));
       const entry = findEntry(first.stdout.toString("latin1"));
       if (!entry.ok) return entry;
-      // the preprocessor gives the function the name by which the wrapper knows it, and its section goes: it is called
+      // A macro renames the entry function to the name that the wrapper calls. It is not in a section of its own, so
+      // that it can be called.
       const rename = entry.value === ENTRY ? [] : [`-D${entry.value}=${ENTRY}`];
       const args = [...sourceFlags(source), ...rename, "-S", "-emit-llvm", "-x", "c", "-", "-o", "-"];
       const second = await run(args, source.text);
@@ -80,7 +82,7 @@ export class Compiler {
   }
 }
 
-/** Changes with the headers that programs are made with. */
+/** A digest of the headers that programs are compiled with. */
 function headersDigest(): string {
   const hash = createHash("sha256");
   for (const directory of ["bpf", "linux", `${MACHINE}-linux-gnu/asm`].map((name) => `/usr/include/${name}`)) {
@@ -94,7 +96,7 @@ function headersDigest(): string {
 
 function sourceFlags({ direction, macros }: Source): string[] {
   const given = macros.map(({ name, value }) => {
-    // what gets here was parsed: anything else is a defect of ours, and an argument of a compiler
+    // macros were parsed before: anything else would be a defect, and reach the compiler's arguments
     if (!/^[A-Za-z_]\w*$/.test(name) || !/^-?\d{1,19}$/.test(value)) throw new Error(`compile: macro ${quote(name)}`);
     return `-D${name}=${literal(value)}`;
   });
@@ -103,7 +105,10 @@ function sourceFlags({ direction, macros }: Source): string[] {
   return [...FLAGS, ...QUIET, ...INCLUDES, ...own, ...given];
 }
 
-/** A negative number in parentheses: `X-N` must not become `X--5`. C has no literal for the smallest one. */
+/**
+ * A number in C. A negative one is in parentheses, so that `X-N` does not become `X--5`. C has no literal for the
+ * smallest one.
+ */
 function literal(value: string): string {
   if (!value.startsWith("-")) return value;
   return value === "-9223372036854775808" ? "(-9223372036854775807-1)" : `(${value})`;
@@ -112,7 +117,7 @@ function literal(value: string): string {
 const DEFINITION = /^define (.*?)@("[^"]*"|[\w.$-]+)\((.*)$/;
 const SECTION = / section "[^"]*"/;
 
-/** The one function that is in a section, as `SEC("tc")` puts it. */
+/** The entry function: the only one in a section, as `SEC("tc")` puts it there. */
 function findEntry(code: string): Result<string> {
   const found = code.split("\n").flatMap((line) => {
     const [, attributes = "", name = "", rest = ""] = DEFINITION.exec(line) ?? [];
@@ -132,7 +137,10 @@ const withoutSection = (code: string): string =>
     .map((line) => (line.startsWith("define ") ? line.replace(SECTION, "") : line))
     .join("\n");
 
-/** clang's first error. Of other files than the source not even the place: what is in them is none of the reader's. */
+/**
+ * clang's first error. For an error in another file than the source not even the position is given, since it could
+ * disclose that file.
+ */
 function reasonOf({ stderr, limit }: SandboxResult, file: string): string {
   if (limit !== undefined) return `the compiler needs more than ${limit}`;
   if (EXHAUSTED.test(stderr)) {
@@ -147,12 +155,12 @@ function reasonOf({ stderr, limit }: SandboxResult, file: string): string {
   return `${file}:${place}: ${printable(message)}`;
 }
 
-/** What LLVM says when it has no room left, wherever it notices. */
+/** LLVM's messages when it runs out of memory or output space. */
 const EXHAUSTED = /IO failure on output stream|out of memory|bad_alloc|Cannot allocate memory/i;
 const LONGEST_MESSAGE = 200;
 const printable = (text: string): string => text.replace(/[^\x20-\x7e]/g, "?").slice(0, LONGEST_MESSAGE);
 
-/** Names a build: same text, macros, direction, wrapper, compiler and judge, same name. */
+/** The name of a build: a digest of text, macros, direction, wrapper, compiler and rules of `checkObject`. */
 export function buildName(source: Source, wrapper: Buffer, compiler: string): string {
   const hash = createHash("sha256");
   const { text, direction, macros } = source;

@@ -1,4 +1,4 @@
-/** An ELF object of BPF code, as far as it must be judged: sections, symbols, relocations. */
+/** The parts of an ELF object of BPF code that are checked: sections, symbols, relocations. */
 export interface Elf {
   sections: readonly Section[];
   symbols: readonly Symbol[];
@@ -17,12 +17,12 @@ export interface Symbol {
   isLocal: boolean;
   isFunction: boolean;
   isSection: boolean;
-  /** Index of the section that it is in; 0: defined nowhere. */
+  /** Index of the symbol's section; 0: undefined symbol. */
   section: number;
   value: number;
 }
 export interface Relocation {
-  /** Index of the section whose bytes it changes. */
+  /** Index of the section that the relocation changes. */
   section: number;
   offset: number;
   type: number;
@@ -38,7 +38,9 @@ const SECTION_HEADER = 64;
 const SYMBOL = 24;
 const REL = 16;
 
-/** Reads a relocatable object of 64-bit little-endian BPF. Throws with the reason on anything else, or cut short. */
+/**
+ * Parses a relocatable 64-bit little-endian BPF object. @throws Error with the reason, for any other or truncated file
+ */
 export function parseElf(file: Buffer): Elf {
   if (file.length < HEADER || file.readUInt32BE(0) !== 0x7f454c46) throw new Error("is no ELF object");
   const isBpf = file[4] === 2 && file[5] === 1 && file.readUInt16LE(16) === RELOCATABLE;

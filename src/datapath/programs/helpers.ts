@@ -1,7 +1,7 @@
 /**
- * What of the kernel's helpers a user's program may call: it looks at its packet, changes bytes of it, keeps state in its
- * maps, and asks for the time and for random numbers. Nothing that sends packets elsewhere, ends the chain, takes long,
- * reads the kernel or other programs' maps.
+ * The kernel's helpers that a user's program may call: to read and change its packet, to use its own maps, and to get
+ * the time and random numbers. Not allowed: helpers that send packets elsewhere, end the chain, may take long, or read
+ * the kernel or other programs' maps.
  */
 export const ALLOWED_HELPERS: ReadonlyMap<number, string> = new Map([
   [1, "bpf_map_lookup_elem"],
@@ -25,7 +25,7 @@ export const ALLOWED_HELPERS: ReadonlyMap<number, string> = new Map([
   [160, "bpf_ktime_get_coarse_ns"],
 ]);
 
-/** Names of others, for the reason of a refusal. */
+/** Names of other helpers, for messages. */
 const OTHERS: ReadonlyMap<number, string> = new Map([
   [4, "bpf_probe_read"],
   [6, "bpf_trace_printk"],
@@ -67,5 +67,5 @@ const OTHERS: ReadonlyMap<number, string> = new Map([
   [192, "bpf_skb_set_tstamp"],
 ]);
 
-/** A helper's name, or its number. */
+/** A helper's name, or its number if unknown. */
 export const helperName = (id: number): string => ALLOWED_HELPERS.get(id) ?? OTHERS.get(id) ?? `helper ${id}`;

@@ -2,15 +2,16 @@ import type { Elf } from "./elf.ts";
 
 const MAGIC = 0xeb9f;
 const INSTRUCTION = 8;
-/** Bytes of a line's record that are read: offset of the instruction, file name, text, line and column. */
+/** Bytes that are read of a line record: instruction offset, file name, text, line and column. */
 const RECORD = 16;
 const COLUMN_BITS = 10;
-/** What every user's source is called: the compiler reads it from standard input. */
+/** The file name of every user's source in BTF: the compiler reads it from standard input. */
 const SOURCE = /(^|\/)<stdin>$/;
 
 /**
- * The line of the source that an instruction of a function comes from, by the object's BTF; undefined if that says nothing.
- * `instruction` is counted from the function's first one. Objects are hostile: whatever is wrong with one is no line.
+ * The source line of a function's instruction, from the object's BTF; undefined if it has none. Objects are untrusted:
+ * malformed BTF gives undefined.
+ * @param instruction index from the function's first instruction
  */
 export function lineOfInstruction(elf: Elf, name: string, instruction: number): number | undefined {
   const entry = elf.symbols.find((one) => one.name === name && one.isFunction);
@@ -19,7 +20,7 @@ export function lineOfInstruction(elf: Elf, name: string, instruction: number): 
   try {
     return lineAt(elf, entry.value + instruction * INSTRUCTION, entry.value);
   } catch {
-    return undefined; // cut short
+    return undefined; // truncated
   }
 }
 
@@ -42,7 +43,7 @@ function stringsOf(elf: Elf): (offset: number) => string {
   return (offset) => btf.toString("latin1", start + offset, btf.indexOf(0, start + offset));
 }
 
-/** Records of `.text`, in the order of their instructions. */
+/** Line records of `.text`, in the order of their instructions. */
 function* recordsOf(elf: Elf, strings: (offset: number) => string) {
   const data = dataOf(elf, ".BTF.ext");
   if (data.readUInt16LE(0) !== MAGIC) throw new Error("is no BTF");

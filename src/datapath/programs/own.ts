@@ -3,31 +3,31 @@ import { join } from "node:path";
 import { loadObject, Program } from "../../kernel/index.ts";
 import type { Panel } from "../panel.ts";
 
-/** Users' programs in the kernel: one for each instance that has one, with maps of its own, in a slot of its own. */
+/** Users' programs in the kernel: each instance with one has its own program slot and maps. */
 export interface Programs {
-  /** Instances whose programs are there. */
+  /** Instances whose programs are loaded. */
   readonly held: string[];
-  /** Puts a build's program into the instance's slot; one that is there already stays. @throws if it cannot be loaded */
+  /** Loads a build's program into the instance's slot, unless it is there already. @throws if it cannot be loaded */
   load(instance: string, build: string): void;
-  /** Empties the slots of these instances, which no hop leads to any more. */
+  /** Empties the slots of these instances, to which no hop leads any more. */
   remove(instances: readonly string[]): void;
 }
 
-/** Those of a panel, pinned in its folder. */
+/** Users' programs on a panel, pinned in its folder. */
 export class OwnPrograms implements Programs {
   readonly #panel: Panel;
   readonly #objects: (build: string) => string;
   /** Builds that this agent has loaded, by instance. */
   readonly #builds = new Map<string, string>();
 
-  /** @param objects path of the linked object of a build */
+  /** @param objects returns the path of a build's linked object */
   constructor(panel: Panel, objects: (build: string) => string) {
     this.#panel = panel;
     this.#objects = objects;
   }
 
   get held(): string[] {
-    // names outlive a panel that was built anew, pins do not; only instances have a colon in theirs
+    // Names survive a panel that was built anew, pins do not. Only names of instances contain a colon.
     const slots = [...this.#panel.names.all("function").values()].filter((name) => name.includes(":"));
     return [...new Set([...slots, ...this.#pinned()])];
   }

@@ -14,7 +14,7 @@ afterAll(() => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-/** Runs one program of the machine's inside; what it wrote, and how it ended. */
+/** Runs a program in the sandbox. Returns its output and exit status. */
 async function inside(program: string, ...args: string[]) {
   const { code, stdout, stderr, limit } = await sandbox.run({
     argv: [resolveProgram(program), ...args],
@@ -23,7 +23,7 @@ async function inside(program: string, ...args: string[]) {
   return { code, limit, out: `${stdout}${stderr}` };
 }
 
-test("input goes in and output comes out", async () => {
+test("a program reads standard input and its output is returned", async () => {
   expect(await inside("cat")).toEqual({ code: 0, limit: undefined, out: "text" });
 });
 
@@ -40,13 +40,13 @@ test.each([
   expect((await inside(program, ...args)).out).toMatch(expected);
 });
 
-test("what takes too much is ended, and the limit is told", async () => {
+test("a program that exceeds a limit is killed, and the limit is named", async () => {
   const { code, limit } = await inside("sh", "-c", "while :; do :; done");
   expect({ code, limit }).toEqual({ code: null, limit: `${LIMITS.cpuSeconds} s of CPU time, or its memory` });
   expect((await inside("yes")).limit).toBe(`${LIMITS.output / 1024 ** 2} MiB of output`);
 });
 
-test("a namespace's root is empty on our side, and goes with the sandbox", async () => {
+test("the sandbox's root is empty outside of its mount namespace, and is removed with it", async () => {
   const other = await Sandbox.open({ scratch, directories: ["/usr/lib"] });
   const made = readdirSync(scratch);
   expect(made).toHaveLength(2);
@@ -55,13 +55,13 @@ test("a namespace's root is empty on our side, and goes with the sandbox", async
   expect(readdirSync(scratch)).toHaveLength(1);
 });
 
-test("what a killed process left is swept away, and nothing else", async () => {
+test("a sweep removes what a killed process left, and nothing else", async () => {
   writeFileSync(join(scratch, "sandbox-x.fstab"), "");
   writeFileSync(join(scratch, "mine"), "");
   Sandbox.sweep(scratch);
   expect(readdirSync(scratch)).toEqual(["mine"]);
 });
 
-test("a directory that is not there is an error with its name", async () => {
+test("a missing directory is an error with its name", async () => {
   await expect(Sandbox.open({ scratch, directories: ["/no-such"] })).rejects.toThrow(/^make sandbox: .*no-such/);
 });

@@ -3,18 +3,18 @@ import { mkdtempSync, readdirSync, realpathSync, rmdirSync, rmSync, writeFileSyn
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
-/** What a run in the sandbox may use. Beyond it, it is killed. */
+/** Limits of a run in the sandbox. A run that exceeds one is killed. */
 export const LIMITS = {
   cpuSeconds: 3,
-  /** Of address space: clang maps its libraries, too. */
+  /** Address space, which includes mapped libraries, bytes. */
   memory: 2 * 1024 ** 3,
   files: 64,
   processes: 32,
-  /** Of what it writes to its output. */
+  /** Standard output, bytes. */
   output: 8 * 1024 ** 2,
   wallMs: 30_000,
 } as const;
-/** A user that nobody else is, so that its number of processes can be bounded: Debian keeps the number for no one. */
+/** A uid that Debian reserves and nothing else uses, so that RLIMIT_NPROC only counts sandboxed processes. */
 const USER = "65533";
 const PREFIX = "sandbox-";
 const TABLE = ".fstab";
@@ -24,25 +24,25 @@ export interface SandboxRun {
   input: string | Buffer;
 }
 export interface SandboxResult {
-  /** Exit code; null if it was killed. */
+  /** Exit code; null: killed by a signal. */
   code: number | null;
   stdout: Buffer;
   stderr: string;
-  /** Which limit it met. */
+  /** The limit that was exceeded. */
   limit: string | undefined;
 }
 
 export interface SandboxOptions {
-  /** Directories of this machine that the sandbox shows, read-only; nothing else exists in there. */
+  /** Directories that are visible in the sandbox, read-only. Nothing else is. */
   directories: readonly string[];
-  /** Folder in which the sandbox's empty root is made and removed. */
+  /** The folder in which the sandbox's root directory is created and removed. */
   scratch: string;
 }
 
 /**
- * A place to run a compiler over text that may be hostile: namespaces of its own (mount, network, IPC, host name,
- * processes), a root that holds the compiler and public headers alone and where nothing can be written, a user without
- * any right, and limits. Text goes in by standard input, what comes out is standard output.
+ * Runs a compiler on untrusted text. Has its own mount, network, IPC, UTS and PID namespaces; a read-only root with
+ * only the compiler and public headers; an unprivileged user; and limits. Input is standard input, output is standard
+ * output.
  */
 export class Sandbox {
   readonly #holder: ChildProcess;
@@ -53,7 +53,7 @@ export class Sandbox {
     this.#root = root;
   }
 
-  /** Throws what the machine says if it cannot give namespaces or mounts. */
+  /** @throws Error with the system's message if it cannot create namespaces or mounts */
   static async open({ directories, scratch }: SandboxOptions): Promise<Sandbox> {
     const holder = await holdNamespaces();
     const root = mkdtempSync(join(scratch, PREFIX));
@@ -73,7 +73,7 @@ export class Sandbox {
     }
   }
 
-  /** Removes what sandboxes of a process that was killed have left behind: empty directories, never more. */
+  /** Removes the root directories of sandboxes whose process was killed. Only removes empty directories. */
   static sweep(scratch: string): void {
     for (const name of readdirSync(scratch).filter((one) => one.startsWith(PREFIX))) {
       if (name.endsWith(TABLE)) rmSync(join(scratch, name), { force: true });
@@ -99,7 +99,7 @@ export class Sandbox {
     return runLimited(command, input);
   }
 
-  /** The namespaces go with their last process. */
+  /** Ends the sandbox. Its namespaces are removed with their last process. */
   close(): void {
     this.#holder.stdin?.end();
     this.#holder.kill("SIGKILL");
@@ -111,14 +111,14 @@ export class Sandbox {
   }
 }
 
-/** Its mounts are in the sandbox's namespace alone: on our side it is empty. */
+/** The mounts are in the sandbox's mount namespace only; outside, the directory is empty. */
 function removeEmpty(directory: string): void {
   try {
     rmdirSync(directory);
-  } catch {} // in use, or gone
+  } catch {} // in use, or already removed
 }
 
-/** `cat` repeats what it reads once it runs: its answer says that the namespaces are there. */
+/** Starts `cat` in new namespaces. Its first reply shows that the namespaces exist. */
 async function holdNamespaces(): Promise<ChildProcess> {
   const args = ["--mount", "--net", "--ipc", "--uts", "--propagation", "private", "--", "cat"];
   const holder = spawn("unshare", args, { stdio: ["pipe", "pipe", "pipe"], cwd: "/", env: ENVIRONMENT });
@@ -130,7 +130,7 @@ async function holdNamespaces(): Promise<ChildProcess> {
     holder.once("error", (cause) => reject(new Error(`make sandbox: ${cause.message}`, { cause })));
     holder.once("exit", () => reject(new Error(`make sandbox: ${firstLine(said) || "unshare has ended"}`)));
     holder.stdout.once("data", () => resolve());
-    holder.stdin.on("error", () => {}); // its exit says why
+    holder.stdin.on("error", () => {}); // its exit reports the error
     holder.stdin.write("ready\n");
   });
   return holder;
@@ -146,13 +146,13 @@ function mounts(root: string, directories: readonly string[]): string {
   return own + binds.join("");
 }
 
-/** One field of an fstab line. */
+/** Escapes one field of an fstab line. */
 const field = (text: string): string =>
   text.replace(/[\s\\#]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, "0")}`);
 
 const firstLine = (text: string | undefined): string => text?.trim().split("\n")[0] ?? "";
 
-/** Where a program really is: links in its path mean nothing inside. */
+/** The real path of a program: symlinks may not resolve inside of the sandbox. */
 export function resolveProgram(name: string): string {
   for (const directory of ENVIRONMENT.PATH.split(":")) {
     try {
@@ -162,7 +162,7 @@ export function resolveProgram(name: string): string {
   throw new Error(`find ${name}: not installed`);
 }
 
-/** Directories that a compiler at `path` needs: libraries, its own, the headers of C, of Linux and of libbpf. */
+/** Directories needed by the compiler at `path`: libraries, its own files, headers of C, Linux and libbpf. */
 export function compilerDirectories(path: string): string[] {
   const own = path.startsWith("/usr/lib/") ? [] : [dirname(path)];
   return ["/usr/lib", "/lib", "/lib64", "/usr/lib64", "/usr/include", ...own].filter(exists);
@@ -197,11 +197,12 @@ function runLimited([file = "", ...args]: readonly string[], input: string | Buf
     child.stderr.on("data", (chunk: Buffer) => {
       if (stderr.length < 64 * 1024) stderr += chunk.toString("latin1");
     });
-    child.stdin.on("error", () => {}); // it need not read all of it
+    child.stdin.on("error", () => {}); // the program may exit without reading its input
     child.once("error", reject);
     child.once("close", (code, signal) => {
       clearTimeout(timer);
-      // where its child was killed, unshare ends likewise, or with 128 + the signal, or fails in trying to (util-linux 2.38)
+      // if its child was killed by a signal, unshare exits with 128 + signal, or kills itself, or fails to do so
+      // (util-linux 2.38)
       const isKilled = signal !== null || (code ?? 0) > 128 || /^unshare: sigprocmask/m.test(stderr);
       if (isKilled) limit ??= `${LIMITS.cpuSeconds} s of CPU time, or its memory`;
       resolve({ code: limit === undefined ? code : null, stdout: Buffer.concat(output), stderr, limit });

@@ -43,12 +43,12 @@ test.each([
   expect(said(log)).toBe(line);
 });
 
-/** Instruction n of the user's function comes from line 100 + n. */
+/** Reads a log in which instruction n of the user's function is at line 100 + n. */
 function said(log: string): string {
   const { reason, line: at } = readRefusal(log, (index) => 100 + index);
   return at === undefined ? reason : `${at}: ${reason}`;
 }
 
-test("is short, whatever the log", () => {
+test("the reason is short, however long the log", () => {
   expect(said(`; ${"x".repeat(1000)}\n${"y".repeat(1000)}\n`).length).toBeLessThan(400);
 });

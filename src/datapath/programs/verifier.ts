@@ -1,23 +1,24 @@
-/** Lines in which the verifier shows its work: instructions, states, counts. None of them is a reason. */
+/** Lines with the verifier's progress: instructions, states, counts. They are never the reason. */
 const WORK =
   /^(\s*$|\d+: |;|processed \d+ insns|verification time|stack depth|max_states_per_insn|-- (BEGIN|END) PROG|from \d+ to \d+|\s*R\d+(_w)?=|(old|cur) state:|frame\d+:|func#\d+ @|mark_precise|last_idx|regs=|parent |caller:|callee:|returning from callee|to caller at|propagating|Func#\d+ is|Validating |live regs|\s+R\d|\d+: \()/;
-/** A jump's line may go on with what was found there, without a line break. */
+/** A jump's line may continue with a message, without a line break. */
 const JUMP = /^(\d+: \([0-9a-f]{2}\) .*?goto pc[+-]\d+) (?=\S)/gm;
 const LONGEST = 240;
 const REASONS = 2;
-/** How kernels since 6.10 name a line of what came from standard input, as every user's source does. */
+/** The source position in logs since Linux 6.10. The file is standard input, as for every user's source. */
 const PLACE = /^;.* @ <stdin>:([1-9]\d{0,6})$/;
 const ENTRY = "Validating weir_program() ";
 
-/** Why the verifier refuses a program, and the line of its source that it was at. */
+/** Why the verifier refuses a program, and the source line. */
 export interface Refusal {
   reason: string;
   line?: number | undefined;
 }
 
 /**
- * Reads a verifier's log: the last lines that say why, and where.
- * @param lineAt line of an instruction of the user's own function, counted from its first; for kernels that name no lines
+ * Extracts the reason and the source line from a verifier log.
+ * @param lineAt source line of an instruction, counted from the user function's first; for kernels whose logs have no
+ * lines
  */
 export function readRefusal(log: string, lineAt: (instruction: number) => number | undefined): Refusal {
   const lines = log.replace(JUMP, "$1\n").split("\n");
@@ -39,7 +40,7 @@ const placeIn = (work: readonly string[]): number | undefined => {
   return place === undefined ? undefined : Number(PLACE.exec(place)?.[1]);
 };
 
-/** By the instruction's number: the user's function begins where its validation does. */
+/** The line of the last instruction in the log. The user's function begins where its validation does. */
 function lineOf(
   work: readonly string[],
   reason: string,

@@ -5,7 +5,7 @@
 enum act_verdict {
 	ACT_NEXT = 0,
 	ACT_FORWARD,
-	ACT_CLONE, /* then forward out of the port that it came in by */
+	ACT_CLONE, /* to the port it came from; then forward */
 	ACT_STACK,
 	ACT_UP,
 	ACT_DROP,
@@ -46,7 +46,10 @@ struct {
 	__uint(max_entries, 256);
 } weir_act_runs SEC(".maps");
 
-/* Which of a test's numbered datagrams an instance has judged, how often: the first eight bytes of a UDP payload. */
+/*
+ * How often an instance has judged each of a test's numbered datagrams, identified by the first
+ * eight bytes of the UDP payload.
+ */
 struct act_seen {
 	__u32 instance;
 	__u32 resumed;
@@ -75,7 +78,10 @@ WEIR_INLINE void note(struct __sk_buff *skb, __u32 instance)
 		__sync_fetch_and_add(times, 1);
 }
 
-/* What a packet tells of its flow: the stack has no room for it beside the panel's verdicts. */
+/*
+ * The result of tracking a packet. In a map, since the stack is full with the panel's code for
+ * verdicts.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__type(key, __u32);
@@ -83,7 +89,7 @@ struct {
 	__uint(max_entries, 1);
 } weir_act_packet SEC(".maps");
 
-/* Finds the packet's flow, of the instance's zone and the port's, or opens it. */
+/* Finds the packet's flow in the instance's zone, with the port as owner, or opens one. */
 WEIR_INLINE int track(struct __sk_buff *skb, const struct act *act)
 {
 	__u32 now = weir_flow_now(), zero = 0;

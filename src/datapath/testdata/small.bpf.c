@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Maps with room for few rows. */
+/* Maps with few rows. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 

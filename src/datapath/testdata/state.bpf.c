@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* A function with state, in builds whose layouts differ: STATE_BUILD is 1, 2 or 3. */
+/* A function with state, in builds with different layouts: STATE_BUILD is 1, 2 or 3. */
 #include "panel.h"
 
 #if STATE_BUILD == 1
@@ -12,7 +12,7 @@ struct state_pair {
 	__u16 low;
 	__u16 high;
 };
-/* as large as in build 2, with other fields in the same places */
+/* as large as in build 2, with the fields reordered */
 struct state_row {
 	__u64 packets;
 	__u32 first;
@@ -60,7 +60,7 @@ struct {
 	__uint(max_entries, 64);
 } weir_state_rows SEC(".maps");
 
-/* fewer rows in later builds */
+/* smaller in later builds */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);
@@ -75,7 +75,7 @@ struct {
 	__uint(max_entries, 64);
 } weir_state_counts SEC(".maps");
 
-/* the same in all builds */
+/* equal in all builds */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, __u32);

@@ -7,7 +7,7 @@ import { Bench, compileObjects, devicePort, document, type Topology } from "./be
 import { compileAll, type Ids } from "./compile.ts";
 import { droppedAt } from "./drops.ts";
 
-/** Of the sources as they are. */
+/** The ABI of the sources. */
 export const ABI = 2;
 /** `enum act_verdict`, in its order. */
 // biome-ignore format: in a row
@@ -18,13 +18,13 @@ export interface Act {
   arg?: number;
   extra?: string;
   device?: string;
-  /** Of a drop: the rule that decided. */
+  /** For a drop: the rule that decided. */
   rule?: number;
-  /** Counts each numbered datagram by itself: `timesJudged`. */
+  /** Counts each numbered datagram; see `timesJudged`. */
   note?: boolean;
 }
 
-/** What an instance of the test function has seen: packets, those of them that it got back, the last one's mark. */
+/** Counters of an instance of the test function: packets, those that returned from a device, the last mark. */
 export interface Runs {
   runs: number;
   resumed: number;
@@ -32,13 +32,13 @@ export interface Runs {
   mark: number;
 }
 
-/** Pods behind a panel whose functions are all the test function `act`: each instance does what its row says. */
+/** Pods on a panel whose only function is the test function `act`. Each instance does what its row says. */
 export class World {
   readonly bench = new Bench();
   panel: Panel;
   #placed: ReadonlySet<string> = new Set();
 
-  /** @param abis panel ABIs to compile objects of; the first is opened */
+  /** @param abis ABIs to compile objects for; the first one's panel is opened */
   constructor(abis: readonly [number, ...number[]] = [ABI]) {
     for (const abi of abis) {
       mkdirSync(this.objects(abi));
@@ -66,7 +66,7 @@ export class World {
     };
   }
 
-  /** Puts a topology in force; returns rows written. Throws if any of it failed. */
+  /** Puts a topology in force. Returns the number of rows written. Throws if any port failed. */
   apply(state: Topology, of = this.panel): number {
     const known = this.ids(of);
     const before = of.writes;
@@ -108,7 +108,7 @@ export class World {
     return { runs: Number(runs), resumed: Number(resumed), segments: Number(segments), mark: Number(mark) };
   }
 
-  /** How often a function that notes datagrams has judged each, new and back from a device apart. */
+  /** How often a noting function has judged each datagram, counted separately for new and returning ones. */
   timesJudged(instance: string): number[] {
     const seen = this.panel.table("weir_act_seen");
     const id = this.ids().instance(instance);
@@ -116,12 +116,12 @@ export class World {
     return own.map(([, value]) => Number(value.readBigUInt64LE()));
   }
 
-  /** Packets dropped for a reason at a port since the panel began. */
+  /** Packets dropped at a port for a reason since the panel was created. */
   drops(port: string, reason: number): number {
     return droppedAt(this.panel.table("weir_drops"), this.ids().port(port), reason);
   }
 
-  /** Pods a and b, each behind its own instance that forwards to the other's port. */
+  /** Pods a and b, each on an instance that forwards to the other's port. */
   pair(chains: { in?: string[]; out?: string[] } = {}, more: Port[] = []): Topology {
     this.act("left", { verdict: "forward", port: "right:b" });
     this.act("right", { verdict: "forward", port: "left:a" });

@@ -4,7 +4,7 @@ import { Attachments } from "../attachments.ts";
 import { Outcomes } from "../outcomes.ts";
 import type { Panel } from "../panel.ts";
 
-/** Gives devices the panel's programs, and takes them from all others. Throws if any could not be given. */
+/** Attaches the panel's programs to these devices and to no others. Throws if one fails. */
 export function attachPrograms(
   panel: Panel,
   wanted: Iterable<readonly [device: string, Attachment]>,

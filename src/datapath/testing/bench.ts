@@ -8,7 +8,7 @@ import { panelLinks, RECIRC, SHAPE, SPLIT } from "../../model/panel.ts";
 
 const root = new URL("../../..", import.meta.url).pathname;
 
-/** Compiles a source of the repository to an object, as the product's programs are compiled. */
+/** Compiles a source to an object with the product's compiler flags. */
 export function compileObject(source: string, out: string, defines: readonly string[] = []): void {
   const flags = ["--target=bpf", "-std=gnu11", "-O2", "-g", "-mcpu=v3", "-Wall", "-Wextra", "-Werror", "-Ibpf"];
   const include = `-I/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
@@ -16,7 +16,7 @@ export function compileObject(source: string, out: string, defines: readonly str
   execFileSync("clang", [...flags, ...macros, include, "-c", source, "-o", out], { cwd: root });
 }
 
-/** Compiles the panel's entry and the test function `act` into `directory`. */
+/** Compiles the panel's entry programs and the test function `act` into `directory`. */
 export function compileObjects(directory: string, abi?: number): void {
   const defines = abi === undefined ? [] : [`WEIR_ABI=${abi}`];
   for (const [name, source] of [
@@ -28,7 +28,10 @@ export function compileObjects(directory: string, abi?: number): void {
   }
 }
 
-/** A node namespace with the panel's pairs, and pods `a`, `b`, `c` with addresses 10.9.0.1 to .3 and fixed neighbours. */
+/**
+ * A node namespace with the panel's pairs, and pods `a`, `b`, `c` with addresses 10.9.0.1 to .3 and static neighbour
+ * entries.
+ */
 export class Bench {
   readonly directory = mkdtempSync(join(tmpdir(), "weir-panel-"));
   readonly bpffs = join(this.directory, "bpf");
@@ -49,7 +52,7 @@ export class Bench {
     return `weir-t${process.pid}-${name}`;
   }
 
-  /** Runs a command in a namespace; its standard output. */
+  /** Runs a command in a namespace. Returns its standard output. */
   run(namespace: string, ...command: string[]): string {
     return execFileSync("nsenter", [`--net=${namespacePath(namespace)}`, ...command], {
       encoding: "utf8",
@@ -66,7 +69,7 @@ export class Bench {
     return links.find((link) => link.ifname === device)?.ifindex;
   }
 
-  /** Sends `count` pings from one pod to another; how many came back. */
+  /** Sends `count` pings from one pod to another. Returns the number of replies. */
   ping(from: string, to: "a" | "b" | "c", count = 3): number {
     const address = `10.9.0.${["a", "b", "c"].indexOf(to) + 1}`;
     try {
@@ -77,7 +80,10 @@ export class Bench {
     }
   }
 
-  /** Waits until no connection of pods a and b has anything left to send: else its last words are counted elsewhere. */
+  /**
+   * Waits until all connections of pods a and b are closed, so that their last segments are not counted by the next
+   * test.
+   */
   quiet(): void {
     const open = (pod: string) =>
       this.run(this.pod(pod), "ss", "-Htan", "state", "connected", "exclude", "time-wait").trim() !== "";
@@ -98,7 +104,7 @@ export class Bench {
   #pod(name: string, index: number): void {
     const namespace = this.pod(name);
     createNamespace(namespace);
-    // neighbour discovery and group membership would add packets to the counts
+    // neighbour discovery and MLD would add packets to the counts
     this.run(namespace, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1", "net.ipv6.conf.all.disable_ipv6=1");
     const inPod = (...words: string[]) => execFileSync("ip", ["-n", namespace, ...words]);
     this.ip("link", "add", `v${name}`, "type", "veth", "peer", "name", "eth0", "netns", namespace);
@@ -122,14 +128,14 @@ export function devicePort(
   return { instance, name, peer, entry: `v${device}`, ingress: [], egress: [], ...chains };
 }
 
-/** What is in force on a panel: ports with their instances, and the devices that packets come back by. */
+/** The state to put in force on a panel: ports, instances, and the devices from which packets return. */
 export interface Topology {
   instances: readonly Instance[];
   ports: readonly Port[];
   resume: readonly string[];
 }
 
-/** Ports of instances of `act`. */
+/** Ports whose instances all have the function `act`. */
 export function document(ports: readonly Port[]): Topology {
   const names = new Set(ports.flatMap((port) => [port.instance, ...port.ingress, ...port.egress]));
   const instances: Instance[] = [...names].map((name) => ({ name, function: "act" }));

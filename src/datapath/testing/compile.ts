@@ -2,13 +2,13 @@ import { type Instance, type Port, portName } from "../../model/document.ts";
 import { compilePort, type PortRows, slotName } from "../compile.ts";
 import type { Fault } from "../fault.ts";
 
-/** Ids that a compilation needs; `device` gives an ifindex, undefined while the device does not exist. */
+/** The ids that compiling needs. `device` gives an ifindex, undefined while the device does not exist. */
 export interface Ids {
   port(name: string): number;
   instance(name: string): number;
   slot(functionName: string): number;
   device(name: string): number | undefined;
-  /** Whether a native XDP program waits at the device's other end; none does if left out. */
+  /** Whether the device's peer has a native XDP program; false if left out. */
   isSeenByXdp?(device: string): boolean;
 }
 
@@ -18,7 +18,7 @@ export interface Topology {
   ports: readonly Port[];
 }
 
-/** Every port of a topology by full name, as rows or with why it has none. */
+/** Compiles every port of a topology. Returns rows or the fault, by full name. */
 export function compile(topology: Topology, ids: Ids): Map<string, PortRows | Fault> {
   const slots = new Map(topology.instances.map((instance) => [instance.name, slotName(instance)]));
   const names = new Set(topology.ports.map(portName));
@@ -43,7 +43,7 @@ export function compile(topology: Topology, ids: Ids): Map<string, PortRows | Fa
   );
 }
 
-/** The same, where each port must have rows. */
+/** Like `compile`, but throws if a port has no rows. */
 export function compileAll(topology: Topology, ids: Ids): Map<string, PortRows> {
   return new Map(
     [...compile(topology, ids)].map(([name, rows]) => {

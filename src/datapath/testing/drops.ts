@@ -1,6 +1,6 @@
 import type { Table } from "../tables.ts";
 
-/** Packets dropped at a port for a reason, in both directions. `table`: `weir_drops`. */
+/** Packets dropped at a port for a reason, in both directions. @param table `weir_drops` */
 export function droppedAt(table: Table, port: number, reason: number): number {
   let packets = 0;
   for (const [key, row] of table.entries()) {

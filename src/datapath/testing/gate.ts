@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import type { Bench } from "./bench.ts";
 
-/** A queue on one of the panel's pairs that lets nothing more out until it is opened. */
+/** A queue on one of the panel's pairs that holds all packets until it is opened. */
 export class Gate {
   readonly #bench: Bench;
   readonly #device: string;
@@ -9,19 +9,22 @@ export class Gate {
   constructor(bench: Bench, device: string) {
     this.#bench = bench;
     this.#device = device;
-    // what the stack itself sends there would count as waiting
+    // packets from the stack would be counted as waiting
     bench.run(bench.node, "sysctl", "-qw", `net.ipv6.conf.${device}.disable_ipv6=1`);
     this.#tc("add", "rate", "8bit", "burst", "200");
   }
 
-  /** Packets that wait. */
+  /** The number of queued packets. */
   waiting(): number {
     const out = execFileSync("tc", ["-n", this.#bench.node, "-s", "-j", "qdisc", "show", "dev", this.#device]);
     const [{ qlen }] = JSON.parse(String(out)) as [{ qlen: number }];
     return qlen;
   }
 
-  /** Lets all go. A changed rate counts from the next packet on, so one is sent: an ARP request, which no port takes. */
+  /**
+   * Releases all packets. A changed rate only applies from the next packet on, so an ARP request is sent, which no port
+   * accepts.
+   */
   open(): void {
     this.#tc("change", "rate", "1gbit", "burst", "1mb");
     this.#bench.ip("addr", "add", "10.99.0.1/24", "dev", this.#device);

@@ -28,7 +28,7 @@ export const limitOf = (direction: LimitRule["direction"], rate: number): LimitR
   ...{ direction, rate, source: "bandwidth", configured: "" },
 });
 
-/** A node with pods a and b, each a namespace, and the datapath with all functions in it. */
+/** A node with pods a and b, each in a namespace, and a datapath with all functions. */
 export class KernelNode {
   readonly folder = mkdtempSync(join(tmpdir(), "weir-datapath-"));
   readonly bpffs = join(this.folder, "bpf");
@@ -41,7 +41,7 @@ export class KernelNode {
   readonly endpoints: readonly Endpoint[];
   panel: Panel;
   datapath: Datapath;
-  /** What the kernel told that a pass must follow. */
+  /** Notifications after which a pass is needed. */
   heard: NetworkNews[] = [];
   readonly #stop = new AbortController();
 
@@ -57,7 +57,7 @@ export class KernelNode {
     [this.panel, this.datapath] = this.#open();
   }
 
-  /** Another agent on what this one left. */
+  /** Starts another agent on the state that this one left. */
   restart(): void {
     this.panel.close();
     [this.panel, this.datapath] = this.#open();
@@ -71,26 +71,26 @@ export class KernelNode {
     return inNamespace(namespacePath(this.id("node")), work);
   }
 
-  /** Has pods a and b wanted, with these changes, and nothing else. */
+  /** Applies a document with pods a and b and these changes. */
   apply(change: Partial<Wanted> = {}): { writes: number; failed: string[] } {
     const wanted = { node: this.context, endpoints: this.endpoints, ...change };
     const { writes } = this.inNode(() => applyWanted(this.datapath, wanted));
     return { writes, failed: this.failed };
   }
 
-  /** A pass with no change. */
+  /** Runs a pass without a change. */
   pass(): { writes: number; failed: string[] } {
     const { writes } = this.inNode(() => this.datapath.apply());
     return { writes, failed: this.failed };
   }
 
-  /** Owners of what is not in force, and the codes. */
+  /** Owners of items that are not in force, with codes. */
   get failed(): string[] {
     const errors = this.datapath.outcomes.all().filter(({ severity }) => severity === "error");
     return errors.map(({ owner, code }) => `${owner} ${code}`).toSorted();
   }
 
-  /** Compares all that is in force with the kernel; what was mended. */
+  /** Compares everything in force with the kernel. Returns the number of repairs. */
   scrub(): number {
     return this.inNode(() => {
       for (let writes = 0; ; ) {
@@ -101,7 +101,7 @@ export class KernelNode {
     });
   }
 
-  /** Has the datapath hear what the kernel tells, until the node is closed. */
+  /** Passes notifications of the kernel to the datapath until the node is closed. */
   listen(): void {
     const hear = (news: NetworkNews) => {
       if (this.datapath.noticed(news)) this.heard.push(news);
@@ -121,7 +121,7 @@ export class KernelNode {
     return this.run(from, "ping", "-n", "-q", "-c", "2", "-i", "0.05", "-W", "1", to);
   }
 
-  /** HTB's classes: the bucket below a leaf shows one of its own. */
+  /** HTB classes, without those of the tbf below a leaf. */
   shaped() {
     return this.inNode(() => kernelNetwork.classes("weir_shape0").filter(({ kind }) => kind === "htb"));
   }

@@ -16,16 +16,16 @@ import type { Network } from "../network.ts";
 const STATS = { bytes: 0n, packets: 0n, drops: 0, overlimits: 0, backlog: 0, queued: 0 };
 const NONE = { packets: 0n, bytes: 0n, drops: 0n };
 
-/** The twin of a network namespace. */
+/** The in-memory double of a network namespace. */
 export class MemoryNetwork implements Network {
   readonly byName = new Map<string, DeviceInfo>();
   readonly byCidr = new Map<string, RouteInfo>();
-  /** CIDRs of routes that are others'. */
+  /** CIDRs of foreign routes. */
   readonly foreign = new Set<string>();
   readonly segmentsOf = new Map<string, number>();
   /** Devices whose flows were steered. */
   readonly steered: string[] = [];
-  /** Dumps of all devices so far. */
+  /** The number of dumps of all devices. */
   dumps = 0;
   #classes = new Map<number, ClassInfo>();
   #root: QdiscInfo | undefined;
@@ -45,7 +45,7 @@ export class MemoryNetwork implements Network {
     return this.byName.get(name);
   }
 
-  /** A device of somebody else's. */
+  /** Adds a foreign device. */
   add(name: string, kind = "veth"): DeviceInfo {
     const device: DeviceInfo = {
       ...{ ifindex: this.#index++, name, kind, mac: "02:00:00:00:00:01", mtu: 1500, maxMtu: 65535 },
@@ -95,7 +95,7 @@ export class MemoryNetwork implements Network {
     return this.lose(device);
   }
 
-  /** A device goes, and its routes with it. */
+  /** Removes a device and its routes. */
   lose(name: string): boolean {
     const ifindex = this.byName.get(name)?.ifindex;
     for (const [cidr, route] of this.byCidr) if (route.ifindex === ifindex) this.byCidr.delete(cidr);

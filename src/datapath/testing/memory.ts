@@ -12,7 +12,7 @@ import type { Programs } from "../programs/own.ts";
 import { MemoryTable, type RowCodec } from "../tables.ts";
 import { MemoryNetwork } from "./memory-network.ts";
 
-/** A codec for tests without BTF: JSON in a buffer of fixed size. */
+/** A codec without BTF: JSON in a buffer of fixed size. */
 export function jsonCodec(size = 512): RowCodec {
   return {
     size,
@@ -44,14 +44,14 @@ export function memoryPanel(): PanelTables & Record<string, MemoryTable> {
   };
 }
 
-/** What in the twin is refused now: `attach va`, `load x`, …; nothing unless a test says so. */
+/** Whether an operation is refused: `attach va`, `load x`, …. By default none is. */
 export type Refuses = (what: string) => boolean;
 
 const refuse = (refuses: Refuses, what: string): void => {
   if (refuses(what)) throw new KernelError(what, { code: "refused", errno: "EPERM" });
 };
 
-/** Ports in force, and what a commit would have in force. */
+/** Ports in force, and the ports of the next commit. */
 export class MemoryPorts implements PortTable {
   inForce: ReadonlyMap<string, PortRows> = new Map();
   readonly #next = new Map<string, PortRows>();
@@ -105,13 +105,13 @@ export class MemoryAttacher implements Attacher {
 }
 
 export interface MemoryOptions {
-  /** Maps of functions, and the rows that each holds at most. */
+  /** Functions' maps, with the most rows that each can hold. */
   tables: Readonly<Record<string, number>>;
-  /** Names of the functions that are loaded. */
+  /** Names of the loaded functions. */
   functions: readonly string[];
 }
 
-/** All that a datapath works on, in memory, with a clock that stands still until it is moved. */
+/** Everything that a datapath uses, in memory, with a manual clock. */
 export class Memory {
   refuses: Refuses = () => false;
   /** ms. */
@@ -139,7 +139,7 @@ export class Memory {
     return table;
   }
 
-  /** A datapath on it; a second one is what another agent would be. */
+  /** A datapath on this state. A second one acts as a restarted agent. */
   datapath(): Datapath {
     this.names = new Names({ table: this.table("weir_names") });
     const panel: PanelParts & { tables: Map<string, MemoryTable> } = {

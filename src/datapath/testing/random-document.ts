@@ -14,7 +14,7 @@ import { panelLinks } from "../../model/panel.ts";
 import { rowId } from "../../model/row-id.ts";
 import type { Random } from "../../model/testing/random.ts";
 
-/** What a test wants, by kind and id; each item has an owner of its own. */
+/** The wanted items by kind and id. Each item has an owner of its own. */
 export interface Document {
   instances: Map<string, Instance>;
   ports: Map<string, Port>;
@@ -26,9 +26,9 @@ export interface Document {
 }
 export type Kind = keyof Document;
 
-/** A table in which there is room for fewer rows than may be wanted, and one with room for all. */
+/** Maps with their sizes: one with too little room for all wanted rows, and one with enough. */
 export const TABLES = { weir_t_small: 5, weir_t_large: 1000 } as const;
-/** Devices that come and go by themselves. */
+/** Devices that are created and removed by others. */
 export const FOREIGN = ["veth0", "veth1"] as const;
 const PODS = [0, 1, 2, 3].map((n) => `weir0000000000${n}`);
 const INSTANCES = [0, 1, 2, 3, 4, 5].map((n) => `i${n}`);
@@ -106,10 +106,10 @@ const MAKE: {
   },
 };
 const KINDS = Object.keys(MAKE) as Kind[];
-/** Rows are wanted most often. */
+/** Rows are the most frequent kind. */
 const OFTEN: readonly Kind[] = [...KINDS, "rows", "rows", "rows", "ports", "ports"];
 
-/** Changes a document at random; what changed. */
+/** Changes a document at random. Returns the change. */
 export function change(document: Document, random: Random): Delta {
   const delta = Object.fromEntries(KINDS.map((kind) => [kind, []])) as unknown as Record<Kind, Change<unknown>[]>;
   const touched = new Set<string>();
@@ -128,7 +128,7 @@ export function change(document: Document, random: Random): Delta {
   return delta as unknown as Delta;
 }
 
-/** All of a document. */
+/** All items of a document as one change. */
 export function wholeOf(document: Document): Delta {
   const all = KINDS.map((kind) => [
     kind,

@@ -1,19 +1,19 @@
 import { OPS, type Op } from "../layout.ts";
 import type { Panel } from "../panel.ts";
 
-/** One step of a read-only run: what the hop did, as which instance, at which port; `reason` of a drop. */
+/** One step of a read-only run: what the hop did, its instance and its port. `reason` is set for a drop. */
 export interface TraceStep {
   hop: number;
   op: Op;
   instance: string;
   port: string;
   reason: number;
-  /** By which the packet is to leave, if it is known. */
+  /** The tunnel by which the packet would leave, if it is known. */
   tunnel: string | undefined;
 }
 type RawStep = Record<"hop" | "op" | "instance" | "port" | "reason" | "tunnel", number>;
 
-/** What the last read-only run recorded, with names for ids. */
+/** Reads the trace of the last read-only run, with names for ids. */
 export function readTrace(panel: Panel): { steps: number; step: TraceStep[] } {
   const { names } = panel;
   const traces = panel.table("weir_traces");

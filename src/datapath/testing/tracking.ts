@@ -18,30 +18,33 @@ import { compileObject } from "./bench.ts";
 const MACS = { src: "02:00:00:00:00:01", dst: "02:00:00:00:00:02" };
 const FRAME = Buffer.alloc(64);
 
-/** `enum track_result` of `bpf/testing/track.bpf.c`, in its order. */
+/** `enum track_result` in `bpf/testing/track.bpf.c`, in its order. */
 const RESULTS = ["found", "opened", "no-flow", "missed", "taken", "refused"] as const;
 const WORKS = ["nothing", "find", "find-answer", "see", "open", "insert"] as const;
 
-/** As what a packet is tracked. */
+/** How a packet is tracked. */
 export interface Asked {
   zone?: number;
   owner?: number;
-  /** Seconds from now. */
+  /** Time of the packet, seconds from now. */
   later?: number;
   /** Ports after translation. */
   translate?: { dstPort?: number; srcPort?: number };
   service?: number;
 }
 
-/** What became of it. */
+/** The result of tracking one packet. */
 export interface Told {
   result: (typeof RESULTS)[number];
   state: FlowState;
-  /** It goes the way of the answerer's packets; it carries the translated tuple; it is an error about one that does. */
+  /**
+   * `reversed`: the packet has the responder's direction. `translated`: it has the translated tuple. `error`: it is an
+   * ICMP error that quotes such a packet.
+   */
   reversed: boolean;
   translated: boolean;
   error: boolean;
-  /** It was the first of a new connection in place of one that had ended. */
+  /** The packet is the first of a new connection that replaced one that had ended. */
   again: boolean;
   place: number;
   service: number;
@@ -55,16 +58,16 @@ export interface Burst {
   owner?: number;
   owners?: number;
   next?: number;
-  /** Seconds from now, and flows in a second of that time; as fast as it runs if left out. */
+  /** Start, seconds from now, and flows per second of that time; by default as fast as possible. */
   later?: number;
   perSecond?: number;
   protocol?: number;
-  /** The destination's port after translation; the source's stays. */
+  /** Destination port after translation; the source port is not translated. */
   translate?: number;
 }
 export type Counted = Record<"found" | "opened" | "missed" | "taken" | "refused" | "lost", number>;
 
-/** A flow table of its own with the functions that only track. */
+/** A flow table with functions that only track. */
 export class Tracker {
   readonly directory = mkdtempSync(join(tmpdir(), "weir-flows-"));
   readonly folder = join(this.directory, "bpf", "flows");
@@ -105,7 +108,7 @@ export class Tracker {
     };
   }
 
-  /** Sets row `row` to this burst, its counters to nothing. */
+  /** Sets a row to this burst, with zero counters. */
   prepare(burst: Burst, row = 0): void {
     const { work, later = 0, perSecond, owners = 1, ...rest } = burst;
     const pace = perSecond === undefined ? 0xffffffff : Math.max(1, Math.round(perSecond / flowUnits(1)));
@@ -117,12 +120,12 @@ export class Tracker {
     this.#object.map("weir_track_bursts").update(u32(row), this.#burst.encode(fields));
   }
 
-  /** Runs the row's burst so many times; ns a run. */
+  /** Runs a row's burst this many times. Returns ns per run. */
   run(times: number, row = 0): number {
     return this.#program("weir_track_burst").testRun({ data: FRAME, ctx: { mark: row }, repeat: times }).durationNs;
   }
 
-  /** The same beside others. */
+  /** Like `run`, concurrently with other work. */
   async runBeside(times: number, row = 0): Promise<number> {
     const run = { data: FRAME, ctx: { mark: row }, repeat: times };
     return (await this.#program("weir_track_burst").testRunBeside(run)).durationNs;
@@ -135,7 +138,7 @@ export class Tracker {
     return Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, Number(count)])) as Counted;
   }
 
-  /** A burst from beginning to end. */
+  /** Runs a burst from beginning to end. */
   burst(burst: Burst, times = burst.flows): Counted {
     this.prepare(burst);
     this.run(times);

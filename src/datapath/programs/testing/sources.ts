@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 const root = new URL("../../../..", import.meta.url).pathname;
 
-/** Compiles the wrapper into `directory`; the object's path. */
+/** Compiles the wrapper into `directory`. Returns the object's path. */
 export function compileWrapper(directory: string): string {
   const out = join(directory, "custom.bpf.o");
   const flags = ["--target=bpf", "-std=gnu11", "-O2", "-g", "-mcpu=v3", "-Wall", "-Wextra", "-Werror", "-Ibpf"];
@@ -12,10 +12,10 @@ export function compileWrapper(directory: string): string {
   return out;
 }
 
-/** C with the headers that every program begins with. */
+/** C source with the headers that every program needs. */
 export const headed = (text: string): string =>
   `#include <linux/bpf.h>\n#include <linux/pkt_cls.h>\n#include <bpf/bpf_helpers.h>\n${text}\n`;
 
-/** A whole program with this body. */
+/** A complete program with this body. */
 export const program = (body: string, before = ""): string =>
   headed(`${before}\nSEC("tc") int f(struct __sk_buff *skb) { ${body} }\nchar _license[] SEC("license") = "GPL";`);

@@ -36,7 +36,7 @@ const NODE = {
 };
 const POD = { uid: "u1", netns: "/run/netns/a", ifname: "eth0" };
 
-/** An agent that has read its sources, on this kernel. */
+/** Starts an agent on this in-memory kernel, with its sources synced. */
 function startOn(kernel: Memory, more: Partial<TestAgent> = {}): AgentBackend & { agent: Agent } {
   const agent = agentOn({ node: NODE, folder, kernel, signal: stop.signal, ...more });
   agent.start();
@@ -45,7 +45,7 @@ function startOn(kernel: Memory, more: Partial<TestAgent> = {}): AgentBackend & 
 const start = (more: Partial<TestAgent> = {}) => startOn(memoryKernel(), more);
 const deviceOf = (name: string, { uid, netns, ifname } = POD): string =>
   podDevice({ namespace: "ns", name, uid, netns, ifname }).device;
-/** A source that tells these objects. */
+/** A source with these objects. */
 const source = (objects: readonly ManifestObject[], troubles: () => Trouble[] = () => []): ManifestWatch => ({
   synced: Promise.resolve(),
   size: objects.length,
@@ -56,13 +56,13 @@ const source = (objects: readonly ManifestObject[], troubles: () => Trouble[] = 
   close: async () => {},
 });
 
-test("a pod's network is there once a pass has made it", async () => {
+test("attaching a pod returns once a pass has put its network in force", async () => {
   const backend = start();
   expect(await backend.putEndpoint("ns", "a", POD)).toMatchObject({ created: true, endpoint: { ips: ["10.244.1.2"] } });
   expect(await backend.status()).toMatchObject({ state: "ready", reason: null, pods: 1 });
 });
 
-test("a pass that breaks off is no success, and the status says why", async () => {
+test("a pass that throws is reported as a failure in the status", async () => {
   const backend = start();
   vi.spyOn(backend.agent.parts.datapath, "apply").mockImplementation(() => {
     throw new Error("list devices: ENOBUFS");
@@ -76,7 +76,7 @@ test("a pass that breaks off is no success, and the status says why", async () =
   expect(await backend.endpoints()).toEqual([]);
 });
 
-test("what is not as good as it should be is a problem, and leaves the agent ready", async () => {
+test("a degraded item is a problem, and the agent stays ready", async () => {
   const kernel = memoryKernel();
   kernel.network.steer = () => "EROFS";
   const backend = startOn(kernel, { node: { ...NODE, fq: true } });
@@ -87,13 +87,13 @@ test("what is not as good as it should be is a problem, and leaves the agent rea
   expect(await backend.problems()).toEqual(problems);
 });
 
-describe("no pod is told that it has a network that is not in force", () => {
+describe("attaching a pod fails if its network is not in force", () => {
   const refusing = (what: string) => () => {
     const kernel = memoryKernel();
     kernel.refuses = (one) => one === what;
     return kernel;
   };
-  /** A table that takes no row whose key has this in it, as JSON. */
+  /** A table that refuses rows whose key, as JSON, contains this text. */
   const notFitting = (name: string, part: string) => () => {
     const kernel = memoryKernel();
     const codec = jsonCodec();
@@ -105,7 +105,7 @@ describe("no pod is told that it has a network that is not in force", () => {
     return kernel;
   };
   const device = deviceOf("a");
-  /** The node's own rows: its address, its gateway, and that of its links. */
+  /** The size of the table with the node's own rows only: its address, its gateway, and the link-local address. */
   const FULL = { weir_rt_hosts: 3 };
   const cases: [string, () => Memory, string, RegExp][] = [
     ["the panel", refusing("commit"), "unavailable", /^panel: commit/],
@@ -130,13 +130,13 @@ describe("no pod is told that it has a network that is not in force", () => {
     expect(await backend.endpoints()).toEqual([]);
   });
 
-  test("a table that failed at others' rows is none of its business", async () => {
+  test("not because of a failure of other pods' rows", async () => {
     const backend = startOn(notFitting("weir_rt_hosts", '"0":192,"1":0,"2":2,"3":1')());
     expect(await backend.putEndpoint("ns", "a", POD)).toMatchObject({ created: true });
     expect(await backend.status()).toMatchObject({ state: "degraded" });
   });
 
-  test("nor once it had it: asked for again, it is told what fails now, and keeps its place", async () => {
+  test("also when it is attached again: the new failure is returned, and the attachment is kept", async () => {
     const kernel = memoryKernel();
     const backend = startOn(kernel);
     await backend.putEndpoint("ns", "a", POD);
@@ -146,7 +146,7 @@ describe("no pod is told that it has a network that is not in force", () => {
     expect(await backend.endpoints()).toMatchObject([{ name: "a" }]);
   });
 
-  test("nor by an agent that stops meanwhile", async () => {
+  test("also if the agent stops meanwhile", async () => {
     const backend = start();
     const call = backend.putEndpoint("ns", "a", POD);
     stop.abort();
@@ -154,7 +154,7 @@ describe("no pod is told that it has a network that is not in force", () => {
   });
 });
 
-test("a late call about an old sandbox leaves its successor's network", async () => {
+test("a late delete of an old sandbox does not remove its successor's network", async () => {
   const backend = start();
   await backend.putEndpoint("ns", "a", { ...POD, sandbox: "s1" });
   await backend.putEndpoint("ns", "a", { ...POD, netns: "/run/netns/b", sandbox: "s2" });
@@ -166,7 +166,7 @@ test("a late call about an old sandbox leaves its successor's network", async ()
   expect(await backend.endpoints()).toEqual([]);
 });
 
-test("a network that could not be taken away is not said to be gone", async () => {
+test("detaching a pod fails if its network could not be removed", async () => {
   const kernel = memoryKernel();
   const backend = startOn(kernel);
   await backend.putEndpoint("ns", "a", POD);
@@ -177,7 +177,7 @@ test("a network that could not be taken away is not said to be gone", async () =
   });
 });
 
-test("another pod's failure is none of this one's", async () => {
+test("another pod's failure does not affect this one", async () => {
   const kernel = memoryKernel();
   const backend = startOn(kernel);
   const other = { ...POD, uid: "u2", netns: "/run/netns/b" };
@@ -192,7 +192,7 @@ test("another pod's failure is none of this one's", async () => {
   expect(await backend.problems()).toEqual([{ object: "Pod/ns/b", message: reason }]);
 });
 
-test("a source that is refused for a minute makes it degraded, until the source is back", async () => {
+test("a source that fails for a minute makes the agent degraded until it is back", async () => {
   let troubles: Trouble[] = [];
   const backend = start({ manifests: source([], () => troubles) });
   await backend.putEndpoint("ns", "a", POD);
@@ -205,7 +205,7 @@ test("a source that is refused for a minute makes it degraded, until the source 
   refused(61);
   const reason = expect.stringMatching(/^GET \/api\/v1\/pods: 401 Unauthorized \(since 20.*Z\)$/);
   expect(await backend.status()).toMatchObject({ state: "degraded", reason });
-  refused(undefined); // hindered, but what it tells is of now
+  refused(undefined); // the source has a trouble that does not make its objects stale
   expect(await backend.status()).toMatchObject({ state: "ready", reason: null });
   troubles = [];
   expect(await backend.status()).toMatchObject({ state: "ready", reason: null });
@@ -216,7 +216,7 @@ test.each([
   ["/etc/passwd", "is no network namespace"],
   ["/", "is no network namespace"],
   [`/${"a".repeat(5000)}`, "cannot be looked at: ENAMETOOLONG"],
-])("a path that is no pod's namespace is the caller's mistake: %.20s", async (netns, why) => {
+])("a path that is not a pod's network namespace is invalid input: %.20s", async (netns, why) => {
   const backend = start();
   const call = backend.putEndpoint("ns", "a", { ...POD, netns });
   const message = `give ns/a a network: ${netns} ${why}`;
@@ -224,14 +224,14 @@ test.each([
   expect(await backend.endpoints()).toEqual([]);
 });
 
-test("when all addresses are taken, one may be free later", async () => {
+test("if all addresses are in use, the call fails as unavailable", async () => {
   const backend = start({ podCIDRs: ["10.244.1.0/30"] });
   await backend.putEndpoint("ns", "a", POD);
   const call = backend.putEndpoint("ns", "b", { ...POD, uid: "u2" });
   await expect(call).rejects.toMatchObject({ code: "unavailable", message: expect.stringContaining("are taken") });
 });
 
-test("objects are judged, kept, and in the state once a pass has seen them", async () => {
+test("applied objects are validated, stored, and in the state after a pass", async () => {
   const backend = start();
   const pod = (bandwidth: string) => ({
     apiVersion: "v1",
@@ -262,7 +262,7 @@ const POD_OBJECT = (bandwidth: string) => ({
   spec: { nodeName: "n1", containers: [{ name: "c", image: "x" }] },
 });
 
-test("what is applied and in what the agent watches as well counts as the watched source has it", async () => {
+test("an applied object that is in the watched source too has the watched source's content", async () => {
   const { objects } = parseManifests(JSON.stringify(POD_OBJECT("1 mbps egress")), "x.json");
   const backend = start({ manifests: source(objects.map(({ object }) => object)) });
   const problem = { object: "Pod/ns/a", severity: "warning", message: expect.stringContaining("which counts") };
@@ -272,7 +272,7 @@ test("what is applied and in what the agent watches as well counts as the watche
   expect(await backend.limits()).toMatchObject([{ configured: 1e6 }]);
 });
 
-test("a dry run changes nothing, not even the last good rule", async () => {
+test("a dry run changes nothing, including the last valid rules", async () => {
   const backend = start();
   await backend.putObjects([POD_OBJECT("1 mbps egress")], { dryRun: false });
   await backend.putObjects([POD_OBJECT("fast")], { dryRun: false });

@@ -28,55 +28,58 @@ export interface AgentParts {
   applied: AppliedStore;
   panel: Panel;
   datapath: Datapath;
-  /** Users' own programs: looked up and built. */
+  /** Looks up and builds users' programs. */
   programs: Programs;
-  /** In mode `chained`. */
+  /** Only in mode `chained`. */
   taps?: TapFinder | undefined;
-  /** Of pods that use the node's own network. */
+  /** Finds the cgroups of pods with `hostNetwork: true`. */
   hosts?: HostFinder | undefined;
-  /** The BPF file system, if it is not the usual one. */
+  /** Path of the BPF file system, if not the default. */
   bpffs?: string | undefined;
-  /** What is known of the node now, `before` itself if that is the same. `object`: its Node. */
+  /** Reads the node's present state; returns `before` itself if nothing changed. @param object its Node object */
   follow?: ((object: Node | undefined, before: NodeContext) => NodeContext) | undefined;
   log: Logger;
   signal: AbortSignal;
 }
 
-/** What the kernel tells of is looked at this soon, ms: a pod that sets its device up and down causes no more than that. */
+/**
+ * Delay from a notification of the kernel to the pass it causes, ms. It bounds the cost of a pod that sets its device
+ * up and down in a loop.
+ */
 const NEWS_EVERY = 200;
 
-/** Other networks' devices and host-network pods' cgroups are looked at this often, ms. */
+/** Interval at which other networks' devices and host pods' cgroups are checked, ms. */
 const LOOK_EVERY = 1000;
 
-/** A slice of what is in force is compared with the kernel this often, ms: all of it within a minute. */
+/** Interval between two steps of the scrub, ms, such that it compares everything within a minute. */
 const SCRUB_EVERY = 2000;
 
-/** What setTimeout can wait, ms. */
+/** Maximum delay of setTimeout, ms. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 /**
- * One node: sources → store → authors → document → delta → datapath, over and over. Events tell what changed; passes do the
+ * One node's agent: sources, store, authors, document, delta, datapath. Events only mark what changed; passes do the
  * work.
  */
 export class Agent {
   readonly parts: AgentParts;
   readonly planner: Planner;
   readonly runner: Runner;
-  /** What became of objects and rules. */
+  /** Problems of objects, and what is not in force. */
   readonly standing: Standing;
   readonly startedAt = new Date();
-  /** Passes that applied changes. */
+  /** Number of passes that applied changes. */
   generation = 0;
   reconciledAt: Date | undefined;
-  /** How long the last pass took, seconds. */
+  /** Duration of the last pass, seconds. */
   passSeconds = 0;
-  /** Told how long each pass took, seconds. */
+  /** Called with the duration of each pass, seconds. */
   onPass: (seconds: number) => void = () => {};
   writes = 0;
   readonly #knowledge: Knowledge;
   readonly #report: Report;
   readonly #timers = new Map<string, NodeJS.Timeout>();
-  /** ms since the epoch at which something of what is known ends. */
+  /** The next time at which the plan changes by itself, ms since the epoch. */
   #endsAt: number | undefined;
 
   constructor(parts: AgentParts) {
@@ -97,22 +100,22 @@ export class Agent {
     signal.addEventListener("abort", () => this.#stop(), { once: true });
   }
 
-  /** Every source has told all that it knew: nothing is planned, or removed, before that. */
+  /** All sources have synced. Nothing is planned or removed before that. */
   get synced(): boolean {
     return this.#knowledge.synced;
   }
 
-  /** Version of the node's own object that the last pass has seen. */
+  /** resourceVersion of the own Node object in the last pass. */
   get observedVersion(): string | undefined {
     return this.#knowledge.observedVersion;
   }
 
-  /** What acts of users' programs. */
+  /** Users' programs in force, and those being built. */
   get programs(): Resolution {
     return this.#knowledge.programs;
   }
 
-  /** Every source has told all that it knew. */
+  /** Call it once all sources have synced. */
   start(): void {
     this.#knowledge.readAll();
     this.#scrubLater();
@@ -120,25 +123,25 @@ export class Agent {
     this.runner.mark();
   }
 
-  /** Objects of the source changed: `Kind/namespace/name` each; none: only what is wrong with them. */
+  /** Marks objects of the source (`Kind/namespace/name`) as changed; none: only the source's problems changed. */
   changed(keys: Iterable<string>): void {
     if (!this.synced) return;
     this.#knowledge.changed(keys);
     this.runner.mark();
   }
 
-  /** Users' programs may be others, or built by now. */
+  /** Users' programs or their builds may have changed. */
   programsChanged(): void {
     this.#knowledge.programsChanged();
     this.runner.mark();
   }
 
-  /** What would be wrong if these were applied beside what is. Programs of rules are not looked at. */
+  /** Returns the problems there would be if these changes were applied. Users' programs are not checked. */
   foresee(changes: readonly AppliedObject[]): readonly Problem[] {
     return this.#knowledge.foresee(changes);
   }
 
-  /** The kernel told of a change: a pass follows if something is not as the last one left it. */
+  /** Takes in a notification of the kernel. Requests a pass if an item of Weir's may have changed. */
   noticed(news: NetworkNews): void {
     if (!this.synced) return;
     const { datapath } = this.parts;
@@ -153,7 +156,7 @@ export class Agent {
     });
   }
 
-  /** Number of items that are not in force. */
+  /** Returns the number of items that are not in force. */
   #pass(): number {
     if (!this.synced) return 0;
     const begin = performance.now();
@@ -162,7 +165,7 @@ export class Agent {
     this.#endsAt = this.#knowledge.follow(Date.now());
     const { writes } = datapath.apply(this.planner.take(), { whole: this.generation === 0 });
     try {
-      this.#knowledge.save(); // last: a full disk must not keep a limit from being in force
+      this.#knowledge.save(); // last: a full disk must not prevent limits from being in force
     } catch (error) {
       this.standing.failed("last good rules", error as Error);
     }
@@ -179,13 +182,13 @@ export class Agent {
     return failures.length;
   }
 
-  /** A pass that broke off: what is in force is what was before, and the status says so. */
+  /** Handles a pass that threw: the old state stays in force, and the status shows the error. */
   #failed(error: Error): void {
     this.standing.brokeOff(error);
     this.#report.standing(this.standing.failures(), []);
   }
 
-  /** What is to be done though no event tells of it. */
+  /** Sets timers for work that no event triggers. */
   #schedule(): void {
     const { datapath } = this.parts;
     const pass = () => this.runner.mark();
@@ -195,7 +198,7 @@ export class Agent {
     this.#renewLater();
   }
 
-  /** Leases last a third of a lease at least beyond the next renewal, so a late one ends nothing. */
+  /** Renews the leases. They are renewed early enough that a late renewal does not end any. */
   #renewLater(): void {
     const { leases } = this.parts.datapath;
     if (leases.interval === undefined) return;
@@ -209,7 +212,7 @@ export class Agent {
     });
   }
 
-  /** What others broke without a word is mended. */
+  /** Repairs, slice by slice, what others changed without a notification. */
   #scrubLater(): void {
     this.#after("scrub", SCRUB_EVERY, () => {
       try {
@@ -229,7 +232,7 @@ export class Agent {
     });
   }
 
-  /** Later, in the place of what was to be done under this name. */
+  /** Schedules work, and replaces what was scheduled under the same name. */
   #after(name: string, ms: number, work: () => void): void {
     clearTimeout(this.#timers.get(name));
     if (this.parts.signal.aborted) return;

@@ -20,7 +20,7 @@ import { podItems } from "./views/pods.ts";
 import { chainItems, portItems } from "./views/ports.ts";
 import { programItems } from "./views/programs.ts";
 
-/** The API's view of one agent. */
+/** The REST API's backend of one agent. */
 export class AgentBackend implements Backend {
   readonly #agent: Agent;
 
@@ -92,7 +92,7 @@ export class AgentBackend implements Backend {
     return portItems(this.#agent.planner.composer, portCounters(this.#agent.parts.panel), this.#seen);
   }
 
-  /** What the datapath knows of devices. */
+  /** The datapath's knowledge of devices, as views need it. */
   get #seen() {
     const { devices } = this.#agent.parts.datapath;
     return {
@@ -180,7 +180,7 @@ export class AgentBackend implements Backend {
     const refusal = namespaceFault(spec.netns);
     if (refusal) throw new ApiError("invalid", `${what}: ${spec.netns} ${refusal}`, { path: "netns" });
     const endpoint = this.#store(namespace, name, spec);
-    if (known) this.#agent.parts.datapath.doubt(endpoint.device); // who asks again may know of a loss
+    if (known) this.#agent.parts.datapath.doubt(endpoint.device); // a repeated request may mean that the caller has seen a fault
     await this.#settled(what);
     const fault = networkFault(this.#agent, endpoint);
     if (fault) {
@@ -204,14 +204,14 @@ export class AgentBackend implements Backend {
     throw new ApiError("unavailable", `${what}: ${failure?.message ?? `device ${device} is still there`}`);
   }
 
-  /** Waits until a pass has seen what was asked for, whatever came of it. */
+  /** Waits for a pass that began after this call, whether it succeeds or not. */
   async #settled(what: string, keys: readonly string[] = []): Promise<void> {
     this.#agent.changed(keys);
     await this.#agent.runner.settled(false);
     if (this.#agent.parts.signal.aborted) throw new ApiError("unavailable", `${what}: the agent is stopping`);
   }
 
-  /** Addresses and disks that are full may be free again. */
+  /** Stores an attachment. Running out of addresses or disk space is temporary, so it fails as `unavailable`. */
   #store(namespace: string, name: string, spec: schema.EndpointSpec): Endpoint {
     try {
       return this.#agent.parts.endpoints.put(namespace, name, spec);

@@ -19,13 +19,13 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** As `ip netns exec` runs things: in a mount namespace that ends with them. */
+/** Runs Weir under `ip netns exec`, i.e. in a mount namespace that ends with the process. */
 const inNetns = (...args: string[]) => spawnSync("ip", ["netns", "exec", name, WEIR, ...args], { encoding: "utf8" });
 
 test.each([
   ["the usual place", "/sys/fs/bpf"],
   ["another place", join(folder, "bpf")],
-])("an agent whose pins would end with it does not start, and names the way out: %s", (_name, bpffs) => {
+])("an agent whose bpffs would not outlive it refuses to start, with a hint: %s", (_name, bpffs) => {
   const config = join(folder, "agent.json");
   const node = { node: "n1", uplink: "lo", addresses: ["192.0.2.1"], podCIDRs: ["10.0.0.0/24"] };
   writeFileSync(
@@ -40,7 +40,7 @@ test.each([
   expect(readdirSync(join(folder, "bpf"))).toEqual([]);
 });
 
-test("weir doctor says so too", () => {
+test("weir doctor reports it", () => {
   const lasting = (text: string) =>
     (JSON.parse(text) as { probes: { name: string; available: boolean; hint: string | null }[] }).probes.find(
       (one) => one.name === "bpffs that lasts",

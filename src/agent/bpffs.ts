@@ -5,12 +5,12 @@ import { deviceOf, isBpffs, mountBpffs, mountView, outlivesUs, unmountBpffs } fr
 
 type Places = Pick<AgentConfig, "bpffs" | "state">;
 
-/** Says that the mount is Weir's own doing, and where it is. */
+/** The file that records that Weir mounted the bpffs, and where. */
 export const mountNote = (state: string): string => join(state, "mounted-bpffs");
 
 /**
- * Mounts the BPF file system if nobody did, and notes it for the day of removal. Refuses one that ends with this process:
- * programs and rules would end with it, at once and for all pods.
+ * Mounts the BPF file system if nobody has, and records that for `releaseBpffs`.
+ * @throws Error if the bpffs would end with this process: all programs and rules would end with it
  */
 export function ensureBpffs(places: Places): void {
   const { bpffs, state } = places;
@@ -29,7 +29,7 @@ export function ensureBpffs(places: Places): void {
 
 function mountNoted({ bpffs, state }: Places): void {
   mkdirSync(state, { recursive: true, mode: 0o700 });
-  // before the mount: on a full disk it would never be undone
+  // written before mounting: if it failed afterwards, on a full disk, the mount would never be removed
   writeFileSync(mountNote(state), bpffs, { mode: 0o600 });
   try {
     mountBpffs(bpffs);
@@ -39,7 +39,7 @@ function mountNoted({ bpffs, state }: Places): void {
   }
 }
 
-/** Unmounts what `ensureBpffs` mounted. */
+/** Unmounts the bpffs if `ensureBpffs` mounted it. */
 export function releaseBpffs({ bpffs, state }: Places): void {
   const note = mountNote(state);
   if (!existsSync(note)) return;

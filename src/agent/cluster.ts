@@ -2,21 +2,23 @@ import { homedir } from "node:os";
 import { ApiStatusError, KubernetesClient, openAccess, type Resource } from "../sources/kubernetes/index.ts";
 import { resourceOf } from "../sources/manifests/index.ts";
 
-/** What the command line does with a Kubernetes API: the objects of manifests, there and gone. */
+/** Kubernetes API operations of the command line: apply and delete objects of manifests. */
 
 type Plain = Readonly<Record<string, unknown>>;
 
-/** An object before and after; `before` is undefined if it is new. Without what the server keeps about it. */
+/**
+ * An object before and after a change, without fields that the server manages. `before` is undefined for a new object.
+ */
 export interface ClusterChange {
   key: string;
   before?: object | undefined;
   after: object;
 }
 
-/** Whose fields `weir apply` writes: another's are not taken from it. */
+/** Field manager of `weir apply`. Fields of other managers are not overwritten. */
 const MANAGER = "weir-apply";
 
-/** @throws KubernetesConfigError if no API is found */
+/** @throws KubernetesConfigError if no API is configured */
 export function openCluster(options: {
   kubeconfig?: string | undefined;
   context?: string | undefined;
@@ -28,7 +30,7 @@ export function openCluster(options: {
 }
 
 export class Cluster {
-  /** Of objects that name none. */
+  /** Namespace of objects that name none. */
   readonly namespace: string;
   readonly #client: KubernetesClient;
   readonly #signal: AbortSignal;
@@ -39,7 +41,7 @@ export class Cluster {
     this.#signal = signal;
   }
 
-  /** Server-side apply of one object. In a dry run the server judges and completes it, and keeps nothing. */
+  /** Server-side apply of one object. In a dry run the server validates and completes it without storing it. */
   async put(document: Plain, { dryRun }: { dryRun: boolean }): Promise<ClusterChange> {
     const { kind, resource, target } = this.#place(document);
     const before = await this.#get(resource, target);
@@ -53,7 +55,7 @@ export class Cluster {
     return { key, before: before && written(before), after: written(after) };
   }
 
-  /** Deletes an object named `Kind/namespace/name`; false if there is none. */
+  /** Deletes the object `Kind/namespace/name`. Returns false if there is none. */
   async remove(key: string, { dryRun }: { dryRun: boolean }): Promise<boolean> {
     const [kind = "", ...rest] = key.split("/");
     const metadata = rest.length > 1 ? { namespace: rest[0], name: rest[1] } : { name: rest[0] };
@@ -84,7 +86,7 @@ export class Cluster {
   }
 }
 
-/** The server's own words say enough; a conflict wants a hint. */
+/** Adds a hint to a conflict. Other errors keep the server's message. */
 function readable(error: unknown): unknown {
   if (!(error instanceof ApiStatusError) || error.status !== 409) return error;
   return new Error(`${error.message} (edit it where it was made, or remove those fields from the manifest)`, {
@@ -92,7 +94,7 @@ function readable(error: unknown): unknown {
   });
 }
 
-/** Without what the server keeps for itself, and without what is reported. */
+/** Removes the fields that the server manages, and the status. */
 function written(object: Plain): object {
   const { status: _, metadata, ...rest } = object;
   const kept = { ...(metadata as Record<string, unknown>) };

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { examine } from "./doctor.ts";
 
-test("another user than root is told so, and nothing of the kernel", async () => {
+test("a user other than root gets that as the error, and no findings about the kernel", async () => {
   process.seteuid?.(65534);
   const examined = examine();
   process.seteuid?.(0);

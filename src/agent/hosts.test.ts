@@ -16,7 +16,7 @@ const NODE: NodeContext = {
   mtu: 1450,
   vxlan: { port: 4789, vni: 1 },
 };
-/** No runtime gives such uids, so that this machine's kubelet has no cgroup for them. */
+/** No runtime assigns such uids, so this machine's kubelet has no cgroup for them. */
 const UID = "weir-test-11111111";
 
 let folder: string;
@@ -53,7 +53,7 @@ const find = (by: HostFinder, { node, pods, ruled }: View) => by.find(node, pods
 const makeCgroup = (name: string): void => mkdirSync(join(folder, `pod${UID}-${name}`));
 const told = (state: View): string[] => find(finder, state).problems.map(({ message }) => message);
 
-test("pods of the node's network with rules and a cgroup are found, and stay the same", () => {
+test("host-network pods with rules and a cgroup are found, and keep their identity", () => {
   makeCgroup("a");
   const state = view([pod("a"), pod("b", { hostNetwork: false }), pod("c", { nodeName: "n2" })]);
   const { hosts, problems } = find(finder, state);
@@ -64,13 +64,13 @@ test("pods of the node's network with rules and a cgroup are found, and stay the
   expect(finder.isStale).toBe(false);
 });
 
-test("without rules nothing is looked for", () => {
+test("pods without rules are not looked for", () => {
   makeCgroup("a");
   expect(find(finder, { ...view([pod("a")]), ruled: new Set<string>() })).toEqual({ hosts: [], problems: [] });
   expect(finder.isStale).toBe(false);
 });
 
-test("a pod whose last rule goes keeps its port while packets of it may wait", () => {
+test("a pod whose last rule is removed keeps its port while packets of it may be queued", () => {
   let now = 0;
   const timed = new HostFinder({ folder, now: () => now });
   makeCgroup("a");
@@ -87,13 +87,13 @@ test("a pod whose last rule goes keeps its port while packets of it may wait", (
   now = 100_000;
   find(timed, ruled);
   find(timed, free);
-  now = 159_999; // counted from the last rule's end
+  now = 159_999; // counted from the end of the last rule
   expect(find(timed, free).hosts).toHaveLength(1);
   expect([find(timed, { ...free, pods: [] }).hosts, timed.isStale]).toEqual([[], false]);
   rmdirSync(join(folder, `pod${UID}-a`));
 });
 
-test("a cgroup that comes, and one that goes, make what was found stale", () => {
+test("a created or removed cgroup makes the result stale", () => {
   const state = view([pod("a")]);
   expect(told(state)).toEqual([
     `its rules are not enforced: the pod uses its node's network, and no cgroup in the v2 hierarchy is that of a pod with uid ${UID}-a`,
@@ -112,7 +112,7 @@ test.each([
   ["a uid that leads elsewhere", () => view([pod("a", {}, "../../a")]), /no valid uid/],
   ["no uplink", () => view([pod("a")], ""), /no device of the node's is known as its uplink/],
   ["one uid for two pods", () => view([pod("a"), pod("b", {}, `${UID}-a`)]), /another pod has its uid/],
-])("%s: none is taken, and it says why", (_what, state, reason) => {
+])("%s: no cgroup is used, and the problem has the reason", (_what, state, reason) => {
   makeCgroup("a");
   const { hosts, problems } = find(finder, state());
   expect(hosts).toEqual([]);

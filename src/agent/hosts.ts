@@ -5,31 +5,31 @@ import type { HostPod, NodeContext } from "../model/cluster.ts";
 import { objectKey, podKey } from "../model/names.ts";
 import type { Pod, Problem } from "../model/objects.ts";
 
-/** Tells whether a pod (`namespace/name`) has rules. */
+/** Returns whether a pod (`namespace/name`) has rules. */
 export type HasRules = (key: string) => boolean;
 
-/** Where a pod's packets are seen and by what they are told, or why they cannot be. */
+/** A pod's cgroup, by which its packets are recognized, or the reason why there is none. */
 type Found = { cgroup: bigint } | { fault: string };
 
 export interface HostPlaces {
-  /** Folder with cgroups `pod<uid>` of another runtime than kubelet. */
+  /** Folder with cgroups `pod<uid>`, if kubelet's are not used. */
   folder?: string | undefined;
 }
 
 /**
- * How long a pod keeps its port after its last rule has gone, ms: its packets that wait in a queue come back there. None
- * waits longer than the delaying device holds one.
+ * How long a pod keeps its port after its last rule is removed, ms: its queued packets return there. None is queued
+ * longer than the longest delay.
  */
 const KEPT_FOR = 60_000;
 
 /**
- * Finds the cgroups of pods that use their node's own network and have rules, or had some until lately: below `folder`,
- * else where kubelet makes them. Only those are looked for, so that nothing stands on the node's device without need.
+ * Finds the cgroups of pods with `hostNetwork: true` that have rules, or had until recently: below `folder`, else where
+ * kubelet creates them. Other pods are not looked for, so that no program is attached to the uplink without need.
  */
 export class HostFinder {
   readonly #folder: string | undefined;
   readonly #known = new Map<string, HostPod>();
-  /** When pods that are known without rules are forgotten, by key. */
+  /** When pods without rules are forgotten, by key. */
   readonly #ends = new Map<string, number>();
   readonly #now: () => number;
   #wanted: readonly Pod[] = [];
@@ -40,7 +40,7 @@ export class HostFinder {
     this.#now = now;
   }
 
-  /** Host-network pods by id, and of those that have none why. A pod stays the same object while nothing of it changes. */
+  /** Returns host pods, and problems for pods whose cgroup was not found. An unchanged pod keeps its identity. */
   find(node: NodeContext, pods: readonly Pod[], hasRules: HasRules): { hosts: HostPod[]; problems: Problem[] } {
     const here = pods.filter((pod) => pod.hostNetwork && pod.nodeName === node.name);
     this.#wanted = here.filter((pod) => this.#hasRules(pod, hasRules) || this.#isKept(pod));
@@ -69,7 +69,7 @@ export class HostFinder {
     return { hosts: [...this.#known.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1)), problems };
   }
 
-  /** Would a search give something else? Cgroups come and go without a word. */
+  /** Whether `find` would return something else. There is no notification of cgroups. */
   get isStale(): boolean {
     if ([...this.#ends.values()].some((end) => end <= this.#now())) return true;
     return this.#wanted.length > 0 && signature(this.#look()) !== this.#seen;
@@ -98,7 +98,7 @@ export class HostFinder {
   #cgroupOf({ metadata: { uid } }: Pod): Found {
     if (uid === undefined) return { fault: "its object has no uid, by which its cgroup is named" };
     try {
-      podCgroupCandidates(uid); // refuses what could lead elsewhere
+      podCgroupCandidates(uid); // throws on a uid that would lead to another path
       const own = this.#folder === undefined ? undefined : idIfThere(join(this.#folder, `pod${uid}`));
       const path = own === undefined ? findPodCgroup(uid)?.path : undefined;
       const cgroup = own ?? (path === undefined ? undefined : idIfThere(path));
@@ -110,7 +110,7 @@ export class HostFinder {
   }
 }
 
-/** Two pods may claim a cgroup; a pod must not choose whose rules it gets. */
+/** A cgroup that two pods claim is used for neither: a pod must not choose whose rules it gets. */
 function settle(found: Found | undefined, claims: ReadonlyMap<bigint, number>, uplink: string): Found {
   if (found === undefined || "fault" in found) return found ?? { fault: "it was not looked for" };
   if (uplink === "") return { fault: "no device of the node's is known as its uplink (set uplink)" };

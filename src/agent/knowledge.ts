@@ -9,36 +9,41 @@ import type { AgentParts } from "./agent.ts";
 import type { Resolution } from "./programs.ts";
 
 const NO_PROGRAMS: Resolution = { builds: new Map(), problems: [], standings: new Map(), pending: new Set() };
-/** How long the first pass waits for programs to be built, ms: until then the datapath of the last agent is in force. */
+/**
+ * How long the first pass waits for builds of users' programs, ms. Until then the previous agent's datapath is in
+ * force.
+ */
 const FIRST_BUILDS = 5_000;
-/** Programs are looked up again this often though nothing changed, ms: a folder may be one that cannot be watched. */
+/** Interval at which users' programs are looked up again without a change, ms: some file systems cannot be watched. */
 const RESOLVE_EVERY = 30_000;
-/** The node's devices and addresses are looked at this often though nobody told of a change, ms. */
+/** Interval at which the node's devices and addresses are read again without a notification, ms. */
 const FOLLOW_EVERY = 60_000;
 
-/** Takes what the agent's sources tell into the store, and finds out what nobody tells of. */
+/** Writes into the store what the sources report and what the agent finds itself. */
 export class Knowledge {
-  /** Every source has told all that it knew. */
+  /** All sources have synced. */
   synced = false;
   programs: Resolution = NO_PROGRAMS;
-  /** Version of the node's own object that the last pass has seen: whoever changed it knows what else is seen by that. */
+  /**
+   * resourceVersion of the own Node object in the last pass, so that its writer can tell whether its change was seen.
+   */
   observedVersion: string | undefined;
   readonly #parts: AgentParts;
   readonly #planner: Planner;
-  /** Keys of objects that are to be read again. */
+  /** Keys of objects to read again. */
   readonly #dirty = new Set<string>();
-  /** Where nobody tells: something that decides what is found has changed. */
+  /** Pods' devices and cgroups must be looked for again. */
   #seeks = true;
-  /** Pods whose programs are to be looked up again. */
+  /** Users' programs must be looked up again. */
   #resolves = true;
   #resolvedAt = 0;
-  /** The node itself may be another. */
+  /** The node itself must be read again. */
   #moves = true;
   #followedAt = 0;
   #remembers = true;
   #found: readonly Problem[] = [];
   #faults: readonly Problem[] = [];
-  /** Why the node cannot be made out. */
+  /** Why the node's state could not be read. */
   #moved: Problem | undefined;
 
   constructor(parts: AgentParts, planner: Planner) {
@@ -64,7 +69,7 @@ export class Knowledge {
     }
   }
 
-  /** Takes in all that the sources know. */
+  /** Reads all objects from the sources. */
   readAll(): void {
     const { manifests, applied } = this.#parts;
     for (const { kind, metadata } of manifests?.snapshot().objects ?? []) this.#dirty.add(objectKey(kind, metadata));
@@ -79,12 +84,12 @@ export class Knowledge {
     for (const key of keys) this.#dirty.add(key);
   }
 
-  /** Users' programs may be others, or built by now. */
+  /** Users' programs or their builds may have changed. */
   programsChanged(): void {
     this.#resolves = true;
   }
 
-  /** Plans with what is known now (ms since the epoch). Gives when something of it ends. */
+  /** Plans with the present state. @param now ms since the epoch. Returns when the plan next changes by itself */
   follow(now: number): number | undefined {
     const { fault: unforgotten, next: end } = this.#forgetOneOffs(now);
     this.#moves ||= this.#dirty.has(objectKey("Node", this.#planner.node));
@@ -99,7 +104,7 @@ export class Knowledge {
     return end;
   }
 
-  /** What sources themselves say is wrong. */
+  /** Problems reported by the sources. */
   problems(): Problem[] {
     const { manifests, endpoints, lastGood: file, applied } = this.#parts;
     return [
@@ -111,24 +116,24 @@ export class Knowledge {
     ];
   }
 
-  /** What is wrong where the agent itself looks: devices, cgroups, programs. */
+  /** Problems found by the agent itself: of devices, cgroups and users' programs. */
   get found(): readonly Problem[] {
     return [...this.#found, ...this.programs.problems];
   }
 
-  /** What kept a pass from knowing all that it should. */
+  /** Problems that kept the last pass from reading all of its input. */
   get faults(): readonly Problem[] {
     return this.#faults;
   }
 
-  /** Writes last good rules to disk if any changed. Throws what the disk says; it is tried again at the next call. */
+  /** Writes changed last valid rules to disk. @throws the file system's error; the next call tries again */
   save(): void {
     if (!this.#remembers) return;
     this.#parts.lastGood.save(new Map(this.#planner.cluster.lastGood.rows()));
     this.#remembers = false;
   }
 
-  /** Would what nobody tells of be found otherwise now? */
+  /** Whether a pass would find other devices, cgroups or programs than the last one. */
   isStale(): boolean {
     const { taps, hosts } = this.#parts;
     const isStale = (taps?.isStale || hosts?.isStale) ?? false;
@@ -136,21 +141,21 @@ export class Knowledge {
     return isStale || this.#isResolutionOld();
   }
 
-  /** The kernel told of something that the node is: the next pass looks at it. */
+  /** Has the next pass read the node's state again. */
   doubtNode(): void {
     this.#moves = true;
   }
 
-  /** Is the node other than the last pass knew it? */
+  /** Whether the node's state differs from that of the last pass. */
   hasMoved(): boolean {
     try {
       return this.#nodeNow() !== this.#planner.node;
     } catch {
-      return true; // the pass says why
+      return true; // the pass reports the error
     }
   }
 
-  /** Builds what the rules of now ask for, so that the first pass leaves no pod without its program meanwhile. */
+  /** Builds the users' programs of the present rules, so that the first pass does not detach any. */
   async firstBuilds(): Promise<void> {
     const { programs, signal } = this.#parts;
     const deadline = performance.now() + FIRST_BUILDS;
@@ -165,7 +170,7 @@ export class Knowledge {
     }
   }
 
-  /** What would be wrong if these were applied beside what is. Programs of rules are not looked at. */
+  /** Returns the problems there would be if these changes were applied. Users' programs are not checked. */
   foresee(changes: readonly AppliedObject[]): readonly Problem[] {
     const { cluster } = this.#planner;
     const now = Date.now();
@@ -183,7 +188,7 @@ export class Knowledge {
     this.observedVersion = this.#ownObject()?.metadata.resourceVersion;
   }
 
-  /** What is in both counts as the watched source has it. */
+  /** An object in both the applied ones and the watched source has the watched source's content. */
   #objectOf(key: string): ManifestObject | undefined {
     return this.#parts.manifests?.object(key) ?? this.#parts.applied.get(key)?.object;
   }
@@ -203,7 +208,7 @@ export class Knowledge {
     return applied.list().flatMap(({ key }) => (manifests.object(key) ? [doubled(key)] : []));
   }
 
-  /** A node that cannot be made out, as without its uplink, counts as it was. */
+  /** Reads the node's state. If that fails, e.g. without an uplink, the last state is used. */
   #followNode(): void {
     this.#moves = false;
     this.#followedAt = performance.now();
@@ -225,7 +230,7 @@ export class Knowledge {
     return this.#parts.manifests?.object(objectKey("Node", this.#planner.node)) as Node | undefined;
   }
 
-  /** One-off impairments go some time after their end. What cannot be forgotten acts on nothing all the same. */
+  /** Removes one-off Impairments some time after their end. One that cannot be removed has no effect. */
   #forgetOneOffs(now: number): { fault?: Problem; next?: number | undefined } {
     const { applied } = this.#parts;
     try {
@@ -237,7 +242,7 @@ export class Knowledge {
     }
   }
 
-  /** Devices that pods have of another network, and cgroups of pods in the node's own. */
+  /** Looks for pods' devices in another network, and for cgroups of host pods. */
   #seek(): void {
     if (!this.#seeks) return;
     this.#seeks = false;

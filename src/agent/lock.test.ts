@@ -10,7 +10,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-test("one agent a node; what is not there needs no lock", () => {
+test("one agent per node; a missing folder needs no lock", () => {
   const folders = [folder, join(folder, "missing")];
   const lock = lockNode("start agent of a", folders);
   expect(() => lockNode("uninstall", folders)).toThrow(`uninstall: an agent runs on ${folder} (stop it first)`);
@@ -18,7 +18,7 @@ test("one agent a node; what is not there needs no lock", () => {
   lockNode("uninstall", folders).release();
 });
 
-test("a lock that cannot be had gives back the others", () => {
+test("a failed lock releases the others", () => {
   const other = mkdtempSync(join(folder, "other-"));
   const held = lockNode("start", [other]);
   expect(() => lockNode("start", [folder, other])).toThrow("an agent runs");

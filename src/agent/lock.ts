@@ -2,8 +2,8 @@ import { existsSync } from "node:fs";
 import { KernelError, type Lock, lockPath } from "../kernel/index.ts";
 
 /**
- * Takes a node's pins and state for this process alone: two agents on one of them would undo each other's work, and the
- * first to end would take both down. Folders that are not there hold nothing. Throws if another process has one.
+ * Locks a node's pins and state for this process: two agents on the same would undo each other's work, and the first to
+ * stop would remove both. Missing folders are ignored. @throws Error if another process holds a lock
  */
 export function lockNode(what: string, folders: readonly string[]): Lock {
   const locks: Lock[] = [];

@@ -2,7 +2,7 @@ import { type Logger, pino, stdTimeFunctions } from "pino";
 
 export type { Logger } from "pino";
 
-/** One line of JSON per state change, on standard error. Synchronous: what was logged before a crash is there. */
+/** Logs one line of JSON per state change to standard error. Synchronous, so that lines before a crash are not lost. */
 export function createLogger(level: string, node: string): Logger {
   const base = { node };
   return pino({ level, base, timestamp: stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }));

@@ -33,12 +33,12 @@ import { removeNode, undoStart } from "./uninstall.ts";
 
 export interface AgentOptions {
   config: AgentConfig;
-  /** At the end leave everything in the kernel, for the next start. */
+  /** Leaves everything in the kernel when the agent stops. */
   keep: boolean;
   logLevel: "debug" | "info" | "warn" | "error";
 }
 
-/** Runs a node's agent until the signal; resolves once everything is taken down, or kept. */
+/** Runs a node's agent until the signal. Resolves once everything is removed from the kernel, or kept. */
 export async function runAgent(options: AgentOptions, { signal }: { signal: AbortSignal }): Promise<void> {
   preferSmallHeap();
   const { config } = options;
@@ -57,7 +57,7 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     if (source) await Promise.race([source.synced, stopped, tellWaiting(source, log, stop.signal)]);
     if (signal.aborted) return;
     const node = ownNode(config, source);
-    await clearSocket(config.socket); // a second agent of the same node is refused here, before it touches anything
+    await clearSocket(config.socket); // refuses a second agent of the same node before it changes anything
     ensureBpffs(config);
     const fresh = !existsSync(panelRoot(config.bpffs, node.name));
     lock = claim(config, node.name);
@@ -92,10 +92,10 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
   }
 }
 
-/** ms between two lines in the log about objects that do not come. */
+/** Interval between two log lines while waiting for objects, ms. */
 const WAITING = 5000;
 
-/** Never resolves: it only says what is waited for. */
+/** Logs what the agent is waiting for. Never resolves. */
 function tellWaiting(source: ManifestWatch, log: Logger, signal: AbortSignal): Promise<never> {
   const timer = setInterval(() => {
     const problems = source.snapshot().problems.filter(({ severity }) => severity !== "skipped");
@@ -113,7 +113,7 @@ function ownNode(config: AgentConfig, manifests: ManifestWatch | undefined): Nod
   return nodeContext(config, manifests?.snapshot().objects.find(isOwn));
 }
 
-/** A second agent of the same node is refused here too if its socket is another. */
+/** Refuses a second agent of the same node that has another socket. */
 function claim({ bpffs, state }: AgentConfig, node: string): Lock {
   const folders = [panelRoot(bpffs, node), state];
   for (const folder of folders) mkdirSync(folder, { recursive: true, mode: 0o700 });

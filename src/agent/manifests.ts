@@ -1,2 +1,2 @@
-/** What the command line needs of manifests: it reads them with the schemas of the agent that will judge them. */
+/** The manifest functions that the command line uses: the same schemas as the agent's. */
 export { findKind, readManifestDocuments, specSchemas } from "../sources/manifests/index.ts";

@@ -1,8 +1,8 @@
 import { setFlagsFromString } from "node:v8";
 
 /**
- * Has V8 collect sooner rather than grow: with 100 pods an agent then stays 30 MB smaller, for a sixth more CPU time while
- * pods start and none while nothing changes. Before anything large is made.
+ * Makes V8 collect garbage rather than grow the heap. With 100 pods an agent takes 30 MB less memory, and a sixth more
+ * CPU time while pods start. Call it before anything large is allocated.
  */
 export function preferSmallHeap(): void {
   setFlagsFromString("--optimize-for-size");

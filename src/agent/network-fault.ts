@@ -6,15 +6,18 @@ import { networkClaims } from "./views/claims.ts";
 
 /** Why a pod's network is not in force. */
 export interface NetworkFault {
-  /** The kernel refused what is this pod's alone; else it is the node's trouble, which may pass. */
+  /** Caused by this pod's own values, so it is permanent; else by the node, which may recover. */
   own: boolean;
   message: string;
 }
 
-/** What does not pass by itself. */
+/** Permanent outcomes. */
 const OWN: ReadonlySet<OutcomeCode> = new Set(["kernel", "conflict", "encode"]);
 
-/** What the last pass came to for one pod's network: its device, its port, and its rows. Rules are no part of it. */
+/**
+ * Returns why a pod's network (its device, port and rows) is not in force after the last pass. Its rules are not
+ * considered.
+ */
 export function networkFault({ standing, planner }: Agent, endpoint: Endpoint): NetworkFault | undefined {
   const own = standing.outcomeOf(...networkClaims(podKey(endpoint)));
   if (own) return { own: OWN.has(own.code), message: own.message };

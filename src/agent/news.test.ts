@@ -37,7 +37,10 @@ const LIMITED = {
   spec: { nodeName: "n1", containers: [{ name: "c", image: "x" }] },
 };
 
-/** An agent after its first pass, with one pod that has a limit, on a kernel in memory; passes that news asked for. */
+/**
+ * An agent after its first pass, on an in-memory kernel, with one pod that has a limit; and the passes that
+ * notifications caused.
+ */
 async function agentOn(follow = (before: NodeContext) => before) {
   const kernel = memoryKernel();
   const agent = newAgent({
@@ -55,10 +58,10 @@ async function agentOn(follow = (before: NodeContext) => before) {
   const own = (gone: boolean): NetworkNews => ({ kind: "route", gone, route });
   return { agent, kernel, marks, looks, own };
 }
-/** Less than what is due without news. */
+/** Less than the interval of any periodic work. */
 const wait = () => vi.advanceTimersByTime(900);
 
-test("news of what is Weir's is looked at once, however much comes, and a pass follows if it is not as it was left", async () => {
+test("many notifications about Weir's devices cause one check, and a pass if something changed", async () => {
   const { agent, kernel, marks, looks, own } = await agentOn();
   kernel.network.byCidr.clear();
   for (let i = 0; i < 1000; i++) agent.noticed(own(true));
@@ -73,7 +76,7 @@ test("news of what is Weir's is looked at once, however much comes, and a pass f
   expect(marks).toHaveBeenCalledTimes(1);
 });
 
-test("what is as it was left causes no pass, and what is others' is not looked at", async () => {
+test("no pass follows if nothing changed, and foreign devices are not checked", async () => {
   const { agent, marks, looks, own } = await agentOn();
   agent.noticed(own(false));
   const others = { cidr: "10.9.0.0/16", ifindex: 1, via: undefined, source: undefined, metric: 0, table: 254 };
@@ -84,7 +87,7 @@ test("what is as it was left causes no pass, and what is others' is not looked a
   expect(looks).not.toHaveBeenCalled();
 });
 
-test("a root qdisc that goes takes all below it along: the kernel is read again", async () => {
+test("the removal of a root qdisc has all classes below it read again", async () => {
   const { agent, kernel, marks } = await agentOn();
   const qdiscs = vi.spyOn(kernel.network, "qdiscs");
   agent.noticed({ kind: "qdisc", ifindex: kernel.network.device("weir_shape0")?.ifindex ?? 0 });
@@ -94,7 +97,7 @@ test("a root qdisc that goes takes all below it along: the kernel is read again"
   expect(qdiscs).toHaveBeenCalledOnce();
 });
 
-test("an address that the node got is planned for", async () => {
+test("a new address of the node is planned for", async () => {
   let addresses = NODE.addresses;
   const now = (before: NodeContext) => (before.addresses === addresses ? before : { ...before, addresses });
   const { agent, marks } = await agentOn(now);
@@ -106,7 +109,7 @@ test("an address that the node got is planned for", async () => {
   expect(agent.planner.node.addresses).toEqual(["192.0.2.11"]);
 });
 
-test("a node that cannot be made out counts as it was, and the status says why", async () => {
+test("if the node's state cannot be read, the last one is used and the status has the reason", async () => {
   let fault: string | undefined;
   const { agent } = await agentOn((before) => {
     if (fault) throw new Error(fault);

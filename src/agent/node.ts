@@ -7,20 +7,23 @@ import type { NodeContext } from "../model/cluster.ts";
 import { familyOf, formatPrefix, parsePrefix } from "../model/ip.ts";
 import type { Node } from "../model/objects.ts";
 
-/** VXLAN's headers: outer Ethernet is the device's own; IPv4 20 or IPv6 40, UDP 8, VXLAN 8, inner Ethernet 14. */
+/**
+ * VXLAN overhead: IPv4 20 or IPv6 40, UDP 8, VXLAN 8, inner Ethernet 14. The outer Ethernet header is not part of the
+ * MTU.
+ */
 const VXLAN_OVERHEAD = { 4: 50, 6: 70 } as const;
 
 const ETHERNET_MTU = 1500;
 
-/** The node's name: as configured, else the host's. */
+/** The configured node name, else the host name. */
 export const nodeName = (config: AgentConfig): string => config.node ?? hostname();
 
-/** What a veth takes; loopback's MTU is one byte more. */
+/** Maximum MTU of a veth. Loopback's is one byte more. */
 const LARGEST_MTU = 65535;
 
 /**
- * What the agent must know of its node before it plans: from the configuration, else from the Node object, else from
- * the kernel. Throws an error that names the missing setting.
+ * What the agent must know about its node before planning: from the configuration, else from the Node object, else from
+ * the kernel. @throws Error that names the missing setting
  */
 export function nodeContext(config: AgentConfig, object: Node | undefined): NodeContext {
   const fq = hasQdisc("fq");
@@ -32,8 +35,8 @@ export function nodeContext(config: AgentConfig, object: Node | undefined): Node
 }
 
 /**
- * The same again while the agent runs: its addresses, uplink and MTU follow; where its pods' addresses come from and
- * what the kernel has do not. Gives `before` itself if nothing differs. Throws as `nodeContext` does.
+ * Reads the node's addresses, uplink and MTU again while the agent runs. Pod CIDRs and kernel features are not read
+ * again. Returns `before` itself if nothing changed. Throws like `nodeContext`.
  */
 export function followNode(config: AgentConfig, object: Node | undefined, before: NodeContext): NodeContext {
   const isChained = config.mode === "chained";
@@ -75,8 +78,8 @@ function ownNetwork(config: AgentConfig, object: Node | undefined, podCIDRs: rea
 }
 
 /**
- * The node's addresses, of each family first the one that it sends from. An address of its Node object that no device
- * has, as when it was changed and the object has yet to follow, comes after the uplink's.
+ * The node's addresses; of each family the one it sends from is first. An address of the Node object that no device
+ * has, e.g. because the object is outdated, comes after the uplink's.
  */
 export function addressesNow(named: readonly string[], held: readonly string[], uplink: readonly string[]): string[] {
   const first = (family: number, list: readonly string[]) => list.filter((ip) => familyOf(ip) === family).slice(0, 1);
@@ -95,13 +98,16 @@ function contains(network: string, address: string): boolean {
   return cidr.ok && indexIn(cidr.value, address) !== undefined;
 }
 
-/** All addresses of the node's namespace, sorted, but loopback's and link-local ones. */
+/** All addresses of the node's namespace, sorted, without loopback and link-local ones. */
 function ownAddresses(): string[] {
   const own = addresses().filter(({ linkLocal, cidr }) => !linkLocal && !/^(127\.|::1\/)/.test(cidr));
   return own.map(addressOf).toSorted();
 }
 
-/** Pods' network is another's: all that counts is what size its packets have, and which addresses are the node's. */
+/**
+ * Context for mode chained, in which another provider makes the pods' network: only the MTU and the node's addresses
+ * are needed.
+ */
 function besideAnother(config: AgentConfig): NodeContext {
   const uplink = config.uplink ?? routeDevice() ?? "";
   return {

@@ -2,13 +2,13 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** Where everything of one node is pinned. */
+/** The folder of a node's pins. */
 export const panelRoot = (bpffs: string, node: string): string => join(bpffs, "weir", node);
 
-/** Where users' programs are kept once they are built. */
+/** The folder of built users' programs. */
 export const programCache = (state: string): string => join(state, "programs");
 
-/** Folder of the compiled objects: in the build, or as the environment says. Throws where there is none. */
+/** The folder of compiled objects: in the build, or from the environment. @throws Error if there is none */
 export function objectsDir(env: NodeJS.ProcessEnv): string {
   if (env["WEIR_BPF_DIR"]) return env["WEIR_BPF_DIR"];
   const here = fileURLToPath(new URL(".", import.meta.url)); // dist/chunks/ in the build, src/agent/ in tests

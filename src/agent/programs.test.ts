@@ -26,7 +26,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Builds what says `good`, and names builds by their macros. */
+/** Accepts sources that contain `good`, and names builds by their macros. */
 class FakeBuilder {
   built: string[] = [];
   async name({ text, macros, direction }: Source): Promise<string> {
@@ -42,7 +42,7 @@ class FakeBuilder {
   prune(): void {}
 }
 
-/** Rules by pod, and the pods that have a port here. */
+/** Rules by pod, and the pods that have a port. */
 interface Given {
   programs: ReadonlyMap<string, readonly ProgramRule[]>;
   ports: readonly string[];
@@ -80,7 +80,7 @@ function start(options: { held?: string[]; folder?: string | undefined; now?: ()
 const A = standingKey("ns/a", "egress");
 
 describe("a rule's program", () => {
-  test("is compiling, then ready, and asks for another pass", async () => {
+  test("is compiling, then ready, which requests another pass", async () => {
     const { programs } = start();
     const one = given({ a: "one egress" });
     const first = resolve(programs, one);
@@ -95,7 +95,7 @@ describe("a rule's program", () => {
     expect([...second.builds]).toEqual([["ns/a", [{ direction: "egress", build }]]]);
   });
 
-  test("is made once for all pods that want the same", async () => {
+  test("is built once for all pods with the same rule", async () => {
     const { builder, settle } = start();
     await settle(given({ a: "one egress -DN=5", b: "one egress" }));
     expect(builder.built).toHaveLength(1);
@@ -108,7 +108,7 @@ describe("a rule's program", () => {
     ["a direction that it is not for", "out ingress", /out is for egress alone/],
     ["a macro out of its range", "one egress -DN=10", /one: macro N is 10, not within 1 to 9/],
     ["a macro that it has not", "one egress -DX=1", /one: macro X is not declared/],
-  ])("%s: a problem on its author's object, and nothing acts", async (_what, text, reason) => {
+  ])("%s: a problem of the object with the rule, and no program is in force", async (_what, text, reason) => {
     const { settle } = start();
     const { builds, problems } = await settle(given({ a: text }));
     expect(builds.size).toBe(0);
@@ -117,14 +117,14 @@ describe("a rule's program", () => {
     expect(problems[0]?.message).toMatch(/traffic passes as without it$/);
   });
 
-  test("without a folder is refused, and says who can mend it", async () => {
+  test("without a folder is refused, with a hint for the administrator", async () => {
     const { settle } = start({ folder: undefined });
     const { problems } = await settle(given({ a: "one egress" }));
     expect(problems[0]?.message).toMatch(/no folder of programs \(an administrator sets programs/);
   });
 });
 
-test("many new programs come in turns, so that no pass takes long", async () => {
+test("many new programs are spread over several passes", async () => {
   const { programs, settle } = start();
   await settle(given({ x: "one egress" }));
   const names = Array.from({ length: 40 }, (_, i) => `p${i}`);
@@ -132,11 +132,11 @@ test("many new programs come in turns, so that no pass takes long", async () => 
   const acting = () => resolve(programs, many).builds.size;
   expect([acting(), acting(), acting()]).toEqual([16, 32, 40]);
   await new Promise((resolve) => setImmediate(resolve));
-  expect(changes).toBe(3); // one of the build, two of the passes that left some over
+  expect(changes).toBe(3); // one of the build, two of the passes with programs left over
 });
 
-describe("what acted before stays", () => {
-  test("while the next one is made, and when that is refused", async () => {
+describe("the previous program stays in force", () => {
+  test("while the next one is built, and if that is refused", async () => {
     const { programs, settle } = start();
     const before = (await settle(given({ a: "one egress -DN=1" }))).standings.get(A)?.build;
     const next = resolve(programs, given({ a: "one egress -DN=2" }));
@@ -147,7 +147,7 @@ describe("what acted before stays", () => {
     expect(refused.builds.get("ns/a")).toEqual([{ direction: "egress", build: before }]);
   });
 
-  test("when the source turns bad, and goes when the rule goes", async () => {
+  test("if the source becomes invalid, and is removed with the rule", async () => {
     const { settle } = start();
     const before = (await settle(given({ a: "one egress" }))).standings.get(A)?.build;
     writeFileSync(join(folder, "one.c"), "evil");
@@ -161,7 +161,7 @@ describe("what acted before stays", () => {
     expect((await settle(given({ a: "one egress" }))).builds.size).toBe(0);
   });
 
-  test("through a restart: what the kernel holds is known by its name", async () => {
+  test("across a restart: the kernel's programs are recognized by name", async () => {
     writeFileSync(join(folder, "one.c"), "evil");
     const { settle } = start({ held: ["custom:weir-a:egress:0123456789ab", "something else"] });
     const { standings, builds } = await settle(given({ a: "one egress", b: "one egress" }));
@@ -170,7 +170,7 @@ describe("what acted before stays", () => {
   });
 });
 
-test("what cannot be made for want of a sandbox is tried again later", async () => {
+test("a build that failed for lack of a sandbox is retried later", async () => {
   let now = 0;
   const { settle } = start({ now: () => now });
   writeFileSync(join(folder, "one.c"), "nowhere");

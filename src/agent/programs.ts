@@ -14,12 +14,12 @@ import { bad, good, quote, type Result } from "../model/text.ts";
 import { watchFault } from "../sources/manifests/index.ts";
 import { LIST, type ProgramFolder, readProgramFolder } from "../sources/programs/catalog.ts";
 
-/** Where a rule's program stands. */
+/** The state of a rule's program. */
 export interface Standing {
   state: "ready" | "compiling" | "refused";
-  /** Build that acts at the pod: the rule's own, or the one before; undefined if none does. */
+  /** Build in force at the pod: the rule's own, or the previous one; undefined: none. */
   build: string | undefined;
-  /** What that build is: name and macros; undefined if it is from before this agent's start. */
+  /** Name and macros of that build; undefined if it is from before this agent's start. */
   effective: string | undefined;
   reason: string | undefined;
 }
@@ -29,7 +29,7 @@ export interface Resolution {
   problems: readonly Problem[];
   /** By `standingKey`. */
   standings: ReadonlyMap<string, Standing>;
-  /** Pods with a program that is still being made. */
+  /** Pods with a program that is still being built. */
   pending: ReadonlySet<string>;
 }
 
@@ -39,9 +39,9 @@ export interface ProgramsOptions {
   /** The administrator's folder. */
   folder: string | undefined;
   builder: Builder;
-  /** Names of the instances whose programs the kernel holds. */
+  /** Names of the instances whose programs the kernel has. */
   held: readonly string[];
-  /** Called when a pass may come to another result. */
+  /** Called when another pass may have another result. */
   onChange: () => void;
   now?: () => number;
 }
@@ -49,20 +49,23 @@ export interface ProgramsOptions {
 type Folder = Pick<ProgramFolder, "catalog" | "source">;
 interface Looked {
   source: Source;
-  /** What it is built from, in one word. */
+  /** Identifies source and macros in one string. */
   key: string;
 }
 const NO_FOLDER: Folder = { catalog: NO_CATALOG, source: () => bad("there is no folder") };
 
 type Build = { state: "ready"; name: string } | { state: "refused"; reason: string; retryAt?: number };
 
-/** What cannot be made for want of a sandbox or a compiler is tried again after so long, ms. */
+/** Delay before a build is retried that failed for lack of a sandbox or compiler, ms. */
 const RETRY = 30_000;
 const MOST_BUILDS = 256;
-/** New programs of one pass: each takes the kernel some 10 ms, and nothing else happens meanwhile. */
+/** The most new programs in one pass: loading one blocks the event loop for about 10 ms. */
 const MOST_NEW = 16;
 
-/** Makes programs of rules: looks them up in the administrator's folder, has them built one at a time, and says what acts. */
+/**
+ * Resolves rules to users' programs: looks them up in the administrator's folder, builds them one at a time, and tells
+ * which are in force.
+ */
 export class Programs {
   readonly #options: ProgramsOptions;
   readonly #now: () => number;
@@ -71,11 +74,11 @@ export class Programs {
   /** Build in force by port and direction. */
   readonly #held = new Map<string, string>();
   #work: Promise<void> | undefined;
-  /** New programs of the pass that is being resolved. */
+  /** New programs in the pass that is being resolved. */
   #fresh = 0;
   #folder: { signature: string; read: ProgramFolder } | undefined;
   #watcher: FSWatcher | undefined;
-  /** Why changes of the folder are not told at once. */
+  /** Why changes of the folder are not noticed at once. */
   #unwatched: string | undefined;
 
   constructor(options: ProgramsOptions) {
@@ -87,7 +90,7 @@ export class Programs {
     }
   }
 
-  /** Resolves when no build is under way. */
+  /** Resolves when no build is running. */
   get idle(): Promise<void> {
     return this.#work ?? Promise.resolve();
   }
@@ -96,7 +99,9 @@ export class Programs {
     this.#watcher?.close();
   }
 
-  /** What acts at this node's pods, and what is wrong with their rules. Starts a build if one is needed. */
+  /**
+   * Returns the programs in force at this node's pods, and problems of their rules. Starts a build if one is needed.
+   */
   resolve(
     rulesByPod: Iterable<readonly [pod: string, rules: readonly ProgramRule[]]>,
     portOf: (pod: string) => string | undefined,
@@ -146,7 +151,7 @@ export class Programs {
     return { state: "compiling", ...stays, reason: "it is being compiled" };
   }
 
-  /** An administrator wants to hear of a mistake before a pod's author does. */
+  /** Problems of the whole list, so that an administrator sees a mistake before a pod uses the program. */
   #folderProblems({ catalog: { programs, refused, reason }, source }: Folder): Problem[] {
     const { folder } = this.#options;
     if (folder === undefined) return [];
@@ -159,7 +164,7 @@ export class Programs {
     return reasons.map((message) => ({ object: join(folder, LIST), message }));
   }
 
-  /** The folder as it is now; read again only if something about its files differs. */
+  /** The folder's present content; only read again if a file has changed. */
   #read(): Folder {
     const { folder } = this.#options;
     if (folder === undefined) return NO_FOLDER;
@@ -171,7 +176,8 @@ export class Programs {
     }
     const read = readProgramFolder(folder);
     const named = [...read.catalog.programs.values()].map(({ file }) => file);
-    // from before the reading, so that a change meanwhile is seen; of other files than now it says nothing: once more then
+    // The signature from before reading is kept, so that a change during the read is noticed. If the set of files
+    // changed, it is incomplete and dropped, so that the folder is read once more.
     this.#folder = { signature: named.join() === files.join() ? signature : "", read };
     this.#watch(folder);
     return read;
@@ -181,7 +187,7 @@ export class Programs {
     this.#watcher?.close();
     try {
       this.#watcher = watch(folder, { persistent: false }, this.#options.onChange);
-      this.#watcher.on("error", () => {}); // it is gone; the next regular pass finds out
+      this.#watcher.on("error", () => {}); // the folder is gone; the next regular look-up finds out
       this.#unwatched = undefined;
     } catch (error) {
       this.#watcher = undefined;
@@ -189,7 +195,7 @@ export class Programs {
     }
   }
 
-  /** One build at a time: what is still wanted after it, the next pass says. */
+  /** Starts one build. Further ones are started by the pass that follows it. */
   #start(wanted: ReadonlyMap<string, Source>): void {
     const [next] = wanted;
     if (this.#work || !next) return;
@@ -217,7 +223,7 @@ export class Programs {
     }
   }
 
-  /** What was asked for long ago is forgotten: rules may change without end. */
+  /** Forgets the oldest builds, so that rules that keep changing do not use memory without bound. */
   #forget(): void {
     for (const [key] of this.#builds) {
       if (this.#builds.size <= MOST_BUILDS) break;
@@ -230,7 +236,7 @@ export class Programs {
   }
 }
 
-/** The source that a rule stands for, with all its macros. It is the same while the rule and the folder are. */
+/** The source and macros of a rule. Memoized by rule and folder. */
 const lookUp = memo(({ program, direction, macros }: ProgramRule, { catalog, source }: Folder): Result<Looked> => {
   if (catalog.reason !== undefined) return bad(catalog.reason);
   const refused = catalog.refused.get(program);
@@ -268,7 +274,7 @@ function keyOf({ text, direction, macros }: Source): string {
     .digest("hex");
 }
 
-/** Changes when a file of the folder does. */
+/** Changes when a file in the folder does. */
 function signatureOf(folder: string, files: readonly string[]): string {
   return [folder, ...[LIST, ...files].map((file) => join(folder, file))].map(identityOf).join();
 }

@@ -2,7 +2,7 @@ import type { Problem } from "../model/objects.ts";
 import type { Trouble } from "../sources/manifests/index.ts";
 import type { Logger } from "./log.ts";
 
-/** What the agent writes to its log: a line for each change, not for each pass. */
+/** Writes the agent's log: one line per change of state, not per pass. */
 export class Report {
   readonly #log: Logger;
   #failures = "[]";
@@ -18,7 +18,7 @@ export class Report {
     if (writes > 0) this.#log.info({ writes, ms: Math.round(seconds * 1000) }, "state applied");
   }
 
-  /** What is not in force, and what is, but not as good as it should be. */
+  /** Logs changes of what is not in force, and of what is degraded. */
   standing(failures: readonly Problem[], warnings: readonly Problem[]): void {
     const text = JSON.stringify(failures);
     if (text !== this.#failures || this.#isFirst) {
@@ -35,7 +35,7 @@ export class Report {
     }
   }
 
-  /** Sources that are hindered, each once, and when that is over. */
+  /** Logs once when a source has trouble, and once when that is over. */
   troubles(troubles: readonly Trouble[]): void {
     for (const { object, message } of troubles) {
       if (!this.#hindered.includes(object)) this.#log.warn({ object, message }, "a source is hindered");

@@ -4,13 +4,13 @@ import type { KubernetesClient, KubernetesWatch } from "../sources/kubernetes/in
 import type { Agent } from "./agent.ts";
 import type { AgentBackend } from "./backend.ts";
 
-/** A Kubernetes API that results go back to. */
+/** A Kubernetes API to which results are written. */
 export interface ResultsApi {
   client: KubernetesClient;
   watch: Pick<KubernetesWatch, "standings">;
 }
 
-/** Writes what the agent found to the API, for as long as the signal lasts; `mark()` it after each pass. */
+/** Writes results to the API until the signal. Call `mark()` after each pass. */
 export function reportResults(api: ResultsApi, agent: Agent, backend: AgentBackend, signal: AbortSignal): ResultWriter {
   const { node, log, manifests } = agent.parts;
   const collect = async (): Promise<Results> => {

@@ -5,13 +5,13 @@ import { type ManifestWatch, watchManifests } from "../sources/manifests/index.t
 import type { ResultsApi } from "./results.ts";
 
 export interface AgentSource extends ManifestWatch {
-  /** Where results go back to, if it is one that takes them. */
+  /** Where results are written, if the source accepts them. */
   results?: ResultsApi | undefined;
 }
 
 /**
- * Where this agent's objects come from: manifests, a Kubernetes API, or neither.
- * @throws KubernetesConfigError if no API is found
+ * Opens the source of objects: manifests, a Kubernetes API, or none.
+ * @throws KubernetesConfigError if no API is configured
  */
 export function openSource(
   { manifests, kubernetes }: Pick<AgentConfig, "manifests" | "kubernetes">,

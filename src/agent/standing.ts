@@ -5,15 +5,15 @@ import type { Outcome } from "../model/outcomes.ts";
 import type { AgentParts } from "./agent.ts";
 import type { Knowledge } from "./knowledge.ts";
 
-/** The object of a failure that broke off a whole pass. */
+/** The object of a failure of a whole pass. */
 export const AGENT = "agent";
 
-/** What became of objects and rules: what is wrong with them, and what of them is not in force. */
+/** Problems of objects, and items that are not in force or degraded. */
 export class Standing {
   readonly #parts: AgentParts;
   readonly #planner: Planner;
   readonly #knowledge: Knowledge;
-  /** What failed in the last pass beside the datapath's items. */
+  /** Failures of the last pass that are not outcomes of the datapath's items. */
   #failed: Problem[] = [];
   #problems: readonly Problem[] | undefined;
   #byObject: ReadonlyMap<string, readonly Problem[]> | undefined;
@@ -24,7 +24,7 @@ export class Standing {
     this.#knowledge = knowledge;
   }
 
-  /** A pass begins: what was known is not known any more. */
+  /** Begins a pass: clears the last one's failures. */
   begin(): void {
     this.#failed = [];
     this.#problems = undefined;
@@ -35,20 +35,20 @@ export class Standing {
     this.#failed.push({ object, message });
   }
 
-  /** The pass broke off. */
+  /** Records that the pass threw. */
   brokeOff(error: Error): void {
     this.#failed = [];
     this.failed(AGENT, error);
   }
 
-  /** What is wrong with objects as they are written. The same list until the next pass. */
+  /** Problems in the content of objects. The same array until the next pass. */
   problems(): readonly Problem[] {
     const { found } = this.#knowledge;
     this.#problems ??= [...this.#knowledge.problems(), ...this.#planner.problems(), ...found];
     return this.#problems;
   }
 
-  /** What is wrong with an object, by `Kind/namespace/name`. */
+  /** Problems of one object, `Kind/namespace/name`. */
   problemsOf(object: string): readonly Problem[] {
     this.#byObject ??= byObject(this.problems());
     return this.#byObject.get(object) ?? [];
@@ -59,12 +59,12 @@ export class Standing {
     return [...this.#knowledge.faults, ...this.#failed, ...this.#told("error")];
   }
 
-  /** What is in force, but not as good as it should be. */
+  /** What is in force but degraded. */
   warnings(): Problem[] {
     return this.#told("warning");
   }
 
-  /** Why what these fragments want, or what they stand on, is not in force; undefined: it is. */
+  /** Why these fragments, or the node's own that they depend on, are not in force; undefined: they are. */
   faultOf(...claims: readonly string[]): string | undefined {
     const [broken] = this.#failed.filter(({ object }) => object === AGENT);
     if (broken) return broken.message;
@@ -75,7 +75,7 @@ export class Standing {
     return undefined;
   }
 
-  /** The first of these fragments' errors. */
+  /** The first error among these fragments' outcomes. */
   outcomeOf(...claims: readonly string[]): Outcome | undefined {
     return claims.flatMap((claim) => this.#outcomes(claim)).find(({ severity }) => severity === "error");
   }

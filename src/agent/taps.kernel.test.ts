@@ -11,7 +11,7 @@ const id = (name: string): string => `weir-t${process.pid}-taps-${name}`;
 const folder = mkdtempSync(join(tmpdir(), "weir-taps-"));
 const ip = (name: string, ...words: string[]): string =>
   execFileSync("ip", ["-n", id(name), ...words], { encoding: "utf8" });
-/** The finder's places: pods' namespaces by name, and no processes. */
+/** Where the finder looks: named network namespaces of pods, and no processes. */
 const places = { bound: [join(folder, "netns")], proc: join(folder, "proc") };
 const SPACES = ["node", "a", "b"];
 const A = ["10.87.0.2", "fd87::2"];
@@ -44,7 +44,10 @@ const assign = (name: string, device: string, ...addresses: string[]): void => {
   ip(name, "link", "set", device, "up");
   for (const address of addresses) ip(name, "addr", "add", address, "dev", device);
 };
-/** A veth from the node to a pod's namespace, as networks make it; `index` is the pod's end's, the node's is ten times that. */
+/**
+ * Connects the node to a pod's namespace by a veth, as other networks do. @param index ifindex of the pod's end; the
+ * node's is ten times that
+ */
 function connect(name: string, addresses: readonly string[], index: number): void {
   const peer = ["peer", "name", "eth0", "index", `${index}`, "netns", id(name)];
   ip("node", "link", "add", `veth-${name}`, "index", `${index * 10}`, "type", "veth", ...peer);
@@ -73,7 +76,7 @@ afterEach(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-test("pods are found by any of their addresses, and stay the same objects", () => {
+test("pods are found by any of their addresses, and keep their identity", () => {
   const [a, b] = [pod("a", A), pod("b", B.slice(1))];
   const first = find(b, a);
   expect(first).toEqual({ taps: [tap("a", A), tap("b", B.slice(1))], problems: [] });
@@ -86,12 +89,12 @@ test.each([
   ["of another node", pod("a", A, { nodeName: "n2" })],
   ["with the host's network", pod("a", A, { hostNetwork: true })],
   ["without addresses yet", pod("a", [])],
-])("a pod %s is none of the taps' business", (_, one) => {
+])("a pod %s gets no tap", (_, one) => {
   expect(find(one)).toEqual({ taps: [], problems: [] });
   expect(isStale()).toBe(false);
 });
 
-test("an address that two namespaces claim is nobody's; a pod that had its device keeps it", () => {
+test("an address in two namespaces matches neither; a pod that was found before keeps its device", () => {
   expect(find(pod("a", A)).taps).toEqual([tap("a", A)]);
   ip("b", "addr", "add", A[1] ?? "", "dev", "eth0");
   expect(find(pod("a", A))).toEqual({ taps: [tap("a", A)], problems: [] });
@@ -102,13 +105,13 @@ test("an address that two namespaces claim is nobody's; a pod that had its devic
   expect(find(pod("a", A))).toEqual({ taps: [tap("a", A)], problems: [] });
 });
 
-test("a device is one pod's: the second with its address is refused", () => {
+test("a device belongs to one pod: a second one with its address is refused", () => {
   const { taps, problems } = find(pod("a", A), pod("thief", A.slice(0, 1)));
   expect(taps).toEqual([tap("a", A)]);
   expect(problems).toEqual([refused("thief", /the device of its addresses is ns\/a's/)]);
 });
 
-test("a device that goes, comes or changes its name is looked for again", () => {
+test("a removed, created or renamed device is looked for again", () => {
   const gone = [refused("a", /no network namespace of this machine has its addresses/)];
   find(pod("a", A));
   ip("node", "link", "del", "veth-a");
@@ -123,7 +126,7 @@ test("a device that goes, comes or changes its name is looked for again", () => 
   expect(isStale()).toBe(false);
 });
 
-test("a pod that is not found is sought ever more rarely, but at once when a device comes; a search of others waits for nothing", () => {
+test("a pod that is not found is looked for with back-off, and at once when a device is created or another pod is missing", () => {
   const late = pod("late", ["10.87.0.9"]);
   for (const wait of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]) {
     expect(find(late).problems).toHaveLength(1);
@@ -141,7 +144,7 @@ test("a pod that is not found is sought ever more rarely, but at once when a dev
   ip("node", "link", "add", "new", "type", "bridge");
   expect(isStale()).toBe(true);
   find(late, pod("a", A));
-  assign("b", "eth0", "10.87.0.9"); // as networks do: first the device, then its addresses
+  assign("b", "eth0", "10.87.0.9"); // as other networks do: the device first, then its addresses
   clock += 1000;
   expect(find(late, pod("a", A))).toEqual({
     taps: [tap("a", A), { ...tap("b", ["10.87.0.9"]), name: "late" }],
@@ -149,22 +152,22 @@ test("a pod that is not found is sought ever more rarely, but at once when a dev
   });
 });
 
-test("a pod that is gone, or has other addresses, loses its device", () => {
+test("a removed pod, or one with other addresses, loses its device", () => {
   find(pod("a", A), pod("b", B));
   expect(find(pod("b", B))).toEqual({ taps: [tap("b", B)], problems: [] });
   expect(find(pod("b", ["10.87.0.9"])).taps).toEqual([]);
 });
 
-test("addresses that lie behind no veth of the node's are not found", () => {
+test("addresses that are not behind a veth of the node are not found", () => {
   makeSpace("third");
   ip("third", "link", "add", "eth0", "type", "bridge");
   assign("third", "eth0", "10.87.0.4");
   expect(find(pod("third", ["10.87.0.4"])).taps).toEqual([]);
 });
 
-test("a pod cannot take another's device by the numbers that it gives its own", () => {
+test("a pod cannot claim another's device by choosing its interface indexes", () => {
   makeSpace("third");
-  // both ends have the indexes of veth-a's ends, one of them in a namespace of the pod's own
+  // both ends have the ifindexes of veth-a's, one of them in a namespace that the pod created
   const peer = ["peer", "name", "far", "index", `${A_INDEX * 10}`, "netns", id("b")];
   ip("third", "link", "add", "near", "index", `${A_INDEX}`, "type", "veth", ...peer);
   assign("third", "near", "10.87.0.4");
@@ -175,7 +178,7 @@ test("a pod cannot take another's device by the numbers that it gives its own", 
   expect(find(pod("a", A)).taps).toEqual([tap("a", A)]);
 });
 
-test("a namespace that is only a process's is found by that process", () => {
+test("a namespace without a name is found through a process in it", () => {
   const link = join(places.proc, "1234", "ns");
   mkdirSync(link, { recursive: true });
   symlinkSync(namespacePath(id("a")), join(link, "net"));

@@ -5,15 +5,15 @@ import type { Tap } from "../model/cluster.ts";
 import { objectKey, podKey } from "../model/names.ts";
 import type { Pod, Problem } from "../model/objects.ts";
 
-/** Where namespaces are found. */
+/** Where network namespaces are looked for. */
 export interface NamespacePlaces {
-  /** Names of bound namespaces, e.g. `/run/netns`. */
+  /** Folders of named namespaces, e.g. `/run/netns`. */
   bound: readonly string[];
   proc: string;
 }
 const PLACES: NamespacePlaces = { bound: ["/run/netns", "/run/podman/netns"], proc: "/proc" };
 
-/** A host-side device, and what the namespace behind it has for addresses. */
+/** A host-side device, with the addresses in the namespace behind it. */
 interface Found {
   netns: string;
   inode: bigint;
@@ -24,26 +24,25 @@ interface Found {
 /** The last search for pods without a device. */
 interface Search {
   question: string;
-  /** Devices of the node that it saw. */
+  /** The node's devices at that time. */
   links: string;
   problems: readonly Problem[];
-  /** Until the same is sought again, ms. */
+  /** Delay before the same search is repeated, ms. */
   wait: number;
-  /** When that is. */
+  /** Time of the repetition, ms. */
   until: number;
 }
 const NOTHING_SOUGHT: Search = { question: "", links: "", problems: [], wait: 0, until: 0 };
 
-/** What is not found is sought again after a second, then after ever longer, ms: a network may give addresses late. */
+/** Delay before the first repetition, doubled each time, ms: a network may assign addresses late. */
 const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 30_000;
 
 const signature = (own: readonly DeviceInfo[]): string => own.map(({ ifindex, name }) => `${ifindex} ${name}`).join();
 
 /**
- * Finds the devices of pods whose network is another's: by the addresses in their status, which whoever made the network
- * gave them. It looks into the network namespaces of this machine for those addresses, and takes the other end of the
- * veth that has them, if it is in the node's own.
+ * Finds the devices of pods in another network, by the addresses in their status. It searches this machine's network
+ * namespaces for these addresses and takes the peer of the veth that has them, if it is in the node's namespace.
  */
 export class TapFinder {
   readonly #places: NamespacePlaces;
@@ -51,13 +50,16 @@ export class TapFinder {
   readonly #known = new Map<string, { tap: Tap; found: Found }>();
   #last: Search = NOTHING_SOUGHT;
 
-  /** `now`: a clock in ms. */
+  /** @param now monotonic clock, ms */
   constructor(places: NamespacePlaces = PLACES, now: () => number = () => performance.now()) {
     this.#places = places;
     this.#now = now;
   }
 
-  /** Taps of a node's pods, sorted, and of those without one why. A tap stays the same object while its device lives. */
+  /**
+   * Returns the taps of a node's pods, sorted, and problems for pods without one. A tap keeps its identity as long as
+   * its device exists.
+   */
   find(node: string, pods: readonly Pod[]): { taps: Tap[]; problems: readonly Problem[] } {
     const wanted = new Map(
       pods.filter((pod) => isTapped(node, pod)).map((pod) => [podKey(pod.metadata), pod] as const),
@@ -71,7 +73,10 @@ export class TapFinder {
     return { taps: taps.toSorted((a, b) => (a.device < b.device ? -1 : 1)), problems: this.#last.problems };
   }
 
-  /** Would a search give something else? Pods without a device are looked for again, at once if devices came or went. */
+  /**
+   * Whether `find` would return something else. Pods without a device are looked for with back-off, and at once when
+   * devices change.
+   */
   get isStale(): boolean {
     const isMissing = this.#last.problems.length > 0;
     if (!isMissing && this.#known.size === 0) return false;
@@ -81,7 +86,7 @@ export class TapFinder {
     return [...this.#known.values()].some(({ found }) => present.get(found.ifindex) !== found.device);
   }
 
-  /** A search dumps every namespace of the machine: what would find the same as the last one waits for its time. */
+  /** Searches all namespaces. Since that is expensive, the same search is only repeated with back-off. */
   #search(missing: readonly (readonly [string, Pod])[], own: readonly DeviceInfo[]): void {
     const seen = signature(own);
     const isSame = this.#last.links === seen && this.#last.question === this.#question(missing);
@@ -93,7 +98,7 @@ export class TapFinder {
     this.#last = { question, links: seen, problems, wait, until: this.#now() + wait };
   }
 
-  /** Who is sought, and who has a device already: two pods may claim one. */
+  /** Identifies a search: the missing pods, and the pods that have a device already. */
   #question(missing: readonly (readonly [string, Pod])[]): string {
     const sought = missing.map(([key, { ips = [] }]) => `${key} ${ips.join()}`);
     return [...sought, "", ...this.#known.keys()].join("\n");
@@ -109,7 +114,9 @@ export class TapFinder {
     }
   }
 
-  /** Two namespaces may claim an address; a pod must not choose whose rules it gets. */
+  /**
+   * Assigns devices to a pod. An address in two namespaces matches neither: a pod must not choose whose rules it gets.
+   */
   #settle(key: string, pod: Pod, byAddress: ReadonlyMap<string, readonly Found[]>): Problem[] {
     const { ips = [], metadata } = pod;
     const found = new Map(ips.flatMap((ip) => byAddress.get(ip) ?? []).map((one) => [one.ifindex, one]));
@@ -150,13 +157,13 @@ export class TapFinder {
           byAddress.set(ip, [...(byAddress.get(ip) ?? []), found]);
         }
       } catch {
-        // it went while we looked: what it had is nobody's
+        // the namespace was removed meanwhile
       }
     }
     return byAddress;
   }
 
-  /** Paths of the machine's other network namespaces by inode. */
+  /** Paths of the machine's other network namespaces, by inode. */
   #namespaces(): Map<bigint, string> {
     const { bound, proc } = this.#places;
     const paths = [
@@ -175,7 +182,10 @@ export class TapFinder {
   }
 }
 
-/** A process may end as we look, and one with more capabilities than ours hides its namespaces (CAP_SYS_PTRACE). */
+/**
+ * Undefined: the process has ended, or has more capabilities than the agent, which hides its namespaces
+ * (CAP_SYS_PTRACE).
+ */
 function inodeOf(path: string): bigint | undefined {
   try {
     return statSync(path, { bigint: true }).ino;

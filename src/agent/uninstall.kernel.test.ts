@@ -19,7 +19,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** In a namespace of its own: what it removes is what the test made. It never awaits, so the thread may move. */
+/** Runs uninstall in a network namespace of its own. It never awaits, so the thread may change its namespace. */
 function run(plan: boolean): Promise<readonly string[]> {
   let result: Promise<readonly string[]> = Promise.resolve([]);
   inNamespace(namespacePath(name), () => {
@@ -28,7 +28,7 @@ function run(plan: boolean): Promise<readonly string[]> {
   return result;
 }
 
-/** As an agent leaves it that has a pod, a limit with a mistake in it, and an object that was applied. */
+/** Writes the state of an agent with a pod, an invalid limit, and an applied object. */
 function fillStores(folder: string): void {
   const endpoints = openEndpoints({ folder, podCIDRs: ["10.0.0.0/24"] });
   for (const uid of ["u", "v"]) endpoints.put("ns", "a", { uid, netns: "/run/netns/a", ifname: "eth0" });
@@ -39,7 +39,7 @@ function fillStores(folder: string): void {
   ]);
 }
 
-test("a killed agent's state and socket go, but not while an agent runs", async () => {
+test("a killed agent's state and socket are removed, but not while an agent runs", async () => {
   fillStores(options.state);
   mkdirSync(join(folder, "run"));
   const server = createServer();
@@ -61,7 +61,7 @@ test("a killed agent's state and socket go, but not while an agent runs", async 
   server.close();
 });
 
-test("another user than root is told so, not that there is nothing", async () => {
+test("a user other than root gets that as the error, not an empty result", async () => {
   process.seteuid?.(65534);
   const found = uninstall({ ...options, plan: true });
   process.seteuid?.(0);

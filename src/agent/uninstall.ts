@@ -14,16 +14,15 @@ import { panelRoot, programCache } from "./paths.ts";
 export interface UninstallOptions {
   bpffs: string;
   state: string;
-  /** The agent's socket: one that was killed leaves it. */
+  /** The agent's socket, which a killed agent leaves. */
   socket: string;
-  /** Only say what would be removed. */
+  /** Only returns what would be removed. */
   plan: boolean;
 }
 
 /**
- * Removes all that agents left in this network namespace, on the bpffs, in the state folder and of the socket; gives it
- * by name.
- * What is not there is no error. Rejects for another user than root, from whom pins and state are hidden.
+ * Removes everything that agents left in this network namespace, on the bpffs, in the state folder, and the socket.
+ * Returns the names. Missing items are no error. Rejects for users other than root, who cannot see pins and state.
  */
 export async function uninstall({ bpffs, state, socket, plan }: UninstallOptions): Promise<readonly string[]> {
   if (process.geteuid?.() !== 0) throw new Error("look for what agents left: EACCES (it is root's alone: try sudo)");
@@ -51,7 +50,9 @@ export async function uninstall({ bpffs, state, socket, plan }: UninstallOptions
   return found;
 }
 
-/** Takes one node's datapath down. Pods lose their network, and are forgotten; what was applied stays for the next agent. */
+/**
+ * Removes a node's datapath. Pods lose their network and are forgotten; applied objects are kept for the next agent.
+ */
 export function removeNode(config: Pick<AgentConfig, "bpffs" | "state">, node: string): void {
   untap(panelRoot(config.bpffs, node));
   removeFromNamespace();
@@ -60,23 +61,23 @@ export function removeNode(config: Pick<AgentConfig, "bpffs" | "state">, node: s
   removeState(config.state, ofPods(config.state));
 }
 
-/** Takes back what a start made that failed. State stays: it may be from before the machine's own start. */
+/** Undoes a start that failed. The state folder is kept, since it may be older than this boot. */
 export function undoStart(config: Pick<AgentConfig, "bpffs" | "state">, node: string): void {
-  removePanel(panelRoot(config.bpffs, node)); // devices come later, with the first pass
+  removePanel(panelRoot(config.bpffs, node)); // devices are created later, by the first pass
   releasePins(config);
   for (const folder of [join(config.state, ENDPOINTS_FOLDER), config.state]) removeIfEmpty(folder);
 }
 
 function releasePins(places: Pick<AgentConfig, "bpffs" | "state">): void {
   const root = join(places.bpffs, "weir");
-  const others = existsSync(root) && readdirSync(root).length > 0; // nodes that share the bpffs
+  const others = existsSync(root) && readdirSync(root).length > 0; // other nodes on the same bpffs
   if (!others) {
     rmSync(root, { recursive: true, force: true });
     releaseBpffs(places);
   }
 }
 
-/** Other devices lose their programs first, so that no packet meets a half-removed panel. */
+/** Devices of other networks lose their programs first, so that no packet meets a half-removed panel. */
 function removePanel(root: string): void {
   const pins = join(root, "links");
   for (const device of existsSync(pins) ? readdirSync(pins) : []) {
@@ -87,13 +88,13 @@ function removePanel(root: string): void {
   rmSync(root, { recursive: true, force: true });
 }
 
-/** Before all else: other networks' packets go by Weir's devices. */
+/** Detaches taps. It comes first, since packets of other networks pass through Weir's devices. */
 function untap(root: string): void {
   const links = join(root, "links");
   if (existsSync(links)) detachTaps(links);
 }
 
-/** Before the panel: a pod's device without its program would lead past all checks into the node's stack. */
+/** Removes devices. It comes before the panel, since a pod's device without its program would bypass all checks. */
 function removeFromNamespace(): void {
   for (const route of ownRoutes()) removeRoute({ cidr: route.cidr, device: route.ifindex, metric: route.metric });
   for (const device of ownDevices()) removeLink(device);
@@ -105,10 +106,10 @@ const ownDevices = (): string[] =>
     .filter(isOwnDevice);
 const ownRoutes = () => routes(undefined, WEIR_ROUTE_PROTOCOL);
 
-/** A file of a store, and what a crash or a fault leaves beside it. */
+/** A store's file, and what a crash or a damaged file leaves beside it. */
 const withRemains = (path: string): string[] => [path, `${path}.new`, `${path}.broken`];
 
-/** What an agent knows of its pods and makes for them. */
+/** The files about pods and programs made for them. */
 const ofPods = (state: string): string[] => [
   join(state, ENDPOINTS_FOLDER),
   ...withRemains(join(state, RELEASED_FILE)),
@@ -117,7 +118,7 @@ const ofPods = (state: string): string[] => [
   mountNote(state),
 ];
 
-/** All that agents write to the folder. It is the user's choice, so nothing else there is Weir's to remove. */
+/** All files that agents write to the state folder. The user chooses the folder, so no other file in it is removed. */
 const everything = (state: string): string[] => [...ofPods(state), ...withRemains(join(state, APPLIED_FILE))];
 
 const present = (paths: readonly string[]): string[] => paths.filter((path) => existsSync(path));
@@ -129,7 +130,7 @@ function removeState(state: string, paths: readonly string[]): void {
 
 const isSocket = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isSocket() === true;
 
-/** With its folder, unless others use it. */
+/** Removes a socket, and its folder if that is empty. */
 function removeSocket(path: string): void {
   if (isSocket(path)) rmSync(path);
   removeIfEmpty(dirname(path));

@@ -144,7 +144,9 @@ describe("other nodes' claims", () => {
     world.ip("node", "route", "add", "10.244.3.0/24", "dev", "eth0");
     world.write("thief", nodeOf("thief", "192.0.2.66", "10.244.3.0/24"));
     await expect.poll(state, SOON).toBe("degraded");
-    expect((await problems()).join()).toContain("add route 10.244.3.0/24 on device weir_host: there is another's");
+    expect((await problems()).join()).toContain(
+      "add route 10.244.3.0/24 on device weir_host: another route to it exists",
+    );
     expect(world.ip("node", "route", "show", "10.244.3.0/24")).toMatch(/^10.244.3.0\/24 dev eth0 scope link/);
     world.ip("node", "route", "del", "10.244.3.0/24");
     await expect.poll(state, SOON).toBe("ready");

@@ -11,7 +11,7 @@ import { functions } from "../functions.ts";
 import { createLogger } from "../log.ts";
 import { Programs } from "../programs.ts";
 
-/** A kernel in memory for all functions. `most`: rows that tables hold at most, for tests of full ones. */
+/** An in-memory kernel with all functions. @param most sizes of tables, to test full ones */
 export function memoryKernel(most: MemoryOptions["tables"] = {}): Memory {
   const tables = Object.fromEntries(functions.flatMap((fn) => fn.tables).map((name) => [name, most[name] ?? 10_000]));
   return new Memory({ tables, functions: functions.map(({ name }) => name) });
@@ -19,15 +19,15 @@ export function memoryKernel(most: MemoryOptions["tables"] = {}): Memory {
 
 export interface TestAgent extends Partial<Pick<AgentParts, "manifests" | "follow">> {
   node: NodeContext;
-  /** Of its state. */
+  /** State folder. */
   folder: string;
   kernel: Memory;
   signal: AbortSignal;
-  /** Of pods' addresses; the node's if left out. */
+  /** CIDRs of pods' addresses; by default the node's. */
   podCIDRs?: readonly string[] | undefined;
 }
 
-/** An agent on a kernel in memory, of which nothing was asked yet. */
+/** An agent on an in-memory kernel, not started yet. */
 export function agentOn({
   node,
   folder,

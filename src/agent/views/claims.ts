@@ -1,9 +1,9 @@
 import type { PodPort } from "../../model/cluster.ts";
 import { claimOf } from "../../reconcile/composer.ts";
 
-/** Owners of the items that a pod's rules and its network are made of, as the authors of the document name them. */
+/** Owner ids of the fragments of a pod's rules and network, as the document's authors name them. */
 
-/** What a pod's rules stand on: its network, or where its packets are seen. */
+/** The fragments that a pod's rules depend on: of its network, or of its tap. */
 export const networkClaims = (pod: string): string[] => [
   claimOf("pods", `${pod} network`),
   claimOf("tapped", `${pod} network`),

@@ -6,12 +6,12 @@ import { idKey } from "../../datapath/tables.ts";
 import { dropReasons } from "../../model/drops.ts";
 import type { PortCounters } from "./ports.ts";
 
-/** `WEIR_INGRESS`: into the port, so what a pod has sent. */
+/** `WEIR_INGRESS`: into the port, i.e. sent by the pod. */
 const INTO_THE_PORT = 0;
 
 type Count = { packets: number; bytes: number };
 
-/** Adds up the CPUs' slots of a per-CPU row: `width` bytes each, pairs of 64-bit packets and bytes. */
+/** Sums a per-CPU row. @param width bytes of a CPU's value, which is pairs of 64-bit packets and bytes */
 export function sumCounts(row: Buffer, width: number): Count[] {
   const sums: Count[] = [];
   for (let at = 0; at + 16 <= row.length; at += 16) {
@@ -23,7 +23,7 @@ export function sumCounts(row: Buffer, width: number): Count[] {
   return sums;
 }
 
-/** What each port has carried, by full name. */
+/** Counters of each port, by full name. */
 export function portCounters(panel: Panel): Map<string, PortCounters> {
   const table = panel.table("weir_ports");
   const counters = new Map<string, PortCounters>();
@@ -35,8 +35,8 @@ export function portCounters(panel: Panel): Map<string, PortCounters> {
 }
 
 /**
- * Drops by port, direction and reason, most packets first. `pods`: the ports of pods, by full name; at them a direction is
- * the pod's.
+ * Drops by port, direction and reason, most packets first.
+ * @param pods full names of pods' ports, for which the direction is the pod's
  */
 export function dropItems(panel: Panel, pods: ReadonlySet<string>): Plain<schema.Drop>[] {
   const table = panel.table("weir_drops");

@@ -10,7 +10,7 @@ import { NOBODY } from "../../model/rule-objects.ts";
 import { binomialInterval } from "../../model/statistics.ts";
 import { type ProblemsOf, whyNoPort, whyOverruled } from "./pods.ts";
 
-/** What a rule did, as its program counted. */
+/** Counters of a rule's program. */
 export interface ImpairUse {
   packets: number;
   lost: number;
@@ -20,14 +20,14 @@ export interface ImpairUse {
   delayed: number;
   bursts: number;
   spared: number;
-  /** s that held packets waited, mean; null before the first one. */
+  /** Mean time that packets were held, s; null before the first. */
   meanDelay: number | null;
 }
 
-/** What the datapath says of one impairment's instance. */
+/** The datapath's readings of an impairment. */
 export interface ImpairReadings {
   use(instance: string): ImpairUse;
-  /** ms that it still acts; undefined if it has no lease. */
+  /** ms until its lease ends; undefined: it has none. */
   remaining(instance: string): number | undefined;
   /** Why it is not in force. */
   fault(at: PodPort, rule: ImpairRule): string | undefined;
@@ -35,7 +35,7 @@ export interface ImpairReadings {
 
 type Item = Plain<schema.Impairment>;
 
-/** Receipts: each rule with what was asked for, what is in force, what it did, and when it ends. */
+/** Receipts of impairments: configured, effective, counted, and when each ends. */
 export function impairmentItems(
   { rules, ports, node }: Pick<Planner, "rules" | "ports" | "node">,
   problemsOf: ProblemsOf,
@@ -53,13 +53,13 @@ export function impairmentItems(
   });
 }
 
-/** An overruled rule is one receipt, however many effects it loses: of the first that anybody misses. */
+/** Keeps one receipt per overruled rule, however many effects are overruled: of the first that is missed. */
 function isTold(one: Overruled<ImpairRule>, _: number, all: readonly Overruled<ImpairRule>[]): boolean {
   const same = all.filter(({ rule }) => rule === one.rule);
   return one.whole && one === (same.find(({ agrees }) => !agrees) ?? same[0]);
 }
 
-/** A rule that is in force without some of its effects says so. */
+/** Adds to the receipt of a rule in force which of its effects are overruled. */
 function withLoss(one: Item, lost: readonly Overruled<ImpairRule>[]): Item {
   const first = lost.find(
     ({ rule, agrees }) => !agrees && rule.source === one.source && rule.direction === one.direction,
@@ -68,7 +68,7 @@ function withLoss(one: Item, lost: readonly Overruled<ImpairRule>[]): Item {
   return { ...one, reason: `${first.what}: ${whyOver(first)}`, overruledBy: first.by.object };
 }
 
-/** One that others come before; if it wants the same it is in force as theirs is. */
+/** The receipt of an overruled rule. If the winner has the same effect, it is shown as in force. */
 function overruledItem(key: string, one: Overruled<ImpairRule>, shown: (rule: ImpairRule) => Item): Item {
   const { source, configured, effects, match, direction } = one.rule;
   if (one.agrees) return { ...shown(one.by.rule), source, configured };
@@ -109,7 +109,7 @@ function identity(key: string): { namespace: string; pod: string } {
   return { namespace, pod };
 }
 
-/** Whether a rule is in force, and why not. */
+/** Whether a rule is in force, and the reason if not. */
 function standing(
   rule: ImpairRule,
   { instance, at, fq }: { instance: string; at: PodPort; fq: boolean },
@@ -134,7 +134,7 @@ const whyEnded = ({ until }: Lease): string =>
     ? `it is over since ${new Date(until).toISOString()}`
     : "its lease is over";
 
-/** What is left of effects where packets cannot be held. */
+/** The effects that remain on a kernel that cannot hold packets. */
 function withoutTime(effects: Effects): Effects {
   if (effects.delay === undefined && effects.pace === undefined) return effects;
   const { delay: _, pace: __, reorder: ___, ...rest } = effects;

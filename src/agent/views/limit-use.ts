@@ -7,19 +7,25 @@ interface Leaf {
   left: bigint;
 }
 
-/** All leaves of a slow limit take their turn in so many bits: `WEIR_LIMIT_ROUND`. */
+/** `WEIR_LIMIT_ROUND`, in bits: a round of a slow limit's leaves. */
 const ROUND_BITS = 8 * 16_384;
-/** A backlog that nothing leaves for so long and a round is none, s: its queue was removed. `WEIR_LIMIT_STALE`. */
+/**
+ * `WEIR_LIMIT_STALE`, s: a backlog from which nothing leaves for this time and one round counts as gone, since its
+ * queue was removed.
+ */
 const STALE = 0.4;
 
-/** A limit's row of counters; undefined if nothing has come to it yet. */
+/** A limit's counters; undefined before the first packet. */
 export function readUse(panel: Panel, id: number): Fields | undefined {
   const uses = panel.tables.get("weir_limit_use");
   const row = uses?.lookup(uses.key.encode({ instance: id }));
   return row && uses ? uses.value.decode(row) : undefined;
 }
 
-/** What a limit counted, by the id of its instance; undefined if nothing has come to it yet. `rate`: its own, bit/s. */
+/**
+ * What a limit has counted; undefined before the first packet. @param id of its instance @param rate of the limit,
+ * bit/s
+ */
 export function countedBy(panel: Panel, id: number, rate: number): LimitCounts | undefined {
   if (readUse(panel, id) === undefined) return undefined;
   return limitCounts(
@@ -41,12 +47,12 @@ function useOf(fields: Fields): LimitUse {
   };
 }
 
-/** Bytes that wait in a limit's leaves. */
+/** Queued bytes in a limit's leaves. */
 function waitingOf(panel: Panel, id: number, rate: number): number {
   const queues = panel.tables.get("weir_limit_queue");
   const row = queues?.lookup(queues.key.encode({ instance: id }));
   if (!row || !queues) return 0;
-  // the kernel's ktime is the clock that node counts with
+  // hrtime is the kernel's ktime
   const stale = process.hrtime.bigint() - BigInt(Math.round(1e9 * STALE + ROUND_BITS / rate));
   const leaves = queues.value.decode(row)["leaves"] as unknown as readonly Leaf[];
   return leaves.reduce((sum, { bytes, left }) => sum + (bytes > 0 && left > stale ? bytes : 0), 0);

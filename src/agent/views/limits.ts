@@ -8,19 +8,19 @@ import type { Pod, Problem } from "../../model/objects.ts";
 import type { Overruled } from "../../model/precedence.ts";
 import { type ProblemsOf, whyNoPort, whyOverruled } from "./pods.ts";
 
-/** What the datapath says of one limit. */
+/** The datapath's readings of a limit. */
 export interface LimitReadings {
-  /** bit/s that the datapath enforces, or why it does not. */
+  /** bit/s in force, or why it is not. */
   enforced(at: PodPort, rule: LimitRule): { rate: number } | { reason: string };
-  /** bit/s at layer 3 over the last full busy window, and how long ago that ended, s; undefined if there was none. */
+  /** bit/s at layer 3 over the last full busy window, and its age in s; undefined if there was none. */
   measured(at: PodPort, rule: LimitRule): { rate: number; age: number } | undefined;
-  /** What it counted; undefined before the first packet, and if the datapath does not have it. */
+  /** Counters; undefined before the first packet or without a datapath. */
   counted(at: PodPort, rule: LimitRule): LimitCounts | undefined;
 }
 
 type Item = Plain<schema.Limit>;
 
-/** Receipts: each rule with what was configured, what is in force, what was measured, and why they differ. */
+/** Receipts of limits: configured, effective, measured, and why they differ. */
 export function limitItems(
   { rules, ports, cluster }: Pick<Planner, "rules" | "ports" | "cluster">,
   problemsOf: ProblemsOf,
@@ -96,7 +96,7 @@ function item(
   };
 }
 
-/** One that another comes before; if both want the same it is in force as the other is. */
+/** The receipt of an overruled limit. If the winner has the same rate, it is shown as in force. */
 function overruledItem(
   key: string,
   { rule, by, agrees }: Overruled<LimitRule>,
@@ -115,7 +115,7 @@ interface Fault {
   message: string;
 }
 
-/** Bad values of one pod by key. A problem names its field as `metadata.annotations["KEY"]`. */
+/** Invalid values of a pod by key. The problem's path is `metadata.annotations["KEY"]`. */
 function faultsOf(problems: readonly Problem[], pod: Pod | undefined): Map<string, Fault> {
   const faults = new Map<string, Fault>();
   for (const { path, message, severity } of problems) {
@@ -133,13 +133,13 @@ function identity(key: string): { namespace: string; pod: string } {
   return { namespace, pod };
 }
 
-/** Of a value that cannot be read, as far as its key tells. */
+/** The direction of an invalid value, if its key implies one. */
 function directionOf(source: string): "ingress" | "egress" | null {
   if (source === "rate") return "egress";
   return /ingress/.test(source) ? "ingress" : /egress/.test(source) ? "egress" : null;
 }
 
 const sortKey = (one: Item): string => `${one.namespace}/${one.pod}/${one.direction ?? ""}/${one.source}`;
-/** What is in force comes first. */
+/** Limits in force first. */
 const order = (one: Item): number => (one.direction === null || one.overruledBy !== undefined ? 1 : 0);
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

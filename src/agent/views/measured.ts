@@ -8,7 +8,7 @@ import { countedBy, readUse } from "./limit-use.ts";
 import type { LimitReadings } from "./limits.ts";
 import type { ProgramReadings } from "./programs.ts";
 
-/** What the datapath enforces and has measured of each limit. */
+/** Reads limits from the datapath. */
 export function limitReadings(agent: Agent): LimitReadings {
   const { shapers } = agent.planner.composer;
   const { panel } = agent.parts;
@@ -26,7 +26,7 @@ export function limitReadings(agent: Agent): LimitReadings {
       const id = idOf(at, rule);
       const use = (id === undefined ? undefined : readUse(panel, id)) ?? {};
       const [rate, ended] = [Number(use["rate"] ?? 0), Number(use["ended"] ?? 0)];
-      // the kernel's ktime is the clock that node counts with
+      // hrtime is the kernel's ktime
       return rate > 0 ? { rate, age: Math.max(0, (Number(process.hrtime.bigint()) - ended) / 1e9) } : undefined;
     },
     counted(at, rule) {
@@ -36,14 +36,14 @@ export function limitReadings(agent: Agent): LimitReadings {
   };
 }
 
-/** The mean hold in seconds: what was asked of the device, and how late it was. */
+/** Mean time that packets were held, seconds: the requested delay plus the delay of the device itself. */
 function meanDelay(count: (name: string) => number): number | null {
   const [delayed, released] = [count("delayed"), count("released")];
   if (delayed === 0) return null;
   return (count("waited") / delayed + (released > 0 ? count("late") / released : 0)) / 1e9;
 }
 
-/** What the datapath did for each impairment. */
+/** Reads impairments from the datapath. */
 export function impairReadings(agent: Agent): ImpairReadings {
   const { panel } = agent.parts;
   const { leases } = agent.parts.datapath;
@@ -76,7 +76,7 @@ export function impairReadings(agent: Agent): ImpairReadings {
   };
 }
 
-/** What the datapath counted of each user's program. */
+/** Reads users' programs from the datapath. */
 export function programReadings(agent: Agent): ProgramReadings {
   const { panel } = agent.parts;
   const uses = panel.tables.get("weir_custom_use");

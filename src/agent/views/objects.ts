@@ -3,12 +3,12 @@ import { ApiError } from "../../api/errors.ts";
 import type * as schema from "../../api/schemas.ts";
 import { type AppliedChange, type AppliedObject, type AppliedStore, DocumentError } from "../../sources/applied.ts";
 
-/** What was applied. */
+/** Applied objects. */
 export function objectItems(applied: AppliedStore): Plain<schema.AppliedObject>[] {
   return applied.list().map((one) => ({ ...named(one), manifest: { ...one.document } }));
 }
 
-/** What became of each object, with what is wrong with it. */
+/** Changes of objects, with the problems of each. */
 export function changeItems(
   changes: readonly AppliedChange[],
   problems: readonly schema.Problem[],
@@ -27,7 +27,7 @@ function named({ object: { kind, metadata } }: AppliedObject) {
   return { kind, namespace: metadata.namespace ?? null, name: metadata.name };
 }
 
-/** Stores a set of manifests. Throws ApiError `invalid` with the field's path, or `unavailable`. */
+/** Stores a set of manifests. @throws ApiError `invalid` with the field's path, or `unavailable` */
 export function putObjects(
   applied: AppliedStore,
   documents: readonly unknown[],
@@ -36,12 +36,12 @@ export function putObjects(
   return asApi("apply objects", () => applied.put(documents, options));
 }
 
-/** True if the object was there. Throws ApiError `unavailable`. */
+/** Returns whether the object existed. @throws ApiError `unavailable` */
 export function removeObject(applied: AppliedStore, key: string): boolean {
   return asApi(`delete ${key}`, () => applied.remove([key]).length > 0);
 }
 
-/** What is wrong with a document is the caller's; all else that a store throws is the disk's. */
+/** An invalid document is the caller's error; any other error of the store is the disk's. */
 function asApi<T>(what: string, change: () => T): T {
   try {
     return change();

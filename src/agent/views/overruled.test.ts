@@ -7,7 +7,7 @@ import { parseManifests } from "../../sources/manifests/index.ts";
 import { impairmentItems } from "./impairments.ts";
 import { limitItems } from "./limits.ts";
 
-/** One story in receipts, problems and what conditions are made of. */
+/** The same case in receipts, problems and the input of conditions. */
 
 const node: NodeContext = {
   ...{ name: "n", overlay: "vxlan", addresses: [], podCIDRs: [], uplink: "eth0", mtu: 1450 },
@@ -49,7 +49,7 @@ describe("a Limit and the pod's own annotation", () => {
   const own = pod({ "kubernetes.io/egress-bandwidth": "10M" });
   const reason = "overruled: Pod/shop/web comes first (10 Mbit/s egress)";
 
-  test("in one direction: the other one is in force", () => {
+  test("overruled in one direction, in force in the other", () => {
     const { limits, problems, findings } = story([own, rule("Limit", "slow", { egress: "20M", ingress: "5M" })]);
     expect(limits).toMatchObject([
       { direction: "egress", source: "kubernetes.io/egress-bandwidth", effective: 10e6, reason: null },
@@ -65,14 +65,14 @@ describe("a Limit and the pod's own annotation", () => {
     expect(findings["Limit/shop/slow"]).toEqual({ refusals: [], pods: 1, faults: [`web egress: ${reason}`] });
   });
 
-  test("counters are those of what is in force, and none where nothing is", () => {
+  test("a receipt has the counters of the limit in force, or none", () => {
     const both = [own, rule("Limit", "slow", { egress: "20M" })];
     expect(story(both).limits).toMatchObject([NOTHING_YET, NOT_COUNTED]);
     expect(story(both, {}, false).limits).toMatchObject([NOT_COUNTED, NOT_COUNTED]);
     expect(story([own, rule("Limit", "same", { egress: "10M" })]).limits).toMatchObject([NOTHING_YET, NOTHING_YET]);
   });
 
-  test("that agree: it is in force, and nothing is wrong", () => {
+  test("with the same rate: it is in force, without a problem", () => {
     const { limits, problems, findings } = story([own, rule("Limit", "same", { egress: "10M" })]);
     expect(limits.map(({ source, effective, reason }) => [source, effective, reason])).toEqual([
       ["Limit/shop/same", 10e6, null],
@@ -87,7 +87,7 @@ test.each([
   [{ pod: "none" }, "there is no pod shop/none"],
   [{ pod: undefined, selector: { matchLabels: { app: "none" } } }, "no pod of namespace shop has such labels"],
   [{ pod: undefined, service: "none" }, "there is no Service shop/none"],
-])("a Limit that chooses nothing, %j, is told, and its condition is that of no pod", (choice, why) => {
+])("a Limit that selects no pod, %j, is a problem, and has condition NoPods", (choice, why) => {
   const { limits, problems, findings } = story([pod({}), rule("Limit", "idle", { egress: "1M", ...choice })]);
   expect(limits).toEqual([]);
   expect(problems).toEqual([`warning Limit/shop/idle: chooses no pod: ${why}`]);
@@ -98,7 +98,7 @@ describe("Impairments", () => {
   const slow = rule("Impairment", "slow", { direction: "egress", loss: "5%" });
   const until = "2126-01-02T00:00:00Z";
 
-  test("an override takes another's place: who lost says to whom, and until when", () => {
+  test("an override replaces another: the loser's receipt names the winner and its end", () => {
     const over = rule("Impairment", "zz", { direction: "egress", loss: "1%", override: true, until });
     const { impairments, problems, findings } = story([pod({}), slow, over]);
     const reason = "overruled: Impairment/shop/zz comes first (loss 1% egress) until 2126-01-02T00:00:00.000Z";
@@ -113,7 +113,7 @@ describe("Impairments", () => {
     expect(findings["Impairment/shop/zz"]).toMatchObject({ pods: 1, faults: [] });
   });
 
-  test("one that keeps some of its effects says which it misses", () => {
+  test("one that keeps some of its effects lists those that it lost", () => {
     const both = rule("Impairment", "both", { direction: "egress", loss: "2%", duplicate: "1%" });
     const { impairments } = story([pod({ loss: "uniform egress 9%" }), both]);
     expect(impairments).toMatchObject([
@@ -125,7 +125,7 @@ describe("Impairments", () => {
     ]);
   });
 
-  test("a delay without fq is a problem, and no condition says that it is in force", () => {
+  test("a delay without fq is a problem, and not shown as in force by a condition", () => {
     const far = rule("Impairment", "far", { direction: "egress", loss: "1%", delay: { latency: "50ms" } });
     const { impairments, problems, findings } = story([pod({}), far], { fq: false });
     const why = "delay and pace are not enforced: the kernel has no fq qdisc (load module sch_fq)";

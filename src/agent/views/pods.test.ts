@@ -13,7 +13,7 @@ const node: NodeContext = {
   vxlan: { port: 4789, vni: 1 },
 };
 
-test("a rule that another one comes before stays a warning: what is written first is in force", () => {
+test("an overruled rule is a warning, since the winner is in force", () => {
   const annotations = { bandwidth: "30 mbps ingress", "kubernetes.io/ingress-bandwidth": "10M" };
   const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "p", namespace: "n", uid: "u", annotations } };
   const text = JSON.stringify({ ...pod, spec: { nodeName: "n1", containers: [{ name: "c" }] } });

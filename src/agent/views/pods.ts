@@ -3,10 +3,10 @@ import type * as schema from "../../api/schemas.ts";
 import type { Problem } from "../../model/objects.ts";
 import type { Agent } from "../agent.ts";
 
-/** Problems of one object, by `Kind/namespace/name`. */
+/** Problems of one object, `Kind/namespace/name`. */
 export type ProblemsOf = (object: string) => readonly Problem[];
 
-/** This node's pods: those bound to it and those whose network it holds. */
+/** This node's pods: bound to it, or attached to its network. */
 export function podItems({ planner, standing, programs, parts }: Agent): Plain<schema.Pod>[] {
   const { cluster } = planner;
   const ended = cluster.pods.keys("bound", planner.node.name).filter((key) => !cluster.localPods.has(key));
@@ -31,13 +31,13 @@ export function podItems({ planner, standing, programs, parts }: Agent): Plain<s
 
 const NO_NETWORK = "the pod has no network of Weir's on this node";
 
-/** Why a pod that no port is of has its rules not enforced. */
+/** Why a pod without a port has none of its rules in force. */
 export function whyNoPort(problemsOf: ProblemsOf, key: string): string {
   const known = problemsOf(`Pod/${key}`).find(({ path }) => path === "spec.hostNetwork" || path === "status.podIPs");
   return known?.message.replace("its rules are not enforced: ", "") ?? NO_NETWORK;
 }
 
-/** Why a rule does not count. `until`: when what comes before it ends. */
+/** Why a rule is overruled. @param until when the winner ends */
 export function whyOverruled({ object, what }: { object: string; what: string }, until?: number): string {
   const end = until === undefined ? "" : ` until ${new Date(until).toISOString()}`;
   return `overruled: ${object} comes first (${what})${end}`;

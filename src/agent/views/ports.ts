@@ -4,13 +4,13 @@ import { deliveryOf } from "../../datapath/compile.ts";
 import { type Peer, type Port, portName } from "../../model/document.ts";
 import type { Composer } from "../../reconcile/composer.ts";
 
-/** Packets and bytes of a port, by its full name. */
+/** Packets and bytes of a port. */
 export interface PortCounters {
   received: { packets: number; bytes: number };
   sent: { packets: number; bytes: number };
 }
 
-/** What is known of the node's devices. */
+/** What the datapath knows of devices. */
 interface Seen {
   ifindex(device: string): number | undefined;
   isSeenByXdp(device: string): boolean;
@@ -18,7 +18,7 @@ interface Seen {
 
 const NONE: PortCounters = { received: { packets: 0, bytes: 0 }, sent: { packets: 0, bytes: 0 } };
 
-/** Ports with what they are connected to and what they have carried. */
+/** Ports with their peers and counters. */
 export function portItems(
   document: Document,
   counters: ReadonlyMap<string, PortCounters>,
@@ -39,7 +39,7 @@ export function portItems(
   }));
 }
 
-/** The chains that hold at least one function. */
+/** Chains with at least one function. */
 export function chainItems(document: Document, seen: Pick<Seen, "isSeenByXdp">): Plain<schema.Chain>[] {
   const functions = functionsOf(document);
   return portsOf(document).flatMap((port) =>
@@ -54,7 +54,7 @@ export function chainItems(document: Document, seen: Pick<Seen, "isSeenByXdp">):
 
 type Document = Pick<Composer, "ports" | "instances">;
 
-/** By full name. */
+/** Ports, sorted by full name. */
 function portsOf({ ports }: Document): Port[] {
   return [...ports].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, { item }]) => item);
 }

@@ -7,7 +7,7 @@ import type { ProgramRule } from "../../model/programs.ts";
 import { type Resolution, type Standing, standingKey } from "../programs.ts";
 import { type ProblemsOf, whyNoPort } from "./pods.ts";
 
-/** What a program said, as its wrapper counted. */
+/** Verdicts of a program, as counted by its wrapper. */
 export interface ProgramUse {
   packets: number;
   bytes: number;
@@ -15,7 +15,7 @@ export interface ProgramUse {
   other: number;
 }
 
-/** What the datapath says of one program's instance. */
+/** The datapath's readings of a user's program. */
 export interface ProgramReadings {
   use(instance: string): ProgramUse;
   /** Why it is not in force. */
@@ -24,7 +24,7 @@ export interface ProgramReadings {
 
 type Item = Plain<schema.Program>;
 
-/** Receipts: each rule with what was asked for, what acts, what it said of packets, and why it is not in force. */
+/** Receipts of users' programs: configured, effective, verdicts, and why one is not in force. */
 export function programItems(
   { rules, ports }: Pick<Planner, "rules" | "ports">,
   { standings }: Resolution,

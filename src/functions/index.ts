@@ -5,5 +5,5 @@ import { limit } from "./limit/limit.ts";
 import { router } from "./router/router.ts";
 import { tap } from "./tap/tap.ts";
 
-/** Every network function that a node loads. A new one is a folder and a line here. */
+/** All network functions of a node. A new function is a folder and a line here. */
 export const functions: readonly NetworkFunction[] = [router, tap, custom, impair, limit];

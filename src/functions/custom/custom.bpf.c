@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * A user's own program: a transparent function in a port's chain. This is the
- * wrapper that every such program is linked into. The program is a function that
- * says pass or drop; what that means, and all that the panel keeps with a
- * packet, stays with the wrapper.
+ * The wrapper into which every user's program is linked: a transparent function in a port's chain. The program
+ * is a function that returns pass or drop. The wrapper carries out the verdict, and protects all packet state
+ * that belongs to the panel.
  *
- * The object has no licence section: a linked one has the program's, which says
- * what helpers the kernel lends to it.
+ * The object has no licence section: a linked object has the program's licence, which decides what helpers it
+ * may call.
  */
 #include "link.h"
 
@@ -14,12 +13,12 @@ struct weir_custom_key {
 	__u32 instance;
 };
 
-/* What the program said. Packets are the wire's, bytes layer 3's. */
+/* Verdicts of the program. Packets on the wire, bytes at layer 3. */
 struct weir_custom_use {
 	__u64 packets;
 	__u64 bytes;
 	__u64 dropped;
-	__u64 other; /* verdicts that are neither TC_ACT_OK nor TC_ACT_SHOT: they pass */
+	__u64 other; /* verdicts other than TC_ACT_OK and TC_ACT_SHOT: the packet passes */
 };
 
 struct {
@@ -30,7 +29,10 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } weir_custom_use SEC(".maps");
 
-/* All that a program may write of a packet's context: none of it is the program's to change. */
+/*
+ * The fields of the packet's context that a program can write. They are saved, and restored after it: none of
+ * them is the program's to change.
+ */
 struct context {
 	struct weir_meta meta;
 	__u32 mark;
@@ -40,7 +42,7 @@ struct context {
 	__u64 tstamp;
 };
 
-/* A field by itself: clang would read two neighbours as one, which the verifier forbids. */
+/* Reads one field. clang would combine the reads of two neighbouring fields, which the verifier refuses. */
 #define read_field(skb, field)                                                          \
 	({                                                                              \
 		__u32 __value;                                                          \
@@ -50,7 +52,10 @@ struct context {
 		__value;                                                                \
 	})
 
-/* The user's program takes this one's place when it is linked in. A global function: the verifier checks it by itself. */
+/*
+ * Replaced by the user's program when that is linked in. A global function, which the verifier checks by
+ * itself.
+ */
 __weak __noinline int weir_program(struct __sk_buff *skb)
 {
 	int verdict = TC_ACT_OK;
@@ -85,7 +90,7 @@ WEIR_INLINE void restore(struct __sk_buff *skb, const struct context *context)
 	skb->queue_mapping = context->queue_mapping;
 	skb->tc_index = context->tc_index;
 	if (skb->tstamp != context->tstamp)
-		skb->tstamp = context->tstamp; /* writing it, even as it was, changes what kind of time it is */
+		skb->tstamp = context->tstamp; /* writing it, even unchanged, changes its clock type */
 }
 
 WEIR_INLINE struct weir_custom_use *find_use(struct weir_custom_key *key)
@@ -107,7 +112,7 @@ int weir_custom(struct __sk_buff *skb)
 	struct context context;
 	int verdict;
 
-	/* a program may write its maps, which a read-only run must not */
+	/* a program may write its maps, which a read-only run must not do */
 	if (weir_tracing(skb) || weir_link_control(skb))
 		return weir_next(skb);
 	keep(skb, &context);

@@ -9,7 +9,7 @@ const DIRECTIONS: [Direction, Direction][] = [
 ];
 
 describe("items", () => {
-  test.each(DIRECTIONS)("a program of the pod's %s sits in its port's %s chain, with its build", (direction, chain) => {
+  test.each(DIRECTIONS)("a program for the pod's %s is in its port's %s chain, with its build", (direction, chain) => {
     const instance = `custom:weir-a:${direction}:${BUILD}`;
     const at = { key: "ns/a", id: "weir-a", port: "router:weir-a" };
     expect(customItems(at, { direction, build: BUILD })).toEqual({
@@ -19,7 +19,7 @@ describe("items", () => {
   });
 });
 
-test("an instance's name says whose it is; names of others say nothing", () => {
+test("an instance's name contains port, direction and build; other names are not parsed", () => {
   const device = "weir0123456789a";
   const name = customInstance(device, "ingress", BUILD);
   expect(readCustomInstance(name)).toEqual({ port: device, direction: "ingress", build: BUILD });

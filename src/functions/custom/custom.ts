@@ -4,10 +4,10 @@ import type { NetworkFunction } from "../../model/function.ts";
 import type { Direction } from "../../model/limits.ts";
 import type { ProgramInForce } from "../../model/programs.ts";
 
-/** Place in a chain among other functions: before impairments and the limit, which then act on what it lets pass. */
+/** Order in a chain: before impairments and the limit, which then apply to the packets that it passes. */
 const ORDER = 50;
 
-/** Runs users' own programs on a pod's packets, in each direction. */
+/** Runs users' programs on a pod's packets, per direction. */
 export const custom: NetworkFunction = {
   name: "custom",
   kind: "transparent",
@@ -16,22 +16,24 @@ export const custom: NetworkFunction = {
   state: ["weir_custom_use"],
 };
 
-/** Instance of a program at a pod's port in one direction. Another build is another instance: it counts anew. */
+/**
+ * Instance of a program at a pod's port, per direction. Another build is another instance, with counters of its own.
+ */
 export const customInstance = (port: string, direction: Direction, build: string): string =>
   `custom:${port}:${direction}:${build}`;
 
-/** What an instance's name says; undefined if it is none of ours. */
+/** Parses an instance's name; undefined if it is another function's. */
 export function readCustomInstance(name: string): { port: string; direction: Direction; build: string } | undefined {
   const [, port = "", direction, build = ""] = /^custom:([^:]+):(ingress|egress):([0-9a-f]{12})$/.exec(name) ?? [];
   return direction === undefined ? undefined : { port, direction: direction as Direction, build };
 }
 
-/** A user's program at a pod's port. */
+/** The items for a user's program at a pod's port. */
 export function customItems(at: PodPort, { direction, build }: ProgramInForce): Omit<Fragment, "owner"> {
   const instance = customInstance(at.id, direction, build);
   return {
     instances: [{ name: instance, function: "custom", program: build }],
-    // what a pod sends enters its port, what it receives leaves by it
+    // a pod's egress enters its port, its ingress leaves by it
     attach: [{ port: at.port, direction: direction === "egress" ? "ingress" : "egress", instance, order: ORDER }],
   };
 }

@@ -18,14 +18,14 @@ beforeAll(() => {
 });
 afterAll(() => bench?.close());
 
-/** Puts a program at pod a's egress; its build. */
+/** Attaches a program to pod a's egress. Returns its build. */
 async function put(text: string, macros: Record<string, number> = {}): Promise<string> {
   const build = await bench.build("egress", text, macros);
   bench.node.applyRules({ builds: { a: [{ direction: "egress", build }] } });
   return build;
 }
 
-describe("verdicts are the wrapper's", () => {
+describe("the wrapper carries out verdicts", () => {
   test.each([
     ["TC_ACT_OK", 0, 0, 0],
     ["TC_ACT_SHOT", 2, 1, 0],
@@ -36,13 +36,13 @@ describe("verdicts are the wrapper's", () => {
     const build = await put(program(`return ${verdict};`));
     const before = bench.drops();
     for (const frame of [frame4(DATAGRAM), frame6(DATAGRAM), frame4(SYN)]) bench.run("egress", frame);
-    const { packets, dropped, other } = bench.use("egress", build); // pods also send packets of their own accord
+    const { packets, dropped, other } = bench.use("egress", build); // the pods' own kernel sends packets too
     expect(packets).toBeGreaterThanOrEqual(3);
     expect([dropped, other]).toEqual([packets * drops, packets * others]);
     expect(bench.drops() - before).toBe(dropped);
   });
 
-  test("what the panel keeps with a packet is not the program's to change", async () => {
+  test("a program cannot change the panel's state of a packet", async () => {
     const fields = [
       "mark",
       "priority",
@@ -64,7 +64,7 @@ describe("verdicts are the wrapper's", () => {
     ]);
   });
 
-  test("neighbour discovery and ARP are not its affair", async () => {
+  test("neighbour discovery and ARP bypass the program", async () => {
     const build = await put(program("return TC_ACT_SHOT;"));
     const arp = ethernet(LINK, { type: 0x0806, bytes: Buffer.alloc(28) });
     bench.run("egress", arp);
@@ -73,7 +73,7 @@ describe("verdicts are the wrapper's", () => {
 });
 
 describe("examples", () => {
-  test("drop-one-of drops each Nth", async () => {
+  test("drop-one-of drops every Nth packet", async () => {
     const build = await put("drop-one-of.c", { N: 10 });
     for (let i = 0; i < 100; i++) bench.run("egress", i % 2 ? frame4(DATAGRAM) : frame6(DATAGRAM));
     const { packets, dropped } = bench.use("egress", build);
@@ -84,7 +84,7 @@ describe("examples", () => {
   test.each([
     ["IPv4", frame4, (data: Buffer) => data.readUInt8(15) >> 2],
     ["IPv6", frame6, (data: Buffer) => (data.readUInt16BE(14) >> 6) & 63],
-  ])("mark-dscp writes the DSCP, ECN and checksum stay right: %s", async (_what, frame, dscp) => {
+  ])("mark-dscp writes the DSCP and keeps ECN and checksum correct: %s", async (_what, frame, dscp) => {
     await put("mark-dscp.c", { DSCP: 46, PORT: 5060 });
     const marked = bench.run("egress", frame(DATAGRAM)).data;
     expect(dscp(marked)).toBe(46);
@@ -99,7 +99,7 @@ describe("examples", () => {
   test.each([
     ["IPv4", frame4],
     ["IPv6", frame6],
-  ])("limit-syns passes a burst, then refuses SYNs and nothing else: %s", async (_what, frame) => {
+  ])("limit-syns passes a burst of SYNs, then drops SYNs only: %s", async (_what, frame) => {
     const build = await put("limit-syns.c", { RATE: 1, BURST: 5 });
     for (let i = 0; i < 20; i++) bench.run("egress", frame(SYN));
     for (let i = 0; i < 20; i++) bench.run("egress", frame(DATA));
@@ -111,7 +111,7 @@ describe("examples", () => {
 });
 
 describe("live changes", () => {
-  test("each rule has maps of its own, and another build counts anew", async () => {
+  test("each rule has its own maps, and another build starts with zero counters", async () => {
     const build = await bench.build("egress", "drop-one-of.c", { N: 2 });
     const ingress = await bench.build("ingress", "drop-one-of.c", { N: 2 });
     expect(ingress).not.toBe(build);
@@ -135,7 +135,7 @@ describe("live changes", () => {
     expect(bench.use("egress", other)).toMatchObject({ packets: 1 });
   });
 
-  test("another agent finds the programs in place and loads nothing; what is gone leaves nothing", async () => {
+  test("another agent reuses loaded programs; a removed program leaves nothing", async () => {
     const build = await put("drop-one-of.c", { N: 5 });
     const { device } = bench.node.endpoint("a");
     const again = bench.node.datapath();
@@ -146,7 +146,7 @@ describe("live changes", () => {
     expect([...again.panel.names.all("function").values()].filter((name) => name.startsWith("custom:"))).toEqual([]);
   });
 
-  test("a build that is not there is a failure, and traffic passes by", async () => {
+  test("a missing build is a failure, and packets pass", async () => {
     const apply = () => bench.node.applyRules({ builds: { a: [{ direction: "egress", build: "0123456789ab" }] } });
     expect(apply).toThrow(/rules default\/a program.*0123456789ab.*ENOENT/);
     const before = bench.drops();
@@ -157,7 +157,7 @@ describe("live changes", () => {
 });
 
 describe("real packets between the pods", () => {
-  test("a dropper loses exactly its share, over both families", async () => {
+  test("drop-one-of drops exactly its share over IPv4 and IPv6", async () => {
     const build = await put("drop-one-of.c", { N: 4 });
     for (const address of [B.v4, B.v6]) {
       bench.node.run("a", "bash", "-c", `for i in {1..40}; do echo x > /dev/udp/${address}/9; done; sleep 0.1`);

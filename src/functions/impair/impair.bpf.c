@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Impairments: a transparent function in a port's chain. It loses, duplicates,
- * corrupts, reorders, delays and paces packets as a rule asks. Packets are judged
- * one by one as the wire has them, so a lost one is a true loss to TCP.
+ * Impairments: a transparent function in a port's chain. Drops, duplicates, corrupts, reorders, delays and
+ * paces packets by a rule. It processes single packets as they are on the wire, not GSO packets, so that TCP
+ * sees a lost packet as a real loss.
  */
 #include "link.h"
 #include "match.h"
@@ -10,13 +10,16 @@
 
 #define ALWAYS (1ULL << 32)
 #define SECOND 1000000000ULL
-#define PACE_QUEUE (2 * SECOND) /* how long a paced packet may wait for those before it */
+#define PACE_QUEUE (2 * SECOND) /* the longest that a paced packet waits for earlier ones */
 #define PACE_TRIES 8
 
-/* What a draw is for: seeded draws of one packet differ by it. */
+/* The purpose of a draw. Seeded draws for one packet differ by it. */
 enum purpose { LOSS, STATE, DUPLICATE, CORRUPT, PLACE, REORDER, JITTER };
 
-/* The finaliser of SplitMix64 (Steele, Lea, Flood 2014): every bit of the input changes half of the output's. */
+/*
+ * The finalizer of SplitMix64 (Steele, Lea, Flood 2014): changing one bit of the input changes half of the
+ * output bits.
+ */
 WEIR_INLINE __u64 mix(__u64 x)
 {
 	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
@@ -24,7 +27,7 @@ WEIR_INLINE __u64 mix(__u64 x)
 	return x ^ (x >> 31);
 }
 
-/* 32 bits: random, or those that the seed has for this packet. */
+/* 32 random bits, or the bits that the seed determines for this packet. */
 WEIR_INLINE __u32 draw(const struct weir_impair *rule, __u64 index, enum purpose purpose)
 {
 	if (!(rule->flags & WEIR_IMPAIR_SEEDED))
@@ -46,13 +49,13 @@ WEIR_INLINE int is_lost(const struct weir_impair *rule, struct weir_impair_use *
 	if (!(rule->flags & WEIR_IMPAIR_BURST))
 		return happens(rule, index, LOSS, rule->loss);
 	if (happens(rule, index, STATE, bad ? rule->to_good : rule->to_bad)) {
-		__sync_val_compare_and_swap(&use->bad, bad, !bad); /* of two CPUs one makes the step */
+		__sync_val_compare_and_swap(&use->bad, bad, !bad); /* only one of two CPUs changes the state */
 		bad = !bad;
 	}
 	return happens(rule, index, LOSS, bad ? rule->loss_bad : rule->loss);
 }
 
-/* Bytes of the layer-4 header; 0: a protocol whose payload begins who knows where. */
+/* Bytes of the layer-4 header; 0: another protocol, whose payload offset is unknown. */
 WEIR_INLINE __u32 header_bytes(struct __sk_buff *skb, const struct packet *packet)
 {
 	__u8 words;
@@ -73,8 +76,9 @@ WEIR_INLINE __u32 header_bytes(struct __sk_buff *skb, const struct packet *packe
 }
 
 /*
- * Flips one bit behind the layer-4 header, if there is anything. The checksum stays, and what a device said of it is
- * forgotten, so the receiver looks and sees it. Behind the splitting pair no checksum is still to be filled in.
+ * Flips one bit of the payload, if there is any. The checksum is not updated, and the device's checksum result
+ * is cleared, so the receiver verifies it and finds the error. After the splitting pair all checksums are
+ * filled in.
  */
 WEIR_INLINE int flip(struct __sk_buff *skb, const struct packet *packet, __u32 random)
 {
@@ -95,7 +99,9 @@ WEIR_INLINE int flip(struct __sk_buff *skb, const struct packet *packet, __u32 r
 	return 1;
 }
 
-/* A paced packet's place behind those before it, ktime; 0: the queue is full. CPUs take turns. */
+/*
+ * The time at which a paced packet may leave after earlier ones, ktime; 0: the queue is full. CPUs take turns.
+ */
 WEIR_INLINE __u64 paced_at(struct weir_impair_use *use, __u64 cost, __u64 now)
 {
 	for (int i = 0; i < PACE_TRIES; i++) {
@@ -109,7 +115,10 @@ WEIR_INLINE __u64 paced_at(struct weir_impair_use *use, __u64 cost, __u64 now)
 	return 0;
 }
 
-/* When a packet may leave: after those before it at the rate, then its delay. 0: it finds the queue full. */
+/*
+ * The time at which a packet may leave: after earlier ones at the rate, then after its delay. 0: the queue is
+ * full.
+ */
 WEIR_INLINE __u64 leaves_at(const struct weir_impair *rule, struct weir_impair_use *use, __u64 index, __u32 bytes,
 			    __u64 now)
 {
@@ -148,7 +157,7 @@ WEIR_INLINE struct weir_impair_use *find_use(struct weir_impair_key *key, __u32 
 	return use;
 }
 
-/* A loss counts as the begin of a burst unless the packet before was lost too. Two CPUs at once may miscount. */
+/* A loss begins a burst unless the previous packet was lost too. Concurrent CPUs may miscount. */
 WEIR_INLINE void count_loss(struct weir_impair_use *use)
 {
 	__sync_fetch_and_add(&use->lost, 1);
@@ -157,7 +166,7 @@ WEIR_INLINE void count_loss(struct weir_impair_use *use)
 	use->was_lost = 1;
 }
 
-/* Corrupts where there is a payload; counts either way. */
+/* Corrupts a packet that has a payload. Counts in both cases. */
 WEIR_INLINE void corrupt(struct __sk_buff *skb, const struct packet *packet, struct weir_impair_use *use, __u32 random)
 {
 	if (flip(skb, packet, random))
@@ -166,7 +175,7 @@ WEIR_INLINE void corrupt(struct __sk_buff *skb, const struct packet *packet, str
 		__sync_fetch_and_add(&use->spared, 1);
 }
 
-/* Back from the delaying device: how late, and on. */
+/* The packet is back from the delaying device: counts how late it is, and passes it on. */
 WEIR_INLINE int release(struct __sk_buff *skb, struct weir_impair_key *key)
 {
 	struct weir_impair_use *use = bpf_map_lookup_elem(&weir_impair_use, key);
@@ -178,7 +187,7 @@ WEIR_INLINE int release(struct __sk_buff *skb, struct weir_impair_key *key)
 	return weir_next(skb);
 }
 
-/* When it may leave, and a copy with it. */
+/* Sends the packet at its time, and its duplicate. */
 WEIR_INLINE int send(struct __sk_buff *skb, const struct weir_impair *rule, struct weir_impair_use *use, __u64 index,
 		     __u32 bytes)
 {

@@ -12,7 +12,7 @@ beforeAll(() => {
 });
 afterAll(() => bench?.close());
 
-describe("which packets a rule is for", () => {
+describe("matching packets", () => {
   const ALL: Effects = { loss: { model: "uniform", probability: 1 } };
   const dns = (port: number) => udp({ sport: 40_000, dport: port }, PAYLOAD);
   const answer = udp({ sport: 53, dport: 40_000 }, PAYLOAD);
@@ -61,7 +61,7 @@ describe("which packets a rule is for", () => {
 describe("leases", () => {
   const ALL: Effects = { loss: { model: "uniform", probability: 1 } };
   const frame = fromB(udp(PORTS));
-  /** Waits until it acts no more, whatever is done meanwhile. */
+  /** Waits until the rule has no effect any more, while `act` is repeated. */
   const ended = (act: () => unknown = () => {}): Promise<void> =>
     expect
       .poll(
@@ -74,13 +74,13 @@ describe("leases", () => {
       .toBe(false);
   const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-  test("a rule acts while it lasts, and ends with nobody to end it", async () => {
+  test("a rule acts until its lease ends, without an agent", async () => {
     bench.apply(rule("ingress", ALL, { lease: { seconds: 1 } }));
     expect(bench.isLost("ingress", frame)).toBe(true);
     await ended();
   });
 
-  test("a renewed one goes on", async () => {
+  test("a renewed lease continues", async () => {
     const impairments = { a: [rule("ingress", ALL, { lease: { seconds: 2 } })] };
     bench.node.applyRules({ impairments });
     for (let i = 0; i < 3; i++) {
@@ -90,21 +90,21 @@ describe("leases", () => {
     expect(bench.isLost("ingress", frame)).toBe(true);
   });
 
-  test("an end is an end, renewed or not", async () => {
+  test("a rule ends at its end time even if its lease is renewed", async () => {
     const impairments = { a: [rule("ingress", ALL, { lease: { seconds: 60, until: Date.now() + 1500 } })] };
     bench.node.applyRules({ impairments });
     expect(bench.isLost("ingress", frame)).toBe(true);
     await ended(() => bench.node.applyRules({ impairments }));
   });
 
-  test("renewing counts as no change", () => {
+  test("renewing a lease is not counted as a write", () => {
     const impairments = { a: [rule("ingress", ALL, { lease: { seconds: 5 } })] };
     for (let pass = 0; pass < 3; pass++) bench.node.applyRules({ impairments });
     expect(bench.node.applyRules({ impairments })).toBe(0);
   });
 });
 
-test("a rule that is gone leaves nothing behind", () => {
+test("a removed rule leaves nothing", () => {
   const effects: Effects = { loss: { model: "uniform", probability: 1 } };
   const match = { peers: ["10.0.0.0/8"] };
   bench.apply(rule("ingress", effects, { match, lease: { seconds: 9 } }));
@@ -115,7 +115,7 @@ test("a rule that is gone leaves nothing behind", () => {
   }
 });
 
-test("what cannot be read passes, or is lost, and nothing else happens", () => {
+test("a malformed packet is passed or lost, and nothing else", () => {
   bench.apply(rule("ingress", { corrupt: 1, duplicate: 0.5 }));
   for (let length = 14 + 20; length < 120; length++) {
     for (const frame of [fromB(tcp(PORTS, PAYLOAD)), fromB6(udp(PORTS, PAYLOAD))]) {

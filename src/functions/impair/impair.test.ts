@@ -32,7 +32,7 @@ describe("items", () => {
     expect(attach?.[0]?.order).toBeLessThan(100);
   });
 
-  test("an instance is named after its rule's id, in as many bytes as a name has", () => {
+  test("an instance is named after its rule's id, within the limit of a name", () => {
     const name = impairInstance("weir0123456789a", "ingress", "Impairment/ns/a-very-long-name-of-an-object");
     expect(name).toMatch(/^impair:weir0123456789a:ingress:[0-9a-f]{8}$/);
     expect(`instance:${name}`.length).toBeLessThan(56);
@@ -51,7 +51,7 @@ describe("items", () => {
     expect(value(rule({ effects: { loss } }))).toMatchObject(fields);
   });
 
-  test("peers of both families are rows", () => {
+  test("peers are rows, for IPv4 and IPv6", () => {
     const keys = rows(rule({ match: { peers: ["10.0.0.0/8", "2001:db8::/32"] } }), "weir_impair_peers");
     expect(keys.map(({ key }) => [key["prefixlen"], typeof key["instance"]])).toEqual([
       [32 + 96 + 8, "object"],
@@ -59,20 +59,20 @@ describe("items", () => {
     ]);
   });
 
-  test("a delay needs fq: without it no device is named, and loss acts all the same", () => {
+  test("a delay without fq has no device, and loss is still in force", () => {
     const delayed = rule({ effects: { ...LOSS, delay: { base: 50e6, jitter: 0 } } });
     expect(value(delayed, true)).toMatchObject({ device: { device: "weir_delay0" }, delay: 50_000_000n });
     expect(value(delayed)).toMatchObject({ device: 0, loss: 2n ** 31n });
   });
 
-  test("a change of seed or effects begins the sequence anew, a change of the match does not", () => {
+  test("a change of seed or effects restarts the sequence, a change of the match does not", () => {
     const epoch = (more: Partial<ImpairRule>) => value(rule({ seed: 1, ...more }))["epoch"];
     expect(epoch({})).toBe(epoch({ match: { peers: ["10.0.0.0/8"] } }));
     expect(epoch({})).not.toBe(epoch({ seed: 2 }));
     expect(epoch({})).not.toBe(epoch({ effects: { duplicate: 0.1 } }));
   });
 
-  test("a lease is the instance's", () => {
+  test("a rule's lease belongs to its instance", () => {
     const { leases } = items(rule({ lease: { seconds: 30, until: 5 } }));
     expect(leases).toEqual([{ instance: impairInstance("weir-a", "egress", "loss"), seconds: 30, until: 5 }]);
     expect(Number(value(rule({ lease: { seconds: 30 } }))["flags"]) & 2).toBe(2);

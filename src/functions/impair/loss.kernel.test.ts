@@ -10,7 +10,7 @@ beforeAll(() => {
 });
 afterAll(() => bench?.close());
 
-describe("loss by chance", () => {
+describe("random loss", () => {
   const uniform = (probability: number): Loss => ({ model: "uniform", probability });
   const exponential = (threshold: number): Loss => ({ model: "exponential", threshold });
   const LOSSES = [
@@ -28,7 +28,7 @@ describe("loss by chance", () => {
     expect(binomialTest(lost, packets, lossProbability(loss))).toBeGreaterThan(UNLIKELY);
   });
 
-  test("0.001 % over ten million packets", () => {
+  test("0.001 % of ten million packets", () => {
     bench.apply(rule("ingress", { loss: uniform(1e-5) }));
     const { packets, lost } = bench.repeat("ingress", fromB(udp(PORTS, PAYLOAD)), 10_000_000);
     expect(binomialTest(lost, packets, 1e-5)).toBeGreaterThan(UNLIKELY);
@@ -37,27 +37,27 @@ describe("loss by chance", () => {
   test.each([
     ["nothing", 0, 0],
     ["everything", 1, 10_000],
-  ])("a probability of %s is just that", (_what, probability, expected) => {
+  ])("a probability of %s is exact", (_what, probability, expected) => {
     bench.apply(rule("ingress", { loss: uniform(probability) }));
     expect(bench.repeat("ingress", fromB(udp(PORTS)), 10_000).lost).toBe(expected);
   });
 });
 
 describe("loss with a seed", () => {
-  // the pod's own kernel reports its multicast groups now and then: UDP alone is judged, so the test's packets alone
+  // the pod's kernel sometimes sends multicast reports, so the rule only matches UDP
   const match = { ports: [{ protocol: "UDP", side: "either" }] } as const;
   const seeded = (seed: number, probability = 0.1) =>
     bench.apply(rule("egress", { loss: { model: "uniform", probability } }, { seed, match }));
-  /** The fate of packets one by one. */
+  /** Whether each packet of a sequence is lost. */
   const fates = (count: number): boolean[] =>
     Array.from({ length: count }, () => bench.isLost("egress", toB(udp(PORTS, PAYLOAD))));
-  /** Makes the rule anew: its sequence begins again. */
+  /** Writes the rule again, which restarts its sequence. */
   const begin = (seed: number): void => {
     bench.node.applyRules({});
     seeded(seed);
   };
 
-  test("the same seed loses the same packets, another one others", () => {
+  test("the same seed loses the same packets, another seed other ones", () => {
     begin(7);
     const first = fates(1000);
     begin(7);
@@ -66,14 +66,14 @@ describe("loss with a seed", () => {
     expect(fates(1000)).not.toEqual(first);
   });
 
-  test.each([1, 2, 4_294_967_295])("seed %d is as even as chance", (seed) => {
+  test.each([1, 2, 4_294_967_295])("losses with seed %d are evenly distributed", (seed) => {
     bench.apply(rule("ingress", { loss: { model: "uniform", probability: 0.1 } }, { seed }));
     const { packets, lost } = bench.repeat("ingress", fromB(udp(PORTS)), 100_000);
     expect(binomialTest(lost, packets, 0.1)).toBeGreaterThan(UNLIKELY);
   });
 });
 
-test("what has no payload is spared, and counted as that", () => {
+test("a packet without payload is not corrupted, and is counted as spared", () => {
   bench.node.applyRules({});
   bench.apply(rule("ingress", { corrupt: 1 }));
   expect(bench.repeat("ingress", fromB(udp(PORTS)), 10)).toMatchObject({ packets: 10, corrupted: 0, spared: 10 });
@@ -83,12 +83,12 @@ test("what has no payload is spared, and counted as that", () => {
 describe("bursts", () => {
   const loss: Loss = { model: "burst", p: 0.01, r: 0.2, lossGood: 0, lossBad: 1 };
 
-  test("begin and end as often as they should", () => {
+  test("begin and end with their probabilities", () => {
     const match = { ports: [{ protocol: "UDP", side: "either" }] } as const;
     bench.node.applyRules({});
     bench.apply(rule("egress", { loss }, { seed: 11, match }));
     const fates = Array.from({ length: 40_000 }, () => bench.isLost("egress", toB6(udp(PORTS))));
-    // with these losses a packet's fate is the state, so each step is a draw of its own
+    // with these losses a packet's fate shows the state, so each step is an independent draw
     const steps = fates.slice(1).map((bad, i) => ({ from: fates[i], to: bad }));
     const good = steps.filter(({ from }) => !from);
     const bad = steps.filter(({ from }) => from);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Which packets a rule is for. */
+/* Decides which packets a rule applies to. */
 #pragma once
 #include "parse.h"
 #include "tables.h"
@@ -7,12 +7,12 @@
 #define DNS_PORT 53
 #define PROBE_BITS (8 * (sizeof(struct weir_impair_peer) - sizeof(__u32)))
 
-/* A packet as rules see it. */
+/* A packet, with the fields that rules match. */
 struct packet {
-	struct weir_impair_peer peer; /* prefixlen and address; the instance is set at look-up */
+	struct weir_impair_peer peer; /* prefixlen and address; the instance is set for the look-up */
 	__u16 pod_port;               /* host order */
 	__u16 peer_port;
-	__u32 offset; /* of the layer-4 header; 0: there is none */
+	__u32 offset; /* of the layer-4 header; 0: none */
 	__u8 protocol;
 	__u8 has_ports;
 	__u16 reserved;
@@ -25,7 +25,7 @@ WEIR_INLINE void put_ip4(__u8 address[16], __be32 ip)
 	__builtin_memcpy(address + 12, &ip, 4);
 }
 
-/* Ports of TCP, UDP and SCTP are the first four bytes. */
+/* The ports of TCP, UDP and SCTP are the first four bytes. */
 WEIR_INLINE void read_ports(struct __sk_buff *skb, struct packet *packet, int egress)
 {
 	__be16 port[2];
@@ -39,7 +39,7 @@ WEIR_INLINE void read_ports(struct __sk_buff *skb, struct packet *packet, int eg
 	packet->peer_port = bpf_ntohs(egress ? port[1] : port[0]);
 }
 
-/* 0, or -1 when it is no IP packet. */
+/* Returns 0, or -1 if it is not an IP packet. */
 WEIR_INLINE int read_packet(struct __sk_buff *skb, struct packet *packet, int egress)
 {
 	struct iphdr ip4;
@@ -107,7 +107,7 @@ WEIR_INLINE int ports_match(const struct weir_impair *rule, const struct packet 
 	return 0;
 }
 
-/* Kubelet's probes come from the node's own addresses; DNS is asked at the peer's port 53. */
+/* kubelet's probes come from the node's own addresses; DNS queries go to port 53 of the peer. */
 WEIR_INLINE int is_exempt(const struct weir_impair *rule, struct packet *packet)
 {
 	if (rule->flags & WEIR_IMPAIR_NO_DNS && packet->has_ports && packet->peer_port == DNS_PORT &&

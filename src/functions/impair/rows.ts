@@ -18,16 +18,16 @@ const FLAG = { egress: 1, leased: 2, seeded: 4, peers: 8, noProbes: 16, noDns: 3
 const SIDE = { pod: 1, peer: 2, either: 3 } as const;
 const PROTOCOL = { ICMP: 1, TCP: 6, UDP: 17, SCTP: 132 } as const;
 const ANY_PORT = { first: 0, last: 65_535 };
-/** The instance of the node's own addresses. */
+/** The instance under which the node's own addresses are stored. */
 const ALL_INSTANCES = 0;
 const IN_PEER_BITS = 32;
 const V4_BITS = 96;
 
-/** Parts of 2^32, the nearest: off by at most 1.2 × 10^-10. */
+/** A probability in parts of 2^32, rounded: the error is at most 1.2 × 10^-10. */
 export const parts = (probability: number): bigint =>
   BigInt(Math.round(Math.min(1, Math.max(0, probability)) * 2 ** 32));
 
-/** One rule as its program reads it. */
+/** The map row of one rule. */
 export function ruleRow(instance: string, rule: ImpairRule, fq: boolean): Row {
   const { effects, match, seed } = rule;
   const ports = (match.ports ?? []).slice(0, MAX_RULE_PORTS).map(portFields);
@@ -64,7 +64,7 @@ function flagsOf({ direction, lease, seed, match, exempt, effects }: ImpairRule)
   );
 }
 
-/** What the rule does to a sequence of packets: when it changes, the sequence begins anew. */
+/** Changes when a rule's effect on a sequence of packets changes, which restarts the sequence. */
 function epochOf({ seed, effects }: ImpairRule): number {
   return createHash("sha256")
     .update(JSON.stringify([seed, effects]))
@@ -87,12 +87,12 @@ function portFields({ protocol, port, endPort, side }: PortMatch): RowFields {
   return { ...range, protocol: PROTOCOL[protocol], side: SIDE[side] };
 }
 
-/** Whom a rule is for. */
+/** The rows of a rule's peers. */
 export function peerRows(instance: string, rule: ImpairRule): Row[] {
   return (rule.match.peers ?? []).map((cidr) => peerRow(cidr, { instance }));
 }
 
-/** The node's own addresses, its pods' gateways among them: where kubelet's probes come from. */
+/** The rows of the node's own addresses, including its pods' gateways: kubelet's probes come from them. */
 export function ownRows(addresses: readonly string[]): Row[] {
   const own = new Set(addresses);
   return [...own].map((address) => peerRow(`${address}/${isIPv4(address) ? 32 : 128}`, ALL_INSTANCES));

@@ -31,7 +31,7 @@ describe("real packets", () => {
       bad: (v4.get("InCsumErrors") ?? 0) + v6("InCsumErrors"),
     };
   };
-  /** Datagrams to a port where nobody listens: the kernel counts good ones and bad ones apart. */
+  /** Sends datagrams to a closed port, where the kernel counts valid and corrupted ones separately. */
   const send = (address: string): void => {
     const loop = `for i in {1..${COUNT}}; do echo "datagram $i of this test" > /dev/udp/${address}/9; done`;
     node.run("a", "bash", "-c", loop);
@@ -56,14 +56,14 @@ describe("real packets", () => {
 describe("a flood of datagrams between the pods", () => {
   const match = { ports: [{ protocol: "UDP", side: "either" }] } as const;
   const COUNT = 100_000;
-  /** Datagrams that came to pod b, where nobody listens. */
+  /** Datagrams that arrived at pod b's closed port. */
   const arrived = (family: 4 | 6): number => {
     const text = node.run("b", "cat", "/proc/net/snmp", "/proc/net/snmp6");
     if (family === 6) return Number(/Udp6NoPorts\s+(\d+)/.exec(text)?.[1]);
     const [names = "", values = ""] = text.split("\n").filter((line) => line.startsWith("Udp: "));
     return Number(values.split(" ")[names.split(" ").indexOf("NoPorts")]);
   };
-  /** Without a receiver there is no handshake that could be lost. A refusal that comes back costs one more try. */
+  /** Sends without a receiver, so that no handshake can be lost. An ICMP refusal costs one more try. */
   const flood = (address: string): void => {
     const send = `for ((i = 0; i < ${COUNT}; i++)); do echo datagram >&3 || echo datagram >&3; done`;
     node.run("a", "bash", "-c", `exec 3>/dev/udp/${address}/9; ${send}`);
@@ -77,7 +77,7 @@ describe("a flood of datagrams between the pods", () => {
     "%s, IPv%d: as many are lost as should be, and the others arrive",
     (direction, family, address, probability) => {
       const pod = direction === "egress" ? "a" : "b";
-      node.applyRules({}); // counters go with their rule
+      node.applyRules({}); // removes the rule with its counters
       node.applyRules({
         impairments: { [pod]: [rule(direction, { loss: { model: "uniform", probability } }, { match })] },
       });
@@ -99,7 +99,7 @@ describe("a flood of datagrams between the pods", () => {
 
 describe("edits under TCP through a limit", () => {
   const RATE = 100e6;
-  /** Segments after an edit by which traffic goes on; some 0.1 s of the limit. */
+  /** Segments after an edit that show that traffic continues: about 0.1 s at the limit. */
   const SEGMENTS = 1000;
   const PATIENCE = { timeout: 30_000, interval: 10 };
   const DIRECTION = "ingress";
@@ -123,7 +123,7 @@ describe("edits under TCP through a limit", () => {
   const delay = (ms: number): Effects => ({ delay: { base: ms * 1e6, jitter: 0 } });
 
   const device = (): string => node.endpoint("b").device;
-  /** What the rule counted; undefined while there is no row of it. */
+  /** The rule's counters; undefined without a row. */
   function use(): { packets: number; lost: number } | undefined {
     const id = node.panel.names.find("instance", impairInstance(device(), DIRECTION, ID));
     const table = node.panel.table("weir_impair_use");
@@ -146,7 +146,7 @@ describe("edits under TCP through a limit", () => {
     await expect.poll(() => sentOn() - had, { ...PATIENCE, message: what }).toBeGreaterThan(SEGMENTS);
   };
 
-  test("TCP through a limit goes on while a loss and a delay come, change and go; all that is lost is counted", async () => {
+  test("TCP through a limit continues while a loss and a delay are added, changed and removed; every loss is counted", async () => {
     edit();
     await serveIperf((...command) => node.run("b", ...command), pidfile);
     client = node.start("a", "iperf3", "-c", node.endpoint("b").ips[0] ?? "", "-t", "600", "-P", "4", "-C", "cubic");
@@ -154,7 +154,7 @@ describe("edits under TCP through a limit", () => {
     client.on("exit", ended);
     await goesOn("before");
 
-    // a delay needs fq: without it the packets take the rule's way and are not held
+    // a delay needs fq: without it packets pass through the rule undelayed
     for (const [first, second] of [
       [loss(0.01), loss(0.001)],
       [delay(10), delay(30)],

@@ -9,14 +9,14 @@ beforeAll(() => {
 });
 afterAll(() => node?.close());
 
-/** What pod a has sent by its device. */
+/** Counters of pod a's device. */
 function sent(): { bytes: number; packets: number } {
   const line = /eth0:(.*)/.exec(node.run("a", "cat", "/proc/net/dev"))?.[1] ?? "";
   const fields = line.trim().split(/\s+/).map(Number);
   return { bytes: fields[8] ?? 0, packets: fields[9] ?? 0 };
 }
 
-/** Mean bytes of a packet that the pod's kernel builds. */
+/** Mean size of packets that the pod's kernel builds, bytes. */
 async function packetSize(): Promise<number> {
   const before = sent();
   await sleep(200);

@@ -33,7 +33,7 @@ function countsOf(pod: PodName, direction: LimitRule["direction"]): LimitCounts 
   return counts;
 }
 
-/** What came is what was sent on, dropped, waits, or went with its queue. */
+/** Checks that every received packet was sent on, dropped, is queued, or was lost with its queue. */
 function expectSum({ received, sent, dropped, queued, lost }: LimitCounts): void {
   for (const unit of ["packets", "bytes"] as const) {
     const parts = [sent, dropped, queued, lost].map((amount) => amount?.[unit] ?? Number.NaN);
@@ -41,8 +41,8 @@ function expectSum({ received, sent, dropped, queued, lost }: LimitCounts): void
   }
 }
 
-test("UDP at twice a limit: all that came was sent on or dropped, and is so in drops", async () => {
-  // what a pod receives is charged to no sender, whose socket would hold back the rest
+test("UDP at twice a limit: every packet is counted as sent on or dropped, and the drops are in weir_drops", async () => {
+  // a pod's ingress is not charged to the sender's socket, which would hold packets back
   node.apply({ b: [rule("ingress")] });
   const pidfile = join(node.directory, "iperf.pid");
   await serveIperf((...command) => node.run("b", ...command), pidfile);
@@ -71,14 +71,14 @@ test("UDP at twice a limit: all that came was sent on or dropped, and is so in d
   ]);
 }, 60_000);
 
-test("what goes with its queue is lost, and the sum holds all the time", async () => {
+test("packets removed with their queue are counted as lost, and the sum is right at any time", async () => {
   node.apply({ b: [rule("egress")] });
   const frame = ethernet(
     { src: node.endpoint("b").mac, dst: "02:77:65:69:72:01" },
     ip4({ src: "10.244.1.11", dst: "10.244.1.10" }, udp({ sport: 1000, dport: 2000 }, Buffer.alloc(1000))),
   );
   const mark = markOf(firstHop(node.panel.names.id("port", portOf("b")), "ingress"), node.panel.abi);
-  // a run for a test goes as far as to the queue, and no further
+  // a test run only goes as far as the queue
   for (let packet = 0; packet < 3; packet++) {
     expect(node.inNode(() => node.panel.resume.testRun({ data: frame, ctx: { mark } })).retval).toBe(REDIRECT);
   }

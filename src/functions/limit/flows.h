@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Which flow a packet belongs to, what it is on the wire, and what HTB charges for it. */
+/* A packet's flow, its size on the wire, and what HTB charges for it. */
 #pragma once
 #include "link.h"
 #include "parse.h"
 
 #define WEIR_LIMIT_ETH 14
 /*
- * The root's size table charges each byte at layer 3 with 647/640 of a byte, the ratio of the smallest IPv6 MTU with
- * and without Ethernet's header; segments that tbf makes are charged with Ethernet's header. So HTB never charges more
- * than 647/640 of layer 3 for what it holds whole, and what it charges too little is added as WEIR_LIMIT_PAD packets.
- * The same numbers are in src/model/shape.ts.
+ * The root's size table charges 647/640 bytes for each byte at layer 3, the ratio of the smallest IPv6 MTU with
+ * and without an Ethernet header. Segments that tbf splits are charged with their Ethernet header. So HTB never
+ * charges more than 647/640 of layer 3 for an unsplit packet; what it charges too little is added with
+ * WEIR_LIMIT_PAD packets. src/model/shape.ts has the same numbers.
  */
 #define WEIR_LIMIT_CHARGE 647
 #define WEIR_LIMIT_UNIT 640
@@ -18,21 +18,21 @@
 
 enum weir_limit_part {
 	WEIR_LIMIT_WHOLE = 0,
-	WEIR_LIMIT_HEAD,  /* the first fragment */
-	WEIR_LIMIT_LATER, /* another one: has no ports */
+	WEIR_LIMIT_HEAD,  /* the first fragment of a datagram */
+	WEIR_LIMIT_LATER, /* a later fragment, without ports */
 };
 
 struct weir_limit_packet {
-	__u32 hash;     /* of the flow; never 0 */
-	__u32 datagram; /* of the datagram, if it is a fragment */
-	__u32 bytes;    /* at layer 3, every wire packet's headers counted */
+	__u32 hash;     /* the flow's hash; never 0 */
+	__u32 datagram; /* the datagram's hash, if it is a fragment */
+	__u32 bytes;    /* at layer 3, with the headers of every wire packet */
 	__u32 packets;  /* on the wire */
 	__u8 part;      /* enum weir_limit_part */
 	__u8 protocol;
 	__u8 ect;       /* ECN-capable transport */
 	__u8 opening;   /* a TCP SYN */
-	__u32 jumbo;    /* bytes of a header that its segments do not have */
-	__u32 before;   /* bytes of its datagram that came before it */
+	__u32 jumbo;    /* bytes of a jumbo header that its segments do not have */
+	__u32 before;   /* its offset in the datagram, bytes */
 };
 
 WEIR_INLINE __u32 mix(__u32 hash, __u32 value)
@@ -44,7 +44,7 @@ WEIR_INLINE __u32 mix(__u32 hash, __u32 value)
 	return hash ^ hash >> 16;
 }
 
-/* Ports, or an echo's identifier: what tells flows of two addresses apart. */
+/* Ports, or an ICMP echo identifier: what distinguishes flows between two addresses. */
 WEIR_INLINE __u32 flow_ports(struct __sk_buff *skb, __u8 protocol, __u32 offset)
 {
 	__u32 ports = 0;
@@ -106,11 +106,11 @@ WEIR_INLINE void flow_of_ip6(struct __sk_buff *skb, struct weir_limit_packet *pa
 	if (!l4.fragment)
 		return;
 	packet->part = l4.later ? WEIR_LIMIT_LATER : WEIR_LIMIT_HEAD;
-	if (!bpf_skb_load_bytes(skb, l4.offset - 4, &id, 4)) /* the fragment header's last word, if no other follows it */
+	if (!bpf_skb_load_bytes(skb, l4.offset - 4, &id, 4)) /* last word of the fragment header, if it is the last extension header */
 		packet->datagram = mix(packet->hash, id);
 }
 
-/* Bytes of layer-3 and layer-4 headers that each wire packet of a GSO packet has; 0: unknown. Notes a TCP SYN. */
+/* Bytes of layer-3 and layer-4 headers in each segment of a GSO packet; 0: unknown. Detects a TCP SYN. */
 WEIR_INLINE __u32 header_bytes(struct __sk_buff *skb, struct weir_limit_packet *packet, __u32 offset)
 {
 	__u8 tcp[2]; /* data offset, flags */
@@ -123,16 +123,16 @@ WEIR_INLINE __u32 header_bytes(struct __sk_buff *skb, struct weir_limit_packet *
 	return offset - WEIR_LIMIT_ETH + (tcp[0] >> 4) * 4;
 }
 
-/* What a packet is on the wire that is not segmented any more. */
+/* Determines the size on the wire of a packet that is not segmented any more. */
 WEIR_INLINE void weir_limit_size(struct __sk_buff *skb, struct weir_limit_packet *packet)
 {
 	packet->packets = 1;
 	packet->bytes = skb->len - WEIR_LIMIT_ETH - packet->jumbo;
 	if (!packet->bytes)
-		packet->bytes = 1; /* what waits is told from what does not by its bytes */
+		packet->bytes = 1; /* 0 would mean that nothing is queued */
 }
 
-/* What the packet is on the wire, and whose. A packet of another protocol than IP belongs to flow 1. */
+/* Parses a packet: its size on the wire and its flow. All non-IP packets are in flow 1. */
 WEIR_INLINE void weir_limit_parse(struct __sk_buff *skb, struct weir_limit_packet *packet)
 {
 	__u32 offset = 0, headers = 0;
@@ -155,7 +155,7 @@ WEIR_INLINE void weir_limit_parse(struct __sk_buff *skb, struct weir_limit_packe
 		packet->bytes += (skb->gso_segs - 1) * (headers - packet->jumbo);
 }
 
-/* What the root's size table charges for a packet that stays whole, bytes. */
+/* Bytes that the root's size table charges for an unsplit packet. */
 WEIR_INLINE __u32 weir_limit_tabled(__u32 len)
 {
 	__u32 slot = len - WEIR_LIMIT_ETH, rest = slot & (WEIR_LIMIT_TABLE - 1);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Bandwidth limit: a transparent function in a port's chain. It decides whether a packet may wait and in which class of
- * the shaping device, and sends it there; when the packet comes back at its due time, it is counted and goes on. The
- * rate lives in the class, all else here.
+ * Bandwidth limit: a transparent function in a port's chain. Decides whether a packet is queued and in which
+ * class of the shaping device, and sends it there. When the packet comes back at its time, it is counted and
+ * passed on. HTB enforces the rate; this program does everything else.
  */
 #include <linux/in.h>
 #include "measure.h"
 
-/* The head decides for its datagram. */
+/* Records the decision about a first fragment, which applies to its datagram. */
 WEIR_INLINE void note_head(struct weir_limit_queue *queue, const struct weir_limit_packet *packet, __u32 place)
 {
 	struct weir_limit_datagram *datagram = &queue->datagrams[packet->datagram & (WEIR_LIMIT_DATAGRAMS - 1)];
@@ -19,8 +19,9 @@ WEIR_INLINE void note_head(struct weir_limit_queue *queue, const struct weir_lim
 }
 
 /*
- * A later fragment has no ports: it is of its head's flow, and is dropped if that or one between was. 0 if its head was
- * not seen, or its datagram has had more bytes than one can have.
+ * A later fragment has no ports. It belongs to the flow of the first fragment, and is dropped if that or an
+ * earlier one was. Returns 0 if the first fragment is unknown, or if more bytes were seen than a datagram can
+ * have.
  */
 WEIR_INLINE struct weir_limit_datagram *datagram_of(struct weir_limit_queue *queue, struct weir_limit_packet *packet)
 {
@@ -37,8 +38,9 @@ WEIR_INLINE struct weir_limit_datagram *datagram_of(struct weir_limit_queue *que
 }
 
 /*
- * The place where the packet waits, its bytes counted in; 0: it may not. WEIR_LIMIT_HALF: its queue is half full.
- * WEIR_LIMIT_COLD: its class could let it overtake its flow. Its hash becomes what it carries. A function of its own, so that the verifier walks it once.
+ * Returns the place (class) where the packet is queued, and counts its bytes in; 0: it is refused. Flags:
+ * WEIR_LIMIT_HALF, its queue is half full; WEIR_LIMIT_COLD, its class could let it overtake its flow. Sets the
+ * packet's hash to the carried value. A function of its own, so that the verifier walks it once.
  */
 __attribute__((noinline)) __u32 weir_limit_admit(const struct weir_limit *limit, struct weir_limit_queue *queue,
 						  struct weir_limit_packet *packet, int charged)
@@ -93,8 +95,8 @@ __attribute__((noinline)) __u32 weir_limit_admit(const struct weir_limit *limit,
 }
 
 /*
- * HTB charges too little for what stays whole; what it owes is charged with a copy of a packet, now and then, that ends
- * behind the shaping device.
+ * HTB charges too little for unsplit packets. The debt is paid with a copy of a packet from time to time, which
+ * is discarded after the shaping device.
  */
 WEIR_INLINE void charge(struct __sk_buff *skb, const struct weir_limit *limit, struct weir_limit_queue *queue,
 			const struct weir_limit_packet *packet, __u32 place)
@@ -111,14 +113,17 @@ WEIR_INLINE void charge(struct __sk_buff *skb, const struct weir_limit *limit, s
 	__sync_fetch_and_add(&queue->debt, -(__s64)charged * WEIR_LIMIT_UNIT);
 }
 
-/* A class that lets one packet pass beyond its turn spends that on a copy, whose charge counts as paid. */
+/*
+ * A class that has been idle lets one packet pass out of turn. A copy uses this up first, and its charge counts
+ * as paid.
+ */
 WEIR_INLINE void warm(struct __sk_buff *skb, const struct weir_limit *limit, struct weir_limit_queue *queue, __u32 place)
 {
 	if (!weir_shape_pad(skb, limit->device, limit->block + place))
 		__sync_fetch_and_add(&queue->debt, -(__s64)weir_limit_tabled(skb->len) * WEIR_LIMIT_UNIT);
 }
 
-/* Came back in its turn. */
+/* The packet is back at its time. */
 WEIR_INLINE int leave(struct __sk_buff *skb, struct weir_limit_key *key, const struct weir_limit *limit,
 		      const struct weir_limit_packet *packet)
 {
@@ -140,7 +145,7 @@ WEIR_INLINE int leave(struct __sk_buff *skb, struct weir_limit_key *key, const s
 	return weir_next(skb);
 }
 
-/* A sender of this node whose socket is charged for what waits holds back by itself. */
+/* A new packet. A local sender whose socket is charged for queued packets slows down by itself. */
 WEIR_INLINE int arrive(struct __sk_buff *skb, struct weir_limit_key *key, const struct weir_limit *limit,
 		       struct weir_limit_packet *packet)
 {
@@ -162,7 +167,7 @@ WEIR_INLINE int arrive(struct __sk_buff *skb, struct weir_limit_key *key, const 
 		warm(skb, limit, queue, place & WEIR_LIMIT_PLACE);
 	place &= WEIR_LIMIT_PLACE;
 	charge(skb, limit, queue, packet, place);
-	/* a receiver's limit: no sender of this node is charged, so that it is paced by acknowledgements like any other */
+	/* on a receiver's limit no local sender is charged, so TCP is paced by acknowledgements as usual */
 	if (!limit->deep && skb->sk)
 		return weir_shape_detached(skb, limit->device, limit->block + place);
 	return weir_shape(skb, limit->device, limit->block + place);

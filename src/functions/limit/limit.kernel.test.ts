@@ -23,7 +23,7 @@ afterAll(() => node?.close());
 
 const instanceId = (direction: LimitRule["direction"]): number =>
   node.panel.names.id("instance", limitInstance(node.endpoint("a").device, direction));
-/** The hop of pod a's limit: the first of its chain. */
+/** The hop of pod a's limit, the first of its chain. */
 const hopOf = (direction: LimitRule["direction"]): number =>
   firstHop(
     node.panel.names.id("port", `router:${node.endpoint("a").device}`),
@@ -51,7 +51,7 @@ function use(direction: LimitRule["direction"]): Record<Count, number> {
   };
 }
 
-/** Where a packet of pod a's limit waits: its class's place in the block; undefined if it was refused. */
+/** The place of the class in which a packet is queued; undefined: it was refused. */
 function placeOf(direction: LimitRule["direction"], frame: Buffer): number | undefined {
   const { retval, ctx } = run(direction, frame);
   const id = node.panel.names.id("shaper", limitInstance(node.endpoint("a").device, direction));
@@ -64,15 +64,15 @@ const V6 = { src: "fd00:10:244:1::10", dst: "fd00:10:244:1::11" };
 const PORTS = { sport: 1000, dport: 2000 };
 const over4 = (layer4: Layer4): Buffer => ethernet(LINK, ip4(V4, layer4));
 const over6 = (layer4: Layer4, ends = V6): Buffer => ethernet(LINK, ip6({ ...ends, hopLimit: 255 }, layer4));
-/** UDP of `bytes` at layer 3. */
+/** A UDP packet of `bytes` at layer 3. */
 const udp4 = (bytes: number, ports = PORTS): Buffer => over4(udp(ports, Buffer.alloc(bytes - 28)));
 const udp6 = (bytes: number): Buffer => over6(udp(PORTS, Buffer.alloc(bytes - 48)));
 
-/** A flow that no other test uses. */
+/** Ports of a flow that no other test uses. */
 let ports = 3000;
 const ownPorts = () => ({ sport: ++ports, dport: 2000 });
 const sleep = (ms: number) => new Promise((done) => setTimeout(done, ms));
-/** Test runs of what a pod sends do not send: what they admit waits for ever, until its limit is made anew. */
+/** Replaces limits: in test runs of a pod's egress packets stay queued until the limit is removed. */
 const anew = (...limits: LimitRule[]): void => {
   for (let pass = 0; pass < 3; pass++) node.apply({});
   node.apply({ a: limits });
@@ -101,7 +101,7 @@ describe("a pod's own limit", () => {
     ["ARP", ethernet(LINK, arp({ op: 1, senderMac: LINK.src, sender: V4.src, target: "169.254.1.1" }))],
     ["neighbour discovery with the gateway", over6(DISCOVERY, { ...V6, dst: "fe80::1" })],
     ["a router solicitation", over6(DISCOVERY, { ...V6, dst: "ff02::2" })],
-  ])("%s never waits", (_what, frame) => {
+  ])("%s is never queued", (_what, frame) => {
     expect(run("egress", frame).ctx.priority).toBe(0);
   });
 
@@ -111,15 +111,15 @@ describe("a pod's own limit", () => {
     ["TCP of 4 segments", over4(tcp(PORTS, Buffer.alloc(3000))), { gsoSegs: 4, gsoSize: 750 }, 4, 3040 + 3 * 40],
     ["TCP of 3 over IPv6", over6(tcp(PORTS, Buffer.alloc(3000))), { gsoSegs: 3, gsoSize: 1000 }, 3, 3060 + 2 * 60],
     ["UDP of 2", over4(udp(PORTS, Buffer.alloc(2000))), { gsoSegs: 2, gsoSize: 1000 }, 2, 2028 + 28],
-  ])("back in its turn, %s counts as on the wire", (_what, frame, ctx, packets, bytes) => {
-    // nobody else sends to the pod, while its own kernel may send
+  ])("after returning, %s is counted with its size on the wire", (_what, frame, ctx, packets, bytes) => {
+    // the pod's own kernel may send, but nobody sends to it
     const before = use("ingress");
     run("ingress", frame, ctx, true);
     const after = use("ingress");
     expect([after.packets - before.packets, after.bytes - before.bytes]).toEqual([packets, bytes]);
   });
 
-  test("the pod's device builds packets of a millisecond, and of any size once its limit is gone", () => {
+  test("the pod's GSO packets are limited to a millisecond, and unlimited once its limit is removed", () => {
     const segments = () => findLink("eth0", node.path("a"))?.gsoMaxSegs;
     expect(segments()).toBe(1);
     node.apply({ a: [rule("egress", 100e6)] });
@@ -130,11 +130,11 @@ describe("a pod's own limit", () => {
   });
 });
 
-/** At 100 kbit/s a flow is soon not sparse, however slow test runs are. */
+/** At 100 kbit/s a flow soon is not sparse, even with slow test runs. */
 describe("flows that are not sparse", () => {
   beforeEach(() => anew(rule("egress", 0.1e6)));
 
-  /** Sends until so many packets waited in leaves; where. */
+  /** Sends until this many packets are queued in leaves. Returns their places. */
   function leavesOf(count: number, frame: (index: number) => Buffer): number[] {
     const found: number[] = [];
     for (let sent = 0; sent < 500 && found.length < count; sent++) {
@@ -144,14 +144,14 @@ describe("flows that are not sparse", () => {
     return found;
   }
 
-  test("one waits in one leaf, whatever its packets' sizes", () => {
+  test("one flow is queued in one leaf, whatever its packet sizes", () => {
     const flow = ownPorts();
     const places = leavesOf(3, (index) => udp4(index % 2 === 1 ? 64 : 200, flow));
     expect(places).toHaveLength(3);
     expect(new Set(places).size).toBe(1);
   });
 
-  test("two wait in two", () => {
+  test("two flows are queued in two leaves", () => {
     const [one, two] = [ownPorts(), ownPorts()];
     const places = [...leavesOf(1, () => udp4(200, one)), ...leavesOf(1, () => over4(tcp(two, Buffer.alloc(200))))];
     expect(places).toHaveLength(2);
@@ -159,12 +159,14 @@ describe("flows that are not sparse", () => {
   });
 });
 
-/** At 500 kbit/s packets are long, and test runs short beside them. Nothing leaves, so after 400 ms a backlog counts as gone. */
+/**
+ * At 500 kbit/s packets take much longer than test runs. Nothing is dequeued, so a backlog counts as gone after 400 ms.
+ */
 describe("what a limit refuses", () => {
   const BYTES = 1000;
   beforeEach(() => anew(rule("egress", 0.5e6)));
 
-  /** Sends a flow's UDP until a packet is refused: what became of each that was taken. */
+  /** Sends a flow's UDP until a packet is refused. Returns a result for each accepted one. */
   function fill<T>(send: () => T | undefined): T[] {
     const taken: T[] = [];
     for (let sent = 0; sent < 500; sent++) {
@@ -175,7 +177,7 @@ describe("what a limit refuses", () => {
     throw new Error("nothing was refused");
   }
   const place = (frame: Buffer) => placeOf("egress", frame);
-  /** Bytes that wait, and leaves with a backlog. */
+  /** Queued bytes, and the number of leaves with a backlog. */
   function waiting(): { tcp: number; other: number; active: number } {
     const table = node.panel.table("weir_limit_queue");
     const row = table.lookup(table.key.encode({ instance: instanceId("egress") }));
@@ -183,14 +185,14 @@ describe("what a limit refuses", () => {
     return { tcp: Number(tcp), other: Number(other), active: Number(active) };
   }
 
-  test("UDP is taken while it would wait for less than 50 ms, beside what goes first", () => {
+  test("UDP is accepted while it would be queued for less than 50 ms, in addition to sparse packets", () => {
     const flow = ownPorts();
     const taken = fill(() => place(udp4(BYTES, flow)));
     expect(taken.length).toBeGreaterThanOrEqual(4 + 3);
     expect(taken.length).toBeLessThan(20);
   });
 
-  test("what came is what was refused and what waits", () => {
+  test("every received packet is refused or queued", () => {
     const flow = ownPorts();
     const taken = fill(() => place(udp4(BYTES, flow)));
     expect(use("egress")).toMatchObject({ received_packets: taken.length + 1, refused_packets: 1, packets: 0 });
@@ -199,7 +201,7 @@ describe("what a limit refuses", () => {
   test.each([
     ["ECT(0)", 2],
     ["ECT(1)", 1],
-  ])("packets of %s are marked in a queue that is half full", (_what, ect) => {
+  ])("%s packets are marked in a queue that is half full", (_what, ect) => {
     const flow = ownPorts();
     const bits = fill(() => {
       const frame = udp4(BYTES, flow);
@@ -218,7 +220,7 @@ describe("what a limit refuses", () => {
     expect(use("egress").marked_packets).toBe(0);
   });
 
-  test("what waited in leaves that are gone is forgotten, though none of its flows comes again", async () => {
+  test("the backlog of removed leaves is forgotten even if none of its flows sends again", async () => {
     const flow = ownPorts();
     fill(() => place(udp4(BYTES, flow)));
     expect(waiting().active).toBe(1);
@@ -227,7 +229,7 @@ describe("what a limit refuses", () => {
     expect(waiting()).toEqual({ tcp: 0, other: 0, active: 0 });
   });
 
-  /** The head has the ports; a later one is data alone. */
+  /** A first fragment has the ports, a later one only data. */
   const fragment = (id: number, offset: number, flow: typeof PORTS): Buffer => {
     const later: Layer4 = () => ({ protocol: 17, bytes: Buffer.alloc(LATER) });
     const whole = udp(flow, Buffer.alloc(LATER - 8));
@@ -236,13 +238,13 @@ describe("what a limit refuses", () => {
   const HEAD = 0;
   const LATER = 2008;
 
-  /** A head of a flow that waits in a leaf. */
+  /** Sends first fragments until one is queued in a leaf. */
   function headInLeaf(flow: typeof PORTS): { id: number; head: number | undefined } {
     for (let sent = 0; sent < 20; sent++) if (isLeaf(place(udp4(600, flow)))) break;
     return { id: 1, head: place(fragment(1, HEAD, flow)) };
   }
 
-  test("a later fragment follows its first one: to its leaf, or out", () => {
+  test("a later fragment follows the first: to its leaf, or it is dropped", () => {
     const flow = ownPorts();
     const { id, head } = headInLeaf(flow);
     expect(isLeaf(head)).toBe(true);
@@ -252,12 +254,12 @@ describe("what a limit refuses", () => {
     expect(place(fragment(id + 1, LATER, flow))).toBeUndefined();
   });
 
-  test("SYNs of new connections wait no longer than what ignores congestion", () => {
+  test("SYNs of new connections are queued no longer than UDP", () => {
     const taken = fill(() => place(over4(tcp({ ...ownPorts(), flags: 2 }, Buffer.alloc(988)))));
     expect(taken.length * 1028).toBeLessThan((1e6 / 8) * 0.06 + 2 * 8192);
   });
 
-  test("datagrams of new flows do not go first, and are taken whole or not at all", () => {
+  test("fragmented datagrams of new flows are not sparse, and are accepted completely or not at all", () => {
     const taken: (number | undefined)[][] = [];
     do {
       const [flow, id] = [ownPorts(), taken.length + 1];
@@ -267,12 +269,13 @@ describe("what a limit refuses", () => {
     } while (taken.at(-1)?.length !== 0 && taken.length < 20);
     expect(taken.flat()).not.toContain(PLACE.first);
     expect(taken[0]).toHaveLength(31);
-    // one waits for longer than another may wait for, so the next is refused; slow runs may have forgotten the first
+    // a queued datagram exceeds the time limit for another, so the next is refused; after slow runs the first may be
+    // forgotten
     expect(taken.at(-1)).toEqual([]);
     for (const places of taken) expect([0, 31]).toContain(places.length);
   });
 
-  test("no datagram gets more than 65,535 bytes past its head", () => {
+  test("no more than 65,535 bytes of a datagram are accepted", () => {
     const flow = ownPorts();
     const { id } = headInLeaf(flow);
     const taken = fill(() => place(fragment(id, LATER, flow)));
@@ -281,9 +284,9 @@ describe("what a limit refuses", () => {
   });
 });
 
-test("another agent that finds the limits in place writes nothing", () => {
+test("another agent takes over limits without a write", () => {
   const limits = { a: [rule("egress", 7e6)], b: [rule("ingress", 9e6)] };
-  for (let pass = 0; pass < 3; pass++) node.apply(limits); // what other tests left drains and goes
+  for (let pass = 0; pass < 3; pass++) node.apply(limits); // limits of other tests drain and are removed
   expect(
     node.apply(
       limits,
@@ -292,7 +295,7 @@ test("another agent that finds the limits in place writes nothing", () => {
   ).toBe(0);
 });
 
-test.each([10e6, 100e6])("leaves of a limit of %d bit/s let larger frames pass after the MTU has grown", (rate) => {
+test.each([10e6, 100e6])("leaves of a limit of %d bit/s pass larger frames after the MTU was raised", (rate) => {
   const limits = { a: [rule("egress", rate)] };
   const mtu = 9000;
   anew(rule("egress", rate));
@@ -309,7 +312,7 @@ test.each([10e6, 100e6])("leaves of a limit of %d bit/s let larger frames pass a
   anew(rule("egress", rate));
 });
 
-test("a limit that is gone leaves no class and no counter behind", async () => {
+test("a removed limit leaves no class and no counter", async () => {
   node.apply({ a: [rule("egress", 5e6)] });
   const block = blockOf(node.panel.names.id("shaper", limitInstance(node.endpoint("a").device, "egress")));
   const held = () => classes(SHAPE.device, node.path("node")).some((one) => one.handle === block + SETS[0]);
@@ -317,7 +320,7 @@ test("a limit that is gone leaves no class and no counter behind", async () => {
   const counted = () => node.panel.table("weir_limit_use").entries().length;
   run("egress", udp4(1500), {}, true);
   expect(counted()).toBeGreaterThan(0);
-  // its classes go once what waits there has left
+  // its classes are removed once the queue is empty
   await expect
     .poll(() => {
       node.apply({});
@@ -327,7 +330,7 @@ test("a limit that is gone leaves no class and no counter behind", async () => {
 });
 
 describe("edits under load", () => {
-  /** Waits until the limit has let so many bytes more through. */
+  /** Waits until the limit has passed this many more bytes. */
   async function passes(direction: LimitRule["direction"], bytes: number): Promise<void> {
     const until = use(direction).bytes + bytes;
     while (use(direction).bytes < until) await sleep(20);

@@ -8,7 +8,7 @@ const DIRECTIONS: [Direction, Direction][] = [
 ];
 
 describe("items", () => {
-  test.each(DIRECTIONS)("a limit of the pod's %s sits in its port's %s chain", (direction, chain) => {
+  test.each(DIRECTIONS)("a limit of the pod's %s is in its port's %s chain", (direction, chain) => {
     const at = { key: "ns/a", id: "weir-a", port: "router:weir-a" };
     const { attach, shapers } = limitItems(at, { direction, rate: 5e6, source: "bandwidth", configured: "" }, 1450);
     expect(attach).toEqual([

@@ -5,14 +5,14 @@ import type { Direction, LimitRule } from "../../model/limits.ts";
 import { SHAPE } from "../../model/panel.ts";
 import { shape } from "../../model/shape.ts";
 
-/** Place in a chain among other functions. */
+/** Order in a chain: last. */
 const ORDER = 100;
-/** A pause that ends a measurement's window, ns; longer where a single packet takes long. */
+/** A pause of this length ends a measurement window, ns; longer if a single packet takes long. */
 const IDLE = 200_000_000;
 const PACKETS_IDLE = 4;
 const PACKET_BITS = 12_000;
 
-/** Holds a pod's bandwidth, each direction, at exactly its rate. */
+/** Limits a pod's bandwidth per direction. */
 export const limit: NetworkFunction = {
   name: "limit",
   kind: "transparent",
@@ -21,10 +21,10 @@ export const limit: NetworkFunction = {
   state: ["weir_limit_use", "weir_limit_queue"],
 };
 
-/** Instance of the limit at a pod's port in one direction. */
+/** Instance of the limit at a pod's port, per direction. */
 export const limitInstance = (port: string, direction: Direction): string => `limit:${port}:${direction}`;
 
-/** A limit at a pod's port. `mtu`: of its packets, bytes at layer 3. */
+/** The items for a limit at a pod's port. @param mtu of the pod's packets, bytes at layer 3 */
 export function limitItems(at: PodPort, rule: LimitRule, mtu: number): Omit<Fragment, "owner"> {
   const { direction, rate } = rule;
   const instance = limitInstance(at.id, direction);
@@ -37,7 +37,7 @@ export function limitItems(at: PodPort, rule: LimitRule, mtu: number): Omit<Frag
   };
 }
 
-/** What a pod sends enters its port, what it receives leaves by it. */
+/** A pod's egress enters its port, its ingress leaves by it. */
 const chainOf = (direction: Direction): ChainDirection => (direction === "egress" ? "ingress" : "egress");
 
 function row(instance: string, { rate, direction }: LimitRule, mtu: number): Row {

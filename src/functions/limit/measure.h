@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* What a limit counts. */
+/* Counters and measurement of a limit. */
 #pragma once
 #include "queue.h"
 
-#define WEIR_LIMIT_WINDOW 1000000000ULL /* ns: a published rate is over at least this */
+#define WEIR_LIMIT_WINDOW 1000000000ULL /* ns: the shortest window of a published rate */
 
 WEIR_INLINE void refuse(struct weir_limit_use *use, const struct weir_limit_packet *packet)
 {
@@ -11,7 +11,7 @@ WEIR_INLINE void refuse(struct weir_limit_use *use, const struct weir_limit_pack
 	__sync_fetch_and_add(&use->refused_bytes, packet->bytes);
 }
 
-/* On arrival. */
+/* Counts a packet on arrival. */
 WEIR_INLINE void receive(struct weir_limit_use *use, const struct weir_limit_packet *packet, __u32 place)
 {
 	__sync_fetch_and_add(&use->received_packets, packet->packets);
@@ -20,7 +20,7 @@ WEIR_INLINE void receive(struct weir_limit_use *use, const struct weir_limit_pac
 		refuse(use, packet);
 }
 
-/* Upper ends of the classes of waits, ms; the last class is open. src/model/waits.ts has the same. */
+/* Upper bounds of the classes of waiting times, ms; the last class is open. src/model/waits.ts has the same. */
 WEIR_INLINE __u32 wait_class(__u64 wait)
 {
 	const __u32 ends[] = { 1, 2, 5, 10, 20, 50, 100, 200, 500 };
@@ -32,7 +32,7 @@ WEIR_INLINE __u32 wait_class(__u64 wait)
 	return class;
 }
 
-/* On leaving: add to the counters; close the window when it is full, start anew after a pause. */
+/* Counts a packet on leaving. Closes the window when it is long enough, and starts a new one after a pause. */
 WEIR_INLINE void measure(struct weir_limit_use *use, const struct weir_limit_packet *packet, __u64 now, __u64 idle,
 			 __u64 wait)
 {
@@ -46,7 +46,10 @@ WEIR_INLINE void measure(struct weir_limit_use *use, const struct weir_limit_pac
 	last = use->last;
 	use->last = now;
 	start = use->start;
-	/* The packet that opens a window is not in it: a rate is bytes after an instant over the time since. */
+	/*
+	 * The packet that opens a window is not counted in it: a rate is bytes after an instant per time since
+	 * that instant.
+	 */
 	if (now > last + idle) {
 		if (__sync_val_compare_and_swap(&use->start, start, now) == start)
 			use->base = total;
@@ -55,7 +58,7 @@ WEIR_INLINE void measure(struct weir_limit_use *use, const struct weir_limit_pac
 	if (now < start + WEIR_LIMIT_WINDOW)
 		return;
 	if (__sync_val_compare_and_swap(&use->start, start, now) != start)
-		return; /* another CPU closes it */
+		return; /* another CPU closes the window */
 	use->rate = (total - use->base) * 8000000 / ((now - start) / 1000);
 	use->ended = now;
 	use->base = total;

@@ -1,36 +1,47 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Which leaf a packet waits in, and whether it may. The leaves only hold; what waits is counted here, in on arrival and
- * out when a packet is back, so no edit of a limit has to touch a queue.
+ * Decides whether a packet is queued and in which leaf. Leaves only hold packets. Queued bytes are counted
+ * here, on arrival and on return, so that editing a limit touches no queue.
  */
 #pragma once
 #include "sparse.h"
 
-/* What ignores congestion is taken while it would wait for less than this, ns; with all that may go first, for 8/5 of it. */
+/*
+ * Non-TCP packets are accepted while they would be queued for less than this, ns; including sparse packets
+ * ahead of them, for 8/5 of it.
+ */
 #define WEIR_LIMIT_PATIENCE (50 * WEIR_LIMIT_MS)
-/* A backlog that nothing leaves for so long is none: its leaf has been removed or reset, ns. */
+/*
+ * A leaf from which nothing leaves for this time, ns, and for one round of all leaves of WEIR_LIMIT_ROUND
+ * bytes, was removed or reset: its backlog is forgotten.
+ */
 #define WEIR_LIMIT_STALE (400 * WEIR_LIMIT_MS)
-/* … more where a round of the leaves takes long, bytes. */
 #define WEIR_LIMIT_ROUND 16384
-/* Bytes that a flow may have waiting with few others beside, though they take longer: four packets. */
+/*
+ * Bytes (four packets) that a flow may have queued at a slow rate with few other flows, though they take longer
+ * than the time limit.
+ */
 #define WEIR_LIMIT_FEW 6000
-/* What has waited for longer is dropped instead of sent on, ns. */
+/* A returned packet that was queued for longer is dropped, ns. */
 #define WEIR_LIMIT_LATEST (100 * WEIR_LIMIT_MS)
 #define WEIR_LIMIT_TWO_FRAMES 3028
 #define WEIR_LIMIT_DATAGRAM 65535
-/* Fragments go first where any datagram takes less than this, ns: it keeps all others waiting. */
+/*
+ * Fragments may be sparse only if a datagram of maximum size takes less than this, ns, since it delays all
+ * others.
+ */
 #define WEIR_LIMIT_DATAGRAM_TIME (20 * WEIR_LIMIT_MS)
-#define WEIR_LIMIT_HALF 0x100 /* beside a place */
+#define WEIR_LIMIT_HALF 0x100 /* flag in addition to a place */
 #define WEIR_LIMIT_COLD 0x200
-/* HTB lets a class that has been idle for a minute send one packet whatever its parent has left, ns. */
+/* HTB lets a class that has been idle for a minute send one packet even if its parent has no tokens, ns. */
 #define WEIR_LIMIT_COLD_TIME (50000 * WEIR_LIMIT_MS)
 
-/* All bits if a < b, else none, without a branch; both below 2^62. */
+/* Returns all bits set if a < b, else 0, without a branch; both are below 2^62. */
 WEIR_INLINE __s64 if_less(__s64 a, __s64 b)
 {
 	__s64 bits = (a - b) >> 63;
 
-	barrier_var(bits); /* clang makes a branch of it else */
+	barrier_var(bits); /* prevents clang from creating a branch */
 	return bits;
 }
 
@@ -40,8 +51,8 @@ WEIR_INLINE int in_force(const struct weir_limit *limit, __u32 place)
 }
 
 /*
- * The emptiest leaf among `count` from `start` on, or an empty one elsewhere. Without branches, of which the verifier
- * would walk each way, and a function of its own, so that it walks this once.
+ * The leaf with the smallest backlog among `count` leaves from `start`, or an empty one elsewhere. Without
+ * branches, each path of which the verifier would walk, and a function of its own, so that it is walked once.
  */
 __attribute__((noinline)) __u32 weir_limit_emptiest(const struct weir_limit *limit, struct weir_limit_queue *queue,
 						    __u32 start, __u32 count)
@@ -61,8 +72,8 @@ __attribute__((noinline)) __u32 weir_limit_emptiest(const struct weir_limit *lim
 }
 
 /*
- * The leaf that the flow had or the one of its hash if that is empty, else the emptiest. The last fifth is not for TCP,
- * whose backlog would leave no room for what is held to a time.
+ * The flow's leaf, or the leaf of its hash if that is empty, else the one with the smallest backlog. TCP does
+ * not get the last fifth of the leaves: its backlog would leave no room for packets with a time limit.
  */
 WEIR_INLINE __u32 leaf_for(const struct weir_limit *limit, struct weir_limit_queue *queue,
 			   const struct weir_limit_flow *flow, const struct weir_limit_packet *packet)
@@ -74,14 +85,14 @@ WEIR_INLINE __u32 leaf_for(const struct weir_limit *limit, struct weir_limit_que
 	if (place < limit->set + start || place >= limit->set + start + count)
 		place = limit->set + start + (count ? (packet->hash >> 16) % count : 0);
 	if (!flow || leaf_at(queue, place)->bytes <= 0)
-		return place; /* without a row, always the same leaf: order is kept */
+		return place; /* a flow without a row keeps its order in a fixed leaf */
 	return limit->set + weir_limit_emptiest(limit, queue, start, count);
 }
 
 /*
- * May the packet wait in this leaf? TCP gives way to what it loses, so it may have more: twice the queue less what all of
- * TCP has waiting. Everything else is held to a time, and so is a SYN, of which a flood gives way to nothing. 0: no; 1: yes;
- * 2: yes, but the queue is half full.
+ * Decides whether a packet may be queued in this leaf. TCP reacts to loss, so it may have more queued: twice
+ * the queue, less what all of TCP has queued. Everything else has a time limit, and so have SYNs, since a SYN
+ * flood does not react to loss. Returns 0: no; 1: yes; 2: yes, and the queue is half full.
  */
 WEIR_INLINE int has_room(const struct weir_limit *limit, struct weir_limit_queue *queue, __u32 place,
 			 const struct weir_limit_packet *packet, int charged)
@@ -96,17 +107,17 @@ WEIR_INLINE int has_room(const struct weir_limit *limit, struct weir_limit_queue
 		return weir_limit_time(limit, here) * active > WEIR_LIMIT_PATIENCE / 2 ? 2 : 1;
 	if (packet->protocol == IPPROTO_TCP && !packet->opening) {
 		if (place == WEIR_LIMIT_SHARED)
-			here = max_of(queue->tcp, 0); /* what else waits there is no reason to refuse it */
+			here = max_of(queue->tcp, 0); /* other packets in the leaf do not count against TCP */
 		room = max_of((__s32)(2 * limit->queue) - max_of(queue->tcp, 0), (__s32)limit->least);
 		if (here > room)
-			return 0; /* the packet that overfills it is taken: it may be many segments, and all would be lost at once */
+			return 0; /* the packet that exceeds the limit is accepted: it may be a GSO packet, all of whose segments would be lost */
 		return 2 * here > room ? 2 : 1;
 	}
-	/* as if four leaves were busy at least: more may become so while it waits */
+	/* assumes at least four busy leaves: more may become busy while the packet is queued */
 	wait = weir_limit_time(limit, here + bytes);
 	if (wait * max_of(active, 4) <= WEIR_LIMIT_PATIENCE)
 		return wait * max_of(active, 4) > WEIR_LIMIT_PATIENCE / 2 ? 2 : 1;
-	/* where packets take long, a few of a flow that has the limit nearly for itself, and one of any */
+	/* at slow rates: a few packets of a flow that is nearly alone, and one packet of any flow */
 	if (here && (here + bytes > WEIR_LIMIT_FEW || wait * active > WEIR_LIMIT_PATIENCE))
 		return 0;
 	wait = weir_limit_time(limit, max_of(queue->other, 0) + bytes);
@@ -114,8 +125,9 @@ WEIR_INLINE int has_room(const struct weir_limit *limit, struct weir_limit_queue
 }
 
 /*
- * Has what ignores congestion waited for too long? More flows became busy than when it was taken. Where packets take long,
- * two rounds of the leaves are not too long: less would leave a flow nothing beside many others.
+ * Whether a packet with a time limit was queued for too long, because more flows became busy after it was
+ * accepted. At slow rates two rounds of the leaves are allowed, since a flow would otherwise get nothing beside
+ * many others.
  */
 WEIR_INLINE int waited_too_long(const struct weir_limit *limit, const struct weir_limit_queue *queue,
 				const struct weir_limit_packet *packet, __u32 place, __u64 wait)
@@ -127,9 +139,9 @@ WEIR_INLINE int waited_too_long(const struct weir_limit *limit, const struct wei
 }
 
 /*
- * A head says nothing of its datagram's length, and its later fragments are only refused for what others have waiting: a
- * datagram without its end is worth nothing, and fills its receiver's memory. So heads are refused for the fragments that
- * wait, wherever they do.
+ * A first fragment does not contain its datagram's length, and its later fragments are only refused for what
+ * others have queued: an incomplete datagram is useless and occupies the receiver's reassembly memory. So first
+ * fragments are refused depending on all queued fragments.
  */
 WEIR_INLINE int datagram_has_room(const struct weir_limit *limit, struct weir_limit_queue *queue, __u32 place,
 				  const struct weir_limit_packet *packet)
@@ -142,7 +154,10 @@ WEIR_INLINE int datagram_has_room(const struct weir_limit *limit, struct weir_li
 	return weir_limit_time(limit, others) <= most;
 }
 
-/* Takes off what has left; what another panel or an earlier agent queued was never added. 1 if it was the last. */
+/*
+ * Subtracts bytes that left the queue. Packets queued by another panel or an earlier agent were never added.
+ * Returns 1 if the backlog is now empty.
+ */
 WEIR_INLINE int take_off(__s32 *from, __s32 bytes)
 {
 	__s32 before = __sync_fetch_and_add(from, -bytes);
@@ -158,8 +173,8 @@ WEIR_INLINE __s32 *total_of(struct weir_limit_queue *queue, const struct weir_li
 }
 
 /*
- * Nothing has left this leaf for longer than a round of all leaves takes: what waited in it was removed with its class, or
- * with its device, and never comes back.
+ * Forgets the backlog of a leaf from which nothing has left for longer than a round of all leaves: it was
+ * removed with its class or its device.
  */
 WEIR_INLINE int forget_stale(const struct weir_limit *limit, struct weir_limit_queue *queue, __u32 place, __u64 now)
 {
@@ -182,7 +197,7 @@ WEIR_INLINE int forget_stale(const struct weir_limit *limit, struct weir_limit_q
 	return 1;
 }
 
-/* Each arrival looks at one leaf, in turn: one that no flow uses any more is forgotten too. */
+/* Each arrival checks one leaf in turn, so that the backlog of leaves without traffic is forgotten too. */
 WEIR_INLINE void sweep(const struct weir_limit *limit, struct weir_limit_queue *queue, __u64 now)
 {
 	forget_stale(limit, queue, ++queue->swept, now);
@@ -193,7 +208,7 @@ WEIR_INLINE int may_go_first(const struct weir_limit *limit, const struct weir_l
 	return !packet->part || weir_limit_time(limit, WEIR_LIMIT_DATAGRAM) < WEIR_LIMIT_DATAGRAM_TIME;
 }
 
-/* A later fragment waits where its head does. */
+/* A later fragment is queued where the first one is. */
 WEIR_INLINE __u32 place_of_later(const struct weir_limit *limit, struct weir_limit_queue *queue, struct weir_limit_flow *flow,
 				 const struct weir_limit_packet *packet, __u32 place, __u64 now)
 {
@@ -204,7 +219,7 @@ WEIR_INLINE __u32 place_of_later(const struct weir_limit *limit, struct weir_lim
 	return place <= WEIR_LIMIT_SHARED || in_force(limit, place) ? place : 0;
 }
 
-/* Where the packet of a flow may wait: a place in the block; 0: nowhere. */
+/* The place (class) in which a packet of a flow may be queued; 0: none. */
 WEIR_INLINE __u32 place_for(const struct weir_limit *limit, struct weir_limit_queue *queue, struct weir_limit_flow *flow,
 			    const struct weir_limit_packet *packet, __u64 now)
 {
@@ -216,18 +231,21 @@ WEIR_INLINE __u32 place_for(const struct weir_limit *limit, struct weir_limit_qu
 		if (flow->place == WEIR_LIMIT_SHARED || in_force(limit, flow->place))
 			return flow->place;
 		if (!forget_stale(limit, queue, flow->place, now))
-			return 0; /* its leaf is of another set: it moves when that is empty */
+			return 0; /* its leaf is in an old set: the flow moves when that is empty */
 		forget_flow(queue, flow);
 	}
 	if (flow && sparse && may_go_first(limit, packet) && first_has_room(limit, queue, packet, now))
 		return WEIR_LIMIT_FIRST;
-	/* a connection that is open is no newcomer: it would not get out of what new flows share */
+	/*
+	 * an established connection does not count as a new flow, since it could not leave the class shared by
+	 * new flows
+	 */
 	if (sparse && (packet->protocol != IPPROTO_TCP || packet->opening))
 		return WEIR_LIMIT_SHARED;
 	return leaf_for(limit, queue, flow, packet);
 }
 
-/* Would the packet overtake those of its flow that wait in WEIR_LIMIT_FIRST? */
+/* Whether the packet could overtake packets of its flow that are queued in WEIR_LIMIT_FIRST. */
 WEIR_INLINE int is_cold(struct weir_limit_queue *queue, const struct weir_limit_flow *flow, __u32 place, __u64 now)
 {
 	return flow->bytes > 0 && flow->place == WEIR_LIMIT_FIRST && place > WEIR_LIMIT_FIRST &&

@@ -4,7 +4,7 @@
 #include "carry.h"
 
 #define WEIR_LIMIT_MS 1000000ULL
-/* Packets of a flow without a row wait for less than this, ktime >> 20. */
+/* Packets of a flow without a row are queued for less than this, ktime >> 20. */
 #define WEIR_LIMIT_CROWD 512
 
 #define max_of(a, b) ((a) > (b) ? (a) : (b))
@@ -24,13 +24,13 @@ WEIR_INLINE __u32 *crowd_at(struct weir_limit_queue *queue, __u32 hash)
 	return &queue->flows[(hash >> 6) & (WEIR_LIMIT_FLOWS - 1)].crowd;
 }
 
-/* A flow that got a row: may packets still wait that came before? They must not be overtaken. */
+/* Whether packets that a flow sent before it got a row may still be queued. They must not be overtaken. */
 WEIR_INLINE int had_no_row(struct weir_limit_queue *queue, const struct weir_limit_flow *flow, __u32 hash, __u64 now)
 {
 	return flow->bytes <= 0 && (__s32)(*crowd_at(queue, hash) - (__u32)(now >> 20)) > 0;
 }
 
-/* What waits of a flow was removed with its leaf. */
+/* Forgets a flow's backlog, which was removed with its leaf. */
 WEIR_INLINE void forget_flow(struct weir_limit_queue *queue, struct weir_limit_flow *flow)
 {
 	if (flow->bytes > 0 && queue->busy > 0)
@@ -38,7 +38,7 @@ WEIR_INLINE void forget_flow(struct weir_limit_queue *queue, struct weir_limit_f
 	flow->bytes = 0;
 }
 
-/* The flow's row, or a free one, and one; 0 if all that it may have are others'. */
+/* Number + 1 of the flow's row or of a free one; 0: all rows it may use belong to other flows. */
 WEIR_INLINE __u32 row_for(struct weir_limit_queue *queue, __u32 hash)
 {
 	__u32 first = (hash >> 6) % WEIR_LIMIT_SETS * WEIR_LIMIT_WAYS, row = 0;

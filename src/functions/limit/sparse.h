@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Which flows are sparse, and what of them may go before all others. */
+/* Decides which flows are sparse, and which of their packets are sent before all others. */
 #pragma once
 #include "rows.h"
 
-/* A flow may be this many bytes ahead of a sparse flow's rate: a handshake and a request of 2 kB. */
+/* Bytes that a sparse flow may be ahead of its rate: a handshake and a request of 2 kB. */
 #define WEIR_LIMIT_AHEAD 4096
-/* … and all sparse flows this many ahead of their rate. */
+/* Bytes that all sparse flows together may be ahead of their rate. */
 #define WEIR_LIMIT_FIRST_AHEAD 8192
-/* Flows that what may go first stands for when it is full. */
+/* Number of busy flows for which WEIR_LIMIT_FIRST counts when it is full. */
 #define WEIR_LIMIT_PRESSURE 16
-/* What a flow is ahead is forgotten down to this after a busy time, ns. */
+/* After a busy time, what a flow is ahead is reduced to this, ns. */
 #define WEIR_LIMIT_MEMORY (100 * WEIR_LIMIT_MS)
 
-/* What may go first at once, as time of the rate that all sparse flows have. */
+/* The most that all sparse flows together may be ahead, as time at their rate. */
 WEIR_INLINE __u64 first_most(const struct weir_limit *limit)
 {
 	return weir_limit_time(limit, WEIR_LIMIT_FIRST_AHEAD) * 8 / 3 + 5 * WEIR_LIMIT_MS;
 }
 
 /*
- * Flows that a flow shares with. Of a flood few have a backlog at slow rates, so those count too that fill up what may go
- * first: the fuller, the less a flow may have to be sparse.
+ * The number of flows that a flow shares the rate with. In a flood at slow rates few flows have a backlog, so
+ * the fill level of WEIR_LIMIT_FIRST counts too: the fuller it is, the less a sparse flow may send.
  */
 WEIR_INLINE __u64 rivals(const struct weir_limit *limit, const struct weir_limit_queue *queue, __u64 now)
 {
@@ -30,7 +30,7 @@ WEIR_INLINE __u64 rivals(const struct weir_limit *limit, const struct weir_limit
 	return max_of(busy, 0) + used * WEIR_LIMIT_PRESSURE / first_most(limit);
 }
 
-/* True while the flow keeps to less than three quarters of what each would have if it were busy too. */
+/* True while the flow sends less than three quarters of the share it would have as a busy flow. */
 WEIR_INLINE int flow_is_sparse(const struct weir_limit *limit, struct weir_limit_queue *queue,
 			       struct weir_limit_flow *flow, __u32 bytes, __u64 now)
 {
@@ -43,7 +43,7 @@ WEIR_INLINE int flow_is_sparse(const struct weir_limit *limit, struct weir_limit
 	return due <= now + ahead;
 }
 
-/* All sparse flows together go first with three eighths of the rate. A later fragment is of a datagram that does so. */
+/* All sparse flows together get three eighths of the rate first. A later fragment follows its datagram. */
 WEIR_INLINE int first_has_room(const struct weir_limit *limit, struct weir_limit_queue *queue,
 			       const struct weir_limit_packet *packet, __u64 now)
 {

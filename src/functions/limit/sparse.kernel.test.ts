@@ -23,7 +23,7 @@ test("large pings pass while 20 sockets send four times a limit of 1 Mbit/s", as
   }
 }, 60_000);
 
-/** Packets that the node's limits have refused. */
+/** Packets that the node's limits refused. */
 function refused(): number {
   const table = node.panel.table("weir_limit_use");
   return table.entries().reduce((sum, [, row]) => sum + Number(table.value.decode(row)["refused_packets"]), 0);

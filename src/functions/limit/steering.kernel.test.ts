@@ -15,18 +15,18 @@ beforeAll(() => {
 });
 afterAll(() => node?.close());
 
-test("each flow comes back on one processor: two of them would overtake each other", () => {
+test("each flow returns on one processor, so that its packets are not reordered", () => {
   node.apply({ a: [rule("egress", 7e6)] });
   const file = `/sys/class/net/${SHAPE.other}/queues/rx-0/rps_cpus`;
   const mask = execFileSync("ip", ["netns", "exec", node.namespace("node"), "cat", file], { encoding: "utf8" });
   expect(mask.replace(/^[0,]*/, "").trim()).toBe(cpuMask(cpus().length));
 });
 
-test("where sysfs is read-only a limit is in force all the same, and a warning says what is missing", () => {
+test("with a read-only sysfs a limit is in force, with a warning", () => {
   const limits = { a: [rule("egress", 8e6)] };
   const sysfs = mkdtempSync(join(tmpdir(), "weir-limit-sys-"));
   const enter = `--net=${node.path("node")}`;
-  execFileSync("nsenter", [enter, "mount", "-t", "sysfs", "-o", "ro", "sysfs", sysfs]); // its superblock serves all mounts
+  execFileSync("nsenter", [enter, "mount", "-t", "sysfs", "-o", "ro", "sysfs", sysfs]); // the superblock is shared by all its mounts
   const datapath = node.inNode(() => node.datapath());
   try {
     node.apply(limits, datapath);
@@ -43,11 +43,11 @@ test("where sysfs is read-only a limit is in force all the same, and a warning s
   expect(datapath.outcomes.all()).toEqual([]);
 });
 
-test.each(cpus().map((_, cpu) => cpu))("a flow that comes from processor %d comes back on it", (cpu) => {
+test.each(cpus().map((_, cpu) => cpu))("a flow from processor %d returns on it", (cpu) => {
   node.apply({ a: [rule("egress", 7e6)] });
   const PINGS = 10;
   const port = node.panel.names.id("port", `router:${node.endpoint("b").device}`);
-  /** Packets that were delivered to pod b on this processor. */
+  /** Packets delivered to pod b on this processor. */
   const delivered = (): number => {
     const row = node.panel.table("weir_ports").lookup(idKey(port));
     return Number(row?.readBigUInt64LE(cpu * 32 + 16) ?? 0);

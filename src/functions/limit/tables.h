@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* A limit's row, its counters, and what of it waits in the shaping device. */
+/* Maps of limit: a limit's row, its counters, and the state of its queue. */
 #pragma once
 #include "flows.h"
 
-#define WEIR_LIMIT_CLASSES 64 /* of one limit: its block of HTB classes */
+#define WEIR_LIMIT_CLASSES 64 /* HTB classes in a limit's block */
 /* Places in the block; src/model/shape.ts has the same. */
-#define WEIR_LIMIT_FIRST 1  /* sparse flows, before all others */
-#define WEIR_LIMIT_SHARED 2 /* sparse flows beyond what may go first: one share for all */
-#define WEIR_LIMIT_LEAVES 20 /* of a set, at most; a set starts at 4, 24 or 44 */
+#define WEIR_LIMIT_FIRST 1  /* sparse flows, sent before all others */
+#define WEIR_LIMIT_SHARED 2 /* sparse flows beyond their rate: one share for all */
+#define WEIR_LIMIT_LEAVES 20 /* the most leaves in a set; sets start at 4, 24 and 44 */
 
 #define WEIR_LIMIT_SETS 128
 #define WEIR_LIMIT_WAYS 8
@@ -21,72 +21,73 @@ struct weir_limit_key {
 
 /* One limit, written by userspace. */
 struct weir_limit {
-	__u32 device;  /* ifindex of the shaping device; 0: not there, packets pass unshaped */
+	__u32 device;  /* ifindex of the shaping device; 0: missing, packets pass without a limit */
 	__u32 block;   /* HTB class of the parent: qdisc handle << 16 | minor; the others follow it */
-	__u32 set;     /* place of the first leaf in force */
-	__u32 leaves;  /* how many of the set are in use */
+	__u32 set;     /* place of the first leaf of the set in use */
+	__u32 leaves;  /* number of leaves in use */
 	__u32 byte;    /* time of one byte at layer 3, ns / 1024 */
-	__u32 queue;   /* bytes that one TCP flow alone may have waiting */
-	__u32 least;   /* bytes that each TCP flow may have waiting in any case */
-	__u32 deep;    /* bytes that senders may have waiting whose sockets are charged; 0: none are */
-	__u32 split;   /* packets of a leaf that are charged with more bytes than this are split */
+	__u32 queue;   /* bytes that a single TCP flow may have queued */
+	__u32 least;   /* bytes that each TCP flow may always have queued */
+	__u32 deep;    /* bytes that local senders with a charged socket may have queued; 0: ingress limit */
+	__u32 split;   /* tbf splits packets that are charged with more bytes */
 	__u32 reserved;
-	__u64 idle;    /* ns without a packet that break a measurement's window */
+	__u64 idle;    /* a pause of this length ends a measurement window, ns */
 };
 
-/* What passed and what did not. Layer 3, every wire packet's headers counted. */
+/* Counters of a limit. Bytes at layer 3, with the headers of every wire packet. */
 struct weir_limit_use {
 	__u64 packets; /* sent on */
 	__u64 bytes;
-	__u64 received_packets; /* came to the limit */
+	__u64 received_packets; /* arrived */
 	__u64 received_bytes;
-	__u64 refused_packets; /* dropped: the flow's queue was full, or they waited for too long */
+	__u64 refused_packets; /* dropped: the queue was full, or they were queued for too long */
 	__u64 refused_bytes;
-	__u64 marked_packets; /* with congestion experienced */
-	__u64 waits[WEIR_LIMIT_WAITS]; /* packets sent on, by the time that they waited */
+	__u64 marked_packets; /* ECN congestion experienced */
+	__u64 waits[WEIR_LIMIT_WAITS]; /* packets sent on, by class of waiting time */
 	__u64 last;  /* ktime of the last packet, ns */
 	__u64 start; /* ktime at which the open window began */
-	__u64 base;  /* bytes until then */
+	__u64 base;  /* bytes counted at that time */
 	__u64 rate;  /* bit/s over the last full busy window; 0: none yet */
 	__u64 ended; /* ktime at which that window ended */
 };
 
 struct weir_limit_leaf {
-	__s32 bytes; /* that wait */
-	__s32 tcp;   /* of these, TCP's */
-	__s32 fragments; /* of these, fragments' */
+	__s32 bytes; /* queued */
+	__s32 tcp;   /* of these, of TCP */
+	__s32 fragments; /* of these, in fragments */
 	__u32 reserved;
-	__u64 left;  /* ktime at which a packet left it, or at which its backlog began */
+	__u64 left;  /* ktime when a packet last left, or when the backlog began */
 };
 
 struct weir_limit_flow {
-	__u32 tag;   /* its hash; 0: free */
-	__s32 bytes; /* that wait */
-	__u64 due;   /* ktime until which it has used the rate of a sparse flow */
-	__u16 place; /* of its leaf in the block */
-	__u16 steer; /* to which processor, as skb->hash carries it */
-	__u32 crowd; /* of all flows whose hash leads here: until when packets may wait that had no row, ktime >> 20 */
+	__u32 tag;   /* the flow's hash; 0: free row */
+	__s32 bytes; /* queued */
+	__u64 due;   /* ktime until which it has used up a sparse flow's rate */
+	__u16 place; /* of its leaf */
+	__u16 steer; /* processor to which it is steered, as in skb->hash */
+	__u32 crowd; /* ktime >> 20 until which packets of flows with this hash may be queued without a row */
 };
 
 /*
- * A datagram whose first fragment was seen: the others follow to its leaf, or end with it. In another leaf they would come
- * too late: a receiver gives a datagram up when more than 64 fragments of the same sender come between two of it.
+ * A fragmented datagram whose first fragment was seen. Later fragments go to the same leaf, or are dropped with
+ * it. In another leaf they would be too late: a receiver drops a datagram if more than 64 fragments from the
+ * same sender arrive in between.
  */
 struct weir_limit_datagram {
-	__u32 tag;   /* 0: free */
-	__u32 hash;  /* of its flow; 0: a fragment was refused */
-	__u32 bytes; /* that came */
-	__u32 place; /* of its leaf in the block */
+	__u32 tag;   /* 0: free row */
+	__u32 hash;  /* its flow's hash; 0: a fragment was refused */
+	__u32 bytes; /* received so far */
+	__u32 place; /* of its leaf */
 };
 
 struct weir_limit_queue {
-	__s32 tcp;    /* bytes of TCP that wait, but for those of WEIR_LIMIT_FIRST, … */
-	__s32 other;  /* … and of all else */
+	__s32 tcp;    /* queued bytes of TCP, without WEIR_LIMIT_FIRST */
+	__s32 other;  /* queued bytes of everything else, without WEIR_LIMIT_FIRST */
 	__s32 active; /* leaves with a backlog */
-	__u32 swept;  /* the leaf that was looked at last */
-	__s32 fragments; /* bytes of fragments that wait, anywhere */
-	__s32 busy;   /* flows with a row and a backlog; at slow rates many share a leaf */
-	__u64 first;  /* ktime until which the rate of all sparse flows is used */
+	__u32 swept;  /* the leaf that was checked last */
+	__s32 fragments; /* queued bytes of fragments, in all classes */
+	__s32 busy;   /* flows with a row and a backlog; at slow rates several share a leaf */
+	__u64 first;  /* ktime until which all sparse flows have used up their rate */
 	__s64 debt;   /* what HTB charged too little, in bytes / WEIR_LIMIT_UNIT */
 	struct weir_limit_leaf leaves[WEIR_LIMIT_CLASSES];
 	struct weir_limit_flow flows[WEIR_LIMIT_FLOWS];
@@ -101,7 +102,7 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } weir_limits SEC(".maps");
 
-/* apart from weir_limits: an edit of a limit must not reset its counters */
+/* separate from weir_limits, so that editing a limit does not reset its counters */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, struct weir_limit_key);
@@ -118,7 +119,7 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } weir_limit_queue SEC(".maps");
 
-/* An empty queue: too large for the stack. */
+/* an empty queue, which is too large for the stack */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);

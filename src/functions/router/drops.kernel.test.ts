@@ -44,7 +44,7 @@ beforeAll(() => {
 });
 afterAll(() => bench?.close());
 
-/** Each is dropped without a word. */
+/** Each packet is dropped without an answer. */
 describe("drops", () => {
   const cut = (frame: Buffer, length: number) => frame.subarray(0, length);
   const dead = { ttl: 1 };
@@ -54,7 +54,7 @@ describe("drops", () => {
   const gatewayArp = (fields: object) =>
     arp({ op: 1, senderMac: MACS.a, sender: A4, target: GW4, ...fields } as Parameters<typeof arp>[0]);
   const rows: [string, string, Buffer, string][] = [
-    // sources
+    // source addresses
     ["another pod's address", A.device, fromA(ip({ src: B4, dst: B4 }, dns())), "SPOOFED"],
     ["another pod's address, IPv6", A.device, fromA(ip({ src: B6, dst: B6 }, dns())), "SPOOFED"],
     ["a foreign address", A.device, fromA(ip({ src: WORLD.v4, dst: B4 }, dns())), "SPOOFED"],
@@ -67,7 +67,7 @@ describe("drops", () => {
     ["loopback", A.device, fromA(ip({ src: "127.0.0.1", dst: B4 }, dns())), "SPOOFED"],
     ["spoofed with TTL 1 gets no answer", A.device, fromA(ip({ src: WORLD.v4, dst: B4, ...dead }, dns())), "SPOOFED"],
     ["spoofed ping of the gateway", A.device, fromA(ip({ src: B4, dst: GW4 }, echo(4))), "SPOOFED"],
-    // destinations
+    // destination addresses
     ["multicast", A.device, fromA(ip({ src: A4, dst: "224.0.0.251" }, dns()), "01:00:5e:00:00:fb"), "MULTICAST"],
     ["multicast, IPv6", A.device, fromA(ip({ src: A6, dst: "ff02::fb" }, dns()), "33:33:00:00:00:fb"), "MULTICAST"],
     ["broadcast", A.device, fromA(ip({ src: A4, dst: "255.255.255.255" }, dns()), "ff:ff:ff:ff:ff:ff"), "MULTICAST"],
@@ -94,7 +94,7 @@ describe("drops", () => {
     ["from link-local to a pod", A.device, fromA(ip({ src: "fe80::2", dst: B6 }, dns())), "LINK_LOCAL"],
     ["to loopback", A.device, fromA(ip({ src: A4, dst: "127.0.0.1" }, dns())), "NO_ROUTE"],
     ["to ::1", A.device, fromA(ip({ src: A6, dst: "::1" }, dns())), "NO_ROUTE"],
-    // the tunnel port of nodes, by whatever way
+    // the nodes' tunnel port, on every path
     ["the node's tunnel port", A.device, fromA(ip({ src: A4, dst: NODE1.own4 }, vxlan)), "TUNNEL"],
     ["the node's tunnel port, IPv6", A.device, fromA(ip({ src: A6, dst: NODE1.own6 }, vxlan)), "TUNNEL"],
     ["another node's tunnel port", A.device, fromA(ip({ src: A4, dst: NODE2.own4 }, vxlan)), "TUNNEL"],
@@ -132,7 +132,7 @@ describe("drops", () => {
       fromA(ip({ src: A4, dst: NODE1.own4 }, raw(17, bytes(3)))),
       "MALFORMED",
     ],
-    // no errors about errors
+    // no ICMP errors about ICMP errors
     ["TTL 1: an unreachable", A.device, fromA(ip({ src: A4, dst: B4, ...dead }, icmpIn(3, 1))), "TTL"],
     ["TTL 1: a time exceeded", A.device, fromA(ip({ src: A4, dst: B4, ...dead }, icmpIn(11))), "TTL"],
     ["TTL 1: a redirect", A.device, fromA(ip({ src: A4, dst: B4, ...dead }, icmpIn(5))), "TTL"],
@@ -172,7 +172,7 @@ describe("drops", () => {
     ["TTL 1 from a multicast source", "host", fromHost(ip({ src: "224.0.0.1", dst: B4, ...dead }, dns())), "TTL"],
     ["TTL 1 from no source", "host", fromHost(ip({ src: "0.0.0.0", dst: B4, ...dead }, dns())), "TTL"],
     ["hop limit 1 from no source", "host", fromHost(ip({ src: "::", dst: B6, ...dead }, dns())), "TTL"],
-    // malformed
+    // malformed packets
     ["options cut", A.device, cut(fromA(ip4({ src: A4, dst: B4, options }, dns())), 38), "MALFORMED"],
     ["packet shorter than it says", A.device, cut(fromA(ip({ src: A4, dst: B4 }, dns())), 60), "MALFORMED"],
     ["packet shorter than it says, IPv6", A.device, cut(fromA(ip({ src: A6, dst: B6 }, dns())), 80), "MALFORMED"],
@@ -191,7 +191,7 @@ describe("drops", () => {
     ["payload length 65535", A.device, fromA(ip6({ src: A6, dst: B6, length: 65535 }, dns())), "MALFORMED"],
     ["wrong header checksum", A.device, fromA(ip4({ src: A4, dst: B4, check: 0x1234 }, dns())), "MALFORMED"],
     ["ICMPv6 without a type", A.device, fromA(ip6({ src: A6, dst: B6 }, raw(58, Buffer.alloc(0)))), "MALFORMED"],
-    // neighbours
+    // neighbour discovery
     ["ARP for another pod", A.device, fromA(gatewayArp({ target: B4 })), "NEIGHBOUR"],
     ["ARP for itself", A.device, fromA(gatewayArp({ target: A4 })), "NEIGHBOUR"],
     ["an ARP reply", A.device, fromA(gatewayArp({ op: 2 })), "NEIGHBOUR"],
@@ -257,7 +257,7 @@ describe("drops", () => {
       fromA(ip6({ src: A6, dst: B6, hopLimit: 255 }, icmp6({ type: 137 }, bytes(32)))),
       "NEIGHBOUR",
     ],
-    // the rest
+    // others
     [
       "LLDP",
       A.device,

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* ICMP errors of the router: time exceeded, unreachable, packet too big; within each port's rate. */
+/* ICMP errors of the router: time exceeded, unreachable, packet too big. Rate-limited per port. */
 #pragma once
 #include "tables.h"
 
-/* Errors a port: 100/s in bursts of 64. */
+/* Per port: 100 errors/s in bursts of 64. */
 const volatile __u64 weir_rt_icmp_interval = 10000000;
 const volatile __u64 weir_rt_icmp_burst = 640000000;
 
-/* One more error within this port's rate? A timestamp, not a count: no refill that starves or overflows. */
+/*
+ * Whether this port may send one more error. Kept as a timestamp rather than a count, so that no refill can
+ * starve or overflow.
+ */
 WEIR_INLINE int rt_icmp_allowed(struct __sk_buff *skb, __u32 port)
 {
 	__u64 now = bpf_ktime_get_ns(), *next = bpf_map_lookup_elem(&weir_rt_icmp, &port), before, after;
@@ -20,7 +23,7 @@ WEIR_INLINE int rt_icmp_allowed(struct __sk_buff *skb, __u32 port)
 	after = (before > now ? before : now) + weir_rt_icmp_interval;
 	if (after > now + weir_rt_icmp_burst)
 		return 0;
-	return __sync_val_compare_and_swap(next, before, after) == before; /* lost to another CPU: one error fewer */
+	return __sync_val_compare_and_swap(next, before, after) == before; /* another CPU was faster: this error is not sent */
 }
 
 WEIR_INLINE enum weir_drop_reason rt_reason(enum weir_icmp_error error)
@@ -37,7 +40,7 @@ WEIR_INLINE enum weir_drop_reason rt_reason(enum weir_icmp_error error)
 	}
 }
 
-/* Turn the packet into an error for its sender. The packet itself counts as dropped. */
+/* Turns the packet into an error to its sender. The packet itself is counted as dropped. */
 static __noinline int rt_error4(struct __sk_buff *skb, struct rt_run *run, enum weir_icmp_error error)
 {
 	enum weir_drop_reason reason = rt_reason(error);

@@ -35,7 +35,7 @@ beforeAll(() => {
 });
 afterAll(() => bench?.close());
 
-/** Each is answered by an ICMP error with a quote of the packet. */
+/** Each packet is answered by an ICMP error that quotes it. */
 describe("answers with ICMP errors", () => {
   const tooBig4 = ip4({ src: A4, dst: B4, df: true }, dns(bytes(2000)));
   const tooBig6 = ip6({ src: A6, dst: NODE2.pod6 }, dns(bytes(2000)));
@@ -195,7 +195,7 @@ describe("answers with ICMP errors", () => {
     expect(error.quote.toString("hex")).toBe(sent.payload.subarray(0, most).toString("hex"));
   });
 
-  test("a GSO packet is answered once, as a plain packet", () => {
+  test("a GSO packet is answered by one error, which is not GSO", () => {
     const frame = fromA(ip4({ src: A4, dst: B4, df: true }, tcp({ sport: 1, dport: 2 }, bytes(3000))));
     const outcome = bench.run(A.device, frame, { gsoSize: 1460, gsoSegs: 3 });
     expect(outcome).toMatchObject({ drops: ["TOO_BIG"], out: back });
@@ -204,9 +204,9 @@ describe("answers with ICMP errors", () => {
   });
 });
 
-test("an ICMP error in place of a packet that is leaving goes on: the packet alone counts as dropped", () => {
+test("an ICMP error that replaces a packet on egress is sent: only the packet is counted as dropped", () => {
   const REDIRECT = 7;
-  const LOOPBACK = 1; // any device that exists here
+  const LOOPBACK = 1; // any existing device
   const world = new Bench((name) => (name === "aside" ? LOOPBACK : 2000));
   try {
     const aside: Port = {
@@ -224,7 +224,7 @@ test("an ICMP error in place of a packet that is leaving goes on: the packet alo
   }
 });
 
-test("ICMP errors are limited to a rate, by port", () => {
+test("ICMP errors are rate-limited per port", () => {
   const counts = () => bench.drops(A.device);
   const before = counts();
   const frame = fromA(ip({ src: A4, dst: B4, ttl: 1 }, dns()));
@@ -233,7 +233,7 @@ test("ICMP errors are limited to a rate, by port", () => {
   expect(since("TTL") + since("ICMP_LIMIT")).toBe(300);
   expect(since("TTL")).toBeGreaterThanOrEqual(63);
   expect(since("ICMP_LIMIT")).toBeGreaterThan(0);
-  // another port's budget is its own
+  // another port has its own budget
   const other = ethernet({ src: MACS.b, dst: MACS.router }, ip({ src: B4, dst: A4, ttl: 1 }, dns()));
   bench.send(B.device, other);
   expect(bench.drops(B.device)["TTL"]).toBe(1);

@@ -18,11 +18,11 @@ const PORTS = [A.device, "host", "overlay"];
 const port = fc.constantFrom(...PORTS);
 const HEADERS: Record<number, number> = { [ETH.ip4]: 20, [ETH.ip6]: 40 };
 
-/** BPF_PROG_TEST_RUN itself refuses a frame too short for the IP header that its type announces. */
+/** BPF_PROG_TEST_RUN refuses a frame that is too short for the IP header of its EtherType. */
 const runnable = (frame: Buffer): boolean =>
   frame.length >= 14 && frame.length >= 14 + (HEADERS[frame.readUInt16BE(12)] ?? 0);
 
-/** What holds for any packet whatsoever: it is dropped for a reason, or it leaves with sound headers. */
+/** Checks what holds for every packet: it is dropped for a reason, or leaves with valid headers. */
 function sound(frame: Buffer, { drops, out, frame: left }: Outcome): void {
   if (out === undefined) {
     expect(drops.length).toBeGreaterThan(0);
@@ -38,7 +38,7 @@ function sound(frame: Buffer, { drops, out, frame: left }: Outcome): void {
   if (made) expect(wrong).toEqual([]);
   else expect(wrong).not.toContain("IPv4 header checksum");
   expect(wrong.filter((fault) => fault.startsWith("length"))).toEqual([]);
-  // layer 4 is as right as it came, and its bytes are those that came
+  // layer 4 is unchanged
   const untouched = !made && header?.src === before.ip?.src && header?.dst === before.ip?.dst;
   if (untouched) expect(left.subarray(14 + 40)).toEqual(frame.subarray(14 + 40));
 }
@@ -51,7 +51,7 @@ test("random bytes", () => {
   );
 });
 
-test("random bytes behind a header that names a family", () => {
+test("random bytes after an Ethernet header of either family", () => {
   const type = fc.constantFrom(ETH.ip4, ETH.ip6, ETH.arp);
   const data = fc.uint8Array({ minLength: 40, maxLength: 1500 });
   fc.assert(
@@ -67,7 +67,7 @@ test("random bytes behind a header that names a family", () => {
 const addresses4 = [A4, B4, GW4, NODE1.own4, NODE2.pod4, "10.244.1.99", "224.0.0.1", "127.0.0.1", "169.254.0.1"];
 const addresses6 = [A6, B6, GW6, NODE1.own6, NODE2.pod6, "fe80::1", "fe80::2", "ff02::1", "::1", "::"];
 
-test("good packets with some bytes changed, and cut or stretched", () => {
+test("valid packets with changed bytes, truncated or extended", () => {
   const pair = fc.oneof(
     fc.tuple(fc.constantFrom(...addresses4), fc.constantFrom(...addresses4)),
     fc.tuple(fc.constantFrom(...addresses6), fc.constantFrom(...addresses6)),
@@ -92,7 +92,7 @@ test("good packets with some bytes changed, and cut or stretched", () => {
   );
 });
 
-test("a pod never gets a packet out with an address that is not its own", () => {
+test("no packet with a foreign source address leaves a pod", () => {
   const address = fc.oneof(
     fc.uint8Array({ minLength: 4, maxLength: 4 }).map((octets) => [...octets].join(".")),
     fc.constantFrom(...addresses4, ...addresses6),

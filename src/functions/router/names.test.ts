@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { tunnelName } from "./names.ts";
 
-describe("the tunnel to another node", () => {
+describe("tunnel names", () => {
   test.each([
     ["node-2", /^node-2$/],
     ["n".repeat(48), /^n{48}$/],
@@ -12,7 +12,7 @@ describe("the tunnel to another node", () => {
     expect(tunnelName(name)).toMatch(tunnel);
   });
 
-  test("every name gives a tunnel's name that fits, and no two the same", () => {
+  test("every node name gives a unique tunnel name within the limit", () => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.string({ unit: "binary", maxLength: 253 }), { maxLength: 20 }), (names) => {
         const tunnels = names.map(tunnelName);

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 
 export const ROUTER = "router";
-/** MAC of the router at every port, and of the host's side of every pod's link. Locally administered. */
+/** MAC address of the router on every port, and of the host side of every pod's link. Locally administered. */
 export const GATEWAY_MAC = "02:77:65:69:72:01";
-/** MAC of `weir_host`, through which the node's stack and the router meet. */
+/** MAC address of `weir_host`, which connects the node's stack and the router. */
 export const HOST_MAC = "02:77:65:69:72:02";
 /** The router's link-local address on every port. */
 export const LINK_LOCAL = "fe80::1";
@@ -12,12 +12,12 @@ export const HOST = { device: "weir_host", other: "weir_panel", port: "host" } a
 export const OVERLAY = { device: "weir_vxlan", port: "overlay" } as const;
 export const UPLINK = { port: "uplink" } as const;
 
-/** Longest name of a tunnel: with `tunnel:` before it and a NUL after it it fits a name's 56 bytes. */
+/** The longest tunnel name: with `tunnel:` before it and a NUL after it, it fits a name's 56 bytes. */
 const MAX_NAME = 48;
 
 const HASHED = /-[0-9a-f]{12}$/;
 
-/** Name of the tunnel to another node: the node's own, hashed where it is too long or looks like a hashed one. */
+/** The name of the tunnel to another node: the node's name, or its hash if that is too long or looks like a hash. */
 export function tunnelName(node: string): string {
   const length = Buffer.byteLength(node);
   if (length < MAX_NAME || (length === MAX_NAME && !HASHED.test(node))) return node;

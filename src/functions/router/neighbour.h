@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* ARP and neighbour discovery, answered in place and out of the port that asked. */
+/* ARP and neighbour discovery, answered in place through the port they came in by. */
 #pragma once
 #include "tables.h"
 
@@ -8,30 +8,33 @@
 #define ND_ADVERT 136
 #define ND_REDIRECT 137
 
-/* How a stage ends: the port that the packet leaves by, or one of these. */
+/* Result of a stage: the port by which the packet leaves, or one of these. */
 #define RT_VALUE 0xffff
 #define RT_PORT(id) ((int)((id) & RT_VALUE) | 0x100000)
 #define RT_DROP_BIT 0x10000
 #define RT_DROP(reason) (RT_DROP_BIT | (reason))
 #define RT_ERROR_BIT 0x20000
 #define RT_ERROR(error) (RT_ERROR_BIT | (error))
-#define RT_LOCAL 0x40000 /* the packet is for the router itself */
+#define RT_LOCAL 0x40000 /* addressed to the router itself */
 #define RT_GONE 0x80000  /* dropped and counted */
 
-/* What is known of a packet so far. */
+/* What is known about a packet so far. */
 struct rt_run {
 	struct weir_rt_port *in;
 	struct weir_rt_port *out;
 	struct weir_rt_target *to;
-	__u32 port; /* id of in */
-	__u32 mtu;  /* of out, once known */
+	__u32 port; /* id of port `in` */
+	__u32 mtu;  /* of port `out`, once known */
 	__u32 l4;   /* IPv4: offset of layer 4 from the start of the frame */
-	__u32 tunnel; /* that the packet leaves by; 0: none */
+	__u32 tunnel; /* by which the packet leaves; 0: none */
 	struct weir_rt_host_key src;
 	struct weir_rt_host_key dst;
 };
 
-/* Where the answer to a packet from run->src goes. An overlay port hears many nodes, so the sender's route decides. */
+/*
+ * The port for the answer to a packet from run->src. An overlay port receives from many nodes, so the route to
+ * the sender decides.
+ */
 WEIR_INLINE int rt_answer_port(struct rt_run *run)
 {
 	struct weir_rt_target *to;
@@ -47,7 +50,7 @@ WEIR_INLINE int rt_answer_port(struct rt_run *run)
 	return RT_PORT(to->port);
 }
 
-/* The router's own addresses; on a proxy port also whatever is behind another port. */
+/* Whether the router answers for an address: its own, and on a proxy port any address behind another port. */
 WEIR_INLINE int rt_answers_for(struct rt_run *run, const struct weir_rt_host_key *address)
 {
 	struct weir_rt_target *to = rt_host(address);
@@ -104,7 +107,7 @@ static __noinline int rt_arp(struct __sk_buff *skb, struct rt_run *run)
 struct rt_nd {
 	struct icmp6hdr icmp;
 	__u8 target[16];
-	__u8 option; /* 2: target link-layer address */
+	__u8 option; /* 2: target link-layer address option */
 	__u8 option_len;
 	__u8 mac[6];
 };
@@ -116,7 +119,10 @@ struct rt_advert {
 };
 #define RT_ADVERT_LEN (sizeof(struct rt_advert) - 2)
 
-/* Answers with the target itself as sender. The frame is written anew: requests differ in their options. */
+/*
+ * Sends an advertisement with the target as sender. The frame is written from scratch, since requests have
+ * different options.
+ */
 WEIR_INLINE int rt_advertise(struct __sk_buff *skb, struct rt_run *run, const __u8 *to)
 {
 	struct rt_advert advert = {};
@@ -147,7 +153,7 @@ WEIR_INLINE int rt_advertise(struct __sk_buff *skb, struct rt_run *run, const __
 	return RT_PORT(run->port);
 }
 
-/* run->src is the asking address; run->dst becomes the one asked for. */
+/* run->src is the querying address. Sets run->dst to the address in question. */
 static __noinline int rt_solicitation(struct __sk_buff *skb, struct rt_run *run)
 {
 	struct weir_cursor cursor;
@@ -165,11 +171,11 @@ static __noinline int rt_solicitation(struct __sk_buff *skb, struct rt_run *run)
 	target = cursor.pos;
 	if (!icmp || (void *)(target + 16) > cursor.end || bpf_ntohs(ip6->payload_len) < 24)
 		return RT_DROP(WEIR_DROP_MALFORMED);
-	if (ip6->hop_limit != 255 || icmp->icmp6_code) /* from beyond this link */
+	if (ip6->hop_limit != 255 || icmp->icmp6_code) /* not from this link */
 		return RT_DROP(WEIR_DROP_MALFORMED);
 	__builtin_memcpy(run->dst.addr, target, 16);
 	__builtin_memcpy(to, eth->h_source, 6);
-	/* without a sender it is a search for duplicates, which nobody here is */
+	/* without a source it is duplicate address detection; no address here is a duplicate */
 	if (weir_ip6_unspecified(&ip6->saddr) || run->in->flags & WEIR_RT_OVERLAY || !rt_answers_for(run, &run->dst))
 		return RT_DROP(WEIR_DROP_NEIGHBOUR);
 	if (run->in->flags & WEIR_RT_STRICT && !rt_owns(run, &run->src) &&

@@ -51,7 +51,7 @@ describe.each(["vxlan", "direct"] as const)("overlay %s", (overlay) => {
       expect(world.ping("a", to[family], "-M", "do", "-s", size).text).toContain("2 received");
     });
 
-    test("traceroute names the gateways on the way", () => {
+    test("traceroute shows the gateways on the path", () => {
       expect(world.trace("a", POD.b[family])).toEqual([GATEWAY[1][family], POD.b[family]]);
       expect(world.trace("a", POD.c[family])).toEqual([GATEWAY[1][family], GATEWAY[2][family], POD.c[family]]);
       expect(world.trace("a", POD.c[family], "-I")).toEqual([GATEWAY[1][family], GATEWAY[2][family], POD.c[family]]);
@@ -63,7 +63,7 @@ describe.each(["vxlan", "direct"] as const)("overlay %s", (overlay) => {
       for (const [index, address] of missing[family].entries()) {
         const { text } = world.ping("a", address);
         const gateway = GATEWAY[index === 0 ? 1 : 2][family];
-        // on the uplink the stack answers what is for no pod: silence, or its own error
+        // on the uplink the stack handles packets to no pod: it drops them or sends its own error
         if (overlay === "direct" && index === 1) expect(text).toContain("0 received");
         else expect(text).toMatch(new RegExp(`From ${gateway} .*unreachable`, "i"));
       }
@@ -101,7 +101,7 @@ describe.each(["vxlan", "direct"] as const)("overlay %s", (overlay) => {
     }
   });
 
-  test("a pod that takes another address is not heard", () => {
+  test("packets of a pod with another address are dropped", () => {
     world.must("a", "ip", "addr", "add", "10.244.1.77/32", "dev", "eth0");
     const before = world.benches[1].drops("weir0a0a0a0a0a0")["SPOOFED"] ?? 0;
     expect(world.ping("a", POD.b[4], "-I", "10.244.1.77").text).toContain("0 received");
@@ -109,7 +109,7 @@ describe.each(["vxlan", "direct"] as const)("overlay %s", (overlay) => {
     world.must("a", "ip", "addr", "del", "10.244.1.77/32", "dev", "eth0");
   });
 
-  test.each([4, 6] as const)("a pod cannot speak as another by a node's tunnel port, IPv%i", (family) => {
+  test.each([4, 6] as const)("a pod cannot spoof another through a node's tunnel port, IPv%i", (family) => {
     const posing = ip({ src: POD.c[4], dst: POD.b[4] }, dns());
     const inner = ethernet({ src: MACS.far, dst: MACS.router }, posing);
     const vxlan = udp({ sport: 40000, dport: 4789 }, Buffer.concat([Buffer.from([8, 0, 0, 0, 0, 0, 1, 0]), inner]));
@@ -134,14 +134,14 @@ describe.each(["vxlan", "direct"] as const)("overlay %s", (overlay) => {
     ["nothing behind Ethernet, IPv6", fromA(good6).subarray(0, 14), "MALFORMED"],
     ["a VLAN tag", fromA(tag(good4)), "PROTOCOL"],
     ["two VLAN tags", fromA(tag(tag(good6))), "PROTOCOL"],
-  ])("frames that a pod may put on its link: %s", (_, frame, reason) => {
+  ])("frames sent by a pod: %s", (_, frame, reason) => {
     const count = () => world.benches[1].drops("weir0a0a0a0a0a0")[reason] ?? 0;
     const before = count();
     inject(world.namespace("a"), "eth0", frame);
     expect(count() - before).toBe(1);
   });
 
-  describe("a pod with a larger MTU than the way", () => {
+  describe("a pod with a larger MTU than the path", () => {
     beforeAll(() => {
       world.must("node1", "ip", "link", "set", "weir0a0a0a0a0a0", "mtu", "1500");
       world.must("node2", "ip", "link", "set", "weir0c0c0c0c0c0", "mtu", "1500");
@@ -158,14 +158,14 @@ describe.each(["vxlan", "direct"] as const)("overlay %s", (overlay) => {
       expect(world.must("a", "ip", "-6", "route", "get", POD.c[6])).toContain("mtu 1450");
     });
 
-    test.each([4, 6] as const)("tracepath finds it too, IPv%i", (family) => {
+    test.each([4, 6] as const)("tracepath finds the path's MTU, IPv%i", (family) => {
       world.must("a", "ip", `-${family}`, "route", "flush", "cache");
       const out = world.must("a", "tracepath", "-n", `-${family}`, POD.c[family]);
       expect(out).toMatch(new RegExp(`${GATEWAY[1][family]} .*pmtu 1450`));
       expect(out).toContain("Resume: pmtu 1450 hops 3 back 3");
     });
 
-    test.each([4, 6] as const)("TCP finds its size, IPv%i", async (family) => {
+    test.each([4, 6] as const)("TCP adapts to the path's MTU, IPv%i", async (family) => {
       world.must("a", "ip", "route", "flush", "cache");
       world.must("a", "ip", "-6", "route", "flush", "cache");
       expect(await transfer(world.namespace("a"), world.namespace("c"), POD.c[family])).toBe(true);

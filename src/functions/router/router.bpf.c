@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * router: between pods, nodes and the node's own stack, for both families.
+ * router: routes between pods, nodes and the node's own stack, for both families.
  *
- *   ARP, neighbour solicitation ─► answered out of the port they came in by
+ *   ARP, neighbour solicitation ─► answered through the port they came in by
  *   IP ─► source check ─► host row, else longest prefix ─► TTL ─► MTU ─► MACs ─► out
  *                             └─ the router's own address: echo answered
- * What cannot go on becomes an ICMP error in place, or a drop with its reason.
- * Nothing of a packet is changed before its fate is known.
+ * A packet that cannot be forwarded is replaced by an ICMP error, or dropped with a reason.
+ * No byte of a packet is changed before the decision is complete.
  */
 #include "tables.h"
 #include "neighbour.h"
@@ -19,7 +19,7 @@ WEIR_INLINE int rt_link_local(const struct weir_rt_host_key *key)
 	return key->addr[0] == 0xfe && (key->addr[1] & 0xc0) == 0x80;
 }
 
-/* Without a look-up: the address that all packets of most pods have. */
+/* Checks the usual source address of most pods without a look-up. */
 WEIR_INLINE int rt_is_usual_source(const struct rt_run *run)
 {
 	const __u32 *src = (const __u32 *)run->src.addr, *own = (const __u32 *)run->in->source6;
@@ -30,7 +30,10 @@ WEIR_INLINE int rt_is_usual_source(const struct rt_run *run)
 	       src[3] == own[3];
 }
 
-/* Is src the port's own? A link-local sender may talk to the router itself, which answers to the same port. */
+/*
+ * Whether src belongs to the port. Link-local sources may talk to the router itself, which answers through the
+ * same port.
+ */
 WEIR_INLINE int rt_check_source(struct rt_run *run, const struct weir_rt_target *dst)
 {
 	struct weir_rt_target *src;
@@ -45,7 +48,7 @@ WEIR_INLINE int rt_check_source(struct rt_run *run, const struct weir_rt_target 
 	return 0;
 }
 
-/* Family-independent part of the decision: run->to and run->out, RT_LOCAL, an error or a drop. */
+/* Family-independent part of the decision. Sets run->to and run->out; returns RT_LOCAL, an error or a drop. */
 WEIR_INLINE int rt_decide(struct rt_run *run)
 {
 	struct weir_rt_target *to = rt_host(&run->dst);
@@ -68,7 +71,7 @@ WEIR_INLINE int rt_decide(struct rt_run *run)
 		if (to->flags & WEIR_RT_PROHIBITED)
 			return RT_ERROR(WEIR_ICMP_PROHIBITED);
 		if (run->in->flags & WEIR_RT_OVERLAY)
-			return RT_ERROR(WEIR_ICMP_NO_ROUTE); /* no transit between nodes */
+			return RT_ERROR(WEIR_ICMP_NO_ROUTE); /* the router does not forward between nodes */
 	}
 	if (to->port == run->port && run->in->flags & WEIR_RT_HOST)
 		return RT_ERROR(WEIR_ICMP_NO_ROUTE);
@@ -78,8 +81,8 @@ WEIR_INLINE int rt_decide(struct rt_run *run)
 }
 
 /*
- * A node takes what comes out of its tunnel port for another node's: a pod that could send there would speak in any
- * pod's name. Later fragments pass, since without the first they come to nothing.
+ * A node trusts packets on its tunnel port to come from other nodes. A pod that could send there could spoof
+ * any pod. Later fragments are passed, since they are useless without the first.
  */
 WEIR_INLINE int rt_guards_tunnel(const struct rt_run *run)
 {
@@ -104,7 +107,7 @@ WEIR_INLINE int rt_check_tunnel6(struct __sk_buff *skb, const struct rt_run *run
 	return l4.protocol == IPPROTO_UDP && !l4.later ? rt_check_tunnel(skb, run, l4.offset) : 0;
 }
 
-/* Bytes at layer 3 of one packet on the wire: of one segment, if this one stands for many. */
+/* Layer-3 size of one packet on the wire: of one segment, for a GSO packet. */
 WEIR_INLINE __u32 rt_wire_len(struct __sk_buff *skb, __u32 len, __u32 l4, __u8 protocol)
 {
 	__u8 offset;
@@ -114,7 +117,7 @@ WEIR_INLINE __u32 rt_wire_len(struct __sk_buff *skb, __u32 len, __u32 l4, __u8 p
 	if (protocol == IPPROTO_UDP)
 		return l4 - ETH_HLEN + 8 + skb->gso_size;
 	if (protocol != IPPROTO_TCP || bpf_skb_load_bytes(skb, l4 + 12, &offset, 1))
-		return 0; /* a tunnel within: its own device has seen to the size */
+		return 0; /* an encapsulated packet: the tunnel device has ensured its size */
 	return l4 - ETH_HLEN + (offset >> 4) * 4 + skb->gso_size;
 }
 
@@ -124,7 +127,7 @@ WEIR_INLINE void rt_rewrite(struct ethhdr *eth, const __u8 *to, const __u8 *from
 	__builtin_memcpy(eth->h_source, from, 6);
 }
 
-/* Echo requests to the router itself. */
+/* Answers echo requests to the router itself. */
 static __noinline int rt_local4(struct __sk_buff *skb, struct rt_run *run)
 {
 	struct weir_cursor cursor;
@@ -227,7 +230,7 @@ WEIR_INLINE int rt_ip4(struct __sk_buff *skb, struct rt_run *run)
 		if (ip->frag_off & bpf_htons(WEIR_IP_DF) || !(run->in->flags & WEIR_RT_FRAGMENT))
 			return RT_ERROR(WEIR_ICMP_TOO_BIG);
 		rt_rewrite(eth, run->in->fragmenter_mac, run->in->mac);
-		return RT_PORT(run->in->fragmenter); /* whose stack takes the hop off */
+		return RT_PORT(run->in->fragmenter); /* whose stack decrements TTL */
 	}
 	rt_rewrite(eth, run->to->mac, run->out->mac);
 	weir_ip4_set_ttl(ip, ip->ttl - 1);
@@ -235,7 +238,7 @@ WEIR_INLINE int rt_ip4(struct __sk_buff *skb, struct rt_run *run)
 	return RT_PORT(run->to->port);
 }
 
-/* Neighbour discovery and router solicitation concern this link only. */
+/* Neighbour and router discovery are limited to this link. */
 WEIR_INLINE int rt_discovery(struct __sk_buff *skb, struct rt_run *run)
 {
 	__u8 type;
@@ -300,7 +303,7 @@ WEIR_INLINE int rt_ip6(struct __sk_buff *skb, struct rt_run *run)
 	return RT_PORT(run->to->port);
 }
 
-/* Reads run->dst from the packet, whatever else is in it. 0, or negative. */
+/* Reads run->dst from the packet without further checks. Returns 0, or a negative value. */
 WEIR_INLINE int rt_read_destination(struct __sk_buff *skb, struct rt_run *run)
 {
 	if (run->dst.family == 4)
@@ -310,7 +313,7 @@ WEIR_INLINE int rt_read_destination(struct __sk_buff *skb, struct rt_run *run)
 	return 0;
 }
 
-/* On an uplink the router takes what is for a pod of this node; all else is the node's own business. */
+/* On an uplink the router only takes packets to local pods; all others are left to the stack. */
 WEIR_INLINE int rt_is_for_pod(struct __sk_buff *skb, struct rt_run *run)
 {
 	struct weir_rt_target *to;
@@ -325,7 +328,7 @@ WEIR_INLINE int rt_is_for_pod(struct __sk_buff *skb, struct rt_run *run)
 	return out && !(out->flags & WEIR_RT_HOST);
 }
 
-/* A packet on its way out has lost its tunnel on a detour: it is the one that its destination's route names. */
+/* A packet that lost its tunnel id on a detour gets it again from the route to its destination. */
 static __noinline int rt_tunnel_again(struct __sk_buff *skb, struct rt_run *run)
 {
 	struct weir_rt_target *to = rt_read_destination(skb, run) ? 0 : rt_route(&run->dst);

@@ -48,14 +48,14 @@ beforeAll(() => {
 });
 afterAll(() => bench?.close());
 
-test("flags are those of the datapath", () => {
+test("flags have the values of the datapath's enums", () => {
   const upper = (prefix: string, flags: Record<string, number>) =>
     Object.entries(flags).map(([name, value]) => [value, `${prefix}${name.toUpperCase()}`]);
   expect([...bench.names("weir_rt_target_flags")]).toEqual(upper("WEIR_RT_", TARGET));
   expect([...bench.names("weir_rt_port_flags")]).toEqual(upper("WEIR_RT_", PORT));
 });
 
-/** Each goes out of `out` with the hop taken off, MACs written, and no other byte touched. */
+/** Each packet leaves by `out` with TTL decremented, new MAC addresses, and no other change. */
 describe("forwards", () => {
   const rows: [string, string, Buffer, string, Buffer][] = [];
   const add = (
@@ -121,12 +121,12 @@ describe("forwards", () => {
     expect(outcome.frame.toString("hex")).toBe(expected.toString("hex"));
   });
 
-  test("TTL 2 is the last that passes", () => {
+  test("TTL 2 is the smallest that is forwarded", () => {
     const outcome = bench.run(A.device, fromA(ip({ src: A4, dst: B4, ttl: 2 }, dns())));
     expect(outcome.frame).toEqual(routed(MACS.b, ip({ src: A4, dst: B4, ttl: 1 }, dns())));
   });
 
-  test("padding of a short frame stays", () => {
+  test("padding of a short frame is kept", () => {
     const padding = Buffer.alloc(18);
     const frame = Buffer.concat([fromA(ip({ src: A4, dst: B4 }, dns(bytes(1)))), padding]);
     const outcome = bench.run(A.device, frame);
@@ -152,7 +152,7 @@ describe("forwards", () => {
     expect(bench.run(A.device, frame, { gsoSize, gsoSegs: 3 }).drops).toEqual(drops);
   });
 
-  describe("BIG TCP: the length field is 0, and the packet's own length counts", () => {
+  describe("BIG TCP: the length field is 0, so the skb's length counts", () => {
     const MSS = 1450 - 40;
     const segment = tcp({ sport: 1, dport: 2 }, bytes(3000));
     const jumbo = { protocol: 0, bytes: Buffer.from([0, 0, 0xc2, 4, 0, 0, 0x0b, 0xd4]) };
@@ -174,7 +174,7 @@ describe("forwards", () => {
       expect(icmpError(refused.frame)).toMatchObject({ mtu: 1450, quote: big[kind].subarray(14, 14 + quoted) });
     });
 
-    test("a plain packet is not big", () => {
+    test("a length field of 0 is not accepted without GSO", () => {
       expect(bench.run(A.device, big.IPv4).drops).toEqual(["MALFORMED"]);
       expect(bench.run(A.device, fromA(ip4({ src: A4, dst: B4, length: 0 }, dns())), { gsoSize: 9 }).drops).toEqual([
         "MALFORMED",
@@ -189,7 +189,7 @@ describe("forwards", () => {
     expect(bench.run(A.device, frame, { gsoSize: 1450 - 47, gsoSegs: 3 }).drops).toEqual(["TOO_BIG"]);
   });
 
-  test("too large without DF goes to the node's stack, which fragments it", () => {
+  test("a packet that is too large without DF is passed to the node's stack, which fragments it", () => {
     const packet = ip4({ src: A4, dst: NODE2.pod4 }, dns(bytes(2000)));
     const outcome = bench.run(A.device, fromA(packet));
     expect(outcome).toMatchObject({ drops: [], out: "receive router:host" });
@@ -198,7 +198,7 @@ describe("forwards", () => {
 });
 
 describe("direct overlay", () => {
-  // the test run's device has this MAC: what is for another is not for us
+  // the test run's device has this MAC address; frames to others are not for this node
   const toUplink = (packet: Layer3, dst = "00:00:00:00:00:00") => ethernet({ src: MACS.far, dst }, packet);
   beforeAll(() => bench.apply(cluster({ overlay: "direct" })));
   afterAll(() => bench.apply(cluster()));
@@ -234,13 +234,13 @@ describe("direct overlay", () => {
     ["multicast", toUplink(ip({ src: NODE2.own4, dst: "224.0.0.5" }, dns()), "01:00:5e:00:00:05")],
     ["LLDP", toUplink({ type: 0x88cc, bytes: bytes(40) })],
   ];
-  test.each(untouched)("the uplink's other traffic is the stack's, unchanged: %s", (_, frame) => {
+  test.each(untouched)("other traffic of the uplink is passed to the stack unchanged: %s", (_, frame) => {
     const outcome = bench.run("uplink", frame);
     expect(outcome).toMatchObject({ drops: [], out: "stack" });
     expect(outcome.frame).toEqual(frame);
   });
 
-  test("time exceeded goes back out of the uplink", () => {
+  test("time exceeded is sent through the uplink", () => {
     const outcome = bench.run("uplink", toUplink(ip({ src: NODE2.pod4, dst: B4, ttl: 1 }, dns())));
     expect(outcome).toMatchObject({ drops: ["TTL"], out: "neigh router:uplink" });
     expect(icmpError(outcome.frame)).toMatchObject({ src: GW4, dst: NODE2.pod4, type: 11 });

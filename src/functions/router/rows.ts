@@ -7,10 +7,10 @@ export const TARGET = { local: 1, unreachable: 2, prohibited: 4, blackhole: 8, n
 /** `enum weir_rt_port_flags` */
 export const PORT = { strict: 1, proxy: 2, host: 4, uplink: 8, overlay: 16, fragment: 32 } as const;
 
-/** A target that is no port: what it does is in its flags. */
+/** A target that is no port: its flags say what happens. */
 export const nowhere = (flags: number): RowFields => ({ port: 0, mac: new Uint8Array(6), flags, tunnel: 0 });
 
-/** Packets leave by this port for this MAC address; by this tunnel, if the port has tunnels. */
+/** A target to which packets are sent by this port and MAC address, and by this tunnel if the port has tunnels. */
 export const toward = (port: string, mac: string, flags = 0, tunnel?: string): RowFields => ({
   port: { port: fullName(port) },
   mac: macBytes(mac),
@@ -18,38 +18,38 @@ export const toward = (port: string, mac: string, flags = 0, tunnel?: string): R
   tunnel: tunnel === undefined ? 0 : { tunnel },
 });
 
-/** Where a tunnel ends. */
+/** The row of a tunnel's remote end. */
 export const tunnelRow = (tunnel: string, vni: number, remote: string): Row => ({
   table: "weir_tunnels",
-  key: { tunnel }, // stands for the id itself
+  key: { tunnel }, // the key is the tunnel's id
   value: { family: familyOf(remote), vni, remote: ipBytes(remote) },
 });
 
-/** Row of one address. */
+/** The row of an address. */
 export function hostRow(address: string, target: RowFields): Row {
   const key = { instance: { instance: ROUTER }, family: familyOf(address), addr: ipBytes(address) };
   return { table: "weir_rt_hosts", key, value: target };
 }
 
-/** Row of a network. */
+/** The row of a network. */
 export function routeRow({ family, length, address }: Prefix, target: RowFields): Row {
   const key = { prefixlen: 64 + length, instance: { instance: ROUTER }, family, addr: ipBytes(address) };
   return { table: "weir_rt_routes", key, value: target };
 }
 
-/** What the router is at all ports of a node. */
+/** Properties of the router that are common to all ports of a node. */
 export interface RouterPorts {
-  /** Of pods' devices, bytes at layer 3. */
+  /** MTU of pods' devices, bytes at layer 3. */
   mtu: number;
   gateway4?: string | undefined;
   gateway6?: string | undefined;
 }
 
-/** Row of a port. */
+/** The row of a port. */
 export function portRow({ mtu, gateway4, gateway6 }: RouterPorts, port: string, flags: number): Row {
   return {
     table: "weir_rt_ports",
-    key: { port: fullName(port) }, // stands for the id itself
+    key: { port: fullName(port) }, // the key is the port's id
     value: {
       mtu,
       mac: macBytes(GATEWAY_MAC),
@@ -64,9 +64,9 @@ export function portRow({ mtu, gateway4, gateway6 }: RouterPorts, port: string, 
 }
 
 /**
- * Row of a pod's port.
- * @param tunnelPort UDP port of nodes that is closed to it; 0: none
- * @param usual addresses that are the pod's, one of each family, and nobody else's
+ * The row of a pod's port.
+ * @param tunnelPort the nodes' tunnel port, UDP, which is closed to the pod; 0: none
+ * @param usual addresses that only this pod has, one of each family
  */
 export function podPortRow(ports: RouterPorts, port: string, tunnelPort: number, usual: readonly string[]): Row {
   const row = portRow(ports, port, PORT.strict | PORT.fragment);

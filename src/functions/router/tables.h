@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The router's rows. Addresses are in network order; IPv4 in the first four bytes, the rest zero. */
+/* Maps of the router. Addresses are in network order; IPv4 in the first four bytes, the rest zero. */
 #pragma once
 #include "icmp.h"
 
 enum weir_rt_target_flags {
-	WEIR_RT_LOCAL = 1,       /* hosts: the router's own address */
-	WEIR_RT_UNREACHABLE = 2, /* routes: answer address unreachable */
-	WEIR_RT_PROHIBITED = 4,  /* routes: answer administratively prohibited */
-	WEIR_RT_BLACKHOLE = 8,   /* routes: drop without a word */
+	WEIR_RT_LOCAL = 1,       /* hosts: an address of the router itself */
+	WEIR_RT_UNREACHABLE = 2, /* routes: send address unreachable */
+	WEIR_RT_PROHIBITED = 4,  /* routes: send administratively prohibited */
+	WEIR_RT_BLACKHOLE = 8,   /* routes: drop without an error */
 	WEIR_RT_NODE = 16,       /* routes: another node's own address */
 };
 
 enum weir_rt_port_flags {
-	WEIR_RT_STRICT = 1,   /* a source must be a host row of this very port */
-	WEIR_RT_PROXY = 2,    /* answer ARP and neighbour solicitations for all that is behind other ports */
-	WEIR_RT_HOST = 4,     /* the node's own stack: nothing goes back there by a route */
-	WEIR_RT_UPLINK = 8,   /* what is for no local pod is left to the stack */
-	WEIR_RT_OVERLAY = 16, /* delivers to hosts only; its answers go where their destination is */
+	WEIR_RT_STRICT = 1,   /* a source must have a host row with this port */
+	WEIR_RT_PROXY = 2,    /* answer ARP and neighbour solicitations for addresses behind other ports */
+	WEIR_RT_HOST = 4,     /* the node's own stack: routes do not lead back to it */
+	WEIR_RT_UPLINK = 8,   /* packets to other addresses than local pods' are left to the stack */
+	WEIR_RT_OVERLAY = 16, /* delivers to hosts only; answers are routed by destination */
 	WEIR_RT_FRAGMENT = 32, /* `fragmenter` and `fragmenter_mac` are valid */
 };
 
@@ -26,12 +26,12 @@ struct weir_rt_host_key {
 	__u8 addr[16];
 };
 struct weir_rt_route_key {
-	__u32 prefixlen; /* 64 + the CIDR's */
+	__u32 prefixlen; /* 64 + the CIDR's prefix length */
 	__u32 instance;
 	__u32 family;
 	__u8 addr[16];
 };
-/* where a packet goes: out of port, to mac, by a tunnel if the port has them */
+/* where a packet is sent: port, MAC address, and tunnel if the port has tunnels */
 struct weir_rt_target {
 	__u32 port;
 	enum weir_rt_target_flags flags;
@@ -41,14 +41,14 @@ struct weir_rt_target {
 struct weir_rt_port {
 	enum weir_rt_port_flags flags;
 	__u32 mtu;            /* bytes at layer 3; 0: no such port */
-	__u32 fragmenter;     /* port to the stack that fragments IPv4 for us */
-	__u8 mac[6];          /* of the router at this port */
+	__u32 fragmenter;     /* port to the stack, which fragments IPv4 */
+	__u8 mac[6];          /* the router's address on this port */
 	__u8 fragmenter_mac[6];
-	__u8 gateway4[4];     /* sender of ICMP errors; zero: none are sent */
+	__u8 gateway4[4];     /* source of ICMP errors; zero: none are sent */
 	__u8 gateway6[16];
-	__u16 tunnel_port;    /* UDP port of the nodes' tunnels, closed to what comes in here; 0: none is */
+	__u16 tunnel_port;    /* the nodes' tunnel port, UDP, closed to this port's packets; 0: none */
 	__u16 reserved;
-	/* strict: an address of each family that is this port's by its host row; zero: look there */
+	/* strict: an address of each family whose host row has this port; zero: look up the host row */
 	__u8 source4[4];
 	__u8 source6[16];
 };
@@ -76,7 +76,7 @@ struct {
 	__uint(max_entries, WEIR_PORTS);
 } weir_rt_ports SEC(".maps");
 
-/* state: theoretical arrival time (GCRA, ns) of the next ICMP error, by port */
+/* state: theoretical arrival time (GCRA, ns) of the next ICMP error, per port */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);

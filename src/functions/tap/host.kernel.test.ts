@@ -10,7 +10,7 @@ import type { Direction, LimitRule } from "../../model/limits.ts";
 import { binomialTest } from "../../model/statistics.ts";
 import { DEVICE, HOST, Neighbour, POD } from "../testing/neighbour.ts";
 
-/** The node's own namespace is Neighbour's "node"; its "pod" stands for another node behind the uplink. */
+/** The node's own namespace is Neighbour's "node"; its "pod" is another node behind the uplink. */
 const KEY = "default/agent";
 const UNLIKELY = 1e-4;
 const DATAGRAMS = 400;
@@ -52,7 +52,7 @@ const loss = (direction: Direction, probability: number): ImpairRule => ({
 const limit = (direction: Direction, rate: number): LimitRule => ({ direction, rate, source: "t", configured: "t" });
 
 type Place = "node" | "far";
-/** Where a process runs: in the pod's container, beside it on the same node, or on the far node. */
+/** Wraps a command so that it runs in the pod's container, elsewhere on the node, or on the remote node. */
 const argv = (place: Place | "pod", command: readonly string[]): string[] => {
   const enter = ["nsenter", `--net=${world.path(place === "far" ? "pod" : "node")}`, "--", ...command];
   const join = `echo $$ > ${cgroup}/${CONTAINER}/cgroup.procs; exec "$@"`;
@@ -63,7 +63,7 @@ const run = (place: Place | "pod", ...command: string[]): string => {
   return execFileSync(file, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 };
 
-/** Sends datagrams, paced so that no buffer overflows; waits until they are through. */
+/** Sends datagrams, paced so that no buffer overflows, and waits until they have left. */
 const SEND = `
 const [address, count, port] = process.argv.slice(1);
 const socket = require("node:dgram").createSocket(address.includes(":") ? "udp6" : "udp4");
@@ -73,7 +73,7 @@ const step = () => {
   if (left > 0) setTimeout(step, 2); else setTimeout(() => socket.close(), 20);
 };
 step();`;
-/** Counts datagrams until it is asked, by a line, how many they were. */
+/** Counts datagrams. Prints the count for each input line. */
 const COUNT = `
 const socket = require("node:dgram").createSocket({ type: "udp6", recvBufferSize: 1 << 20 });
 let count = 0;
@@ -81,7 +81,7 @@ socket.on("message", () => count++);
 socket.bind(Number(process.argv[1]), "::", () => console.log("ready"));
 const tell = () => {
   const before = count;
-  // after a pause of the process, what is queued at the socket comes before the second look
+  // after the pause, datagrams in the socket buffer are read before the second comparison
   setTimeout(() => setImmediate(() => (count === before ? console.log(count) : tell())), 50);
 };
 process.stdin.on("data", tell);`;
@@ -140,7 +140,7 @@ describe.each([
     return { bits_per_second: sum_received.bits_per_second as number, retransmits: sum_sent.retransmits as number };
   };
 
-  test("what it sends by UDP is lost as asked, and nobody else's on the node", async () => {
+  test("the rule's share of its UDP egress is lost, and no other on the node", async () => {
     enforce({ impairments: [loss("egress", 0.5)] });
     expect(binomialTest(DATAGRAMS - (await through("pod", "far", SINK_PORT)), DATAGRAMS, 0.5)).toBeGreaterThan(
       UNLIKELY,
@@ -149,7 +149,7 @@ describe.each([
     expect(await through("node", "far", SINK_PORT)).toBe(DATAGRAMS);
   });
 
-  test("what it receives by UDP is lost as asked, and nobody else's on the node", async () => {
+  test("the rule's share of its UDP ingress is lost, and no other on the node", async () => {
     enforce({ impairments: [loss("ingress", 0.5)] });
     expect(binomialTest(DATAGRAMS - (await through("far", "pod", SINK_PORT)), DATAGRAMS, 0.5)).toBeGreaterThan(
       UNLIKELY,
@@ -158,7 +158,7 @@ describe.each([
     expect(await through("far", "node", ECHO_PORT)).toBe(DATAGRAMS);
   });
 
-  test.each(["egress", "ingress"] as const)("%s: its TCP is held at its rate, another's is not", async (direction) => {
+  test.each(["egress", "ingress"] as const)("%s: its TCP is limited, another's is not", async (direction) => {
     enforce({ limits: [limit(direction, 20e6)] });
     const { bits_per_second: held } = await stream("pod", direction, 2);
     expect(held).toBeGreaterThan(20e6 * 0.4);
@@ -166,7 +166,7 @@ describe.each([
     expect((await stream("node", direction, 1)).bits_per_second).toBeGreaterThan(20e6 * 2);
   });
 
-  test("its TCP meets loss as the network's own: it sends again", async () => {
+  test("its TCP sees loss as in a network: it retransmits", async () => {
     enforce({ impairments: [loss("egress", 0.02)] });
     const counted = (): number => {
       const [names = [], values = []] = run("node", "cat", "/proc/net/snmp")
@@ -180,13 +180,13 @@ describe.each([
     expect(counted()).toBeGreaterThan(before);
   });
 
-  test("what the node only passes on is not for its socket, whatever address that listens on", async () => {
+  test("packets that the node forwards are not counted as its socket's, whatever address that listens on", async () => {
     const [network, address] = far === POD.v4 ? ["10.99.0.0/24", "10.99.0.1"] : ["fd99::/64", "fd99::1"];
     const forwarding = far === POD.v4 ? "net.ipv4.ip_forward=1" : "net.ipv6.conf.all.forwarding=1";
     run("node", "sysctl", "-qw", forwarding);
     run("node", "ip", "route", "replace", network, "via", far);
     run("far", "ip", "route", "replace", network, "via", near);
-    // of these packets alone: what a flow before still sends is the socket's own
+    // only these packets: an earlier flow may still send to the socket
     const match = { ports: [{ protocol: "UDP", port: SINK_PORT, side: "pod" }] } as const;
     enforce({ impairments: [{ ...loss("ingress", 1), match }] });
     const counter = new Counter("pod", SINK_PORT);
@@ -206,7 +206,7 @@ describe.each([
   });
 });
 
-test("its last rule takes the programs off the node's device", () => {
+test("removing its last rule detaches the programs from the uplink", () => {
   const pins = () => readdirSync(join(world.panel.root, "links")).filter((pin) => pin.startsWith("%host"));
   enforce({});
   expect(pins()).toHaveLength(2);

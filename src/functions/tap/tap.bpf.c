@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The end of a tap's ingress chain: what the pod sent goes on where it was going, by the network that the pod has.
- * The end of its egress chain is a hop of its own, WEIR_OP_BACK.
+ * The end of a tap's ingress chain: passes the pod's packet on into the network it was sent to. A tap's egress
+ * chain ends in the hop WEIR_OP_BACK.
  */
 #include "panel.h"
 

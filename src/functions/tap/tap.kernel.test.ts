@@ -39,7 +39,7 @@ const limit = (...rules: [Direction, number][]) =>
     ]),
   });
 
-/** Attaches programs that are not Weir's, as `tc` does; gives what they have seen. */
+/** Attaches foreign programs, like `tc` does. Returns a function for their counters. */
 function others(): () => { ingress: number; egress: number } {
   const object = join(world.directory, "others.bpf.o");
   const pins = join(world.bpffs, "others");
@@ -64,25 +64,28 @@ describe.each([
   ["IPv4", POD.v4, HOST.v4],
   ["IPv6", POD.v6, HOST.v6],
 ] as const)("a pod of another network, %s", (_family, pod, host) => {
-  test("without rules everything passes", () => {
+  test("without rules all packets pass", () => {
     expect(world.ping("node", pod, 20)).toBe(20);
     expect(world.ping("pod", host, 20)).toBe(20);
   });
 
-  test.each(["ingress", "egress"] as const)("%s: what passes a chain by Weir's devices arrives, once", (direction) => {
-    impair(direction, { loss: { model: "uniform", probability: 0 } });
-    expect(world.ping("pod", host, 50)).toBe(50);
-    limit([direction, 100e6]);
-    expect(world.ping("pod", host, 50)).toBe(50);
-  });
+  test.each(["ingress", "egress"] as const)(
+    "%s: a packet that passes through Weir's devices arrives exactly once",
+    (direction) => {
+      impair(direction, { loss: { model: "uniform", probability: 0 } });
+      expect(world.ping("pod", host, 50)).toBe(50);
+      limit([direction, 100e6]);
+      expect(world.ping("pod", host, 50)).toBe(50);
+    },
+  );
 
-  test.each(["ingress", "egress"] as const)("%s: half of its packets are lost", (direction) => {
+  test.each(["ingress", "egress"] as const)("%s: half of the packets are lost", (direction) => {
     const count = 150;
     impair(direction, { loss: { model: "uniform", probability: 0.5 } });
     expect(binomialTest(count - world.ping("pod", host, count), count, 0.5)).toBeGreaterThan(UNLIKELY);
   });
 
-  test("a mark that a sender gives its packets takes them past nothing", () => {
+  test("a packet mark set by the sender does not bypass the chain", () => {
     const back = `${0x04000000}`;
     impair("egress", ALL_LOST);
     expect(world.ping("pod", host, 5, "-m", back)).toBe(0);
@@ -91,10 +94,10 @@ describe.each([
   });
 });
 
-describe("beside others", () => {
-  test("filters of others see each packet once, with a detour and without, and stay", () => {
+describe("beside foreign programs", () => {
+  test("foreign filters see each packet once, with and without a detour, and stay attached", () => {
     const seen = others();
-    world.run("node", "ping", "-n", "-q", "-c", "1", POD.v4); // neighbours are known
+    world.run("node", "ping", "-n", "-q", "-c", "1", POD.v4); // resolves neighbours
     const before = seen();
     world.ping("pod", HOST.v4, 30);
     limit(["ingress", 100e6], ["egress", 100e6]);
@@ -103,7 +106,7 @@ describe("beside others", () => {
     for (const direction of ["ingress", "egress"] as const) {
       const packets = after[direction] - before[direction];
       expect(packets).toBeGreaterThanOrEqual(60);
-      expect(packets).toBeLessThan(70); // an ARP or two
+      expect(packets).toBeLessThan(70); // a few are ARP
     }
     world.apply({ taps: [] });
     expect(readdirSync(join(world.panel.root, "links")).filter((pin) => pin.startsWith("%"))).toEqual([]);
@@ -111,14 +114,14 @@ describe("beside others", () => {
     expect(seen().ingress).toBeGreaterThanOrEqual(after.ingress + 5);
   });
 
-  test.each(["egress", "ingress"] as const)("%s: TCP is held at its rate", async (direction) => {
+  test.each(["egress", "ingress"] as const)("%s: TCP is limited", async (direction) => {
     limit([direction, 20e6]);
     await world.serve("pod");
     const reverse = direction === "egress" ? ["-R"] : [];
     const run = ["iperf3", "-c", POD.v4, "-t", "2", "--json", "--connect-timeout", "2000", ...reverse];
     const { end, error } = JSON.parse(world.run("node", ...run));
     expect(error).toBe(undefined);
-    // how exact a rate is, the bench says: a busy machine is no fault of it
+    // only tells a limited rate from an unlimited one: the exact rate is measured by the bench
     expect(end.sum_received.bits_per_second).toBeGreaterThan(20e6 * 0.4);
     expect(end.sum_received.bits_per_second).toBeLessThan(20e6 * 1.25);
   });

@@ -4,8 +4,8 @@ import type { NetworkFunction } from "../../model/function.ts";
 export const TAP = "tap";
 
 /**
- * Ports on pods' devices of other networks, and of pods that use the node's own: their packets pass the chains and go on
- * where they were going.
+ * Ports for pods in another network, and for pods with `hostNetwork: true`. Their packets pass the chains and then
+ * continue where they were going.
  */
 export const tap: NetworkFunction = {
   name: TAP,
@@ -14,19 +14,19 @@ export const tap: NetworkFunction = {
   tables: ["weir_cgroups"],
 };
 
-/** Port on another network's device. */
+/** A port on a device of another network. */
 export const tapPortOf = (name: string, device: string): PortSpec => ({
   ...{ instance: TAP, name, entry: device },
   peer: { kind: "back", device },
 });
 
-/** Port of the packets of the node's own sockets on a device. */
+/** A port for packets of the node's own sockets on a device. */
 export const socketsPortOf = (name: string, device: string): PortSpec => ({
   ...{ instance: TAP, name },
   peer: { kind: "sockets", device },
 });
 
-/** Whose sockets' packets come to a port: those of a cgroup, by its id in the v2 hierarchy. */
+/** The row that assigns a cgroup's sockets, by its id in the v2 hierarchy, to a port. */
 export const cgroupRow = (cgroup: bigint, port: string): Row => ({
   table: "weir_cgroups",
   key: { id: cgroup },

@@ -23,7 +23,7 @@ import { cgroupRow, socketsPortOf, tapPortOf } from "../tap/tap.ts";
 
 type ByPod<T> = ReadonlyMap<string, readonly T[]>;
 
-/** What a test wants of a node: rules by pod, as they are in force. */
+/** The state that a test wants on a node, with rules in force by pod. */
 export interface Wanted {
   node: NodeContext;
   nodes?: readonly Node[] | undefined;
@@ -38,12 +38,12 @@ export interface Wanted {
 const AUTHORS = ["node", "peers", "pods", "rules"] as const;
 type Author = (typeof AUTHORS)[number];
 
-/** A document that follows what a test wants. */
+/** A document that is updated to what a test wants. */
 export class TestDocument {
   readonly composer = new Composer({ authors: AUTHORS, maxChain: 7 });
   readonly #held = new Map<string, [Author, string]>();
 
-  /** What changes when this is wanted instead of what was. */
+  /** Changes the document to `wanted`. Returns the changes. */
   follow(wanted: Wanted): Delta {
     const now = new Map<string, [Author, string]>();
     for (const [author, key, fragment] of fragmentsOf(wanted)) {
@@ -59,7 +59,7 @@ export class TestDocument {
 
 const documents = new WeakMap<Datapath, TestDocument>();
 
-/** Has this wanted of a datapath, and nothing else: the changes since the last time, or all of it at first. */
+/** Applies `wanted` to a datapath: the changes since the last call, or everything at the first. */
 export function applyWanted(datapath: Datapath, wanted: Wanted): { writes: number } {
   const known = documents.get(datapath);
   const document = known ?? new TestDocument();
@@ -67,7 +67,7 @@ export function applyWanted(datapath: Datapath, wanted: Wanted): { writes: numbe
   return datapath.apply(document.follow(wanted), { whole: !known });
 }
 
-/** Throws if something is not in force. */
+/** Throws if an item is not in force. */
 export function assertInForce({ outcomes }: Datapath): void {
   const failed = outcomes.all().filter(({ severity }) => severity === "error");
   if (failed.length > 0) throw new Error(JSON.stringify(failed));

@@ -19,12 +19,12 @@ import { functions } from "../index.ts";
 import { applyWanted, assertInForce, type Wanted } from "./document.ts";
 import { compileObjects } from "./node.ts";
 
-/** A pod of another network: a namespace behind a veth on which the node's own stack has its other end. */
+/** A pod in another network: a namespace behind a veth of the node's own stack. */
 export const POD = { v4: "10.88.0.2", v6: "fd88::2" } as const;
 export const HOST = { v4: "10.88.0.1", v6: "fd88::1" } as const;
 export const DEVICE = "veth0a1b.2c";
 
-/** A node beside another network, with Weir's taps in mode `chained`. */
+/** A node with another network, and Weir's taps in mode `chained`. */
 export class Neighbour {
   readonly directory = mkdtempSync(join(tmpdir(), "weir-tap-"));
   readonly bpffs = join(this.directory, "bpf");
@@ -75,7 +75,7 @@ export class Neighbour {
     );
   }
 
-  /** Puts the pod's rules in force. Throws if anything failed. */
+  /** Puts the pod's rules in force. Throws if an item failed. */
   apply(rules: Partial<Pick<Wanted, "limits" | "impairments" | "taps" | "hosts">>): void {
     const context = { name: "node-1", overlay: "vxlan", addresses: [], podCIDRs: [], uplink: "lo", mtu: 1500 } as const;
     const node = { ...context, vxlan: { port: 4789, vni: 1 }, fq: hasQdisc("fq"), mode: "chained" } as const;
@@ -83,7 +83,7 @@ export class Neighbour {
     assertInForce(this.#datapath);
   }
 
-  /** Answers that came. */
+  /** Returns the number of replies. */
   ping(from: "node" | "pod", to: string, count: number, ...options: string[]): number {
     const command = ["ping", "-n", "-q", "-i", "0.002", "-c", `${count}`, "-W", "1", ...options, to];
     return Number(

@@ -22,7 +22,7 @@ import { applyWanted, assertInForce, type Wanted } from "./document.ts";
 
 const root = new URL("../../..", import.meta.url).pathname;
 const PODS = ["a", "b"] as const;
-/** The node's own: what kubelet's probes come from. */
+/** The node's own address, from which kubelet's probes come. */
 export const NODE_ADDRESS = "192.0.2.1";
 export type PodName = (typeof PODS)[number];
 const MTU = 1500;
@@ -35,7 +35,7 @@ interface AllRules {
   mtu?: number;
 }
 
-/** A node with pods a and b behind the real panel, datapath and functions; each a namespace of this test file. */
+/** A node with pods a and b on the real panel, datapath and functions, each in a namespace of this test file. */
 export class Node {
   readonly directory = mkdtempSync(join(tmpdir(), "weir-functions-"));
   readonly bpffs = join(this.directory, "bpf");
@@ -46,7 +46,7 @@ export class Node {
   readonly #prefix: string;
   readonly #datapath: Datapath;
 
-  /** @param objects folder of compiled objects; without one they are compiled */
+  /** @param objects folder of compiled objects; by default they are compiled */
   constructor(prefix = `weir-t${process.pid}-fn`, objects?: string) {
     this.#prefix = prefix;
     if (objects === undefined) compileObjects(this.directory);
@@ -58,7 +58,7 @@ export class Node {
     this.panel = this.#panels[0] as Panel;
   }
 
-  /** Another agent's view of the same kernel. */
+  /** A datapath on the same kernel state, like another agent's. */
   datapath(): Datapath {
     const names = functions.map((one) => one.name);
     const panel = Panel.open({ root: join(this.bpffs, "t"), objects: this.#objects, functions: names });
@@ -71,7 +71,7 @@ export class Node {
     });
   }
 
-  /** Where a linked program of this name is, or is to be put. */
+  /** The path of a linked program with this name. */
   linked(build: string): string {
     return join(this.directory, "programs", `${build}.bpf.o`);
   }
@@ -95,17 +95,17 @@ export class Node {
     });
   }
 
-  /** Starts a command in a namespace; the caller ends it. */
+  /** Starts a command in a namespace. The caller ends it. */
   start(name: string, ...command: string[]): ChildProcess {
     return spawn("nsenter", [`--net=${this.path(name)}`, ...command], { stdio: "ignore" });
   }
 
-  /** Puts pods' limits in force; what was touched. Throws if anything failed. */
+  /** Puts pods' limits in force. Returns the number of writes. Throws if an item failed. */
   apply(limits: Rules<LimitRule>, datapath = this.#datapath): number {
     return this.applyRules({ limits }, datapath);
   }
 
-  /** The same with rules of every kind. */
+  /** Like `apply`, with rules of every kind. */
   applyRules({ limits = {}, impairments = {}, builds = {}, mtu = MTU }: AllRules, datapath = this.#datapath): number {
     const byPod = <T>(rules: Rules<T>) =>
       new Map(Object.entries(rules).map(([name, list]) => [`default/${name}`, list]));
@@ -127,7 +127,7 @@ export class Node {
     return writes;
   }
 
-  /** Compares all that is in force with the kernel; what was mended. */
+  /** Compares everything in force with the kernel. Returns the number of repairs. */
   scrub(datapath = this.#datapath): number {
     return this.inNode(() => {
       for (let writes = 0; ; ) {
@@ -168,7 +168,7 @@ export function compileObjects(directory: string): void {
   }
 }
 
-/** Compiles one object. @param source from the repository's root */
+/** Compiles one object. @param source path from the repository's root */
 export function compileObject(source: string, target: string): void {
   const flags = ["--target=bpf", "-std=gnu11", "-O2", "-g", "-mcpu=v3", "-Wall", "-Wextra", "-Werror", "-Ibpf"];
   const include = `-I/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;

@@ -1,6 +1,6 @@
 import type { LimitRule } from "../../model/limits.ts";
 
-/** A limit that a test asks for, bit/s. */
+/** A limit. @param rate bit/s */
 export const limitRule = (direction: LimitRule["direction"], rate: number): LimitRule => ({
   direction,
   rate,

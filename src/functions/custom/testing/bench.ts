@@ -19,7 +19,7 @@ export interface Use {
   other: number;
 }
 
-/** A node, and a builder of programs for it. */
+/** A node, and a builder of users' programs for it. */
 export class Bench {
   readonly node = new Node();
   readonly builder: Builder;
@@ -32,7 +32,7 @@ export class Bench {
     });
   }
 
-  /** Builds a program, an example by its file name; its build's name. Throws if it is refused. */
+  /** Builds a program (or an example, by its file name). Returns the build's name. Throws if it is refused. */
   async build(direction: Direction, text: string, macros: Record<string, number> = {}): Promise<string> {
     const bytes = text.endsWith(".c") ? readFileSync(join(examples, text)) : Buffer.from(text);
     const given: Macro[] = Object.entries(macros).map(([name, value]) => ({ name, value: String(value) }));
@@ -52,7 +52,7 @@ export class Bench {
     return { packets: count("packets"), bytes: count("bytes"), dropped: count("dropped"), other: count("other") };
   }
 
-  /** Runs one packet of pod a's chain from the panel on. */
+  /** Runs one packet through pod a's chain. */
   run(direction: Direction, frame: Buffer, repeat = 1): TestRunResult {
     const { panel } = this.node;
     const port = panel.names.id("port", `router:${this.node.endpoint("a").device}`);

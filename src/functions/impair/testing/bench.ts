@@ -8,14 +8,14 @@ import type { Direction } from "../../../model/limits.ts";
 import { Node } from "../../testing/node.ts";
 import { impairInstance } from "../impair.ts";
 
-/** State of a packet that has come back from the splitting pair, `WEIR_META_*`. */
+/** `WEIR_META_*` state of a packet that is back from the splitting pair. */
 const RESUMED = 0x1000;
 const SECOND_GENERATION = 0x40000000;
 const MARK_RESUMED = 0x01000000;
 export const ID = "Impairment/default/x";
-/** Packets of one call of the kernel. */
+/** Packets per system call. */
 const CHUNK = 1_000_000;
-/** What a right build fails once in ten thousand times. */
+/** Significance level of statistical checks: the probability that a correct build fails one. */
 export const UNLIKELY = 1e-4;
 
 export const A = { v4: "10.244.1.10", v6: "fd00:10:244:1::10" };
@@ -48,7 +48,7 @@ export interface Use {
   spared: number;
 }
 
-/** A node whose pod a has one impairment, and what its program does with single packets. */
+/** A node whose pod a has one impairment, to run single packets through. */
 export class Bench {
   readonly node = new Node();
   readonly #program: Program;
@@ -74,7 +74,7 @@ export class Bench {
     return { packets, lost, duplicated: count("duplicated"), corrupted: count("corrupted"), ...others };
   }
 
-  /** Runs the program on one packet, as back from the splitting pair, `times` times; what the rule counted. */
+  /** Runs the program `times` times on one packet, as if back from the splitting pair. Returns the rule's counters. */
   repeat(direction: Direction, frame: Buffer, times: number): Use {
     const before = this.use(direction);
     const { panel } = this.node;
@@ -94,13 +94,13 @@ export class Bench {
     };
   }
 
-  /** Runs one packet from the panel's own entry on. */
+  /** Runs one packet from the panel's entry program. */
   run(direction: Direction, frame: Buffer): TestRunResult {
     const mark = markOf(this.#hop(direction), this.node.panel.abi, MARK_RESUMED);
     return this.node.inNode(() => this.node.panel.resume.testRun({ data: frame, ctx: { mark } }));
   }
 
-  /** True if the rule lost it. */
+  /** Whether the rule lost the packet. */
   isLost(direction: Direction, frame: Buffer): boolean {
     const before = this.use(direction).lost;
     this.run(direction, frame);

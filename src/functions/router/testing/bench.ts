@@ -19,16 +19,16 @@ import { compiledObjects } from "./objects.ts";
 
 const TRACE = 0x80000000;
 
-/** How a packet's read-only run ended, and the packet as it left. */
+/** The result of a packet's read-only run, and the packet as it left. */
 export interface Outcome {
-  /** Reasons of drops, e.g. `TTL`: that of the packet, or of the one that became an ICMP error. */
+  /** Reasons of drops, e.g. `TTL`: of the packet, or of the one that was replaced by an ICMP error. */
   drops: string[];
-  /** `peer router:weir…`, `tunnel node-2`, … or `stack`; undefined: nothing left. */
+  /** `peer router:weir…`, `tunnel node-2`, … or `stack`; undefined: no packet left. */
   out: string | undefined;
   frame: Buffer;
 }
 
-/** The router on a panel of its own, with rows but no devices: packets run read-only. */
+/** The router on a panel of its own, with rows but without devices: packets are run read-only. */
 export class Bench {
   readonly directory = mkdtempSync(join(tmpdir(), "weir-router-"));
   readonly bpffs = join(this.directory, "bpf");
@@ -41,7 +41,7 @@ export class Bench {
 
   readonly #device: ((name: string) => number | undefined) | undefined;
 
-  /** @param device gives a device's index; without it any number does, for packets that are never sent */
+  /** @param device returns a device's index; by default a number that no packet is sent to */
   constructor(device?: (name: string) => number | undefined) {
     this.#device = device;
     mountBpffs(this.bpffs);
@@ -49,7 +49,7 @@ export class Bench {
     this.#reasons = this.names("weir_drop_reason");
   }
 
-  /** Names of an enum of the router's object. */
+  /** Names of an enum in the router's object. */
   names(type: string): Map<number, string> {
     return enumNames(inspectObject(join(this.#objects, "router.bpf.o")).btf, type);
   }
@@ -70,7 +70,7 @@ export class Bench {
     };
   }
 
-  /** Puts the router's rows in force, with ports of a test's own: hops and rows. What the document is then. */
+  /** Puts the router's rows and the test's own ports in force. Returns the composed document. */
   apply(wanted: Wanted, ports: readonly PortSpec[] = []): Composer {
     const ids = this.ids();
     const document = new TestDocument();
@@ -97,7 +97,7 @@ export class Bench {
     return composer;
   }
 
-  /** Runs a frame as if it had come in by a port (`weir…`, `host`, `overlay`), read-only. */
+  /** Runs a frame read-only, as if received by a port (`weir…`, `host`, `overlay`). */
   run(port: string, frame: Buffer, ctx: Partial<SkbCtx> = {}): Outcome {
     const result = this.panel.resume.testRun({
       data: frame,
@@ -118,7 +118,7 @@ export class Bench {
     return firstHop(this.panel.names.id("port", `router:${port}`), "ingress");
   }
 
-  /** Runs a frame for real; devices do not exist, so it ends there. */
+  /** Runs a frame without read-only mode. Devices do not exist, so it is not sent. */
   send(port: string, frame: Buffer): void {
     this.panel.resume.testRun({
       data: frame,
@@ -127,7 +127,7 @@ export class Bench {
     });
   }
 
-  /** Packets dropped so far at a port, by reason. */
+  /** Packets dropped at a port so far, by reason. */
   drops(port: string): Record<string, number> {
     const table = this.panel.table("weir_drops");
     const id = this.panel.names.id("port", `router:${port}`);
@@ -143,7 +143,7 @@ export class Bench {
     return found;
   }
 
-  /** Packets delivered so far to a port's peer. */
+  /** Packets delivered to a port's peer so far. */
   sent(port: string): number {
     const id = Buffer.alloc(4);
     id.writeUInt32LE(this.panel.names.id("port", `router:${port}`));

@@ -8,10 +8,10 @@ const SOL_SOCKET = 1;
 const SO_RCVBUFFORCE = 33;
 const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;
-/** Bytes of packets that may wait to be looked at. */
+/** Receive buffer, bytes. */
 const ROOM = 256 * 1024 * 1024;
 
-/** What passes a device of a namespace, as its stack sees it: before segmentation on the way out. */
+/** Captures the packets of a device as its stack sees them: before segmentation, on egress. */
 export class Capture {
   readonly #libc = koffi.load("libc.so.6");
   readonly #socket: number;
@@ -34,7 +34,7 @@ export class Capture {
     });
   }
 
-  /** Lengths of the frames that passed since the last call. */
+  /** Lengths of the frames since the last call. */
   lengths(): number[] {
     const recv = this.#libc.func("long recv(int, void *, size_t, int)");
     const head = Buffer.alloc(64);

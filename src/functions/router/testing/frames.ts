@@ -15,20 +15,20 @@ export const DATA = Buffer.from("the quick brown fox jumps over the lazy dog, tw
 export const dns = (data: Buffer = DATA): Layer4 => udp({ sport: 40000, dport: 53 }, data);
 export const bytes = (length: number): Buffer => Buffer.from(Array.from({ length }, (_, i) => (i * 7) & 0xff));
 
-/** From pod a to the router. */
+/** A frame from pod a to the router. */
 export const fromA = (packet: Layer3, dst: string = MACS.router): Buffer => ethernet({ src: MACS.a, dst }, packet);
 export const fromHost = (packet: Layer3): Buffer => ethernet({ src: MACS.host, dst: MACS.router }, packet);
 export const fromFar = (packet: Layer3): Buffer => ethernet({ src: MACS.far, dst: MACS.router }, packet);
-/** From the router to whoever has this MAC. */
+/** A frame from the router to this MAC address. */
 export const routed = (dst: string, packet: Layer3): Buffer => ethernet({ src: MACS.router, dst }, packet);
 
-/** An ICMP error taken apart. */
+/** A parsed ICMP error. */
 export interface IcmpError {
   src: string;
   dst: string;
   type: number;
   code: number;
-  /** Second word of the header: the MTU of "too big". */
+  /** Second word of the header: the MTU in "too big". */
   mtu: number;
   /** The quoted packet. */
   quote: Buffer;

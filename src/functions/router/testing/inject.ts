@@ -4,7 +4,7 @@ import { inNamespace, links, namespacePath } from "../../../kernel/index.ts";
 const AF_PACKET = 17;
 const SOCK_RAW = 3;
 
-/** Sends a frame as it is, however malformed, out of a device of a namespace. */
+/** Sends a frame unchanged, even if malformed, from a device of a namespace. */
 export function inject(namespace: string, device: string, frame: Buffer): void {
   const libc = koffi.load("libc.so.6");
   const socket = libc.func("int socket(int, int, int)");

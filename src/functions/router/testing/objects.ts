@@ -8,7 +8,7 @@ const SOURCES = ["bpf/entry.bpf.c", "src/functions/router/router.bpf.c"];
 const FLAGS = ["--target=bpf", "-std=gnu11", "-O2", "-g", "-mcpu=v3", "-Wall", "-Wextra", "-Werror", "-Ibpf"];
 const INCLUDE = `-I/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
 
-/** Folder with the panel's entry and the router, compiled from the sources as they are now: once for all test files. */
+/** The folder with the entry programs and the router, compiled from the present sources; once for all test files. */
 export function compiledObjects(): string {
   const folder = join(root, "dist/test-objects", digest());
   if (existsSync(folder)) return folder;
@@ -21,7 +21,7 @@ export function compiledObjects(): string {
   try {
     renameSync(scratch, folder);
   } catch {
-    rmSync(scratch, { recursive: true }); // another process was faster
+    rmSync(scratch, { recursive: true }); // another process has compiled them meanwhile
   }
   return folder;
 }

@@ -20,7 +20,7 @@ function start(namespace: string, script: string, address: string): ChildProcess
   return spawn("nsenter", command, { stdio: ["ignore", "pipe", "inherit"], timeout: 20_000 });
 }
 
-/** Sends 20 MB over TCP from one namespace to an address in another; true if every byte arrived. */
+/** Sends 20 MB over TCP between two namespaces. Returns whether every byte arrived. */
 export async function transfer(from: string, to: string, address: string): Promise<boolean> {
   const server = start(to, SERVER, address);
   let received = "";

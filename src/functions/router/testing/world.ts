@@ -9,15 +9,15 @@ import type { Wanted } from "../../testing/document.ts";
 import { Bench } from "./bench.ts";
 import { cluster, endpoint, node } from "./fixture.ts";
 
-/** What a command printed, and whether it succeeded. */
+/** Output of a command, and whether it succeeded. */
 export interface Ran {
   ok: boolean;
   text: string;
 }
 
 /**
- * Two nodes on a wire, with pods a and b on the first and c on the second, each a namespace. The nodes check reverse
- * paths strictly and compute checksums in software, as the harshest of real ones do.
+ * Two connected nodes, with pods a and b on the first and c on the second, each in a namespace. The nodes use strict
+ * reverse path filtering and compute checksums in software, like the strictest of real nodes.
  */
 export class World {
   readonly benches: Record<1 | 2, Bench>;
@@ -47,7 +47,7 @@ export class World {
     }
   }
 
-  /** Runs a command that must succeed. */
+  /** Like `run`, but throws if the command fails. */
   must(name: string, ...command: string[]): string {
     const { ok, text } = this.run(name, ...command);
     if (!ok) throw new Error(`${command.join(" ")} in ${name}: ${text}`);
@@ -58,7 +58,7 @@ export class World {
     return this.run(from, "ping", "-n", "-c", "2", "-i", "0.05", "-W", "1", ...options, to);
   }
 
-  /** Addresses that answered, hop by hop; `*` for silence. */
+  /** Addresses that answered, hop by hop; `*`: no answer. */
   trace(from: string, to: string, ...options: string[]): string[] {
     const out = this.must(from, "traceroute", "-n", "-q", "1", "-w", "1", "-m", "5", ...options, to);
     const hops = out.split("\n").slice(1);
@@ -150,7 +150,7 @@ export class World {
     for (const end of [device, other]) ip("link", "set", end, "up");
   }
 
-  /** As a runtime would leave it, and no neighbour entry: the router has to answer for the gateway. */
+  /** Configures a pod as a runtime would, without neighbour entries: the router has to answer for the gateway. */
   #makePod(name: string, { device, netns, mac, mtu, ips, gateways }: PodLink): void {
     const pod = netns.slice(netns.lastIndexOf("-") + 1);
     const inPod = (...words: string[]) => this.must(pod, "ip", ...words);

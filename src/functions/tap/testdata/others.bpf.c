@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Another network's program, as far as taps must leave it alone: it counts what it sees. */
+/* A foreign program, which taps must not affect: it counts the packets that it sees. */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>

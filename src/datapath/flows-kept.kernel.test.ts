@@ -1,17 +1,14 @@
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { namespacePath } from "../kernel/index.ts";
-import { dropOtherTables, flowFolder, flowMapSizes } from "./flow-folder.ts";
+import { dropOtherTables, flowMapSizes } from "./flow-folder.ts";
 import type { FlowRow } from "./flow-rows.ts";
 import { FlowTable } from "./flows.ts";
-import { readObject } from "./objects.ts";
 import { ABI, World } from "./testing/acting.ts";
 import { Tracker } from "./testing/tracking.ts";
-
-const root = new URL("../..", import.meta.url).pathname;
 
 describe("removal by userspace", () => {
   let tracker: Tracker;
@@ -99,32 +96,6 @@ describe("a table and its schema", () => {
     tracker = new Tracker();
   });
   afterAll(() => tracker?.close());
-
-  /** Compiles the tracking object with a changed flow.h. */
-  function variant(name: string, from: string, to: string): ReturnType<typeof readObject> {
-    const tree = join(tracker.directory, name);
-    cpSync(join(root, "bpf"), tree, { recursive: true });
-    const text = readFileSync(join(tree, "flow.h"), "utf8");
-    if (!text.includes(from)) throw new Error(`find ${from} in flow.h`);
-    writeFileSync(join(tree, "flow.h"), text.replace(from, to));
-    const out = join(tracker.directory, `${name}.bpf.o`);
-    const include = `-I/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
-    const flags = ["--target=bpf", "-std=gnu11", "-O2", "-g", "-mcpu=v3", `-I${tree}`, include];
-    execFileSync("clang", [...flags, "-c", join(tree, "testing/track.bpf.c"), "-o", out]);
-    return readObject(tracker.directory, name);
-  }
-  const folder = (...files: ReturnType<typeof readObject>[]) => basename(flowFolder("/x", files) ?? "none");
-
-  test("naming spare bytes keeps the schema, moving a field does not", () => {
-    const plain = readObject(tracker.directory, "track");
-    const named = variant("named", "	__u8 spare[20];\n};", "	struct { __u32 policy; __u8 rest[16]; } spare;\n};");
-    const moved = variant("moved", "	__u32 service;\n	__u32 backend;", "	__u32 backend;\n	__u32 service;");
-    expect(folder(plain)).toMatch(/^flows-[0-9a-f]{8}$/);
-    expect(folder(named)).toBe(folder(plain));
-    expect(folder(moved)).not.toBe(folder(plain));
-    expect(() => folder(plain, moved)).toThrow(/disagree/);
-    expect(folder(readObject(join(root, "dist/bpf"), "router"))).toBe("none");
-  });
 
   test("an unused table is removed; one in use stays", () => {
     const bpffs = join(tracker.directory, "bpf");

@@ -6,11 +6,14 @@ import type { VmResult } from "./vm.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const MINUTE = 60_000;
-/** The panel's tests and each function's own, `NAME/NAME.kernel.test.ts`; the rest needs no second kernel. */
+/** The panel's and the flow table's tests and each function's own, `NAME/NAME.kernel.test.ts`; the rest needs no second kernel. */
 const FUNCTIONS = readdirSync(join(ROOT, "src/functions")).map(
   (name) => `src/functions/${name}/${name}.kernel.test.ts`,
 );
-const FILES = ["src/datapath/panel.kernel.test.ts", ...FUNCTIONS.filter((path) => existsSync(join(ROOT, path)))];
+const FILES = [
+  ...["panel", "flows", "flows-flood", "flows-kept"].map((name) => `src/datapath/${name}.kernel.test.ts`),
+  ...FUNCTIONS.filter((path) => existsSync(join(ROOT, path))),
+];
 
 describe("on Linux 6.1, attached by clsact", () => {
   let vm: VmResult;

@@ -42,6 +42,7 @@ export const benches = {
   limits: async () => (await import("./limits.ts")).limits,
   forward: async () => (await import("./forward.ts")).forward,
   flows: async () => (await import("./flows.ts")).flows,
+  planning: async () => (await import("./planning.ts")).planning,
   loss: async () => (await import("./loss.ts")).loss,
   repeat: async () => (await import("./repeat.ts")).repeat,
   live: async () => (await import("./live.ts")).live,

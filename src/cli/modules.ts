@@ -163,6 +163,7 @@ export type BenchName =
   | "survive"
   | "forward"
   | "flows"
+  | "planning"
   | "footprint"
   | "steps"
   | "changes"

@@ -1,64 +1,108 @@
 import { isDeepStrictEqual } from "node:util";
 import { randomOf } from "../../model/testing/random.ts";
 import { Follower } from "../../reconcile/testing/follower.ts";
+import type { Readable } from "../../store/collection.ts";
 import { Planner } from "../planner.ts";
+import { type RandomChange, type RandomPass, subjectOf, tell } from "./change.ts";
 import { MAX_CHAIN } from "./plan.ts";
-import { NODE, type RandomChange, randomChange } from "./random.ts";
-
-/** Applies all changes to a new planner at once. */
-function again(told: ReadonlyMap<string, RandomChange>, before: Planner, now: number): Planner {
-  const planner = new Planner({ node: NODE, maxChain: MAX_CHAIN, now });
-  for (const [key, one] of before.cluster.lastGood.rows()) planner.cluster.lastGood.set(key, one);
-  for (const one of told.values()) one.tell(planner);
-  planner.forgetLost();
-  planner.settle(now);
-  return planner;
-}
+import { OWN_NODE, SETTINGS } from "./values.ts";
 
 /** The results of two planners: the first planned change by change, the second from nothing. */
 export interface Comparison {
-  count: number;
   byChange: unknown;
   fromNothing: unknown;
 }
 
-/**
- * Applies random changes to a planner, and compares it every few changes with one that plans from nothing, given the
- * same time and last valid rules. Returns the first difference.
- */
-export function firstDifference(seed: number, changes: number, every: number): Comparison | undefined {
-  const random = randomOf(seed);
-  const planner = new Planner({ node: NODE, maxChain: MAX_CHAIN });
-  const follower = new Follower();
-  const told = new Map<string, RandomChange>();
-  let now = Date.UTC(2026, 0, 1);
-  for (let count = 1; count <= changes; count++) {
-    now += random(2000);
-    const change = randomChange(random, now);
-    told.set(change.subject, change);
-    change.tell(planner);
-    if (random(3) === 0) continue; // several changes in one pass
-    planner.settle(now);
-    follower.follow(planner.take());
-    if (count % every > 1) continue;
-    const fresh = again(told, planner, now);
+/** A planner that is given changes pass by pass, and what it needs to be compared with one that plans from nothing. */
+export class Subject {
+  planner: Planner;
+  #follower = new Follower();
+  #settings = SETTINGS[0];
+  readonly #told = new Map<string, RandomChange>();
+
+  constructor() {
+    this.planner = new Planner({ node: OWN_NODE, settings: this.#settings, maxChain: MAX_CHAIN });
+  }
+
+  /** @throws Error if what changed in the document is told wrongly */
+  pass({ now, changes }: RandomPass): void {
+    for (const change of changes) {
+      if (change.of === "restart" || change.of === "last good") {
+        this.#restart(change, now);
+      } else if (change.of === "dry run") {
+        this.#foresee(change.value, now);
+      } else {
+        this.#told.set(subjectOf(change), change);
+        tell(this.planner, change);
+      }
+    }
+    this.planner.settle(now);
+    this.#follower.follow(this.planner.take());
+  }
+
+  /** Compares with a planner that is told everything at once, in another order, with the same last valid rules. */
+  compare(now: number, order: number): Comparison | undefined {
+    const fresh = this.#again(now, shuffled([...this.#told.values()], order));
+    fresh.settle(now);
     const once = new Follower();
     once.follow(fresh.take());
-    const [byChange, fromNothing] = [stateOf(planner, follower), stateOf(fresh, once)];
-    if (!isDeepStrictEqual(byChange, fromNothing)) return { count, byChange, fromNothing };
+    const [byChange, fromNothing] = [stateOf(this.planner, this.#follower), stateOf(fresh, once)];
+    return isDeepStrictEqual(byChange, fromNothing) ? undefined : { byChange, fromNothing };
   }
-  return undefined;
+
+  #restart(change: RandomChange, now: number): void {
+    if (change.of === "restart") this.#settings = change.value;
+    else tell(this.planner, change);
+    this.planner = this.#again(now, [...this.#told.values()]);
+    this.#follower = new Follower();
+  }
+
+  #foresee(changes: readonly RandomChange[], now: number): void {
+    for (const one of changes) tell(this.planner, one);
+    this.planner.foresee(now);
+    this.planner.problems();
+    for (const one of changes) {
+      const before = this.#told.get(subjectOf(one));
+      tell(this.planner, before ?? ({ of: one.of, key: one.key } as RandomChange));
+    }
+  }
+
+  /** A planner with all that was told, before its first pass. */
+  #again(now: number, told: readonly RandomChange[]): Planner {
+    const planner = new Planner({ node: OWN_NODE, settings: this.#settings, maxChain: MAX_CHAIN, now });
+    for (const [key, one] of this.planner.cluster.lastGood.rows()) planner.cluster.lastGood.set(key, one);
+    for (const one of told) tell(planner, one);
+    planner.forgetLost();
+    return planner;
+  }
 }
 
-const stateOf = (planner: Planner, follower: Follower) => ({
-  document: follower.sorted(),
-  problems: planner
-    .problems()
-    .map(({ object, path, message, severity }) => `${severity} ${object} ${path}: ${message}`),
-  outcomes: planner
-    .outcomes()
-    .map((one) => JSON.stringify(one))
-    .sort(),
-  wakeAt: planner.store.wakeAt,
-  lastGood: planner.cluster.lastGood.keys(),
-});
+function shuffled<T>(list: T[], seed: number): T[] {
+  const random = randomOf(seed);
+  for (let last = list.length - 1; last > 0; last--) {
+    const other = random(last + 1);
+    [list[last], list[other]] = [list[other] as T, list[last] as T];
+  }
+  return list;
+}
+
+/** All that anybody reads of a planner. A derivation that threw is a difference: no input may make it. */
+function stateOf(planner: Planner, follower: Follower) {
+  const problems = planner.problems();
+  const thrown = problems.find(({ message }) => message.startsWith("cannot be derived"));
+  if (thrown) throw new Error(`${thrown.object} ${thrown.message}`);
+  const { limits, impairments, programs } = planner.rules;
+  return {
+    document: follower.sorted(),
+    problems: problems.map(({ object, path, message, severity }) => `${severity} ${object} ${path}: ${message}`),
+    outcomes: planner
+      .outcomes()
+      .map((one) => JSON.stringify(one))
+      .sort(),
+    rules: [limits, impairments, programs, planner.ports, planner.nodes].map(rowsOf),
+    wakeAt: planner.store.wakeAt,
+    lastGood: rowsOf(planner.cluster.lastGood),
+  };
+}
+
+const rowsOf = (rows: Readable<unknown>): unknown[] => rows.keys().map((key) => [key, rows.get(key)]);

@@ -17,6 +17,7 @@ const benches: readonly [BenchName, string][] = [
     "flows",
     "Measure the flow table: ns to find and to open flows, in empty and full tables, beside the kernel's maps.",
   ],
+  ["planning", "Compare planning change by change with planning from nothing, over a million random changes."],
   ["steps", "Change limits under load: every pair of rates under every load; hours; goes on where the last run ended."],
   ["changes", "Measure traffic while impairments and programs come, change and go; goes on where the last run ended."],
   ["shares", "Measure how flows share a limit, and what ECN saves them; goes on where the last run ended."],
@@ -55,6 +56,12 @@ function parseChanges(text: string): number {
   const changes = Number(text);
   if (Number.isInteger(changes) && changes >= 6 && changes <= 100_000) return changes;
   throw new InvalidArgumentError("a whole number from 6 to 100000");
+}
+
+function parseManyChanges(text: string): number {
+  const changes = Number(text);
+  if (Number.isInteger(changes) && changes >= 1000 && changes <= 1e9) return changes;
+  throw new InvalidArgumentError("a whole number from 1000 to 1000000000");
 }
 
 function parseSample(text: string): number {
@@ -119,6 +126,7 @@ function addOwnOptions(command: Command, what: BenchName, cwd: string): void {
     loss: () => command.option("--packets <n>", "datagrams a case (100000: as published)", parsePackets),
     repeat: () => command.option("--packets <n>", "runs, whole millions (100000000)", parsePackets),
     footprint: () => command.option("--pods <n>", "instead: so many pods, each with rules", parsePods),
+    planning: () => command.option("--changes <n>", "together (1000000)", parseManyChanges),
     many: () => command.option("--pods <n>", "so many pods (200)", parsePods),
     cpu: against,
     pairs: () => lasting("run (10)") && against(),

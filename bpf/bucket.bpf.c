@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * A plain token bucket that drops what exceeds the rate: what limiters without a
- * queue do. Not part of any topology; `weir bench limits` compares with it.
+ * A token bucket without a queue: drops packets above the rate. Not part of any topology; `weir bench limits`
+ * compares the limit with it.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>
 
 const volatile __u64 weir_bucket_rate = 1000000; /* bit/s at layer 3 */
-const volatile __u64 weir_bucket_depth = 5000000; /* ns of the rate */
+const volatile __u64 weir_bucket_depth = 5000000; /* burst, as ns at the rate */
 
 /* theoretical arrival time of the next packet (GCRA), ns */
 __u64 weir_bucket_next;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Where a packet is in its chain, and where it goes on when the chain has changed while it waited. Part of panel.h. */
+/*
+ * A packet's position in its chain, and where it continues if the chain changed while it waited. Part of
+ * panel.h.
+ */
 #pragma once
 #include "panel.h"
 
@@ -13,7 +16,7 @@ WEIR_INLINE struct weir_hop *weir_hop_row(struct __sk_buff *skb, __u32 id)
 	port = bpf_map_lookup_elem(&weir_hops, &key);
 	if (!port)
 		return 0;
-	barrier_var(port); /* clang would add to it before the check */
+	barrier_var(port); /* keeps clang from adding the offset before the check */
 	return &port->hop[id & (WEIR_PORT_HOPS - 1)];
 }
 
@@ -22,13 +25,13 @@ WEIR_INLINE struct weir_course *weir_course_row(__u32 id)
 	return bpf_map_lookup_elem(&weir_courses, &id);
 }
 
-/* Where a packet goes on: at a hop of a chain as it is now, or as it was on a course. */
+/* A position: a hop of a chain in the current generation, or a position on a course. */
 struct weir_spot {
 	__u32 hop;
 	__u32 course;
 };
 
-/* A hop of a chain as it is, as a spot on that chain's course. */
+/* The spot of a hop in the current generation. */
 WEIR_INLINE struct weir_spot weir_spot(struct __sk_buff *skb, __u32 id)
 {
 	struct weir_hop *hop = weir_hop_row(skb, id);
@@ -36,7 +39,7 @@ WEIR_INLINE struct weir_spot weir_spot(struct __sk_buff *skb, __u32 id)
 	return (struct weir_spot){ id, hop ? hop->course : 0 };
 }
 
-/* Where this packet is. */
+/* The spot of this packet. */
 WEIR_INLINE struct weir_spot weir_here(struct __sk_buff *skb)
 {
 	__u32 place = weir_get(skb, place), hop = weir_get(skb, hop);
@@ -51,7 +54,7 @@ WEIR_INLINE __u32 weir_place(__u32 course, __u32 at)
 	return course << WEIR_PLACE_COURSE_SHIFT | WEIR_PLACE_SET | at;
 }
 
-/* Position on the course `is`, of a chain as it stands, of an instance; WEIR_PLACE_AT: it is not there. */
+/* The position of an instance on course `is`; WEIR_PLACE_AT: it is not on the course. */
 WEIR_INLINE __u32 weir_position(const struct weir_course *is, __u16 instance)
 {
 	for (__u32 at = 0; at < WEIR_PLACE_AT; at++)
@@ -61,9 +64,10 @@ WEIR_INLINE __u32 weir_position(const struct weir_course *is, __u16 instance)
 }
 
 /*
- * The hop at which a packet goes on whose chain has changed: the first instance of the course that it was on, from
- * position `from` on, that is still in the chain, wherever it now stands; else the chain's end. Notes the place. So each
- * function of the course judges the packet once, and none that came later does. Not static: the verifier walks it once.
+ * Finds the hop at which a packet continues whose chain has changed: that of the first instance on its course,
+ * from position `from`, that is still in the chain, wherever that is now; else the chain's terminal hop. Sets
+ * the packet's place. So each function of the course judges the packet once, and no function that was added
+ * later does. Not static, so that the verifier walks it once.
  *
  * @first: the chain's first hop
  * @course: id of the course
@@ -78,7 +82,7 @@ __noinline __u32 weir_find_hop(struct __sk_buff *skb, __u32 first, __u32 course,
 	if (!was || !is)
 		return first;
 	if (was->chain != first / WEIR_CHAIN_HOPS)
-		from = WEIR_PLACE_AT; /* course 0, or one that is another chain's by now */
+		from = WEIR_PLACE_AT; /* course 0, or an id that was reused by another chain */
 	for (at = 0; at < WEIR_PLACE_AT; at++) {
 		if (at < from || !was->instance[at])
 			continue;

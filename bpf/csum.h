@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Internet checksums (RFC 1071, incremental: RFC 1624). Sums are of words as they lie in memory. */
+/* Internet checksums (RFC 1071, incremental: RFC 1624). Sums are of 16-bit words in memory order. */
 #pragma once
 #include "parse.h"
 
@@ -13,13 +13,13 @@ WEIR_INLINE __u16 weir_csum_fold(__u64 sum)
 	return ~sum;
 }
 
-/* The checksum after one 16-bit word went from before to after. */
+/* Updates a checksum for one 16-bit word that changed from before to after. */
 WEIR_INLINE __u16 weir_csum_replace(__u16 sum, __u16 before, __u16 after)
 {
 	return weir_csum_fold((__u64)(__u16)~sum + (__u16)~before + after);
 }
 
-/* Does the header's own checksum hold? Its options must be within the cursor's bounds. */
+/* Whether the header checksum is correct. The options must be within the cursor's bounds. */
 WEIR_INLINE int weir_ip4_csum_ok(const struct iphdr *ip, void *end)
 {
 	const __u32 *word = (const void *)ip;
@@ -46,8 +46,8 @@ WEIR_INLINE void weir_ip4_set_ttl(struct iphdr *ip, __u8 ttl)
 }
 
 /*
- * IPv6 has no header checksum, but a device may have summed the whole packet
- * (CHECKSUM_COMPLETE): that sum must follow a change that nothing balances.
+ * IPv6 has no header checksum. But a device may have summed the whole packet (CHECKSUM_COMPLETE), and that sum
+ * must be updated for a change that no checksum field compensates.
  */
 WEIR_INLINE void weir_ip6_set_hop_limit(struct __sk_buff *skb, struct ipv6hdr *ip6, __u8 limit)
 {

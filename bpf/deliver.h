@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The last hop of a chain: a packet leaves the panel. Part of panel.h. */
+/* Terminal hops: delivers a packet that leaves the panel. Part of panel.h. */
 #pragma once
 #include "panel.h"
 
-/* The key of a row of weir_tunnels, and on to the device. */
+/* Sets the tunnel key from a row of weir_tunnels, and sends the packet to the tunnel device. */
 WEIR_INLINE int weir_tunnel_deliver(struct __sk_buff *skb, const struct weir_hop *hop, __u32 id)
 {
 	struct weir_tunnel *tunnel = bpf_map_lookup_elem(&weir_tunnels, &id);
@@ -16,7 +16,7 @@ WEIR_INLINE int weir_tunnel_deliver(struct __sk_buff *skb, const struct weir_hop
 	key.tunnel_ttl = 64;
 	if (tunnel->family == 6) {
 		__builtin_memcpy(key.remote_ipv6, tunnel->remote, 16);
-		flags = BPF_F_TUNINFO_IPV6; /* a zero UDP checksum is not for IPv6 */
+		flags = BPF_F_TUNINFO_IPV6; /* IPv6 needs a UDP checksum */
 	} else {
 		__builtin_memcpy(&key.remote_ipv4, tunnel->remote, 4);
 		key.remote_ipv4 = bpf_ntohl(key.remote_ipv4);
@@ -27,8 +27,9 @@ WEIR_INLINE int weir_tunnel_deliver(struct __sk_buff *skb, const struct weir_hop
 }
 
 /*
- * Returns a tapped packet to its device, in this direction (0 or BPF_F_INGRESS) unless the hop is turned. Never detoured:
- * UNSPEC, it is still there. Detoured: reinjected with the BACK mark.
+ * Returns a tapped packet to its device, in this direction (0 or BPF_F_INGRESS), or in the opposite one if the
+ * hop is turned. A packet that was never detoured is still on its device: UNSPEC. A detoured one is reinjected
+ * with the BACK mark.
  */
 WEIR_INLINE int weir_back(struct __sk_buff *skb, const struct weir_hop *hop, __u64 direction)
 {
@@ -38,7 +39,7 @@ WEIR_INLINE int weir_back(struct __sk_buff *skb, const struct weir_hop *hop, __u
 		return TC_ACT_UNSPEC;
 	skb->mark = WEIR_MARK_BACK;
 	skb->tc_index = WEIR_BACK_INDEX;
-	skb->priority = 0; /* was a class of the shaping device's */
+	skb->priority = 0; /* it was a class of the shaping device */
 	return bpf_redirect(hop->target, direction);
 }
 
@@ -53,7 +54,7 @@ WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop, 
 	if (weir_unlikely(weir_tracing(skb)))
 		return TC_ACT_SHOT;
 	if (hop->op == WEIR_OP_TUNNEL && !tunnel) {
-		/* lost on a detour: the port's function looks where the packet goes, and is asked no more than once */
+		/* the tunnel was lost on a detour: ask the port's function for it, at most once */
 		if (weir_get(skb, state) & WEIR_META_ASKED)
 			return weir_undeliverable(skb, WEIR_DROP_DELIVERY);
 		weir_set(skb, state, weir_get(skb, state) | WEIR_META_ASKED);
@@ -67,7 +68,10 @@ WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop, 
 		weir_count_add(&count->tx, skb);
 	switch (hop->op) {
 	case WEIR_OP_PEER:
-		/* what was for another MAC where it entered (a tunnel, a shaping pair) would be nobody's in the pod */
+		/*
+		 * a packet that entered with another MAC address (through a tunnel or a shaping pair) would not
+		 * be accepted in the pod
+		 */
 		if (skb->pkt_type != 0 /* PACKET_HOST */)
 			bpf_skb_change_type(skb, 0);
 		return bpf_redirect_peer(hop->target, 0);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Verdicts that send a packet through one of Weir's device pairs, to come back to the same instance. Part of panel.h. */
+/*
+ * Verdicts that send a packet through one of Weir's device pairs. It returns to the same instance. Part of
+ * panel.h.
+ */
 #pragma once
 #include "panel.h"
 
-/* Come back to this instance in segments of the wire's size, with weir_resumed(). */
+/* Returns to this instance in segments of wire size, with weir_resumed(). */
 WEIR_INLINE int weir_split(struct __sk_buff *skb)
 {
 	struct weir_config *config = weir_configuration();
@@ -16,8 +19,8 @@ WEIR_INLINE int weir_split(struct __sk_buff *skb)
 }
 
 /*
- * Address the packet to a shaping device's class, to come back to this instance, with the time at which it was queued. 0,
- * or -1: it has been round too often.
+ * Addresses the packet to a class of a shaping device, from which it returns to this instance, and stamps the
+ * time of queueing. Returns 0, or -1: too many recirculations.
  */
 WEIR_INLINE int weir_to_class(struct __sk_buff *skb, __u32 classid)
 {
@@ -26,7 +29,10 @@ WEIR_INLINE int weir_to_class(struct __sk_buff *skb, __u32 classid)
 	return weir_depart(skb, weir_here(skb), WEIR_MARK_RESUMED);
 }
 
-/* How long the packet was in the shaping device, ns; a later queue must not take its stamp for a time to send it. */
+/*
+ * The time that the packet spent in the shaping device, ns. Clears the stamp, which a later queue would take
+ * for a departure time.
+ */
 WEIR_INLINE __u64 weir_shape_waited(struct __sk_buff *skb, __u64 now)
 {
 	__u64 since = skb->tstamp_type == BPF_SKB_TSTAMP_DELIVERY_MONO ? skb->tstamp : now;
@@ -35,7 +41,10 @@ WEIR_INLINE __u64 weir_shape_waited(struct __sk_buff *skb, __u64 now)
 	return now > since ? now - since : 0;
 }
 
-/* Charge a class with one more packet of this size, which ends behind the shaping device. 0, or a negative error. */
+/*
+ * Charges a class with another packet of this size, which is discarded after the shaping device. Returns 0, or
+ * a negative error.
+ */
 WEIR_INLINE long weir_shape_pad(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
 {
 	skb->mark = WEIR_MARK_GONE;
@@ -43,7 +52,7 @@ WEIR_INLINE long weir_shape_pad(struct __sk_buff *skb, __u32 ifindex, __u32 clas
 	return bpf_clone_redirect(skb, ifindex, 0);
 }
 
-/* Queue in a shaping device's class (a qdisc handle); come back here with weir_resumed(). */
+/* Queues the packet in a class of a shaping device (qdisc handle). It returns here with weir_resumed(). */
 WEIR_INLINE int weir_shape(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
 {
 	if (weir_unlikely(weir_tracing(skb)))
@@ -53,7 +62,10 @@ WEIR_INLINE int weir_shape(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
 	return bpf_redirect(ifindex, 0);
 }
 
-/* The same, no longer charged to the sender's socket: the queue holds a copy, and copies belong to nobody. */
+/*
+ * Like weir_shape, but the packet is no longer charged to the sender's socket: a copy is queued, which has no
+ * socket.
+ */
 WEIR_INLINE int weir_shape_detached(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
 {
 	if (weir_unlikely(weir_tracing(skb)))
@@ -62,12 +74,13 @@ WEIR_INLINE int weir_shape_detached(struct __sk_buff *skb, __u32 ifindex, __u32 
 		return weir_drop(skb, WEIR_DROP_LOOP);
 	if (bpf_clone_redirect(skb, ifindex, 0) < 0)
 		return weir_drop(skb, WEIR_DROP_DELIVERY);
-	return weir_gone(skb); /* the queue has the copy */
+	return weir_gone(skb); /* the copy is queued */
 }
 
 /*
- * Also hold a copy until a time (ktime, ns) in a delaying device; it comes back here with weir_held(). No socket is
- * charged for a copy: TCP would else keep no more under way than it queues on one device. 0, or a drop's reason.
+ * Also holds a copy in a delaying device until a time (ktime, ns). It returns here with weir_held(). The copy
+ * is not charged to a socket: TCP would otherwise not send more than it may queue on one device. Returns 0, or
+ * a drop reason.
  */
 WEIR_INLINE int weir_hold_copy(struct __sk_buff *skb, __u32 ifindex, __u64 until)
 {
@@ -78,7 +91,7 @@ WEIR_INLINE int weir_hold_copy(struct __sk_buff *skb, __u32 ifindex, __u64 until
 	return 0;
 }
 
-/* Hold until then: the device has a copy, and it alone goes on. */
+/* Holds the packet until a time: a copy is in the device, and only that continues. */
 WEIR_INLINE int weir_hold(struct __sk_buff *skb, __u32 ifindex, __u64 until)
 {
 	int reason;
@@ -89,7 +102,7 @@ WEIR_INLINE int weir_hold(struct __sk_buff *skb, __u32 ifindex, __u64 until)
 	return reason ? weir_drop(skb, reason) : weir_gone(skb);
 }
 
-/* How long after its time a packet has come back from a delaying device, ns. */
+/* How late a packet has returned from a delaying device, ns. */
 WEIR_INLINE __u64 weir_held_late(struct __sk_buff *skb, __u64 now)
 {
 	if (skb->tstamp_type != BPF_SKB_TSTAMP_DELIVERY_MONO || skb->tstamp > now)

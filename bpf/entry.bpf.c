@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Where packets come onto the panel: from a device of Weir's or another network's, or back from one of Weir's own. */
+/*
+ * Entry programs: packets from devices of Weir's or another network, and packets that return from Weir's own
+ * devices.
+ */
 #include "host.h"
 
-/* skb->cb is stale at entry: another layer's, or an earlier run's. */
+/* Initializes skb->cb, which has the values of another layer or an earlier run. */
 WEIR_INLINE void weir_begin(struct __sk_buff *skb, __u32 hop, __u32 state)
 {
 	weir_set(skb, hop, hop);
@@ -12,7 +15,7 @@ WEIR_INLINE void weir_begin(struct __sk_buff *skb, __u32 hop, __u32 state)
 	weir_set(skb, tunnel, 0);
 }
 
-/* On a device's ingress: find the port and start its ingress chain. */
+/* On a device's ingress: finds the port and starts its ingress chain. */
 SEC("tc")
 int weir_entry(struct __sk_buff *skb)
 {
@@ -38,7 +41,7 @@ int weir_entry(struct __sk_buff *skb)
 	return weir_enter(skb, port * WEIR_PORT_HOPS);
 }
 
-/* Has been dealt with, and is on its device again? The mark has done its work then. */
+/* Whether the packet has passed its chains already and is back on its device. Clears the mark. */
 WEIR_INLINE int weir_came_back(struct __sk_buff *skb)
 {
 	if (skb->mark != WEIR_MARK_BACK || skb->tc_index != WEIR_BACK_INDEX)
@@ -49,8 +52,8 @@ WEIR_INLINE int weir_came_back(struct __sk_buff *skb)
 }
 
 /*
- * A tap: on a device that another network uses, which goes on doing so. What has no port, and what is dealt with, is
- * left to the programs behind this one; nothing is dropped but what a chain drops.
+ * A tap, on a device that another network continues to use. Packets without a port, and packets that have
+ * passed their chains, are left to the programs after this one. Only chains drop packets.
  */
 WEIR_INLINE int weir_tap_at(struct __sk_buff *skb, enum weir_direction direction)
 {
@@ -76,14 +79,14 @@ WEIR_INLINE int weir_tap_at(struct __sk_buff *skb, enum weir_direction direction
 	return weir_enter(skb, port * WEIR_PORT_HOPS + direction * WEIR_CHAIN_HOPS);
 }
 
-/* Where the pod's packets come in. */
+/* The pod's egress. */
 SEC("tc")
 int weir_tap_ingress(struct __sk_buff *skb)
 {
 	return weir_tap_at(skb, WEIR_INGRESS);
 }
 
-/* Where they leave to the pod. */
+/* The pod's ingress. */
 SEC("tc")
 int weir_tap_egress(struct __sk_buff *skb)
 {
@@ -118,7 +121,7 @@ WEIR_INLINE int weir_host_at(struct __sk_buff *skb, struct weir_cgroup *found, e
 	return weir_enter(skb, id);
 }
 
-/* What the node's own sockets send. */
+/* Packets from the node's own sockets. */
 SEC("tc")
 int weir_host_egress(struct __sk_buff *skb)
 {
@@ -127,7 +130,7 @@ int weir_host_egress(struct __sk_buff *skb)
 	return weir_host_at(skb, weir_sender(skb), WEIR_INGRESS);
 }
 
-/* What may be for them. */
+/* Packets that may be for the node's own sockets. */
 SEC("tc")
 int weir_host_ingress(struct __sk_buff *skb)
 {
@@ -137,8 +140,8 @@ int weir_host_ingress(struct __sk_buff *skb)
 }
 
 /*
- * The hop at which a packet is at its place again. If the function that sent it away has left the chain, it goes on behind
- * that, and nobody takes it for one that he sent away himself.
+ * The hop at which a returning packet continues in its chain. If the function that sent it away is no longer in
+ * the chain, it continues after that position, and no other function takes it for its own returning packet.
  */
 WEIR_INLINE __u32 weir_come_back(struct __sk_buff *skb, __u32 id, __u32 course)
 {
@@ -146,7 +149,7 @@ WEIR_INLINE __u32 weir_come_back(struct __sk_buff *skb, __u32 id, __u32 course)
 	__u32 at = id & WEIR_PLACE_AT, found;
 
 	if (hop && hop->course == course)
-		return id; /* nothing has changed */
+		return id; /* the chain has not changed */
 	found = weir_find_hop(skb, id & ~WEIR_PLACE_AT, course, at);
 	if (weir_get(skb, place) != weir_place(course, at))
 		weir_set(skb, state, weir_get(skb, state) & ~(WEIR_META_RESUMED | WEIR_META_HELD));
@@ -154,9 +157,8 @@ WEIR_INLINE __u32 weir_come_back(struct __sk_buff *skb, __u32 id, __u32 course)
 }
 
 /*
- * On the far end of one of Weir's pairs: go on at the place that the packet
- * carries. Run by BPF_PROG_TEST_RUN with WEIR_MARK_TRACE in the mark, it starts
- * a read-only run at that hop.
+ * On the far end of Weir's pairs: continues at the place that the packet carries. BPF_PROG_TEST_RUN with
+ * WEIR_MARK_TRACE in the mark starts a read-only run at that hop.
  */
 SEC("tc")
 int weir_resume(struct __sk_buff *skb)

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Finding a flow: one hash, one line of tags, one row; a translated flow's answers follow one reference. Part of flow.h. */
+/*
+ * Finding a flow: one hash, one cache line of tags, one row; for replies of a translated flow one more
+ * reference. Part of flow.h.
+ */
 #pragma once
 #include "flow.h"
 
 #define WEIR_FLOW_LANES 0x0001000100010001ULL /* four tags in a word */
 #define WEIR_FLOW_WORDS (WEIR_FLOW_WAYS / 4)
-#define WEIR_FLOW_TRIES 4 /* rows of a bucket with the same tag that are looked at: two are one in 10^3 */
+#define WEIR_FLOW_TRIES 4 /* rows with the same tag that are compared; two equal tags have probability 10^-3 */
 
 /*
- * One end of a flow. NH, a universal hash: for two ends, whatever they are, few keys give the same sum. The multiplication
- * after it keeps sums of two ends from being swapped for others.
+ * Hash of one end of a flow. NH, a universal hash: the sums of two ends rarely collide, whatever the ends are.
+ * The multiplication keeps the ends of two flows from being exchanged without changing the sum.
  */
 WEIR_INLINE __u64 weir_flow_hash_end(const struct weir_flow_config *config, const __u8 *address, __be16 port)
 {
@@ -22,7 +25,7 @@ WEIR_INLINE __u64 weir_flow_hash_end(const struct weir_flow_config *config, cons
 	return sum * config->mix[0];
 }
 
-/* The same for both directions. Bits 40 and up choose the bucket, bits 24 and up the tag. */
+/* The hash of a tuple, equal for both directions. Bits from 40 select the bucket, bits from 24 the tag. */
 WEIR_INLINE __u64 weir_flow_hash(const struct weir_flow_config *config, const struct weir_flow_tuple *tuple)
 {
 	__u32 kind = tuple->family << 8 | tuple->protocol;
@@ -48,7 +51,7 @@ WEIR_INLINE __u16 weir_flow_tag(__u64 hash)
 
 enum { WEIR_FLOW_DIFFERS = 0, WEIR_FLOW_FORWARD = 1, WEIR_FLOW_BACKWARD = 2 };
 
-/* Is `tuple` that of the row, or that of its answers? */
+/* Compares a tuple with a row's, in both directions. */
 WEIR_INLINE int weir_flow_compare(const struct weir_flow_tuple *row, const struct weir_flow_tuple *tuple)
 {
 	const __u64 *a = (const __u64 *)row, *b = (const __u64 *)tuple;
@@ -58,7 +61,7 @@ WEIR_INLINE int weir_flow_compare(const struct weir_flow_tuple *row, const struc
 		return WEIR_FLOW_DIFFERS;
 	if (!((a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]) | (a_ports ^ b_ports)))
 		return WEIR_FLOW_FORWARD;
-	if (row->family & WEIR_FLOW_PART) /* an identification has no other direction */
+	if (row->family & WEIR_FLOW_PART) /* a datagram's identification has one direction */
 		return WEIR_FLOW_DIFFERS;
 	b_ports = b_ports >> 16 | b_ports << 16;
 	if (!((a[1] ^ b[3]) | (a[2] ^ b[4]) | (a[3] ^ b[1]) | (a[4] ^ b[2]) | (a_ports ^ b_ports)))
@@ -67,15 +70,15 @@ WEIR_INLINE int weir_flow_compare(const struct weir_flow_tuple *row, const struc
 }
 
 /*
- * What follows has no branches: each would double what the verifier has to walk, and the compiler has no other way to
- * tell it that a number is below 32.
+ * Without branches: each would double the paths that the verifier walks, and the compiler cannot otherwise tell
+ * it that a number is below 32.
  */
 WEIR_INLINE __u32 weir_flow_is_zero(__u32 value)
 {
 	return ((__u64)value - 1) >> 63;
 }
 
-/* The number of the lowest bit that is set. */
+/* Index of the lowest bit that is set. */
 WEIR_INLINE __u32 weir_flow_lowest(__u32 bits)
 {
 	__u32 bit = bits & -bits;
@@ -85,7 +88,7 @@ WEIR_INLINE __u32 weir_flow_lowest(__u32 bits)
 		     weir_flow_is_zero(bit & 0xffff0000) << 4);
 }
 
-/* Ways with this tag, a bit each. A way above such a one may be among them too: rows are compared. */
+/* A bit for each way with this tag. May include a way above a real match, so rows are compared. */
 WEIR_INLINE __u32 weir_flow_candidates(const struct weir_flow_bucket *bucket, __u16 tag)
 {
 	const volatile __u64 *tags = (const volatile __u64 *)bucket->tag;
@@ -95,14 +98,14 @@ WEIR_INLINE __u32 weir_flow_candidates(const struct weir_flow_bucket *bucket, __
 	for (__u32 word = 0; word < WEIR_FLOW_WORDS; word++) {
 		__u64 lanes = tags[word] ^ tag * WEIR_FLOW_LANES;
 
-		/* the highest bit of each lane that is 0, then those four bits beside each other */
+		/* the highest bit of each lane that is 0, then these four bits side by side */
 		lanes = (lanes - WEIR_FLOW_LANES) & ~lanes & WEIR_FLOW_LANES << 15;
 		ways |= ((lanes >> 15) * 0x0001000200040008ULL >> 48 & 0xf) << word * 4;
 	}
 	return ways;
 }
 
-/* A row that is not being written: its stamp; else 0. */
+/* The stamp of a row; 0: it is being written. */
 WEIR_INLINE __u32 weir_flow_stamp(const struct weir_flow *row)
 {
 	__u32 stamp = *(const volatile __u32 *)&row->stamp;
@@ -111,8 +114,8 @@ WEIR_INLINE __u32 weir_flow_stamp(const struct weir_flow *row)
 }
 
 /*
- * The way of a bucket that has this tuple, and in *how the direction; WEIR_FLOW_WAYS: none. Without the bucket's lock
- * a row may be replaced meanwhile: it counts only if its stamp was the same before and after.
+ * The way of a bucket with this tuple, and in *how its direction; WEIR_FLOW_WAYS: none. A row may be replaced
+ * during the search, which holds no lock: it only counts if its stamp is the same before and after.
  */
 WEIR_INLINE __u32 weir_flow_search(struct weir_flow_bucket *bucket, __u16 tag, const struct weir_flow_tuple *tuple,
 				   __u32 *how, __u32 *stamp)
@@ -124,7 +127,7 @@ WEIR_INLINE __u32 weir_flow_search(struct weir_flow_bucket *bucket, __u16 tag, c
 		__u32 way = weir_flow_lowest(ways);
 		struct weir_flow *row;
 
-		barrier_var(way); /* Linux 6.1 does not see by itself that it is below 32 */
+		barrier_var(way); /* keeps the bound for the verifier of Linux 6.1 */
 		way &= WEIR_FLOW_WAYS - 1;
 		row = &bucket->row[way];
 		*stamp = weir_flow_stamp(row);
@@ -138,7 +141,7 @@ WEIR_INLINE __u32 weir_flow_search(struct weir_flow_bucket *bucket, __u16 tag, c
 	return WEIR_FLOW_WAYS;
 }
 
-/* The row that a reference is to, if it is still that use of it. */
+/* Follows a reference to a row. Fails if the row has been reused. */
 WEIR_INLINE int weir_flow_follow(__u64 twin, struct weir_flow_match *match)
 {
 	__u32 place = twin >> 32;
@@ -153,13 +156,13 @@ WEIR_INLINE int weir_flow_follow(__u64 twin, struct weir_flow_match *match)
 	return weir_flow_stamp(match->flow) == (__u32)twin ? 0 : -1;
 }
 
-/* Has the flow's time-out not passed yet? */
+/* Whether the flow has not expired. */
 WEIR_INLINE int weir_flow_lives(const struct weir_flow_match *match, __u32 now)
 {
 	return weir_flow_alive(match->bucket->expires[weir_flow_way(match->place)], now);
 }
 
-/* The living flow of an alias. */
+/* The live flow of an alias. */
 WEIR_INLINE struct weir_flow *weir_flow_by_alias(struct weir_flow *alias, __u32 stamp, __u32 now,
 						 struct weir_flow_match *match)
 {
@@ -176,8 +179,8 @@ WEIR_INLINE struct weir_flow *weir_flow_by_alias(struct weir_flow *alias, __u32 
 }
 
 /*
- * The living flow of a packet's tuple, whichever of its four forms that is: of the first packet or of an answer, as it
- * was or as it was translated. 0: match->flow is none.
+ * The live flow of a packet's tuple, in any of its four forms: of either direction, before or after
+ * translation. 0: there is none, and match->flow is 0.
  */
 WEIR_INLINE struct weir_flow *weir_flow_find(const struct weir_flow_tuple *tuple, __u32 now, struct weir_flow_match *match)
 {

@@ -6,30 +6,33 @@
 
 enum weir_flow_opened {
 	WEIR_FLOW_OPENED = 0,
-	WEIR_FLOW_FOUND,   /* somebody has opened it meanwhile, and otherwise perhaps: the flow is as it says */
-	WEIR_FLOW_TAKEN,   /* the translated tuple is another flow's: choose another port */
-	WEIR_FLOW_REFUSED, /* no room that the owner could have */
+	WEIR_FLOW_FOUND,   /* another CPU has opened it meanwhile, perhaps with another translation */
+	WEIR_FLOW_TAKEN,   /* the translated tuple is in use: choose another port */
+	WEIR_FLOW_REFUSED, /* no room for this owner */
 };
 
 /*
- * A flow to open. weir_flow_new() fills it in from the first packet; then the function sets what it keeps with the flow
- * (service, backend, identities, data), and translated if it is translated.
+ * A flow to open. weir_flow_new() initializes it from the first packet. The function then sets its own fields
+ * (service, backend, identities, data) and, if it translates, the translated tuple.
  */
 struct weir_flow_new {
 	struct weir_flow flow;
-	__u16 owner;	 /* who answers for the room that it takes: a port */
+	__u16 owner;	 /* the port that is charged for the row */
 	__u8 translated; /* 1: flow.translated differs from flow.original */
 	__u8 reserved;
-	__u32 anew; /* match.stamp of the flow in whose place it comes, after WEIR_FLOW_AGAIN or with another choice; 0 */
+	__u32 anew; /* match.stamp of a flow to replace, after WEIR_FLOW_AGAIN or for another choice; or 0 */
 	__u32 now;
-	__u32 place; /* of the flow, once it is OPENED or FOUND */
+	__u32 place; /* the flow's place, once it is OPENED or FOUND */
 	__u32 stamp;
 	struct weir_flow_put put;
-	__u64 alias; /* of the translated tuple */
-	__u32 own;   /* 1: it was put for this flow, not found */
+	__u64 alias; /* reference to the alias by the translated tuple */
+	__u32 own;   /* 1: the alias was written for this flow, not found */
 };
 
-/* A flow while it is being opened: too large for the stack. No packet is sent between weir_flow_new() and _open(). */
+/*
+ * A flow that is being opened: too large for the stack. No packet may be sent between weir_flow_new() and
+ * _open().
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__type(key, __u32);
@@ -37,7 +40,10 @@ struct {
 	__uint(max_entries, 1);
 } weir_flow_scratch SEC(".maps");
 
-/* A flow as its first packet tells it. 0: it opens none, being an ICMP error or a later fragment. */
+/*
+ * Initializes a flow from its first packet. Returns 0 if the packet cannot open one: an ICMP error or a later
+ * fragment.
+ */
 WEIR_INLINE struct weir_flow_new *weir_flow_new(const struct weir_flow_packet *packet, __u16 owner, __u32 now)
 {
 	__u32 zero = 0;
@@ -59,7 +65,7 @@ WEIR_INLINE struct weir_flow_new *weir_flow_new(const struct weir_flow_packet *p
 	return new;
 }
 
-/* Tells an alias whose it is and when that ends. 0, or -1: the alias is gone. */
+/* Sets an alias's flow and expiry. Returns 0, or -1: the alias is gone. */
 WEIR_INLINE int weir_flow_link(__u64 alias, __u64 flow, __u32 expires)
 {
 	__u32 place = alias >> 32, way = weir_flow_way(place);
@@ -78,14 +84,17 @@ WEIR_INLINE int weir_flow_link(__u64 alias, __u64 flow, __u32 expires)
 	return linked ? 0 : -1;
 }
 
-/* Ends what was in the place of a row that came, except for the row that both have. */
+/* Ends the alias of a replaced row, unless the new row uses it too. */
 WEIR_INLINE void weir_flow_succeed(__u64 twin, __u64 kept)
 {
 	if (weir_unlikely(twin) && twin != kept)
 		weir_flow_remove(twin);
 }
 
-/* Claims the translated tuple with an alias. That of the same flow will do: another CPU is opening it, or it is anew. */
+/*
+ * Claims the translated tuple by writing an alias. An existing alias of the same flow is used: another CPU is
+ * opening it, or it is opened again.
+ */
 WEIR_INLINE int weir_flow_claim(struct weir_flow_new *new)
 {
 	struct weir_flow_put *put = &new->put;
@@ -109,7 +118,7 @@ WEIR_INLINE int weir_flow_claim(struct weir_flow_new *new)
 	return new->own ? WEIR_FLOW_OPENED : WEIR_FLOW_REFUSED;
 }
 
-/* The flow's row is there. 0, or -1: its alias was evicted meanwhile. */
+/* Completes a flow whose row is written. Returns 0, or -1: its alias was evicted meanwhile. */
 WEIR_INLINE int weir_flow_finish(struct weir_flow_new *new)
 {
 	__u64 flow = weir_flow_twin(new->place, new->stamp);
@@ -121,7 +130,7 @@ WEIR_INLINE int weir_flow_finish(struct weir_flow_new *new)
 	return -1;
 }
 
-/* Puts the flow's own row. */
+/* Writes the flow's own row. */
 WEIR_INLINE int weir_flow_settle(struct weir_flow_new *new)
 {
 	struct weir_flow_put *put = &new->put;
@@ -143,15 +152,15 @@ WEIR_INLINE int weir_flow_settle(struct weir_flow_new *new)
 		return WEIR_FLOW_REFUSED;
 	if (put->kind == WEIR_FLOW_ROW)
 		return WEIR_FLOW_FOUND;
-	new->place = put->twin >> 32; /* the tuple is what another flow is translated to */
+	new->place = put->twin >> 32; /* the tuple is the translated one of another flow */
 	new->stamp = put->twin;
 	return put->twin ? WEIR_FLOW_FOUND : WEIR_FLOW_REFUSED;
 }
 
 /*
- * Opens a flow: enum weir_flow_opened. The translated tuple is claimed first, so that nobody sees a flow whose answers
- * could be another's; the row of the original tuple decides which of several CPUs has opened it. OPENED and FOUND:
- * weir_flow_at() gives the flow, which may be another CPU's choice of a translation.
+ * Opens a flow; returns enum weir_flow_opened. The translated tuple is claimed first, so that replies can never
+ * match another flow; writing the row of the original tuple decides which of several CPUs opens it. After
+ * OPENED and FOUND weir_flow_at() returns the flow, which may have the translation that another CPU chose.
  */
 __noinline int weir_flow_open(struct weir_flow_new *new)
 {
@@ -174,7 +183,10 @@ __noinline int weir_flow_open(struct weir_flow_new *new)
 	return result;
 }
 
-/* The flow that weir_flow_open() has opened or found, of a packet in the direction of the first. 0: it is gone again. */
+/*
+ * The flow that weir_flow_open() has opened or found, for a packet in the direction of the first. 0: it is
+ * gone.
+ */
 WEIR_INLINE struct weir_flow *weir_flow_at(const struct weir_flow_new *new, struct weir_flow_match *match)
 {
 	*match = (struct weir_flow_match){};
@@ -183,7 +195,7 @@ WEIR_INLINE struct weir_flow *weir_flow_at(const struct weir_flow_new *new, stru
 	return match->flow;
 }
 
-/* Ends a flow, and its alias. */
+/* Ends a flow and its alias. */
 WEIR_INLINE void weir_flow_end(const struct weir_flow_match *match)
 {
 	__u64 twin = *(volatile __u64 *)&match->flow->twin;
@@ -193,9 +205,9 @@ WEIR_INLINE void weir_flow_end(const struct weir_flow_match *match)
 }
 
 /*
- * Notes that a datagram's other fragments are of the flow that its head is of: they find it by the datagram's
- * identification, for as long as the time-out of WEIR_FLOW_FRAGMENTS. Those that come before the head find nothing.
- * 0, or a negative number.
+ * Records that later fragments of this datagram belong to the flow. They find it by the datagram's
+ * identification for the timeout of WEIR_FLOW_FRAGMENTS. Fragments that arrive before the first one find
+ * nothing. Returns 0, or a negative number.
  */
 WEIR_INLINE int weir_flow_expect(const struct weir_flow_match *match, const struct weir_flow_packet *packet, __u32 now)
 {

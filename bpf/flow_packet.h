@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* What a packet tells of its flow: its tuple, and of TCP what moves the flow's state. Part of flow.h. */
+/* A packet's tuple, and its fields that change TCP state. Part of flow.h. */
 #pragma once
 #include "flow.h"
 #include "parse.h"
@@ -8,24 +8,24 @@
 #define WEIR_TCP_SYN 0x02
 #define WEIR_TCP_RST 0x04
 #define WEIR_TCP_ACK 0x10
-#define WEIR_TCP_OPTIONS 10 /* that are looked at for a window's scale */
+#define WEIR_TCP_OPTIONS 10 /* options searched for a window scale */
 
 enum weir_flow_part {
 	WEIR_FLOW_WHOLE = 0,
-	WEIR_FLOW_HEAD,	 /* the first fragment: has ports */
-	WEIR_FLOW_LATER, /* another one: its tuple is its datagram's */
+	WEIR_FLOW_HEAD,	 /* the first fragment, with ports */
+	WEIR_FLOW_LATER, /* a later fragment: its tuple is the datagram's */
 };
 
 struct weir_flow_packet {
-	struct weir_flow_tuple tuple; /* of an ICMP error: that of the packet which it is about */
+	struct weir_flow_tuple tuple; /* of an ICMP error: the tuple of the quoted packet */
 	__u32 datagram;		      /* a fragment's identification */
 	__u32 seq;		      /* TCP */
 	__u32 ack;
 	__u16 window;
 	__u8 flags; /* WEIR_TCP_* */
-	__u8 scale; /* of a SYN */
+	__u8 scale; /* window scale in a SYN */
 	__u8 part;  /* enum weir_flow_part */
-	__u8 error; /* 1: an ICMP error; it goes the other way than the packet which it is about */
+	__u8 error; /* 1: an ICMP error, whose direction is opposite to the quoted packet's */
 	__u8 last;  /* 1: the last fragment */
 	__u8 reserved;
 };
@@ -34,12 +34,12 @@ struct weir_flow_tcp {
 	__be16 ports[2];
 	__be32 seq;
 	__be32 ack;
-	__u8 length; /* of the header, in its high four bits, words */
+	__u8 length; /* header length in words, in the high four bits */
 	__u8 flags;
 	__be16 window;
 };
 
-/* By how much a SYN's sender shifts its windows later on. */
+/* The window scale in a SYN: the shift of the sender's later windows. */
 WEIR_INLINE __u8 weir_flow_scale(struct __sk_buff *skb, __u32 offset, __u32 end)
 {
 	__u8 option[3]; /* kind, length, shift */
@@ -74,7 +74,7 @@ WEIR_INLINE int weir_flow_parse_tcp(struct __sk_buff *skb, __u32 offset, int quo
 	return 0;
 }
 
-/* 0, or 1: an error, which quotes a packet; -1: a message of another kind, which is of no flow. */
+/* Returns 0; 1: an error that quotes a packet; -1: another message, which belongs to no flow. */
 WEIR_INLINE int weir_flow_parse_icmp(struct __sk_buff *skb, __u32 offset, struct weir_flow_packet *packet)
 {
 	struct {
@@ -90,7 +90,7 @@ WEIR_INLINE int weir_flow_parse_icmp(struct __sk_buff *skb, __u32 offset, struct
 		query = icmp.type == WEIR_ICMP_ECHO || icmp.type == WEIR_ICMP_ECHO_REPLY ||
 			(icmp.type >= WEIR_ICMP_TIMESTAMP && icmp.type <= WEIR_ICMP_ADDRESS_REPLY);
 		error = icmp.type >= WEIR_ICMP_UNREACHABLE && icmp.type <= 12 && icmp.type != WEIR_ICMP_ECHO;
-		error &= icmp.type != 9 && icmp.type != 10; /* router discovery */
+		error &= icmp.type != 9 && icmp.type != 10; /* IPv4 router discovery */
 	} else {
 		query = icmp.type == ICMPV6_ECHO_REQUEST || icmp.type == ICMPV6_ECHO_REPLY;
 		error = icmp.type && icmp.type < 128;
@@ -100,7 +100,7 @@ WEIR_INLINE int weir_flow_parse_icmp(struct __sk_buff *skb, __u32 offset, struct
 	return query ? 0 : error ? 1 : -1;
 }
 
-/* As weir_flow_parse_icmp. Protocols that we know no ports of have flows by their addresses. */
+/* Like weir_flow_parse_icmp. Flows of protocols without known ports are identified by addresses. */
 WEIR_INLINE int weir_flow_parse_l4(struct __sk_buff *skb, __u32 offset, int quoted, struct weir_flow_packet *packet)
 {
 	__u8 protocol = packet->tuple.protocol;
@@ -114,7 +114,7 @@ WEIR_INLINE int weir_flow_parse_l4(struct __sk_buff *skb, __u32 offset, int quot
 	return 0;
 }
 
-/* A later fragment's tuple: that of its datagram, which the head has noted (weir_flow_expect). */
+/* Sets the tuple of a later fragment: its datagram's, which was recorded by weir_flow_expect. */
 WEIR_INLINE void weir_flow_datagram(struct weir_flow_tuple *tuple, __u32 id)
 {
 	tuple->family |= WEIR_FLOW_PART;
@@ -122,7 +122,7 @@ WEIR_INLINE void weir_flow_datagram(struct weir_flow_tuple *tuple, __u32 id)
 	tuple->dst_port = id >> 16;
 }
 
-/* The IPv4 header at an offset; where layer 4 begins, or a negative number. */
+/* Parses the IPv4 header at an offset. Returns the offset of layer 4, or a negative number. */
 WEIR_INLINE int weir_flow_parse_ip4(struct __sk_buff *skb, __u32 offset, struct weir_flow_packet *packet)
 {
 	struct iphdr ip;
@@ -141,7 +141,7 @@ WEIR_INLINE int weir_flow_parse_ip4(struct __sk_buff *skb, __u32 offset, struct 
 	return offset + ip.ihl * 4;
 }
 
-/* The same of IPv6. */
+/* Likewise for IPv6. */
 WEIR_INLINE int weir_flow_parse_ip6(struct __sk_buff *skb, __u32 offset, struct weir_flow_packet *packet)
 {
 	struct {
@@ -165,7 +165,10 @@ WEIR_INLINE int weir_flow_parse_ip6(struct __sk_buff *skb, __u32 offset, struct 
 		return -1;
 	packet->tuple.protocol = l4.protocol;
 	if (l4.fragment) {
-		/* a head with options behind its fragment header notes another number: its later fragments find no flow */
+		/*
+		 * the first fragment's options after the fragment header change this number: its later
+		 * fragments find no flow
+		 */
 		if (bpf_skb_load_bytes(skb, l4.offset - 5, &more, 1) || bpf_skb_load_bytes(skb, l4.offset - 4, &packet->datagram, 4))
 			return -1;
 		packet->part = l4.later ? WEIR_FLOW_LATER : WEIR_FLOW_HEAD;
@@ -179,7 +182,7 @@ WEIR_INLINE int weir_flow_parse_ip(struct __sk_buff *skb, __u32 offset, int fami
 	return family == 4 ? weir_flow_parse_ip4(skb, offset, packet) : weir_flow_parse_ip6(skb, offset, packet);
 }
 
-/* The packet that an ICMP error quotes. 0, or -1. */
+/* Parses the packet quoted by an ICMP error. Returns 0, or -1. */
 WEIR_INLINE int weir_flow_parse_quoted(struct __sk_buff *skb, __u32 offset, int family, struct weir_flow_packet *packet)
 {
 	__u32 zone = packet->tuple.zone;
@@ -193,12 +196,13 @@ WEIR_INLINE int weir_flow_parse_quoted(struct __sk_buff *skb, __u32 offset, int 
 		weir_flow_datagram(&packet->tuple, packet->datagram);
 		return 0;
 	}
-	return weir_flow_parse_l4(skb, l4, 1, packet) ? -1 : 0; /* an error about an error is none */
+	return weir_flow_parse_l4(skb, l4, 1, packet) ? -1 : 0; /* an error about an error belongs to no flow */
 }
 
 /*
- * Reads the packet's headers. 0, or -1: it is of no flow (not IP, truncated, ARP's like in IPv6). Headers are taken
- * wherever their bytes are; that lengths agree with the packet is for the router to see to.
+ * Parses the packet's headers. Returns 0, or -1: it belongs to no flow (not IP, truncated, neighbour
+ * discovery). Headers may be outside of the linear part. Lengths are not checked against the packet; the router
+ * does that.
  */
 WEIR_INLINE int weir_flow_parse(struct __sk_buff *skb, __u32 zone, struct weir_flow_packet *packet)
 {

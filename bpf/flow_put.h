@@ -1,43 +1,44 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Putting a row into its bucket, under the bucket's lock, and whose row makes room for it. Part of flow.h.
+ * Writing a row into its bucket, under the bucket's lock. Part of flow.h. A row is written to the first of these:
  *
- * 1. The row of the same tuple, if it has expired or is to be replaced.
+ * 1. The row with the same tuple, if it has expired or is to be replaced.
  * 2. A way that is free, or whose row has expired.
- * 3. Of an owner beyond its quota, and beyond its part of the bucket: its own row that would end first, before 2.
- * 4. The owner that has at least two more ways of the bucket than the new row's: its row that would end first.
- * 5. The new row's owner: its own row that would end first.
- * 6. Has it none there: the row of all that would end first, if that is within WEIR_FLOW_BRIEF: no connection.
- * 7. Nobody's: the row is refused.
+ * 3. Before 2, if the owner is above its quota and its share of the bucket: its own row that would expire first.
+ * 4. The row that would expire first of an owner with at least two more ways of the bucket than the new row's owner.
+ * 5. The row of the new row's owner that would expire first.
+ * 6. If it has none in the bucket: the row that would expire first of all, if within WEIR_FLOW_BRIEF, i.e. no connection.
+ * 7. Otherwise the new row is refused.
  *
- * What would end first is what has been silent longest among its like, and unanswered and closed flows before open ones.
+ * The rows that would expire first are those that were silent longest in their state; unanswered and closed flows come
+ * before open ones.
  */
 #pragma once
 #include "flow_find.h"
 
-#define WEIR_FLOW_BRIEF (300 * 60) /* units: 5 minutes */
+#define WEIR_FLOW_BRIEF (300 * 60) /* 5 minutes, in units of time */
 #define WEIR_FLOW_NOBODY 0x10000   /* no owner */
 #define WEIR_FLOW_ANYBODY 0x10001
 
 enum weir_flow_put_result {
-	WEIR_FLOW_PUT = 0, /* the row is there; `twin` was that of the row in whose place it came, if both must go together */
-	WEIR_FLOW_THERE,   /* a living row has the tuple: `place`, `stamp`, `twin`, `kind` and `same` are of that */
+	WEIR_FLOW_PUT = 0, /* the row is written; `twin` is the twin of the replaced row, to be ended too */
+	WEIR_FLOW_THERE,   /* a live row has the tuple: `place`, `stamp`, `twin`, `kind` and `same` describe it */
 	WEIR_FLOW_FULL,
 };
 
-#define WEIR_FLOW_ANY 1 /* no stamp: those are even */
+#define WEIR_FLOW_ANY 1 /* not a stamp: those are even */
 
-/* A row to put; what becomes of it. */
+/* A row to write, and the result. */
 struct weir_flow_put {
 	struct weir_flow row; /* life: state, ends and kind */
 	__u32 now;
-	__u32 replace; /* stamp of the living row of the same tuple in whose place it may come; or WEIR_FLOW_ANY */
+	__u32 replace; /* stamp of the live row with the same tuple that it may replace; or WEIR_FLOW_ANY */
 	__u16 owner;
-	__u8 same; /* THERE: that row is an alias of the same flow */
+	__u8 same; /* THERE: the row is an alias of the same flow */
 	__u8 reserved;
 	__u32 place;
 	__u32 stamp;
-	__u32 expires; /* PUT: when it ends */
+	__u32 expires; /* PUT: its expiry */
 	__u32 kind;    /* THERE: enum weir_flow_kind */
 	__u32 reserved2;
 	__u64 twin;
@@ -52,16 +53,19 @@ WEIR_INLINE __u64 weir_flow_min(__u64 a, __u64 b)
 {
 	__s64 less = b - a;
 
-	return a + (less & less >> 63); /* of numbers below 2^63 */
+	return a + (less & less >> 63); /* both below 2^63 */
 }
 
-/* 1 if a way's row has not expired; of a free way something. */
+/* 1 if a way's row has not expired; any value for a free way. */
 WEIR_INLINE __u32 weir_flow_living(const struct weir_flow_bucket *bucket, __u32 way, __u32 now)
 {
 	return 1 - ((*(const volatile __u32 *)&bucket->expires[way] - now - 1) >> 31);
 }
 
-/* An owner's living rows of a bucket. Read without the lock, as below: what is a moment old is as good for a choice. */
+/*
+ * The number of an owner's live rows in a bucket. Read without the lock, like below: a slightly outdated value
+ * is good enough for a choice.
+ */
 WEIR_INLINE __u32 weir_flow_ways_of(const struct weir_flow_bucket *bucket, __u16 owner, __u32 now)
 {
 	const volatile __u16 *owners = bucket->owner;
@@ -73,7 +77,10 @@ WEIR_INLINE __u32 weir_flow_ways_of(const struct weir_flow_bucket *bucket, __u16
 	return ways;
 }
 
-/* Has an owner all the rows that it may have, and of this bucket its part? So what it has is spread evenly. */
+/*
+ * Whether an owner has used up its quota and its share of this bucket. The share keeps its rows evenly
+ * distributed.
+ */
 WEIR_INLINE int weir_flow_is_over(const struct weir_flow_config *config, const struct weir_flow_owner *own,
 				  struct weir_flow_bucket *bucket, const struct weir_flow_put *put)
 {
@@ -85,13 +92,13 @@ WEIR_INLINE int weir_flow_is_over(const struct weir_flow_config *config, const s
 	return weir_flow_ways_of(bucket, put->owner, put->now) >= quota / (config->mask + 1);
 }
 
-/* From whom a full bucket takes a way for this owner: an owner, or ANYBODY. */
+/* The owner from which a full bucket takes a way for `owner`, or ANYBODY. */
 WEIR_INLINE __u32 weir_flow_heaviest(struct weir_flow_bucket *bucket, __u16 owner, __u32 now)
 {
 	const volatile __u16 *owners = bucket->owner;
 	__u32 own = weir_flow_ways_of(bucket, owner, now), most = 0;
 
-	if (own * 2 >= WEIR_FLOW_WAYS - 1) /* nobody has two more */
+	if (own * 2 >= WEIR_FLOW_WAYS - 1) /* no owner can have two more */
 		return owner;
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < WEIR_FLOW_WAYS; i++) {
@@ -108,8 +115,9 @@ WEIR_INLINE __u32 weir_flow_heaviest(struct weir_flow_bucket *bucket, __u16 owne
 }
 
 /*
- * What a way costs whoever loses it: the least goes. Above the way's own number, time that its row has left, above it the
- * class: 0 nothing, 1 may go, 2 free but for others, 4 may not. The number counts from the bucket's hand.
+ * The cost of evicting a way; the lowest is evicted. In ascending significance: the way's number, counted from
+ * the bucket's hand; the time left to its row; the class: 0 no cost, 1 may be evicted, 2 free, but reserved for
+ * others, 3 must stay.
  */
 WEIR_INLINE __u64 weir_flow_rank(const struct weir_flow_bucket *bucket, __u32 way, __u16 owner, __u32 from, int over,
 				 __u32 now)
@@ -122,7 +130,9 @@ WEIR_INLINE __u64 weir_flow_rank(const struct weir_flow_bucket *bucket, __u32 wa
 	return (__u64)class << 40 | (__u64)(left * living) << 8 | ((way - bucket->hand) & (WEIR_FLOW_WAYS - 1));
 }
 
-/* The way that makes room, by rules 2 to 6 above; WEIR_FLOW_WAYS: none. `from`: whose living rows may go. */
+/*
+ * The way to use, by rules 2 to 6 above; WEIR_FLOW_WAYS: none. @from: the owner whose live rows may be evicted
+ */
 WEIR_INLINE __u32 weir_flow_choose(struct weir_flow_bucket *bucket, __u16 owner, __u32 from, int over, __u32 now)
 {
 	__u64 best = (__u64)4 << 40;
@@ -133,7 +143,10 @@ WEIR_INLINE __u32 weir_flow_choose(struct weir_flow_bucket *bucket, __u16 owner,
 	return best >> 42 ? WEIR_FLOW_WAYS : (best + bucket->hand) & (WEIR_FLOW_WAYS - 1);
 }
 
-/* Writes the row into a way: readers find its old use ended before the first word changes, its new one after the last. */
+/*
+ * Writes a row into a way. Readers see the old use ended before the first word changes, and the new one after
+ * the last.
+ */
 WEIR_INLINE void weir_flow_write(struct weir_flow_bucket *bucket, __u32 way, __u16 tag, struct weir_flow_put *put)
 {
 	struct weir_flow *row = &bucket->row[way];
@@ -160,7 +173,7 @@ WEIR_INLINE void weir_flow_write(struct weir_flow_bucket *bucket, __u32 way, __u
 	put->stamp = stamp;
 }
 
-/* Ends the use of a row that a reference is to, if it is still that. Its twin, if any, is the caller's to end. */
+/* Ends the referenced use of a row, unless it was reused. The caller ends its twin, if any. */
 static __noinline int weir_flow_remove(__u64 twin)
 {
 	__u32 place = twin >> 32, way = weir_flow_way(place), stamp = twin, owner = WEIR_FLOW_NOBODY;
@@ -183,15 +196,15 @@ static __noinline int weir_flow_remove(__u64 twin)
 	return 1;
 }
 
-/* What was in the way that was chosen. */
+/* The row that was in the chosen way. */
 struct weir_flow_was {
 	__u32 owner; /* WEIR_FLOW_NOBODY: the way was free */
 	__u8 living;
-	__u8 same; /* of the same tuple */
+	__u8 same; /* it had the same tuple */
 	__u8 kind;
 };
 
-/* One try, under the lock. */
+/* One attempt, under the lock. */
 WEIR_INLINE int weir_flow_try(struct weir_flow_bucket *bucket, __u16 tag, struct weir_flow_put *put, __u32 from, int over,
 			      struct weir_flow_was *was)
 {
@@ -256,8 +269,8 @@ WEIR_INLINE void weir_flow_account(struct weir_flow_owner *own, const struct wei
 }
 
 /*
- * Puts a row: enum weir_flow_put_result, or a negative number: there is no table. Not static: the verifier walks it once,
- * whatever the caller knows.
+ * Writes a row. Returns enum weir_flow_put_result, or a negative number: there is no table. Not static, so that
+ * the verifier walks it once.
  */
 __noinline int weir_flow_put(struct weir_flow_put *put)
 {
@@ -299,7 +312,10 @@ __noinline int weir_flow_put(struct weir_flow_put *put)
 	return result;
 }
 
-/* The same, but what holds the tuple is a living flow's, or that of one which is being opened (twin 0). */
+/*
+ * Like weir_flow_put, but first removes an alias with this tuple whose flow is gone. A twin of 0 means a flow
+ * that is being opened.
+ */
 WEIR_INLINE int weir_flow_put_once(struct weir_flow_put *put)
 {
 	struct weir_flow_match flow;
@@ -310,7 +326,7 @@ WEIR_INLINE int weir_flow_put_once(struct weir_flow_put *put)
 		result = weir_flow_put(put);
 		if (result != WEIR_FLOW_THERE || put->kind == WEIR_FLOW_ROW || !put->twin || !weir_flow_follow(put->twin, &flow))
 			break;
-		weir_flow_remove(weir_flow_twin(put->place, put->stamp)); /* an alias whose flow is gone */
+		weir_flow_remove(weir_flow_twin(put->place, put->stamp)); /* its flow is gone */
 	}
 	return result;
 }

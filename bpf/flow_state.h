@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* A packet of a known flow: the flow's state, and how long it lives on. Part of flow.h. */
+/* A packet of a known flow: updates the flow's state and expiry. Part of flow.h. */
 #pragma once
 #include "flow.h"
 #include "flow_packet.h"
 
-#define WEIR_FLOW_SLACK 480 /* units, 8 s: a row's end is written again when it moves by this, or a 16th of its time-out */
+#define WEIR_FLOW_SLACK 480 /* 8 s, in units: a row's expiry is written when it moves by this, or by 1/16 of its timeout */
 
-/* weir_flow_see(): the connection has ended and this is the first packet of another one: open it anew */
+/* weir_flow_see(): the connection has ended, and this is the first packet of a new one, which must be opened */
 #define WEIR_FLOW_AGAIN (-1)
 
-/* State, ends and kind as weir_flow.life has them. */
+/* State, ends and kind, as in weir_flow.life. */
 struct weir_flow_life {
 	__u32 stamp;
 	__u8 state;
@@ -27,7 +27,7 @@ WEIR_INLINE __u32 weir_flow_timeout(const struct weir_flow_config *config, __u8 
 	return config->timeout[state & (WEIR_FLOW_STATES - 1)];
 }
 
-/* The state of a flow of which one packet has been seen. */
+/* The state of a flow after its first packet. */
 WEIR_INLINE __u8 weir_flow_first_state(const struct weir_flow_packet *packet)
 {
 	switch (packet->tuple.protocol) {
@@ -44,15 +44,16 @@ WEIR_INLINE __u8 weir_flow_first_state(const struct weir_flow_packet *packet)
 }
 
 /*
- * Would the other side take a FIN or an RST of this side with this sequence number? A blind attacker hits its window
- * with one of many; what misses it only leaves the flow as it is. A side whose SYN was not seen is believed, except
- * that what refuses a SYN must acknowledge it. What is noted of a window may be a quarter behind, and a quarter small.
+ * Whether the peer would accept a FIN or RST with this sequence number. A blind attacker must guess the window;
+ * a packet outside of it does not change the flow. If a side's SYN was not seen, its packets are accepted,
+ * except that a RST in reply to a SYN must acknowledge it. The recorded window may lag by a quarter, and may be
+ * a quarter too small.
  */
 WEIR_INLINE int weir_flow_in_window(const struct weir_flow *flow, const struct weir_flow_packet *packet, int side,
 				    __u8 state)
 {
 	union weir_flow_side own = { flow->side[side].word }, other = { flow->side[!side].word };
-	__u32 ahead = packet->seq - own.next + 1; /* by one behind: a keep-alive's */
+	__u32 ahead = packet->seq - own.next + 1; /* one behind: a keep-alive */
 
 	if (own.word)
 		return ahead <= own.window + (own.window >> 1) + 2;
@@ -61,7 +62,7 @@ WEIR_INLINE int weir_flow_in_window(const struct weir_flow *flow, const struct w
 	return 1;
 }
 
-/* A SYN tells its sender's first number. Those of an open connection are nobody's. */
+/* Records the initial sequence number of a SYN. A SYN within an open connection is ignored. */
 WEIR_INLINE void weir_flow_note_syn(struct weir_flow *flow, const struct weir_flow_packet *packet, int side, __u8 state)
 {
 	union weir_flow_side own = { .next = packet->seq + 1, .window = 65535 }, peer = { flow->side[!side].word };
@@ -78,7 +79,7 @@ WEIR_INLINE void weir_flow_note_syn(struct weir_flow *flow, const struct weir_fl
 	flow->scale[side] = packet->scale;
 }
 
-/* An acknowledgement tells what its sender takes of the other side; written when that moves by a quarter of a window. */
+/* Records the peer's window from an acknowledgement; written when it moves by a quarter of a window. */
 WEIR_INLINE void weir_flow_note_ack(struct weir_flow *flow, const struct weir_flow_packet *packet, int side, __u8 state)
 {
 	union weir_flow_side was = { flow->side[!side].word }, is;
@@ -95,7 +96,10 @@ WEIR_INLINE void weir_flow_note_ack(struct weir_flow *flow, const struct weir_fl
 		flow->side[!side].word = is.word;
 }
 
-/* The state after a packet of TCP from this side; *ends gains what it ends. WEIR_FLOW_AGAIN: of another connection. */
+/*
+ * The TCP state after a packet of this side; sets the bits of *ends. WEIR_FLOW_AGAIN: the packet belongs to a
+ * new connection.
+ */
 WEIR_INLINE int weir_flow_tcp_state(struct weir_flow *flow, const struct weir_flow_packet *packet, int side, __u8 state,
 				    __u8 *ends)
 {
@@ -122,7 +126,7 @@ WEIR_INLINE int weir_flow_tcp_state(struct weir_flow *flow, const struct weir_fl
 	return state;
 }
 
-/* Of other protocols: has either side spoken? */
+/* The state of other protocols: whether both sides have sent. */
 WEIR_INLINE int weir_flow_plain_state(__u8 state, int side)
 {
 	if (side && state == WEIR_FLOW_UDP_NEW)
@@ -133,8 +137,7 @@ WEIR_INLINE int weir_flow_plain_state(__u8 state, int side)
 }
 
 /*
- * Moves a row's end, if it is still the row that was found. Another CPU may have moved it, or given the row away, since
- * `was` was read: then it has written another end.
+ * Changes a row's expiry, unless the row was reused or another CPU has changed the expiry since `was` was read.
  */
 WEIR_INLINE void weir_flow_extend(const struct weir_flow_match *match, __u32 expires)
 {
@@ -145,7 +148,7 @@ WEIR_INLINE void weir_flow_extend(const struct weir_flow_match *match, __u32 exp
 		__sync_val_compare_and_swap(end, was, expires);
 }
 
-/* The same of a flow and of its alias, which must not end before it. */
+/* Changes the expiry of a flow and of its alias, which must not expire first. */
 WEIR_INLINE void weir_flow_renew(const struct weir_flow_match *match, __u32 expires)
 {
 	__u64 twin = *(volatile __u64 *)&match->flow->twin;
@@ -157,9 +160,9 @@ WEIR_INLINE void weir_flow_renew(const struct weir_flow_match *match, __u32 expi
 }
 
 /*
- * Notes a packet of the flow that weir_flow_find() gave: moves its state on and its end away. Returns the state, or
- * WEIR_FLOW_AGAIN. Writes nothing but for a change of state, once in 8 s, and once in a quarter of a TCP window.
- * An ICMP error about the flow changes nothing.
+ * Handles a packet of a flow found by weir_flow_find(): updates state and expiry. Returns the state, or
+ * WEIR_FLOW_AGAIN. Only writes on a change of state, once in 8 s, and once per quarter of a TCP window. An ICMP
+ * error about the flow changes nothing.
  */
 WEIR_INLINE int weir_flow_see(struct weir_flow_match *match, const struct weir_flow_packet *packet, __u32 now)
 {
@@ -191,7 +194,7 @@ WEIR_INLINE int weir_flow_see(struct weir_flow_match *match, const struct weir_f
 	return state;
 }
 
-/* The verdict that the flow keeps: what weir_flow_judge() was given. 0, or -1: none of this revision. */
+/* Reads the verdict kept by weir_flow_judge(). Returns 0, or -1: there is none of this revision. */
 WEIR_INLINE int weir_flow_verdict(const struct weir_flow_match *match, __u32 revision, __u16 *verdict)
 {
 	__u64 word = *(volatile __u64 *)&match->flow->verdict;
@@ -201,8 +204,8 @@ WEIR_INLINE int weir_flow_verdict(const struct weir_flow_match *match, __u32 rev
 }
 
 /*
- * Keeps a verdict with the flow, with the revision of the rules that gave it (not 0). It carries the flow's stamp, so
- * that it is nobody's if the row has become another flow's meanwhile.
+ * Keeps a verdict with the flow, and the revision of the rules that gave it (not 0). The verdict includes the
+ * flow's stamp, so that it does not apply to another flow that reuses the row.
  */
 WEIR_INLINE void weir_flow_judge(struct weir_flow_match *match, __u32 revision, __u16 verdict)
 {

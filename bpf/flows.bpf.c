@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * What userspace removes from the flow table, run by it (BPF_PROG_TEST_RUN): under the buckets' locks, as packets do it,
- * and without copying the table. Not part of any topology.
+ * Removal of flows by userspace, run with BPF_PROG_TEST_RUN: under the buckets' locks, like packets, and
+ * without copying the table. Not part of any topology.
  */
 #include "flow.h"
 
-/* Which rows go: those that have all the fields that are named here. None named: none. */
+/* Criteria: rows that match all given fields are removed. Without any field none is. */
 #define WEIR_SWEEP_ZONE 1
 #define WEIR_SWEEP_OWNER 2
 #define WEIR_SWEEP_SERVICE 4
@@ -18,9 +18,9 @@ struct weir_flow_sweep {
 	__u32 owner;
 	__u32 service;
 	__u32 backend;
-	__u32 next;    /* the bucket, or the reference, that the next run is about */
-	__u32 removed; /* rows */
-	__u32 living;  /* rows that stayed and have not expired */
+	__u32 next;    /* bucket or reference of the next run */
+	__u32 removed; /* removed rows */
+	__u32 living;  /* live rows that remain */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -45,7 +45,7 @@ WEIR_INLINE struct weir_flow_sweep *sweep_row(void)
 	return bpf_map_lookup_elem(&weir_flow_sweeps, &zero);
 }
 
-/* 1 if the row goes. Without branches, as in flow_find.h. */
+/* 1 if the row is to be removed. Without branches, as in flow_find.h. */
 WEIR_INLINE __u32 goes(const struct weir_flow_sweep *sweep, const struct weir_flow_bucket *bucket, __u32 way, __u32 living)
 {
 	const struct weir_flow *row = &bucket->row[way];
@@ -59,7 +59,7 @@ WEIR_INLINE __u32 goes(const struct weir_flow_sweep *sweep, const struct weir_fl
 	return used & weir_flow_is_zero(sweep->by & ~same) & (1 - weir_flow_is_zero(sweep->by));
 }
 
-/* The next bucket: removes the rows that go. */
+/* Removes the matching rows of the next bucket. */
 SEC("tc")
 int weir_flow_sweep(struct __sk_buff *skb __attribute__((unused)))
 {
@@ -98,7 +98,7 @@ int weir_flow_sweep(struct __sk_buff *skb __attribute__((unused)))
 	return TC_ACT_OK;
 }
 
-/* The next reference: removes that row. */
+/* Removes the row of the next reference. */
 SEC("tc")
 int weir_flow_cut(struct __sk_buff *skb __attribute__((unused)))
 {

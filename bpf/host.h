@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Packets of pods that use their node's own network, on a device of the node's. A pod is told by the cgroup of the
- * socket that sent a packet, or that is to have it.
+ * Packets of pods with `hostNetwork: true`, on a device of the node. The pod is identified by the cgroup of the
+ * socket that sends or receives the packet.
  */
 #pragma once
 #include <bpf/bpf_core_read.h>
 #include "parse.h"
 
-#define WEIR_CGROUP_LEVELS 16 /* how deep below the hierarchy's root a pod's cgroup may be */
+#define WEIR_CGROUP_LEVELS 16 /* maximum depth of a pod's cgroup below the root */
 #define WEIR_AF_INET 2
 #define WEIR_AF_INET6 10
 
@@ -26,7 +26,7 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } weir_cgroups SEC(".maps");
 
-/* What is read of the kernel's own structures; offsets are the running kernel's. */
+/* Fields of the kernel's structures that are read; their offsets are relocated for the running kernel. */
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 struct kernfs_node {
 	__u64 id;
@@ -48,7 +48,7 @@ struct sock {
 };
 #pragma clang attribute pop
 
-/* The port of the pod whose socket sent this; 0: none. A pod's containers have cgroups below the pod's. */
+/* The port of the pod whose socket sent the packet; 0: none. Containers have cgroups below the pod's. */
 WEIR_INLINE struct weir_cgroup *weir_sender(struct __sk_buff *skb)
 {
 	struct weir_cgroup_key key;
@@ -66,8 +66,9 @@ WEIR_INLINE struct weir_cgroup *weir_sender(struct __sk_buff *skb)
 }
 
 /*
- * The same of a socket that was looked up. The helper for it is there for tc programs on later kernels only, so the
- * socket's cgroup is read as memory: by an address, since the verifier lets nobody calculate with a socket.
+ * The port of the pod of a socket that was looked up. Older kernels have no helper for this in tc programs, so
+ * the socket's cgroup is read as memory, through an address: the verifier allows no arithmetic on socket
+ * pointers.
  */
 WEIR_INLINE struct weir_cgroup *weir_cgroup_of(struct bpf_sock *sk)
 {
@@ -94,7 +95,7 @@ WEIR_INLINE struct weir_cgroup *weir_cgroup_of(struct bpf_sock *sk)
 	return 0;
 }
 
-/* Whom a packet is for, and by which protocol. */
+/* The receiver of a packet: addresses, ports and protocol. */
 struct weir_receiver {
 	struct bpf_sock_tuple tuple;
 	struct bpf_fib_lookup route;
@@ -132,7 +133,10 @@ WEIR_INLINE int weir_read_ip6(struct __sk_buff *skb, struct weir_receiver *to)
 	return bpf_skb_load_bytes(skb, l4.offset, &to->tuple.ipv6.sport, 4);
 }
 
-/* A socket on a wildcard address is found for what the node only passes on, too. */
+/*
+ * Whether the destination is an address of the node. A socket on a wildcard address would also be found for
+ * forwarded packets.
+ */
 WEIR_INLINE int weir_is_local(struct __sk_buff *skb, struct weir_receiver *to)
 {
 	long result;
@@ -142,7 +146,7 @@ WEIR_INLINE int weir_is_local(struct __sk_buff *skb, struct weir_receiver *to)
 	return result == BPF_FIB_LKUP_RET_NOT_FWDED || result == BPF_FIB_LKUP_RET_FWD_DISABLED;
 }
 
-/* Written out by family: the verifier wants constant sizes. */
+/* Separate code per family, since the verifier needs constant sizes. */
 WEIR_INLINE struct bpf_sock *weir_socket_for(struct __sk_buff *skb, struct weir_receiver *to)
 {
 	__u64 here = BPF_F_CURRENT_NETNS;
@@ -161,7 +165,7 @@ WEIR_INLINE struct bpf_sock *weir_socket_for(struct __sk_buff *skb, struct weir_
 	return 0;
 }
 
-/* The port of the pod whose socket is to have this; 0: none. */
+/* The port of the pod whose socket receives the packet; 0: none. */
 WEIR_INLINE struct weir_cgroup *weir_recipient(struct __sk_buff *skb)
 {
 	struct weir_receiver to = {};

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * ICMP and ICMPv6 errors made in place of the packet that caused them. The
- * caller owns the frame (a row of a per-CPU array: it is too large for the
- * stack), decides the sender's address and delivers the result.
+ * Builds ICMP and ICMPv6 errors in place of the packet that caused them. The caller provides the frame (a row
+ * of a per-CPU array, since it is too large for the stack), chooses the source address and delivers the result.
  */
 #pragma once
 #include "csum.h"
@@ -12,7 +11,7 @@
 
 enum weir_icmp_error {
 	WEIR_ICMP_NO_ROUTE = 1,
-	WEIR_ICMP_ADDRESS,    /* the subnet is ours, the address nobody's */
+	WEIR_ICMP_ADDRESS,    /* the subnet is local, but no pod has the address */
 	WEIR_ICMP_PROHIBITED,
 	WEIR_ICMP_PORT,
 	WEIR_ICMP_EXPIRED,
@@ -41,7 +40,10 @@ struct weir_icmp_frame {
 _Static_assert(sizeof(struct weir_icmp4) == 576 && sizeof(struct weir_icmp6) == 1280, "RFC sizes");
 _Static_assert(sizeof(struct weir_icmp_frame) == 16 + 1280, "no padding: the frame is copied to the wire");
 
-/* Errors answer neither errors nor what has no single, certain sender (RFC 1122, 3.2.2; RFC 4443, 2.4). */
+/*
+ * Errors are not sent about errors, nor about packets without a single, certain sender (RFC 1122, 3.2.2; RFC
+ * 4443, 2.4).
+ */
 WEIR_INLINE int weir_icmp4_may_answer(struct __sk_buff *skb, const struct iphdr *ip)
 {
 	__u8 source = bpf_ntohl(ip->saddr) >> 24, destination = bpf_ntohl(ip->daddr) >> 24, type;
@@ -80,9 +82,8 @@ WEIR_INLINE int weir_icmp6_may_answer(struct __sk_buff *skb, const struct ipv6hd
 }
 
 /*
- * Padding beyond the quote must not hold an earlier packet. volatile: a call of
- * memset would not link. Not static: the verifier walks the loop once, not once
- * for every way here.
+ * The padding after the quote must not contain bytes of an earlier packet. volatile, since a call of memset
+ * would not link. Not static, so that the verifier walks the loop once, not once per path.
  */
 __noinline int weir_icmp_clear(struct weir_icmp_frame *frame)
 {
@@ -94,10 +95,10 @@ __noinline int weir_icmp_clear(struct weir_icmp_frame *frame)
 }
 
 /*
- * Put the frame in the packet's place. A packet from a socket has its checksum
- * still to be filled in by a device (CHECKSUM_PARTIAL), at an offset that the
- * new packet would inherit. Popping all that was there makes the kernel forget
- * it; growing the rest drops a device's own sum, change_tail segmentation.
+ * Replaces the packet by the frame. A packet from a local socket may have a checksum still to be filled in by a
+ * device (CHECKSUM_PARTIAL), at an offset that would be wrong for the new packet. Removing all of the old
+ * packet makes the kernel drop that offset; growing the rest clears a device's checksum result, and change_tail
+ * clears segmentation.
  */
 WEIR_INLINE int weir_icmp_replace(struct __sk_buff *skb, struct weir_icmp_frame *frame, __u32 quoted, __u32 len)
 {
@@ -167,7 +168,10 @@ WEIR_INLINE void weir_icmp6_kind(struct icmp6hdr *icmp, enum weir_icmp_error err
 	}
 }
 
-/* Answer an IPv4 packet that weir_parse_ip4 took and may_answer allows. 0, or negative: the packet is spoiled. */
+/*
+ * Answers an IPv4 packet that weir_parse_ip4 and may_answer accept. Returns 0, or a negative number: the packet
+ * is damaged.
+ */
 WEIR_INLINE int weir_icmp4_answer(struct __sk_buff *skb, struct weir_icmp_frame *frame, const struct ethhdr *eth,
 				  const struct iphdr *ip, const __u8 *mac, __be32 from, enum weir_icmp_error error,
 				  __u32 mtu)
@@ -179,7 +183,7 @@ WEIR_INLINE int weir_icmp4_answer(struct __sk_buff *skb, struct weir_icmp_frame 
 	weir_icmp_eth(frame, eth, mac);
 	v4->ip.saddr = from;
 	v4->ip.daddr = ip->saddr;
-	asm volatile("" : "+r"(quoted)); /* the bounds below must be of this very register */
+	asm volatile("" : "+r"(quoted)); /* the bounds checks below must apply to this register */
 	if (quoted > WEIR_QUOTE4)
 		quoted = WEIR_QUOTE4;
 	if (quoted < sizeof(*ip) || bpf_skb_load_bytes(skb, ETH_HLEN, v4->quote, quoted))
@@ -199,7 +203,7 @@ WEIR_INLINE int weir_icmp4_answer(struct __sk_buff *skb, struct weir_icmp_frame 
 	return weir_icmp_replace(skb, frame, quoted, ETH_HLEN + 28 + quoted);
 }
 
-/* The same for IPv6. */
+/* Likewise for IPv6. */
 WEIR_INLINE int weir_icmp6_answer(struct __sk_buff *skb, struct weir_icmp_frame *frame, const struct ethhdr *eth,
 				  const struct ipv6hdr *ip6, const __u8 *mac, const __u8 *from,
 				  enum weir_icmp_error error, __u32 mtu)

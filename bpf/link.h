@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Packets that keep a link going. */
+/* Link control packets. */
 #pragma once
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -7,9 +7,8 @@
 #include "panel.h"
 
 /*
- * ARP, and neighbour discovery with a link-local or multicast address, which
- * stays on this link: what does not leave it is neither limited nor impaired.
- * Queued behind a flood, it would cost the flood's own pod its gateway.
+ * ARP, and neighbour discovery with a link-local or multicast address. They stay on the link, and are neither
+ * limited nor impaired: if they were queued behind a flood, the pod would lose its gateway.
  */
 WEIR_INLINE int weir_link_control(struct __sk_buff *skb)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Packets that end here: counted by whoever dropped them, told of, and ended. Part of panel.h. */
+/* Packets that end here: counts and reports drops, and discards packets. Part of panel.h. */
 #pragma once
 #include "panel.h"
 
 /*
- * Copies the packet's first bytes, `size` at most. The barrier puts the length into a register of its own: the verifier
- * of Linux 6.1 loses a bound that was checked on a copy of a spilled value.
+ * Copies up to `size` of the packet's first bytes. The barrier puts the length into a register of its own: the
+ * verifier of Linux 6.1 loses a bound that was checked on a copy of a spilled value.
  */
 WEIR_INLINE long weir_head(struct __sk_buff *skb, void *to, const __u32 size)
 {
@@ -20,9 +20,9 @@ WEIR_INLINE long weir_head(struct __sk_buff *skb, void *to, const __u32 size)
 }
 
 /*
- * Ends a packet: it is lost, its copy is on its way, or userspace has it. Local TCP is not told: on a device's egress
- * TC_ACT_SHOT returns an error to the sender, which would hold the packet back. Such a packet is sent to the recirculation
- * pair, which discards it.
+ * Ends a packet that is lost, whose copy continues, or that userspace has. Local TCP must not notice: on a
+ * device's egress TC_ACT_SHOT returns an error to the sender, which would slow down. Such a packet is sent to
+ * the recirculation pair, which discards it.
  */
 WEIR_INLINE int weir_gone(struct __sk_buff *skb)
 {
@@ -30,7 +30,7 @@ WEIR_INLINE int weir_gone(struct __sk_buff *skb)
 
 	if (!(weir_get(skb, state) & WEIR_META_LEAVING) || !skb->sk || !config)
 		return TC_ACT_SHOT;
-	/* assembly for the same reason as in weir_set */
+	/* assembly for the same reason as weir_set */
 	asm volatile("*(u32 *)(%0 + %2) = %1"
 		     :
 		     : "r"(skb), "r"(WEIR_MARK_GONE), "i"(__builtin_offsetof(struct __sk_buff, mark))
@@ -38,7 +38,7 @@ WEIR_INLINE int weir_gone(struct __sk_buff *skb)
 	return bpf_redirect(config->recirc_ifindex, 0);
 }
 
-/* Tells userspace of a drop, with the packet's first bytes. */
+/* Reports a drop to userspace, with the packet's first bytes. */
 WEIR_INLINE void weir_drop_event(struct __sk_buff *skb, const struct weir_drop_key *key)
 {
 	struct weir_config *config = weir_configuration();
@@ -60,10 +60,11 @@ WEIR_INLINE void weir_drop_event(struct __sk_buff *skb, const struct weir_drop_k
 }
 
 /*
- * Counts a drop, and tells of it. Gives no verdict: a packet may go on as another, an ICMP error say.
+ * Counts and reports a drop. Gives no verdict, since the packet may continue as another one, e.g. as an ICMP
+ * error.
  *
- * @instance: who decided; 0: the panel itself
- * @rule: which of the instance's rules did; 0: none
+ * @instance: the instance that dropped it; 0: the panel itself
+ * @rule: the instance's rule that dropped it; 0: none
  */
 WEIR_INLINE void weir_count_drop_of(struct __sk_buff *skb, enum weir_drop_reason reason, __u32 instance, __u32 rule)
 {
@@ -102,14 +103,14 @@ WEIR_INLINE int weir_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
 	return weir_gone(skb);
 }
 
-/* … by one of its rules. */
+/* A rule of a function drops the packet. */
 WEIR_INLINE int weir_drop_by(struct __sk_buff *skb, enum weir_drop_reason reason, __u32 rule)
 {
 	weir_count_drop_of(skb, reason, weir_instance(skb), rule);
 	return weir_gone(skb);
 }
 
-/* The panel does, on the packet's way out. */
+/* The panel drops a packet that it cannot deliver. */
 WEIR_INLINE int weir_undeliverable(struct __sk_buff *skb, enum weir_drop_reason reason)
 {
 	weir_count_drop_of(skb, reason, 0, 0);

@@ -11,9 +11,8 @@
 #define weir_unlikely(x) __builtin_expect(!!(x), 0)
 
 /*
- * Read and write a field of struct weir_meta. Assembly, because clang likes to
- * keep skb + 48 in a register and the verifier wants constant offsets from the
- * context itself.
+ * Read and write a field of struct weir_meta. In assembly, because clang may keep skb + 48 in a register, and
+ * the verifier only accepts constant offsets from the context itself.
  */
 #define weir_get(skb, field)                                                            \
 	({                                                                              \
@@ -33,7 +32,10 @@
 	} while (0)
 #define WEIR_CB __builtin_offsetof(struct __sk_buff, cb)
 
-/* Whose rows to use, and the port that the packet came in by (for a chain: the chain's port). */
+/*
+ * The instance whose rows the function uses, and the port that the packet came in by (in a chain: the chain's
+ * port).
+ */
 WEIR_INLINE __u32 weir_instance(struct __sk_buff *skb)
 {
 	return weir_get(skb, instance);
@@ -47,34 +49,34 @@ WEIR_INLINE enum weir_direction weir_chain(struct __sk_buff *skb)
 	return weir_get(skb, hop) / WEIR_CHAIN_HOPS & 1;
 }
 
-/* First hop of a port's egress chain. */
+/* The first hop of a port's egress chain. */
 WEIR_INLINE __u32 weir_out(__u32 port)
 {
 	return port * WEIR_PORT_HOPS + WEIR_CHAIN_HOPS;
 }
 
-/* True in a read-only run: write no map, send nothing. */
+/* True in a read-only run, which must not write maps or send packets. */
 WEIR_INLINE int weir_tracing(struct __sk_buff *skb)
 {
 	return weir_get(skb, state) & WEIR_META_TRACE;
 }
 
-/* True when this hop has just got its packet back from a shaping device. */
+/* True if this hop's packet has just returned from a shaping or splitting device. */
 WEIR_INLINE int weir_resumed(struct __sk_buff *skb)
 {
 	return weir_get(skb, state) & WEIR_META_RESUMED;
 }
 
-/* True when this hop has just got its packet back from a delaying device. */
+/* True if this hop's packet has just returned from a delaying device. */
 WEIR_INLINE int weir_held(struct __sk_buff *skb)
 {
 	return weir_get(skb, state) & WEIR_META_HELD;
 }
 
 /*
- * True once packets have the wire's size, which holds until the end of this run;
- * if not, the function returns weir_split(skb). All packets of a port should take
- * that way, small ones too: else they overtake the segments of large ones.
+ * True if packets have wire size, for the rest of this run. If not, the function returns weir_split(skb). All
+ * packets of a port should be split that way, including small ones, which would otherwise overtake segments of
+ * large ones.
  */
 WEIR_INLINE int weir_wire(struct __sk_buff *skb)
 {
@@ -86,7 +88,7 @@ WEIR_INLINE int weir_wire(struct __sk_buff *skb)
 	return 1;
 }
 
-/* True while an instance's lease lasts. Without a row it has ended. */
+/* True while an instance's lease lasts. Without a row the lease has ended. */
 WEIR_INLINE int weir_leased(__u32 instance)
 {
 	struct weir_lease_key key = { .instance = instance };
@@ -135,7 +137,7 @@ WEIR_INLINE void weir_count_add(struct weir_count *count, struct __sk_buff *skb)
 #include "lost.h"
 #include "course.h"
 
-/* Gives a packet what it takes across a Weir device. 0, or -1: it has been round too often. */
+/* Sets what a packet carries across one of Weir's devices. Returns 0, or -1: too many recirculations. */
 WEIR_INLINE int weir_depart(struct __sk_buff *skb, struct weir_spot to, __u32 flags)
 {
 	__u32 rounds = (weir_get(skb, state) & WEIR_META_ROUNDS) / WEIR_META_ROUND + 1;
@@ -148,7 +150,7 @@ WEIR_INLINE int weir_depart(struct __sk_buff *skb, struct weir_spot to, __u32 fl
 	return 0;
 }
 
-/* Come back at a spot with a fresh budget of tail calls; cb is lost. */
+/* Recirculates the packet to a spot, with a new budget of tail calls. skb->cb is lost. */
 WEIR_INLINE int weir_go_round(struct __sk_buff *skb, struct weir_spot to)
 {
 	struct weir_config *config = weir_configuration();
@@ -162,7 +164,7 @@ WEIR_INLINE int weir_go_round(struct __sk_buff *skb, struct weir_spot to)
 	return bpf_redirect(config->recirc_ifindex, 0);
 }
 
-/* Come back at hop id. */
+/* Recirculates the packet to hop id. */
 WEIR_INLINE int weir_recirculate(struct __sk_buff *skb, __u32 id)
 {
 	return weir_go_round(skb, weir_spot(skb, id));
@@ -170,7 +172,10 @@ WEIR_INLINE int weir_recirculate(struct __sk_buff *skb, __u32 id)
 
 #include "deliver.h"
 
-/* No tail calls are left: go on at hop id, or where the packet is on its course, after a recirculation. */
+/*
+ * Continues at hop id, or at the packet's position on its course, after a recirculation: no tail calls are
+ * left.
+ */
 WEIR_INLINE int weir_go_on_later(struct __sk_buff *skb, __u32 id)
 {
 	__u32 place = weir_get(skb, place);
@@ -181,7 +186,7 @@ WEIR_INLINE int weir_go_on_later(struct __sk_buff *skb, __u32 id)
 	return weir_go_round(skb, weir_here(skb));
 }
 
-/* Run hop id: the only place where a packet moves on. */
+/* Runs hop id. The only place where a packet moves on. */
 WEIR_INLINE int weir_enter(struct __sk_buff *skb, __u32 id)
 {
 	struct weir_hop *hop = weir_hop_row(skb, id);
@@ -189,7 +194,7 @@ WEIR_INLINE int weir_enter(struct __sk_buff *skb, __u32 id)
 	if (hop && hop->op == WEIR_OP_JUMP) {
 		id = hop->target;
 		hop = weir_hop_row(skb, id);
-		weir_set(skb, place, 0); /* another chain */
+		weir_set(skb, place, 0); /* entering another chain */
 	}
 	if (!hop)
 		return weir_drop(skb, WEIR_DROP_PORT_DOWN);
@@ -206,7 +211,7 @@ WEIR_INLINE int weir_enter(struct __sk_buff *skb, __u32 id)
 	return weir_drop(skb, WEIR_DROP_NO_FUNCTION);
 }
 
-/* A transparent function has done its part: on to the next hop of the chain. */
+/* Verdict of a transparent function: continue at the next hop of the chain. */
 WEIR_INLINE int weir_next(struct __sk_buff *skb)
 {
 	__u32 place = weir_get(skb, place), hop = weir_get(skb, hop), id = hop + 1;
@@ -218,9 +223,9 @@ WEIR_INLINE int weir_next(struct __sk_buff *skb)
 }
 
 /*
- * A standard function sends the packet out of one of its ports.
+ * Verdict of a standard function: send the packet through one of its ports.
  *
- * @tunnel: row of weir_tunnels that it leaves by, if the port has tunnels
+ * @tunnel: row of weir_tunnels by which it leaves, if the port has tunnels
  */
 WEIR_INLINE int weir_forward_to(struct __sk_buff *skb, __u32 port, __u32 tunnel)
 {
@@ -235,20 +240,22 @@ WEIR_INLINE int weir_forward(struct __sk_buff *skb, __u32 port)
 	return weir_forward_to(skb, port, 0);
 }
 
-/* True when the packet is on its way out of this port, and asks for the tunnel: weir_forward_by. */
+/*
+ * True if the packet is leaving by this port and needs its tunnel: the function answers with weir_forward_by.
+ */
 WEIR_INLINE int weir_asked(struct __sk_buff *skb)
 {
 	return weir_get(skb, state) & WEIR_META_ASKED;
 }
 
-/* The answer: the row of weir_tunnels. */
+/* Sets the row of weir_tunnels that weir_asked() was for. */
 WEIR_INLINE int weir_forward_by(struct __sk_buff *skb, __u32 tunnel)
 {
 	weir_set(skb, tunnel, tunnel);
 	return weir_enter(skb, weir_get(skb, hop));
 }
 
-/* Also send a copy round to a spot. 0, or a negative error. */
+/* Also sends a copy to a spot. Returns 0, or a negative error. */
 WEIR_INLINE int weir_clone_to(struct __sk_buff *skb, struct weir_spot to)
 {
 	struct weir_config *config = weir_configuration();
@@ -267,13 +274,13 @@ WEIR_INLINE int weir_clone_to(struct __sk_buff *skb, struct weir_spot to)
 	return error;
 }
 
-/* Also send a copy out of a port, through its egress chain. 0, or a negative error. */
+/* Also sends a copy through a port, by its egress chain. Returns 0, or a negative error. */
 WEIR_INLINE int weir_clone(struct __sk_buff *skb, __u32 port)
 {
 	return weir_clone_to(skb, weir_spot(skb, weir_out(port)));
 }
 
-/* Also send a copy on to the next hop of this chain. 0, or a negative error. */
+/* Also sends a copy to the next hop of this chain. Returns 0, or a negative error. */
 WEIR_INLINE int weir_clone_next(struct __sk_buff *skb)
 {
 	struct weir_spot here = weir_here(skb);
@@ -282,7 +289,7 @@ WEIR_INLINE int weir_clone_next(struct __sk_buff *skb)
 	return weir_clone_to(skb, here);
 }
 
-/* Leave the packet to the stack of the device that it came from. */
+/* Leaves the packet to the stack of the device that it came from. */
 WEIR_INLINE int weir_stack(struct __sk_buff *skb)
 {
 	if (weir_unlikely(weir_tracing(skb)))

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Reading headers. A cursor walks the packet's linear part; each weir_parse_*
- * checks its bounds, moves past its header and returns it, or 0. Any helper that
- * may move data (pull, change_tail, store_bytes …) ends the life of a cursor and
- * of all that came from it: start a new one.
+ * Header parsing. A cursor walks the packet's linear part. Each weir_parse_* checks bounds, moves past its
+ * header and returns it, or 0. Any helper that may move data (pull, change_tail, store_bytes …) invalidates a
+ * cursor and all pointers from it.
  */
 #pragma once
 #include <linux/icmpv6.h>
@@ -18,22 +17,22 @@
 #define WEIR_IP_MF 0x2000
 #define WEIR_IP_DF 0x4000
 #define WEIR_IP_OFFSET 0x1fff
-#define WEIR_EXT_HEADERS 6 /* IPv6 extension headers that we walk; a longer chain has no known end */
+#define WEIR_EXT_HEADERS 6 /* the most IPv6 extension headers that are walked */
 
-/* <linux/icmp.h> drags the C library in */
+/* <linux/icmp.h> would include the C library */
 struct weir_icmp {
 	__u8 type;
 	__u8 code;
 	__u16 checksum;
 	__be16 unused;
-	__be16 mtu; /* of "fragmentation needed" */
+	__be16 mtu; /* in "fragmentation needed" */
 };
 enum weir_icmp_type {
 	WEIR_ICMP_ECHO_REPLY = 0,
 	WEIR_ICMP_UNREACHABLE = 3,
 	WEIR_ICMP_ECHO = 8,
 	WEIR_ICMP_TIME_EXCEEDED = 11,
-	WEIR_ICMP_TIMESTAMP = 13, /* and up to ADDRESS_REPLY: queries and their answers */
+	WEIR_ICMP_TIMESTAMP = 13, /* up to ADDRESS_REPLY: queries and replies */
 	WEIR_ICMP_ADDRESS_REPLY = 18,
 };
 
@@ -42,7 +41,7 @@ struct weir_cursor {
 	void *end;
 };
 
-/* ARP for IPv4 over Ethernet, from the hardware type on */
+/* ARP for IPv4 over Ethernet, from the hardware type. */
 struct weir_arp {
 	__be16 hardware;
 	__be16 protocol;
@@ -55,7 +54,7 @@ struct weir_arp {
 	__u8 target[4];
 } __attribute__((packed));
 
-/* Make the first len bytes linear. Senders keep payload out of line, so ask for headers only. */
+/* Makes the first len bytes linear. Payload usually is not, so only ask for headers. */
 WEIR_INLINE int weir_pull(struct __sk_buff *skb, __u32 len)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
@@ -89,8 +88,8 @@ WEIR_PARSE(weir_parse_icmp6, struct icmp6hdr)
 WEIR_PARSE(weir_parse_udp, struct udphdr)
 
 /*
- * Bytes at layer 3. The length field is 0 in a TCP packet of more than 64 KiB that is still to be segmented (BIG TCP),
- * as it is in an IPv6 jumbogram: then all of the packet counts.
+ * Layer-3 size. A TCP packet of more than 64 KiB that is still to be segmented (BIG TCP) has length 0, like an
+ * IPv6 jumbogram: then the skb's length counts.
  */
 WEIR_INLINE __u32 weir_ip4_len(struct __sk_buff *skb, const struct iphdr *ip)
 {
@@ -105,13 +104,16 @@ WEIR_INLINE __u32 weir_ip6_len(struct __sk_buff *skb, const struct ipv6hdr *ip6)
 	return len || (!skb->gso_size && ip6->nexthdr != IPPROTO_HOPOPTS) ? sizeof(*ip6) + len : skb->len - ETH_HLEN;
 }
 
-/* The kernel marks IPv6's BIG TCP by a hop-by-hop header of this size, which is not on the wire. */
+/*
+ * The size of the hop-by-hop header with which the kernel marks IPv6 BIG TCP packets; it is not sent on the
+ * wire.
+ */
 WEIR_INLINE __u32 weir_ip6_big_header(struct __sk_buff *skb, const struct ipv6hdr *ip6)
 {
 	return skb->gso_size && !ip6->payload_len && ip6->nexthdr == IPPROTO_HOPOPTS ? 8 : 0;
 }
 
-/* Moves past the options too; 0 unless version and lengths agree with the packet. */
+/* Parses the header with its options. Returns 0 if version or lengths do not match the packet. */
 WEIR_INLINE struct iphdr *weir_parse_ip4(struct weir_cursor *cursor, struct __sk_buff *skb)
 {
 	struct iphdr *ip = cursor->pos;
@@ -129,7 +131,7 @@ WEIR_INLINE struct iphdr *weir_parse_ip4(struct weir_cursor *cursor, struct __sk
 	return ip;
 }
 
-/* A fragment other than the first has no layer-4 header. */
+/* A later fragment has no layer-4 header. */
 WEIR_INLINE int weir_ip4_later_fragment(const struct iphdr *ip)
 {
 	return ip->frag_off & bpf_htons(WEIR_IP_OFFSET);
@@ -149,13 +151,13 @@ struct weir_l4 {
 	__u32 offset;   /* from the start of the frame */
 	__u8 protocol;
 	__u8 fragment;  /* has a fragment header */
-	__u8 later;     /* … and is not the first fragment: there is no layer-4 header */
+	__u8 later;     /* is a later fragment, without a layer-4 header */
 	__u8 reserved;
 };
 
 /*
- * Find the layer-4 header behind the IPv6 header at an offset and its extension headers, wherever its bytes are. 0, or
- * -1: truncated, too long.
+ * Finds the layer-4 header after an IPv6 header at an offset and its extension headers, also outside of the
+ * linear part. Returns 0, or -1: truncated, or too many headers.
  */
 WEIR_INLINE int weir_ip6_l4_of(struct __sk_buff *skb, __u32 offset, __u8 first, struct weir_l4 *l4)
 {
@@ -187,7 +189,7 @@ WEIR_INLINE int weir_ip6_l4_of(struct __sk_buff *skb, __u32 offset, __u8 first, 
 	return weir_ip6_is_extension(protocol) && !l4->later ? -1 : 0;
 }
 
-/* The same of the packet's own IPv6 header. */
+/* Likewise for the packet's own IPv6 header. */
 WEIR_INLINE int weir_ip6_l4(struct __sk_buff *skb, __u8 first, struct weir_l4 *l4)
 {
 	return weir_ip6_l4_of(skb, ETH_HLEN, first, l4);

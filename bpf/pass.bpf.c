@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* A transparent function that does nothing: copies of it show what a hop costs. */
+/* A transparent function that does nothing, to measure the cost of a hop. */
 #include "panel.h"
 
 SEC("tc")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The verdict that hands a packet to userspace. Part of panel.h. */
+/* The verdict that passes a packet to userspace. Part of panel.h. */
 #pragma once
 #include "panel.h"
 
@@ -7,23 +7,23 @@
 struct weir_upcall {
 	__u64 time; /* ktime, ns */
 	__u32 port;
-	__u32 reason; /* the function's own */
+	__u32 reason; /* defined by the function */
 	__u32 ifindex;
-	__u32 len; /* of the packet; data holds at most WEIR_UPCALL_BYTES of it */
+	__u32 len; /* length of the packet; data has at most WEIR_UPCALL_BYTES of it */
 	__u8 data[WEIR_UPCALL_BYTES];
 };
 
-/* theoretical arrival time (GCRA, ns) of the next slow-path packet, by port */
+/* theoretical arrival time (GCRA, ns) of the next slow-path packet, per port */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);
 	__type(value, __u64);
 	__uint(max_entries, WEIR_PORTS);
 } weir_up_rates SEC(".maps");
-#define WEIR_UP_INTERVAL 1000000ULL /* 1000 packets/s a port … */
-#define WEIR_UP_BURST 100000000ULL  /* … in bursts of 100 */
+#define WEIR_UP_INTERVAL 1000000ULL /* 1000 packets/s per port */
+#define WEIR_UP_BURST 100000000ULL  /* bursts of 100 */
 
-/* Hand the packet to userspace, within the port's rate. */
+/* Passes the packet to userspace, within the port's rate. */
 WEIR_INLINE int weir_up(struct __sk_buff *skb, __u32 reason)
 {
 	__u32 port = weir_port(skb);

@@ -1,36 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Bursts of numbered flows, for tests and measurements: a run of a program is one flow. */
+/* Bursts of numbered flows for tests and measurements: each program run is one flow. */
 #pragma once
 #include "flow.h"
 
 enum track_result {
 	TRACK_FOUND = 0,
 	TRACK_OPENED,
-	TRACK_NO_FLOW, /* the packet is of none */
-	TRACK_MISSED,  /* … or of one that is not there and that it does not open */
+	TRACK_NO_FLOW, /* the packet belongs to no flow */
+	TRACK_MISSED,  /* its flow does not exist, and it cannot open it */
 	TRACK_TAKEN,
 	TRACK_REFUSED,
 };
 
 enum track_work {
-	TRACK_NOTHING = 0, /* make the tuple, no more: what the others' cost is measured from */
+	TRACK_NOTHING = 0, /* only make the tuple: the baseline of the other costs */
 	TRACK_FIND,
-	TRACK_FIND_ANSWER, /* by the answer's tuple */
-	TRACK_SEE,	   /* find, and note a packet */
-	TRACK_OPEN,	   /* find; open if there is none; find again by the answer's tuple */
+	TRACK_FIND_ANSWER, /* find by the reply's tuple */
+	TRACK_SEE,	   /* find, and handle a packet */
+	TRACK_OPEN,	   /* find; open if there is none; find again by the reply's tuple */
 	TRACK_INSERT,	   /* open */
 };
 
-/* One kind of flows, made of numbers, and what became of them. Each thread has a row of its own. */
+/* A kind of numbered flows, and the results. Each thread has a row of its own. */
 struct track_burst {
 	__u32 work; /* enum track_work */
 	__u32 zone;
 	__u32 owner;
-	__u32 owners;	/* flow n is of owner + n % owners; 0: 1 */
+	__u32 owners;	/* flow n has owner + n % owners; 0: 1 */
 	__u64 next;	/* the next number */
-	__u64 flows;	/* numbers are taken modulo this */
+	__u64 flows;	/* number of different flows */
 	__u32 later;	/* units of time from now */
-	__u32 pace;	/* flows in a unit of time */
+	__u32 pace;	/* flows per unit of time */
 	__u32 protocol;
 	__u32 translate; /* as track_asked.translate */
 	__u64 found;
@@ -38,8 +38,8 @@ struct track_burst {
 	__u64 missed;
 	__u64 taken;
 	__u64 refused;
-	__u64 lost; /* opened, and not to be found a moment later */
-	__u8 apart[160]; /* so that two threads' rows share no cache line */
+	__u64 lost; /* opened, but not found right after */
+	__u8 apart[160]; /* keeps rows of two threads in different cache lines */
 };
 
 struct {
@@ -49,7 +49,7 @@ struct {
 	__uint(max_entries, 16);
 } weir_track_bursts SEC(".maps");
 
-/* Flow n: 10.0.0.0/8 to 192.0.2.1, its ports and addresses from the number. */
+/* Flow n: from 10.0.0.0/8 to 192.0.2.1, with addresses and ports from the number. */
 WEIR_INLINE void track_flow(const struct track_burst *burst, __u64 n, struct weir_flow_packet *packet)
 {
 	*packet = (struct weir_flow_packet){ .tuple.zone = burst->zone, .tuple.family = 4 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The kernel's own hash maps with the flow table's tuples and rows: what `weir bench flows` compares with. */
+/* The kernel's own hash maps with the flow table's tuples and rows, to compare with in `weir bench flows`. */
 #include "burst.h"
 
 #define ROWS 131072
@@ -18,7 +18,7 @@ struct {
 	__uint(max_entries, ROWS);
 } weir_peer_lru SEC(".maps");
 
-/* An empty row: too large for the stack. */
+/* an empty row, which is too large for the stack */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);

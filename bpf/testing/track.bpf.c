@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Functions that track flows and do nothing else: kernel tests and `weir bench flows` run them (BPF_PROG_TEST_RUN).
- * Not part of any topology.
+ * Functions that only track flows, run by kernel tests and `weir bench flows` (BPF_PROG_TEST_RUN). Not part of
+ * any topology.
  */
 #include "burst.h"
 
-/* What weir_track is told in skb->cb, and what it tells there. */
+/* Input of weir_track in skb->cb, and its result. */
 struct track_asked {
 	__u32 zone;
 	__u32 owner;
@@ -18,7 +18,7 @@ struct track_told {
 	__u32 state;
 	__u32 how; /* 1: reversed, 2: translated, 4: an ICMP error, 8: AGAIN was seen */
 	__u32 place;
-	__u32 service; /* of the flow */
+	__u32 service; /* the flow's service */
 };
 
 WEIR_INLINE void track_translate(struct weir_flow_tuple *tuple, __u32 ports)
@@ -82,7 +82,7 @@ WEIR_INLINE void track(struct __sk_buff *skb, const struct track_asked *asked, s
 	told->service = match.flow->service;
 }
 
-/* Tracks one packet, as a function does: finds its flow, or opens it. */
+/* Tracks one packet like a function does: finds its flow, or opens it. */
 SEC("tc")
 int weir_track(struct __sk_buff *skb)
 {
@@ -98,7 +98,7 @@ int weir_track(struct __sk_buff *skb)
 	return TC_ACT_OK;
 }
 
-/* The flow must be found by its answer, whatever the translation. */
+/* Checks that the flow is found by its reply, with any translation. */
 WEIR_INLINE void track_again(struct track_burst *burst, const struct weir_flow_match *match, __u32 now)
 {
 	struct weir_flow_match found;
@@ -110,7 +110,7 @@ WEIR_INLINE void track_again(struct track_burst *burst, const struct weir_flow_m
 		burst->lost++;
 }
 
-/* Runs the work once, on the next number of the row that skb->mark names. */
+/* Does the work once, for the next number of the row in skb->mark. */
 SEC("tc")
 int weir_track_burst(struct __sk_buff *skb)
 {
@@ -149,7 +149,7 @@ int weir_track_burst(struct __sk_buff *skb)
 	case TRACK_OPEN:
 		if (!weir_flow_find(&packet.tuple, now, &match))
 			result = track_open(&match, &packet, &asked, now, 0);
-		if (match.flow && result == TRACK_OPENED) /* what another CPU is opening has no alias yet */
+		if (match.flow && result == TRACK_OPENED) /* a flow that another CPU is opening has no alias yet */
 			track_again(burst, &match, now);
 		break;
 	case TRACK_INSERT:

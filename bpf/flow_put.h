@@ -117,7 +117,7 @@ WEIR_INLINE __u32 weir_flow_heaviest(struct weir_flow_bucket *bucket, __u16 owne
 /*
  * The cost of evicting a way; the lowest is evicted. In ascending significance: the way's number, counted from
  * the bucket's hand; the time left to its row; the class: 0 no cost, 1 may be evicted, 2 free, but reserved for
- * others, 3 must stay.
+ * others, 4 must stay.
  */
 WEIR_INLINE __u64 weir_flow_rank(const struct weir_flow_bucket *bucket, __u32 way, __u16 owner, __u32 from, int over,
 				 __u32 now)

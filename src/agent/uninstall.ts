@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import type { AgentConfig } from "../api/config.ts";
 import { detachTaps } from "../datapath/attach.ts";
 import { isOwnDevice } from "../datapath/devices.ts";
-import { links, openLink, removeLink, removeRoute, routes, WEIR_ROUTE_PROTOCOL } from "../kernel/index.ts";
+import { links, openBpfLink, removeLink, removeRoute, routes, WEIR_ROUTE_PROTOCOL } from "../kernel/index.ts";
 import { APPLIED_FILE } from "../sources/applied.ts";
 import { ENDPOINTS_FOLDER, RELEASED_FILE } from "../sources/endpoints.ts";
 import { RULES_FILE } from "../sources/last-good.ts";
@@ -81,7 +81,7 @@ function releasePins(places: Pick<AgentConfig, "bpffs" | "state">): void {
 function removePanel(root: string): void {
   const pins = join(root, "links");
   for (const device of existsSync(pins) ? readdirSync(pins) : []) {
-    const link = openLink(join(pins, device));
+    const link = openBpfLink(join(pins, device));
     link.detach();
     link.close();
   }

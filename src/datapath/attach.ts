@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { attachDevice, openLink, type Program } from "../kernel/index.ts";
+import { attachDevice, openBpfLink, type Program } from "../kernel/index.ts";
 import type { PanelPrograms } from "./panel.ts";
 
 /**
@@ -63,7 +63,7 @@ export class KernelAttacher implements Attacher {
 /** Whether this pin is a BPF link of the program to this device. */
 function linkAt(path: string, program: Program, ifindex: number): boolean {
   try {
-    const link = openLink(path);
+    const link = openBpfLink(path);
     const isThat = link.ifindex === ifindex && link.programId === program.id;
     link.close();
     return isThat;
@@ -102,7 +102,7 @@ export function programsOf(device: string, kind: Attachment): [string, WantedPro
 }
 
 function detach(pin: string): void {
-  const link = openLink(pin);
+  const link = openBpfLink(pin);
   link.detach();
   link.close();
   rmSync(pin, { force: true });

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { BpfMap, codec, openLink, Program } from "../kernel/index.ts";
+import { BpfMap, codec, openBpfLink, Program } from "../kernel/index.ts";
 
 /** Another build's panel in the same folder, as described by its configuration. */
 export interface OtherPanel {
@@ -48,7 +48,7 @@ export function isAttached(panel: string, links: string): boolean {
   const folder = join(panel, "programs");
   const programs = new Set(existsSync(folder) ? readdirSync(folder).map((pin) => programId(join(folder, pin))) : []);
   return readdirSync(links).some((pin) => {
-    const link = openLink(join(links, pin));
+    const link = openBpfLink(join(links, pin));
     try {
       return link.ifindex !== 0 && programs.has(link.programId);
     } finally {

@@ -1,7 +1,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { findLink, hasQdisc, links, openLink, qdiscs, routes, TC_ROOT } from "../kernel/index.ts";
+import { findLink, hasQdisc, links, openBpfLink, qdiscs, routes, TC_ROOT } from "../kernel/index.ts";
 import { DELAY } from "../model/panel.ts";
 import { KernelNode, limitOf } from "./testing/kernel-node.ts";
 
@@ -82,7 +82,7 @@ test.each([
   ["the panel's devices", empty("weir_devices")],
   ["the panel's hops", empty("weir_hops")],
   ["names", empty("weir_names")],
-  ["a program that is detached", () => openLink(join(node.root, "links", device())).detach()],
+  ["a program that is detached", () => openBpfLink(join(node.root, "links", device())).detach()],
   ["a program's pin", () => rmSync(join(node.root, "links", device()))],
 ])("a change without a notification is repaired by a scrub: %s", (_, damage) => {
   damage();

@@ -1,7 +1,7 @@
 import { check } from "./errors.ts";
 import { bpf } from "./ffi.ts";
 
-/** What batches need to know of a map. */
+/** The properties of a map that batches need. */
 interface Table {
   readonly fd: number;
   readonly name: string;
@@ -18,14 +18,14 @@ const FIRST = 256;
 const MOST = 16384;
 const unsupported = (result: number) => result === ENOTSUPP || result === EINVAL;
 
-/** All entries, or `undefined` where the kernel has no batch look-up for this type of map. */
+/** All entries; `undefined` if the kernel has no batch look-up for this type of map. */
 export function lookupBatch(map: Table): [Buffer, Buffer][] | undefined {
   const found: [Buffer, Buffer][] = [];
   const isRead = readBatches(map, (keys, values, count) => take(found, map, keys, values, count));
   return isRead ? found : undefined;
 }
 
-/** Gives all entries, keys and values one after the other, to `onBatch`; false where the kernel cannot. */
+/** Passes all entries to `onBatch`, keys and values concatenated. Returns false if the kernel has no batch look-up. */
 export function readBatches(map: Table, onBatch: (keys: Buffer, values: Buffer, count: number) => void): boolean {
   const count = Buffer.alloc(4);
   let size = Math.min(FIRST, map.maxEntries);
@@ -37,7 +37,7 @@ export function readBatches(map: Table, onBatch: (keys: Buffer, values: Buffer, 
     count.writeUInt32LE(size);
     const result = bpf.bpf_map_lookup_batch(map.fd, position, next, keys, values, count, null) as number;
     if (unsupported(result) && !position) return false;
-    // A bucket of the hash is larger than the batch.
+    // a bucket of the hash is larger than the batch
     if (result === ENOSPC && size < map.maxEntries) {
       size = Math.min(size * 4, map.maxEntries);
       continue;
@@ -59,7 +59,7 @@ function take(found: [Buffer, Buffer][], map: Table, keys: Buffer, values: Buffe
 
 type Pairs = readonly (readonly [Buffer, Buffer])[];
 
-/** Writes `pairs`; returns the first that was refused with its errno, or `undefined` if all are written. */
+/** Writes `pairs`. Returns index and errno of the first that was refused; `undefined`: all are written. */
 export function updateInBatches(map: Table, pairs: Pairs, flags: number): { index: number; errno: number } | undefined {
   for (let start = 0; start < pairs.length; start += MOST) {
     const part = pairs.slice(start, start + MOST);
@@ -72,7 +72,10 @@ export function updateInBatches(map: Table, pairs: Pairs, flags: number): { inde
   return undefined;
 }
 
-/** Writes each of `pairs` by itself; those that were refused. What follows a refused one in a batch goes one by one. */
+/**
+ * Writes each of `pairs` by itself. Returns those that were refused. After a refusal, the rest of its batch is written
+ * one by one.
+ */
 export function updateEach(map: Table, pairs: Pairs, flags: number): { index: number; errno: number }[] {
   const refused: { index: number; errno: number }[] = [];
   for (let start = 0; start < pairs.length; start += MOST) {

@@ -52,7 +52,7 @@ test("types are read, found by name and resolved", () => {
 });
 
 describe("broken BTF", () => {
-  test("is refused as such, never otherwise", () => {
+  test("is refused with code btf-invalid, whatever is broken", () => {
     const good = blob();
     const edits = fc.array(fc.tuple(fc.nat(good.length - 1), fc.integer({ min: 0, max: 255 })), { maxLength: 6 });
     fc.assert(
@@ -74,7 +74,7 @@ describe("broken BTF", () => {
 
 describe("codec", () => {
   const btf = Btf.parse(blob());
-  test("what is encoded is decoded", () => {
+  test("decoding returns what was encoded", () => {
     const pair = codec<{ one: number; two: string }>(btf, "pair");
     const fields = fc.record({ one: fc.integer({ min: 0, max: 2 ** 32 - 1 }), two: fc.stringMatching(/^[a-z]{0,3}$/) });
     fc.assert(
@@ -84,7 +84,7 @@ describe("codec", () => {
     );
   });
 
-  test("anything that is no fitting value is refused as such", () => {
+  test("an invalid value is refused with code codec-value", () => {
     fc.assert(
       fc.property(fc.anything(), (value) => {
         try {

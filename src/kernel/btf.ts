@@ -22,9 +22,9 @@ export interface BtfType {
   id: number;
   kind: BtfKind;
   name: string;
-  /** Bytes; of int, struct, union, enum, float, datasec. */
+  /** Size in bytes, for int, struct, union, enum, float, datasec. */
   size: number;
-  /** Referred type; of ptr, typedef, qualifiers, var, func, array (its element). */
+  /** Referenced type, for ptr, typedef, qualifiers, var, func, and array (the element). */
   type: number;
   signed: boolean;
   bool: boolean;
@@ -33,7 +33,7 @@ export interface BtfType {
   values: readonly { name: string; value: bigint }[];
 }
 
-/** Type information as the compiler left it in an object. Little-endian hosts only. */
+/** Type information from the compiler. Little-endian hosts only. */
 export class Btf {
   readonly types: readonly BtfType[];
   readonly #byName = new Map<string, BtfType>();
@@ -42,7 +42,7 @@ export class Btf {
     this.types = types;
     for (const type of types) {
       if (!type.name || type.kind === "fwd" || type.kind === "var") continue;
-      // A struct and a typedef may share a name; the concrete type wins.
+      // a struct and a typedef may have the same name; the struct is used
       const known = this.#byName.get(type.name);
       if (!known || known.kind === "typedef" || known.kind === "func") this.#byName.set(type.name, type);
     }

@@ -3,11 +3,11 @@ import { Btf, type BtfKind, type BtfType } from "./btf.ts";
 import { carrier, isSameType, type TypeIn } from "./carry.ts";
 import { codec, type FieldValue } from "./codec.ts";
 
-/** A type as a test writes it: an integer's name, a union or struct of fields at offsets, an array. */
+/** A type in a test: the name of an integer type, fields of a struct or union, or an array. */
 type Spec = keyof typeof INTEGERS | { [field: string]: Spec } | readonly [Spec, number] | { union: Spec };
 const INTEGERS = { u8: 1, u16: 2, u32: 4, u64: 8, s32: -4, s64: -8, char: 1 } as const;
 
-/** Type information as a compiler would leave it, fields packed in the order in which they are written. */
+/** Type information as a compiler would emit it, with fields packed in order. */
 function build(spec: Spec): TypeIn {
   const types: BtfType[] = [];
   const add = (kind: BtfKind, name: string, more: Partial<BtfType>): number => {
@@ -42,7 +42,7 @@ function carry(from: Spec, to: Spec, fields: FieldValue): unknown {
   return carried && codec(other.btf, other.type).decode(carried);
 }
 
-describe("a value of one build is another's by the names of its fields", () => {
+describe("a value is converted to another build's layout by field names", () => {
   test.each<[string, Spec, Spec, FieldValue, unknown]>([
     ["reordered, equal in size", { a: "u32", b: "u32" }, { b: "u32", a: "u32" }, { a: 1, b: 2 }, { a: 1, b: 2 }],
     [
@@ -114,12 +114,12 @@ describe("a value of one build is another's by the names of its fields", () => {
     expect(carry(from, to, fields)).toEqual(expected);
   });
 
-  test("types without a common field cannot be carried", () => {
+  test("types without a common field cannot be converted", () => {
     expect(carrier(build({ a: "u32" }), build({ b: "u32" }))).toBeUndefined();
     expect(carrier(build("u32"), build({ a: "u32" }))).toBeUndefined();
   });
 
-  test("builds mean the same by the same bytes only if names and places agree", () => {
+  test("two types are the same only if field names and offsets are equal", () => {
     const pair = build({ a: "u32", b: "u32" });
     expect(isSameType(pair, build({ a: "u32", b: "u32" }))).toBe(true);
     expect(isSameType(pair, build({ b: "u32", a: "u32" }))).toBe(false);

@@ -8,10 +8,10 @@ export interface TypeIn {
   type: number;
 }
 
-/** Bytes of one build's type as another build's; undefined if a value does not fit there. */
+/** Converts the bytes of one build's type to another's; undefined if the value does not fit. */
 export type Carrier = (bytes: Buffer) => Buffer | undefined;
 
-/** Copies one part of the bytes. False if its value does not fit. */
+/** Converts one part of the bytes. Returns false if the value does not fit. */
 type Step = (from: Buffer, to: Buffer) => boolean;
 
 interface Place extends TypeIn {
@@ -19,10 +19,10 @@ interface Place extends TypeIn {
 }
 
 /**
- * Carries values of one build's type to another's, by the names of their fields: integers of another width keep their
- * value, arrays go by element, a field that is gone is left out and a new one is zero. A union, bit field or pointer is
- * carried only if both builds describe it alike: its bytes do not tell what they mean.
- * @returns undefined if the types have nothing in common, so that no value can be carried
+ * Returns a converter between two builds' types, by field names. Integers of another width keep their value, arrays are
+ * converted by element, removed fields are dropped, and new fields are zero. A union, bit field or pointer is only
+ * copied if both builds declare it alike, since the meaning of its bytes is unknown.
+ * @returns undefined if the types have no field in common
  */
 export function carrier(from: TypeIn, to: TypeIn): Carrier | undefined {
   const steps = stepsOf({ ...from, at: 0 }, { ...to, at: 0 });
@@ -34,7 +34,7 @@ export function carrier(from: TypeIn, to: TypeIn): Carrier | undefined {
   };
 }
 
-/** Whether both builds mean the same by the same bytes. */
+/** Whether both builds have the same layout and field names. */
 export function isSameType(one: TypeIn, other: TypeIn): boolean {
   return describeType(one.btf, one.type) === describeType(other.btf, other.type);
 }
@@ -81,7 +81,7 @@ function readInteger(bytes: Buffer, at: number, { size, signed }: BtfType): bigi
   return signed ? BigInt.asIntN(size * 8, value) : value;
 }
 
-/** What a shorter array has no room for must be zero, as the end of a shorter text is. */
+/** Elements beyond a shorter array must be zero, like the end of a shorter string. */
 function arraySteps(source: BtfType, from: Place, target: BtfType, to: Place): Step[] {
   const element = { from: { btf: from.btf, type: source.type }, to: { btf: to.btf, type: target.type } };
   const size = { from: sizeOf(element.from), to: sizeOf(element.to) };
@@ -117,7 +117,7 @@ function structSteps(source: BtfType, from: Place, target: BtfType, to: Place): 
   });
 }
 
-/** Fields by name; those of anonymous structs count as the outer one's, as in C. Bit fields are left out. */
+/** Fields by name. Fields of anonymous structs count as the outer one's, as in C. Bit fields are left out. */
 function fieldsOf({ btf, at }: Place, struct: BtfType): Map<string, Field> {
   const fields = struct.members.flatMap((member): [string, Field][] => {
     const place = at + member.offset / 8;

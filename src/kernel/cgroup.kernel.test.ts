@@ -19,7 +19,7 @@ import { runName } from "./testdata/harness.ts";
 const name = runName("cgroup");
 afterAll(() => removeCgroup(join(cgroupRoot(), name)));
 
-test("a process moves in, keeps the cgroup busy, is killed, and the tree goes", async () => {
+test("a process is moved into a cgroup, keeps it busy, and is killed; the tree is removed", async () => {
   const inner = createCgroup(`${name}/a/b`);
   expect(createCgroup(`${name}/a/b`)).toBe(inner);
   expect(cgroupId(inner)).toBeGreaterThan(0n);
@@ -37,7 +37,7 @@ test("a process moves in, keeps the cgroup busy, is killed, and the tree goes", 
   expect([existsSync(inner), cgroupProcesses(inner)]).toEqual([false, []]);
 });
 
-test("what cannot be", () => {
+test("failing operations have their codes", () => {
   for (const bad of ["", ".", "..", "../x", "/"]) expect(() => createCgroup(bad)).toThrow(/must lie below the root/);
   const path = createCgroup(`${name}/c`);
   expect(() => moveToCgroup(path, 2 ** 22 + 5)).toThrow(/^move process 4194309 to cgroup .*: ESRCH/);

@@ -2,11 +2,11 @@ import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSyn
 import { join, relative, resolve } from "node:path";
 import { KernelError, systemErrno } from "./errors.ts";
 
-/** In mountinfo space, tab, newline and backslash are octal. */
+/** Decodes a path in mountinfo, where space, tab, newline and backslash are octal. */
 const unescapePath = (text: string) =>
   text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 
-/** Mount points of cgroup v2 in the text of a mountinfo file; those that show the hierarchy's own root first. */
+/** Mount points of cgroup v2 in the text of a mountinfo file. Those of the hierarchy's root come first. */
 export function cgroupMounts(mountinfo: string): string[] {
   const found: { root: string; path: string }[] = [];
   for (const line of mountinfo.split("\n")) {
@@ -19,8 +19,8 @@ export function cgroupMounts(mountinfo: string): string[] {
 }
 
 /**
- * Where the cgroup v2 tree is mounted: alone, or beside v1 controllers (hybrid).
- * @param proc where procfs is mounted @throws KernelError `cgroup2-missing`
+ * The mount point of cgroup v2: alone, or beside v1 controllers (hybrid).
+ * @param proc mount point of procfs @throws KernelError `cgroup2-missing`
  */
 export function cgroupRoot(proc = "/proc"): string {
   const [path] = cgroupMounts(readFileSync(join(proc, "self/mountinfo"), "utf8"));
@@ -40,7 +40,7 @@ function attempt<T>(action: string, fn: () => T, tolerate: readonly string[] = [
   }
 }
 
-/** Makes a cgroup below the root, with its parents; returns its path. Idempotent. @param name `a/b`, never `..` */
+/** Creates a cgroup below the root, with its parents. Returns its path. Idempotent. @param name `a/b`, never `..` */
 export function createCgroup(name: string, root = cgroupRoot()): string {
   const path = resolve(root, name);
   const inside = relative(root, path);
@@ -54,7 +54,7 @@ export function createCgroup(name: string, root = cgroupRoot()): string {
   return path;
 }
 
-/** Removes a cgroup and those below it. Idempotent. @throws KernelError `cgroup-busy` while processes live there */
+/** Removes a cgroup and those below it. Idempotent. @throws KernelError `cgroup-busy` if it contains processes */
 export function removeCgroup(path: string): void {
   const children = attempt(`list cgroup ${path}`, () => readdirSync(path, { withFileTypes: true }), ["ENOENT"]);
   for (const child of children ?? []) if (child.isDirectory()) removeCgroup(join(path, child.name));
@@ -66,19 +66,19 @@ export function moveToCgroup(path: string, pid: number): void {
   attempt(`move process ${pid} to cgroup ${path}`, () => writeFileSync(join(path, "cgroup.procs"), String(pid)));
 }
 
-/** Processes of a cgroup, not of those below it. Empty if there is no such cgroup. */
+/** Processes in a cgroup, without those below it. Empty if the cgroup does not exist. */
 export function cgroupProcesses(path: string): number[] {
   const file = join(path, "cgroup.procs");
   const text = attempt(`read ${file}`, () => readFileSync(file, "utf8"), ["ENOENT", "ENODEV"]) ?? "";
   return text.split("\n").filter(Boolean).map(Number);
 }
 
-/** Kills every process of a cgroup and below it at once. Linux 5.14. Idempotent. */
+/** Kills all processes in a cgroup and below it. Linux 5.14. Idempotent. */
 export function killCgroup(path: string): void {
   attempt(`kill cgroup ${path}`, () => writeFileSync(join(path, "cgroup.kill"), "1"), ["ENOENT", "ENODEV"]);
 }
 
-/** The number by which BPF programs know a cgroup. */
+/** The id by which BPF programs identify a cgroup. */
 export function cgroupId(path: string): bigint {
   return attempt(`read cgroup ${path}`, () => statSync(path, { bigint: true }).ino) as bigint;
 }

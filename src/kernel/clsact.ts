@@ -1,9 +1,9 @@
 import { constants } from "node:os";
 import koffi from "koffi";
+import type { BpfLink, Direction } from "./bpf-link.ts";
 import { check } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { bpf, TcHook, TcOpts } from "./ffi.ts";
-import type { Direction, Link } from "./link.ts";
 import { withLibbpfLog } from "./log.ts";
 import { BpfMap } from "./map.ts";
 import { pinObject, wrongKind } from "./pin.ts";
@@ -11,7 +11,10 @@ import type { Program } from "./program.ts";
 
 const POINT: Readonly<Record<Direction, number>> = { ingress: 1, egress: 2 };
 const REPLACE = 1;
-/** Ours among a device's filters: first in order, with handles that nobody else counts up to, one a place. */
+/**
+ * Identifies Weir's filters on a device: the highest priority, and handles that no other tool reaches by counting, one
+ * per place.
+ */
 const PRIORITY = 1;
 const HANDLE = 0x77656972;
 
@@ -31,17 +34,17 @@ const options = (place: number, fields: { prog_fd?: number; flags?: number } = {
   ...fields,
 });
 
-/** A pin of a filter is a map with this name and one row: where the filter is. */
+/** The pin of a filter is a map with this name and one row, which says where the filter is. */
 const NOTE = "weir_clsact";
 const NOTE_SIZE = 8;
 const ARRAY = 2;
 const ROW = Buffer.alloc(4);
 
 /**
- * A filter of the clsact qdisc, for kernels without tcx. The device holds it, so it outlives this process without a
- * pin; it is found again by its fixed handle. A pin only notes which device and direction it is.
+ * A filter of the clsact qdisc, for kernels without tcx. It is not a BPF link: the device holds it, so it needs no pin
+ * to outlive this process, and is found by its fixed handle. Its pin only records device and direction.
  */
-export class ClsactLink implements Link {
+export class ClsactLink implements BpfLink {
   readonly kind = "clsact";
   readonly ifindex: number;
   readonly direction: Direction;
@@ -54,7 +57,7 @@ export class ClsactLink implements Link {
     this.place = place;
   }
 
-  /** Id of the program in force, or 0. */
+  /** Id of the attached program, or 0. */
   get programId(): number {
     const found = options(this.place);
     const { result } = withLibbpfLog(() => bpf.bpf_tc_query(hook(this.ifindex, this.direction), found) as number);
@@ -72,7 +75,7 @@ export class ClsactLink implements Link {
     return new ClsactLink(note.readUInt32LE(0), direction, note.readUInt16LE(6));
   }
 
-  /** Notes at `path` where the filter is; the device itself holds it. */
+  /** Records at `path` where the filter is. */
   pin(path: string): void {
     const created = bpf.bpf_map_create(ARRAY, NOTE, ROW.length, NOTE_SIZE, 1, null) as number;
     const fd = new Fd("note of a filter", check(created, `pin filter at ${path}`, "pin-failed"));
@@ -102,15 +105,15 @@ export class ClsactLink implements Link {
   close(): void {}
 }
 
-/** No filter, no clsact qdisc, no device. */
+/** The filter, the clsact qdisc or the device does not exist. */
 function isGone(result: number): boolean {
   const { ENOENT, EINVAL, ENODEV } = constants.errno;
   return result === -ENOENT || result === -EINVAL || result === -ENODEV;
 }
 
 /**
- * Attaches a program to a device of this thread's namespace as a filter; replaces ours of the same place atomically if
- * it is there.
+ * Attaches a program as a filter to a device of this thread's namespace. Atomically replaces Weir's filter with the
+ * same place.
  */
 export function attachClsact(program: Program, ifindex: number, direction: Direction, place = 0): ClsactLink {
   const action = `attach filter ${program.name} to ${direction} of device ${ifindex}`;

@@ -1,7 +1,7 @@
 import type { Btf, BtfType } from "./btf.ts";
 import { KernelError } from "./errors.ts";
 
-/** What `encode` takes: numbers or bigints for integers, text for char[N], bytes for u8[N], arrays, nested fields. */
+/** Input of `encode`: numbers or bigints for integers, text for char[N], bytes for u8[N], arrays, nested fields. */
 export type FieldValue =
   | number
   | bigint
@@ -10,10 +10,10 @@ export type FieldValue =
   | Uint8Array
   | readonly FieldValue[]
   | { readonly [field: string]: FieldValue };
-/** What `decode` gives: u64 and s64 as bigint, smaller integers as number, u8[N] as Buffer, char[N] as text. */
+/** Output of `decode`: u64 and s64 as bigint, smaller integers as number, u8[N] as Buffer, char[N] as text. */
 export type Decoded = number | bigint | boolean | string | Buffer | Decoded[] | { [field: string]: Decoded };
 
-/** Turns fields into the bytes of a C type and back. Fields that are left out are zero. */
+/** Encodes fields to the bytes of a C type, and decodes them. Fields that are left out are zero. */
 export interface Codec<Fields = { [field: string]: Decoded }> {
   readonly name: string;
   /** Bytes. */

@@ -16,7 +16,7 @@ beforeAll(() => {
 });
 afterAll(() => removeNamespace(name));
 
-/** Sockets within the namespace, closed whatever `body` does. */
+/** Calls `body` with sockets in the namespace, and closes them in any case. */
 async function withSockets(
   body: (receiver: DatagramSocket, sender: DatagramSocket) => Promise<void> | void,
 ): Promise<void> {
@@ -37,7 +37,7 @@ interface Arrival {
   time: number;
 }
 
-/** Takes so many datagrams: a busy kernel delivers them some time after they were sent. */
+/** Receives this many datagrams, which a busy kernel delivers with delay. */
 async function take(receiver: DatagramSocket, arrivals: Arrivals, count: number): Promise<Arrival[]> {
   const taken: Arrival[] = [];
   while (taken.length < count) {
@@ -60,7 +60,7 @@ function sendNumbered(sender: DatagramSocket, batch: Batch, first: number, lengt
   expect(sender.send(batch, lengths.length)).toBe(lengths.length);
 }
 
-test("batches arrive in order, with their own lengths, what is kept of them, and when they came", () =>
+test("batches arrive in order, with lengths, contents and arrival times", () =>
   withSockets(async (receiver, sender) => {
     const lengths = [16, 100, 1200, 60_000, 17, 1422, 1470, 64];
     const arrivals = new Arrivals(SLOTS, KEPT);
@@ -72,13 +72,13 @@ test("batches arrive in order, with their own lengths, what is kept of them, and
     expect(taken.map(({ number }) => number)).toEqual(lengths.map((_, i) => 1000 + i));
     expect(taken.map(({ length }) => length)).toEqual(lengths);
     for (const { time } of taken) {
-      // one clock, read to a fraction of a microsecond
+      // both times are of the same clock, with a precision of less than a microsecond
       expect(time).toBeGreaterThanOrEqual(begin - 1);
       expect(time).toBeLessThanOrEqual(end + 1);
     }
   }));
 
-test("memory that the kernel writes to outlives a collection of garbage", () =>
+test("memory that the kernel writes to is not garbage-collected", () =>
   withSockets(async (receiver, sender) => {
     const arrivals = new Arrivals(SLOTS, KEPT);
     const batch = new Batch(SLOTS, 1200);
@@ -90,7 +90,7 @@ test("memory that the kernel writes to outlives a collection of garbage", () =>
     }
   }));
 
-test("a sender whose reader is gone goes on; a port that is taken is an error", () =>
+test("a sender continues without a receiver; a port in use is an error", () =>
   withSockets(async (receiver, sender) => {
     expect(() => inNamespace(netns, () => new DatagramSocket({ port: PORT }))).toThrow(
       `bind UDP port ${PORT}: EADDRINUSE`,
@@ -99,6 +99,6 @@ test("a sender whose reader is gone goes on; a port that is taken is an error", 
     const batch = new Batch(1, 16);
     batch.setLength(0, 16);
     expect(sender.send(batch, 1)).toBe(1);
-    // the answer that nobody is there comes with one of the next
+    // the ICMP error is reported by one of the next calls
     while (sender.send(batch, 1) === 1) await turn();
   }));

@@ -3,7 +3,7 @@ import { errnoName, KernelError } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { lazy, libc } from "./ffi.ts";
 
-/** UDP over IPv4 in batches, with the kernel's times of arrival: what Node.js's own sockets are too slow for. */
+/** UDP over IPv4 in batches, with kernel timestamps. Node.js's own sockets are too slow for this. */
 
 const AF_INET = 2;
 const SOCK_DGRAM = 2;
@@ -12,7 +12,7 @@ const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SO_TIMESTAMPNS = 35;
 const MSG_DONTWAIT = 0x40;
-/** Give a datagram's own length, not that of what is kept. */
+/** Returns the real length of a truncated datagram. */
 const MSG_TRUNC = 0x20;
 const CLOCK_REALTIME = 0;
 /** `struct mmsghdr`, `struct iovec`, and a control message with a `struct timespec`, of 64-bit machines. */
@@ -24,7 +24,7 @@ const AT = { iov: 16, iovlen: 24, control: 32, controllen: 40, length: 56 } as c
 
 const timespec = lazy(() => Buffer.alloc(16));
 
-/** CLOCK_REALTIME in µs: what arrivals are stamped with. */
+/** CLOCK_REALTIME in µs, the clock of arrival timestamps. */
 export function wallClock(): number {
   const time = timespec();
   libc.clock_gettime(CLOCK_REALTIME, time);
@@ -52,11 +52,11 @@ function headers(
   return { all, vectors, data };
 }
 
-/** Datagrams to send: `slots` of them, of `size` bytes at most. */
+/** Datagrams to send: `slots` datagrams of up to `size` bytes. */
 export class Batch {
   readonly slots: number;
   readonly size: number;
-  /** Slot i holds what follows byte `i * size`. */
+  /** Slot i begins at byte `i * size`. */
   readonly data: Buffer;
   readonly headers: Buffer;
   readonly #vectors: Buffer;
@@ -70,20 +70,20 @@ export class Batch {
     this.#vectors = vectors;
   }
 
-  /** Bytes of the datagram in a slot. */
+  /** Sets the length of a slot's datagram, bytes. */
   setLength(slot: number, bytes: number): void {
     this.#vectors.writeUInt32LE(bytes, slot * IOVEC + 8);
   }
 }
 
-/** Room for datagrams that arrive: `slots` of them, of which `size` bytes are kept. */
+/** Buffers for received datagrams: `slots` datagrams, of which `size` bytes are kept. */
 export class Arrivals {
   readonly slots: number;
   readonly size: number;
   readonly data: Buffer;
   readonly headers: Buffer;
   readonly #control: Buffer;
-  /** What `headers` points to. */
+  /** Kept here because `headers` points to it. */
   readonly vectors: Buffer;
 
   constructor(slots: number, size: number) {
@@ -96,31 +96,31 @@ export class Arrivals {
     this.headers = all;
   }
 
-  /** To be called before each receive: the kernel writes how much of the control room it has used. */
+  /** Must be called before each receive: the kernel overwrites the size of the control buffer. */
   reset(): void {
     for (let i = 0; i < this.slots; i++) this.headers.writeUInt32LE(CONTROL, i * MMSGHDR + AT.controllen);
   }
 
-  /** Bytes of the whole datagram in a slot, also what was not kept. */
+  /** Length of a slot's datagram, including bytes that were not kept. */
   length(slot: number): number {
     return this.headers.readUInt32LE(slot * MMSGHDR + AT.length);
   }
 
-  /** When the kernel took the datagram in, µs of `wallClock`. */
+  /** Arrival time at the kernel, µs of `wallClock`. */
   time(slot: number): number {
     return micros(this.#control, slot * CONTROL + CMSG_DATA);
   }
 }
 
 export interface DatagramOptions {
-  /** Receives at this port, with times of arrival. */
+  /** Receives on this port, with arrival times. */
   port?: number | undefined;
-  /** Bytes of the kernel's queues, beyond the machine's limits: needs CAP_NET_ADMIN. */
+  /** Sizes of the kernel's buffers, bytes; may exceed the system's limits, which needs CAP_NET_ADMIN. */
   sendBuffer?: number | undefined;
   receiveBuffer?: number | undefined;
 }
 
-/** A UDP socket that never waits. Made in the calling thread's namespace, which it keeps. */
+/** A non-blocking UDP socket in the calling thread's namespace. */
 export class DatagramSocket {
   readonly #fd: Fd;
 
@@ -144,7 +144,10 @@ export class DatagramSocket {
     answer(`connect to UDP ${address}:${port}`, libc.connect(this.#fd.number, to, to.length));
   }
 
-  /** Sends the first `count` of a batch; gives how many the socket had room for. What an earlier one met is no error. */
+  /**
+   * Sends the first `count` datagrams of a batch. Returns how many the socket accepted. Errors of earlier datagrams are
+   * ignored.
+   */
   send(batch: Batch, count: number): number {
     const sent = libc.sendmmsg(this.#fd.number, batch.headers, count, MSG_DONTWAIT) as number;
     if (sent >= 0) return sent;
@@ -153,7 +156,7 @@ export class DatagramSocket {
     throw new KernelError("send datagrams", { code: "send-failed", errno: name });
   }
 
-  /** Takes what is there; gives how many. */
+  /** Receives what is queued. Returns the number of datagrams. */
   receive(into: Arrivals): number {
     into.reset();
     const taken = libc.recvmmsg(this.#fd.number, into.headers, into.slots, MSG_DONTWAIT | MSG_TRUNC, null) as number;

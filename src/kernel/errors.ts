@@ -1,18 +1,18 @@
 import { constants } from "node:os";
 
-/** Errors of the kernel that user space's errno tables do not know. */
+/** Kernel errnos that are not in user space's tables. */
 const KERNEL_ONLY: Readonly<Record<number, string>> = { 524: "ENOTSUPP" };
 
 const names = new Map(Object.entries(constants.errno).map(([name, value]) => [value as number, name]));
 names.set(constants.errno.EAGAIN, "EAGAIN");
 names.set(constants.errno.EOPNOTSUPP, "EOPNOTSUPP");
 
-/** The symbolic name of an errno value (positive), `E<number>` if it has none. */
+/** The symbolic name of a positive errno; `E<number>` if it has none. */
 export function errnoName(errno: number): string {
   return names.get(errno) ?? KERNEL_ONLY[errno] ?? `E${errno}`;
 }
 
-/** The errno name in an error of Node's own calls, or `undefined`. */
+/** The errno name in an error of a Node.js call, or `undefined`. */
 export function systemErrno(error: unknown): string | undefined {
   return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
 }
@@ -24,23 +24,23 @@ const HINTS: Readonly<Record<string, string>> = {
   EMFILE: "too many open files: raise RLIMIT_NOFILE",
 };
 
-/** What a `KernelError` tells besides its message. */
+/** Properties of a `KernelError`. */
 export interface KernelErrorDetail {
   /** Stable and machine-readable, kebab-case: `map-full`, `attach-failed`. */
   code: string;
-  /** Name of the errno, or `undefined` where the kernel was not reached. */
+  /** Name of the errno; `undefined` if the kernel was not called. */
   errno?: string | undefined;
   hint?: string | undefined;
   cause?: unknown;
 }
 
-/** The kernel, or the library in front of it, refused. The message reads verb, object, cause, hint. */
+/** The kernel or a library refused an operation. The message reads verb, object, cause, hint. */
 export class KernelError extends Error {
   readonly code: string;
   readonly errno: string | undefined;
   override name = "KernelError";
 
-  /** @param action verb and object: `update map weir_hops` */
+  /** @param action verb and object, e.g. `update map weir_hops` */
   constructor(action: string, detail: KernelErrorDetail) {
     const hint = detail.hint ?? (detail.errno ? HINTS[detail.errno] : undefined);
     const why = detail.errno ?? (detail.cause instanceof Error ? detail.cause.message : undefined);
@@ -53,10 +53,10 @@ export class KernelError extends Error {
 }
 
 const TAIL = 2;
-/** Lines in which the verifier counts its work: never the reason. */
+/** Lines with the verifier's statistics, which are never the reason. */
 const STATISTICS = /^(processed \d+ insns|verification time|stack depth|-- (BEGIN|END) PROG|max_states_per_insn|\s*$)/;
 
-/** The last lines of a verifier's log that say why, without statistics. */
+/** The last lines of a verifier log with the reason, without statistics. */
 export function tellingLines(log: string): {
   lines: string[];
   omitted: number;
@@ -67,7 +67,7 @@ export function tellingLines(log: string): {
   return { lines, omitted: useful.length - lines.length };
 }
 
-/** The verifier refused a program. `log` is its whole log; the message keeps the telling last lines. */
+/** The verifier refused a program. `log` is the whole log; the message has the lines with the reason. */
 export class VerifierError extends KernelError {
   readonly log: string;
   override name = "VerifierError";
@@ -83,7 +83,7 @@ export class VerifierError extends KernelError {
   }
 }
 
-/** Throws a `KernelError` if `result` is negative (libbpf returns −errno); returns it otherwise. */
+/** Returns `result`, or throws a `KernelError` if it is negative (libbpf returns −errno). */
 export function check(result: number, action: string, code: string, hint?: string): number {
   if (result >= 0) return result;
   throw new KernelError(action, { code, errno: errnoName(-result), hint });

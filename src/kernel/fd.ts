@@ -1,7 +1,7 @@
 import { check, KernelError } from "./errors.ts";
 import { libc } from "./ffi.ts";
 
-/** A file descriptor with an owner. One that was closed says so instead of hitting whoever got its number next. */
+/** A file descriptor with an owner. Using it after `close` throws, rather than using a reused number. */
 export class Fd {
   readonly #what: string;
   #number: number;
@@ -24,7 +24,7 @@ export class Fd {
     return this.#number < 0;
   }
 
-  /** Gives the number up without closing it: its owner did. */
+  /** Marks it as closed, because another owner has closed the number. */
   forget(): void {
     this.#number = -1;
   }

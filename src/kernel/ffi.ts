@@ -16,7 +16,7 @@ function open(soname: string, packageName: string): LibraryHandle {
   }
 }
 
-/** Evaluates once, at first use: importing this folder loads no library. */
+/** Evaluates `make` on first use, so that importing this folder loads no library. */
 export function lazy<T>(make: () => T): () => T {
   let value: { made: T } | undefined;
   return () => {
@@ -27,7 +27,7 @@ export function lazy<T>(make: () => T): () => T {
 
 type CType = string | TypeObject | ReturnType<typeof koffi.out>;
 
-/** Declares C functions by prototype, `name: [result, arguments…]`; each is bound when first used. */
+/** Declares C functions by prototype, `name: [result, arguments…]`. Each is bound on first use. */
 function functions<Name extends string>(
   library: () => LibraryHandle,
   prototypes: Readonly<Record<Name, readonly [CType, ...CType[]]>>,
@@ -82,7 +82,7 @@ export const TcOpts = koffi.struct({
   handle: "uint32_t",
   priority: "uint32_t",
 });
-/** `bpf_link_create_opts`; the last three words are its union of per-type options, unused by tcx. */
+/** `bpf_link_create_opts`; the last three words are a union of per-type options, which tcx does not use. */
 export const LinkCreateOpts = koffi.struct({
   sz: "size_t",
   flags: "uint32_t",
@@ -91,7 +91,7 @@ export const LinkCreateOpts = koffi.struct({
   target_btf_id: "uint32_t",
   perType: koffi.array("uint64_t", 4),
 });
-/** `bpf_map_create_opts`; `ids` are of BTF, `rest` flags, extra, NUMA node and device. */
+/** `bpf_map_create_opts`; `ids` are BTF ids; `rest`: flags, extra, NUMA node and device. */
 export const MapCreateOpts = koffi.struct({
   sz: "size_t",
   ids: koffi.array("uint32_t", 4),
@@ -107,7 +107,7 @@ export const BatchOpts = koffi.struct({
 const P = "void *";
 const S = "const char *";
 
-/** libbpf 1.x. A negative `int` is −errno; a null pointer means that `koffi.errno()` tells. */
+/** libbpf 1.x. A negative `int` is −errno; after a null pointer `koffi.errno()` has the error. */
 export const bpf = functions(
   lazy(() => open("libbpf.so.1", "libbpf1")),
   {
@@ -174,7 +174,7 @@ export const bpf = functions(
   },
 );
 
-/** The C library. On −1 (or null) `koffi.errno()` tells, in the same synchronous turn. */
+/** The C library. After −1 or null `koffi.errno()` has the error, if read synchronously. */
 export const libc = functions(
   lazy(() => open("libc.so.6", "the GNU C library")),
   {

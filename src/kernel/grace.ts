@@ -24,8 +24,8 @@ const maps = lazy((): Maps => {
 });
 
 /**
- * Waits until every run of a program that began before has ended; some milliseconds. The kernel does so after it has
- * changed a map of maps, whoever runs what. (membarrier would too, but not where `nohz_full` is used.)
+ * Waits until every program run that began before this call has ended; takes some milliseconds. The kernel waits for
+ * that when a map of maps is updated. (membarrier would work too, but not with `nohz_full`.)
  */
 export function waitForPrograms(): void {
   const { outer, inner } = maps();

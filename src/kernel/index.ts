@@ -1,3 +1,5 @@
+export { attachDevice, openBpfLink } from "./attach.ts";
+export type { BpfLink, Direction } from "./bpf-link.ts";
 export { Btf, type BtfType, enumNames } from "./btf.ts";
 export { type Carrier, carrier, isSameType, type TypeIn } from "./carry.ts";
 export {
@@ -15,7 +17,6 @@ export { type Codec, codec, type Decoded, type FieldValue } from "./codec.ts";
 export { Arrivals, Batch, DatagramSocket, wallClock } from "./datagram.ts";
 export { errnoName, KernelError, VerifierError } from "./errors.ts";
 export { waitForPrograms } from "./grace.ts";
-export { attachDevice, type Direction, type Link, openLink } from "./link.ts";
 export { linkObjects } from "./linker.ts";
 export { type Lock, lockPath } from "./lock.ts";
 export { BpfMap, type MapType, possibleCpus, UPDATE } from "./map.ts";

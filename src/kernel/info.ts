@@ -2,7 +2,7 @@ import koffi, { type TypeObject } from "koffi";
 import { check } from "./errors.ts";
 import { bpf } from "./ffi.ts";
 
-/** Heads of the kernel's info structs; it fills no more than the size that it is told. */
+/** The beginnings of the kernel's info structs. The kernel fills no more than the given size. */
 export const MapInfoStruct = koffi.struct({
   type: "uint32_t",
   id: "uint32_t",
@@ -37,7 +37,7 @@ export const ProgramInfoStruct = koffi.struct({
   gpl_compatible: "uint32_t",
   netns_dev: "uint64_t",
   netns_ino: "uint64_t",
-  ksyms: koffi.array("uint32_t", 2), // numbers, then addresses of what the JIT made
+  ksyms: koffi.array("uint32_t", 2), // count, then pointer to addresses of JIT-compiled functions
   ksym_addresses: koffi.array("uint64_t", 2),
   btf_id: "uint32_t",
   func_info_rec_size: "uint32_t",
@@ -67,7 +67,7 @@ export interface MapInfo {
   max_entries: number;
   map_flags: number;
   name: string;
-  /** Of the types that the map was made with; 0: it has none. */
+  /** BTF of the map's types; 0: none. */
   btf_id: number;
   btf_key_type_id: number;
   btf_value_type_id: number;
@@ -76,7 +76,7 @@ export interface ProgramInfo {
   type: number;
   id: number;
   name: string;
-  /** Counted while statistics are on. */
+  /** Counted while statistics are enabled. */
   run_time_ns: number | bigint;
   run_cnt: number | bigint;
 }
@@ -84,7 +84,7 @@ export interface LinkInfo {
   type: number;
   id: number;
   prog_id: number;
-  /** Of a tcx link; 0 once its device is gone. */
+  /** For a tcx link; 0 once its device is gone. */
   ifindex: number;
   attach_type: number;
 }

@@ -2,7 +2,7 @@ import koffi from "koffi";
 import { Btf } from "./btf.ts";
 import { bpf, type Pointer } from "./ffi.ts";
 
-/** Bytes at an address of this process. */
+/** Copies bytes at an address of this process. */
 export function copyOf(pointer: Pointer, size: number): Buffer {
   return Buffer.from(koffi.decode(pointer, koffi.array("uint8_t", size)) as Uint8Array);
 }
@@ -14,7 +14,7 @@ export function rawBtf(btf: Pointer): Buffer | undefined {
   return data === null ? undefined : copyOf(data, size[0] ?? 0);
 }
 
-/** Type information that the kernel keeps for what was loaded with it. Undefined if it has none of this id. */
+/** BTF that the kernel keeps for a loaded object; undefined if there is none with this id. */
 export function kernelBtf(id: number): Btf | undefined {
   const btf = id === 0 ? null : (bpf.btf__load_from_kernel_by_id(id) as Pointer | null);
   if (btf === null) return undefined;

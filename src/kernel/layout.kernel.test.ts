@@ -5,7 +5,7 @@ import { Btf } from "./btf.ts";
 import { LinkInfoStruct, MapInfoStruct, ProgramInfoStruct } from "./info.ts";
 import { skb } from "./skb.ts";
 
-/** The running kernel's own types: what the structs and offsets of this folder must agree with. */
+/** BTF of the running kernel, with which the structs and offsets in this folder must agree. */
 const btf = Btf.parse(readFileSync("/sys/kernel/btf/vmlinux"));
 
 /** Byte offset of a member, also inside anonymous unions and structs. */
@@ -28,7 +28,7 @@ const cases: [string, TypeObject, string[]][] = [
   ["bpf_prog_info", ProgramInfoStruct, ["type", "id", "name"]],
   ["bpf_link_info", LinkInfoStruct, ["type", "id", "prog_id"]],
 ];
-test.each(cases)("struct %s is laid out as the kernel has it", (name, struct, members) => {
+test.each(cases)("struct %s has the kernel's layout", (name, struct, members) => {
   for (const member of members) {
     expect({ member, at: koffi.offsetof(struct, member) }).toEqual({ member, at: offset(name, member) });
   }

@@ -23,7 +23,7 @@ const MAP =
   'struct { __uint(type, BPF_MAP_TYPE_ARRAY); __type(key, __u32); __type(value, __u64); __uint(max_entries, 3); } seen SEC(".maps");';
 const PART = `${MAP}\nint part(struct __sk_buff *skb) { __u32 k = 0; return !bpf_map_lookup_elem(&seen, &k); }`;
 
-test("a function takes a weak one's place and brings its maps along", () => {
+test("a function replaces a weak one, and its maps are included", () => {
   const output = join(directory, "linked.o");
   linkObjects(output, [compiled("whole", WEAK), compiled("part", PART)]);
   const { programs, maps } = inspectDefinitions(output);
@@ -33,13 +33,13 @@ test("a function takes a weak one's place and brings its maps along", () => {
   ]);
 });
 
-test("two of one name are refused with the linker's words", () => {
+test("two functions with the same name are refused with the linker's message", () => {
   const part = compiled("part", PART);
   const link = () => linkObjects(join(directory, "twice.o"), [part, part]);
   expect(link).toThrow(/^link .*twice\.o: E\w+ \(.*\)/);
 });
 
-test("what is no object is refused", () => {
+test("a file that is no object is refused", () => {
   writeFileSync(join(directory, "text.o"), "text");
   expect(() => linkObjects(join(directory, "none.o"), [join(directory, "text.o")])).toThrow(
     /^link .*none\.o \(.*text\.o is no object/,

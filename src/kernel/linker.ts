@@ -4,8 +4,8 @@ import { bpf, type Pointer } from "./ffi.ts";
 import { firstWarning, withLibbpfLog } from "./log.ts";
 
 /**
- * Links compiled objects into one, as `bpftool gen object` does: a function of one takes the place of a weak one of the
- * same name in another. Writes `output`. @throws KernelError `link-failed`
+ * Links compiled objects into one, like `bpftool gen object`: a function replaces a weak one of the same name. Writes
+ * `output`. @throws KernelError `link-failed`
  */
 export function linkObjects(output: string, inputs: readonly string[]): void {
   for (const input of inputs) {
@@ -17,7 +17,7 @@ export function linkObjects(output: string, inputs: readonly string[]): void {
   throw new KernelError(`link ${output}`, { code: "link-failed", errno: errnoName(-result), hint: firstWarning(log) });
 }
 
-/** The linker itself ends the process over a file that is none. */
+/** The linker would end the process over a file that is no object. */
 function isObject(path: string): boolean {
   const file = readFileSync(path);
   const isElf = file.length >= ELF_HEADER && file.readUInt32BE(0) === 0x7f454c46;

@@ -6,14 +6,14 @@ import { libc } from "./ffi.ts";
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
-/** A lock that its process holds until `release`, or until it ends, however it ends. */
+/** A lock that this process holds until `release`, or until it ends in any way. */
 export interface Lock {
   release(): void;
 }
 
 /**
- * Locks a directory or file that is there, for this process alone: nothing is written.
- * @throws KernelError `locked` if another process holds it, `lock-failed` for any other reason
+ * Locks an existing directory or file exclusively, without writing.
+ * @throws KernelError `locked`: another process holds it; `lock-failed`: any other reason
  */
 export function lockPath(path: string): Lock {
   const fd = open(path);

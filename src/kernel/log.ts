@@ -28,12 +28,12 @@ const install = lazy(() => {
   bpf.libbpf_set_print(callback);
 });
 
-/** Silences libbpf: what it prints is kept for errors, never written to stderr. */
+/** Silences libbpf: its output is kept for error messages and not written to stderr. */
 export function quietLibbpf(): void {
   install();
 }
 
-/** Runs `fn` and returns what libbpf printed meanwhile (warnings and verifier logs). */
+/** Calls `fn`. Returns its result and libbpf's output (warnings and verifier logs). */
 export function withLibbpfLog<T>(fn: () => T): { result: T; log: string } {
   install();
   const outer = captured;
@@ -46,7 +46,7 @@ export function withLibbpfLog<T>(fn: () => T): { result: T; log: string } {
   }
 }
 
-/** The verifier's log in what libbpf printed, or `undefined` if the verifier was not the reason. */
+/** The verifier log in libbpf's output; `undefined` if there is none. */
 export function verifierLog(log: string): string | undefined {
   const begin = log.lastIndexOf("-- BEGIN PROG LOAD LOG --");
   if (begin < 0) return undefined;
@@ -55,7 +55,7 @@ export function verifierLog(log: string): string | undefined {
   return log.slice(start, end < 0 ? undefined : end);
 }
 
-/** libbpf's warnings without its prefix, the first of them: the one nearest to the cause. */
+/** libbpf's first warning, without prefix. It is the one nearest to the cause. */
 export function firstWarning(log: string): string | undefined {
   const line = log.split("\n").find((text) => text.startsWith("libbpf: "));
   return line?.replace(/^libbpf: /, "").trim();

@@ -5,9 +5,10 @@ const DEPTH = 8;
 const SPARE = "spare";
 
 /**
- * Digest of how maps are declared: kinds, sizes, and the layouts of their keys and values. Two builds with the same
- * digest can share pinned maps; first eight hexadecimal digits of a SHA-256. `more`: what else they are made by. A member
- * named `spare` counts by its place and size alone: its bytes are zero until a later build says what they are.
+ * Digest of map declarations: type, sizes, and layouts of keys and values. Builds with equal digests can share pinned
+ * maps. The first eight hexadecimal digits of a SHA-256. A member named `spare` only counts by offset and size: its
+ * bytes are zero until a later build names them.
+ * @param more other input of the digest
  */
 export function mapSchema(declarations: readonly { btf: Btf; map: string }[], more = ""): string {
   const lines = declarations.map(({ btf, map }) => {
@@ -18,7 +19,7 @@ export function mapSchema(declarations: readonly { btf: Btf; map: string }[], mo
   return createHash("sha256").update(text).digest("hex").slice(0, 8);
 }
 
-/** A type as text: what its bytes depend on, and its fields' names, since a renamed field means something else. */
+/** A type as text: its layout, and field names, since a renamed field has another meaning. */
 export function describeType(btf: Btf, id: number): string {
   return describe(btf, id, 0);
 }
@@ -41,7 +42,7 @@ const place = ({ offset, bits }: BtfMember): string => (bits > 0 ? `${offset}/${
 const typeOf = (btf: Btf, { name, type }: BtfMember, depth: number): string =>
   name === SPARE ? `${sizeOf(btf, type)}` : describe(btf, type, depth + 1);
 
-/** Bytes of a type that a struct may have as a member. */
+/** Size of a type that can be a struct member, bytes. */
 function sizeOf(btf: Btf, id: number): number {
   const type = btf.resolve(id);
   if (type.kind === "array") return type.length * sizeOf(btf, type.type);

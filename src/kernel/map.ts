@@ -32,18 +32,18 @@ const UPDATE_HINTS: Readonly<Record<string, string>> = {
   ENOENT: "the key is not there",
 };
 
-/** Flags of `update`; `lock`, of `lookup` too: the value is copied under the spin lock that it holds. */
+/** Flags of `update`. `lock`, also a flag of `lookup`: copies the value under the spin lock in it. */
 export const UPDATE = { any: 0, create: 1, replace: 2, lock: 4 } as const;
 
-/** Number of values that a per-CPU map holds for a key. */
+/** The number of values per key in a per-CPU map. */
 export const possibleCpus = lazy(() => check(bpf.libbpf_num_possible_cpus() as number, "count CPUs", "cpus-unknown"));
 
 /**
- * A BPF map. Keys and values are raw bytes; `codec` makes and reads them. In per-CPU maps a value is one slot for
- * each possible CPU, each slot `valueSize` rounded up to 8 bytes.
+ * A BPF map. Keys and values are raw bytes, encoded and decoded by `codec`. In a per-CPU map a value has one slot per
+ * possible CPU, each of `valueSize` rounded up to 8 bytes.
  */
 export class BpfMap {
-  /** As in the source; of a map opened by its pin the kernel's copy, 15 characters at most. */
+  /** Name from the source; for a map opened by its pin the kernel's, at most 15 characters. */
   readonly name: string;
   readonly type: MapType;
   /** Bytes of a key. */
@@ -54,9 +54,9 @@ export class BpfMap {
   /** Bytes that `lookup` returns and `update` takes. */
   readonly bufferSize: number;
   readonly id: number;
-  /** `BPF_F_*` that it was made with. */
+  /** `BPF_F_*` flags with which it was created. */
   readonly flags: number;
-  /** As the kernel numbers `type`. */
+  /** The kernel's number of `type`. */
   readonly typeNumber: number;
   readonly #fd: Fd;
   readonly #types: { btf: number; key: number; value: number };
@@ -86,22 +86,22 @@ export class BpfMap {
     return this.#fd.number;
   }
 
-  /** It has a value for each possible CPU. */
+  /** Whether it has a value for each possible CPU. */
   get isPerCpu(): boolean {
     return this.type.includes("percpu");
   }
 
-  /** Keys are the numbers below `maxEntries`, and each has a value. */
+  /** Whether keys are the numbers below `maxEntries`, each of which has a value. */
   get isArray(): boolean {
     return this.type.endsWith("array");
   }
 
-  /** Bytes of one CPU's slot. */
+  /** Size of one CPU's slot, bytes. */
   get slotSize(): number {
     return Math.ceil(this.valueSize / 8) * 8;
   }
 
-  /** Types of key and value, as the object had them that the map was made for; undefined if it had none. */
+  /** Types of key and value from the BTF with which the map was created; undefined if it has none. */
   types(): { key: TypeIn; value: TypeIn } | undefined {
     const btf = kernelBtf(this.#types.btf);
     return btf && { key: { btf, type: this.#types.key }, value: { btf, type: this.#types.value } };
@@ -128,7 +128,7 @@ export class BpfMap {
     if (result < 0) throw this.#updateError(-result);
   }
 
-  /** True if the key was there. */
+  /** Returns whether the key existed. */
   delete(key: Buffer): boolean {
     this.#checkKey(key);
     const result = bpf.bpf_map_delete_elem(this.fd, key) as number;
@@ -137,7 +137,7 @@ export class BpfMap {
     return true;
   }
 
-  /** Keys one by one. Deleting the current key during the walk may restart it; use `entries` then. */
+  /** Keys one by one. Deleting the current key may restart the iteration; use `entries` then. */
   *keys(): Generator<Buffer> {
     let key: Buffer | null = null;
     for (;;) {
@@ -150,7 +150,7 @@ export class BpfMap {
     }
   }
 
-  /** All keys and values; by batches where the kernel has them for this type (5.6), else one by one. */
+  /** All keys and values; in batches if the kernel supports them for this type (5.6). */
   entries(): [Buffer, Buffer][] {
     return lookupBatch(this) ?? this.#entriesOneByOne();
   }
@@ -164,7 +164,7 @@ export class BpfMap {
     return found;
   }
 
-  /** Writes many values. Stops at the first that the kernel refuses, whose index the error names. */
+  /** Writes many values. Stops at the first that the kernel refuses; the error has its index. */
   updateBatch(pairs: readonly (readonly [Buffer, Buffer])[], flags: number = UPDATE.any): void {
     for (const [key, value] of pairs) {
       this.#checkKey(key);
@@ -174,7 +174,7 @@ export class BpfMap {
     if (failed) throw this.#updateError(failed.errno, ` with row ${failed.index} of ${pairs.length}`);
   }
 
-  /** Writes many values, each by itself; those that the kernel refused, by index. */
+  /** Writes each value by itself. Returns those that the kernel refused, by index. */
   updateEach(
     pairs: readonly (readonly [Buffer, Buffer])[],
     flags: number = UPDATE.any,
@@ -186,7 +186,7 @@ export class BpfMap {
     return updateEach(this, pairs, flags).map(({ index, errno }) => ({ index, error: this.#updateError(errno) }));
   }
 
-  /** A digest of all keys and values as the kernel lists them: equal ones mean equal rows, unequal ones may too. */
+  /** A digest of all keys and values in the kernel's order. Equal digests mean equal rows; different ones may, too. */
   digest(): string {
     const hash = createHash("sha1");
     const add = (keys: Buffer, values: Buffer, count: number) => {
@@ -196,17 +196,17 @@ export class BpfMap {
     return hash.digest("base64");
   }
 
-  /** Deletes many keys, missing ones too; returns how many were there. Deletes cost 0.6 µs each, so one by one. */
+  /** Deletes keys, ignoring missing ones. Returns how many existed. One by one, since a delete takes only 0.6 µs. */
   deleteBatch(keys: readonly Buffer[]): number {
     return keys.reduce((count, key) => count + (this.delete(key) ? 1 : 0), 0);
   }
 
-  /** Pins the map on a bpffs: it then outlives this process. */
+  /** Pins the map on a bpffs, so that it outlives this process. */
   pin(path: string): void {
     pinObject(this.fd, path, `map ${this.name}`);
   }
 
-  /** Idempotent. A map of an object closes with its object. */
+  /** Idempotent. A map of an object is closed with its object. */
   close(): void {
     this.#fd.close();
   }

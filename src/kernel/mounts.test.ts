@@ -15,7 +15,7 @@ const FIRST = parseMounts(
 const OWN = "mnt:[4026532111]";
 const STARTER = parseMounts("777 1 0:9 / / rw - ext4 a rw\n92 777 0:66 / /run/bpf rw - bpf bpf rw");
 
-test("mounts are read with their file system, whatever optional fields they have", () => {
+test("mounts are parsed with any optional fields", () => {
   expect(FIRST.map(({ device, path, type }) => [device, path, type])).toEqual([
     ["0:20", "/sys", "sysfs"],
     ["0:31", "/sys/fs/bpf", "bpf"],
@@ -37,7 +37,7 @@ test.each([
   expect(outlivesUs(device, { first: FIRST, namespace: OWN, root: "777", parent: [], ...change })).toBe(lasts);
 });
 
-test("a path's device is the one that mountinfo names", () => {
+test("deviceOf returns the device in mountinfo", () => {
   const own = parseMounts(readFileSync("/proc/self/mountinfo", "utf8"));
   const proc = own.findLast(({ path, type }) => path === "/proc" && type === "proc");
   expect(proc).toBeDefined();

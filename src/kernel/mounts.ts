@@ -1,18 +1,18 @@
 import { readFileSync, readlinkSync, statSync } from "node:fs";
 
-/** One line of a process's mountinfo. */
+/** One line of mountinfo. */
 export interface Mount {
-  /** Of this mount alone: copies in other mount namespaces have others. */
+  /** Unique per mount: copies in other mount namespaces have other ids. */
   id: string;
-  /** `major:minor` of the file system: the same wherever it is mounted. */
+  /** `major:minor` of the file system, the same wherever it is mounted. */
   device: string;
-  /** What of the file system is mounted; of a namespace's file its name, e.g. `mnt:[4026532000]`. */
+  /** The mounted part of the file system; for a namespace file its name, e.g. `mnt:[4026532000]`. */
   root: string;
   path: string;
   type: string;
 }
 
-/** Reads the text of /proc/PID/mountinfo. */
+/** Parses the text of /proc/PID/mountinfo. */
 export function parseMounts(text: string): Mount[] {
   return text.split("\n").flatMap((line) => {
     const [before = "", after = ""] = line.split(" - ");
@@ -22,11 +22,11 @@ export function parseMounts(text: string): Mount[] {
   });
 }
 
-/** Blanks and the like are octal there. */
+/** Decodes octal escapes of blanks and the like. */
 const unescaped = (path: string): string =>
   path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 
-/** `major:minor` of the file system that a path is on, as mountinfo has it. */
+/** `major:minor` of a path's file system, as in mountinfo. */
 export function deviceOf(path: string): string {
   const { dev } = statSync(path, { bigint: true });
   const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & ~0xfffn);
@@ -34,15 +34,15 @@ export function deviceOf(path: string): string {
   return `${major}:${minor}`;
 }
 
-/** What tells of this process's mounts and of those of the machine's first process. */
+/** The mounts of this process, its parent, and process 1. */
 export interface MountView {
-  /** Mounts of process 1; undefined if they cannot be read. */
+  /** Mounts of process 1; undefined if they are not readable. */
   first: readonly Mount[] | undefined;
   /** This process's mount namespace, e.g. `mnt:[4026532000]`. */
   namespace: string;
-  /** Id of its root's mount. */
+  /** Id of this process's root mount. */
   root: string;
-  /** Mounts of the process that started it; undefined if they cannot be read. */
+  /** Mounts of the parent process; undefined if they are not readable. */
   parent: readonly Mount[] | undefined;
 }
 
@@ -56,21 +56,23 @@ function mountsOf(process: string): Mount[] | undefined {
   try {
     return parseMounts(readFileSync(`/proc/${process}/mountinfo`, "utf8"));
   } catch {
-    return undefined; // hidden from us
+    return undefined; // not readable
   }
 }
 
 /**
- * Does this process's mount namespace stay when it ends? It does if it is that of process 1 or of the process that started
- * this one (`ip netns exec` makes one for its command alone), or if process 1 holds it by a file. What cannot be told is
- * taken for good.
+ * Whether this process's mount namespace outlives it: it is that of process 1 or of the parent process (`ip netns exec`
+ * creates one for its command alone), or process 1 holds it by a bind mount. If this cannot be determined, true.
  */
 export function namespaceStays({ first, namespace, root, parent }: MountView): boolean {
   if (parent?.some(({ id }) => id === root)) return true;
   return first?.some((mount) => mount.id === root || (mount.type === "nsfs" && mount.root === namespace)) ?? true;
 }
 
-/** Does a file system stay? It goes with the last mount namespace that has it. `device`: as `deviceOf` gives it. */
+/**
+ * Whether a file system outlives this process: it is unmounted with the last mount namespace that has it. @param device
+ * from `deviceOf`
+ */
 export function outlivesUs(device: string, view: MountView): boolean {
   const has = (mounts: readonly Mount[] | undefined) => mounts?.some((mount) => mount.device === device);
   return namespaceStays(view) || has(view.parent) || (has(view.first) ?? true);

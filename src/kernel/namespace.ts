@@ -12,7 +12,7 @@ const MNT_DETACH = 2;
 const SELF = "/proc/thread-self/ns/net";
 const DIRECTORY = "/run/netns";
 
-/** Where `createNamespace(name)` binds its namespace. */
+/** Path at which `createNamespace(name)` binds its namespace. */
 export const namespacePath = (name: string): string => join(DIRECTORY, name);
 
 function failed(action: string, code: string, hint?: string): KernelError {
@@ -43,7 +43,7 @@ function enter(fd: number, what: string): void {
   throw failed(`enter network namespace ${what}`, "namespace-enter-failed");
 }
 
-/** Going on in the wrong namespace would configure somebody else's devices. */
+/** Returns to the thread's own namespace. If that fails, the process exits: it would configure other devices. */
 function leave(fd: number): void {
   try {
     enter(fd, "of this process again");
@@ -53,7 +53,7 @@ function leave(fd: number): void {
   }
 }
 
-/** Runs `move`, which takes this thread elsewhere or throws, then `fn`, then comes back. */
+/** Calls `move`, which changes the thread's namespace or throws, then `fn`, then returns to the old namespace. */
 function elsewhere<T>(move: () => void, fn: () => T): T {
   const home = openNamespace(SELF);
   try {
@@ -69,9 +69,9 @@ function elsewhere<T>(move: () => void, fn: () => T): T {
 }
 
 /**
- * Runs `fn` with this thread in the network namespace at `path` and returns to where it was, whatever happens.
- * `fn` must be synchronous: only the calling thread moves, and it is back before anything awaited goes on. Sockets made
- * inside keep the namespace. @throws KernelError `namespace-missing`, `namespace-enter-failed`, `namespace-async`
+ * Calls `fn` with this thread in the network namespace at `path`, and returns to the old one in any case. `fn` must be
+ * synchronous, since only the calling thread is moved. Sockets opened in it keep the namespace.
+ * @throws KernelError `namespace-missing`, `namespace-enter-failed`, `namespace-async`
  */
 export function inNamespace<T>(path: string, fn: () => T): T {
   const target = openNamespace(path);
@@ -91,7 +91,7 @@ function synchronous<T>(path: string, result: T): T {
   throw new KernelError(`run in network namespace ${path}`, { code: "namespace-async", hint: "must be synchronous" });
 }
 
-/** `fn` in the namespace at `path`, or here if there is none. */
+/** Calls `fn` in the namespace at `path`, or in the present one if there is none. */
 export function maybeInNamespace<T>(path: string | undefined, fn: () => T): T {
   return path === undefined ? fn() : inNamespace(path, fn);
 }
@@ -100,7 +100,7 @@ function unshare(what: string): void {
   if ((libc.unshare(CLONE_NEWNET) as number) !== 0) throw failed(`create ${what}`, "namespace-create-failed");
 }
 
-/** Runs `fn` in a new network namespace that ends with the last socket opened in it. `fn` must be synchronous. */
+/** Calls `fn` in a new network namespace that ends with the last socket opened in it. `fn` must be synchronous. */
 export function inFreshNamespace<T>(fn: () => T): T {
   return elsewhere(
     () => unshare("a network namespace"),
@@ -116,7 +116,10 @@ function written(action: string, fn: () => void): void {
   }
 }
 
-/** As `ip netns` does it, so that mounts made here show in every mount namespace that came from this one. */
+/**
+ * Makes the directory a shared mount like `ip netns`, so that namespaces show in all mount namespaces derived from this
+ * one.
+ */
 function shareDirectory(): void {
   written(`make ${DIRECTORY}`, () => mkdirSync(DIRECTORY, { recursive: true }));
   if (libc.mount("", DIRECTORY, "none", MS_SHARED | MS_REC, null) === 0) return;
@@ -128,7 +131,7 @@ function shareDirectory(): void {
   }
 }
 
-/** True if a network namespace is bound at `path`: not a plain file, and not absent. */
+/** Whether a network namespace is bound at `path`. */
 export function isNamespace(path: string): boolean {
   try {
     return statSync(path).dev === statSync(SELF).dev;
@@ -137,14 +140,14 @@ export function isNamespace(path: string): boolean {
   }
 }
 
-/** True if `path` is the namespace that this thread is in. */
+/** Whether `path` is this thread's namespace. */
 export function isOwnNamespace(path: string): boolean {
   const found = statSync(path, { throwIfNoEntry: false });
   const own = statSync(SELF);
   return found !== undefined && found.dev === own.dev && found.ino === own.ino;
 }
 
-/** Why `path` cannot be a pod's network namespace: words after its name. A path that is not there yet has no fault. */
+/** Why `path` cannot be a pod's network namespace, as words to follow it; undefined: it can, or does not exist yet. */
 export function namespaceFault(path: string): string | undefined {
   try {
     const found = statSync(path, { throwIfNoEntry: false });
@@ -157,7 +160,7 @@ export function namespaceFault(path: string): string | undefined {
 }
 
 /**
- * Makes a network namespace named as `ip netns` names them; returns its path. Its loopback is down.
+ * Creates a network namespace named as by `ip netns`. Returns its path. Its loopback is down.
  * @throws KernelError `namespace-exists`, `namespace-create-failed`
  */
 export function createNamespace(name: string): string {
@@ -191,7 +194,7 @@ export function createNamespace(name: string): string {
   return path;
 }
 
-/** Unbinds a namespace made by `createNamespace`; it ends with its last process. Idempotent. */
+/** Unbinds a namespace created by `createNamespace`. It ends with its last process. Idempotent. */
 export function removeNamespace(name: string): void {
   const path = namespacePath(name);
   while (isNamespace(path) && libc.umount2(path, MNT_DETACH) === 0);

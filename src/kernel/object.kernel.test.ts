@@ -55,7 +55,7 @@ describe("programs", () => {
     object.close();
   });
 
-  test("an event handler's exception surfaces in poll, after all events", () => {
+  test("poll rethrows an event handler's exception after all events", () => {
     const object = loadObject(good);
     let seen = 0;
     const ring = RingBuffer.open(object.map("test_events"), () => {
@@ -78,7 +78,7 @@ describe("programs", () => {
     object.close();
   });
 
-  test("negative verdicts are signed, wrong packets are refused", () => {
+  test("negative verdicts are signed, invalid packets are refused", () => {
     const object = loadObject(good, { rodata: { test_verdict: 0xffffffff } });
     expect(object.program("test_main").testRun({ data: frame }).retval).toBe(-1);
     const error = caught(() => object.program("test_main").testRun({ data: Buffer.alloc(3) }));
@@ -106,7 +106,7 @@ describe("programs", () => {
   });
 });
 
-describe("what cannot be loaded", () => {
+describe("objects that cannot be loaded", () => {
   test("the verifier's last line is the message, its log is kept", () => {
     const error = caught(() => loadObject(refused)) as VerifierError;
     expect(error).toBeInstanceOf(VerifierError);
@@ -138,20 +138,20 @@ describe("what cannot be loaded", () => {
     });
   });
 
-  test("unknown names list what there is", () => {
+  test("unknown names are errors that list the known ones", () => {
     const object = loadObject(good);
     expect(() => object.program("nothing")).toThrow(/find program nothing in .*it has test_main, test_caller/);
     expect(() => object.map("nothing")).toThrow(/test_rows/);
     object.close();
   });
 
-  test("pins on what is no bpffs", () => {
+  test("pins outside of a bpffs", () => {
     expect(caught(() => loadObject(good, { pinDir: join(directory, "plain") }))).toMatchObject({ code: "load-failed" });
   });
 });
 
 describe("pinned maps", () => {
-  test("are made once, found again, and refused when they differ", () => {
+  test("are created once, reused, and refused if they differ", () => {
     const pinDir = join(bpffs, "maps");
     const pinMaps = (name: string) => name !== "test_percpu";
     const first = loadObject(good, { pinDir, pinMaps });
@@ -207,7 +207,7 @@ describe("maps", () => {
     expect(caught(() => map.lookup(u32(1)))).toMatchObject({ code: "closed" });
   });
 
-  test("10,000 rows in batches; a full map says so and names the row", () => {
+  test("10,000 rows are written in batches; a full map is an error with the row's index", () => {
     const object = loadObject(good, { maxEntries: { test_rows: 10_000 } });
     const map = object.map("test_rows");
     const pairs = Array.from({ length: 10_000 }, (_, i): [Buffer, Buffer] => {
@@ -257,7 +257,7 @@ describe("maps", () => {
 });
 
 describe("types", () => {
-  test("enum names and a round trip through the compiler's layout", () => {
+  test("enum names, and encoding and decoding with the compiler's layout", () => {
     const object = loadObject(good);
     expect(enumNames(object.btf, "test_reason")).toEqual(
       new Map([
@@ -316,7 +316,7 @@ describe("types", () => {
   });
 });
 
-test("a hundred objects leave no descriptor behind", () => {
+test("closing a hundred objects leaves no descriptor open", () => {
   loadObject(good).close();
   const before = openFds();
   for (let i = 0; i < 100; i++) {

@@ -14,21 +14,21 @@ import { makeDirectory } from "./pin.ts";
 import { Program } from "./program.ts";
 
 export interface LoadOptions {
-  /** Directory on a bpffs. A map pinned there is used again if compatible; else it is made and pinned there. */
+  /** Directory on a bpffs. A map pinned there is reused if it is compatible; else it is created and pinned there. */
   pinDir?: string;
-  /** Which maps to pin; default: all but the compiler's own (`.rodata`, `.bss`). */
+  /** Maps to pin; default: all but the compiler's own (`.rodata`, `.bss`). */
   pinMaps?: (name: string) => boolean;
-  /** Maps that are pinned elsewhere: paths by their names. */
+  /** Pin paths of maps that are pinned elsewhere, by name. */
   pinAt?: Readonly<Record<string, string>>;
   /** Values of `const volatile` variables. */
   rodata?: Readonly<Record<string, FieldValue>>;
-  /** Sizes other than the source's. */
+  /** Sizes that replace those in the source. */
   maxEntries?: Readonly<Record<string, number>>;
-  /** A map that is pinned already is taken as large as it is. */
+  /** An already pinned map is used whatever its size. */
   anySize?: boolean;
 }
 
-/** A loaded ELF object: its programs, maps and types. Pins and attached links outlive it. */
+/** A loaded ELF object: programs, maps and types. Pins and attached BPF links outlive it. */
 export class BpfObject {
   readonly path: string;
   readonly btf: Btf;
@@ -76,7 +76,7 @@ export class BpfObject {
     return this.maps.get(name) ?? this.#missing("map", name, this.maps);
   }
 
-  /** Codecs of a map's key and value, of the types it was declared with. */
+  /** Codecs of the declared types of a map's key and value. */
   codecs(name: string): { key: Codec; value: Codec } {
     const types = this.#types.get(name) ?? this.#missing("map", name, this.maps);
     return {
@@ -85,7 +85,7 @@ export class BpfObject {
     };
   }
 
-  /** Closes every descriptor of the object. Idempotent. */
+  /** Closes all descriptors of the object. Idempotent. */
   close(): void {
     if (this.#handle === null) return;
     for (const fd of this.#fds) fd.forget();
@@ -102,11 +102,14 @@ export class BpfObject {
   }
 }
 
-/** A signal ends the verifier's work with EAGAIN; libbpf tries five times, which long programs and busy parents outlast. */
+/**
+ * Attempts to load: a signal interrupts the verifier with EAGAIN. libbpf tries five times, which is not enough for long
+ * programs under load.
+ */
 const LOAD_ATTEMPTS = 4;
 
 /**
- * Opens an ELF object, sets its read-only data, reuses or creates its maps, and loads its programs.
+ * Opens an ELF object, sets read-only data, reuses or creates its maps, and loads its programs.
  * @throws VerifierError; KernelError `object-unreadable`, `map-incompatible`, `load-failed`, `rodata-missing`
  */
 export function loadObject(path: string, options: LoadOptions = {}): BpfObject {
@@ -136,12 +139,12 @@ function loadOnce(path: string, options: LoadOptions): BpfObject {
   }
 }
 
-/** An object as compiled: what it has, before any kernel has seen it. */
+/** A compiled object that is not loaded. */
 export interface ObjectSpec {
   btf: Btf;
   programs: readonly string[];
   maps: readonly string[];
-  /** Types of a map's key and value; undefined where it is declared with sizes alone. */
+  /** Declared types of a map's key and value; undefined if it is declared by sizes only. */
   types(map: string): { key: TypeIn; value: TypeIn } | undefined;
   /** Codecs of these types. @throws KernelError `map-missing` */
   codecs(map: string): { key: Codec; value: Codec };
@@ -166,7 +169,7 @@ export function inspectObject(path: string): ObjectSpec {
   }
 }
 
-/** A map as an object declares it: what the kernel would be asked for. */
+/** A map as declared in an object. */
 export interface MapDefinition {
   name: string;
   /** `BPF_MAP_TYPE_*`. */
@@ -175,13 +178,13 @@ export interface MapDefinition {
   valueSize: number;
   maxEntries: number;
   flags: number;
-  /** The compiler's own: `.rodata`, `.bss`, `.data`. */
+  /** A map of the compiler: `.rodata`, `.bss`, `.data`. */
   isInternal: boolean;
-  /** Where the object itself wants it pinned. */
+  /** The pin path that the object itself declares. */
   pinPath: string | undefined;
 }
 
-/** Programs and maps of an object, as the loader reads them, without loading it. @throws KernelError `object-unreadable` */
+/** Names of programs, and maps of an object, without loading it. @throws KernelError `object-unreadable` */
 export function inspectDefinitions(path: string): { programs: string[]; maps: MapDefinition[] } {
   const { result: handle, log } = withLibbpfLog(() => openFile(path));
   if (handle.pointer === null) throw openError(path, handle.errno, log);
@@ -204,7 +207,7 @@ export function inspectDefinitions(path: string): { programs: string[]; maps: Ma
   }
 }
 
-/** A map is declared as a variable whose struct has members `key` and `value` that point at the types. */
+/** A map's declaration is a variable of a struct whose members `key` and `value` point to the types. */
 function declaredTypes(btf: Btf, map: string): { key: TypeIn; value: TypeIn } | undefined {
   const variable = btf.types.find((type) => type.kind === "var" && type.name === map);
   const members = variable ? btf.resolve(variable.type).members : [];
@@ -254,7 +257,7 @@ function loadError(path: string, errno: number, log: string): KernelError {
   return new KernelError(`load object ${path}`, {
     code: "load-failed",
     errno: name,
-    // libbpf's first complaint is then about a limit that matters no more.
+    // libbpf's first warning then is about an irrelevant limit
     hint: name === "EPERM" ? undefined : firstWarning(log),
   });
 }

@@ -8,7 +8,7 @@ import { bpf, libc } from "./ffi.ts";
 const BPF_FS_MAGIC = 0xcafe4a11;
 const FS_HINT = "pins live on a bpffs: mount -t bpf bpf DIR";
 
-/** True if `path` is on a mounted bpffs. */
+/** Whether `path` is on a mounted bpffs. */
 export function isBpffs(path: string): boolean {
   try {
     return statfsSync(path).type === BPF_FS_MAGIC;
@@ -17,10 +17,10 @@ export function isBpffs(path: string): boolean {
   }
 }
 
-/** What is pinned decides on packets: root's alone. The kernel's default lets everyone write. */
+/** Pinned objects decide about packets, so only root may access them. The kernel's default mode lets everyone write. */
 const MOUNT_OPTIONS = Buffer.from("mode=0700\0");
 
-/** Makes `path` a bpffs unless it is (on) one already. Idempotent. @throws KernelError `mount-failed` */
+/** Mounts a bpffs at `path` unless there is one. Idempotent. @throws KernelError `mount-failed` */
 export function mountBpffs(path: string): void {
   if (isBpffs(path)) return;
   makeDirectory(path);
@@ -34,13 +34,13 @@ export function mountBpffs(path: string): void {
 
 const MNT_DETACH = 2;
 
-/** Unmounts the bpffs at `path`; one that is not mounted succeeds. @throws KernelError `mount-failed` */
+/** Unmounts the bpffs at `path`. Idempotent. @throws KernelError `mount-failed` */
 export function unmountBpffs(path: string): void {
   if (!isBpffs(path) || (libc.umount2(path, MNT_DETACH) as number) === 0) return;
   throw new KernelError(`unmount bpffs at ${path}`, { code: "mount-failed", errno: errnoName(koffi.errno()) });
 }
 
-/** Pins a descriptor, making the directories above. @throws KernelError `pin-failed` */
+/** Pins a descriptor; creates parent directories. @throws KernelError `pin-failed` */
 export function pinObject(fd: number, path: string, what: string): void {
   makeDirectory(dirname(path));
   const result = bpf.bpf_obj_pin(fd, path) as number;
@@ -48,7 +48,7 @@ export function pinObject(fd: number, path: string, what: string): void {
   check(result, `pin ${what} at ${path}`, "pin-failed", exists ? "something is pinned there" : FS_HINT);
 }
 
-/** Makes a directory with its parents. @throws KernelError `pin-failed` */
+/** Creates a directory with its parents. @throws KernelError `pin-failed` */
 export function makeDirectory(path: string): void {
   try {
     mkdirSync(path, { recursive: true });
@@ -61,16 +61,16 @@ export function makeDirectory(path: string): void {
   }
 }
 
-/** What a descriptor of the BPF system call is. */
+/** Kinds of pinned objects. */
 export type PinnedKind = "map" | "program" | "link";
-/** As procfs names them; some kernels write [bpf_link]. */
+/** Names in procfs; some kernels write [bpf_link]. */
 const KINDS: readonly (readonly [RegExp, PinnedKind])[] = [
   [/bpf-map/, "map"],
   [/bpf-prog/, "program"],
   [/bpf[-_]link/, "link"],
 ];
 
-/** Opens what is pinned at `path`, whatever it is. @throws KernelError `not-pinned`, `open-failed` */
+/** Opens a pinned object of any kind. @throws KernelError `not-pinned`, `open-failed` */
 export function openAnyPinned(path: string, what = "object"): { fd: number; kind: PinnedKind | undefined } {
   const result = bpf.bpf_obj_get(path) as number;
   const missing = result === -constants.errno.ENOENT;
@@ -80,7 +80,7 @@ export function openAnyPinned(path: string, what = "object"): { fd: number; kind
   return { fd, kind: KINDS.find(([pattern]) => pattern.test(inode))?.[1] };
 }
 
-/** The descriptor of what is pinned at `path`. @throws KernelError `not-pinned`, `wrong-kind`, `open-failed` */
+/** Opens a pinned object of this kind. @throws KernelError `not-pinned`, `wrong-kind`, `open-failed` */
 export function openPinned(path: string, wanted: PinnedKind): number {
   const { fd, kind } = openAnyPinned(path, wanted);
   if (kind === wanted) return fd;
@@ -91,6 +91,6 @@ export function openPinned(path: string, wanted: PinnedKind): number {
 export function wrongKind(path: string, wanted: string, kind: string | undefined): KernelError {
   return new KernelError(`open pinned ${wanted} ${path}`, {
     code: "wrong-kind",
-    hint: `what is pinned is a ${kind ?? "stranger"}`,
+    hint: `what is pinned is a ${kind ?? "object of an unknown kind"}`,
   });
 }

@@ -31,7 +31,7 @@ describe("a pod's cgroup is found", () => {
     rmSync(join(root, path), { recursive: true });
   });
 
-  test.each(["", "..", "a/b", "../../x", "a b", "x".repeat(64), "-a"])("never for the uid %j", (bad) => {
+  test.each(["", "..", "a/b", "../../x", "a b", "x".repeat(64), "-a"])("unless the uid is invalid: %j", (bad) => {
     expect(() => podCgroupCandidates(bad)).toThrow(/no valid uid/);
   });
 });

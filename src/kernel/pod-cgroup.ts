@@ -6,7 +6,7 @@ import { KernelError } from "./errors.ts";
 export type PodQos = "Guaranteed" | "Burstable" | "BestEffort";
 export type CgroupDriver = "systemd" | "cgroupfs";
 
-/** Where a pod's cgroup is. */
+/** The location of a pod's cgroup. */
 export interface PodCgroup {
   path: string;
   qos: PodQos;
@@ -19,7 +19,7 @@ const CLASSES: Readonly<Record<PodQos, string | undefined>> = {
   Burstable: "burstable",
   BestEffort: "besteffort",
 };
-/** The pods' root below the hierarchy's: kubelet's default, and with `--cgroup-root=kubelet` (nested nodes). */
+/** Root of the pods' cgroups: kubelet's default, and with `--cgroup-root=kubelet` (nested nodes). */
 const ROOTS: readonly (readonly string[])[] = [["kubepods"], ["kubelet", "kubepods"]];
 
 /** A slice's directory repeats its parents' names: `a.slice/a-b.slice`. */
@@ -29,7 +29,7 @@ function slices(names: readonly string[]): string {
 
 /**
  * Paths below the cgroup root where a pod's cgroup may be, for every QoS class and both cgroup drivers.
- * @param uid of the Pod object @throws KernelError `pod-uid` if it could lead elsewhere
+ * @param uid of the Pod object @throws KernelError `pod-uid`: it is no valid uid, and could lead to another path
  */
 export function podCgroupCandidates(uid: string): PodCgroup[] {
   if (!/^[A-Za-z0-9][A-Za-z0-9-]{0,62}$/.test(uid)) {
@@ -38,7 +38,7 @@ export function podCgroupCandidates(uid: string): PodCgroup[] {
   return ROOTS.flatMap((root) =>
     (Object.keys(CLASSES) as PodQos[]).flatMap((qos): PodCgroup[] => {
       const parents = [...root, CLASSES[qos]].filter((name) => name !== undefined);
-      // systemd reads a dash as a level, so the driver writes the uid with underscores.
+      // the systemd driver replaces dashes, which separate levels, by underscores
       const slice = slices([...parents, `pod${uid.replaceAll("-", "_")}`]);
       return [
         { path: slice, qos, driver: "systemd" },
@@ -48,7 +48,7 @@ export function podCgroupCandidates(uid: string): PodCgroup[] {
   );
 }
 
-/** The cgroup of a pod, or `undefined` if no runtime has made it (yet). */
+/** The cgroup of a pod; `undefined`: no runtime has created it yet. */
 export function findPodCgroup(uid: string, root = cgroupRoot()): PodCgroup | undefined {
   for (const candidate of podCgroupCandidates(uid)) {
     const path = join(root, candidate.path);

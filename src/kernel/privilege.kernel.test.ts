@@ -53,13 +53,13 @@ test.each([
   expect(openFds()).toBe(before);
 });
 
-test("a bpffs is mounted once", () => {
+test("mounting a bpffs is idempotent", () => {
   expect(isBpffs(bpffs)).toBe(true);
   mountBpffs(bpffs);
   expect(isBpffs(join(directory, "none"))).toBe(false);
 });
 
-test("a bpffs that Weir mounts is root's alone", () => {
+test("only root can access a bpffs that Weir mounted", () => {
   const path = join(directory, "own");
   mountBpffs(path);
   expect(statSync(path).mode & 0o777).toBe(0o700);

@@ -22,14 +22,14 @@ test.each(results.filter(({ certain, minimum }) => certain && minimum !== null &
   },
 );
 
-test("kinds that no kernel has are absent", () => {
+test("unknown kinds of devices and qdiscs are absent", () => {
   const netlink = inFreshNamespace(() => Netlink.open());
   expect(has(netlink, "qdisc", "weir_none")).toMatchObject({ available: false });
   expect(has(netlink, "device", "weir_none")).toMatchObject({ available: false });
   netlink.close();
 });
 
-test("without privilege the probes say so", () => {
+test("without privilege the probes report that", () => {
   const seen = asNobody(runProbes).find(({ name }) => name === "tcx links");
   const detail = "could not be probed: EPERM";
   expect(seen).toMatchObject({ available: false, detail, hint: `unknown: it ${detail}` });
@@ -42,14 +42,14 @@ test("without privilege the probes say so", () => {
   });
 });
 
-test("an absent thing tells what follows, a present one does not", () => {
+test("an absent feature has a consequence, a present one has none", () => {
   for (const { available, hint, consequence, detail } of results) {
     expect(hint).toBe(available ? null : `${consequence} (${detail})`);
     expect(detail).not.toBe("");
   }
 });
 
-test("the machine can run Weir; probing leaves nothing", () => {
+test("this machine can run Weir; probing leaves nothing", () => {
   const before = openFds();
   const { ok, kernel, probes } = examine();
   expect({ ok, kernel }).toEqual({ ok: true, kernel: release() });

@@ -13,22 +13,22 @@ import { isBpffs } from "./pin.ts";
 import { steeringRefusal } from "./steering.ts";
 import { tcxSupported } from "./tcx.ts";
 
-/** What a probe saw. `detail` says how it knows. */
+/** Result of a probe. `detail`: how it was determined. */
 interface Seen {
   available: boolean;
   detail: string;
 }
 
-/** One thing that the kernel can or cannot do. */
+/** A kernel feature. */
 export interface Probe {
   name: string;
-  /** Kernel release from which it exists, `null` if it depends on configuration alone. */
+  /** First kernel release with it; `null`: depends on configuration only. */
   minimum: string | null;
   /** Weir does not work without it. */
   required: boolean;
-  /** What follows from its absence, and what to do. */
+  /** Consequence of its absence, and what to do. */
   consequence: string;
-  /** Present in every kernel of that release or newer; else it is a module or an option. */
+  /** Every kernel since that release has it; otherwise it is a module or option. */
   certain: boolean;
 }
 
@@ -37,7 +37,7 @@ export interface ProbeResult extends Probe, Seen {
   hint: string | null;
 }
 
-/** What a probe may use: a netlink socket in a network namespace of its own, and where programs are pinned. */
+/** What probes may use: a netlink socket in a network namespace of its own, and the bpffs path. */
 interface Stage {
   netlink: Netlink;
   bpffs: string;
@@ -56,7 +56,7 @@ const NOTHING = Buffer.from("b7000000000000009500000000000000", "hex");
 
 const UNPROBED = "could not be probed: ";
 
-/** libbpf answers 1, 0 or −errno. */
+/** Result of libbpf's probes: 1, 0 or −errno. */
 function answer(result: number): Seen {
   if (result < 0) return { available: false, detail: `${UNPROBED}${errnoName(-result)}` };
   return { available: result === 1, detail: result === 1 ? "the kernel accepts it" : "the kernel refuses it" };
@@ -110,7 +110,7 @@ function bpffs({ bpffs: path }: Stage): Seen {
   return seen.available && isBpffs(path) ? { available: true, detail: `mounted at ${path}` } : seen;
 }
 
-/** One that is not mounted yet lasts if what is mounted here is mounted for process 1 too. */
+/** A bpffs that is not mounted yet will last if the parent mount is mounted for process 1 too. */
 function lastingBpffs({ bpffs: path }: Stage): Seen {
   const view = mountView();
   if (isBpffs(path)) {
@@ -130,15 +130,15 @@ function cgroup2(): Seen {
   return { available: true, detail: `mounted at ${path}${path.endsWith("/unified") ? " (hybrid)" : ""}` };
 }
 
-/** How many instances a user has is limited; processes of other programs count too. */
+/** Inotify instances are limited per user, across all programs. */
 function inotify(): Seen {
   const fd = libc.inotify_init1(0) as number;
   if (fd < 0) return { available: false, detail: errnoName(koffi.errno()) };
   libc.close(fd);
-  return { available: true, detail: "one more instance was made" };
+  return { available: true, detail: "one more instance was created" };
 }
 
-/** A process with more capabilities than ours shows its namespaces to CAP_SYS_PTRACE alone. */
+/** Namespaces of a process with more capabilities are only visible with CAP_SYS_PTRACE. */
 function processNamespaces(): Seen {
   const status = readFileSync("/proc/thread-self/status", "utf8");
   const effective = BigInt(`0x${/^CapEff:\s+(\w+)/m.exec(status)?.[1] ?? "0"}`);
@@ -148,7 +148,7 @@ function processNamespaces(): Seen {
 
 function steering(): Seen {
   const refusal = steeringRefusal();
-  return { available: refusal === undefined, detail: refusal ?? "a device took it" };
+  return { available: refusal === undefined, detail: refusal ?? "set on a device" };
 }
 
 const qdisc = (kind: string) => (stage: Stage) => has(stage.netlink, "qdisc", kind);
@@ -166,7 +166,7 @@ const like = (name: string, minimum: string | null, consequence: string, check: 
   ...need(name, minimum, consequence, check),
   required: false,
 });
-/** A module or an option: a new kernel may be without it. */
+/** A module or an option, which a newer kernel may lack. */
 const optional = (entry: Entry): Entry => ({ ...entry, certain: false });
 
 const OLD = "use a kernel of that release or newer";
@@ -245,7 +245,7 @@ const ENTRIES: readonly Entry[] = [
   like("sockops programs", "4.13", "no pacing of sockets", programType(PROGRAM.sockOps)),
 ];
 
-/** Does the kernel have a qdisc of this kind? False, too, if that could not be found out. */
+/** Whether the kernel has a qdisc of this kind; false if that could not be determined. */
 export function hasQdisc(kind: string): boolean {
   const netlink = inFreshNamespace(() => Netlink.open());
   try {
@@ -266,15 +266,14 @@ function guarded(check: () => Seen): Seen {
   }
 }
 
-/** What nobody could look at may be there all the same: nothing follows from it. */
+/** A probe that failed says nothing about the feature, so there is no consequence. */
 function hintOf({ consequence }: Probe, { detail }: Seen): string {
   return detail.startsWith(UNPROBED) ? `unknown: it ${detail}` : `${consequence} (${detail})`;
 }
 
 /**
- * Asks the kernel what it can do, by trying each thing where nobody sees it: in a network namespace of its own, with
- * programs that are attached nowhere. Some ten milliseconds; absent modules that can be loaded are. Needs root: without
- * it the probes say so.
+ * Probes the kernel's features without side effects: in a network namespace of its own, with programs that are not
+ * attached. Takes some ten milliseconds; may load modules. Without root the probes report that they failed.
  */
 export function runProbes(bpffs = DEFAULT_BPFFS): ProbeResult[] {
   let netlink: Netlink | undefined;
@@ -298,24 +297,24 @@ export function runProbes(bpffs = DEFAULT_BPFFS): ProbeResult[] {
   }
 }
 
-/** What this machine can and cannot do. */
+/** Result of examining this machine. */
 export interface Examination {
   /** Kernel release. */
   kernel: string;
   arch: string;
-  /** Everything required is there. */
+  /** All required features exist. */
   ok: boolean;
   probes: ProbeResult[];
 }
 
-/** `bpffs`: where programs are pinned. */
+/** @param bpffs where programs are pinned */
 export function examine(bpffs = DEFAULT_BPFFS): Examination {
   const probes = runProbes(bpffs);
   const ok = probes.every(({ required, available }) => available || !required);
   return { kernel: release(), arch: arch(), ok, probes };
 }
 
-/** True if a kernel release (`6.1.0-18-amd64`) is a version or newer. */
+/** Whether a kernel release (`6.1.0-18-amd64`) is at least a version. */
 export function atLeast(kernel: string, version: string): boolean {
   const parts = (text: string) =>
     text

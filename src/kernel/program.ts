@@ -6,14 +6,14 @@ import { programInfo } from "./info.ts";
 import { openPinned, pinObject } from "./pin.ts";
 import { contextSize, readContext, type SkbCtx, writeContext } from "./skb.ts";
 
-/** What `testRun` is given. */
+/** Input of `testRun`. */
 export interface TestRun {
-  /** The frame, from its Ethernet header on; 14 bytes to about a page. */
+  /** The frame from its Ethernet header; 14 bytes to about a page. */
   data: Buffer;
   ctx?: Partial<SkbCtx>;
-  /** Times to run it, on the same packet as rewritten so far. */
+  /** Number of runs, each on the packet as the last one left it. */
   repeat?: number;
-  /** Room for the packet after the run; default: the frame and 512 bytes. */
+  /** Buffer for the packet after the run; default: the frame plus 512 bytes. */
   dataOutSize?: number;
 }
 export interface TestRunResult {
@@ -21,7 +21,7 @@ export interface TestRunResult {
   retval: number;
   data: Buffer;
   ctx: SkbCtx;
-  /** Mean of a run. */
+  /** Mean duration of a run. */
   durationNs: number;
 }
 
@@ -48,21 +48,21 @@ export class Program {
     return this.#fd.number;
   }
 
-  /** Pins the program on a bpffs: it then outlives this process. */
+  /** Pins the program on a bpffs, so that it outlives this process. */
   pin(path: string): void {
     pinObject(this.fd, path, `program ${this.name}`);
   }
 
   /**
-   * Runs the program on a packet (BPF_PROG_TEST_RUN). It writes live maps and really sends clones; a redirect's target
-   * is not reported. @throws KernelError `test-run-failed`
+   * Runs the program on a packet (BPF_PROG_TEST_RUN). It writes live maps and really sends clones; the target of a
+   * redirect is not returned. @throws KernelError `test-run-failed`
    */
   testRun(run: TestRun): TestRunResult {
     const call = prepare(run);
     return this.#result(call, bpf.bpf_prog_test_run_opts(this.fd, call.options) as number);
   }
 
-  /** The same in a thread of its own, beside this one and other such runs. */
+  /** Like `testRun`, in another thread, concurrently with other runs. */
   testRunBeside(run: TestRun): Promise<TestRunResult> {
     const call = prepare(run);
     const start = bpf.bpf_prog_test_run_opts as unknown as KoffiFunc<(fd: number, options: object) => number>;
@@ -89,7 +89,7 @@ export class Program {
     };
   }
 
-  /** Idempotent. A program of an object closes with its object. */
+  /** Idempotent. A program of an object is closed with its object. */
   close(): void {
     this.#fd.close();
   }
@@ -97,7 +97,7 @@ export class Program {
 
 type Call = ReturnType<typeof prepare>;
 
-/** What the kernel is called with, and where it writes. The call replaces what `options` has for pointers. */
+/** Builds the system call's arguments and output buffers. The call replaces pointers in `options`. */
 function prepare({ data, ctx = {}, repeat = 1, dataOutSize = data.length + 512 }: TestRun) {
   const size = contextSize();
   const dataOut = Buffer.alloc(dataOutSize);
@@ -119,6 +119,6 @@ function prepare({ data, ctx = {}, repeat = 1, dataOutSize = data.length + 512 }
     cpu: 0,
     batch_size: 0,
   };
-  const inputs = { data, ctx: options.ctx_in }; // kept for as long as the call lasts
+  const inputs = { data, ctx: options.ctx_in }; // referenced until the call returns
   return { options, dataOut, ctxOut, inputs };
 }

@@ -4,7 +4,7 @@ import { bpf, type Pointer, SampleFn } from "./ffi.ts";
 import { quietLibbpf } from "./log.ts";
 import type { BpfMap } from "./map.ts";
 
-/** Reads a BPF ring buffer (5.8). Events wait in the kernel until `poll`. */
+/** Reads a BPF ring buffer (Linux 5.8). Events stay in the kernel until `poll`. */
 export class RingBuffer {
   readonly #name: string;
   readonly #callback: bigint;
@@ -14,7 +14,7 @@ export class RingBuffer {
   private constructor(name: string, fd: number, onEvent: (data: Buffer) => void) {
     this.#name = name;
     this.#callback = koffi.register((_ctx: unknown, data: Pointer, size: number | bigint) => {
-      // An exception may not cross C. The rest of the events are still consumed.
+      // an exception must not cross C; remaining events are still consumed
       try {
         onEvent(Buffer.from(koffi.decode(data, koffi.array("uint8_t", Number(size))) as Uint8Array));
       } catch (error) {
@@ -38,12 +38,12 @@ export class RingBuffer {
     return new RingBuffer(map.name, map.fd, onEvent);
   }
 
-  /** A descriptor that is readable while events wait. */
+  /** A descriptor that is readable while events are queued. */
   get epollFd(): number {
     return bpf.ring_buffer__epoll_fd(this.#open()) as number;
   }
 
-  /** Consumes all events that wait, without blocking; returns how many. Rethrows what `onEvent` threw first. */
+  /** Consumes all queued events without blocking. Returns their number. Rethrows the first exception of `onEvent`. */
   poll(): number {
     const count = bpf.ring_buffer__consume(this.#open()) as number;
     const failure = this.#failure;

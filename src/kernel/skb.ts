@@ -1,7 +1,7 @@
 import koffi from "koffi";
 import { lazy } from "./ffi.ts";
 
-/** The fields of `__sk_buff` that a test run may set and reads back. Lengths in bytes. */
+/** The fields of `__sk_buff` that a test run can set and reads back. Lengths in bytes. */
 export interface SkbCtx {
   mark: number;
   priority: number;
@@ -17,7 +17,7 @@ export interface SkbCtx {
   gsoSize: number;
 }
 
-/** `struct __sk_buff`; the fields between `napi_id` and `flow_keys` are of other program types. */
+/** `struct __sk_buff`; the fields between `napi_id` and `flow_keys` belong to other program types. */
 export const skb = lazy(() =>
   koffi.struct({
     len: "uint32_t",

@@ -8,7 +8,7 @@ const SCHED_CLS = 3;
 /** `r0 = 0; exit` */
 const NOTHING = Buffer.from("b700000000000000" + "9500000000000000", "hex");
 
-test("runs are counted and timed while statistics are on, and only then", () => {
+test("runs are only counted and timed while statistics are enabled", () => {
   const fd = bpf.bpf_prog_load(SCHED_CLS, "weir_nothing", "GPL", NOTHING, 2, null) as number;
   expect(fd).toBeGreaterThan(0);
   const owner = new Fd("program", fd);

@@ -6,15 +6,15 @@ import type { Program } from "./program.ts";
 
 const RUN_TIME = 0;
 
-/** What a program did while statistics were on. A run includes the programs that it tail-called. */
+/** Statistics of a program. A run includes programs that it tail-called. */
 export interface RunStatistics {
   runs: number;
   nanoseconds: number;
 }
 
 /**
- * Has the kernel count and time the runs of all programs until `close` (Linux 5.8, no sysctl). It costs each run some tens of
- * nanoseconds. @throws KernelError `statistics-refused`
+ * Enables the kernel's run statistics of all programs until `close` (Linux 5.8, without a sysctl). They cost some tens
+ * of nanoseconds per run. @throws KernelError `statistics-refused`
  */
 export function enableStatistics(): { close(): void } {
   const number = check(bpf.bpf_enable_stats(RUN_TIME) as number, "enable run statistics", "statistics-refused");

@@ -11,10 +11,10 @@ import { asNobody, scratch } from "./testdata/harness.ts";
 const MNT_DETACH = 2;
 const MS_RDONLY = 1;
 const folder = scratch();
-/** Asked for even where there is one processor. */
+/** At least two, also on a machine with one processor. */
 const COUNT = Math.max(2, cpus().length);
 
-/** Runs `fn` where sysfs of this thread's namespace is at a path of its own. */
+/** Calls `fn` with sysfs of this thread's namespace mounted at a path of its own. */
 function withSysfs<T>(name: string, flags: number, fn: (path: string) => T): T {
   const path = join(folder, name);
   mkdirSync(path);
@@ -39,10 +39,10 @@ test("a device of the thread's namespace receives flows on all processors", () =
   expect(seen.replace(/^[0,]*/, "")).toBe(cpuMask(COUNT));
 });
 
-test("a device that is not there, and a sysfs that is read-only, are told as such", () => {
+test("a missing device and a read-only sysfs are reported as that", () => {
   const refused = inFreshNamespace(() => [
     steerFlows("weir_none", COUNT),
-    // all mounts of one namespace's sysfs share its superblock
+    // mounts of one namespace's sysfs share a superblock
     withSysfs("read-only", MS_RDONLY, () => steerFlows("lo", COUNT)),
   ]);
   expect(refused).toEqual([
@@ -51,7 +51,7 @@ test("a device that is not there, and a sysfs that is read-only, are told as suc
   ]);
 });
 
-test("the probe tells of a read-only sysfs of this namespace, too, and what follows", () => {
+test("the probe reports a read-only sysfs of this namespace, with the consequence", () => {
   const probe = inFreshNamespace(() => withSysfs("read-only-too", MS_RDONLY, steeringProbe));
   expect(probe).toMatchObject({
     available: false,
@@ -60,11 +60,11 @@ test("the probe tells of a read-only sysfs of this namespace, too, and what foll
   });
 });
 
-test("without the right to mount, that is the reason", () => {
+test("without the capability to mount, that is the reason", () => {
   expect(asNobody(() => steerFlows("lo", COUNT))).toBe("sysfs cannot be mounted: EPERM, needs CAP_SYS_ADMIN");
 });
 
-test("the probe finds what this kernel has, changes no device of the host and leaves nothing", () => {
+test("the probe determines what this kernel has, changes no device of the host and leaves nothing", () => {
   const host = () => (existsSync(fileIn("/sys")) ? maskIn("/sys") : undefined);
   const before = host();
   const empty = join(folder, "tmp");

@@ -7,7 +7,7 @@ import { cpuMask, steerFlows, unsteered, writeMask } from "./steering.ts";
 const root = mkdtempSync(join(tmpdir(), "weir-steering-"));
 afterAll(() => rmSync(root, { recursive: true }));
 
-/** A device as sysfs shows it; returns the file of its mask. */
+/** Creates a device's files as in sysfs. Returns the file of its mask. */
 function device(name: string): string {
   const queue = join(root, "class/net", name, "queues/rx-0");
   mkdirSync(queue, { recursive: true });
@@ -38,7 +38,7 @@ test("the mask is written", () => {
   expect(readFileSync(file, "utf8")).toBe("3");
 });
 
-test("a kernel without packet steering is told from a device that is gone, and nothing is created", () => {
+test("a kernel without packet steering is distinguished from a missing device, and nothing is created", () => {
   const file = device("b");
   expect(writeMask(root, "b", "3")).toBe("the kernel has no packet steering: use one with CONFIG_RPS");
   expect(() => readFileSync(file)).toThrow("ENOENT");
@@ -53,7 +53,7 @@ test.each([
   ["write", "EPERM", "sysfs refuses it: EPERM, needs CAP_NET_ADMIN in the first user namespace"],
   ["write", "EINVAL", "sysfs refuses it: EINVAL"],
   ["mount", "EPERM", "sysfs cannot be mounted: EPERM, needs CAP_SYS_ADMIN"],
-  ["place", "ENOSPC", "no folder to mount sysfs on can be made: ENOSPC"],
+  ["place", "ENOSPC", "no folder to mount sysfs on can be created: ENOSPC"],
 ] as const)("%s refused by %s: %s", (step, errno, reason) => {
   expect(unsteered(step, errno)).toBe(reason);
 });

@@ -9,33 +9,33 @@ import { inFreshNamespace } from "./namespace.ts";
 
 const MNT_DETACH = 2;
 
-/** All of so many processors, as the kernel reads a mask: hexadecimal, groups of 32 bits, e.g. `f,ffffffff`. */
+/** A mask of this many processors in the kernel's format: hexadecimal, groups of 32 bits, e.g. `f,ffffffff`. */
 export function cpuMask(count: number): string {
   const digits = ((1n << BigInt(count)) - 1n).toString(16);
   return digits.replace(/\B(?=(.{8})+$)/g, ",");
 }
 
 /**
- * Has each flow's packets received on one processor, whichever of them sent (receive packet steering by `skb->hash`). A
- * device whose other end has a queue needs it: two processors may take packets of one flow from that queue, one after the
- * other, and the second may be done first. The device is one of this thread's network namespace.
- * @returns why its flows are not steered, in words; undefined if they are, or if there is one processor
+ * Steers each flow that a device receives to one processor (receive packet steering by `skb->hash`). Needed for a
+ * device whose peer has a queue: two processors may dequeue consecutive packets of a flow, and the second may be
+ * faster. The device is in this thread's network namespace.
+ * @returns the reason if flows are not steered; undefined if they are, or if there is one processor
  */
 export function steerFlows(device: string, count: number = possibleCpus()): string | undefined {
   return count < 2 ? undefined : withSysfs((root) => writeMask(root, device, cpuMask(count)));
 }
 
 /**
- * Can the kernel steer flows, and may this process have it so? Tried on the loopback device of a namespace of its own; of
- * this thread's namespace, whose sysfs may be read-only, nothing is changed.
- * @returns why not, in words
+ * Whether the kernel can steer flows and this process may configure it. Tried on the loopback device of a new
+ * namespace; of this thread's namespace, whose sysfs may be read-only, nothing is changed.
+ * @returns the reason if not
  */
 export function steeringRefusal(): string | undefined {
   const tried = inFreshNamespace(() => withSysfs((root) => writeMask(root, "lo", cpuMask(possibleCpus()))));
   return tried ?? withSysfs((root) => writeMask(root, "lo"));
 }
 
-/** sysfs shows the devices of the namespace that it was mounted in, so one is mounted for the moment. */
+/** Mounts sysfs temporarily: it shows the devices of the namespace in which it was mounted. */
 function withSysfs(use: (root: string) => string | undefined): string | undefined {
   let path: string;
   try {
@@ -56,11 +56,11 @@ function withSysfs(use: (root: string) => string | undefined): string | undefine
   }
 }
 
-/** `root`: where sysfs is. Without a mask it is opened for writing, and stays as it is. */
+/** Writes the mask; without one only opens the file for writing. @param root mount point of sysfs */
 export function writeMask(root: string, device: string, mask?: string): string | undefined {
   const folder = join(root, "class/net", device);
   try {
-    // never creating: sysfs refuses that with EACCES, and an absent file would look like a missing right
+    // without O_CREAT: sysfs refuses that with EACCES, and a missing file would look like missing permission
     const fd = openSync(join(folder, "queues/rx-0/rps_cpus"), "r+");
     try {
       if (mask !== undefined) writeSync(fd, mask);
@@ -75,7 +75,7 @@ export function writeMask(root: string, device: string, mask?: string): string |
 }
 
 const WHAT = {
-  place: "no folder to mount sysfs on can be made",
+  place: "no folder to mount sysfs on can be created",
   mount: "sysfs cannot be mounted",
   write: "sysfs refuses it",
 } as const;
@@ -94,7 +94,10 @@ const HINTS: Readonly<Record<string, string>> = {
   "write EROFS": "it is read-only: remount /sys with rw where the agent runs",
 };
 
-/** Why flows are not steered: the kernel cannot, or does not let this process. `step`: what was refused. */
+/**
+ * The reason why flows are not steered: the kernel does not support it, or refuses this process. @param step what
+ * failed
+ */
 export function unsteered(step: keyof typeof WHAT, errno = "EIO"): string {
   const absent = ABSENT[`${step} ${errno}`];
   if (absent) return absent;

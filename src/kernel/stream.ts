@@ -9,7 +9,7 @@ const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 
 /**
- * A TCP socket in the network namespace at `path`, neither bound nor connected. The descriptor is the caller's.
+ * Opens a TCP socket in the network namespace at `path`, neither bound nor connected. The caller owns the descriptor.
  * @throws KernelError `namespace-missing`, `socket-failed`
  */
 export function openStream(path: string, family: 4 | 6): number {

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { KernelError, systemErrno } from "./errors.ts";
 import { maybeInNamespace } from "./namespace.ts";
 
-/** /proc/sys/net shows the namespace of the thread that opens it. */
+/** The path of a sysctl. /proc/sys/net is that of the opening thread's namespace. */
 function path(key: string): string {
   const parts = key.split("/");
   if (parts[0] !== "net" || parts.some((part) => !/^[^\s/\0]+$/.test(part) || part === "." || part === "..")) {
@@ -26,13 +26,13 @@ function attempt<T>(action: string, fn: () => T): T {
   }
 }
 
-/** @param key with slashes, since device names may hold dots: `net/ipv4/conf/eth0/rp_filter` */
+/** @param key with slashes, since device names may contain dots: `net/ipv4/conf/eth0/rp_filter` */
 export function readSysctl(key: string, netns?: string): string {
   const file = path(key);
   return maybeInNamespace(netns, () => attempt(`read sysctl ${key}`, () => readFileSync(file, "utf8").trim()));
 }
 
-/** Writes a network setting of one namespace. @throws KernelError `sysctl-missing`, `sysctl-failed` */
+/** Writes a network sysctl of one namespace. @throws KernelError `sysctl-missing`, `sysctl-failed` */
 export function writeSysctl(key: string, value: string | number, netns?: string): void {
   const file = path(key);
   maybeInNamespace(netns, () => attempt(`write sysctl ${key}`, () => writeFileSync(file, String(value))));

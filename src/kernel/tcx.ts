@@ -1,10 +1,10 @@
 import { constants } from "node:os";
 import koffi from "koffi";
+import type { BpfLink, Direction } from "./bpf-link.ts";
 import { check, errnoName, KernelError } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { bpf, LinkCreateOpts } from "./ffi.ts";
 import { linkInfo } from "./info.ts";
-import type { Direction, Link } from "./link.ts";
 import { openPinned, pinObject, wrongKind } from "./pin.ts";
 import type { Program } from "./program.ts";
 
@@ -34,13 +34,16 @@ function create(programFd: number, ifindex: number, direction: Direction, first:
   return bpf.bpf_link_create(programFd, ifindex, ATTACH_TYPE[direction], options) as number;
 }
 
-/** True if the kernel has tcx (6.6): it then misses the device rather than the attach type. No side effect. */
+/**
+ * Whether the kernel has tcx (6.6). Without side effect: a kernel with tcx reports a missing device, one without an
+ * invalid attach type.
+ */
 export function tcxSupported(program: Pick<Program, "fd">): boolean {
   return create(program.fd, NO_DEVICE, "ingress", true) === -constants.errno.ENODEV;
 }
 
-/** A tcx link: the attachment lives as long as a descriptor or pin of it. Linux 6.6. */
-export class TcxLink implements Link {
+/** A tcx BPF link: the program is attached as long as a descriptor or pin of the link exists. Linux 6.6. */
+export class TcxLink implements BpfLink {
   readonly kind = "tcx";
   readonly id: number;
   readonly direction: Direction;
@@ -97,7 +100,8 @@ export class TcxLink implements Link {
 }
 
 /**
- * Attaches a program to a device of this thread's namespace by a tcx link, ahead of others unless `first` is false.
+ * Attaches a program by a tcx BPF link to a device of this thread's namespace, before other programs unless `first` is
+ * false.
  * @throws KernelError `tcx-unsupported` (Linux 6.6), `attach-failed`
  */
 export function attachTcx(

@@ -20,7 +20,7 @@ import {
   ifindexOf,
   inNamespace,
   loadObject,
-  openLink,
+  openBpfLink,
   type Program,
   removeNamespace,
   routes,
@@ -136,7 +136,7 @@ check("programs attach by clsact, are adopted by their pin, replaced and detache
     const link = attachDevice(program(first), ifindex, "ingress", { pin: `${pins}/w0` });
     equal([link.kind, link.programId], ["clsact", program(first).id]);
     equal(attachDevice(program(second), ifindex, "ingress", { pin: `${pins}/w0` }).programId, program(second).id);
-    const opened = openLink(`${pins}/w0`);
+    const opened = openBpfLink(`${pins}/w0`);
     equal([opened.ifindex, opened.direction, opened.programId], [ifindex, "ingress", program(second).id]);
     opened.detach();
     opened.detach();

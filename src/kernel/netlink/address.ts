@@ -23,7 +23,7 @@ export function parseAddress(text: string): Address {
   return version === 4 ? { family: AF.inet, bytes: bytes.subarray(0, 4) } : { family: AF.inet6, bytes };
 }
 
-/** `10.0.0.1/24`; without a length a single address. @throws KernelError `address-invalid` */
+/** Parses `10.0.0.1/24`, or a single address without a length. @throws KernelError `address-invalid` */
 export function parseCidr(text: string): Address & { prefix: number } {
   const [host = "", length, ...rest] = text.split("/");
   const address = parseAddress(host);
@@ -48,9 +48,9 @@ export function formatMac(bytes: Buffer): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
 }
 
-/** A name that the kernel takes for a device and that is safe in paths. @throws KernelError `device-name` */
+/** Checks that a name is valid for a device and safe in paths. @throws KernelError `device-name` */
 export function checkDeviceName(name: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: matched to be refused
   const valid = Buffer.byteLength(name) <= 15 && /^[^\s/:%\u0000-\u001f]+$/.test(name) && name !== "." && name !== "..";
   if (valid) return name;
   throw new KernelError(`name a device ${JSON.stringify(name)}`, {

@@ -16,13 +16,13 @@ const ifreq = lazy(() =>
 );
 const ifreqPointer = lazy(() => koffi.pointer(ifreq()));
 
-/** Which offloads to switch; those left out stay. */
+/** Offloads to switch on or off; others are not changed. */
 export interface Offloads {
-  /** Transmit segmentation of every protocol. Off: the stack splits GSO packets before the device sees them. */
+  /** Segmentation of every protocol on transmit. Off: the stack splits GSO packets before the device gets them. */
   segmentation?: boolean;
   /** Receive coalescing. */
   gro?: boolean;
-  /** Checksums left to the device. Off: they are in the packet. Segmentation depends on it. */
+  /** Checksums filled in by the device. Off: by the stack. Segmentation depends on it. */
   txChecksum?: boolean;
 }
 
@@ -32,7 +32,7 @@ const GROUPS: Readonly<Record<keyof Offloads, RegExp>> = {
   txChecksum: /^tx-checksum-(ip-generic|ipv4|ipv6)$/,
 };
 
-/** Features by the kernel's names; `fixed` ones cannot be switched. */
+/** A feature by the kernel's name; a `fixed` one cannot be changed. */
 export interface Feature {
   active: boolean;
   fixed: boolean;
@@ -91,7 +91,7 @@ function readFeatures(fd: number, device: string, names: readonly string[]): Map
   ioctl(fd, device, request, "read features");
   return new Map(
     names.map((name, i) => {
-      const block = 8 + Math.floor(i / 32) * 16; // available, requested, active, never changed
+      const block = 8 + Math.floor(i / 32) * 16; // words: available, requested, active, never changed
       const fixed = !bit(request, block, i) || bit(request, block + 12, i);
       return [name, { active: bit(request, block + 8, i), fixed }];
     }),
@@ -104,8 +104,8 @@ export function deviceFeatures(device: string, netns?: string): Map<string, Feat
 }
 
 /**
- * Switches a device's offloads and checks that they took.
- * @throws KernelError `ethtool-failed`, `offload-kept` if the device keeps one that should be off
+ * Switches a device's offloads, and checks the result.
+ * @throws KernelError `ethtool-failed`; `offload-kept`: the device did not switch one off
  */
 export function setOffloads(device: string, wanted: Offloads, netns?: string): void {
   withSocket(netns, (fd) => {
@@ -135,7 +135,7 @@ function switchFeatures(fd: number, device: string, names: readonly string[], ta
   for (const [i, name] of names.entries()) {
     const on = targets.get(name);
     if (on === undefined) continue;
-    const block = 8 + Math.floor(i / 32) * 8; // valid, requested
+    const block = 8 + Math.floor(i / 32) * 8; // words: valid, requested
     const mask = (1 << (i % 32)) >>> 0;
     request.writeUInt32LE((request.readUInt32LE(block) | mask) >>> 0, block);
     if (on) request.writeUInt32LE((request.readUInt32LE(block + 4) | mask) >>> 0, block + 4);

@@ -9,7 +9,7 @@ const IFA_F = { noDad: 2, permanent: 0x80, tentative: 0x40, noPrefixRoute: 0x200
 const SCOPE_LINK = 253;
 
 export interface AddressOptions {
-  /** IPv6: usable at once, without duplicate address detection. Default: true. */
+  /** IPv6: skips duplicate address detection, so that it is usable at once. Default: true. */
   noDad?: boolean;
   /** Adds no route for the prefix. */
   noPrefixRoute?: boolean;
@@ -32,7 +32,7 @@ function addressBody(ifindex: number, cidr: string, { noDad = true, noPrefixRout
   return Buffer.concat([body, attr(IFA.local, bytes), attr(IFA.address, bytes), u32(IFA.flags, flags)]);
 }
 
-/** Gives a device an address; one that it has stays. @param cidr address and prefix length */
+/** Adds an address to a device, unless it has it. @param cidr address and prefix length */
 export function addAddress(device: string | number, cidr: string, options: AddressOptions = {}, at?: At): void {
   withNetlink(at, (netlink) => {
     const ifindex = typeof device === "string" ? ifindexOf(device, netlink) : device;
@@ -42,7 +42,7 @@ export function addAddress(device: string | number, cidr: string, options: Addre
   });
 }
 
-/** False if the device did not have it. */
+/** Returns false if the device did not have the address. */
 export function removeAddress(device: string | number, cidr: string, at?: At): boolean {
   return withNetlink(at, (netlink) => {
     const ifindex = typeof device === "string" ? ifindexOf(device, netlink) : device;
@@ -51,7 +51,7 @@ export function removeAddress(device: string | number, cidr: string, at?: At): b
   });
 }
 
-/** Addresses of every device, or of one by index. */
+/** Addresses of all devices, or of one by index. */
 export function addresses(at?: At, ifindex?: number): AddressInfo[] {
   return withNetlink(at, (netlink) =>
     netlink

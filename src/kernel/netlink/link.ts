@@ -58,20 +58,20 @@ export interface DeviceInfo {
   kind: string;
   mac: string | undefined;
   mtu: number;
-  /** What its MTU may be at most: less, or more, than usual if a native XDP program is on a veth's other end. */
+  /** Maximum MTU. Differs from the usual one if the peer of a veth has a native XDP program. */
   maxMtu: number;
   up: boolean;
   running: boolean;
-  /** How often its carrier went or came: a veth's goes when its peer is set down. */
+  /** Number of carrier changes: a veth loses its carrier when its peer is set down. */
   carrierChanges: number;
-  /** Of a veth: its peer's ifindex, in the peer's namespace. */
+  /** For a veth: its peer's ifindex, in the peer's namespace. */
   peerIfindex: number | undefined;
-  /** The kernel's number for the peer's namespace if it is another one. */
+  /** The kernel's id for the peer's namespace, if it is another one. */
   peerNetnsId: number | undefined;
   master: number | undefined;
-  /** Of a VXLAN device: its UDP port. */
+  /** For a VXLAN device: its UDP port. */
   udpPort: number | undefined;
-  /** Of a VXLAN device that takes one network's packets alone: the network's number. */
+  /** For a VXLAN device that only accepts one VNI: the VNI. */
   vni: number | undefined;
   gsoMaxSegs: number;
   gsoMaxSize: number;
@@ -79,7 +79,7 @@ export interface DeviceInfo {
   tx: { packets: bigint; bytes: bigint; drops: bigint };
 }
 
-/** What may be set of a device. */
+/** Settings of a device. */
 export interface DeviceSettings {
   up?: boolean;
   name?: string;
@@ -88,7 +88,7 @@ export interface DeviceSettings {
   gsoMaxSegs?: number;
   gsoMaxSize?: number;
   groMaxSize?: number;
-  /** Of IPv4 alone, which has limits of its own since Linux 6.3. */
+  /** For IPv4 only, which has limits of its own since Linux 6.3. */
   gsoIpv4MaxSize?: number;
   groIpv4MaxSize?: number;
   txQueueLength?: number;
@@ -155,7 +155,7 @@ function vxlanOf(kind: string, data: Attributes): Pick<DeviceInfo, "udpPort" | "
   return { udpPort: data.get(VXLAN.port)?.readUInt16BE(), vni: isFiltered ? uint(data, VXLAN.vni) : undefined };
 }
 
-/** Every device of a namespace. Without counters, which are zero then, the kernel has less to add up. */
+/** All devices of a namespace. Without counters, which are zero then, the dump is faster. */
 export function links(at?: At, { counters = true } = {}): DeviceInfo[] {
   const body = counters ? linkHeader() : Buffer.concat([linkHeader(), u32(IFLA.extMask, SKIP_STATS)]);
   return withNetlink(at, (netlink) => netlink.dump(RTM.getLink, body).map(readLink));
@@ -172,7 +172,7 @@ export function findLink(name: string, at?: At): DeviceInfo | undefined {
   });
 }
 
-/** The kernel's number for another namespace, as devices' `peerNetnsId` has it; undefined if it has none here. */
+/** The kernel's id for another namespace, as in `peerNetnsId`; undefined if it has none here. */
 export function namespaceNumber(path: string, at?: At): number | undefined {
   return withNamespaceFd(path, (fd = -1) =>
     withNetlink(at, (netlink) => {
@@ -205,7 +205,7 @@ export interface VethSpec extends EndSettings {
   peer: EndSettings & { name: string; netns?: string };
 }
 
-/** Makes a veth pair, down; the peer at once in its namespace. @throws KernelError `netlink-refused` (EEXIST) */
+/** Creates a veth pair, down, with the peer in its namespace. @throws KernelError `netlink-refused` (EEXIST) */
 export function createVeth(spec: VethSpec, at?: At): void {
   const { netns, name, ...rest } = spec.peer;
   withNamespaceFd(netns, (target) => {
@@ -222,19 +222,19 @@ export function createVeth(spec: VethSpec, at?: At): void {
 
 export interface VxlanSpec extends EndSettings {
   name: string;
-  /** UDP port. One device a port and namespace. */
+  /** UDP port; one device per port and namespace. */
   port: number;
-  /** The one network whose packets it is to take. */
+  /** The only VNI whose packets it accepts. */
   vni: number;
 }
 
 /**
- * Makes a VXLAN device whose tunnel keys come from programs (collect-metadata mode). Learns nothing, and takes nothing
- * before `allowVni`.
+ * Creates a VXLAN device whose tunnel keys are set by programs (collect-metadata mode), without learning. It accepts no
+ * packets before `allowVni`.
  */
 export function createVxlan({ name, port, vni, ...rest }: VxlanSpec, at?: At): void {
   const data = [
-    u32(VXLAN.vni, vni), // a note: packets are judged by the filter
+    u32(VXLAN.vni, vni), // for information only: packets are filtered by VNI
     u8(VXLAN.vniFilter, 1),
     u8(VXLAN.learning, 0),
     u16be(VXLAN.port, port),
@@ -244,7 +244,7 @@ export function createVxlan({ name, port, vni, ...rest }: VxlanSpec, at?: At): v
   create(name, "vxlan", settings(rest), data, at);
 }
 
-/** Lets a VXLAN device take a network's packets. One that is let already succeeds. */
+/** Lets a VXLAN device accept a VNI. Idempotent. */
 export function allowVni(device: string, vni: number, at?: At): void {
   withNetlink(at, (netlink) => {
     const header = Buffer.alloc(8);
@@ -256,7 +256,7 @@ export function allowVni(device: string, vni: number, at?: At): void {
   });
 }
 
-/** Makes a device that needs nothing but its kind: `ifb`, `bridge`, `dummy`. */
+/** Creates a device that needs no options: `ifb`, `bridge`, `dummy`. */
 export function createLink({ name, kind, ...rest }: EndSettings & { name: string; kind: string }, at?: At): void {
   create(name, kind, settings(rest), [], at);
 }
@@ -270,7 +270,7 @@ export function setLink(device: string | number, wanted: DeviceSettings, at?: At
     const move = target === undefined ? [] : [u32(IFLA.netnsFd, target)];
     const change = (body: Buffer[]) => ({ type: RTM.newLink, flags: FLAG.request, body: Buffer.concat(body) });
     withNetlink(at, (netlink) => {
-      // A name attribute selects the device, so renaming needs its index.
+      // a name attribute selects the device, so renaming needs the index
       const byName = typeof device === "string" && rest.name === undefined;
       const select = byName ? [flags, text(IFLA.name, checkDeviceName(device))] : [flags];
       if (typeof device === "string" && !byName) flags.writeInt32LE(ifindexOf(device, netlink), 4);
@@ -279,7 +279,7 @@ export function setLink(device: string | number, wanted: DeviceSettings, at?: At
   });
 }
 
-/** Deletes a device, and a veth's peer with it; false if there was none. */
+/** Deletes a device, and a veth's peer with it. Returns false if there was none. */
 export function removeLink(device: string, at?: At): boolean {
   const body = Buffer.concat([linkHeader(), text(IFLA.name, checkDeviceName(device))]);
   return perform(at, `remove device ${device}`, { type: RTM.deleteLink, flags: FLAG.request, body }, ["ENODEV"]);

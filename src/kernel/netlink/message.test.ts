@@ -5,7 +5,7 @@ import { attr, attributes, nest, pack, string, text, u32, uint, unpack } from ".
 import { formatHandle, handle } from "./tc.ts";
 
 describe("messages", () => {
-  test("come back as they were packed, several in a datagram", () => {
+  test("are unpacked as they were packed, several in a datagram", () => {
     const body = Buffer.concat([text(3, "eth0"), u32(4, 1500), nest(18, text(1, "veth"))]);
     const datagram = Buffer.concat([
       pack({ type: 16, flags: 5, body }, 7),
@@ -19,7 +19,7 @@ describe("messages", () => {
     expect(string(attributes(found.get(18) ?? Buffer.alloc(0)), 1)).toBe("veth");
   });
 
-  test("any bytes are read to an end", () => {
+  test("unpacking arbitrary bytes terminates", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
         const buffer = Buffer.from(bytes);
@@ -57,9 +57,9 @@ describe("addresses", () => {
     "fe80::1%eth0",
     "::1/129",
     "x",
-  ])("%j is none", (cidr) => expect(() => parseCidr(cidr)).toThrow(/^read (CIDR|address) /));
+  ])("%j is no CIDR", (cidr) => expect(() => parseCidr(cidr)).toThrow(/^read (CIDR|address) /));
 
-  test("every address comes back", () => {
+  test("formatting and parsing an address are inverse", () => {
     fc.assert(
       fc.property(fc.ipV4(), (address) => {
         expect(formatAddress(parseAddress(address).bytes)).toBe(address);
@@ -80,7 +80,7 @@ describe("addresses", () => {
   test("MACs", () => expect(formatMac(parseMac("02:AB:00:00:00:fF"))).toBe("02:ab:00:00:00:ff"));
 });
 
-test("handles read as in tc", () => {
+test("handles are formatted as by tc", () => {
   expect([formatHandle(handle(1, 0x10)), formatHandle(handle(0xffff, 0xfff1)), handle(1)]).toEqual([
     "1:10",
     "ffff:fff1",

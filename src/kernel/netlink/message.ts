@@ -34,7 +34,7 @@ export function attr(type: number, payload: Uint8Array): Buffer {
 }
 export const nest = (type: number, ...attributes: readonly Buffer[]): Buffer =>
   attr(type | NESTED, Buffer.concat(attributes));
-/** Nested attributes without the flag that says so: some parsers of the kernel are older than it. */
+/** Nested attributes without the nested flag: some of the kernel's parsers do not accept it. */
 export const nestPlain = (type: number, ...attributes: readonly Buffer[]): Buffer =>
   attr(type, Buffer.concat(attributes));
 export const text = (type: number, value: string): Buffer => attr(type, Buffer.from(`${value}\0`, "utf8"));
@@ -58,7 +58,7 @@ export function u64(type: number, value: bigint): Buffer {
   return attr(type, bytes);
 }
 
-/** The bytes of a request with its sequence number. */
+/** Encodes a request with its sequence number. */
 export function pack({ type, flags, body }: Request, sequence: number): Buffer {
   const out = Buffer.alloc(align(HEADER + body.length));
   out.writeUInt32LE(HEADER + body.length, 0);
@@ -76,7 +76,7 @@ export interface Reply {
   body: Buffer;
 }
 
-/** Splits a datagram into messages; stops at the first that does not fit. */
+/** Splits a datagram into messages. Stops at the first that is truncated. */
 export function* unpack(datagram: Buffer): Generator<Reply> {
   for (let at = 0; at + HEADER <= datagram.length; ) {
     const length = datagram.readUInt32LE(at);
@@ -91,7 +91,7 @@ export function* unpack(datagram: Buffer): Generator<Reply> {
   }
 }
 
-/** Attributes by type; of a repeated one the last. */
+/** Attributes by type; the last one of a repeated type. */
 export type Attributes = ReadonlyMap<number, Buffer>;
 
 export function attributes(bytes: Buffer): Attributes {

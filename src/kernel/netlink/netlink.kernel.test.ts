@@ -29,7 +29,7 @@ beforeAll(() => {
 });
 afterAll(() => names.forEach(removeNamespace));
 
-/** What iproute2 says: an independent reader of the same kernel state. */
+/** Output of iproute2, an independent reader of the kernel's state. */
 function ip(netns: string, ...args: string[]): Record<string, unknown>[] {
   return JSON.parse(execFileSync("nsenter", [`--net=${netns}`, "ip", "-j", "-d", ...args], { encoding: "utf8" }));
 }
@@ -45,7 +45,7 @@ function code(fn: () => unknown): string {
 }
 
 describe("namespaces", () => {
-  test("are entered and left, also by an exception", () => {
+  test("are entered and left, also after an exception", () => {
     const here = readlinkSync("/proc/thread-self/ns/net");
     const there = inNamespace(a, () => readlinkSync("/proc/thread-self/ns/net"));
     expect(there).not.toBe(here);
@@ -57,7 +57,7 @@ describe("namespaces", () => {
     expect(readlinkSync("/proc/thread-self/ns/net")).toBe(here);
   });
 
-  test("are made once and removed whatever their state", () => {
+  test("are created once and removed in any state", () => {
     const name = runName("once");
     const path = createNamespace(name);
     expect(isNamespace(path)).toBe(true);
@@ -123,7 +123,7 @@ describe("links", () => {
     expect([removeLink("ifb7", b), removeLink("ifb7", b), removeLink("vx", a)]).toEqual([true, false, true]);
   });
 
-  test("what cannot be", () => {
+  test("failing operations have their codes", () => {
     expect(code(() => setLink("none", { up: true }, a))).toBe("netlink-refused");
     expect(code(() => ifindexOf("none", a))).toBe("device-missing");
     expect(code(() => findLink("a/../b", a))).toBe("device-name");
@@ -153,7 +153,7 @@ describe("addresses, routes, neighbours", () => {
     expect(code(() => addAddress("w0", "fe80::1%w0/64", {}, a))).toBe("address-invalid");
   });
 
-  test("a pod's routes: link scope to a gateway, default by it; none takes the place of another", () => {
+  test("a pod's routes: link scope to a gateway, and a default route; none replaces another", () => {
     addAddress("eth0", "10.2.0.2/32", {}, b);
     addRoute({ cidr: "169.254.1.1/32", device: "eth0" }, b);
     addRoute({ cidr: "0.0.0.0/0", device: "eth0", via: "169.254.1.1", source: "10.2.0.2", mtu: 1200 }, b);
@@ -194,7 +194,7 @@ describe("addresses, routes, neighbours", () => {
     );
   });
 
-  test("neighbours stay", () => {
+  test("neighbour entries are permanent", () => {
     for (const address of ["169.254.1.1", "fe80::1"])
       addNeighbour({ device: "eth0", address, mac: "02:00:00:00:00:01" }, b);
     addNeighbour({ device: "eth0", address: "fe80::1", mac: "02:00:00:00:00:77" }, b);
@@ -224,7 +224,7 @@ describe("settings", () => {
     expect(code(() => writeSysctl("kernel/hostname", "x", a))).toBe("sysctl-name");
   });
 
-  test("offloads go off and on again", () => {
+  test("offloads are switched off and on", () => {
     const active = (pattern: RegExp) =>
       [...deviceFeatures("w0", a)].filter(([name, { active }]) => active && pattern.test(name)).map(([name]) => name);
     const segmentation = active(/^tx-.*segmentation/);
@@ -239,7 +239,7 @@ describe("settings", () => {
   });
 });
 
-test("one open socket serves many operations; none leaks", () => {
+test("one open socket serves many operations without a leak", () => {
   const before = openFds();
   const netlink = Netlink.open(a);
   for (let i = 0; i < 300; i++) addRoute({ cidr: `10.77.${i >> 8}.${i & 255}/32`, device: "w0" }, netlink);

@@ -18,7 +18,7 @@ const textOf = (news: NetworkNews): string => {
   return news.kind === "route" ? `route ${news.route.cidr} ${news.route.protocol}` : news.kind;
 };
 
-/** News of the namespace, in order; `until` waits for one. */
+/** Collects notifications of the namespace in order; `until` waits for one. */
 function listen(signal: AbortSignal) {
   const heard: string[] = [];
   const more = new EventTarget();
@@ -34,7 +34,7 @@ function listen(signal: AbortSignal) {
   return { heard, until };
 }
 
-test("the end closes the socket at once, and an end before the beginning opens none", async () => {
+test("an abort closes the socket at once; after an abort none is opened", async () => {
   const before = openFds();
   const stop = new AbortController();
   listen(stop.signal);
@@ -48,7 +48,7 @@ test("the end closes the socket at once, and an end before the beginning opens n
   );
 });
 
-test("devices, addresses and routes that come, change and go are told of, whoever does it", async () => {
+test("changes of devices, addresses and routes by anyone are reported", async () => {
   const stop = new AbortController();
   const { until } = listen(stop.signal);
   ip("link", "add", "w0", "type", "veth", "peer", "name", "w1");
@@ -73,11 +73,11 @@ test("devices, addresses and routes that come, change and go are told of, whoeve
   stop.abort();
 });
 
-test("what is lost where more comes than is read is told, and what comes after it", async () => {
+test("an overrun of the socket is reported, and later changes are too", async () => {
   const stop = new AbortController();
   const { until } = listen(stop.signal);
   const batch = Array.from({ length: 500 }, () => "link set lo up\nlink set lo down\n").join("");
-  execFileSync("ip", ["-n", name, "-batch", "-"], { input: batch }); // this thread reads nothing meanwhile
+  execFileSync("ip", ["-n", name, "-batch", "-"], { input: batch }); // this thread does not read meanwhile
   await until("lost");
   ip("link", "add", "late0", "type", "veth", "peer", "name", "late1");
   await until("link late0 down");

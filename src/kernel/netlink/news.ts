@@ -13,7 +13,7 @@ const AF_NETLINK = 16;
 const SOCK_RAW_CLOEXEC = 0o2000003;
 const NETLINK_ROUTE = 0;
 const NOOP = 1;
-/** Of something new or changed, and of something gone. */
+/** RTM_NEW* and RTM_DEL* of links. */
 const LINK = [16, 17];
 const ADDRESS = [20, 21];
 const ROUTE = [24, 25];
@@ -23,7 +23,10 @@ const MASK = [1, 4, 5, 7, 9, 11].reduce((mask, group) => mask | (1 << (group - 1
 /** Larger than any message of these groups. */
 const LARGEST = 1 << 16;
 
-/** What changed in the network namespace. `qdisc`: a device lost its root one, or has another. `lost`: more than could be told; anything may have. */
+/**
+ * A change in the network namespace. `qdisc`: a device's root qdisc was removed or replaced. `lost`: the socket
+ * overran, so anything may have changed.
+ */
 export type NetworkNews =
   | { kind: "link"; device: DeviceInfo; gone: boolean }
   | { kind: "address"; ifindex: number }
@@ -31,13 +34,13 @@ export type NetworkNews =
   | { kind: "qdisc"; ifindex: number }
   | { kind: "lost" };
 
-/** ms until a socket that cannot be opened is tried again. */
+/** Delay before a socket that could not be opened is tried again, ms. */
 const PAUSE = 1000;
 
 /**
- * Tells of every change of devices, addresses and routes of the main table in a network namespace, and of root qdiscs
- * that go, whoever does it, until the signal. It holds one thread of Node's pool, which waits for the kernel.
- * @param netns path of the namespace; this thread's if left out
+ * Reports every change of devices, addresses, routes of the main table, and removed root qdiscs in a network namespace,
+ * until the signal. Occupies one thread of Node.js's pool, which waits for the kernel.
+ * @param netns path of the namespace; default: this thread's
  * @throws KernelError `netlink-failed`, `namespace-missing`
  */
 export function watchNetwork(onNews: (news: NetworkNews) => void, signal: AbortSignal, netns?: string): void {
@@ -56,7 +59,7 @@ export function watchNetwork(onNews: (news: NetworkNews) => void, signal: AbortS
     }
     next();
   };
-  /** A socket that was full misses news until it is empty, and does not say how many: another one misses none. */
+  /** Opens another socket: one that overran drops further notifications until it is empty, without saying how many. */
   const anew = (): void => {
     fd.close();
     if (signal.aborted) return;
@@ -69,7 +72,7 @@ export function watchNetwork(onNews: (news: NetworkNews) => void, signal: AbortS
     next();
     onNews({ kind: "lost" });
   };
-  // a read that waits ends when something comes: the kernel acknowledges this
+  // ends a pending read: the kernel acknowledges this message
   signal.addEventListener("abort", () => nudge(fd), { once: true });
   next();
 }
@@ -88,7 +91,7 @@ function subscribe(netns: string | undefined): Fd {
 }
 
 function nudge(fd: Fd): void {
-  if (fd.isClosed) return; // between two sockets
+  if (fd.isClosed) return; // not open at the moment
   const bytes = pack({ type: NOOP, flags: FLAG.request | FLAG.ack, body: Buffer.alloc(0) }, 1);
   libc.send(fd.number, bytes, bytes.length, 0);
 }

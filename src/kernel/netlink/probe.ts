@@ -10,7 +10,7 @@ const INFO_KIND = 1;
 const TCA_KIND = 1;
 const LOOPBACK = 1;
 const NETLINK_NETFILTER = 12;
-/** Subsystem nftables, message "which generation". */
+/** nftables subsystem, message GETGEN. */
 const NFT_GET_GENERATION = (10 << 8) | 16;
 
 interface Seen {
@@ -38,23 +38,23 @@ function createQdisc(kind: string): Request {
   };
 }
 
-/** An unknown kind is refused as such; anything else, success or a complaint about missing options, means it is there. */
+/** Errors for an unknown kind. Success or any other error, such as missing options, means that the kind exists. */
 const UNKNOWN: Readonly<Record<"device" | "qdisc", readonly string[]>> = {
   device: ["EOPNOTSUPP"],
   qdisc: ["ENOENT"],
 };
 
-/** Tries to make a device or a qdisc of a kind in the socket's namespace, which should be the caller's alone. */
+/** Tries to create a device or qdisc of a kind in the socket's namespace, which should not be used by anyone else. */
 export function has(netlink: Netlink, what: "device" | "qdisc", kind: string): Seen {
   const [refusal] = netlink.send([what === "device" ? createDevice(kind) : createQdisc(kind)]);
-  if (!refusal) return { available: true, detail: `one was made` };
+  if (!refusal) return { available: true, detail: `one was created` };
   const said = `${refusal.errno}${refusal.text ? ` (${refusal.text})` : ""}`;
   if (refusal.errno === "EPERM") return { available: false, detail: "could not be probed: EPERM" };
   const available = !UNKNOWN[what].includes(refusal.errno);
   return { available, detail: available ? `known; it asks for options: ${said}` : said };
 }
 
-/** Asks nftables for its generation, which changes nothing. */
+/** Reads nftables' generation, which changes nothing. */
 export function netfilterAnswers(): Seen {
   const netlink = Netlink.open(undefined, NETLINK_NETFILTER);
   try {

@@ -15,17 +15,17 @@ const ONLINK = 4;
 const NDA = { destination: 1, mac: 2 };
 const PERMANENT = 0x80;
 
-/** Marks routes as Weir's in `ip route` (`proto 119`), so that they are listed and removed as such. */
+/** Protocol number of Weir's routes (`proto 119` in `ip route`). */
 export const WEIR_ROUTE_PROTOCOL = 119;
 
-/** A route. `device` or `via` or both. */
+/** A route through `device`, `via`, or both. */
 export interface RouteSpec {
   cidr: string;
   device?: string | number | undefined;
   via?: string | undefined;
   /** Preferred source address. */
   source?: string | undefined;
-  /** Takes `via` as reachable by `device` whatever the addresses say. */
+  /** Treats `via` as reachable through `device`, whatever the addresses. */
   onlink?: boolean;
   metric?: number;
   table?: number;
@@ -64,7 +64,7 @@ function routeBody(spec: RouteSpec, ifindex: number | undefined): Buffer {
   return Buffer.concat(parts);
 }
 
-/** Of a route to remove: any. */
+/** RT_SCOPE_NOWHERE: matches any scope when a route is removed. */
 const SCOPE_NOWHERE = 255;
 
 function change(type: number, flags: number, action: string, spec: RouteSpec, at: At, tolerate: readonly string[]) {
@@ -78,12 +78,12 @@ function change(type: number, flags: number, action: string, spec: RouteSpec, at
   });
 }
 
-/** Adds a route; false if there is one with the same destination and metric, whoever's it is: it stays. */
+/** Adds a route. Returns false if one with the same destination and metric exists, which is kept. */
 export function addRoute(spec: RouteSpec, at?: At): boolean {
   return change(RTM.new, FLAG.request | FLAG.create | FLAG.exclusive, "add", spec, at, ["EEXIST"]);
 }
 
-/** Removes a route of that protocol, Weir's if left out; false if there was none. */
+/** Removes a route with this protocol number, by default Weir's. Returns false if there was none. */
 export function removeRoute(spec: RouteSpec, at?: At): boolean {
   return change(RTM.delete, FLAG.request, "remove", spec, at, ["ESRCH", "ENOENT"]);
 }
@@ -107,13 +107,13 @@ export function readRoute({ body }: Reply): RouteInfo {
   };
 }
 
-/** Is the route in a message one that packets may be sent by, and of the main table? */
+/** Whether a message is about a unicast route in the main table. */
 export const isMainUnicast = ({ body }: Reply): boolean =>
   body.readUInt8(4) === TABLE_MAIN && body.readUInt8(7) === UNICAST;
 
-/** Unicast routes of both families in the main table, or those of one protocol alone. */
+/** Unicast routes of both families in the main table. @param protocol only routes with this number */
 export function routes(at?: At, protocol = 0): RouteInfo[] {
-  const filter = Buffer.alloc(8); // the kernel passes over the others, of which there may be a million
+  const filter = Buffer.alloc(8); // filtered by the kernel: there may be a million other routes
   filter.set([TABLE_MAIN, protocol, 0, UNICAST], 4);
   return withNetlink(at, (netlink) =>
     [AF.inet, AF.inet6].flatMap((family) => {
@@ -125,7 +125,7 @@ export function routes(at?: At, protocol = 0): RouteInfo[] {
   );
 }
 
-/** IPv4 has no main table before its first address. */
+/** For IPv4 the kernel has no main table before the first address is added. */
 function dumpRoutes(netlink: Netlink, filter: Buffer): Reply[] {
   try {
     return netlink.dump(RTM.get, filter);
@@ -135,7 +135,7 @@ function dumpRoutes(netlink: Netlink, filter: Buffer): Reply[] {
   }
 }
 
-/** A neighbour entry that never expires. */
+/** A permanent neighbour entry. */
 export interface NeighbourSpec {
   device: string | number;
   address: string;
@@ -159,7 +159,7 @@ function neighbourBody(ifindex: number, address: string, mac?: string): Buffer {
   return Buffer.concat(parts);
 }
 
-/** Adds or replaces a permanent neighbour. */
+/** Adds or replaces a permanent neighbour entry. */
 export function addNeighbour({ device, address, mac }: NeighbourSpec, at?: At): void {
   withNetlink(at, (netlink) => {
     const ifindex = typeof device === "string" ? ifindexOf(device, netlink) : device;
@@ -169,7 +169,7 @@ export function addNeighbour({ device, address, mac }: NeighbourSpec, at?: At): 
   });
 }
 
-/** False if there was none. */
+/** Returns false if there was no such entry. */
 export function removeNeighbour({ device, address }: Omit<NeighbourSpec, "mac">, at?: At): boolean {
   return withNetlink(at, (netlink) => {
     const ifindex = typeof device === "string" ? ifindexOf(device, netlink) : device;

@@ -17,24 +17,24 @@ const DONE = 3;
 const ACK_CAPPED = 0x100;
 const EXTENDED = 0x200;
 const MESSAGE_TEXT = 1;
-/** Answers wait in the socket's buffer while a batch is handled: so many fit the default buffer. */
+/** Requests per batch: their replies fit into the default receive buffer. */
 const BATCH = 64;
 const RETRIES = 5;
 const receiveBuffer = Buffer.alloc(1 << 17);
 
-/** Where an operation happens: a namespace by path, an open socket, or (undefined) this thread's namespace. */
+/** Where an operation happens: the namespace at a path, an open socket's, or (undefined) this thread's. */
 export type At = string | Netlink | undefined;
 
-/** What the kernel said to one request. */
+/** The kernel's refusal of one request. */
 export interface Refusal {
   /** Index in the batch. */
   index: number;
   errno: string;
-  /** The kernel's own explanation, if it gave one. */
+  /** The kernel's message, if it sent one. */
   text: string | undefined;
 }
 
-/** A netlink socket in one namespace, mostly route netlink. Synchronous: the kernel answers within the call. */
+/** A netlink socket in one namespace. Synchronous: the kernel replies within the call. */
 export class Netlink {
   readonly #fd: Fd;
   #sequence = 0;
@@ -54,7 +54,7 @@ export class Netlink {
     return new Netlink(new Fd("netlink socket", fd));
   }
 
-  /** Sends requests, each acknowledged by the kernel, in order; a refused one does not stop the others. */
+  /** Sends requests in order, each acknowledged. A refused one does not stop the others. Returns the refusals. */
   send(requests: readonly Request[]): Refusal[] {
     const refusals: Refusal[] = [];
     for (let start = 0; start < requests.length; start += BATCH) {
@@ -77,7 +77,7 @@ export class Netlink {
     return refusals.sort((a, b) => a.index - b.index);
   }
 
-  /** All answers to a dump request. Repeated where the kernel says that the list changed meanwhile. */
+  /** All replies to a dump request. Repeats the dump if the kernel reports that it was inconsistent. */
   dump(type: number, body: Buffer): Reply[] {
     for (let attempt = 1; ; attempt++) {
       const replies = this.#dumpOnce(type, body);
@@ -101,7 +101,7 @@ export class Netlink {
     }
   }
 
-  /** The answers to one request that is no dump, or the refusal. */
+  /** The reply to a request that is no dump, or the refusal. */
   request(type: number, body: Buffer): Reply | Refusal {
     const first = this.#transmit([{ type, flags: FLAG.request | FLAG.ack, body }]);
     let answer: Reply | undefined;
@@ -151,19 +151,22 @@ function readError(reply: Reply, index: number): Refusal | undefined {
   return { index, errno: errnoName(-code), text: explanation(reply) };
 }
 
-/** After the error code the kernel repeats the request's header (all of it unless capped), then explains. */
+/**
+ * The extended error message. It follows the errno and the repeated header of the request (the whole request unless
+ * capped).
+ */
 function explanation({ type, flags, body }: Reply): string | undefined {
   if (type !== ERROR || (flags & EXTENDED) === 0) return undefined;
   const echoed = (flags & ACK_CAPPED) !== 0 ? HEADER : (body.readUInt32LE(4) + 3) & ~3;
   return string(attributes(body.subarray(4 + echoed)), MESSAGE_TEXT);
 }
 
-/** A refusal as an error. */
+/** Makes an error of a refusal. */
 export function refused(action: string, { errno, text }: Refusal, code = "netlink-refused"): KernelError {
   return new KernelError(action, { code, errno, hint: text });
 }
 
-/** Runs `fn` with the socket given, or with one opened for it. */
+/** Calls `fn` with the given socket, or with one opened for the call. */
 export function withNetlink<T>(at: At, fn: (netlink: Netlink) => T): T {
   if (at instanceof Netlink) return fn(at);
   const netlink = Netlink.open(at);
@@ -174,7 +177,7 @@ export function withNetlink<T>(at: At, fn: (netlink: Netlink) => T): T {
   }
 }
 
-/** Sends one request. Errnos in `tolerate` count as done; returns false then. @throws KernelError `netlink-refused` */
+/** Sends one request. Returns false for an errno in `tolerate`. @throws KernelError `netlink-refused` */
 export function perform(at: At, action: string, request: Request, tolerate: readonly string[] = []): boolean {
   return withNetlink(at, (netlink) => {
     const [refusal] = netlink.send([request]);

@@ -12,7 +12,7 @@ const name = runName("tc");
 let netns: string;
 beforeAll(() => {
   netns = createNamespace(name);
-  // Without IPv6 nothing but the tests sends.
+  // without IPv6 only the tests send packets
   writeSysctl("net/ipv6/conf/default/disable_ipv6", 1, netns);
   createVeth({ name: "w0", peer: { name: "w1" } }, netns);
   for (const device of ["w0", "w1"]) setLink(device, { up: true }, netns);
@@ -41,7 +41,7 @@ const tree: TcChange[] = [
   { op: "set", kind: "bfifo", handle: handle(0x20), parent: handle(1, 0x20), limit: 3_000 },
 ];
 
-test("a shaper's tree in one batch, as tc sees it", () => {
+test("a tree of classes is created in one batch, as tc shows it", () => {
   changeTc("w0", tree, netns);
   changeTc("w0", tree, netns);
   expect(tc("qdisc", "show", "dev", "w0")).toMatch(
@@ -80,7 +80,7 @@ test.each([
   expect(found?.htb?.rate).toBe(rate === 1 ? 8n : BigInt(rate));
 });
 
-test("classes count what passes, waits and is lost", () => {
+test("classes count sent, queued and dropped packets", () => {
   const ping = ["ping", "-c5", "-i0.01", "-W1", "-s1400", "-q", "10.0.0.2"];
   expect(() => execFileSync("nsenter", [`--net=${netns}`, ...ping], { stdio: "ignore" })).toThrow();
   const found = classes("w0", netns).find((entry) => entry.handle === handle(1, 0x20));
@@ -101,7 +101,7 @@ test("a token bucket under a class, changed in place", () => {
   expect(() => changeTc("w0", [gone, tree.at(-1) as TcChange], netns)).not.toThrow();
 });
 
-test("refused changes are named, the others are in force, missing things may go", () => {
+test("refused changes are listed, the others are in force, removing a missing one succeeds", () => {
   const changes: TcChange[] = [
     { op: "set", kind: "bfifo", handle: handle(0x30), parent: handle(1, 0x30), limit: 1 },
     { op: "set", kind: "bfifo", handle: handle(0x10), parent: handle(1, 0x10), limit: 44_000 },
@@ -121,7 +121,7 @@ test("refused changes are named, the others are in force, missing things may go"
   expect(tc("qdisc", "show", "dev", "w0")).toContain("limit 44000b");
 });
 
-test("hundreds of classes in a batch, removed one and all", () => {
+test("hundreds of classes are created and removed in batches", () => {
   const many = Array.from({ length: 500 }, (_, i): TcChange[] => [
     {
       op: "set",

@@ -13,18 +13,18 @@ const TBF = { parameters: 1, rate64: 4, burst: 6 };
 const FQ = { limit: 1, flowLimit: 2, pacing: 5, horizon: 14 };
 const HTB_VERSION = 3;
 const LINK_LAYER_ETHERNET = 1;
-/** A tick of the packet scheduler. */
+/** Nanoseconds per tick of the packet scheduler. */
 const TICK_NS = 64;
 const MAX_U32 = 0xffffffff;
 
-/** The handle of a device's root. */
+/** TC_H_ROOT: the parent handle of a root qdisc. */
 export const TC_ROOT = 0xffffffff;
-/** `1:10` in tc's notation: `handle(1, 0x10)`. */
+/** Handle `1:10` in tc's notation is `handle(1, 0x10)`. */
 export const handle = (major: number, minor = 0): number => ((major << 16) | minor) >>> 0;
 export const formatHandle = (value: number): string =>
   `${(value >>> 16).toString(16)}:${(value & 0xffff).toString(16)}`;
 
-/** Rates in bit/s as HTB counts them, headers of Ethernet included; sizes in bytes. */
+/** Rates in bit/s as HTB counts them, including Ethernet headers; sizes in bytes. */
 export interface HtbClass {
   rate: number | bigint;
   /** Default: the rate. */
@@ -32,37 +32,37 @@ export interface HtbClass {
   burst: number;
   /** Default: `burst`. */
   cburst?: number;
-  /** Bytes a class sends in its turn among its siblings. */
+  /** Bytes that a class may send per turn among its siblings. */
   quantum: number;
   /** 0 is served first, 7 last. */
   prio?: number;
 }
 
 /**
- * A token bucket over a bfifo. A GSO packet larger than `burst` is split to the wire's size as it is queued; any other
- * packet larger than it is dropped, so `burst` is at least a frame.
+ * A token bucket over a bfifo. A GSO packet larger than `burst` is segmented when it is queued; any other packet larger
+ * than it is dropped, so `burst` must be at least a frame.
  */
 export interface Tbf {
   /** bit/s. */
   rate: number | bigint;
   /** Bytes. */
   burst: number;
-  /** Of the queue, bytes. */
+  /** Size of the queue, bytes. */
   limit: number;
 }
 
-/** Holds packets until the time that is stamped on them, in the order of these times; does no pacing of its own. */
+/** Holds packets until the time stamped on them, in order of these times, without pacing. */
 export interface Fq {
-  /** Packets that may wait, in all and of one flow. */
+  /** The most queued packets, in total and per flow. */
   limit: number;
   flowLimit: number;
-  /** Packets with a time further ahead than this are dropped, µs. */
+  /** Packets with a time further ahead are dropped, µs. */
   horizon: number;
 }
 
 /**
- * What a root charges for a packet, instead of its bytes: `table` by its bytes less `header`; one beyond the table's end is
- * charged as several.
+ * What a root qdisc charges for a packet, instead of its size: `table`, indexed by its size less `header`. A packet
+ * beyond the end of the table is charged as several.
  */
 export interface SizeTable {
   header: number;
@@ -70,7 +70,7 @@ export interface SizeTable {
   table: readonly number[];
 }
 
-/** One change of a batch. `set` creates or changes; `remove` of a missing thing succeeds. */
+/** One change in a batch. `set` creates or changes; `remove` of a missing object succeeds. */
 export type TcChange =
   | { op: "set"; kind: "htb"; handle: number; parent?: number; defaultClass?: number; sizes?: SizeTable }
   | { op: "set"; kind: "htb-class"; handle: number; parent: number; htb: HtbClass }
@@ -85,7 +85,7 @@ export interface TcStats {
   packets: bigint;
   drops: number;
   overlimits: number;
-  /** Bytes and packets that wait. */
+  /** Queued bytes and packets. */
   backlog: number;
   queued: number;
 }
@@ -96,7 +96,7 @@ export interface QdiscInfo {
   parent: number;
   stats: TcStats;
 }
-/** A class; `htb` gives its rates in bit/s. */
+/** A class. For `htb` rates are in bit/s. */
 export interface ClassInfo extends QdiscInfo {
   htb: { rate: bigint; ceil: bigint; quantum: number; prio: number } | undefined;
 }
@@ -131,7 +131,7 @@ const bytesPerSecond = (bits: number | bigint): bigint => {
   return value < 8n ? 1n : (value + 4n) / 8n;
 };
 
-/** HTB wants a burst as the time that it takes at the rate. */
+/** HTB's burst is the time that it takes at the rate. */
 function ticks(bytes: number, rate: bigint): number {
   return Math.min(MAX_U32, Math.max(1, Math.ceil((bytes * 1e9) / Number(rate) / TICK_NS)));
 }
@@ -198,7 +198,7 @@ function request(ifindex: number, change: TcChange): Request {
   switch (change.kind) {
     case "htb": {
       const body = [header(ifindex, change.handle, change.parent ?? TC_ROOT), text(TCA.kind, "htb")];
-      // HTB cannot be changed in place, so an equal one that is there counts as set.
+      // HTB cannot be changed in place, so an existing equal one counts as set.
       return {
         type: RTM.qdisc,
         flags: SET | FLAG.exclusive,
@@ -235,15 +235,15 @@ function describe(change: TcChange): string {
   return `${change.op} ${change.kind} ${formatHandle(change.handle ?? 0)}${where}`;
 }
 
-/** Removing what is not there succeeds; "Invalid handle" means that another qdisc is in its place. */
+/** Removing a missing object succeeds; "Invalid handle" means that another qdisc is in its place. */
 function isDone(change: TcChange, { errno, text }: Refusal): boolean {
   if (change.op === "set") return change.kind === "htb" && errno === "EEXIST";
   return errno === "ENOENT" || errno === "ENODEV" || (errno === "EINVAL" && text === "Invalid handle");
 }
 
 /**
- * Applies changes to a device's traffic control in order, in one go (some 20 µs each). A refused one does not stop
- * the others. @throws TcError with a failure for each refused change; KernelError `device-missing`
+ * Applies changes to a device's traffic control in order, about 20 µs each. A refused one does not stop the others.
+ * @throws TcError with the failure of each refused change; KernelError `device-missing`
  */
 export function changeTc(device: string | number, changes: readonly TcChange[], at?: At): void {
   withNetlink(at, (netlink) => {
@@ -302,7 +302,7 @@ function readClass(reply: Reply): ClassInfo {
   return { ...info, htb };
 }
 
-/** Every qdisc of a namespace, or of one device. */
+/** All qdiscs of a namespace, or of one device. */
 export function qdiscs(at?: At, device?: string | number): QdiscInfo[] {
   return withNetlink(at, (netlink) => {
     const ifindex = typeof device === "string" ? ifindexOf(device, netlink) : device;
@@ -311,7 +311,7 @@ export function qdiscs(at?: At, device?: string | number): QdiscInfo[] {
   });
 }
 
-/** The classes of a device with their counters. */
+/** The classes of a device, with counters. */
 export function classes(device: string | number, at?: At): ClassInfo[] {
   return withNetlink(at, (netlink) => {
     const ifindex = typeof device === "string" ? ifindexOf(device, netlink) : device;

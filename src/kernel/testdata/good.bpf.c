@@ -74,7 +74,7 @@ struct {
 const volatile __u32 test_verdict = 1;
 const volatile __u64 test_wide = 2;
 
-/* Counts a packet, sends an event, marks the packet, and returns what it was told to. */
+/* Counts a packet, sends an event, marks the packet, and returns the configured value. */
 SEC("tc")
 int test_main(struct __sk_buff *skb)
 {

@@ -8,7 +8,7 @@ import { mountBpffs } from "../pin.ts";
 
 const MNT_DETACH = 2;
 
-/** A name that no other run has. */
+/** A name that is unique to this run. */
 export const runName = (suffix: string): string => `weir-t${process.pid}-${suffix}`;
 
 /** A directory of this test file, removed after its tests. */
@@ -18,7 +18,7 @@ export function scratch(): string {
   return directory;
 }
 
-/** A bpffs of this test file alone, unmounted after its tests. */
+/** A bpffs of this test file, unmounted after its tests. */
 export function scratchBpffs(directory: string): string {
   const path = join(directory, "bpf");
   mountBpffs(path);
@@ -26,7 +26,7 @@ export function scratchBpffs(directory: string): string {
   return path;
 }
 
-/** Compiles testdata/NAME.bpf.c as the product's programs are compiled; returns the object's path. */
+/** Compiles testdata/NAME.bpf.c with the product's compiler flags. Returns the object's path. */
 export function compile(name: string, directory: string): string {
   const out = join(directory, `${name}.bpf.o`);
   const source = new URL(`./${name}.bpf.c`, import.meta.url).pathname;
@@ -36,10 +36,10 @@ export function compile(name: string, directory: string): string {
   return out;
 }
 
-/** Descriptors that this process has open. */
+/** Number of open descriptors of this process. */
 export const openFds = (): number => readdirSync("/proc/self/fd").length;
 
-/** Runs `fn` without root's capabilities. */
+/** Calls `fn` without root's capabilities. */
 export function asNobody<T>(fn: () => T): T {
   process.seteuid?.(65534);
   try {

@@ -2,7 +2,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-/* Reads past what it has checked: the verifier must refuse. */
+/* Reads beyond what it has checked: the verifier must refuse it. */
 SEC("tc")
 int test_refused(struct __sk_buff *skb)
 {

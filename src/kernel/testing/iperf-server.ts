@@ -1,13 +1,13 @@
 import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Runs a command in a network namespace; gives its output. */
+/** Runs a command in a network namespace. Returns its output. */
 export type RunThere = (...command: string[]) => string;
 
 /** A row of /proc/net/tcp: port 5201, state LISTEN. */
 const LISTENING = /:1451 [0-9A-F]+:0000 0A /;
 
-/** Starts an iperf3 server for one client. The daemon comes back before it listens: so long it is waited for. */
+/** Starts an iperf3 server for one client. Waits until it listens: the daemon returns before that. */
 export async function serveIperf(run: RunThere, pidfile: string): Promise<void> {
   run("iperf3", "-s", "-D", "-1", "--pidfile", pidfile);
   const deadline = Date.now() + 60_000;
@@ -17,7 +17,7 @@ export async function serveIperf(run: RunThere, pidfile: string): Promise<void> 
   }
 }
 
-/** Ends a server that no client came to: it removes its file when it ends. */
+/** Ends a server without a client. It removes its pid file when it exits. */
 export function endIperf(pidfile: string): void {
   if (!existsSync(pidfile)) return;
   const pid = Number.parseInt(readFileSync(pidfile, "latin1"), 10);

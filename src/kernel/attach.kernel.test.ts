@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { attachDevice, openBpfLink } from "./attach.ts";
+import type { BpfLink } from "./bpf-link.ts";
 import { attachClsact } from "./clsact.ts";
-import { attachDevice, type Link, openLink } from "./link.ts";
 import { createNamespace, inNamespace, removeNamespace } from "./namespace.ts";
 import { type BpfObject, loadObject } from "./object.ts";
 import { attachTcx } from "./tcx.ts";
@@ -24,7 +25,7 @@ afterAll(() => {
 });
 const inside = <T>(fn: () => T): T => inNamespace(namespace, fn);
 
-/** One ping over the namespace's loopback: its answer tells whether the attached program lets packets through. */
+/** Sends one ping over the namespace's loopback. Returns whether the attached program let it pass. */
 function passes(): boolean {
   try {
     execFileSync("nsenter", [`--net=${namespace}`, "ping", "-c1", "-W0.2", "-q", "127.0.0.1"], { stdio: "ignore" });
@@ -41,7 +42,7 @@ describe.each([
 ] as const)("%s", (kind, attach) => {
   test.each(["ingress", "egress"] as const)("attach, update, detach at %s", (direction) => {
     expect(passes()).toBe(true);
-    const link: Link = inside(() => attach(drop.program("test_main"), LOOPBACK, direction));
+    const link: BpfLink = inside(() => attach(drop.program("test_main"), LOOPBACK, direction));
     expect(link).toMatchObject({ kind, ifindex: LOOPBACK, direction });
     expect(inside(() => link.programId)).toBe(drop.program("test_main").id);
     expect(passes()).toBe(false);
@@ -63,14 +64,14 @@ describe.each([
   });
 });
 
-test("a clsact filter is replaced, not doubled", () => {
+test("a clsact filter is replaced, not added twice", () => {
   inside(() => attachClsact(drop.program("test_main"), LOOPBACK, "ingress"));
   const second = inside(() => attachClsact(pass.program("test_main"), LOOPBACK, "ingress"));
   expect(passes()).toBe(true);
   inside(() => second.detach());
 });
 
-test("clsact filters of two places stand side by side", () => {
+test("clsact filters of two places exist side by side", () => {
   const kind = "clsact";
   const next = loadObject(good, { rodata: { test_verdict: 0xffffffff } });
   const pins = [0, 1].map((place) => join(bpffs, `links/${kind}-${place}`));
@@ -79,7 +80,7 @@ test("clsact filters of two places stand side by side", () => {
       attachDevice(object.program("test_main"), LOOPBACK, "ingress", { pin: pins[place] ?? "", kind, place }),
     );
   const detach = (place: number) => {
-    const link = openLink(pins[place] ?? "");
+    const link = openBpfLink(pins[place] ?? "");
     inside(() => link.detach());
     link.close();
   };
@@ -100,7 +101,7 @@ test("clsact filters of two places stand side by side", () => {
   }
 });
 
-describe.each(["tcx", "clsact"] as const)("a pinned %s link", (kind) => {
+describe.each(["tcx", "clsact"] as const)("a pinned %s attachment", (kind) => {
   const pin = join(bpffs, `links/${kind}`);
   const attach = (object: BpfObject, direction: "ingress" | "egress") =>
     inside(() => attachDevice(object.program("test_main"), LOOPBACK, direction, { pin, kind }));
@@ -110,7 +111,7 @@ describe.each(["tcx", "clsact"] as const)("a pinned %s link", (kind) => {
     expect(passes()).toBe(false);
     attach(pass, "ingress").close();
     expect(passes()).toBe(true);
-    const opened = openLink(pin);
+    const opened = openBpfLink(pin);
     expect(opened).toMatchObject({ kind, ifindex: LOOPBACK, direction: "ingress" });
     expect(inside(() => opened.programId)).toBe(pass.program("test_main").id);
     inside(() => opened.update(drop.program("test_main")));
@@ -120,10 +121,10 @@ describe.each(["tcx", "clsact"] as const)("a pinned %s link", (kind) => {
     expect(passes()).toBe(true);
   });
 
-  test("of another hook is left for a new one", () => {
+  test("of another hook is replaced by a new one", () => {
     attach(pass, "ingress").close();
     const other = attach(drop, "egress");
-    expect(openLink(pin)).toMatchObject({ kind, direction: "egress" });
+    expect(openBpfLink(pin)).toMatchObject({ kind, direction: "egress" });
     expect(passes()).toBe(false);
     inside(() => other.detach());
     other.close();
@@ -132,15 +133,17 @@ describe.each(["tcx", "clsact"] as const)("a pinned %s link", (kind) => {
 });
 
 describe("pins", () => {
-  test("what is pinned may be gone or no link", () => {
-    expect(() => openLink(join(bpffs, "none"))).toThrow(/open pinned link .*none: ENOENT \(nothing is pinned there\)/);
+  test("a missing pin and a pin of another kind are errors", () => {
+    expect(() => openBpfLink(join(bpffs, "none"))).toThrow(
+      /open pinned link .*none: ENOENT \(nothing is pinned there\)/,
+    );
     pass.map("test_lpm").pin(join(bpffs, "lpm"));
     pass.program("test_main").pin(join(bpffs, "program"));
-    expect(() => openLink(join(bpffs, "program"))).toThrow(/what is pinned is a program/);
-    expect(() => openLink(join(bpffs, "lpm"))).toThrow(/what is pinned is a map/);
+    expect(() => openBpfLink(join(bpffs, "program"))).toThrow(/what is pinned is a program/);
+    expect(() => openBpfLink(join(bpffs, "lpm"))).toThrow(/what is pinned is a map/);
   });
 
-  test("without one the attachment ends with its handle", () => {
+  test("without a pin the attachment ends with its handle", () => {
     const link = inside(() => attachDevice(drop.program("test_main"), LOOPBACK, "ingress"));
     expect(passes()).toBe(false);
     link.close();
@@ -148,13 +151,13 @@ describe("pins", () => {
   });
 });
 
-test("many links leave no descriptor behind", () => {
+test("many attachments leave no descriptor open", () => {
   const before = openFds();
   inside(() => {
     for (let i = 0; i < 100; i++) attachTcx(pass.program("test_main"), LOOPBACK, "ingress").close();
     for (let i = 0; i < 20; i++) attachClsact(pass.program("test_main"), LOOPBACK, "ingress").detach();
   });
   expect(() => inside(() => attachTcx(pass.program("test_main"), 4242, "ingress"))).toThrow();
-  // Each detach waits for a grace period of the kernel, some 10 ms.
+  // each detach waits for a grace period of the kernel, some 10 ms
   expect(openFds()).toBe(before);
 });

@@ -1,4 +1,5 @@
 import { rmSync } from "node:fs";
+import type { BpfLink, Direction } from "./bpf-link.ts";
 import { attachClsact, ClsactLink } from "./clsact.ts";
 import { KernelError } from "./errors.ts";
 import { Fd } from "./fd.ts";
@@ -7,28 +8,8 @@ import { openAnyPinned, wrongKind } from "./pin.ts";
 import type { Program } from "./program.ts";
 import { attachTcx, TcxLink, tcxSupported } from "./tcx.ts";
 
-export type Direction = "ingress" | "egress";
-
-/** A program attached to a device. */
-export interface Link {
-  readonly kind: "tcx" | "clsact";
-  /** 0 once the device is gone (tcx). */
-  readonly ifindex: number;
-  readonly direction: Direction;
-  /** Id of the program in force. */
-  readonly programId: number;
-  /** Keeps the attachment after this process. */
-  pin(path: string): void;
-  /** Replaces the program atomically. */
-  update(program: Program): void;
-  /** Ends the attachment, pinned or not. Idempotent. */
-  detach(): void;
-  /** Lets go of the handle; an unpinned tcx attachment ends with it. Idempotent. */
-  close(): void;
-}
-
-/** Opens a pinned link, of either kind. @throws KernelError `not-pinned`, `wrong-kind` */
-export function openLink(path: string): Link {
+/** Opens a pinned BPF link or filter. @throws KernelError `not-pinned`, `wrong-kind` */
+export function openBpfLink(path: string): BpfLink {
   const { fd, kind } = openAnyPinned(path, "link");
   if (kind === "link") return TcxLink.adopt(path, fd);
   const holder = new Fd(`link ${path}`, fd);
@@ -38,25 +19,25 @@ export function openLink(path: string): Link {
 }
 
 export interface AttachOptions {
-  /** Where the link is pinned; one that is there is used again if it is this device's. */
+  /** Where it is pinned. An existing pin is reused if it is for the same device. */
   pin?: string;
-  /** Default: tcx, or clsact where the kernel has no tcx. */
-  kind?: Link["kind"];
-  /** Which of several programs of ours at this end of the device, from 0: filters are told apart by it. */
+  /** Default: tcx if the kernel has it, else clsact. */
+  kind?: BpfLink["kind"];
+  /** Distinguishes several of Weir's programs on the same hook of a device, from 0. */
   place?: number;
 }
 
 /**
- * Makes sure that the program is attached to a device of this thread's namespace. A program that is attached there by
- * the same pin is replaced atomically; without a pin a tcx link is new and ends with its handle.
+ * Attaches the program to a device of this thread's namespace. If a program is attached to the same hook by the same pin,
+ * it is replaced atomically. Without a pin a tcx link ends with its handle.
  */
 export function attachDevice(
   program: Program,
   ifindex: number,
   direction: Direction,
   { pin, kind = tcxSupported(program) ? "tcx" : "clsact", place = 0 }: AttachOptions = {},
-): Link {
-  const attach = (): Link =>
+): BpfLink {
+  const attach = (): BpfLink =>
     kind === "tcx" ? attachTcx(program, ifindex, direction) : attachClsact(program, ifindex, direction, place);
   if (!pin) return attach();
   const known = openIfPinned(pin);
@@ -69,7 +50,7 @@ export function attachDevice(
   return pinned(attach(), pin);
 }
 
-function pinned(link: Link, pin: string): Link {
+function pinned(link: BpfLink, pin: string): BpfLink {
   try {
     link.pin(pin);
     return link;
@@ -80,9 +61,9 @@ function pinned(link: Link, pin: string): Link {
   }
 }
 
-function openIfPinned(pin: string): Link | undefined {
+function openIfPinned(pin: string): BpfLink | undefined {
   try {
-    return openLink(pin);
+    return openBpfLink(pin);
   } catch (error) {
     if (error instanceof KernelError && (error.code === "not-pinned" || error.code === "wrong-kind")) return undefined;
     throw error;

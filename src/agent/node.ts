@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import { isDeepStrictEqual } from "node:util";
 import type { AgentConfig } from "../api/config.ts";
-import { addresses, findLink, hasQdisc, links, routes } from "../kernel/index.ts";
+import { addresses, defaultRoute, findLink, hasQdisc } from "../kernel/index.ts";
 import { indexIn, parseCidr } from "../model/addresses.ts";
 import type { NodeContext } from "../model/cluster.ts";
 import { familyOf, formatPrefix, parsePrefix } from "../model/ip.ts";
@@ -129,8 +129,8 @@ function nonEmpty<T>(list: readonly T[] | undefined): readonly T[] | undefined {
 
 /** The device of the default route. */
 function routeDevice(): string | undefined {
-  const route = routes().find(({ cidr, ifindex }) => ifindex !== undefined && /^(0\.0\.0\.0|::)\/0$/.test(cidr));
-  return links().find((link) => link.ifindex === route?.ifindex)?.name;
+  const ifindex = defaultRoute()?.ifindex;
+  return ifindex === undefined ? undefined : findLink(ifindex)?.name;
 }
 
 function defaultDevice(name: string): string {

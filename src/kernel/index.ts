@@ -54,6 +54,7 @@ export { type NetworkNews, watchNetwork } from "./netlink/news.ts";
 export {
   addNeighbour,
   addRoute,
+  defaultRoute,
   type NeighbourInfo,
   type NeighbourSpec,
   neighbours,

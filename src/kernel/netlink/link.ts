@@ -161,14 +161,15 @@ export function links(at?: At, { counters = true } = {}): DeviceInfo[] {
   return withNetlink(at, (netlink) => netlink.dump(RTM.getLink, body).map(readLink));
 }
 
-/** A device by name, or `undefined`. */
-export function findLink(name: string, at?: At): DeviceInfo | undefined {
-  const body = Buffer.concat([linkHeader(), text(IFLA.name, checkDeviceName(name))]);
+/** A device by its name or ifindex, or `undefined`. */
+export function findLink(device: string | number, at?: At): DeviceInfo | undefined {
+  const isIndex = typeof device === "number";
+  const body = isIndex ? linkHeader(device) : Buffer.concat([linkHeader(), text(IFLA.name, checkDeviceName(device))]);
   return withNetlink(at, (netlink) => {
     const reply = netlink.request(RTM.getLink, body);
     if ("body" in reply) return readLink(reply);
     if (reply.errno === "ENODEV") return undefined;
-    throw refused(`find device ${name}`, reply);
+    throw refused(`find device ${device}`, reply);
   });
 }
 

@@ -18,7 +18,7 @@ import {
   removeLink,
   setLink,
 } from "./link.ts";
-import { addNeighbour, addRoute, neighbours, removeNeighbour, removeRoute, routes } from "./route.ts";
+import { addNeighbour, addRoute, defaultRoute, neighbours, removeNeighbour, removeRoute, routes } from "./route.ts";
 import { Netlink } from "./socket.ts";
 
 const names = [runName("a"), runName("b")] as const;
@@ -192,6 +192,28 @@ describe("addresses, routes, neighbours", () => {
     expect(() => addRoute({ cidr: "10.9.0.0/16", device: "eth0", via: "172.16.0.2" }, b)).toThrow(
       /^add route 10.9.0.0\/16 on device eth0: ENETUNREACH \(Nexthop has invalid gateway\)/,
     );
+  });
+
+  test("the default route is the one that counts, whatever else leads to where it is asked for", () => {
+    const found = (): unknown => defaultRoute(a) && [defaultRoute(a)?.cidr, defaultRoute(a)?.via];
+    const route = (action: string, ...words: string[]) =>
+      execFileSync("ip", ["-n", names[0], "route", action, ...words], { stdio: "pipe" });
+    expect(found()).toBeUndefined();
+    route("add", "default", "via", "fe80::9", "dev", "w0");
+    expect(found()).toEqual(["::/0", "fe80::9"]);
+    route("add", "default", "via", "10.1.0.9", "metric", "200");
+    expect(found()).toEqual(["0.0.0.0/0", "10.1.0.9"]);
+    route("add", "default", "via", "10.1.0.8", "metric", "100");
+    expect(found()).toEqual(["0.0.0.0/0", "10.1.0.8"]);
+    route("add", "192.0.2.0/24", "via", "10.1.0.7");
+    expect(found()).toEqual(["0.0.0.0/0", "10.1.0.8"]);
+    route("add", "128.0.0.0/1", "via", "10.1.0.7");
+    route("del", "192.0.2.0/24");
+    expect(found()).toEqual(["0.0.0.0/0", "10.1.0.8"]);
+    route("add", "unreachable", "192.0.2.0/24");
+    expect(found()).toEqual(["0.0.0.0/0", "10.1.0.8"]);
+    for (const cidr of ["192.0.2.0/24", "128.0.0.0/1", "default", "default"]) route("del", cidr);
+    execFileSync("ip", ["-n", names[0], "-6", "route", "del", "default"]);
   });
 
   test("neighbour entries are permanent", () => {

@@ -113,16 +113,49 @@ export const isMainUnicast = ({ body }: Reply): boolean =>
 
 /** Unicast routes of both families in the main table. @param protocol only routes with this number */
 export function routes(at?: At, protocol = 0): RouteInfo[] {
-  const filter = Buffer.alloc(8); // filtered by the kernel: there may be a million other routes
-  filter.set([TABLE_MAIN, protocol, 0, UNICAST], 4);
   return withNetlink(at, (netlink) =>
-    [AF.inet, AF.inet6].flatMap((family) => {
-      filter[0] = family;
-      return dumpRoutes(netlink, Buffer.concat([filter, Buffer.alloc(4)]))
-        .filter(isMainUnicast)
-        .map(readRoute);
-    }),
+    [AF.inet, AF.inet6].flatMap((family) => unicastRoutes(netlink, family, protocol)),
   );
+}
+
+function unicastRoutes(netlink: Netlink, family: number, protocol = 0): RouteInfo[] {
+  const filter = Buffer.alloc(12); // filtered by the kernel: there may be a million other routes
+  filter.set([family, 0, 0, 0, TABLE_MAIN, protocol, 0, UNICAST]);
+  return dumpRoutes(netlink, filter).filter(isMainUnicast).map(readRoute);
+}
+
+/** Reserved for documentation (RFC 5737, RFC 3849): what goes there goes by the default route. */
+const ELSEWHERE = ["192.0.2.1", "2001:db8::1"] as const;
+const FIB_MATCH = 0x2000;
+
+/**
+ * The main table's default route, IPv4's before IPv6's. The kernel is asked by which route a packet would go elsewhere:
+ * a node may have a million routes. They are listed only if that answers with another route or none.
+ */
+export function defaultRoute(at?: At): RouteInfo | undefined {
+  return withNetlink(at, (netlink) => {
+    for (const [i, address] of ELSEWHERE.entries()) {
+      const match = routeTo(address, netlink);
+      if (match && isDefault(match)) return match;
+      const family = i === 0 ? AF.inet : AF.inet6;
+      const listed = unicastRoutes(netlink, family).find(isDefault);
+      if (listed) return listed;
+    }
+    return undefined;
+  });
+}
+
+const isDefault = ({ cidr, ifindex }: RouteInfo): boolean =>
+  ifindex !== undefined && (cidr === "0.0.0.0/0" || cidr === "::/0");
+
+/** The route that a packet to an address would take; undefined if none. */
+function routeTo(address: string, netlink: Netlink): RouteInfo | undefined {
+  const { family, bytes } = parseAddress(address);
+  const body = Buffer.alloc(12);
+  body.set([family, bytes.length * 8]);
+  body.writeUInt32LE(FIB_MATCH, 8);
+  const answer = netlink.request(RTM.get, Buffer.concat([body, attr(RTA.destination, bytes)]));
+  return "errno" in answer || !isMainUnicast(answer) ? undefined : readRoute(answer);
 }
 
 /** For IPv4 the kernel has no main table before the first address is added. */

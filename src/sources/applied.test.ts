@@ -23,7 +23,7 @@ const actions = (changes: readonly { key: string; action: string }[]) =>
   changes.map(({ key, action }) => `${key} ${action}`);
 
 describe("put", () => {
-  test("tells what becomes of each, and a default namespace that is written is no change", () => {
+  test("returns the change of each object; writing the default namespace is no change", () => {
     const store = new AppliedStore(folder);
     expect(actions(store.put([pod("a"), pod("b")]))).toEqual(["Pod/default/a created", "Pod/default/b created"]);
     expect(actions(store.put([pod("b", { bandwidth: "1 mbps egress" }), pod("a", {}, "default")]))).toEqual([
@@ -33,7 +33,7 @@ describe("put", () => {
     expect(store.list().map(({ key }) => key)).toEqual(["Pod/default/a", "Pod/default/b"]);
   });
 
-  test("a dry run says the same and keeps nothing", () => {
+  test("a dry run returns the same and stores nothing", () => {
     const store = new AppliedStore(folder);
     expect(actions(store.put([pod("a")], { dryRun: true }))).toEqual(["Pod/default/a created"]);
     expect(store.list()).toEqual([]);
@@ -50,7 +50,7 @@ describe("put", () => {
     ["one too deep to be written", [deep(100_000)], "items[0]", "nested too deeply"],
     ["a typed list", [{ apiVersion: "v1", kind: "PodList", items: [pod("a")] }], "items[0].kind", "write its items"],
     ["one twice", [pod("a"), pod("a", {}, "default")], "items[1]", "is in items[0] already"],
-  ])("%s is refused with its place, and the whole set with it", (_, documents, path, message) => {
+  ])("%s is refused with its path, and the whole set with it", (_, documents, path, message) => {
     const store = new AppliedStore(folder);
     let error: unknown;
     try {
@@ -69,7 +69,7 @@ describe("put", () => {
   });
 });
 
-test("remove gives what was there", () => {
+test("remove returns the removed keys", () => {
   const store = new AppliedStore(folder);
   store.put([pod("a"), pod("b")]);
   expect(store.remove(["Pod/default/b", "Pod/default/none"], { dryRun: true })).toEqual(["Pod/default/b"]);
@@ -77,7 +77,7 @@ test("remove gives what was there", () => {
   expect(new AppliedStore(folder).list().map(({ key }) => key)).toEqual(["Pod/default/a"]);
 });
 
-test("one-offs are forgotten some time after their end, other impairments stay", () => {
+test("one-off Impairments are removed some time after their end, others are kept", () => {
   const store = new AppliedStore(folder);
   const until = Date.parse("2026-01-02T03:04:05Z");
   const spec = { direction: "both" as const, loss: "2%" };
@@ -98,7 +98,7 @@ test("one-offs are forgotten some time after their end, other impairments stay",
 });
 
 describe("after a restart", () => {
-  test("all is there", () => {
+  test("all objects are kept", () => {
     new AppliedStore(folder).put([pod("a", { bandwidth: "1 mbps egress" })]);
     const store = new AppliedStore(folder);
     expect(store.problems).toEqual([]);
@@ -118,7 +118,7 @@ describe("after a restart", () => {
     expect(new AppliedStore(folder).problems).toEqual([]);
   });
 
-  test("one bad object takes no other along", () => {
+  test("an invalid object does not affect others", () => {
     writeFileSync(file(), JSON.stringify({ items: [pod("BAD"), pod("a")] }));
     const store = new AppliedStore(folder);
     expect(store.list().map(({ key }) => key)).toEqual(["Pod/default/a"]);

@@ -9,14 +9,14 @@ import { listItems, parseManifests } from "./manifests/index.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** An object that somebody gave to the agent, and the document that said so. */
+/** An object that was applied to the agent, and its document. */
 export interface AppliedObject {
   /** `Kind/namespace/name`. */
   key: string;
   object: ManifestObject;
-  /** As it was written, with its namespace filled in. */
+  /** As written, with the namespace filled in. */
   document: Fields;
-  /** What is accepted but not acted on, e.g. unknown fields. */
+  /** Fields that are accepted but ignored, e.g. unknown ones. */
   warnings: readonly string[];
 }
 
@@ -25,7 +25,7 @@ export interface AppliedChange extends AppliedObject {
   action: AppliedAction;
 }
 
-/** A document is not what the kinds' schemas ask for. `path` is its place in the set, e.g. `items[1].spec.loss`. */
+/** A document does not match its kind's schema. `path` is its place in the set, e.g. `items[1].spec.loss`. */
 export class DocumentError extends Error {
   readonly path: string;
   constructor(path: string, message: string) {
@@ -37,20 +37,20 @@ export class DocumentError extends Error {
 
 /** Name of the store's file in the agent's state folder. */
 export const APPLIED_FILE = "applied.json";
-/** What the agent holds of others must not fill the disk. */
+/** Bounds the disk space for applied objects. */
 const MOST_OBJECTS = 20_000;
 
 /**
- * Objects that were applied through the API, on disk as `applied.json` in the agent's state folder before anybody hears
- * of them. The file is a Kubernetes List: it can be read, and applied elsewhere, as it is.
+ * Objects applied through the API. They are written to `applied.json` in the agent's state folder before they take
+ * effect. The file is a Kubernetes List, which can be applied elsewhere.
  */
 export class AppliedStore {
-  /** What could not be read at the start; the file was set aside as `applied.json.broken`. */
+  /** Parts of the file that could not be read at the start; the file was renamed to `applied.json.broken`. */
   readonly problems: Problem[] = [];
   readonly #path: string;
   #objects: ReadonlyMap<string, AppliedObject> = new Map();
 
-  /** Makes the folder. Throws if that cannot be done. */
+  /** Creates the folder. Throws if that fails. */
   constructor(folder: string) {
     this.#path = join(folder, APPLIED_FILE);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -70,9 +70,7 @@ export class AppliedStore {
     return [...this.#objects.values()].toSorted((a, b) => (a.key < b.key ? -1 : 1));
   }
 
-  /**
-   * Takes all documents or none; tells what becomes of each. @throws DocumentError, or what the disk says
-   */
+  /** Stores all documents, or none. Returns the change of each. @throws DocumentError, or the file system's error */
   put(documents: readonly unknown[], { dryRun = false }: { dryRun?: boolean } = {}): AppliedChange[] {
     const changes = readAll(documents).map((one) => ({ ...one, action: this.#actionOf(one) }));
     const next = new Map(this.#objects);
@@ -82,7 +80,7 @@ export class AppliedStore {
     return changes;
   }
 
-  /** Forgets objects by key; gives those that were there. Throws what the disk says. */
+  /** Removes objects by key. Returns the keys that existed. @throws the file system's error */
   remove(keys: readonly string[], { dryRun = false }: { dryRun?: boolean } = {}): string[] {
     const there = [...new Set(keys)].filter((key) => this.#objects.has(key));
     if (dryRun || there.length === 0) return there;
@@ -92,8 +90,8 @@ export class AppliedStore {
   }
 
   /**
-   * Forgets one-off impairments whose time is over. `now`: ms since the epoch. Gives their keys, and when the next one's is.
-   * Throws what the disk says.
+   * Removes one-off Impairments that ended some time before `now` (ms since the epoch). Returns their keys, and when
+   * the next one is due. @throws the file system's error
    */
   expire(now: number): { gone: string[]; next: number | undefined } {
     const ends = [...this.#objects.values()].flatMap(({ key, document }) => {
@@ -121,7 +119,7 @@ export class AppliedStore {
     const objects = new Map<string, AppliedObject>();
     try {
       const { items } = JSON.parse(readFileSync(this.#path, "utf8")) as { items: unknown[] };
-      // One that a newer schema refuses takes no other along.
+      // an object that a newer schema refuses does not affect others
       for (const [index, document] of items.entries()) this.#take(objects, document, index);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
@@ -131,7 +129,7 @@ export class AppliedStore {
     if (this.problems.length > 0) this.#setAside(objects);
   }
 
-  /** The file stays in its place until the one without what is unreadable is on disk. */
+  /** The broken file stays in place until one without the unreadable parts is on disk. */
   #setAside(objects: ReadonlyMap<string, AppliedObject>): void {
     try {
       rmSync(`${this.#path}.broken`, { force: true });
@@ -171,7 +169,7 @@ function readAll(documents: readonly unknown[]): AppliedObject[] {
   });
 }
 
-/** Reads one document as a manifest file's would be. `path`: its place. @throws DocumentError */
+/** Reads one document like a manifest's. @param path its place in the set @throws DocumentError */
 function readDocument(document: unknown, path: string): AppliedObject {
   const { kind } = (document ?? {}) as Fields;
   if (kind === "List" || listItems({ ...(document as Fields) })) {
@@ -194,7 +192,7 @@ function textOf(document: unknown, path: string): string {
   }
 }
 
-/** A document that cannot even be named has a problem without a field. */
+/** A document without kind or name has a problem without a path. */
 function placeOf(problem: Problem, document: unknown, path: string): string {
   if (problem.path) return `${path}.${problem.path}`;
   if (typeof document !== "object" || document === null || Array.isArray(document)) return path;
@@ -206,16 +204,16 @@ function wordsOf({ object, message }: Problem, path: string): string {
   return object === path ? message : `${object}: ${message}`;
 }
 
-/** A default namespace that is written is no change. */
+/** Fills in the namespace, so that writing the default one is no change. */
 function complete(document: Fields, { metadata }: ManifestObject): Fields {
   const { namespace } = metadata;
   const written = document["metadata"] as Fields;
   return JSON.parse(JSON.stringify({ ...document, metadata: { ...written, ...(namespace && { namespace }) } }));
 }
 
-/** Told of an object that was applied and is in what the agent watches too: that one counts. */
+/** The problem of an object that is both applied and in the watched source, which takes precedence. */
 export const doubled = (key: string): Problem => ({
   object: key,
   severity: "warning",
-  message: `is applied at the agent, and written in what it watches, which counts; weir delete ${quote(key).slice(1, -1)} ends this`,
+  message: `is both applied and in the watched source, which takes precedence; remove the applied one: weir delete ${quote(key).slice(1, -1)}`,
 });

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { AppliedStore } from "./applied.ts";
 import { writeAtomically } from "./atomic.ts";
 
-/** A file system of 64 KiB: what does not fit is written in part before the disk refuses the rest. */
+/** Size of the file system: data that does not fit is partly written before the disk is full. */
 const SIZE = 65536;
 let disk: string;
 
@@ -19,17 +19,17 @@ afterEach(() => {
   rmSync(disk, { recursive: true, force: true });
 });
 
-test("a disk that has room for a part keeps the good file, and no part of the new one", () => {
+test("a disk that is too full keeps the old file, and no part of the new one", () => {
   const path = join(disk, "rules.json");
   writeAtomically(path, "good");
   expect(() => writeAtomically(path, "x".repeat(2 * SIZE))).toThrow("ENOSPC");
   expect(readdirSync(disk)).toEqual(["rules.json"]);
   expect(readFileSync(path, "utf8")).toBe("good");
-  writeAtomically(path, "y".repeat(SIZE / 4)); // the part took no room along
+  writeAtomically(path, "y".repeat(SIZE / 4)); // the partial file was removed
   expect(readFileSync(path, "utf8")).toHaveLength(SIZE / 4);
 });
 
-test("a full disk at the start loses no applied object: not those beside an unreadable one, not in the start after", () => {
+test("a full disk at the start loses no applied object, now or at the next start", () => {
   const limit = (name: string, ingress: unknown) => ({
     ...{ apiVersion: "weir.dev/v1alpha1", kind: "Limit", metadata: { name, namespace: "shop" } },
     spec: { selector: { matchLabels: { app: "web" } }, ingress },

@@ -2,14 +2,14 @@ import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFil
 import { dirname } from "node:path";
 
 /**
- * Writes a file whole and on disk: a reader, or a crash, finds the old one or the new one. It is written beside, as
- * `PATH.new`, which does not stay where the disk refuses it. Throws what the disk says.
+ * Writes a file atomically and durably: after a crash there is either the old or the new file. It is first written as
+ * `PATH.new`, which is removed if that fails. @throws the file system's error
  */
 export function writeAtomically(path: string, text: string, mode = 0o600): void {
   const beside = `${path}.new`;
   try {
     withFile(beside, "w", mode, (fd) => {
-      writeFileSync(fd, text); // all of it: one write may take a part
+      writeFileSync(fd, text); // writes everything: a single write may be partial
       fsyncSync(fd);
     });
     renameSync(beside, path);
@@ -17,11 +17,11 @@ export function writeAtomically(path: string, text: string, mode = 0o600): void 
     rmSync(beside, { force: true });
     throw error;
   }
-  // A rename is on disk only when its folder is.
+  // A rename is durable only after its folder is synced.
   withFile(dirname(path), "r", 0, fsyncSync);
 }
 
-/** The same for a file of the agent's state, whose folder is made again if someone removed it. */
+/** Likewise for a file of the agent's state, whose folder is created if it is missing. */
 export function writeState(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   writeAtomically(path, text);

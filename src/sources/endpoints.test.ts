@@ -13,7 +13,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 const open = () => openEndpoints({ folder, podCIDRs: ["10.0.0.0/29", "fd00::/64"] });
 const request = (uid: string) => ({ uid, netns: `/run/netns/${uid}`, ifname: "eth0" });
 
-test("a pod keeps its addresses over calls and restarts", () => {
+test("a pod keeps its addresses across repeated calls and restarts", () => {
   const first = open().put("ns", "a", request("u1"));
   expect(first).toMatchObject({ ips: ["10.0.0.2", "fd00::2"], netns: "/run/netns/u1", ifname: "eth0" });
   const again = open();
@@ -31,7 +31,7 @@ test("another uid under the same name is another pod", () => {
   expect(readdirSync(join(folder, "endpoints"))).toEqual([`${next.device}.json`]);
 });
 
-test("a pod whose namespace was made anew gets another device there, and keeps its addresses", () => {
+test("a pod with a new namespace gets another device and keeps its addresses", () => {
   const store = open();
   const old = store.put("ns", "a", request("u1"));
   const next = store.put("ns", "a", { ...request("u1"), netns: "/run/netns/anew" });
@@ -42,7 +42,7 @@ test("a pod whose namespace was made anew gets another device there, and keeps i
   expect(store.put("ns", "b", request("u2")).ips).not.toEqual(old.ips);
 });
 
-test("removal frees the address, and succeeds when there is nothing", () => {
+test("removal frees the address, and is idempotent", () => {
   const store = open();
   store.put("ns", "a", request("u1"));
   store.remove("ns", "a");
@@ -51,7 +51,7 @@ test("removal frees the address, and succeeds when there is nothing", () => {
   expect(readdirSync(join(folder, "endpoints"))).toEqual([]);
 });
 
-test("what is freed at the start is freed after all that was before", () => {
+test("an address freed at the start is reused after all that were freed before", () => {
   const store = open();
   const ips = ["a", "b"].map((name) => store.put("ns", name, request(name)).ips);
   store.remove("ns", "b");
@@ -66,7 +66,7 @@ test("what is freed at the start is freed after all that was before", () => {
   expect(given.slice(2)).toEqual([ips[1], ips[0]]);
 });
 
-test("a freed address is given again as late after a restart as without one", () => {
+test("a freed address is reused as late after a restart as without one", () => {
   const store = open();
   const ips = ["a", "b", "c"].map((name) => store.put("ns", name, request(name)).ips);
   for (const name of ["b", "c", "a"]) store.remove("ns", name);
@@ -85,7 +85,7 @@ test.each(["{ not json", '{"released": 1}', "[1, 2]"])(
   },
 );
 
-describe("a pod's network is taken away from the incarnation that is meant", () => {
+describe("removal only affects the sandbox that is named", () => {
   const first = { ...request("u1"), sandbox: "s1" };
   const second = { ...request("u1"), netns: "/run/netns/anew", sandbox: "s2" };
   test.each([
@@ -103,13 +103,13 @@ describe("a pod's network is taken away from the incarnation that is meant", () 
     expect(open().list()).toEqual(gone ? [] : [held]);
   });
 
-  test("a sandbox that was never told is no other one", () => {
+  test("an attachment without a sandbox id matches any sandbox", () => {
     const store = open();
     store.put("ns", "a", request("u1"));
     expect(store.remove("ns", "a", { uid: "u1", sandbox: "s1" })).toBe(true);
   });
 
-  test("another sandbox in the same namespace keeps device and addresses", () => {
+  test("another sandbox in the same network namespace keeps device and addresses", () => {
     const store = open();
     const one = store.put("ns", "a", first);
     expect(store.put("ns", "a", { ...first, sandbox: "s2" })).toEqual({ ...one, sandbox: "s2" });
@@ -118,14 +118,14 @@ describe("a pod's network is taken away from the incarnation that is meant", () 
   });
 });
 
-test("a full network is an error, and nothing is lost", () => {
+test("running out of addresses is an error and changes nothing", () => {
   const store = open();
   for (const n of [1, 2, 3, 4, 5]) store.put("ns", `p${n}`, request(`u${n}`));
   expect(() => store.put("ns", "p6", request("u6"))).toThrow("all 5 of the node's pod CIDRs are taken");
   expect(open().list()).toHaveLength(5);
 });
 
-test("a broken file is set aside and reported; the others stay", () => {
+test("a broken file is renamed and reported; others are kept", () => {
   open().put("ns", "a", request("u1"));
   writeFileSync(join(folder, "endpoints", "weir00000000000.json"), "{ not json");
   const store = open();
@@ -138,7 +138,7 @@ test.each([
   ["mac", "zz"],
   ["device", "lo"],
   ["ips", ["999.1.1.1"]],
-])("a file whose %s nobody could have written is set aside", (field, value) => {
+])("a file with an impossible %s is renamed", (field, value) => {
   const { device } = open().put("ns", "a", request("u1"));
   const file = join(folder, "endpoints", `${device}.json`);
   writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), [field]: value }));
@@ -147,14 +147,14 @@ test.each([
   expect(store.problems[0]?.message).toContain("set aside");
 });
 
-test("a folder that someone removed is made again", () => {
+test("a removed folder is created again", () => {
   const store = open();
   rmSync(folder, { recursive: true });
   store.put("ns", "a", request("u1"));
   expect(open().list()).toHaveLength(1);
 });
 
-test("of two files for one name the newer counts, and the older goes", () => {
+test("of two files for one pod the newer counts, and the older is removed", () => {
   const old = open().put("ns", "a", request("u1"));
   const [file = ""] = readdirSync(join(folder, "endpoints"));
   const text = readFileSync(join(folder, "endpoints", file), "utf8");

@@ -7,7 +7,7 @@ import { AddressPool, podDevice } from "../model/ipam.ts";
 import type { Problem } from "../model/objects.ts";
 import { writeState } from "./atomic.ts";
 
-/** What a runtime says of a pod that it wants a network for. */
+/** A runtime's request to attach a pod. */
 export interface EndpointRequest {
   uid: string;
   netns: string;
@@ -16,7 +16,7 @@ export interface EndpointRequest {
   sandbox?: string | undefined;
 }
 
-/** Of which pod of a name: what is left out is not asked about. */
+/** Identifies one of several pods with the same name; fields that are left out match any. */
 export type Incarnation = Partial<Pick<EndpointRequest, "uid" | "netns" | "sandbox">>;
 
 const stored = z
@@ -34,22 +34,22 @@ const stored = z
   .refine((one) => {
     const { device, mac } = podDevice(one);
     return one.device === device && one.mac === mac;
-  }, "the device and its MAC address are another pod's");
+  }, "device and MAC address are in use by another pod");
 
 /** Name of the store's folder in the agent's state folder. */
 export const ENDPOINTS_FOLDER = "endpoints";
 
-/** Name of the file beside it: addresses that were given back, the longest free first. */
+/** Name of the file beside it with released addresses, the one that has been free longest first. */
 export const RELEASED_FILE = "released.json";
 
-/** Opens the store of a node's endpoints: one JSON file each under `folder`/endpoints. Makes the folder. */
+/** Opens the store of a node's pod attachments: one JSON file each in `folder`/endpoints, which is created. */
 export function openEndpoints(options: { folder: string; podCIDRs: readonly string[] }): EndpointStore {
   return new EndpointStore(options.folder, new AddressPool(options.podCIDRs));
 }
 
-/** Pods whose network a runtime asked for, and their addresses. On disk before anybody hears of it. */
+/** Attached pods and their addresses. Written to disk before a call returns. */
 export class EndpointStore {
-  /** Files that could not be read; they were set aside as `NAME.broken`. */
+  /** Problems of files that could not be read; they were renamed to `NAME.broken`. */
   readonly problems: Problem[] = [];
   readonly #folder: string;
   readonly #released: string;
@@ -69,7 +69,7 @@ export class EndpointStore {
     for (const file of files.toSorted((a, b) => (written(a) < written(b) ? -1 : 1))) this.#read(file);
   }
 
-  /** Keys, `namespace/name`, of those that changed since the last time; all at first. */
+  /** Keys (`namespace/name`) that changed since the last call; at first all. */
   changes(): string[] {
     const changed = [...this.#changed];
     this.#changed.clear();
@@ -84,7 +84,10 @@ export class EndpointStore {
     return this.#endpoints.get(`${namespace}/${name}`);
   }
 
-  /** Gives a pod its addresses; the same uid again keeps them. Throws when no address is free or the disk refuses. */
+  /**
+   * Attaches a pod and allocates its addresses; the same uid keeps them. @throws Error if no address is free or the
+   * disk is full
+   */
   put(namespace: string, name: string, { uid, netns, ifname, sandbox }: EndpointRequest): Endpoint {
     const known = this.get(namespace, name);
     const kept = known?.uid === uid ? known : undefined;
@@ -105,8 +108,8 @@ export class EndpointStore {
   }
 
   /**
-   * Forgets a pod and frees its addresses. A missing one succeeds, and so does another of that name: what is asked for is
-   * gone, and its successor stays. Returns whether anything was forgotten.
+   * Removes an attachment and frees its addresses. Succeeds if there is none, or if it belongs to another sandbox,
+   * which is kept. Returns whether one was removed.
    */
   remove(namespace: string, name: string, which: Incarnation = {}): boolean {
     const known = this.get(namespace, name);
@@ -127,7 +130,7 @@ export class EndpointStore {
     this.#release(endpoint.ips);
   }
 
-  /** A disk that refuses costs no more than the memory of it: the address is free in any case. */
+  /** If the order cannot be written to disk, the address is free all the same. */
   #release(ips: readonly string[]): void {
     this.#pool.release(ips);
     try {
@@ -139,7 +142,7 @@ export class EndpointStore {
     try {
       return z.array(z.string()).parse(JSON.parse(readFileSync(this.#released, "utf8")));
     } catch {
-      return []; // none yet, or not readable: addresses come in turn then
+      return []; // missing or unreadable: addresses are allocated in turn
     }
   }
 
@@ -155,7 +158,7 @@ export class EndpointStore {
     const path = join(this.#folder, file);
     try {
       const endpoint = stored.parse(JSON.parse(readFileSync(path, "utf8")));
-      // Two of one name: an agent died between writing the new pod's file and removing the old one's.
+      // two files for one pod: an agent ended between writing the new file and removing the old one
       const older = this.get(endpoint.namespace, endpoint.name);
       if (older) this.#forget(older);
       this.#set(`${endpoint.namespace}/${endpoint.name}`, endpoint);
@@ -169,7 +172,7 @@ export class EndpointStore {
   }
 }
 
-/** Is it the one that is meant? An id that was never told says nothing against it. */
+/** Whether this attachment is meant. Unknown ids match any. */
 function isIncarnation(known: Endpoint, which: Incarnation): boolean {
   return (["uid", "netns", "sandbox"] as const).every(
     (field) => which[field] === undefined || known[field] === undefined || which[field] === known[field],

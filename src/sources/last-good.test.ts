@@ -17,7 +17,7 @@ const pod = (bandwidth: string) => ({ name: "p", namespace: "n", uid: "u", label
 const rules: LastGood = new Map([["n/p", reduceRules(undefined, pod("10 mbps egress; 20 mbps ingress")).rules]]);
 
 describe("LastGoodFile", () => {
-  it("brings last good rules over a restart", () => {
+  it("keeps the last valid rules across a restart", () => {
     const before = new LastGoodFile(folder);
     expect(before.load()).toEqual(new Map());
     before.save(rules);
@@ -44,7 +44,7 @@ describe("LastGoodFile", () => {
     "{}",
     '[["n/p",{"byKey":{"bandwidth":[{"direction":"up"}]}}]]',
     '[["n/p",{"byKey":{"rate":[{"direction":"egress","rate":1e15,"source":"","configured":""}]}}]]',
-  ])("sets %j aside and says so", (text) => {
+  ])("renames a file with %j, with a problem", (text) => {
     writeFileSync(path(), text);
     const file = new LastGoodFile(folder);
     expect(file.load()).toEqual(new Map());

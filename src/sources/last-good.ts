@@ -44,22 +44,22 @@ const stored = z.array(
 export const RULES_FILE = "rules.json";
 
 /**
- * The last good rules on disk, as `rules.json` in the agent's state folder: so that a limit whose annotation was broken
- * stays through a restart of the agent.
+ * The last valid rules, in `rules.json` in the agent's state folder, so that a limit with an invalid annotation stays
+ * in force across a restart.
  */
 export class LastGoodFile {
-  /** What was wrong with the file at the start; it was set aside as `rules.json.broken`. */
+  /** Problems of the file at the start; it was renamed to `rules.json.broken`. */
   readonly problems: Problem[] = [];
   readonly #path: string;
   #written = "";
 
-  /** Makes the folder. Throws if that cannot be done. */
+  /** Creates the folder. Throws if that fails. */
   constructor(folder: string) {
     this.#path = join(folder, RULES_FILE);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   }
 
-  /** What was saved last; empty if there is nothing, or nothing readable. */
+  /** The rules saved last; empty if there is no readable file. */
   load(): LastGood {
     try {
       const text = readFileSync(this.#path, "utf8");
@@ -75,7 +75,7 @@ export class LastGoodFile {
     }
   }
 
-  /** Writes only what differs from before. Throws what the disk says. */
+  /** Writes the file if the rules have changed. @throws the file system's error */
   save(rules: LastGood): void {
     const text = JSON.stringify([...rules].sort(([a], [b]) => (a < b ? -1 : 1)));
     if (text === this.#written || (this.#written === "" && rules.size === 0)) return;

@@ -33,7 +33,7 @@ afterEach(async () => {
 
 const at = (name: string): string => join(folder, name);
 const write = (name: string, text: string): void => writeFileSync(at(name), text);
-/** By rename, as tools that renew certificates do. */
+/** Replaces a file by rename, as tools that renew certificates do. */
 function swap(name: string, text: string): void {
   write(`${name}.new`, text);
   renameSync(at(`${name}.new`), at(name));
@@ -42,10 +42,10 @@ function swap(name: string, text: string): void {
 interface Parts {
   url?: string;
   token?: string;
-  /** Current context, and the names of all. */
+  /** The current context first, then others. */
   contexts?: [string, ...string[]];
 }
-/** A kubeconfig all of whose parts are files; a second context is of the other server. */
+/** A kubeconfig that refers to files. A second context is for the other server. */
 function kubeconfig({ url = server.url, token, contexts = ["one", "two"] }: Parts = {}): string {
   const trust = { "certificate-authority": "ca.crt" };
   const user = {
@@ -117,7 +117,7 @@ describe("the next request uses", () => {
     expect(client.server).toBe(other.url);
   });
 
-  test("what a projected volume is swapped to: a link to a folder that is replaced as a whole", async () => {
+  test("a projected volume that is replaced by swapping a symlink", async () => {
     const { client: _, access } = open();
     for (const [version, { cert, key }] of Object.entries({ v1: old, v2: renewed })) {
       mkdirSync(at(version));
@@ -137,7 +137,7 @@ describe("the next request uses", () => {
   });
 });
 
-describe("what cannot be used leaves the last good state, and says so", () => {
+describe("unusable files leave the last valid state in use, with a problem", () => {
   const half = (text: string): string => text.slice(0, text.length / 2);
   test.each<[string, () => void, () => void, RegExp]>([
     [
@@ -186,7 +186,7 @@ describe("what cannot be used leaves the last good state, and says so", () => {
     spoil();
     await client.list(PODS);
     expect(client.trouble).toMatch(message);
-    expect(client.trouble).toMatch(/; what was read before stays in use$/);
+    expect(client.trouble).toMatch(/; the previous state stays in use$/);
     mend();
     await client.list(PODS);
     expect(client.trouble).toBeUndefined();
@@ -195,17 +195,17 @@ describe("what cannot be used leaves the last good state, and says so", () => {
 });
 
 describe("the context", () => {
-  it("stays the one of the start when another becomes the current one", () => {
+  it("stays the same when current-context changes", () => {
     const { access } = open();
     swap("config", kubeconfig({ contexts: ["two", "one"] }));
     expect(access.current()).toMatchObject({ server: server.url, context: "one" });
   });
-  it("is the file's current one if that of the start is gone", () => {
+  it("is the current-context if the old one is removed", () => {
     const { access } = open();
     swap("config", kubeconfig({ contexts: ["two"] }));
     expect(access.current()).toMatchObject({ server: other.url, context: "two" });
   });
-  it("that was asked for is taken in no other's place", () => {
+  it("that was configured is never replaced", () => {
     const { access } = open("one");
     swap("config", kubeconfig({ contexts: ["two"] }));
     expect(access.current()).toMatchObject({ server: server.url, context: "one" });
@@ -215,7 +215,7 @@ describe("the context", () => {
 
 describe("watches", () => {
   const times = { shortest: 5, longest: 10, lasting: 0 };
-  it("that come again come with the new certificate; another server is listed anew", async () => {
+  it("reconnect with the new certificate; another server is listed again", async () => {
     const { client } = open();
     const pods = new Reflector({ client, resource: PODS, read: (raw) => raw, onChange: () => {}, times });
     cleanup.push(() => pods.close());
@@ -225,11 +225,11 @@ describe("watches", () => {
     server.endWatches();
     await expect.poll(() => server.seen.map(({ name }) => name)).toEqual(["old", "old", "renewed"]);
     swap("config", kubeconfig({ url: other.url }));
-    expect(client.trouble).toBeUndefined(); // looking ends the connections to the server that it was
+    expect(client.trouble).toBeUndefined(); // checking closes connections to the old server
     await expect.poll(() => other.seen.length).toBe(2);
   });
 
-  it("a source says what is wrong with its files, and since when it is refused", async () => {
+  it("a source reports problems of its files, and since when it is refused", async () => {
     const { client } = open();
     let changes = 0;
     const watch = watchKubernetes({ client, onChange: () => changes++, settle: 1, times: { ...times, files: 5 } });

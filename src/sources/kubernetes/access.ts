@@ -4,11 +4,11 @@ import { type ConfigOptions, findPlace, type KubernetesConfig, type Place, readP
 import { Reading } from "./files.ts";
 import { KubernetesConfigError } from "./kubeconfig.ts";
 
-/** How an API is reached, asked before each request. */
+/** How to reach an API, determined before each request. */
 export interface Access {
-  /** The same object for as long as nothing has changed. */
+  /** Returns the same object as long as nothing has changed. */
   current(): KubernetesConfig;
-  /** Why `current` gives what was read earlier; undefined while it does not. */
+  /** Why `current` returns an outdated configuration; undefined if it does not. */
   readonly trouble: string | undefined;
 }
 
@@ -16,7 +16,7 @@ export interface Access {
 export const fixedAccess = (config: KubernetesConfig): Access => ({ current: () => config, trouble: undefined });
 
 /**
- * Finds the API, and follows all files that say how it is reached: kubeconfig, certificates, keys, tokens.
+ * Finds the API, and follows changes of all files involved: kubeconfig, certificates, keys, tokens.
  * @throws KubernetesConfigError
  */
 export function openAccess(options: ConfigOptions): Access {
@@ -24,8 +24,8 @@ export function openAccess(options: ConfigOptions): Access {
 }
 
 /**
- * Where the API is found is decided once. What is said there is read again when a file has changed; what cannot be used
- * (half written, missing for a moment, a key that belongs to another certificate) leaves the last good state in use.
+ * The location of the API is determined once. Its files are read again when they change. If they are unusable (partly
+ * written, briefly missing, a key that does not match the certificate), the last valid state stays in use.
  */
 class FileAccess implements Access {
   trouble: string | undefined;
@@ -52,7 +52,7 @@ class FileAccess implements Access {
       if (!isDeepStrictEqual(next, this.#good)) this.#good = next;
       this.trouble = undefined;
     } catch (error) {
-      this.trouble = `${(error as Error).message}; what was read before stays in use`;
+      this.trouble = `${(error as Error).message}; the previous state stays in use`;
     }
   }
 
@@ -63,7 +63,7 @@ class FileAccess implements Access {
   }
 }
 
-/** Are certificate and key whole, and do they belong together? */
+/** Checks that certificate and key are complete and match. */
 function checkTls({ server, origin, tls: { ca, cert, key } }: KubernetesConfig): void {
   if (!server.startsWith("https:")) return;
   try {

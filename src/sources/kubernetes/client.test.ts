@@ -47,7 +47,7 @@ test.each([
 ])("path %#", (resource, target, path) => {
   expect(resourcePath(resource, target)).toBe(path);
 });
-test.each(["..", "a/b", "a?b", "a%2e", "", "a..b", "a\nb"])("no path with the name %j", (name) => {
+test.each(["..", "a/b", "a?b", "a%2e", "", "a..b", "a\nb"])("an invalid name is refused: %j", (name) => {
   expect(() => resourcePath(PODS, { namespace: "default", name })).toThrow(TypeError);
 });
 
@@ -108,7 +108,7 @@ describe("calls", () => {
 });
 
 describe("failures", () => {
-  it("gives the server's status, reason, fields and wait", async () => {
+  it("an error has the server's status, reason, fields and retry delay", async () => {
     const details = { causes: [{ field: "spec.loss", message: "must\nbe a percentage" }] };
     const refused = { kind: "Status", reason: "Invalid", message: "bad\u001b[31m", details };
     const { client } = await against({ "GET /api/v1/pods": [json(refused, 422, { "retry-after": "7" })] });
@@ -134,14 +134,14 @@ describe("failures", () => {
     expect(error.code).toBe(code);
   });
 
-  it("reads again on a new connection if the kept one was closed meanwhile", async () => {
+  it("repeats a read on a new connection if the kept one was closed", async () => {
     const { server, client } = await against({ "GET /api/v1/pods": [list([], "1"), reset, list([], "2")] });
     await client.list(PODS);
     expect((await client.list(PODS)).resourceVersion).toBe("2");
     expect(server.seen).toHaveLength(3);
   });
 
-  it("stops with the signal's reason, before and while it waits", async () => {
+  it("rejects with the signal's reason, before and during a request", async () => {
     const { client } = await against({ "GET /api/v1/pods": [silence] });
     const reason = new Error("enough");
     await expect(client.list(PODS, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
@@ -167,7 +167,7 @@ describe("watch", () => {
   const added = event("ADDED", { metadata });
   const text = Buffer.from(`${JSON.stringify(added)}\n`);
 
-  it("gives events that come in pieces, also within a character", async () => {
+  it("parses events that arrive in pieces, even of a character", async () => {
     const pieces: typeof reset = (response) => {
       response.write(text.subarray(0, text.indexOf(0xc3) + 1));
       setTimeout(() => response.end(text.subarray(text.indexOf(0xc3) + 1)), 30);
@@ -197,7 +197,7 @@ describe("watch", () => {
     expect(error?.code).toBe(code);
   });
 
-  it("gives a refusal as what it is, and closes the connection when aborted", async () => {
+  it("throws a refusal as ApiStatusError, and closes the connection when aborted", async () => {
     const script = { "watch /api/v1/pods": [status(410, "Expired"), stream([added], "hold")] };
     const { server, client } = await against(script);
     expect((await events(client)).error).toMatchObject({ status: 410, reason: "Expired" });
@@ -209,7 +209,7 @@ describe("watch", () => {
 });
 
 describe("TLS", () => {
-  it("trusts the CA that is given and no other, and shows its certificate", async () => {
+  it("only trusts the given CA, and presents its certificate", async () => {
     const { cert, key } = makeCertificate("weir");
     const server = await tlsServer({ cert, key, clients: [cert] });
     cleanup.push(() => server.close());

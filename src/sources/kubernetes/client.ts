@@ -9,7 +9,7 @@ import { type RawObject, type Resource, resourcePath, type Target } from "./reso
 
 export interface CallOptions {
   signal?: AbortSignal | undefined;
-  /** The whole call must be over within this time, ms. */
+  /** Timeout of the whole call, ms. */
   timeout?: number | undefined;
 }
 
@@ -17,9 +17,9 @@ export interface ListOptions extends CallOptions {
   namespace?: string | undefined;
   fieldSelector?: string | undefined;
   labelSelector?: string | undefined;
-  /** Most items of a page; all at once if left out. */
+  /** The most items per page; without it one page has all. */
   limit?: number | undefined;
-  /** From the page before. */
+  /** From the previous page. */
   continue?: string | undefined;
 }
 
@@ -33,38 +33,38 @@ export interface ListPage {
 export interface WatchOptions {
   namespace?: string | undefined;
   fieldSelector?: string | undefined;
-  /** Events after this version. */
+  /** Only events after this version. */
   resourceVersion: string;
-  /** When the server is to end the watch, seconds. */
+  /** Time after which the server ends the watch, seconds. */
   seconds: number;
-  /** A connection without a byte for so long is dead, ms. */
+  /** A connection without a byte for this long is considered dead, ms. */
   silence: number;
-  /** Called once the server has agreed to it. */
+  /** Called once the server has accepted the watch. */
   onOpen?: (() => void) | undefined;
   signal?: AbortSignal | undefined;
 }
 
 export interface WatchEvent {
   type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
-  /** With `ERROR`, a Status. */
+  /** For `ERROR`, a Status. */
   object: Record<string, unknown>;
 }
 
 export interface WriteOptions extends CallOptions {
-  /** Nothing is stored; the server only judges. */
+  /** The server validates but stores nothing. */
   dryRun?: boolean | undefined;
 }
 
 export interface ApplyOptions extends WriteOptions {
   fieldManager: string;
-  /** Take fields that others manage. */
+  /** Takes over fields that others manage. */
   force?: boolean | undefined;
 }
 
-/** What goes with a call that has no method of its own here. */
+/** Options of a call without a method of its own here. */
 export interface RequestOptions extends CallOptions {
   body?: object | undefined;
-  /** Content type of `body`; JSON if left out. */
+  /** Content type of `body`; default: JSON. */
   type?: string | undefined;
 }
 
@@ -80,9 +80,8 @@ const TIMEOUT = 30_000;
 const TYPES = new Set(["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]);
 
 /**
- * A Kubernetes API over HTTP/1.1 with kept connections. Each request is made with the certificates, token and server of
- * its moment. All methods reject with ApiStatusError (the server said no), ConnectionError (it said nothing), or the
- * signal's reason.
+ * A Kubernetes API over HTTP/1.1 with kept connections. Each request uses the present certificates, token and server.
+ * Methods reject with ApiStatusError (the server refused), ConnectionError (no valid answer), or the signal's reason.
  */
 export class KubernetesClient {
   readonly #access: Access;
@@ -99,13 +98,13 @@ export class KubernetesClient {
     return this.#config.server;
   }
 
-  /** Why the files that say how to reach the API cannot be used as they are now; looks at them. */
+  /** Why the files that describe the API are unusable now. Reads them. */
   get trouble(): string | undefined {
     this.#refresh();
     return this.#access.trouble;
   }
 
-  /** One page of a collection, in its newest state. */
+  /** One page of a collection in its newest state. */
   async list(resource: Resource, options: ListOptions = {}): Promise<ListPage> {
     const { namespace, fieldSelector, labelSelector, limit, continue: from, ...call } = options;
     const query = { fieldSelector, labelSelector, limit, continue: from };
@@ -122,7 +121,10 @@ export class KubernetesClient {
     return { items: items ?? [], resourceVersion, continue: typeof next === "string" && next ? next : undefined };
   }
 
-  /** Follows a collection until the server ends the watch; throws if the connection breaks, falls silent or is aborted. */
+  /**
+   * Follows a collection until the server ends the watch. Throws if the connection breaks, is silent for too long, or
+   * is aborted.
+   */
   async *watch(resource: Resource, options: WatchOptions): AsyncGenerator<WatchEvent> {
     const { namespace, fieldSelector, resourceVersion, seconds, silence, signal } = options;
     const query = { watch: true, allowWatchBookmarks: true, fieldSelector, resourceVersion, timeoutSeconds: seconds };
@@ -148,7 +150,7 @@ export class KubernetesClient {
     return this.#object({ method: "POST", path: resourcePath(resource, target), query, body, ...call });
   }
 
-  /** Server-side apply: the fields in `body`, and no others, are `fieldManager`'s. */
+  /** Server-side apply: `fieldManager` will manage exactly the fields in `body`. */
   async apply(
     resource: Resource,
     target: Target & { name: string },
@@ -157,7 +159,7 @@ export class KubernetesClient {
   ): Promise<RawObject> {
     const { dryRun, fieldManager, force = false, ...call } = options;
     const query = { fieldManager, force, dryRun: dryRun ? "All" : undefined };
-    // JSON is YAML: the server takes it under this name in every version.
+    // JSON is YAML; every server version accepts this content type
     const type = "application/apply-patch+yaml";
     return this.#object({ method: "PATCH", path: resourcePath(resource, target), query, body, type, ...call });
   }
@@ -181,17 +183,17 @@ export class KubernetesClient {
     await this.#call({ method: "DELETE", path: resourcePath(resource, target), query, ...call });
   }
 
-  /** Any other call by its path, perhaps with a query: subresources, other kinds of patches. Gives the answer's JSON. */
+  /** Any other call, by path and query: subresources, other patches. Returns the answer's JSON. */
   request(method: Call["method"], path: string, options: RequestOptions = {}): Promise<Record<string, unknown>> {
     return this.#call({ method, path, ...options });
   }
 
-  /** Ends all connections. */
+  /** Closes all connections. */
   close(): void {
     this.#connections.close();
   }
 
-  /** Takes up what has changed. */
+  /** Takes over a changed configuration. */
   #refresh(): void {
     const config = this.#access.current();
     if (config === this.#config) return;
@@ -218,13 +220,13 @@ export class KubernetesClient {
     return answer;
   }
 
-  /** Resolves with the head of a successful answer; its body is the caller's. */
+  /** Resolves with the head of a successful answer. The caller consumes the body. */
   async #send(call: Call): Promise<IncomingMessage> {
     const { method, path, timeout = TIMEOUT, signal } = call;
     this.#refresh();
     const what = `${method} ${path} at ${this.server}`;
     const response = await this.#head(call, what).catch((error: unknown) => {
-      // A kept connection may have been closed by the server in just this moment; reading again does no harm.
+      // The server may have just closed a kept connection; repeating a read is safe.
       if (method === "GET" && error instanceof ConnectionError && error.cause === STALE) return this.#head(call, what);
       throw error;
     });
@@ -277,7 +279,7 @@ export class KubernetesClient {
   }
 }
 
-/** The cause of a failure on a connection that was used before. */
+/** Cause of an error on a connection that was used before. */
 const STALE = Symbol("a kept connection was closed");
 
 function parse(text: string): unknown {

@@ -59,7 +59,7 @@ describe("where the API is found", () => {
     );
   });
 
-  it("merges the files of $KUBECONFIG, the first entry of a name counts, files that are missing do not", () => {
+  it("merges the files of $KUBECONFIG: the first entry of a name counts, missing files are ignored", () => {
     const first = write("1", JSON.stringify({ contexts: [{ name: "c", context: { cluster: "k", namespace: "ns" } }] }));
     const second = write("2", kubeconfig());
     const env = { KUBECONFIG: `${join(home, "none")}:${first}::${second}` };
@@ -67,7 +67,7 @@ describe("where the API is found", () => {
     expect(() => load({ env: { KUBECONFIG: join(home, "none") } })).toThrow("none of these files is there");
   });
 
-  it("reads the pod's token anew at every request", () => {
+  it("reads the pod's token at every request", () => {
     const token = write("sa/token", "one\n");
     write("sa/ca.crt", CA);
     write("sa/namespace", "weir");
@@ -88,12 +88,12 @@ describe("where the API is found", () => {
     expect(access.trouble).toMatch(/token: ENOENT|not in a pod/);
   });
 
-  it("says what is missing if there is nothing", () => {
+  it("reports what is missing if no API is found", () => {
     expect(() => load()).toThrow(/find a Kubernetes API: no .*\.kube\/config, and not in a pod/);
   });
 });
 
-describe("what a kubeconfig holds", () => {
+describe("contents of a kubeconfig", () => {
   const given = (parts: Parts, options: Partial<ConfigOptions> = {}) =>
     load({ kubeconfig: write("dir/config", kubeconfig(parts)), ...options });
 
@@ -126,13 +126,13 @@ describe("what a kubeconfig holds", () => {
     expect(given(parts)).toMatchObject(expected);
   });
 
-  it("takes token and tokenFile, the file before the text", () => {
+  it("tokenFile takes precedence over token", () => {
     expect(given({ user: { token: "abc" } }).token).toBe("abc");
     write("dir/token", "from-file\n");
     expect(given({ user: { token: "abc", tokenFile: "token" } }).token).toBe("from-file");
   });
 
-  it("takes the context that is asked for", () => {
+  it("uses the configured context", () => {
     const text = kubeconfig({ current: "gone" });
     expect(load({ kubeconfig: write("k", text), context: "c" }).server).toBe("https://api.test:6443");
   });
@@ -185,7 +185,7 @@ describe("what a kubeconfig holds", () => {
     expect(() => load({ kubeconfig: write("k", text) })).toThrow(message);
   });
 
-  it("refuses a given file that is missing, and never repeats a secret", () => {
+  it("refuses a configured file that is missing, and never prints a secret", () => {
     expect(() => load({ kubeconfig: join(home, "none") })).toThrow("ENOENT");
     const text = JSON.stringify({ users: [{ name: "u", user: { token: ["s3cret"] } }] });
     expect(() => load({ kubeconfig: write("k", text) })).toThrow(/^(?!.*s3cret).*users\[0\]\.user\.token/);

@@ -12,13 +12,13 @@ import {
 
 export { KubernetesConfigError } from "./kubeconfig.ts";
 
-/** How a Kubernetes API is reached, and as whom. */
+/** How to reach a Kubernetes API, with credentials. */
 export interface KubernetesConfig {
-  /** `https://10.0.0.1:6443`, perhaps with a path; no slash at the end. */
+  /** `https://10.0.0.1:6443`, optionally with a path; without a slash at the end. */
   server: string;
-  /** Where this comes from, for messages: a file and context, or `in-cluster`. */
+  /** Source of the configuration, for messages: a file and context, or `in-cluster`. */
   origin: string;
-  /** Of the kubeconfig; undefined in a pod. */
+  /** Context of the kubeconfig; undefined in a pod. */
   context?: string | undefined;
   namespace: string;
   /** PEM texts. */
@@ -34,7 +34,7 @@ export interface KubernetesConfig {
 }
 
 export interface ConfigOptions {
-  /** A kubeconfig file; it alone counts then. */
+  /** A kubeconfig file; other places are not searched then. */
   kubeconfig?: string | undefined;
   context?: string | undefined;
   env: Readonly<Record<string, string | undefined>>;
@@ -45,7 +45,7 @@ export interface ConfigOptions {
 
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/** Where an API is described: kubeconfig files, or a pod's service account. */
+/** Where an API is described: kubeconfig files, or the pod's service account. */
 export type Place = { files: readonly string[]; missing: "error" | "skip" } | "pod";
 
 /**
@@ -63,8 +63,9 @@ export function findPlace({ kubeconfig, context, env, home }: ConfigOptions, rea
 }
 
 /**
- * Reads what a place says now. `before`: the context that was used last; without one that is asked for it stays the
- * choice for as long as the files have it, because a running agent must not follow a change of `current-context`.
+ * Reads the configuration at a place.
+ * @param before the context used last. Unless a context is configured, it is kept while it exists, since a running
+ * agent must not follow a change of `current-context`.
  * @throws KubernetesConfigError
  */
 export function readPlace(place: Place, options: ConfigOptions, read: ReadFile, before?: string): KubernetesConfig {
@@ -76,7 +77,7 @@ export function readPlace(place: Place, options: ConfigOptions, read: ReadFile, 
 }
 
 /**
- * Reads how to reach the API, once.
+ * Reads the configuration once.
  * @throws KubernetesConfigError
  */
 export function loadKubernetesConfig(options: ConfigOptions, read: ReadFile = readText): KubernetesConfig {
@@ -86,7 +87,7 @@ export function loadKubernetesConfig(options: ConfigOptions, read: ReadFile = re
 const noneThere = (files: readonly string[]): KubernetesConfigError =>
   new KubernetesConfigError(`read kubeconfig: none of these files is there: ${files.join(", ")}`);
 
-/** One that cannot be read is there all the same. */
+/** A file that exists but is unreadable counts as existing. */
 function isThere(file: string, read: ReadFile): boolean {
   try {
     read(file);
@@ -156,7 +157,10 @@ function certificateOf(entry: Entry<User>, read: ReadFile): { cert?: string; key
   return cert && key ? { cert, key } : {};
 }
 
-/** What kubectl knows and Weir does not: refused, not passed over, because the API would see somebody else. */
+/**
+ * Fields that kubectl supports and Weir does not. They are refused rather than ignored, since the API would see another
+ * user.
+ */
 const UNSUPPORTED = ["exec", "auth-provider", "username", "password", "as", "as-uid", "as-groups", "as-user-extra"];
 
 function credentialsOf(entry: Entry<User>, read: ReadFile): { token?: string } {
@@ -165,7 +169,7 @@ function credentialsOf(entry: Entry<User>, read: ReadFile): { token?: string } {
     throw fault(entry, field, "is not supported; use token, tokenFile or a client certificate");
   }
   const { token, tokenFile } = entry.value;
-  // kubectl's order: the file wins.
+  // kubectl's order: the file takes precedence
   if (tokenFile)
     return { token: fileToken(resolve(dirname(entry.file), tokenFile), wording(entry, "tokenFile"), read) };
   if (!token) return {};
@@ -182,7 +186,7 @@ function fileToken(file: string, what: string, read: ReadFile): string {
   return token;
 }
 
-/** PEM text of `field`-data (base64) or of the file that `field` names. */
+/** PEM text from `FIELD-data` (base64), or from the file named by `FIELD`. */
 function pem<T extends Cluster | User>(
   entry: Entry<T>,
   field: string,
@@ -203,7 +207,7 @@ function pem<T extends Cluster | User>(
   return text;
 }
 
-/** A file that is written at this moment may lack its end. */
+/** A file that is being written may be incomplete. */
 function isPem(text: string, label: string): boolean {
   const count = (mark: string): number => text.split(mark).length - 1;
   const begun = count("-----BEGIN ");

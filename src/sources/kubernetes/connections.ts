@@ -5,7 +5,7 @@ import type { KubernetesConfig } from "./config.ts";
 
 const KEEP = { keepAlive: true, keepAliveMsecs: 15_000 };
 
-/** Kept connections to a server, made with one set of certificates. */
+/** Kept connections to a server, with one set of certificates. */
 export class Connections {
   readonly config: KubernetesConfig;
   readonly agent: HttpAgent;
@@ -20,12 +20,12 @@ export class Connections {
     this.send = secure ? requestHttps : requestHttp;
   }
 
-  /** Do they serve for this config too? A token goes with each request, and is none of their business. */
+  /** Whether they can be used for this configuration too. The token is sent with each request and does not matter. */
   serves({ server, tls }: KubernetesConfig): boolean {
     return server === this.config.server && isDeepStrictEqual(tls, this.config.tls);
   }
 
-  /** Others take their place: what is under way ends in its own time, unless the server is another. */
+  /** Replaces these connections: requests in progress are completed, unless the server is another one. */
   retire(server: string): void {
     if (server !== this.config.server) {
       this.close();

@@ -1,12 +1,12 @@
-/** What the API server answers instead of a success: a `Status` of Kubernetes, or whatever else had a status code. */
+/** The API server's refusal: a Kubernetes `Status`, or any other answer with an error status. */
 export class ApiStatusError extends Error {
   /** HTTP status, e.g. 404. */
   readonly status: number;
   /** Kubernetes' reason, e.g. `NotFound`; empty if the answer was no Status. */
   readonly reason: string;
-  /** How long the server asks to be left alone, ms. */
+  /** Delay that the server asks for before a retry, ms. */
   readonly retryAfter: number | undefined;
-  /** Fields that were refused, with the server's words. */
+  /** Refused fields, with the server's messages. */
   readonly causes: readonly { field: string; message: string }[];
 
   constructor(what: string, status: number, body: unknown, retryAfter?: number) {
@@ -22,7 +22,10 @@ export class ApiStatusError extends Error {
   }
 }
 
-/** There was no answer, or it broke off. `code` is Node's (`ECONNRESET`, …), `ETIMEDOUT`, or `EPROTO` for nonsense. */
+/**
+ * There was no answer, or it was cut off. `code` is Node.js's (`ECONNRESET`, …), `ETIMEDOUT`, or `EPROTO` for an
+ * invalid answer.
+ */
 export class ConnectionError extends Error {
   readonly code: string;
 
@@ -33,10 +36,10 @@ export class ConnectionError extends Error {
   }
 }
 
-/** Longest wait that a server can ask for, seconds. */
+/** The longest delay that a server can ask for, seconds. */
 const LONGEST_WAIT = 300;
 
-/** `Retry-After` in seconds, or details.retryAfterSeconds; as ms. A date is not used by Kubernetes. */
+/** Converts `Retry-After` or details.retryAfterSeconds, in seconds, to ms. Kubernetes does not send dates. */
 export function secondsOf(value: unknown): number | undefined {
   const seconds = typeof value === "string" && /^\d{1,9}$/.test(value) ? Number(value) : value;
   if (typeof seconds !== "number" || !(seconds > 0)) return undefined;
@@ -54,7 +57,10 @@ function causesOf(value: unknown): { field: string; message: string }[] {
   }));
 }
 
-/** A server repeats what authors of objects wrote: one line of at most 300 printable characters gets out. */
+/**
+ * A server's message may contain text from objects' authors: it is reduced to one line of at most 300 printable
+ * characters.
+ */
 function printable(text: string): string {
   const safe = text.replace(/[^\x20-\x7e]/g, "?");
   return safe.length > 300 ? `${safe.slice(0, 300)}...` : safe;

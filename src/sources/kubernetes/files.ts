@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 
-/** Gives a file's text. Throws as Node does, with `code`. */
+/** Returns a file's text. Throws like Node.js, with `code`. */
 export type ReadFile = (file: string) => string;
 
 export const readText: ReadFile = (file) => readFileSync(file, "utf8");
 
 /**
- * Reads files and remembers what came of each, so that a change of any of them shows. Texts are compared, not times:
- * two writes within a tick of the file system's clock look the same from outside.
+ * Reads files and remembers the results, to notice changes. Contents are compared rather than times, since two writes
+ * within a clock tick have the same time.
  */
 export class Reading {
   readonly #seen = new Map<string, Outcome>();
@@ -19,7 +19,7 @@ export class Reading {
     return outcome.text;
   };
 
-  /** Would reading the same files give anything else now? */
+  /** Whether reading the same files again would give another result. */
   get isOld(): boolean {
     return [...this.#seen].some(([file, before]) => !isSame(before, look(file)));
   }

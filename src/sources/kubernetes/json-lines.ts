@@ -1,7 +1,10 @@
 import type { IncomingMessage } from "node:http";
 import { ConnectionError } from "./errors.ts";
 
-/** Largest answer, and largest line of a stream, characters. etcd keeps objects below 1.5 MiB; a page holds 500. */
+/**
+ * The largest answer and the longest line of a stream, characters. etcd keeps objects below 1.5 MiB; a page has up to
+ * 500.
+ */
 const LARGEST = 256 * 1024 * 1024;
 const LONGEST_LINE = 16 * 1024 * 1024;
 
@@ -32,8 +35,8 @@ export async function readBody(
 }
 
 /**
- * JSON values, one a line. Throws ConnectionError if the stream breaks, ends within a line, holds something else,
- * or says nothing for `silence` ms; the signal's reason if aborted. The connection is closed in any case.
+ * JSON values, one per line. Throws ConnectionError if the stream breaks, ends within a line, is invalid, or is silent
+ * for `silence` ms; the signal's reason if aborted. Always closes the connection.
  */
 export async function* jsonLines(
   response: IncomingMessage,
@@ -65,7 +68,7 @@ function parseLine(line: string, what: string): unknown {
   }
 }
 
-/** A body's chunks with a clock over them. `alive()` sets the clock back; `end()` takes it away. */
+/** The chunks of a body, with a timeout. `alive()` restarts the timeout; `end()` stops it. */
 function guarded(response: IncomingMessage, what: string, time: number, signal: AbortSignal | undefined) {
   response.setEncoding("utf8");
   const late = new ConnectionError(what, "ETIMEDOUT", `nothing more came within ${Math.round(time)} ms`);

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { readDocuments } from "../manifests/document.ts";
 import type { ReadFile } from "./files.ts";
 
-/** A kubeconfig cannot be used. The message names the file and, where there is one, the field. */
+/** A kubeconfig is unusable. The message names the file and, if possible, the field. */
 export class KubernetesConfigError extends Error {
   constructor(message: string, cause?: unknown) {
     super(message, { cause });
@@ -39,7 +39,7 @@ const kubeconfig = z.looseObject({
   contexts: listOf(z.looseObject({ name: z.string(), context })),
 });
 
-/** An entry, and where it is written: `file` and its field, e.g. `users[1].user`. */
+/** An entry, with its file and field, e.g. `users[1].user`. */
 export interface Entry<T> {
   value: T;
   file: string;
@@ -48,7 +48,7 @@ export interface Entry<T> {
 export type Cluster = z.output<typeof cluster>;
 export type User = z.output<typeof user>;
 
-/** Kubeconfig files as one: of two entries of a name the first counts, as for kubectl. */
+/** Merged kubeconfig files: of two entries with the same name the first counts, as in kubectl. */
 export interface Kubeconfig {
   files: readonly string[];
   current: string | undefined;
@@ -58,7 +58,7 @@ export interface Kubeconfig {
 }
 
 /**
- * Reads and merges kubeconfig files. `missing`: what a file that is not there means.
+ * Reads and merges kubeconfig files. @param missing whether a missing file is an error
  * @throws KubernetesConfigError
  */
 export function readKubeconfig(

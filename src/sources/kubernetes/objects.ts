@@ -6,7 +6,7 @@ import { KINDS } from "../manifests/schemas.ts";
 import { type Fields, isFields } from "../manifests/types.ts";
 import type { RawObject, Resource } from "./resource.ts";
 
-/** What is kept of an object of the API. One that is refused keeps its last good state. */
+/** An object of the API as it is kept. A refused one keeps its last valid state. */
 export interface ReadObject {
   object: ManifestObject | undefined;
   problems: readonly Problem[];
@@ -14,7 +14,7 @@ export interface ReadObject {
   standing?: Standing | undefined;
 }
 
-/** What the API says of an object besides what its author wrote. */
+/** Fields of an object that the API server manages. */
 export interface Standing {
   kind: "Limit" | "Impairment";
   namespace: string;
@@ -27,22 +27,22 @@ export interface Standing {
 }
 
 /**
- * Reads an object with the schema that manifests are read with, so that both give the same rows. Gives `before` itself
- * if nothing has changed: whoever keeps results by object need not think again. Never throws.
+ * Reads an object with the schema for manifests, so that both give the same rows. Returns `before` itself if nothing
+ * changed, so that results derived from it stay valid. Never throws.
  */
 export function readObject({ kind, apiVersion }: Resource, raw: RawObject, before?: ReadObject): ReadObject {
   const known = KINDS.get(kind);
   if (!known) throw new TypeError(`there is no schema of ${kind}`);
-  // The items of a list do not say what they are.
+  // items of a list have no kind and apiVersion
   const standing = readStanding(kind, raw);
   const fields: Fields = { ...(standing ? withoutStatus(raw) : raw), kind, apiVersion };
   const { key, object, findings } = judgeObject(kind, known, fields, "api");
   const named = key ?? objectKey(kind, { namespace: raw.metadata.namespace, name: raw.metadata.name });
   const isSame = object !== undefined && isDeepStrictEqual(object, before?.object);
   const next: ReadObject = {
-    // Whoever keeps results by object need not think again if only its status is another.
+    // a changed status keeps the identity of the object, so that results derived from it stay valid
     object: isSame ? before?.object : (object ?? before?.object),
-    // The server has judged what fields there are; what is left to say is why an object is refused.
+    // the server has validated the fields; problems only say why an object is refused
     problems: object
       ? []
       : findings.map(({ field, message }) => ({
@@ -55,7 +55,7 @@ export function readObject({ kind, apiVersion }: Resource, raw: RawObject, befor
   return before && isDeepStrictEqual(before, next) ? before : next;
 }
 
-/** Undefined for kinds whose status is not Weir's. */
+/** Undefined for kinds whose status Weir does not write. */
 export function readStanding(kind: string, { metadata, status }: RawObject): Standing | undefined {
   if (kind !== "Limit" && kind !== "Impairment") return undefined;
   const { namespace = "", name, uid, resourceVersion = "", generation } = metadata;
@@ -63,7 +63,7 @@ export function readStanding(kind: string, { metadata, status }: RawObject): Sta
   return { kind, namespace, name, uid, resourceVersion, generation, status: isFields(status) ? status : {} };
 }
 
-/** What its author wrote: a version changes with each report too. */
+/** The author's part of an object: a report also changes its resourceVersion. */
 function withoutStatus({ metadata, status: _, ...rest }: RawObject): Fields {
   const { resourceVersion: __, managedFields: ___, generation: ____, ...kept } = metadata;
   return { ...rest, metadata: kept };

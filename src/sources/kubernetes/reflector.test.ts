@@ -20,7 +20,7 @@ import {
 const PODS = { apiVersion: "v1", kind: "Pod", plural: "pods" };
 const MINUTE = 60_000;
 const TIMES = { shortest: 5, longest: 20, list: MINUTE, silence: MINUTE, watch: MINUTE, lasting: 1000, absent: 30 };
-/** For servers that say nothing. Nowhere else: on a busy machine every server is silent for a while. */
+/** Short timeouts, only for servers that never answer: on a busy machine every server is slow at times. */
 const IMPATIENT = { ...TIMES, list: 1000, silence: 150 };
 const LIST = "GET /api/v1/pods";
 const WATCH = "watch /api/v1/pods";
@@ -31,7 +31,7 @@ afterEach(async () => {
   for (const one of cleanup.splice(0).reverse()) await one();
 });
 
-/** A reflector that keeps versions, and every state that was told: `a@1 b@2`. */
+/** A reflector that keeps versions, and each state that it reported, as `a@1 b@2`. */
 async function reflect(lists: Step[], watches: Step[], more: Partial<ReflectorOptions<string>> = {}) {
   const server = await scriptedServer({ [LIST]: lists, [WATCH]: watches });
   const client = new KubernetesClient(fixedAccess(server.config));
@@ -65,8 +65,8 @@ const requests = (server: ScriptedServer) =>
     query["watch"] ? `watch ${query["resourceVersion"]}` : `list ${query["continue"] ?? ""}`.trim(),
   );
 
-describe("in peace", () => {
-  it("lists by pages, then follows, and tells each change once", async () => {
+describe("without failures", () => {
+  it("lists by pages, then watches, and reports each change once", async () => {
     const lists = [list([pod("a", "1")], "5", "p2"), list([pod("b", "2")], "5")];
     const events = [event("ADDED", pod("c", "6")), event("MODIFIED", pod("a", "7")), event("DELETED", pod("b", "8"))];
     const { server, reflector, states, keys, until } = await reflect(lists, [stream(events, "hold")], {
@@ -81,14 +81,14 @@ describe("in peace", () => {
     expect(server.seen.map(({ query }) => query["limit"])).toEqual(["500", "500", undefined]);
   });
 
-  it("goes on from the newest bookmark when the server ends the watch", async () => {
+  it("resumes from the newest bookmark when the server ends the watch", async () => {
     const watches = [stream([event("ADDED", pod("a", "6")), bookmark("9")], "end"), HOLD];
     const { server, until } = await reflect([list([], "5")], watches);
     await until("a@6");
     await expect.poll(() => requests(server)).toEqual(["list", "watch 5", "watch 9"]);
   });
 
-  it("tells nothing of an object that stays what it is", async () => {
+  it("does not report an unchanged object", async () => {
     const watches = [stream([event("MODIFIED", pod("a", "6")), event("ADDED", pod("b", "7"))], "hold")];
     const same = { read: () => "same" };
     const { keys, until } = await reflect([list([pod("a", "1")], "5")], watches, same);
@@ -97,13 +97,13 @@ describe("in peace", () => {
   });
 });
 
-describe("in trouble", () => {
+describe("with failures", () => {
   const first = list([pod("a", "1")], "5");
   const more = stream([event("ADDED", pod("b", "6"))], "hold");
   const gone = { code: 410, reason: "Expired", message: "too old resource version" };
 
   test.each<[string, Step[], string[], string | undefined]>([
-    // the client itself tries once more on a kept connection
+    // the client itself repeats a request once on a kept connection
     ["resets before the answer", [reset, reset, more], ["watch 5", "watch 5", "watch 5"], "ECONNRESET"],
     ["a 500", [status(500, "InternalError"), more], ["watch 5", "watch 5"], "500 InternalError"],
     ["no answer", [silence, more], ["watch 5", "watch 5"], "ETIMEDOUT"],
@@ -122,7 +122,7 @@ describe("in trouble", () => {
     const times = trouble === "ETIMEDOUT" ? IMPATIENT : TIMES;
     const { server, states, troubles, reflector, until } = await reflect([first], watches, { times });
     await until("a@1 b@6");
-    expect(new Set(states)).toEqual(new Set(["a@1", "a@1 b@6"])); // nothing was lost meanwhile
+    expect(new Set(states)).toEqual(new Set(["a@1", "a@1 b@6"])); // no change was lost
     expect(requests(server).slice(0, 1 + expected.length)).toEqual(["list", ...expected]);
     expect(reflector.trouble).toBeUndefined();
     if (trouble === undefined) expect(troubles).toEqual([]);
@@ -133,7 +133,7 @@ describe("in trouble", () => {
     ["an answer of 410", status(410, "Expired")],
     ["an ERROR event of 410", stream([event("ERROR", gone)], "end")],
     ["an event that cannot be followed", stream([event("ADDED", { metadata: { name: "x" } })], "hold")],
-  ])("lists anew after %s; what was deleted meanwhile goes, what stays stays until then", async (_, step) => {
+  ])("lists again after %s; objects deleted meanwhile are removed, others are kept", async (_, step) => {
     const second = list([pod("b", "7")], "9");
     const { server, states, keys, until } = await reflect([first, second], [step, HOLD]);
     await until("b@7");
@@ -142,7 +142,7 @@ describe("in trouble", () => {
     await expect.poll(() => requests(server)).toEqual(["list", "watch 5", "list", "watch 9"]);
   });
 
-  it("lists anew, too, if the server goes on refusing the version", async () => {
+  it("lists again if the server keeps refusing the version", async () => {
     const refuse = Array.from({ length: 5 }, () => status(504, "Timeout", "Too large resource version"));
     const { server, until } = await reflect([first, list([pod("b", "2")], "3")], [...refuse, HOLD]);
     await until("b@2");
@@ -164,7 +164,7 @@ describe("in trouble", () => {
       ["list", "list p2", "list"],
     ],
     ["a 404", [status(404, "NotFound"), first], ["list", "list"]],
-  ])("lists again after %s, and shows no half list", async (_, lists, expected) => {
+  ])("lists again after %s, and never shows a partial list", async (_, lists, expected) => {
     const times = lists.includes(silence) ? IMPATIENT : TIMES;
     const { server, reflector, states } = await reflect(lists, [HOLD], { times });
     await reflector.synced;
@@ -172,13 +172,13 @@ describe("in trouble", () => {
     expect(requests(server).filter((one) => one.startsWith("list"))).toEqual(expected);
   });
 
-  it("takes a list that grew too old between pages in one piece", async () => {
+  it("lists without pages if the list expired between two pages", async () => {
     const { server, reflector } = await reflect([list([], "4", "p2"), status(410, "Expired"), first], [HOLD]);
     await reflector.synced;
     expect(server.seen.slice(0, 3).map(({ query }) => query["limit"])).toEqual(["500", "500", undefined]);
   });
 
-  it("waits as long as a 429 asks, longer after each failure, and never in a circle", async () => {
+  it("waits as long as a 429 asks, with back-off, and never loops without delay", async () => {
     const waits: number[] = [];
     const broken = status(500, "InternalError");
     const at: number[] = [];
@@ -202,7 +202,7 @@ describe("in trouble", () => {
     expect(waits).toHaveLength(3);
   });
 
-  it("does not ask a server in a circle that ends every watch at once", async () => {
+  it("does not loop without delay if the server ends every watch at once", async () => {
     const { server, reflector } = await reflect([first], [stream([], "end")], {
       times: { ...TIMES, shortest: 50, longest: 50 },
     });
@@ -210,7 +210,7 @@ describe("in trouble", () => {
     const begin = performance.now();
     const before = server.seen.length;
     await new Promise((done) => setTimeout(done, 300));
-    // a list and a watch for each wait of 50 ms, however long this pause became
+    // a list and a watch per delay of 50 ms, however long this pause was
     const most = 2 * ((performance.now() - begin) / 50 + 1);
     expect(server.seen.length - before).toBeLessThanOrEqual(most);
   });
@@ -220,7 +220,7 @@ describe("a resource that may be absent", () => {
   const absent = status(404, "NotFound");
   const first = list([pod("a", "1")], "5");
 
-  it("is synced without it, and finds it when it comes", async () => {
+  it("is synced without it, and finds it later", async () => {
     const { reflector, until } = await reflect([absent, first], [HOLD], { optional: true });
     await reflector.synced;
     expect([reflector.absent, reflector.objects.size, reflector.trouble]).toEqual([true, 0, undefined]);
@@ -228,7 +228,7 @@ describe("a resource that may be absent", () => {
     expect(reflector.absent).toBe(false);
   });
 
-  it("believes that what was there is gone at the second 404 only", async () => {
+  it("only treats its objects as deleted after a second 404", async () => {
     const once = await reflect([first, first], [absent, HOLD], { optional: true });
     await expect.poll(() => requests(once.server).slice(0, 4)).toEqual(["list", "watch 5", "list", "watch 5"]);
     expect(new Set(once.states)).toEqual(new Set(["a@1"]));
@@ -239,7 +239,7 @@ describe("a resource that may be absent", () => {
   });
 });
 
-describe("the end", () => {
+describe("closing", () => {
   it("closes the connection when its signal is aborted, while it watches", async () => {
     const abort = new AbortController();
     const { server, reflector } = await reflect([list([], "5")], [stream([bookmark("6")], "hold")], {
@@ -250,7 +250,7 @@ describe("the end", () => {
     abort.abort();
     await reflector.close();
     expect(reflector.trouble).toBeUndefined();
-    await expect.poll(() => server.open()).toBeLessThanOrEqual(1); // the list's own kept connection
+    await expect.poll(() => server.open()).toBeLessThanOrEqual(1); // the kept connection of the list
     expect(requests(server)).toHaveLength(2);
   });
 

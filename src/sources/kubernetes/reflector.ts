@@ -3,20 +3,20 @@ import type { KubernetesClient, WatchEvent } from "./client.ts";
 import { ApiStatusError, isRecord } from "./errors.ts";
 import type { RawObject, Resource } from "./resource.ts";
 
-/** How long things take, ms. */
+/** Timeouts and delays, ms. */
 export interface ReflectorTimes {
-  /** First wait after a failure; it doubles up to `longest`, and half of each wait is left to chance. */
+  /** First delay after a failure; doubled up to `longest`. Half of each delay is random. */
   shortest: number;
   longest: number;
-  /** One page must be there within this time. */
+  /** Timeout of one page. */
   list: number;
-  /** A watch without a byte for so long is dead. The server sends a bookmark about once a minute. */
+  /** A watch without a byte for this long is considered dead. The server sends a bookmark about once a minute. */
   silence: number;
   /** The server ends a watch after this time, or up to twice as much. */
   watch: number;
   /** A watch that lasted longer has succeeded. */
   lasting: number;
-  /** When a resource that the server does not know is looked for again. */
+  /** Delay before a resource that the server does not know is looked for again. */
   absent: number;
 }
 
@@ -35,11 +35,14 @@ export interface ReflectorOptions<T> {
   resource: Resource;
   fieldSelector?: string | undefined;
   /**
-   * What is kept of an object. `before` is what was kept of its last state; an answer of `before` itself says that
-   * nothing has changed. Must not throw.
+   * Converts an object to what is kept. @param before what was kept of its last state; returning it means that nothing
+   * changed. Must not throw.
    */
   read(raw: RawObject, before: T | undefined): T;
-  /** Objects (by `namespace/name` or `name`) that are new, changed or gone; empty if only `trouble` or `absent` changed. */
+  /**
+   * Objects (`namespace/name` or `name`) that were added, changed or deleted; empty: only `trouble` or `absent`
+   * changed.
+   */
   onChange(keys: ReadonlySet<string>): void;
   /** The server may not know the resource (a CRD): then it has no objects. */
   optional?: boolean | undefined;
@@ -49,22 +52,21 @@ export interface ReflectorOptions<T> {
   random?: (() => number) | undefined;
 }
 
-/** So many refusals one after the other, and the watch is not tried again without a new list. */
+/** After this many consecutive refusals the watch is only tried again after a new list. */
 const PATIENCE = 5;
-/** Objects of a page. */
+/** Objects per page. */
 const PAGE = 500;
 
 /**
- * One collection of the API as it was last seen: listed, then watched, for as long as it is open. Whatever fails is
- * tried again from where it was; only a version that the server has forgotten (410) makes it list anew. Until a new
- * list is whole, the last state stays.
+ * Keeps one collection of the API up to date: lists, then watches, as long as it is open. After a failure it resumes
+ * where it was; only after 410 (version expired) it lists again. Until a new list is complete, the last state is kept.
  */
 export class Reflector<T> {
-  /** Resolves once the collection was listed, or is known to be absent. Rejects if it is closed before. */
+  /** Why the state may be out of date; undefined if it is not. */
   readonly synced: Promise<void>;
-  /** Why the state may be out of date; undefined while it is not. */
+  /** Since when, ms since the epoch. */
   trouble: string | undefined;
-  /** When that began, ms since the epoch. */
+  /** The server does not know the resource. */
   troubledSince: number | undefined;
   /** The server does not know the resource. */
   absent = false;
@@ -73,17 +75,17 @@ export class Reflector<T> {
   readonly #abort = new AbortController();
   readonly #running: Promise<void>;
   #objects = new Map<string, T>();
-  /** What a watch goes on from; undefined: list first. */
+  /** The version from which a watch resumes; undefined: list first. */
   #version: string | undefined;
-  /** Whose version that is. */
+  /** The server of that version. */
   #server: string | undefined;
   #failures = 0;
-  /** When the watch of now began. */
+  /** When the present watch began. */
   #opened: number | undefined;
   #absences = 0;
-  /** Versions forgotten one after the other, without a watch that lasted. */
+  /** Consecutive expired versions without a watch that lasted. */
   #forgotten = 0;
-  /** The last failure was an answer: the server is there. */
+  /** The last failure was an answer, so the server is reachable. */
   #answered = true;
   #settle: { resolve(): void; reject(reason: Error): void };
 
@@ -93,7 +95,7 @@ export class Reflector<T> {
     const { promise, ...settle } = Promise.withResolvers<void>();
     this.synced = promise;
     this.#settle = settle;
-    // Whoever does not wait for it must not be killed by it.
+    // nobody has to wait for this promise, so its rejection must not be unhandled
     promise.catch(() => {});
     const { signal } = options;
     const close = (): void => this.#abort.abort();
@@ -102,12 +104,12 @@ export class Reflector<T> {
     this.#running = this.#run();
   }
 
-  /** By `namespace/name`, or `name`. Live: changes are told by `onChange`. */
+  /** By `namespace/name` or `name`. Live: `onChange` reports changes. */
   get objects(): ReadonlyMap<string, T> {
     return this.#objects;
   }
 
-  /** Ends the connection; resolves once nothing runs any more. */
+  /** Ends the connection. Resolves once nothing runs any more. */
   async close(): Promise<void> {
     this.#abort.abort();
     await this.#running;
@@ -122,17 +124,17 @@ export class Reflector<T> {
     this.#settle.reject(new Error(`list ${this.#options.resource.plural}: closed before it was done`));
   }
 
-  /** Lists if need be and watches until that ends. Resolves to the time until the next turn, ms. */
+  /** Lists if necessary, and watches until that ends. Resolves to the delay before the next turn, ms. */
   async #turn(): Promise<number> {
     this.#opened = undefined;
     const { server } = this.#options.client;
-    // Another server's versions mean nothing to this one.
+    // versions of another server are meaningless
     if (server !== this.#server) this.#version = undefined;
     this.#server = server;
     try {
       if (this.#version === undefined) await this.#list();
       await this.#watch(this.#version ?? "");
-      // The server ends watches now and then. One that does so at once must not be asked in a circle.
+      // a server that ends every watch at once must not be asked in a loop
       if (this.#lived()) return 0;
       this.#failures += 1;
       return this.#backOff();
@@ -143,7 +145,7 @@ export class Reflector<T> {
     }
   }
 
-  /** Did the watch last? Then what failed before it is over. */
+  /** Whether the watch lasted, which ends a series of failures. */
   #lived(): boolean {
     const lived = this.#opened !== undefined && performance.now() - this.#opened > this.#times.lasting;
     if (lived) {
@@ -155,7 +157,7 @@ export class Reflector<T> {
 
   async #list(): Promise<void> {
     const { items, resourceVersion } = await this.#pages().catch((error: unknown) => {
-      // The list grew too old between two pages. In one piece it cannot.
+      // the list expired between two pages, which cannot happen without pages
       if (isGone(error)) return this.#page(undefined, undefined);
       throw error;
     });
@@ -231,13 +233,13 @@ export class Reflector<T> {
     if (next !== before) this.#told(new Set([key]), false);
   }
 
-  /** What cannot be followed must be listed. */
+  /** Forgets the version, so that the collection is listed again. */
   #forget(reason: string): never {
     this.#version = undefined;
     throw new Error(`watch ${this.#options.resource.plural}: ${reason}`);
   }
 
-  /** The server has answered: the state is whole, and of now. */
+  /** Records that the state is complete and up to date. */
   #told(changed: ReadonlySet<string>, absent: boolean): void {
     const news = changed.size > 0 || this.absent !== absent || this.trouble !== undefined;
     this.absent = absent;
@@ -251,15 +253,15 @@ export class Reflector<T> {
   #failed(error: unknown): number {
     if (this.#options.optional && error instanceof ApiStatusError && error.status === 404) return this.#missing();
     const answered = error instanceof ApiStatusError;
-    // A server that is back is not waited for as one that was away.
+    // after an outage the delay starts from the beginning
     if (answered && !this.#answered) this.#failures = 0;
     this.#answered = answered;
     this.#failures += 1;
     const gone = isGone(error);
-    // A server that goes on refusing may never have had our version (restored from a backup): a list is always right.
+    // a server that keeps refusing may not have this version (restored from a backup); a list is always right
     const refusing = answered && this.#failures >= PATIENCE;
     if (gone || refusing) this.#version = undefined;
-    // The first time it is the course of things: an old version is listed anew at once.
+    // the first time is normal: list again at once
     if (gone && ++this.#forgotten === 1) return 0;
     const message = error instanceof Error ? error.message : String(error);
     this.troubledSince ??= Date.now();
@@ -271,7 +273,7 @@ export class Reflector<T> {
     return asked + this.#backOff();
   }
 
-  /** A server that starts may not know yet what it has: what was there is believed gone at the second 404. */
+  /** A starting server may not know its resources yet, so objects count as deleted only after a second 404. */
   #missing(): number {
     this.#version = undefined;
     this.#absences += 1;

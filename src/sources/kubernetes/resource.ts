@@ -1,13 +1,13 @@
-/** A kind of object as the API's paths know it. */
+/** A kind of object, as in the API's paths. */
 export interface Resource {
   /** `v1`, or `GROUP/VERSION`. */
   apiVersion: string;
   kind: string;
-  /** In paths: `pods`, `limits`. */
+  /** Plural name in paths: `pods`, `limits`. */
   plural: string;
 }
 
-/** Which object, or which collection if there is no name; all namespaces if there is no namespace. */
+/** An object, or a collection without `name`; of all namespaces without `namespace`. */
 export interface Target {
   namespace?: string | undefined;
   name?: string | undefined;
@@ -23,7 +23,7 @@ export function resourcePath({ apiVersion, plural }: Resource, { namespace, name
     plural,
     ...(name === undefined ? [] : [name, ...(subresource ? [subresource] : [])]),
   ];
-  // A name that could step up or aside in the path is no name of an object.
+  // a name that could change the path is invalid
   for (const part of parts) {
     if (!/^[A-Za-z0-9](?!.*\.\.)[-A-Za-z0-9_.:]*$/.test(part))
       throw new TypeError(`${JSON.stringify(part)} is no part of an API path`);
@@ -31,7 +31,7 @@ export function resourcePath({ apiVersion, plural }: Resource, { namespace, name
   return `/${parts.join("/")}`;
 }
 
-/** An object as the API gives it; only what every object has is known. */
+/** An object from the API. Only what every object has is typed. */
 export interface RawObject {
   apiVersion?: string;
   kind?: string;

@@ -23,7 +23,7 @@ const path = (plural: string) => {
 };
 type Script = Record<string, { list?: Step[]; watch?: Step[] }>;
 
-/** A source of an API that has these things, and nothing of all else. */
+/** A source of an API with these objects and no others. */
 async function source(script: Script, options: { signal?: AbortSignal; settle?: number } = {}) {
   const steps: Record<string, Step[]> = {};
   for (const plural of [...CORE, "endpointslices", "limits", "impairments"]) {
@@ -58,7 +58,7 @@ const impairment = (resourceVersion: string, loss: unknown) => ({
 });
 
 describe("the API as a source", () => {
-  it("gives the objects of the node, and follows them", async () => {
+  it("returns the node's objects, and follows them", async () => {
     const { watch, told, keys } = await source({
       pods: {
         list: [list([annotated("a", "1", "10 mbps egress")], "5")],
@@ -76,7 +76,7 @@ describe("the API as a source", () => {
     expect(watch.snapshot().problems).toEqual([]);
   });
 
-  it("makes one change of events that come together, and keeps equal objects the same", async () => {
+  it("merges concurrent events into one change, and keeps the identity of equal objects", async () => {
     const events = ["6", "7", "8"].map((version) => event("MODIFIED", annotated("a", version, version)));
     const pods = { list: [list([pod("a", "1"), pod("b", "2")], "5")], watch: [stream(events, "hold")] };
     const { watch, told } = await source({ pods }, { settle: 300 });
@@ -88,7 +88,7 @@ describe("the API as a source", () => {
     expect(watch.snapshot()).toBe(watch.snapshot());
   });
 
-  it("keeps the last good state of an object that is refused, and says why", async () => {
+  it("keeps the last valid state of a refused object, with a problem", async () => {
     const watches = [stream([event("MODIFIED", impairment("6", "200%"))], "hold")];
     const { watch } = await source({ impairments: { list: [list([impairment("3", "2%")], "5")], watch: watches } });
     await watch.synced;
@@ -99,7 +99,7 @@ describe("the API as a source", () => {
     expect(watch.snapshot().objects).toMatchObject([{ spec: { loss: "2%" } }]);
   });
 
-  it("is synced without definitions of its own kinds, says so, and finds them when they come", async () => {
+  it("is synced without CRDs of Weir's kinds, with a problem, and finds them later", async () => {
     const absent = status(404, "NotFound");
     const { watch, keys } = await source({
       limits: { list: [absent] },
@@ -113,7 +113,7 @@ describe("the API as a source", () => {
     await expect.poll(keys).toEqual(["Impairment/lossy"]);
   });
 
-  it("is not synced while one resource cannot be listed, and says why; the rest is there", async () => {
+  it("is not synced while one resource cannot be listed, with a problem; others are available", async () => {
     const { watch, keys } = await source({
       nodes: { list: [status(403, "Forbidden", "nodes is forbidden")] },
       pods: { list: [list([pod("a", "1")], "5")] },
@@ -130,14 +130,14 @@ describe("the API as a source", () => {
     await expect(watch.synced).rejects.toThrow("list nodes: closed");
   });
 
-  it("hangs on its signal once, however much it follows", async () => {
+  it("adds one listener to its signal, however many resources it follows", async () => {
     const { signal } = new AbortController();
     const { watch } = await source({}, { signal });
     await watch.synced;
     expect(getEventListeners(signal, "abort")).toHaveLength(1);
   });
 
-  it("tells nothing any more once its signal is aborted", async () => {
+  it("reports nothing after its signal is aborted", async () => {
     const abort = new AbortController();
     const pods = { list: [list([pod("a", "1")], "5")] };
     const { watch, told } = await source({ pods }, { signal: abort.signal, settle: 50 });
@@ -197,11 +197,11 @@ describe("objects", () => {
     },
     status: { phase, podIPs: [{ ip: "10.0.0.7" }] },
   });
-  it("takes pods as clusters have them, and no addresses of finished ones", () => {
+  it("reads pods with all of a cluster's fields, and ignores addresses of finished ones", () => {
     expect(readObject(PODS, rich("Running"))).toMatchObject({ object: { ips: ["10.0.0.7"] }, problems: [] });
     expect(readObject(PODS, rich("Failed")).object).not.toHaveProperty("ips");
   });
-  it("gives the very same result if nothing has changed", () => {
+  it("returns the identical result if nothing has changed", () => {
     const first = readObject(PODS, rich("Running"));
     expect(readObject(PODS, structuredClone(rich("Running")), first)).toBe(first);
     expect(readObject(PODS, rich("Failed"), first)).not.toBe(first);

@@ -10,7 +10,7 @@ import type { Resource } from "./resource.ts";
 
 export interface KubernetesSourceOptions {
   client: Pick<KubernetesClient, "list" | "watch" | "server" | "trouble">;
-  /** Called after changes. `keys` are `Kind/namespace/name`; empty if only problems changed. */
+  /** Called after changes. `keys` are `Kind/namespace/name`; empty: only problems changed. */
   onChange(keys: ReadonlySet<string>): void;
   signal?: AbortSignal | undefined;
   /** Events within this time are one change, ms. */
@@ -19,17 +19,17 @@ export interface KubernetesSourceOptions {
 }
 
 interface SourceTimes {
-  /** How often the files that say how to reach the API are looked at while no request is made, ms. */
+  /** Interval at which the files that describe the API are checked without a request, ms. */
   files: number;
 }
 
 export interface KubernetesWatch extends ManifestWatch {
-  /** Limits and Impairments as the API last told of them. */
+  /** Status and metadata of Limits and Impairments, as last read. */
   standings(): Standing[];
 }
 
 interface Followed extends Resource {
-  /** A CRD: the cluster may not have it. */
+  /** For CRDs, which the cluster may not have. */
   optional?: boolean;
 }
 
@@ -44,10 +44,9 @@ const FOLLOWED: readonly Followed[] = [
 ];
 
 /**
- * A Kubernetes API as a source, with the face of a manifest folder. What the API cannot tell for a while stays as it
- * was. `synced` rejects only if the source is closed before: an API that does not answer is waited for, and its
- * trouble is in `snapshot().problems` meanwhile.
- * Pods of all nodes are followed, since rules name peers by what pods they are.
+ * A Kubernetes API as a source, with the interface of a manifest folder. During an outage the last state is kept.
+ * `synced` only rejects if the source is closed before: an API that does not answer is waited for, and is a problem in
+ * `snapshot().problems`. Pods of all nodes are followed, since rules select peers by labels.
  */
 export function watchKubernetes(options: KubernetesSourceOptions): KubernetesWatch {
   return new KubernetesSource(options);
@@ -70,7 +69,7 @@ class KubernetesSource implements KubernetesWatch {
     this.#options = options;
     this.#followed = FOLLOWED.map((resource) => ({ resource, reflector: this.#follow(resource) }));
     this.synced = Promise.all(this.#followed.map((one) => one.reflector.synced)).then(() => {});
-    // Whoever does not wait for it must not be killed by it.
+    // nobody has to wait for this promise, so its rejection must not be unhandled
     this.synced.catch(() => {});
     this.#files = setInterval(() => this.#lookAtFiles(), options.times?.files ?? FILES);
     this.#files.unref();
@@ -158,7 +157,7 @@ class KubernetesSource implements KubernetesWatch {
     clearInterval(this.#files);
   }
 
-  /** A request looks too, but a watch may last for minutes. */
+  /** Requests check the files too, but a watch may last for minutes. */
   #lookAtFiles(): void {
     const { trouble } = this.#options.client;
     if (trouble === this.#access) return;

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { apiVersion } from "../../model/version.ts";
 import { specs } from "./rules.ts";
 
-/** JSON Schema, as zod writes it and as custom resources take it. */
+/** JSON Schema, as zod writes it and custom resources accept it. */
 type Schema = Record<string, unknown>;
 
 const [GROUP = "", VERSION = ""] = apiVersion.split("/");
@@ -11,7 +11,7 @@ const [GROUP = "", VERSION = ""] = apiVersion.split("/");
 interface Resource {
   kind: keyof typeof specs;
   plural: string;
-  /** Column of `kubectl get` → path in the object. */
+  /** Columns of `kubectl get`, with paths in the object. */
   columns: Readonly<Record<string, string>>;
 }
 
@@ -28,14 +28,14 @@ const CONDITIONS = ["Accepted", "Enforced"];
 
 const HEADER = "# Made of src/sources/manifests/rules.ts: npm run generate\n";
 
-/** The CustomResourceDefinitions of Weir's own kinds, made of the schemas that read manifests: YAML by file name. */
+/** The CustomResourceDefinitions of Weir's kinds, generated from the schemas of manifests: YAML by file name. */
 export function customResources(): Map<string, string> {
   const toText = (resource: Resource) =>
     HEADER + stringify(definition(resource), { aliasDuplicateObjects: false, lineWidth: 0 });
   return new Map(RESOURCES.map((resource) => [`${resource.plural}.yaml`, toText(resource)]));
 }
 
-/** JSON Schemas of the specs of Weir's own kinds, for readers. */
+/** JSON Schemas of the specs of Weir's kinds. */
 export function specSchemas(): Record<keyof typeof specs, Schema> {
   const schema = (kind: keyof typeof specs) => z.toJSONSchema(specs[kind], { io: "input", unrepresentable: "any" });
   return { Limit: schema("Limit"), Impairment: schema("Impairment") };
@@ -128,7 +128,7 @@ const status: Schema = {
   },
 };
 
-/** JSON Schema's words that mean the same in a structural schema. */
+/** Keywords of JSON Schema with the same meaning in a structural schema. */
 const KEPT = new Set(
   [
     "type description nullable default anyOf enum format pattern required minimum maximum minLength maxLength minItems maxItems",
@@ -136,13 +136,16 @@ const KEPT = new Set(
   ].flatMap((words) => words.split(" ")),
 );
 
-/** Makes a structural schema: every field has one type, and what is not listed is pruned, or refused by strict clients. */
+/**
+ * Converts to a structural schema: every field has one type, and unknown fields are pruned, or refused by strict
+ * clients.
+ */
 function structural(schema: Schema): Schema {
   const { anyOf, ...own } = schema;
   if (Array.isArray(anyOf) && !schema["type"]) return alternatives(own, anyOf);
   const { properties, items, additionalProperties } = schema;
   const kept = Object.fromEntries(Object.entries(schema).filter(([name]) => KEPT.has(name)));
-  // Text of a format may be a list for the server (bytes, it thinks), which then fails at each write of the status.
+  // with a format, the server may take text for bytes, and then refuses each write of the status
   if (kept["type"] === "string" && kept["pattern"] !== undefined) delete kept["format"];
   return {
     ...kept,
@@ -156,12 +159,14 @@ const isSchema = (value: unknown): value is Schema => typeof value === "object" 
 const each = (properties: Schema): Schema =>
   Object.fromEntries(Object.entries(properties).map(([name, value]) => [name, structural(value as Schema)]));
 
-/** What is true of no number, no list and no boolean; each check concerns its own type alone. */
+/** Matches no number, list or boolean; each check applies to its own type only. */
 const NEITHER = { minimum: 1, maximum: 0, minItems: 1, maxItems: 0, not: { enum: [true, false] } };
-/** The same, refused in words: the server shows the values of the first alternative as those that it supports. */
+/**
+ * Matches nothing, and shows `words` in the refusal: the server lists the values of the first alternative as supported.
+ */
 const neither = (words: unknown): Schema => ({ anyOf: [{ enum: [words] }, NEITHER] });
 
-/** CEL sees nothing below a field of any type, and the server takes no rule there. */
+/** Removes CEL rules, which the server refuses below a field of any type. */
 function withoutRules<T>(value: T): T {
   if (Array.isArray(value)) return value.map(withoutRules) as T;
   if (!isSchema(value)) return value;
@@ -169,7 +174,7 @@ function withoutRules<T>(value: T): T {
   return Object.fromEntries(kept.map(([name, one]) => [name, withoutRules(one)])) as T;
 }
 
-/** `null` is left out; text or objects of one field become a field of any type, with what is checked of each type. */
+/** Drops `null`; text or an object of one field becomes a field of any type, with the checks of each type. */
 function alternatives(own: Schema, all: readonly Schema[]): Schema {
   const branches = all.filter(({ type }) => type !== "null");
   const [only] = branches;

@@ -9,12 +9,12 @@ export type RawDocument =
   | { value: unknown; locate(path: readonly PropertyKey[]): string }
   | { problem: string; at: string };
 
-/** Largest file that is read, bytes, and most documents in it. */
+/** The largest file, bytes, and the most documents in it. */
 export const LARGEST_FILE = 4 * 1024 * 1024;
 const MOST_DOCUMENTS = 10_000;
-/** Byte order marks: files that were put together have one at the begin of each. */
+/** Byte order marks. Concatenated files have one at the beginning of each. */
 const MARKS = /^\ufeff/gm;
-/** Aliases may repeat at most this much: stops documents that grow a billionfold when expanded. */
+/** Limit on alias expansion, against documents that expand exponentially. */
 const MOST_ALIASES = 100;
 
 /**
@@ -26,7 +26,7 @@ export function readDocuments(text: string, file: string): RawDocument[] {
   return readJson(plain, file) ?? readYaml(plain, file);
 }
 
-/** The fast way for what programs write. Undefined: not JSON. */
+/** Faster parser for files written by programs. Undefined: not JSON. */
 function readJson(text: string, file: string): RawDocument[] | undefined {
   if (!text.startsWith("{")) return undefined;
   if (isDeepJson(text)) return [{ problem: "is not read as JSON: nested too deeply", at: `${file}:1:1` }];
@@ -44,7 +44,7 @@ function readJson(text: string, file: string): RawDocument[] | undefined {
   }
 }
 
-/** `0755` as kubectl reads it: YAML 1.2 would have it decimal. */
+/** `0755` as kubectl reads it: octal. YAML 1.2 would read it as decimal. */
 const OCTAL: ScalarTag = {
   tag: "tag:yaml.org,2002:int",
   default: true,
@@ -75,7 +75,7 @@ function readYaml(text: string, file: string): RawDocument[] {
   }
 }
 
-/** Templates leave such documents behind: nothing, or comments alone, between two `---` or after the last one. */
+/** Documents without content, or with comments only, which templates may create. */
 function isEmpty({ contents }: Document.Parsed): boolean {
   return contents === null || (isScalar(contents) && contents.value === null);
 }
@@ -95,7 +95,7 @@ function toRaw(document: Document.Parsed, lines: LineCounter, file: string): Raw
   }
 }
 
-/** Where the node at `path` begins; the nearest one above it if it is missing. */
+/** Offset of the node at `path`, or of the nearest one above it. */
 function offsetOf(document: Document.Parsed, path: readonly PropertyKey[]): number {
   for (let length = path.length; length > 0; length--) {
     const node = document.getIn(path.slice(0, length), true);
@@ -114,7 +114,7 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? oneLine(error.message) : "unknown error";
 }
 
-/** Messages of the parser repeat what the file says: only printable text of one line gets out. */
+/** The parser's messages contain text of the file: reduced to one line of printable characters. */
 function oneLine(message: string): string {
   return quote(message.split("\n")[0] ?? "").slice(1, -1);
 }

@@ -5,10 +5,10 @@ import { listItems, parseManifests } from "./parse.ts";
 import { KINDS } from "./schemas.ts";
 import { isFields } from "./types.ts";
 
-/** Where manifests come from: a file or folder, or a text with the name that problems show. */
+/** A source of manifests: a file or folder, or a text with a name for messages. */
 export type ManifestInput = { path: string } | { text: string; name: string };
 
-/** A document of a manifest file, as it is written, that the schemas have judged good. */
+/** A document of a manifest file that passed its schema, as written. */
 export interface ManifestDocument {
   /** `Kind/namespace/name`. */
   key: string;
@@ -16,7 +16,7 @@ export interface ManifestDocument {
 }
 
 /**
- * Reads manifests for an agent as documents, lists taken apart. What is wrong with one is in `problems`.
+ * Reads manifests as documents with the agent's schemas, and expands lists. Invalid ones are in `problems`.
  * @throws ManifestError if the path cannot be read
  */
 export function readManifestDocuments(inputs: readonly ManifestInput[]): {
@@ -65,19 +65,19 @@ function flat(value: unknown): unknown[] {
   return (isFields(value) && listItems(value)?.flatMap(flat)) || [value];
 }
 
-/** The kind that a word such as `impairment`, `Impairments` or `Impairment` names. */
+/** The kind named by a word such as `impairment`, `Impairments` or `Impairment`. */
 export function findKind(word: string): { kind: string; namespaced: boolean } | undefined {
   const singular = word.toLowerCase().replace(/s$/, "");
   const found = [...KINDS].find(([kind]) => kind.toLowerCase() === singular);
   return found && { kind: found[0], namespaced: found[1].namespaced };
 }
 
-/** Where the API keeps a kind's objects; undefined for one that Weir does not read. */
+/** The API resource of a kind; undefined for a kind that Weir does not read. */
 export function resourceOf(
   kind: string,
 ): { apiVersion: string; kind: string; plural: string; namespaced: boolean } | undefined {
   const known = KINDS.get(kind);
-  // All of Weir's kinds make their plural alike.
+  // all kinds of Weir form their plural in the same way
   return (
     known && { apiVersion: known.apiVersion, kind, plural: `${kind.toLowerCase()}s`, namespaced: known.namespaced }
   );

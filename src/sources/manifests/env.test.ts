@@ -15,7 +15,7 @@ const read = (container: object, reader: Reader = "lab") => {
 };
 const env = (valueFrom: unknown, rest: object = {}) => ({ env: [{ name: "A", valueFrom, ...rest }] });
 
-/** All that Kubernetes knows, and what the model makes of each. */
+/** Every source of a variable in Kubernetes, with its model. */
 const SOURCES: readonly (readonly [string, object, unknown])[] = [
   ["configMapKeyRef", { name: "m", key: "k" }, { kind: "ConfigMap", name: "m", key: "k", optional: false }],
   ["secretKeyRef", { name: "s", key: "k", optional: true }, { kind: "Secret", name: "s", key: "k", optional: true }],

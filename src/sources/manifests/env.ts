@@ -29,7 +29,7 @@ const resourceFieldRef = z.object({
 });
 
 const amounts = maybe(z.record(z.string(), amount));
-/** What a container asks for. It is only shown to it. */
+/** Resource requests and limits. They are only used for variables. */
 export const resources = z.object({ limits: amounts, requests: amounts });
 
 const SOURCES = ["configMapKeyRef", "secretKeyRef", "fieldRef", "resourceFieldRef", "fileKeyRef"] as const;

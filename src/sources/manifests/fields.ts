@@ -11,7 +11,7 @@ import {
 import { quote } from "../../model/text.ts";
 import { type Hint, says } from "../../model/wording.ts";
 
-/** Building blocks of the schemas. Kubernetes takes `null` for "left out" everywhere, and so do these. */
+/** Building blocks of schemas. Like Kubernetes, they treat `null` as missing. */
 
 /** A string that passes a check of names.ts. */
 export const checked = (check: Check, hint?: Hint) =>
@@ -21,25 +21,25 @@ export const checked = (check: Check, hint?: Hint) =>
   });
 
 /**
- * Options of a check that compares fields, list members or a transformed value: it runs if all below is sound. Without
- * them zod runs it on what is already refused, whose parts may be missing or not yet transformed.
+ * Options of a check that compares fields, list members or a transformed value: it only runs if the value is otherwise
+ * valid. By default zod runs it on refused values too, whose parts may be missing or not transformed.
  */
 export const IF_SOUND = { when: ({ issues }: { issues: readonly unknown[] }) => issues.length === 0 };
 
-/** An optional field; `null` counts as left out. */
+/** An optional field; `null` counts as missing. */
 export const maybe = <T extends z.ZodType>(schema: T) => schema.nullish().transform((value) => value ?? undefined);
 
-/** A list; left out or `null` is empty. */
+/** A list; missing or `null` counts as empty. */
 export const listOf = <T extends z.ZodType>(schema: T) =>
   z
     .array(schema)
     .nullish()
     .transform((value): z.output<T>[] => value ?? []);
 
-/** Text that goes to the operating system: it cannot hold a NUL. */
+/** Text passed to the operating system, which cannot contain NUL. */
 export const plainText = z.string().refine((value) => !value.includes("\0"), "must not contain a NUL character");
 
-/** A whole number with bounds. */
+/** An integer within bounds. */
 export const whole = (least: number, most: number) => {
   const range = `a whole number from ${least} to ${most}`;
   const error = ({ code, input }: { code?: string; input?: unknown }) => {
@@ -50,7 +50,7 @@ export const whole = (least: number, most: number) => {
   return z.number({ error }).int({ error }).min(least, { error }).max(most, { error });
 };
 
-/** A list that is not empty. */
+/** A list with at least one member. */
 export const some = <T extends z.ZodType>(schema: T, most: number, hint: Hint) => {
   const error = `must have 1 to ${most} members`;
   return z
@@ -65,7 +65,7 @@ interface MapChecks {
   whole?: (map: Readonly<Record<string, string>>) => string | undefined;
 }
 
-/** A map of strings. Built without assignment, so a key such as `__proto__` is only a key. */
+/** A map of strings. Built without assignment, so that `__proto__` is an ordinary key. */
 export const stringMap = (checks: MapChecks) =>
   z
     .unknown()
@@ -83,7 +83,7 @@ export const stringMap = (checks: MapChecks) =>
 function toStrings(raw: unknown): Record<string, string> | undefined {
   if (raw === undefined || raw === null) return {};
   if (typeof raw !== "object" || Array.isArray(raw)) return undefined;
-  // `key:` with nothing after it is an empty value, as for the API server.
+  // `key:` without a value is an empty string, as for the API server
   return Object.fromEntries(Object.entries(raw).map(([name, item]) => [name, typeof item === "string" ? item : ""]));
 }
 
@@ -106,7 +106,7 @@ function notText(item: unknown): string | undefined {
 
 export const labels = stringMap({ key: checkQualifiedName, value: checkLabelValue });
 export const annotations = stringMap({
-  // The API server compares annotation keys in lower case.
+  // the API server compares annotation keys in lower case
   key: (name) => checkQualifiedName(name.toLowerCase()),
   whole: checkAnnotationsSize,
 });
@@ -120,10 +120,10 @@ export const binaryData = stringMap({
   value: (text) => (isBase64(text) ? undefined : "must be in base64"),
 });
 
-/** Ends up in cgroup paths and file names. */
+/** A uid is used in cgroup paths and file names. */
 const uid = checked((value) => checkLabelValue(value) ?? (value === "" ? "must not be empty" : undefined));
 
-/** metadata of an object whose name follows `name`'s rules. */
+/** metadata of an object whose name matches `name`'s rules. */
 export const metadata = (name: Check) =>
   z.object({
     name: checked(name),
@@ -133,7 +133,7 @@ export const metadata = (name: Check) =>
     resourceVersion: maybe(plainText.max(128)),
   });
 
-/** metadata of an object in a namespace: `default` if left out. */
+/** metadata of an object in a namespace, by default `default`. */
 export const namespaced = (name: Check = checkSubdomain) =>
   metadata(name).extend({
     namespace: checked(checkLabelName)

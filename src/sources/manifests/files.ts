@@ -16,14 +16,14 @@ import type { Problem } from "../../model/objects.ts";
 import { quote } from "../../model/text.ts";
 import { LARGEST_FILE } from "./document.ts";
 
-/** A manifest file as it lies on disk. `name` is relative to the root, `stamp` changes when its content may have. */
+/** A manifest file on disk. `name` is relative to the root; `stamp` changes when the content may have changed. */
 export interface FoundFile {
   name: string;
   path: string;
   stamp: string;
 }
 
-/** What lies below a path. `folders` are those whose entries decide about it: links' targets included. */
+/** The files below a path. `folders` are those whose entries matter, including targets of links. */
 export interface FoundManifests {
   files: FoundFile[];
   folders: Set<string>;
@@ -34,7 +34,7 @@ const DEEPEST = 16;
 const MOST_FILES = 20_000;
 const MANIFEST = /\.(ya?ml|json)$/i;
 
-/** Raised when the path itself cannot be read. `code` is the system's, e.g. `ENOENT`. */
+/** The path itself cannot be read. `code` is the system's, e.g. `ENOENT`. */
 export class ManifestError extends Error {
   readonly code: string;
   constructor(path: string, cause: unknown) {
@@ -46,21 +46,21 @@ export class ManifestError extends Error {
   }
 }
 
-/** Is this the name of a manifest file? Hidden files and editors' leftovers are not. */
+/** Whether a name is that of a manifest file. Hidden files and editors' backup files are not. */
 export function isManifest(name: string): boolean {
   return MANIFEST.test(name) && !name.startsWith(".") && !name.startsWith("#");
 }
 
 /**
- * Finds the manifest files of a path: itself, or all below it but hidden ones. Symbolic links are followed
- * (a mounted ConfigMap is made of them), each folder is entered once. Throws ManifestError if the path is unreadable.
+ * Finds the manifest files at a path: itself, or all files below it except hidden ones. Symbolic links are followed (a
+ * mounted ConfigMap consists of them); each folder is read once. @throws ManifestError if the path is unreadable
  */
 export function findManifests(root: string): FoundManifests {
   const found: FoundManifests = { files: [], folders: new Set(), problems: [] };
   try {
     findBelow(root, found);
   } catch (cause) {
-    // Also what goes away between two looks at it.
+    // also if it is removed between two calls
     throw new ManifestError(root, cause);
   }
   return found;
@@ -73,7 +73,7 @@ function findBelow(root: string, found: FoundManifests): void {
     return;
   }
   found.files.push({ name: shownName(stats.isFile() ? basename(root) : root), path: root, stamp: stampOf(stats) });
-  // A file that is replaced by rename is another file: only its folder knows.
+  // a file replaced by rename is another file, so its folder must be watched
   found.folders.add(dirname(root)).add(dirname(realpathSync(root)));
 }
 
@@ -87,7 +87,7 @@ function walk(root: string, folder: string, stats: BigIntStats, seen: Set<string
     try {
       visit(root, join(folder, entry.name), entry, seen, found);
     } catch (cause) {
-      // Gone between the listing and the look, or a link to nowhere: the first is normal, the second worth a word.
+      // Removed since the listing, which is normal, or a dangling link, which is a problem.
       const worth = isManifest(entry.name) || entry.isDirectory();
       if (worth) found.problems.push(unreadable(shownName(relative(root, join(folder, entry.name))), cause));
     }
@@ -97,7 +97,7 @@ function walk(root: string, folder: string, stats: BigIntStats, seen: Set<string
 function visit(root: string, path: string, entry: Dirent, seen: Set<string>, found: FoundManifests): void {
   const stats = statSync(path, { bigint: true });
   if (stats.isDirectory()) walk(root, path, stats, seen, found);
-  // Reading a pipe or a device would never end.
+  // reading a pipe or a device could block forever
   if (!stats.isFile() || !isManifest(entry.name)) return;
   addFile(root, path, stats, found);
   if (entry.isSymbolicLink()) found.folders.add(dirname(realpathSync(path)));
@@ -111,7 +111,7 @@ function addFile(root: string, path: string, stats: BigIntStats, found: FoundMan
   }
 }
 
-/** Reads one file's text, or says why not. A pipe put in a file's place does not block. */
+/** Reads a file's text, or returns the reason why not. Does not block on a pipe that has replaced the file. */
 export function readManifest(file: FoundFile): { text: string } | { problem: Problem; missing: boolean } {
   let fd: number | undefined;
   try {
@@ -144,12 +144,12 @@ function codeOf(cause: unknown): string {
   return (cause as NodeJS.ErrnoException | undefined)?.code ?? "unknown error";
 }
 
-// Inode and both times: a rename into place changes the inode, a write in place the times.
+// inode and both times: a rename changes the inode, a write changes the times
 function stampOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
   return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`;
 }
 
-/** File names are hostile too. */
+/** Makes an untrusted file name printable. */
 function shownName(name: string): string {
   return /^[\w./@ +=,:-]*$/.test(name) ? name : quote(name);
 }

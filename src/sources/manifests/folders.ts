@@ -1,8 +1,8 @@
 import { type FSWatcher, watch } from "node:fs";
 
 /**
- * Watches a changing set of folders. Every event only says "look again".
- * The kernel's own events, because a library that compares and throttles them loses the second of two quick writes.
+ * Watches a changing set of folders. An event only requests a scan. Uses the kernel's events directly: a library that
+ * throttles and compares them misses the second of two quick writes.
  */
 export class FolderWatch {
   readonly #onEvent: () => void;
@@ -15,12 +15,12 @@ export class FolderWatch {
     this.#watch = watchFolder;
   }
 
-  /** Why the kernel does not tell of some folders' changes. */
+  /** Why the kernel cannot notify of changes in some folders. */
   get trouble(): string | undefined {
     return this.#trouble;
   }
 
-  /** Watches exactly these folders from now on. True if one was added: what happened in it before is unseen. */
+  /** Sets the watched folders. Returns true if one was added: earlier changes in it are unknown. */
   follow(folders: ReadonlySet<string>): boolean {
     let added = false;
     this.#trouble = undefined;
@@ -32,7 +32,7 @@ export class FolderWatch {
     return added;
   }
 
-  /** How many folders are watched. */
+  /** The number of watched folders. */
   get size(): number {
     return this.#watchers.size;
   }
@@ -45,7 +45,7 @@ export class FolderWatch {
     try {
       const watcher = this.#watch(folder, { persistent: true });
       watcher.on("change", (event, name) => {
-        // A folder's own removal shows as a rename of itself: what replaces it is another folder.
+        // the removal of a watched folder shows as a rename of itself; its replacement is another folder
         if (event === "rename" && name !== null && folder.endsWith(`/${String(name)}`)) this.#drop(folder, watcher);
         this.#onEvent();
       });
@@ -56,7 +56,7 @@ export class FolderWatch {
       this.#watchers.set(folder, watcher);
       return true;
     } catch (error) {
-      // Gone again, or nothing left to watch with: the regular look finds every change, only later.
+      // removed again, or out of watches: the periodic scan finds changes later
       this.#trouble ??= watchFault(error);
       return false;
     }
@@ -68,12 +68,12 @@ export class FolderWatch {
   }
 }
 
-/** What is used up, if that is why a folder cannot be watched. */
+/** Which resource is used up, if that is why a folder cannot be watched. */
 export function watchFault(error: unknown): string | undefined {
   return NOTHING_LEFT[(error as NodeJS.ErrnoException).code ?? ""];
 }
 
-/** By the error's code; both are counted by user. */
+/** By error code; both limits are per user. */
 const NOTHING_LEFT: Readonly<Record<string, string>> = {
   EMFILE: "no inotify instance is left (raise fs.inotify.max_user_instances)",
   ENOSPC: "no inotify watch is left (raise fs.inotify.max_user_watches)",

@@ -1,13 +1,13 @@
 import { isMap, isScalar, Lexer, type Node, type ParsedNode, visit } from "yaml";
 
-/** More levels than any manifest has. Parser and readers recurse, and a stack overflow can end the process. */
+/** Maximum nesting. Parsers recurse, and a stack overflow could end the process. */
 const DEEPEST = 256;
-/** About a megabyte of ordinary manifests; what takes longer to parse would hold up everything else. */
+/** About a megabyte of ordinary manifests. Parsing more would block everything else for too long. */
 const MOST_TOKENS = 500_000;
 
 /**
- * Looks at a YAML text without parsing it. Gives the reason why it must not be parsed: nesting, size, or merge keys
- * (which expand exponentially and are not counted as aliases). Time and memory are linear.
+ * Checks a YAML text without parsing it. Returns the reason why it must not be parsed: nesting, size, or merge keys
+ * (which expand exponentially and do not count as aliases). Linear in time and memory.
  */
 export function refuseYaml(text: string): string | undefined {
   const depth = new Depth();
@@ -21,10 +21,10 @@ export function refuseYaml(text: string): string | undefined {
   return undefined;
 }
 
-/** What each character of JSON adds to the depth. */
+/** Change of depth per character of JSON. */
 const STEPS: Readonly<Record<string, number>> = { "[": 1, "{": 1, "]": -1, "}": -1 };
 
-/** Is a JSON text nested deeper than any manifest? Parsing it is safe; what walks through it afterwards recurses. */
+/** Whether a JSON text is nested too deeply. Parsing it would be safe, but later code recurses. */
 export function isDeepJson(text: string): boolean {
   let depth = 0;
   let quoted = false;
@@ -38,7 +38,7 @@ export function isDeepJson(text: string): boolean {
   return false;
 }
 
-/** Upper bound of the nesting at a token: each block level takes a column of indentation or an indicator. */
+/** Upper bound of the nesting at a token: each block level needs a column of indentation or an indicator. */
 class Depth {
   #flow = 0;
   #block = 0;
@@ -65,7 +65,7 @@ class Depth {
   }
 }
 
-/** The second of two equal keys of one map. In linear time, which the parser's own check does not take. */
+/** The second of two equal keys in a map. Takes linear time, unlike the parser's own check. */
 export function repeatedKey(root: ParsedNode | null): { key: string; offset: number } | undefined {
   let found: { key: string; offset: number } | undefined;
   visit(root as Node | null, {

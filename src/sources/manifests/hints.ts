@@ -5,9 +5,9 @@ import { quote } from "../../model/text.ts";
 import { bothPercents, parseDuration, parsePercent } from "../../model/units.ts";
 import { type Hint, type Issue, inWords } from "../../model/wording.ts";
 
-/** What is to be written in the fields of Weir's own kinds, and what values of other types were meant to be. */
+/** Hints for fields of Weir's kinds: what to write, and what a value of another type was meant to be. */
 
-/** A number with what belongs after it, if that is taken. */
+/** A number with the unit appended, if that is valid. */
 const withUnit = (value: unknown, unit: string, parse: (text: string) => { ok: boolean }): string | undefined => {
   const text = `${value}${unit}`;
   return typeof value === "number" && parse(text).ok ? quote(text) : undefined;
@@ -31,7 +31,7 @@ const SUFFIXES: readonly (readonly [string, number])[] = [
   ["M", 1e6],
   ["k", 1e3],
 ];
-/** 10000000 → "10M"; what is below the smallest rate is taken for megabits. */
+/** 10000000 → "10M"; a value below the smallest rate is taken for megabits. */
 const rateOf = (bits: number): string | undefined => {
   const [suffix, size] = SUFFIXES.find(([, size]) => bits >= size && bits % size === 0) ?? ["", 1];
   return [`${bits / size}${suffix}`, meantQuantity(String(bits)) ?? ""].find((text) => parseRate(text).ok);
@@ -98,7 +98,7 @@ export const service: Hint = {
 export const pod: Hint = { what: 'the name of one pod, such as "web-0"; labels choose several, by selector' };
 export const serviceName: Hint = { what: 'a name such as "web"' };
 
-/** A selector's error: labels of services' selectors stand without `matchLabels`. */
+/** The error of a selector: labels in Services' selectors are not below `matchLabels`. */
 export const selector = (issue: Issue): string | undefined => {
   const said = inWords(issue);
   const [key] = issue.keys ?? [];

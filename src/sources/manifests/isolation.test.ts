@@ -22,7 +22,7 @@ const template = (spec: Fields, policy: string) => ({
   spec: { restartPolicy: policy, containers: [container], ...spec },
 });
 
-/** Each workload kind around the spec of its pods. */
+/** Wraps a pod spec in each kind of workload. */
 const WORKLOADS: Readonly<Record<string, (spec: Fields) => Fields>> = {
   Pod: (spec) => ({ apiVersion: "v1", spec: { containers: [container], ...spec } }),
   ...Object.fromEntries(
@@ -43,7 +43,7 @@ const WORKLOADS: Readonly<Record<string, (spec: Fields) => Fields>> = {
 
 const mount = (mountPath: unknown) => ({ containers: [{ ...container, volumeMounts: [{ name: "v", mountPath }] }] });
 
-/** One wrong field each, and the end of its path. */
+/** Documents with one invalid field each, and the end of its path. */
 const WRONG: readonly (readonly [string, Fields, string])[] = [
   ["a mount of a volume that does not exist", mount("/data"), "spec.containers[0].volumeMounts[0].name"],
   [
@@ -67,7 +67,7 @@ const CASES = Object.entries(WORKLOADS).flatMap(([kind, of]) =>
 );
 const textOf = (...items: unknown[]) => JSON.stringify({ apiVersion: "v1", kind: "List", items });
 
-describe("an object that is wrong costs only itself", () => {
+describe("an invalid object does not affect others", () => {
   it.each(CASES)("$kind with $what", ({ kind, document, path }) => {
     const { objects, refused, problems, complete } = parseManifests(textOf(document, GOOD), "f.json");
     expect(objects.map((one) => one.key)).toEqual(["Pod/default/good"]);
@@ -93,7 +93,7 @@ describe("an object that is wrong costs only itself", () => {
     expect(problems.map((one) => one.path)).toEqual([path]);
   });
 
-  it("also one that a check of its kind trips over", () => {
+  it("also if a check of its kind throws", () => {
     const schema = z.unknown().transform((): never => {
       throw new TypeError("Cannot convert undefined or null to object");
     });
@@ -109,7 +109,7 @@ describe("an object that is wrong costs only itself", () => {
     spec,
   });
 
-  it.each(WRONG)("and no rule of a pod, for an agent: %s", (_, spec, path) => {
+  it.each(WRONG)("and does not affect the pod's rules in an agent: %s", (_, spec, path) => {
     const { objects, problems } = parseManifests(
       textOf(rated({ nodeName: "node-1", containers: [container], ...spec })),
       "f.json",
@@ -141,7 +141,7 @@ describe("an object that is wrong costs only itself", () => {
   it.each([
     ["the node", { nodeName: "../x" }],
     ["whose network it uses", { hostNetwork: "yes" }],
-  ])("what an agent acts on is refused if it is wrong: %s", (_, spec) => {
+  ])("an invalid field that an agent acts on is refused: %s", (_, spec) => {
     const { refused } = parseManifests(textOf(rated({ containers: [container], ...spec })), "f.json", "agent");
     expect([...refused]).toEqual(["Pod/default/bad"]);
   });
@@ -149,17 +149,17 @@ describe("an object that is wrong costs only itself", () => {
   it.each([
     ["nested lists", '{"apiVersion":"v1","kind":"List","items":['.repeat(50_000) + "]}".repeat(50_000)],
     ["nested maps", `{"apiVersion":"v1","kind":"Pod","spec":${'{"a":'.repeat(500_000)}1${"}".repeat(500_001)}`],
-  ])("%s without end", (_, text) => {
+  ])("deeply nested %s", (_, text) => {
     const { problems, complete } = parseManifests(text, "f.json");
     expect([problems.map((one) => one.message), complete]).toEqual([["is not read as JSON: nested too deeply"], false]);
   });
 
-  it("brackets in strings nest nothing", () => {
+  it("brackets in strings do not count as nesting", () => {
     const document = { ...GOOD, metadata: { name: "good", annotations: { note: '\\"['.repeat(1000) } } };
     expect(parseManifests(JSON.stringify(document), "f.json").problems).toEqual([]);
   });
 
-  it("a watched folder stays watched", async () => {
+  it("a watched folder stays watched after an invalid object", async () => {
     const folder = mkdtempSync(join(tmpdir(), "weir-isolation-"));
     writeFileSync(join(folder, "good.json"), JSON.stringify(GOOD));
     const { promise: change, resolve: changed } = Promise.withResolvers<void>();

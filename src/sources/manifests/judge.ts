@@ -7,23 +7,23 @@ import { type Finding, remarksOn } from "./remarks.ts";
 import type { KindSchema } from "./schemas.ts";
 import { type Fields, isFields } from "./types.ts";
 
-/** `key` is undefined if not even the name is good; `object` if it is refused. */
+/** `key` is undefined if the name is invalid; `object` is undefined if it is refused. */
 export interface Judgement {
   key: string | undefined;
   object: ManifestObject | undefined;
   findings: readonly Finding[];
 }
 
-/** Most that is said of one object: a longer list is one fault many times. */
+/** The most findings per object: a longer list is usually one mistake many times. */
 const MOST_FINDINGS = 50;
 
 /**
- * Whom an object is read for. A `lab` does all that it says. An `agent` acts on a part: what is wrong with the rest is
- * told and costs no rule. From an `api` an agent reads the same, and the server has judged the rest.
+ * The reader of an object. A `lab` acts on all of it. An `agent` acts on a part: errors elsewhere are problems, but do
+ * not affect rules. With `api` an agent reads the same, and the server has validated the rest.
  */
 export type Reader = "lab" | "agent" | "api";
 
-/** Judges one object by the schema of its kind, wherever it comes from. Never throws. */
+/** Validates one object with the schema of its kind. Never throws. */
 export function judgeObject(kind: string, known: KindSchema, raw: Fields, reader: Reader): Judgement {
   try {
     const { findings, ...judged } = judge(kind, known, raw, reader);
@@ -31,7 +31,7 @@ export function judgeObject(kind: string, known: KindSchema, raw: Fields, reader
     const more = { field: [], message: `has more that is not right; the first ${MOST_FINDINGS} are told` };
     return { ...judged, findings: [...findings.slice(0, MOST_FINDINGS), { ...more, severity: "warning" }] };
   } catch (error) {
-    // Whatever a check trips over must cost this object alone.
+    // a check that throws must only affect this object
     const message = `cannot be judged: ${quote(String(error)).slice(1, -1)} (a fault of Weir: please report it)`;
     return { key: nameOf(kind, known.namespaced, raw), object: undefined, findings: [{ field: [], message }] };
   }
@@ -61,7 +61,7 @@ const unread = (finding: Finding): Finding => ({
   severity: "warning",
 });
 
-/** The key of an object that may be wrong otherwise; undefined if its own name is. */
+/** The key of an object that may be invalid otherwise; undefined if its name is invalid. */
 export function nameOf(kind: string, namespaced: boolean, raw: Fields): string | undefined {
   const { metadata } = raw;
   if (!isFields(metadata) || typeof metadata.name !== "string" || checkSubdomain(metadata.name)) return undefined;
@@ -71,7 +71,7 @@ export function nameOf(kind: string, namespaced: boolean, raw: Fields): string |
   return objectKey(kind, { namespace, name: metadata.name });
 }
 
-/** Of a choice of shapes, what is wrong with the one that was meant, if that can be told. */
+/** For a union, the errors of the alternative that was meant, if that can be determined. */
 function toFindings(issue: z.core.$ZodIssue, above: readonly PropertyKey[] = []): Finding[] {
   const field = [...above, ...issue.path];
   const meant =
@@ -80,7 +80,7 @@ function toFindings(issue: z.core.$ZodIssue, above: readonly PropertyKey[] = [])
   return [{ field, message: issue.message }];
 }
 
-/** A field as problems show it, e.g. `spec.containers[0].name`, `metadata.labels["a/b"]`. */
+/** A field's path in problems, e.g. `spec.containers[0].name`, `metadata.labels["a/b"]`. */
 export function formatPath(path: readonly PropertyKey[]): string {
   let text = "";
   for (const part of path) {
@@ -93,5 +93,5 @@ export function formatPath(path: readonly PropertyKey[]): string {
 }
 
 const LONGEST_KEY = 100;
-/** Whole keys of labels and annotations are up to 317 long, misspelt ones may be of any length. */
+/** Valid keys of labels and annotations have up to 317 characters; invalid ones may be longer. */
 const shortened = (key: string): string => (key.length > LONGEST_KEY ? `${key.slice(0, LONGEST_KEY)}…` : key);

@@ -2,7 +2,7 @@ import { podSysctl } from "../../model/sysctls.ts";
 import type { Finding } from "./remarks.ts";
 import { type Fields, isFields } from "./types.ts";
 
-/** Parts of pods and workloads that the lab does not act on: named, so that nobody waits for them. */
+/** Fields of pods and workloads that the lab ignores. Each is reported as skipped. */
 
 const NO_USERS = "is not acted on: containers run as root, with root's capabilities";
 
@@ -54,13 +54,13 @@ const OF_WORKLOAD: Readonly<Record<string, Readonly<Record<string, string>>>> = 
   },
 };
 
-/** Values that say nothing. `Parallel` and the like ask for what is done anyway. */
+/** Whether a value asks for anything. `Parallel` and the like ask for what the lab does anyway. */
 function says(value: unknown): boolean {
   if (value === undefined || value === null || value === false || value === 0 || value === "Parallel") return false;
   return typeof value !== "object" || Object.keys(value).length > 0;
 }
 
-/** What is left out of a workload's own spec. */
+/** Ignored fields of a workload's spec. */
 export function* leftOutOfWorkload(kind: string, raw: Fields): Generator<Finding> {
   const { spec } = raw;
   if (!isFields(spec)) return;
@@ -69,7 +69,7 @@ export function* leftOutOfWorkload(kind: string, raw: Fields): Generator<Finding
   if (isFields(job)) yield* among(job, OF_WORKLOAD["Job"] ?? {}, ["spec", "jobTemplate", "spec"]);
 }
 
-/** What is left out of a pod's spec, which is at `path`. Of what several containers have, the first is named. */
+/** Ignored fields of the pod spec at `path`. If several containers have one, the first is reported. */
 export function* leftOutOfPod(spec: Fields, path: readonly string[]): Generator<Finding> {
   yield* among(spec, OF_POD, path);
   yield* securityContext(spec, path);

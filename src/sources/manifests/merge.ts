@@ -1,19 +1,22 @@
 import type { ManifestObject, Problem } from "../../model/objects.ts";
 import type { ParsedFile, PlacedObject } from "./parse.ts";
 
-/** What a file contributes: its good objects, or the last good ones where it is broken now. */
+/** A file's objects: the valid ones, and the last valid state of invalid ones. */
 export interface FileState {
   objects: readonly PlacedObject[];
   problems: readonly Problem[];
 }
 
-/** All files as one set of objects, sorted by key. */
+/** The objects of all files, sorted by key. */
 export interface ManifestSnapshot {
   objects: readonly ManifestObject[];
   problems: readonly Problem[];
 }
 
-/** A file's next state. What is broken keeps its last good state; what is gone from a sound file is gone. */
+/**
+ * The next state of a file. Invalid objects keep their last valid state; objects missing from a readable file are
+ * deleted.
+ */
 export function reduceFile(previous: FileState | undefined, parsed: ParsedFile): FileState {
   const { problems, refused, complete } = parsed;
   const written = new Set(parsed.objects.map((one) => one.key));
@@ -21,7 +24,7 @@ export function reduceFile(previous: FileState | undefined, parsed: ParsedFile):
   return { objects: [...parsed.objects, ...kept], problems };
 }
 
-/** Would going from one state to the other delete an object? */
+/** Whether changing from one state to the other deletes an object. */
 export function loses(previous: FileState | undefined, next: FileState): boolean {
   const keys = new Set(next.objects.map((one) => one.key));
   return (previous?.objects ?? []).some((one) => !keys.has(one.key));
@@ -29,7 +32,10 @@ export function loses(previous: FileState | undefined, next: FileState): boolean
 
 const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-/** Merges files. An object that is written twice counts once, as in the first file by name, and is a problem in each place. */
+/**
+ * Merges files. Of an object in several files the one in the first file by name counts; it is a problem in each of
+ * them.
+ */
 export function mergeFiles(files: ReadonlyMap<string, FileState>): ManifestSnapshot {
   const places = new Map<string, PlacedObject[]>();
   const problems: Problem[] = [];

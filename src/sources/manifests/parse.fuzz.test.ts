@@ -15,7 +15,7 @@ spec:
     - {name: main, command: [sleep, infinity], env: [{name: A, value: "1"}]}
 `;
 
-/** Text made of what YAML finds special. */
+/** Text of tokens that are special in YAML. */
 const noise = fc
   .array(
     fc.constantFrom(
@@ -50,7 +50,7 @@ const value: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
   ),
 })).node;
 
-/** Never throws; what it takes is named as the API server would allow; what it says is printable. */
+/** Checks that parsing never throws, accepted names are valid for the API server, and messages are printable. */
 function check(text: string): ReturnType<typeof parseManifests> {
   const parsed = parseManifests(text, "f.yaml");
   for (const { key, object, at } of parsed.objects) {
@@ -65,16 +65,16 @@ function check(text: string): ReturnType<typeof parseManifests> {
   return parsed;
 }
 
-// A busy machine takes its time over thousands of documents.
+// parsing thousands of documents takes long on a busy machine
 describe("parseManifests", { timeout: 60_000 }, () => {
-  it("survives noise", () => {
+  it("parses random text without throwing", () => {
     fc.assert(
       fc.property(noise, (text) => void check(text)),
       { numRuns: 500 },
     );
   });
 
-  it("survives a manifest with noise in it, and keeps its last good objects unless they are gone", () => {
+  it("parses a manifest with random changes, and keeps the last valid state of its objects unless they are removed", () => {
     const good = reduceFile(undefined, parseManifests(POD, "f.yaml"));
     fc.assert(
       fc.property(fc.nat(POD.length), fc.nat(20), noise, (at, cut, text) => {

@@ -121,7 +121,7 @@ items:
     ["ConfigMapList", "v1", { data: { k: "v" } }],
     ["DeploymentList", "apps/v1", { spec: { selector, template: template("Always") } }],
     ["LimitList", "weir.dev/v1alpha1", { spec: { pod: "a", egress: "1M" } }],
-  ])("reads a %s, whose members need not say what they are", (kind, apiVersion, rest) => {
+  ])("reads a %s whose members have no kind", (kind, apiVersion, rest) => {
     const member = (name: string) => ({ metadata: { name }, ...rest });
     const own = kind.slice(0, -4);
     const items = [member("a"), { apiVersion, kind: own, ...member("b") }, { ...member("B"), kind: own }, 7];
@@ -136,7 +136,7 @@ items:
   it.each([
     ["a List", "List"],
     ["a typed list", "PodList"],
-  ])("says that %s has no items", (_, kind) => {
+  ])("reports that %s has no items", (_, kind) => {
     const { complete, problems: found } = parse(`apiVersion: v1\nkind: ${kind}\n`);
     expect([complete, found[0]?.message]).toEqual([false, `${kind} has no items`]);
   });
@@ -150,12 +150,12 @@ items:
       "of JSON",
       `\ufeff{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{"containers":[{"name":"c"}]}}`,
     ],
-  ])("passes over byte order marks: %s", (_, text) => {
+  ])("ignores byte order marks: %s", (_, text) => {
     const { objects, problems: found } = parse(text);
     expect([objects[0]?.key, found]).toEqual(["Pod/default/web", []]);
   });
 
-  it("names and skips what Weir does not act on", () => {
+  it("reports kinds that Weir does not act on as skipped", () => {
     const text =
       "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: web, namespace: shop}\n---\napiVersion: example.test/v1\nkind: Node\nmetadata: {name: n}\n";
     expect(problems(text)).toEqual([
@@ -166,7 +166,7 @@ items:
     expect(parse(text).complete).toBe(true);
   });
 
-  it("says which parts of a pod it leaves out, and which fields do not exist", () => {
+  it("reports ignored and unknown fields of a pod", () => {
     const text = POD.replace("spec:\n", "  anotations: {}\nspec:\n  affinity: { podAffinity: {} }\n");
     expect(problems(text)).toEqual([
       "f.yaml:7:15 Pod/default/web metadata.anotations: unknown field: ignored; did you mean annotations?",
@@ -176,7 +176,7 @@ items:
   });
 });
 
-describe("what is wrong", () => {
+describe("problems", () => {
   const wrong = (from: string | RegExp, to: string) => problems(POD.replace(from, to));
   it.each([
     ["a name", "name: web", "name: Web_1", 'f.yaml:4:9 f.yaml metadata.name: "Web_1" must be lower-case'],
@@ -205,7 +205,7 @@ describe("what is wrong", () => {
     expect(found[0]).toContain(expected);
   });
 
-  it("keeps the rest of the file and remembers whom it refused", () => {
+  it("keeps the rest of the file and lists refused objects", () => {
     const parsed = parse(`${POD}---\n${POD.replace("name: web", "name: db").replace("node-1", "-x")}`);
     expect(parsed.objects.map((one) => one.key)).toEqual(["Pod/default/web"]);
     expect([...parsed.refused]).toEqual(["Pod/default/db"]);
@@ -235,7 +235,7 @@ describe("what is wrong", () => {
     ["an opening --- and a comment", `---\n# Source: chart/templates/pod.yaml\n---\n${POD}`],
     ["comments between two ---", `${POD}---\n# nothing here\n---\n\n---\n${POD.replace("name: web", "name: db")}`],
     ["null", `${POD}--- null\n--- ~\n`],
-  ])("passes over empty documents: %s", (_, text) => {
+  ])("ignores empty documents: %s", (_, text) => {
     const { objects, problems: found, complete } = parse(text);
     expect([objects[0]?.key, found, complete]).toEqual(["Pod/default/web", [], true]);
   });
@@ -249,7 +249,7 @@ describe("what is wrong", () => {
     expect(problems(text)).toEqual(["f.yaml:1:1 f.yaml : cannot be read as YAML: its aliases expand to too much"]);
   });
 
-  it("reads wide and long files that are only large", () => {
+  it("reads large but valid files", () => {
     const data = Array.from({ length: 20_000 }, (_, i) => `  k${i}: "${"- ".repeat(5)}"\n`).join("");
     const flow = `{${Array.from({ length: 500 }, (_, i) => `a${i}: {b: 1}`).join(", ")}}`;
     const head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n";
@@ -258,20 +258,20 @@ describe("what is wrong", () => {
     expect(problems(`${head}more: ${flow}\n`)).toEqual(["f.yaml:4:7 ConfigMap/default/x more: unknown field: ignored"]);
   });
 
-  it("finds the place in JSON too", () => {
+  it("reports positions in JSON too", () => {
     const text =
       '{"apiVersion": "v1", "kind": "Pod",\n "metadata": {"name": "a"},\n "spec": {"containers": [{"name": "B"}]}}';
     expect(problems(text)[0]).toMatch(/^f.yaml:3:35 Pod\/default\/a spec.containers\[0\].name/);
   });
 
-  it("takes __proto__ as just a bad key", () => {
+  it("refuses __proto__ as an invalid key", () => {
     const text =
       '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","labels":{"__proto__":"x"}},"spec":{"containers":[{"name":"c"}]}}';
     expect(problems(text)[0]).toContain('metadata.labels["__proto__"]: "__proto__" must be');
     expect(({} as Record<string, unknown>).x).toBeUndefined();
   });
 
-  it("takes no object for text", () => {
+  it("refuses an object where text is expected", () => {
     const text =
       '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","labels":{"x":{"toString":1,"valueOf":1}}},"spec":{"containers":[{"name":"c"}]}}';
     expect(problems(text)[0]).toContain('metadata.labels["x"]: must be a string');

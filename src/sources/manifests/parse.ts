@@ -5,24 +5,24 @@ import { formatPath, judgeObject, nameOf, type Reader } from "./judge.ts";
 import { KINDS, type KindSchema } from "./schemas.ts";
 import { type Fields, isFields } from "./types.ts";
 
-/** An object and where it is written, `file:line:column`. */
+/** An object with its position, `file:line:column`. */
 export interface PlacedObject {
   key: string;
   object: ManifestObject;
   at: string;
 }
 
-/** What one file says. */
+/** The content of one file. */
 export interface ParsedFile {
   objects: readonly PlacedObject[];
   problems: readonly Problem[];
-  /** Keys of objects that are written but wrong: their last good state stays. */
+  /** Keys of invalid objects, which keep their last valid state. */
   refused: ReadonlySet<string>;
-  /** False if something in the file could not even be named: then nothing that was in it counts as deleted. */
+  /** False if something in the file has no valid name: then no missing object counts as deleted. */
   complete: boolean;
 }
 
-/** Where a text comes from, and whom it is read for. */
+/** The source of a text, and its reader. */
 interface Origin {
   file: string;
   reader: Reader;
@@ -38,8 +38,8 @@ interface Draft {
 type Read = Extract<RawDocument, { value: unknown }>;
 
 /**
- * Reads the text of a manifest file: YAML of one or more documents, or JSON. Never throws.
- * `file` is the name that positions and problems show; `reader` whom it is read for.
+ * Parses a manifest file: YAML with one or more documents, or JSON. Never throws.
+ * @param file name in positions and problems @param reader decides which fields matter
  */
 export function parseManifests(text: string, file: string, reader: Reader = "lab"): ParsedFile {
   const draft: Draft = { objects: [], problems: [], refused: new Set(), complete: true };
@@ -91,10 +91,10 @@ function headerOf(raw: unknown): Header | { message: string; below: string[] } {
   return { kind, apiVersion, fields: raw };
 }
 
-/** `List`, or one of a kind that is read, such as `PodList`. */
+/** `List`, or the list of a known kind, such as `PodList`. */
 const isList = (kind: string): boolean => kind === "List" || (kind.endsWith("List") && KINDS.has(kind.slice(0, -4)));
 
-/** Members of a list as objects; those of a `PodList` need not say what they are. Undefined: it is no list. */
+/** Members of a list; those of a `PodList` need no kind. Undefined: not a list. */
 export function listItems({ apiVersion, kind, items }: Fields): unknown[] | undefined {
   if (typeof kind !== "string" || !isList(kind) || !Array.isArray(items)) return undefined;
   if (kind === "List") return apiVersion === "v1" ? items : undefined;

@@ -73,7 +73,7 @@ const hostAlias = z.object({
   hostnames: listOf(checked(checkSubdomain)),
 });
 const sysctls = listOf(z.object({ name: z.string(), value: plainText.max(1024) }));
-/** Of Kubernetes' int32. */
+/** Seconds within Kubernetes' int32. */
 const seconds = (least: number) => maybe(whole(least, 2 ** 31 - 1));
 
 const nodeName = maybe(checked(checkSubdomain));
@@ -132,7 +132,7 @@ export const podSpec = z
     };
   });
 
-/** The part `template` of a workload; `policies` are the restart policies that its kind allows. */
+/** The `template` of a workload. @param policies restart policies that its kind allows */
 export const podTemplate = (policies: readonly string[]) =>
   z
     .object({ metadata: maybe(z.object({ labels, annotations })), spec: podSpec })
@@ -147,7 +147,7 @@ export const podTemplate = (policies: readonly string[]) =>
       spec,
     }));
 
-/** The lab's expansion notes a pod's workload here; Kubernetes' ownerReferences say the same. */
+/** The lab records a pod's workload here, like ownerReferences in Kubernetes. */
 const owners = listOf(z.object({ kind: z.string(), name: z.string(), controller: maybe(z.boolean()) }));
 
 const podIPs = listOf(z.object({ ip: z.string() }));
@@ -162,7 +162,7 @@ interface Written {
 
 const endedBy = (said: unknown): Ended | undefined => (said === "Succeeded" || said === "Failed" ? said : undefined);
 
-/** The addresses of one that has ended may be another's already. */
+/** The addresses of a pod that has ended may be in use by another. */
 function podOf({ metadata: { ownerReferences, ...metadata }, spec, status: said }: Written): Pod {
   const owner = ownerReferences.find((one) => one.controller) ?? ownerReferences[0];
   const ended = endedBy(said?.phase);
@@ -186,8 +186,8 @@ export const pod = z
   .transform(podOf);
 
 /**
- * A Pod as an agent reads it: what it does not act on (containers, their variables, volumes) may hold anything, and costs
- * no rule.
+ * A Pod as an agent reads it: fields it does not act on (containers, variables, volumes) may have any content without
+ * affecting rules.
  */
 export const ruledPod = z
   .object({

@@ -1,4 +1,4 @@
-/** Where a value of a JSON text begins, and those below it. */
+/** Position of a value in a JSON text, with those below it. */
 interface Position {
   offset: number;
   members?: ReadonlyMap<string, Position>;
@@ -6,8 +6,8 @@ interface Position {
 }
 
 /**
- * Positions of the values of a JSON text that `JSON.parse` has taken and that is not deeply nested. One pass; ask it as
- * often as there are problems.
+ * Positions of values in a JSON text that `JSON.parse` accepts and that is not deeply nested. The text is scanned once;
+ * the result can be queried any number of times.
  */
 export function jsonPositions(text: string): (path: readonly PropertyKey[]) => { line: number; column: number } {
   const root = new Scanner(text).value();
@@ -19,7 +19,7 @@ export function jsonPositions(text: string): (path: readonly PropertyKey[]) => {
   };
 }
 
-/** The position of a value; of the nearest one above it if it is missing. */
+/** Position of a value, or of the nearest one above it. */
 function nearest(root: Position, path: readonly PropertyKey[]): Position {
   let at = root;
   for (const key of path) {
@@ -30,7 +30,7 @@ function nearest(root: Position, path: readonly PropertyKey[]): Position {
   return at;
 }
 
-/** How many of the sorted numbers are at most `most`. */
+/** The number of sorted values that are at most `most`. */
 function countUpTo(sorted: readonly number[], most: number): number {
   let [low, high] = [0, sorted.length];
   while (low < high) {
@@ -86,7 +86,7 @@ class Scanner {
     return [String(key), this.value()];
   }
 
-  /** Goes past a string: to the first quote that no backslash stands before. */
+  /** Skips a string: to the first unescaped quote. */
   #string(): void {
     this.#at += 1;
     while (this.#at < this.#text.length && this.#text.charAt(this.#at) !== '"') {

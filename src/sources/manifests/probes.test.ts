@@ -62,7 +62,7 @@ describe("probes", () => {
   });
 });
 
-describe("what the lab does not act on", () => {
+describe("fields that the lab ignores", () => {
   it.each<[string, object, object, string[]]>([
     [
       "users",
@@ -115,13 +115,13 @@ describe("what the lab does not act on", () => {
       ["spec.securityContext.sysctls[0]: is not set"],
     ],
     ["what the API fills in", { securityContext: {}, hostPID: false }, { resources: {}, securityContext: {} }, []],
-  ])("is named: %s", (_, spec, container, expected) => {
+  ])("are reported: %s", (_, spec, container, expected) => {
     const { pod, said } = read(spec, container);
     expect(pod).toBeDefined();
     expect(said).toEqual(expected.map((text) => expect.stringContaining(text)));
   });
 
-  it("is named once, of the first container that has it", () => {
+  it("are reported once, for the first container that has them", () => {
     const containers = [
       { name: "a" },
       { name: "b", resources: { limits: { cpu: 1 } } },
@@ -130,7 +130,7 @@ describe("what the lab does not act on", () => {
     expect(read({ containers }).said).toEqual([expect.stringContaining("spec.containers[1].resources")]);
   });
 
-  it("is not what it acts on", () => {
+  it("do not include those that it acts on", () => {
     const spec = {
       ...{ terminationGracePeriodSeconds: 5, activeDeadlineSeconds: 6, hostname: "h", subdomain: "s" },
       hostAliases: [{ ip: "10.0.0.1", hostnames: ["a"] }],

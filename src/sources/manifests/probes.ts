@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Probe } from "../../model/objects.ts";
 import { listOf, maybe, plainText, whole } from "./fields.ts";
 
-/** Of Kubernetes' int32. */
+/** Maximum of Kubernetes' int32. */
 const MOST = 2 ** 31 - 1;
 const PORT = "must be a port from 1 to 65535, or the name of one";
 const portName = /^(?=.*[a-z])(?!.*--)[a-z0-9](?:[a-z0-9-]{0,13}[a-z0-9])?$/;
@@ -39,7 +39,7 @@ const tcpSocket = z
   .object({ port, host })
   .transform(({ port: to, host: of }) => ({ port: to, ...(of && { host: of }) }));
 
-/** `settles`: one success is all that there can be, as for probes whose failure ends the container. */
+/** @param settles only one success is possible, as for probes whose failure ends the container */
 const probe = (settles: boolean) =>
   z
     .object({
@@ -59,13 +59,13 @@ const probe = (settles: boolean) =>
       const ways = [exec, http, tcp, grpc].filter((one) => one !== undefined);
       if (ways.length !== 1)
         context.addIssue({ code: "custom", message: "needs one of exec, httpGet, tcpSocket, grpc" });
-      if (grpc) return undefined; // said elsewhere
+      if (grpc) return undefined; // reported with the field
       return {
         ...(exec && { exec }),
         ...(http && { httpGet: http }),
         ...(tcp && { tcpSocket: tcp }),
         initialDelaySeconds: raw.initialDelaySeconds ?? 0,
-        // 0 is left out, for all of these
+        // 0 counts as missing, for all of these
         timeoutSeconds: raw.timeoutSeconds || 1,
         periodSeconds: raw.periodSeconds || 10,
         successThreshold: raw.successThreshold || 1,
@@ -74,7 +74,7 @@ const probe = (settles: boolean) =>
       };
     });
 
-/** The probes of a container, by the names of their fields. */
+/** The probes of a container, by field name. */
 export const probes = {
   startupProbe: maybe(probe(true)),
   livenessProbe: maybe(probe(true)),

@@ -22,7 +22,7 @@ function remarks(...documents: unknown[]): string[] {
   return told.map(({ path = "", message, severity = "error" }) => `${severity} ${path}: ${message}`);
 }
 
-describe("fields that no such object has are told of, wherever they are", () => {
+describe("unknown fields are reported, at any depth", () => {
   it.each<[string, unknown, string, string]>([
     ["at the top", { ...pod({}), sepc: {} }, "sepc", "spec"],
     ["in metadata", { ...pod({}), metadata: { name: "web", lables: {} } }, "metadata.lables", "labels"],
@@ -81,18 +81,18 @@ describe("fields that no such object has are told of, wherever they are", () => 
     expect(remarks(document)).toEqual([`warning ${path}: unknown field: ignored; did you mean ${meant}?`]);
   });
 
-  it("also of an object that is refused", () => {
+  it("also for a refused object", () => {
     expect(remarks(object("Pod", "v1", { spec: { contaners: containers } }))).toEqual([
       "error spec.containers: is required",
       "warning spec.contaners: unknown field: ignored; did you mean containers?",
     ]);
   });
 
-  it("without a guess where nothing is near", () => {
+  it("without a suggestion if no known field is similar", () => {
     expect(remarks(pod({}, { xyz: 1 }))).toEqual(["warning spec.xyz: unknown field: ignored"]);
   });
 
-  it("says nothing of keys that are the author's own, nor of what Kubernetes has", () => {
+  it("reports neither free keys nor Kubernetes' own fields", () => {
     const fields = {
       env: [{ name: "A", valueFrom: { configMapKeyRef: { name: "m", key: "k" } } }],
       resources: { limits: { "example.com/gpu": 1 }, requests: { cpu: "100m" } },
@@ -113,7 +113,7 @@ describe("fields that no such object has are told of, wherever they are", () => 
     expect(remarks(...documents)).toEqual([]);
   });
 
-  it("names the place of a workload's rules that are on itself", () => {
+  it("reports where rules on a workload's own metadata belong", () => {
     const annotations = { "kubernetes.io/egress-bandwidth": "10M" };
     const own = { ...deployment({ spec: { containers } }), metadata: { name: "web", annotations } };
     const job = {
@@ -133,7 +133,7 @@ describe("fields that no such object has are told of, wherever they are", () => 
     ]);
   });
 
-  it("tells the first of very many, in a moment", () => {
+  it("reports the first of very many without delay", () => {
     const many = Object.fromEntries(Array.from({ length: 100_000 }, (_, index) => [`containerz${index}`, 0]));
     const found = remarks(pod({}, many));
     expect(found).toHaveLength(51);

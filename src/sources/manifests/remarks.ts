@@ -6,17 +6,14 @@ import { leftOutOfPod, leftOutOfWorkload } from "./left-out.ts";
 import type { KindSchema } from "./schemas.ts";
 import { type Fields, fieldTypes, isFields } from "./types.ts";
 
-/** What is to be said of a field of an object. */
+/** A remark about a field of an object. */
 export interface Finding {
   field: readonly PropertyKey[];
   message: string;
   severity?: Problem["severity"];
 }
 
-/**
- * What is not acted on: fields that no such object has (mostly misspelt), at most `most`; for whom `runs` the pods, what of
- * them is left out too.
- */
+/** Reports unknown fields (usually misspelt), at most `most`; for a lab also known fields that it ignores. */
 export function remarksOn(
   kind: string,
   known: KindSchema,
@@ -29,7 +26,7 @@ export function remarksOn(
   return runs ? [...own, ...leftOut(kind, known, raw)] : own;
 }
 
-/** Rules on an object whose own keys do nothing: a workload's pods have those of its template. */
+/** Rules in the metadata of an object that ignores them: a workload's pods have those of its template. */
 function strayKeys(kind: string, { template }: KindSchema, { metadata }: Fields): Finding[] {
   const instead = template?.join(".") ?? (kind === "Namespace" ? "its pods' metadata" : undefined);
   if (instead === undefined || !isFields(metadata)) return [];
@@ -43,15 +40,15 @@ type Texts = Parameters<typeof lookAlikes>[0];
 interface Search {
   found: Finding[];
   most: number;
-  /** Where the search is: copied for what is found, since most of what is looked at is right. */
+  /** Path of the search; copied only for findings, which are rare. */
   path: PropertyKey[];
 }
 
-/** Compares a value with a Kubernetes type, all the way down. What is of a wrong type is the schemas' business. */
+/** Compares a value with a Kubernetes type recursively. Values of a wrong type are left to the schemas. */
 function findUnknown(value: unknown, type: string, search: Search): void {
   if (Array.isArray(value)) {
     const members = type.startsWith("[]") ? type.slice(2) : "";
-    // A list of a million numbers need not be walked through.
+    // lists of scalars, which may be long, need not be searched
     if (/[A-Z]/.test(members)) for (const [index, item] of value.entries()) findBelow(index, item, members, search);
   } else if (isFields(value)) findInMap(value, type, search);
 }

@@ -13,13 +13,13 @@ import * as hints from "./hints.ts";
 import { selector } from "./selector.ts";
 import * as api from "./server.ts";
 
-/** A text that a parser of the model takes. It stays a text: what it means is worked out where rules are. */
+/** A text that a parser of the model accepts. It stays text, and is parsed where rules are read. */
 const parsed = (parse: (text: string) => Result<unknown>, hint: Hint) =>
   checked((text) => {
     const result = parse(text);
     return result.ok ? undefined : result.reason;
   }, hint);
-/** A percentage; `description` is what the API server says of the field. */
+/** A percentage. @param description for the API server */
 const percentLoss = (description: string) =>
   parsed(parsePercent, hints.percentage).meta({ ...api.percentage, description });
 const percent = (description: string) => percentLoss(description).optional();
@@ -92,7 +92,7 @@ const loss = z
   .meta({ description: `Packets lost: ${LOSS}` });
 
 const OUTSIDE = "is not within cidr: it takes nothing away";
-/** What is no network is told by itself. */
+/** Invalid networks are reported elsewhere. */
 const isOutside = (each: string, whole: string | undefined): boolean =>
   whole !== undefined && parseCidr(each).ok && parseCidr(whole).ok && !containsCidr(whole, each);
 
@@ -164,14 +164,14 @@ const port = z
 
 const EFFECTS = ["loss", "duplicate", "corrupt", "reorder", "delay", "pace"] as const;
 
-/** Bounds are durations too. */
+/** Converts a bound, which is a duration. */
 const bound = (text: string): number => {
   const result = parseDuration(text);
   if (!result.ok) throw new Error(result.reason);
   return result.value;
 };
 
-/** A duration between two bounds. */
+/** A duration within bounds. */
 const between = (least: string, most: string, example: string, description: string) =>
   checked((value) => {
     const result = parseDuration(value, example);
@@ -263,7 +263,7 @@ const impairmentSpec = z
     ...api.atLeastOne(EFFECTS),
   });
 
-/** Specs of Weir's own kinds. */
+/** Specs of Weir's kinds. */
 export const specs = { Limit: limitSpec, Impairment: impairmentSpec };
 
 /** A bandwidth limit as an object. */

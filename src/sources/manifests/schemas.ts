@@ -27,7 +27,7 @@ function onePerFamily(items: readonly { family: 4 | 6 }[]): boolean {
   return new Set(items.map((item) => item.family)).size === items.length;
 }
 
-/** As the API server writes it: sorts by time. */
+/** A time in the API server's format, which sorts by time. */
 const UTC = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 
 const node = z
@@ -80,13 +80,13 @@ export interface KindSchema {
   apiVersion: string;
   namespaced: boolean;
   schema: z.ZodType<ManifestObject>;
-  /** Read by labs alone. */
+  /** Only read by labs. */
   lab?: true;
-  /** What an agent acts on, if that is less. */
+  /** The schema for an agent, if it acts on less. */
   ruled?: z.ZodType<ManifestObject>;
-  /** Where the pod spec is, if the kind has one. */
+  /** Path of the pod spec, if the kind has one. */
   podSpec?: readonly string[];
-  /** Where a pod's metadata is besides the object's own. */
+  /** Path of the pods' metadata, if it is not the object's own. */
   template?: readonly string[];
 }
 
@@ -98,7 +98,7 @@ const workload = (apiVersion: string, schema: z.ZodType<ManifestObject>, ...temp
   template: [...template, "metadata"],
 });
 
-/** Every kind that is read. */
+/** All kinds that are read. */
 export const KINDS: ReadonlyMap<string, KindSchema> = new Map<string, KindSchema>([
   ["Pod", { apiVersion: "v1", namespaced: true, schema: pod, ruled: ruledPod, podSpec: ["spec"] }],
   ["Node", { apiVersion: "v1", namespaced: false, schema: node }],

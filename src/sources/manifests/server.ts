@@ -1,14 +1,14 @@
 /**
- * What the API server checks of a field, in its own terms: OpenAPI and CEL (Kubernetes 1.31 and newer). Schemas carry these as metadata,
- * next to the check that the agent does itself; crds.ts makes custom resources of both. Lengths bound what a check costs.
+ * The API server's checks of a field: OpenAPI and CEL (Kubernetes 1.31 and newer). Schemas have them as metadata beside
+ * the agent's own check; crds.ts generates custom resources from both. Maximum lengths bound the cost of checks.
  */
 
-/** A rule of CEL. `field`: what a refusal names below the value itself, such as `.jitter`. */
+/** A CEL rule. @param field the field that a refusal names, relative to the value, such as `.jitter` */
 export function rule(expression: string, message: string, field?: string) {
   return { rule: expression, message, ...(field !== undefined && { fieldPath: field, reason: "FieldValueInvalid" }) };
 }
 
-/** Rules, and what the field means, as metadata of a schema. */
+/** Rules and a description, as metadata of a schema. */
 export function server(description: string, ...rules: ReturnType<typeof rule>[]) {
   return { description, ...(rules.length > 0 && { "x-kubernetes-validations": rules }) };
 }
@@ -32,7 +32,7 @@ export const percentage = {
   "x-kubernetes-validations": [rule(`self.matches(r'${PERCENTAGE}')`, "must be 0% to 100%, such as 2%")],
 };
 
-/** A quantity between the smallest and the largest rate, bit/s; a fraction of a bit counts as a whole one. */
+/** A quantity within the rate bounds, bit/s; rounded up to whole bits. */
 export const bitRate = (least: number, most: number) => ({
   maxLength: 64,
   pattern: "^\\+?(\\d+\\.?\\d*|\\.\\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\\d{1,3})?$",
@@ -45,7 +45,7 @@ export const bitRate = (least: number, most: number) => ({
 });
 
 const DURATION = "^(\\d{1,9}(\\.\\d{1,9})?(us|µs|ms|s|m|h))+$";
-/** A duration between two bounds, as CEL reads them. */
+/** A duration within bounds, for CEL. */
 export const timeSpan = (least: string, most: string) => ({
   maxLength: 64,
   pattern: DURATION,
@@ -57,7 +57,7 @@ export const timeSpan = (least: string, most: string) => ({
   ],
 });
 
-/** A network; bits beyond its prefix are zero. */
+/** A network without host bits. */
 export const network = {
   maxLength: 49,
   "x-kubernetes-validations": [
@@ -65,11 +65,11 @@ export const network = {
   ],
 };
 
-/** Exactly one of these fields. */
+/** Requires exactly one of these fields. */
 export const exactlyOne = (names: readonly string[]) =>
   rule(
     `[${names.map((name) => `has(self.${name})`).join(", ")}].filter(x, x).size() == 1`,
     `needs one of ${names.join(", ")}, and only one`,
   );
-/** At least one of these fields. In OpenAPI's words: CEL cannot see a field that may be text or an object. */
+/** Requires at least one of these fields. In OpenAPI, since CEL cannot see a field that may be text or an object. */
 export const atLeastOne = (names: readonly string[]) => ({ anyOf: names.map((name) => ({ required: [name] })) });

@@ -6,7 +6,7 @@ import { labels, listOf, maybe, namespaced } from "./fields.ts";
 
 const NO_ADDRESS = new Set(["None", ""]);
 
-/** Whose pods share rules. */
+/** A Service: the pods that it selects share its rules. */
 export const service = z
   .object({
     kind: z.literal("Service"),
@@ -18,11 +18,11 @@ export const service = z
     return { kind, metadata, selector: spec?.selector ?? {}, clusterIPs: written.filter((ip) => !NO_ADDRESS.has(ip)) };
   });
 
-/** What the API server allows. */
+/** The API server's limit. */
 const MAX_ENDPOINTS = 1000;
 const MAX_ADDRESSES = 100;
 
-/** Who is behind a Service, where somebody has worked it out. */
+/** The endpoints of a Service. */
 export const endpointSlice = z
   .object({
     kind: z.literal("EndpointSlice"),

@@ -11,26 +11,23 @@ interface KnownFile {
   state: FileState;
 }
 
-/** What a scan found out. `unsure`: something seems deleted, and is to be looked at again before it counts. */
+/** Result of a scan. `unsure`: objects seem to be deleted, which another scan must confirm. */
 export interface ScanResult {
   changed: ReadonlySet<string>;
   problemsChanged: boolean;
   unsure: boolean;
 }
 
-/**
- * The manifests of one path in memory. `scan()` looks at every file and parses those that changed.
- * Nothing here waits or watches.
- */
+/** The manifests of one path in memory. `scan()` checks all files and parses changed ones, synchronously. */
 export class ManifestStore {
   #files = new Map<string, KnownFile>();
   #byKey = new Map<string, ManifestObject>();
   #snapshot: ManifestSnapshot = { objects: [], problems: [] };
   readonly #path: string;
   readonly #reader: Reader;
-  /** Folders that the last scan met. */
+  /** Folders of the last scan. */
   folders: ReadonlySet<string> = new Set();
-  /** How many files were parsed so far. */
+  /** Number of files parsed so far. */
   parsed = 0;
 
   constructor(path: string, reader: Reader) {
@@ -48,9 +45,9 @@ export class ManifestStore {
   }
 
   /**
-   * Editors and shells empty or remove a file before they write it. So a loss of objects is believed
-   * only if `certain`; else the old state stays and the result says `unsure`.
-   * Throws ManifestError if the path is unreadable; the state then stays as it is.
+   * Editors and shells empty or remove a file before they write it, so objects only count as deleted if `certain`;
+   * otherwise the old state is kept and the result is `unsure`. @throws ManifestError if the path is unreadable; the
+   * state is kept
    */
   scan(certain: boolean): ScanResult {
     const { files, folders, problems } = findManifests(this.#path);
@@ -95,7 +92,7 @@ export class ManifestStore {
     for (const object of merged.objects) {
       const key = objectKey(object.kind, object.metadata);
       const before = this.#byKey.get(key);
-      // An equal object stays the same object: whoever keeps results by object need not think again.
+      // an equal object keeps its identity, so that results derived from it stay valid
       const same = before !== undefined && (before === object || isDeepStrictEqual(before, object));
       if (!same) changed.add(key);
       byKey.set(key, same ? before : object);

@@ -1,16 +1,18 @@
 import { TYPES } from "./kubernetes.ts";
 
-/** A map of a document: plain data that nobody has judged yet. */
+/** A map in a document: plain data that is not validated yet. */
 export type Fields = Record<string, unknown>;
 export const isFields = (value: unknown): value is Fields =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** Of Weir's own kinds, whose specs have strict schemas, what is around them. */
+/** The top-level fields of Weir's kinds, whose specs have strict schemas. */
 const OWN = "apiVersion string, kind string, metadata ObjectMeta, spec any, status any";
 
 const known = new Map<string, ReadonlyMap<string, string>>();
 
-/** Type of each field of a Kubernetes type or one of Weir's kinds, as kubernetes.ts writes types; undefined for a scalar. */
+/**
+ * Types of the fields of a Kubernetes type or a kind of Weir, in the notation of kubernetes.ts; undefined for a scalar.
+ */
 export function fieldTypes(type: string): ReadonlyMap<string, string> | undefined {
   const before = known.get(type);
   if (before) return before;

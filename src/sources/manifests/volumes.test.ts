@@ -42,7 +42,7 @@ describe("volumes", () => {
     expect(refused.problems[0]?.message).toBe("must be a mode from 0 to 0777, such as 0755");
   });
 
-  it("of a StatefulSet are its claims too, which take the place of its template's own", () => {
+  it("of a StatefulSet include its claims, which replace the template's own", () => {
     const labels = { app: "db" };
     const containers = [{ name: "c", volumeMounts: [{ name: "data", mountPath: "/d" }] }];
     const set = (volumeClaimTemplates: unknown, volumes?: unknown) =>

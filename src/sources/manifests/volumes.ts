@@ -31,7 +31,7 @@ const items = listOf(
 );
 const configMap = z.object({ name: checked(checkSubdomain), optional: maybe(z.boolean()), items, defaultMode: mode });
 
-/** A volume: `configMap` and `emptyDir` are read; of others only which kind they are. */
+/** A volume. `configMap` and `emptyDir` are read; of others only their kind. */
 export const volume = z
   .looseObject({ name: checked(checkLabelName), configMap: maybe(configMap), emptyDir: maybe(z.looseObject({})) })
   .transform(({ name, configMap: map, emptyDir, ...rest }): Volume => {
@@ -44,6 +44,6 @@ export const volume = z
       };
     }
     const [source] = Object.keys(rest);
-    // As in Kubernetes, a volume without a source is an empty directory.
+    // as in Kubernetes, a volume without a source is an empty directory
     return emptyDir || source === undefined ? { name, kind: "emptyDir" } : { name, kind: "other", source };
   });

@@ -31,7 +31,7 @@ afterEach(async () => {
 const file = (name: string) => join(folder, name);
 const write = (name: string, text: string) => writeFileSync(file(name), text);
 
-/** A watch whose `until` waits for a snapshot that satisfies a condition, and gives the keys that changed meanwhile. */
+/** A watch whose `until` waits for a matching snapshot, and returns the keys that changed. */
 async function watched(path = folder, options: Partial<WatchOptions> = {}) {
   const keys = new Set<string>();
   let wake = () => {};
@@ -70,7 +70,7 @@ const A = "10 mbps egress";
 const B = "20 mbps egress";
 
 describe("watchManifests", { timeout: 60_000 }, () => {
-  it("sees edits in place, renames, new files, new folders and deletions", async () => {
+  it("notices edits in place, renames, new files, new folders and deletions", async () => {
     write("a.yaml", pod("a"));
     const { until } = await watched();
     await until({ a: A });
@@ -90,7 +90,7 @@ describe("watchManifests", { timeout: 60_000 }, () => {
     expect(await until({})).toEqual(["Pod/default/a", "Pod/default/b"]);
   });
 
-  it("sees a mounted ConfigMap's swap", async () => {
+  it("notices an update of a mounted ConfigMap", async () => {
     mkdirSync(file("..1"));
     write("..1/a.yaml", pod("a"));
     symlinkSync("..1", file("..data"));
@@ -109,7 +109,7 @@ describe("watchManifests", { timeout: 60_000 }, () => {
     }
   });
 
-  it("watches one file, replaced by rename again and again", async () => {
+  it("watches one file that is repeatedly replaced by rename", async () => {
     write("a.yaml", pod("a"));
     write("other.yaml", pod("other"));
     const { until } = await watched(file("a.yaml"));
@@ -125,7 +125,7 @@ describe("watchManifests", { timeout: 60_000 }, () => {
     await until({ a: B });
   });
 
-  it("keeps the last good objects of a broken file and says where it is broken", async () => {
+  it("keeps the last valid objects of a broken file, with a problem", async () => {
     write("a.yaml", pod("a"));
     const { watch, until } = await watched();
     write("a.yaml", `${pod("a", B)}\t- : :\n`);
@@ -138,7 +138,7 @@ describe("watchManifests", { timeout: 60_000 }, () => {
     expect(watch.snapshot().problems).toEqual([]);
   });
 
-  it("does not take a file that is being rewritten for a deletion", async () => {
+  it("does not treat a file that is being rewritten as deleted", async () => {
     write("a.yaml", pod("a"));
     const { watch, until, rates } = await watched();
     const seen: number[] = [];
@@ -153,7 +153,7 @@ describe("watchManifests", { timeout: 60_000 }, () => {
     expect(watch.snapshot().problems).toEqual([]);
   });
 
-  it("keeps the last state when the folder goes away", async () => {
+  it("keeps the last state when the folder is removed", async () => {
     const below = file("cluster");
     mkdirSync(below);
     write("cluster/a.yaml", pod("a"));
@@ -163,7 +163,7 @@ describe("watchManifests", { timeout: 60_000 }, () => {
     await until({ a: A });
   });
 
-  it("sees each of many edits in a row", async () => {
+  it("notices each of many consecutive edits", async () => {
     write("a.yaml", pod("a"));
     const { until } = await watched();
     for (let round = 0; round < 15; round++) {
@@ -172,7 +172,7 @@ describe("watchManifests", { timeout: 60_000 }, () => {
     }
   });
 
-  it("rejects a path that is not there, and closes on a signal", async () => {
+  it("rejects a missing path, and closes on a signal", async () => {
     const missing = watchManifests({ reader: "agent", path: file("none"), onChange: () => {} });
     await expect(missing.synced).rejects.toMatchObject({
       code: "ENOENT",
@@ -190,11 +190,11 @@ describe("watchManifests", { timeout: 60_000 }, () => {
   });
 });
 
-describe("with nothing left to watch with", () => {
+describe("without inotify resources", () => {
   it.each([
     ["EMFILE", "fs.inotify.max_user_instances"],
     ["ENOSPC", "fs.inotify.max_user_watches"],
-  ])("%s: says so, finds changes by looking, and watches once it can", async (code, setting) => {
+  ])("%s: is a problem, changes are found by scanning, and watching resumes later", async (code, setting) => {
     let left = false;
     const watchFolder = ((...args: Parameters<typeof watchReally>) => {
       if (!left) throw Object.assign(new Error(code), { code });
@@ -213,8 +213,8 @@ describe("with nothing left to watch with", () => {
   });
 });
 
-describe("a path that is gone for a while", () => {
-  it("says since when what it told may be out of date, until it is back", async () => {
+describe("a path that is missing for a while", () => {
+  it("is a trouble with the time since when the state may be out of date", async () => {
     write("a.yaml", pod("a"));
     const path = file("a.yaml");
     const { watch } = await watched(path);
@@ -264,7 +264,7 @@ describe("ManifestStore", () => {
     ]);
   });
 
-  it("leaves hidden files, other files, loops and pipes alone, and names what it cannot read", () => {
+  it("ignores hidden files, other files, loops and pipes, and reports unreadable files", () => {
     write(".hidden.yaml", pod("a"));
     write("notes.txt", "text");
     symlinkSync(".", file("loop"));

@@ -8,45 +8,47 @@ import type { ManifestSnapshot } from "./merge.ts";
 import { ManifestStore } from "./store.ts";
 
 export interface WatchOptions {
-  /** A file, or a folder that is read with all below it. */
+  /** A file, or a folder with all files below it. */
   path: string;
-  /** Whom the objects are read for. */
+  /** The reader for whom objects are validated. */
   reader: Reader;
-  /** Called after each change, never inside a file event. `keys` are `Kind/namespace/name`; empty if only problems changed. */
+  /**
+   * Called after each change, not within a file event. `keys` are `Kind/namespace/name`; empty: only problems changed.
+   */
   onChange(keys: ReadonlySet<string>): void;
   signal?: AbortSignal | undefined;
   /** Events within this time are one change, ms. */
   settle?: number | undefined;
-  /** A deletion counts only if it still holds after this time, ms. */
+  /** A deletion only counts if it still holds after this time, ms. */
   doubt?: number | undefined;
-  /** Everything is looked at again this often, ms, in case the kernel lost an event. */
+  /** Interval of full scans, ms, in case the kernel lost an event. */
   rescan?: number | undefined;
-  /** How the kernel is asked to tell of changes. */
+  /** The function that watches a folder. */
   watchFolder?: typeof watch | undefined;
 }
 
-/** Something that hinders a source. `staleSince`: what it told may be out of date since then, ms since the epoch. */
+/** A problem of a source itself. `staleSince`: since when its state may be out of date, ms since the epoch. */
 export interface Trouble extends Problem {
   staleSince?: number | undefined;
 }
 
 export interface ManifestWatch {
-  /** Resolves once everything was read for the first time. Rejects with ManifestError if the path cannot be read. */
+  /** Resolves after the first scan. Rejects with ManifestError if the path cannot be read. */
   readonly synced: Promise<void>;
-  /** The objects and problems of now. */
+  /** The present objects and problems. */
   snapshot(): ManifestSnapshot;
-  /** An object as it is now, by `Kind/namespace/name`. */
+  /** The present object of a key, `Kind/namespace/name`. */
   object(key: string): ManifestObject | undefined;
-  /** How many objects there are. */
+  /** Number of objects. */
   readonly size: number;
-  /** What is wrong with objects, and what hinders the source. */
+  /** Problems of objects and of the source. */
   problems(): readonly Problem[];
-  /** What hinders the source itself; among the problems too. */
+  /** Problems of the source itself, which are among the problems too. */
   troubles(): readonly Trouble[];
   close(): Promise<void>;
 }
 
-/** Reads the manifests of a path once. Throws ManifestError if the path cannot be read. */
+/** Reads the manifests of a path once. @throws ManifestError if the path cannot be read */
 export function readManifests(path: string, reader: Reader = "lab"): ManifestSnapshot {
   const store = new ManifestStore(path, reader);
   store.scan(true);
@@ -54,13 +56,13 @@ export function readManifests(path: string, reader: Reader = "lab"): ManifestSna
 }
 
 /**
- * Watches the manifests of a path. Edits in place, atomic renames, and the symlink swaps of mounted ConfigMaps
- * are all seen; only files that changed are parsed again. If the path goes away, the last state stays.
+ * Watches the manifests of a path. Notices edits in place, atomic renames, and symlink swaps of mounted ConfigMaps;
+ * only parses changed files. If the path is removed, the last state is kept.
  */
 export function watchManifests(options: WatchOptions): ManifestWatch {
   const watcher = new Watcher(options);
   const synced = watcher.start();
-  // Whoever does not wait for it must not be killed by it.
+  // nobody has to wait for this promise, so its rejection must not be unhandled
   synced.catch(() => {});
   return {
     synced,
@@ -98,7 +100,7 @@ class Watcher {
   async start(): Promise<void> {
     const { path, signal, rescan = RESCAN } = this.#options;
     if (signal?.aborted) throw new Error(`watch manifests ${path}: aborted before they were read`);
-    // Twice: what changes between the first look and the start of watching shows in the second.
+    // twice: the second scan finds changes between the first and the start of watching
     this.#store.scan(true);
     while (this.#folders.follow(this.#store.folders)) this.#store.scan(true);
     this.#regular = setInterval(() => this.#schedule(0), rescan);

@@ -8,7 +8,7 @@ import { podTemplate } from "./pod.ts";
 import { selector } from "./selector.ts";
 import { isFields } from "./types.ts";
 
-/** More pods of one workload than this are refused: a slip of the finger must not fill the machine. */
+/** The most pods of a workload, so that a typing error does not fill the machine. */
 const MOST = 10_000;
 const count = maybe(whole(0, MOST));
 
@@ -36,8 +36,8 @@ export const replicaSet = replicated("ReplicaSet");
 const claims = listOf(z.object({ metadata: z.object({ name: checked(checkLabelName) }) }));
 
 /**
- * Adds each claim of a set to its template as a volume of that name, as the set's controller does: it takes the place of
- * the template's own. What is no good stays, for the schema to refuse.
+ * Adds each claim of a StatefulSet to its template as a volume, like its controller: it replaces the template's volume
+ * of that name. Invalid ones are kept for the schema to refuse.
  */
 function withClaims(spec: unknown): unknown {
   const { template, volumeClaimTemplates } = isFields(spec) ? spec : {};
@@ -116,7 +116,7 @@ export const job = z
   .object({ kind: z.literal("Job"), metadata: namespaced(), spec: jobSpec })
   .transform(({ kind, metadata, spec }) => ({ kind, metadata, ...spec.job, template: spec.template }));
 
-// A job's name is the cron job's and a number of eleven characters at most, and must itself fit in 63.
+// a job's name is the cron job's plus up to eleven characters, and must fit into 63
 const cronName = (value: string) => (value.length > 52 ? "is longer than 52 characters" : checkSubdomain(value));
 
 export const cronJob = z

@@ -8,7 +8,7 @@ import { inWords } from "../../model/wording.ts";
 import { formatPath } from "../manifests/judge.ts";
 import { isFileName, OwnedFolder } from "./folder.ts";
 
-/** The administrator's list, in the folder itself. */
+/** The administrator's list of programs, in the folder itself. */
 export const LIST = "programs.yaml";
 const LONGEST_LIST = 256 * 1024;
 const LONGEST_SOURCE = 256 * 1024;
@@ -57,7 +57,7 @@ const list = z.strictObject({
   programs: z.array(z.unknown()).max(MOST_PROGRAMS),
 });
 
-/** Reads the text of a list. An entry that is wrong is refused by itself. Reasons have the field's path. */
+/** Parses a list. An invalid entry is refused by itself. Reasons have the field's path. */
 export function parseList(text: string): Result<Pick<Catalog, "programs" | "refused">> {
   const document = parseDocument(text, { prettyErrors: false, intAsBigInt: true });
   const [broken] = document.errors;
@@ -69,7 +69,7 @@ export function parseList(text: string): Result<Pick<Catalog, "programs" | "refu
       return visit.BREAK;
     },
   });
-  if (hasAlias) return bad(`${LIST}: aliases are not taken`); // a few aliases of aliases make gigabytes
+  if (hasAlias) return bad(`${LIST}: aliases are not taken`); // a few nested aliases expand to gigabytes
   const parsed = list.safeParse(document.toJS(), { error: inWords });
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
@@ -81,7 +81,7 @@ export function parseList(text: string): Result<Pick<Catalog, "programs" | "refu
     const place = `programs[${index}]`;
     const name = nameOf(entry) ?? place;
     const read = parseEntry(entry, place);
-    if (refused.has(name)) continue; // one of two is wrong in another way: that is said first
+    if (refused.has(name)) continue; // an entry of this name is refused for another reason, which is reported first
     if (programs.has(name)) refused.set(name, `${LIST}: ${place}: ${quote(name)} is listed twice`);
     else if (read.ok) programs.set(name, read.value);
     else refused.set(name, read.reason);
@@ -108,14 +108,14 @@ function parseEntry(entry: unknown, place: string): Result<CatalogProgram> {
   return good({ ...one, file: source, description });
 }
 
-/** What the administrator's folder holds at one moment. */
+/** The content of the administrator's folder. */
 export interface ProgramFolder {
   catalog: Catalog;
-  /** A source by its file name; the reason why it cannot be used. */
+  /** The source of a file name, or the reason why it is unusable. */
   source(file: string): Result<Buffer>;
 }
 
-/** Reads the list, and the sources of the listed programs. What is wrong with the folder is the catalog's reason. */
+/** Reads the list and the sources of listed programs. An unusable folder is the catalog's `reason`. */
 export function readProgramFolder(path: string): ProgramFolder {
   const sources = new Map<string, Result<Buffer>>();
   const source = (file: string): Result<Buffer> => sources.get(file) ?? bad(`${quote(file)} is not listed`);

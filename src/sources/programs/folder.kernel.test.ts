@@ -31,7 +31,7 @@ const header = "apiVersion: weir.dev/v1alpha1\nkind: ProgramList\nprograms:\n";
 const list = (text = "- {name: a, source: a.c}\n"): void =>
   writeFileSync(join(folder, LIST), header + text, { mode: 0o644 });
 
-/** What the folder gives: the source's text, or the reason why there is none. */
+/** The source's text, or the reason why there is none. */
 function outcome(path = folder): string {
   const { catalog, source } = readProgramFolder(path);
   if (catalog.reason !== undefined) return catalog.reason;
@@ -39,7 +39,7 @@ function outcome(path = folder): string {
   return text.ok ? `text ${text.value}` : text.reason;
 }
 
-test("a folder of root's own is read", () => {
+test("a folder that only root can write is read", () => {
   expect(outcome()).toBe("text int x;");
   expect(readProgramFolder(folder).catalog.programs.get("a")).toEqual({
     name: "a",
@@ -50,7 +50,7 @@ test("a folder of root's own is read", () => {
   });
 });
 
-describe("what others could have written is not", () => {
+describe("what others could have written is refused", () => {
   test.each<[string, () => void, RegExp]>([
     ["folder of another user", () => chownSync(folder, 1000, 0), /programs": it belongs to user 1000, not to root/],
     ["folder that a group may write", () => chmodSync(folder, 0o775), /others than root can write there \(chmod go-w/],
@@ -95,23 +95,23 @@ describe("what others could have written is not", () => {
   };
 });
 
-test("a path may not go up, nor by a link on its way", () => {
+test("a path with `..` or a symbolic link is refused", () => {
   expect(outcome(`${folder}/../programs`)).toMatch(/has ".." in its path/);
   symlinkSync(base, join(base, "round"));
   expect(outcome(join(base, "round", "programs"))).toMatch(/round": it is a symbolic link/);
 });
 
-test("a directory with the sticky bit may be on the way, as /tmp is", () => {
+test("a parent directory with the sticky bit, like /tmp, is accepted", () => {
   chmodSync(base, 0o1777);
   expect(outcome()).toBe("text int x;");
 });
 
-test("a file of root's own by a second name is root's own", () => {
+test("a hard link to root's file is accepted", () => {
   linkSync(join(folder, "a.c"), join(folder, "b.c"));
   expect(outcome()).toBe("text int x;");
 });
 
-describe("names in the list are names", () => {
+describe("names in the list", () => {
   test.each([
     ["a path up", "- {name: a, source: ../secret.c}\n", /programs\[0\]\.source: .*no file name/],
     ["an absolute path", "- {name: a, source: /etc/x.c}\n", /no file name/],
@@ -159,7 +159,7 @@ describe("names in the list are names", () => {
     expect(parsed.ok ? ([...parsed.value.refused.values()][0] ?? "taken") : parsed.reason).toMatch(reason);
   });
 
-  test("a wrong entry takes no other with it; of two of one name neither counts", () => {
+  test("an invalid entry does not affect others; two entries of one name are both refused", () => {
     const parsed = parseList(
       `${header}- {name: a, source: a.c}\n- {name: b, source: ../b.c}\n- {name: c, source: c.c}\n- {name: c, source: d.c}\n- 7\n`,
     );

@@ -2,15 +2,15 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } f
 import { quote } from "../../model/text.ts";
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
-/** Group and others may not write. */
+/** Write permission of group and others. */
 const FOREIGN_WRITE = 0o022;
 const STICKY = 0o1000;
 const ROOT = 0;
 
 /**
- * A folder that root alone can have filled: each directory on the way to it, and each file in it, belongs to root and
- * nobody else can write there; none of them is a symbolic link. It is opened step by step, each step inside the one
- * before, so that nothing can be put in the place of what was judged.
+ * A folder that only root can have written: each directory on its path and each file in it belongs to root, nobody else
+ * can write there, and none is a symbolic link. It is opened step by step, each relative to the previous one, so that
+ * nothing can be replaced after it was checked.
  */
 export class OwnedFolder {
   readonly path: string;
@@ -21,7 +21,7 @@ export class OwnedFolder {
     this.#fd = fd;
   }
 
-  /** Opens it for one reading. Throws with the path that is not as it must be, and how to mend it. */
+  /** Opens it for one read. @throws Error with the offending path, and how to correct it */
   static open(path: string): OwnedFolder {
     let at = "/";
     let fd = openSync("/", O_RDONLY | O_DIRECTORY);
@@ -42,7 +42,7 @@ export class OwnedFolder {
     }
   }
 
-  /** Bytes of a file in the folder. Throws with the reason: missing, a link, not root's own, too large. */
+  /** Content of a file in the folder. @throws Error: missing, a link, not owned by root, too large */
   read(name: string, most: number): Buffer {
     const at = `${this.path}/${name}`;
     if (!isFileName(name)) throw new Error(`read ${quote(at)}: ${quote(name)} is no plain file name`);
@@ -63,10 +63,10 @@ export class OwnedFolder {
   }
 }
 
-/** A file of a folder by its name alone: no path, nothing hidden. */
+/** Whether a name is a plain file name: no path, not hidden. */
 export const isFileName = (name: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name);
 
-/** Opens a name inside an open directory, as openat does. */
+/** Opens a name relative to an open directory, like openat. */
 function step(directory: number, name: string, at: string, flags: number): number {
   try {
     return openSync(`/proc/self/fd/${directory}/${name}`, O_RDONLY | O_NOFOLLOW | flags);
@@ -78,7 +78,7 @@ function step(directory: number, name: string, at: string, flags: number): numbe
   }
 }
 
-/** In a directory with the sticky bit nobody but root can rename or remove what is root's. */
+/** In a directory with the sticky bit only root can rename or remove root's files. */
 function assertOwned({ uid, mode }: Stats, at: string): void {
   if (uid !== ROOT) throw new Error(`open ${quote(at)}: it belongs to user ${uid}, not to root (chown root ${at})`);
   const isSafe =

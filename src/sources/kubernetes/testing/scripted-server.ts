@@ -13,11 +13,14 @@ export interface Seen {
 /** Answers one request. */
 export type Step = (response: ServerResponse, request: Seen) => void;
 
-/** An API server on 127.0.0.1 that answers by script: each path has its own steps, one a request, the last one again and again. */
+/**
+ * An API server on 127.0.0.1 that answers by script: each path has a list of steps, one per request; the last is
+ * repeated.
+ */
 export interface ScriptedServer {
   config: KubernetesConfig;
   seen: Seen[];
-  /** Connections that are open now. */
+  /** Number of open connections. */
   open(): number;
   close(): Promise<void>;
 }
@@ -65,23 +68,23 @@ export const json =
     response.end(JSON.stringify(body));
   };
 
-/** A failure as Kubernetes words it. */
+/** A failure in Kubernetes' format. */
 export const status = (code: number, reason: string, message = reason, headers: Record<string, string> = {}): Step =>
   json({ kind: "Status", status: "Failure", code, reason, message }, code, headers);
 
-/** A list of objects, or a page of one. */
+/** A list of objects, or a page of it. */
 export const list = (items: unknown[], resourceVersion: string, next?: string): Step =>
   json({ kind: "List", metadata: { resourceVersion, ...(next && { continue: next }) }, items });
 
-/** The connection is reset, without an answer or in its middle. */
+/** Resets the connection, before or during the answer. */
 export const reset: Step = (response) => void response.socket?.resetAndDestroy();
 
-/** Nothing is answered. */
+/** Never answers. */
 export const silence: Step = () => {};
 
 export type End = "end" | "hold" | "reset";
 
-/** A watch that says these lines (a string goes out as it is), and then ends, is reset, or holds the line. */
+/** A watch with these lines (strings are sent unchanged), which then ends, is reset, or stays open. */
 export const stream =
   (lines: readonly unknown[], end: End): Step =>
   (response) => {

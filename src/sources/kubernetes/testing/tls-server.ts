@@ -13,7 +13,7 @@ export interface Certificate {
   key: string;
 }
 
-/** A certificate for 127.0.0.1 that is its own authority. */
+/** A self-signed certificate for 127.0.0.1. */
 export function makeCertificate(name: string): Certificate {
   const folder = mkdtempSync(join(tmpdir(), "weir-tls-"));
   try {
@@ -29,13 +29,13 @@ export function makeCertificate(name: string): Certificate {
 
 export interface TlsServer {
   url: string;
-  /** Of each request: the client certificate's name, and the token. */
+  /** The name in the client certificate and the token of each request. */
   seen: { name: string; token: string | undefined; path: string }[];
-  /** Shows another certificate on new connections. */
+  /** Presents another certificate on new connections. */
   show(certificate: Certificate): void;
-  /** Ends all watches, and refuses requests with this status from now on; undefined: no more. */
+  /** Ends all watches, and refuses requests with this status; undefined: stops refusing. */
   refuse(status: number | undefined): void;
-  /** Ends all watches; their clients come again. */
+  /** Ends all watches; clients reconnect. */
   endWatches(): void;
   close(): Promise<void>;
 }
@@ -45,7 +45,7 @@ const json = (response: ServerResponse, status: number, body: object): void => {
   response.end(JSON.stringify(body));
 };
 
-/** An API server with TLS and empty collections. Only clients with a certificate of `clients` get in. */
+/** An API server with TLS and empty collections. Only accepts clients with a certificate in `clients`. */
 export async function tlsServer({ clients, ...own }: Certificate & { clients: readonly string[] }): Promise<TlsServer> {
   const seen: TlsServer["seen"] = [];
   const watches = new Set<ServerResponse>();

@@ -1,8 +1,8 @@
-/** Specs of Weir's own kinds, for every check of theirs: what an agent says of them. */
+/** Specs of Weir's kinds that fail each check, with the agent's message. */
 
 const LOSS = { pod: "a", loss: "1%" };
 
-/** Kind, spec, and the field with the beginning of what is said of it. */
+/** Kind, spec, and field with the beginning of the message. */
 export const REFUSED: [kind: string, spec: object, expected: string][] = [
   ["Limit", { egress: "1M" }, "spec: needs one of pod, selector, service"],
   ["Limit", { pod: "a", service: "b", egress: "1M" }, "spec.service: has pod and service; write one of them"],
@@ -89,7 +89,7 @@ export const REFUSED: [kind: string, spec: object, expected: string][] = [
   ],
 ];
 
-/** Nearly right specs, and how what is said of them ends: the right value. */
+/** Almost valid specs, and the end of the message: a valid value. */
 export const NEARLY: [kind: string, spec: object, path: string, said: string][] = [
   ["Impairment", { pod: "a", delay: "50ms" }, "spec.delay", "write {latency: 50ms}"],
   ["Impairment", { pod: "a", delay: 50 }, "spec.delay", 'write {latency: "50ms"}'],

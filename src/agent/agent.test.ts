@@ -265,7 +265,11 @@ const POD_OBJECT = (bandwidth: string) => ({
 test("an applied object that is in the watched source too has the watched source's content", async () => {
   const { objects } = parseManifests(JSON.stringify(POD_OBJECT("1 mbps egress")), "x.json");
   const backend = start({ manifests: source(objects.map(({ object }) => object)) });
-  const problem = { object: "Pod/ns/a", severity: "warning", message: expect.stringContaining("which counts") };
+  const problem = {
+    object: "Pod/ns/a",
+    severity: "warning",
+    message: expect.stringContaining("which takes precedence"),
+  };
   expect(await backend.putObjects([POD_OBJECT("2 mbps egress")], { dryRun: false })).toMatchObject([
     { action: "created", problems: [problem] },
   ]);

@@ -10,7 +10,7 @@ import type { RawObject, Resource } from "./resource.ts";
 export interface ReadObject {
   object: ManifestObject | undefined;
   problems: readonly Problem[];
-  /** Of kinds whose status Weir writes. */
+  /** For kinds whose status Weir writes. */
   standing?: Standing | undefined;
 }
 

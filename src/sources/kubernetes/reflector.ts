@@ -62,11 +62,11 @@ const PAGE = 500;
  * where it was; only after 410 (version expired) it lists again. Until a new list is complete, the last state is kept.
  */
 export class Reflector<T> {
-  /** Why the state may be out of date; undefined if it is not. */
+  /** Resolves once the collection was listed or is known to be absent. Rejects if it is closed before. */
   readonly synced: Promise<void>;
-  /** Since when, ms since the epoch. */
+  /** Why the state may be out of date; undefined if it is not. */
   trouble: string | undefined;
-  /** The server does not know the resource. */
+  /** Since when, ms since the epoch. */
   troubledSince: number | undefined;
   /** The server does not know the resource. */
   absent = false;

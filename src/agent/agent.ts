@@ -1,46 +1,14 @@
 import { Planner } from "../authors/planner.ts";
-import type { Datapath } from "../datapath/datapath.ts";
 import { MAX_CHAIN } from "../datapath/layout.ts";
-import type { Panel } from "../datapath/panel.ts";
 import type { NetworkNews } from "../kernel/index.ts";
-import type { NodeContext } from "../model/cluster.ts";
-import type { RuleSettings } from "../model/limits.ts";
-import type { Node, Problem } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import { Runner } from "../reconcile/runner.ts";
-import type { AppliedObject, AppliedStore } from "../sources/applied.ts";
-import type { EndpointStore } from "../sources/endpoints.ts";
-import type { LastGoodFile } from "../sources/last-good.ts";
-import type { ManifestWatch } from "../sources/manifests/index.ts";
-import type { HostFinder } from "./hosts.ts";
+import type { AppliedObject } from "../sources/applied.ts";
 import { Knowledge } from "./knowledge.ts";
-import type { Logger } from "./log.ts";
-import type { Programs, Resolution } from "./programs.ts";
+import type { AgentParts } from "./parts.ts";
+import type { Resolution } from "./programs.ts";
 import { Report } from "./report.ts";
 import { Standing } from "./standing.ts";
-import type { TapFinder } from "./taps.ts";
-
-export interface AgentParts {
-  node: NodeContext;
-  settings: RuleSettings;
-  manifests: ManifestWatch | undefined;
-  endpoints: EndpointStore;
-  lastGood: LastGoodFile;
-  applied: AppliedStore;
-  panel: Panel;
-  datapath: Datapath;
-  /** Looks up and builds users' programs. */
-  programs: Programs;
-  /** Only in mode `chained`. */
-  taps?: TapFinder | undefined;
-  /** Finds the cgroups of pods with `hostNetwork: true`. */
-  hosts?: HostFinder | undefined;
-  /** Path of the BPF file system, if not the default. */
-  bpffs?: string | undefined;
-  /** Reads the node's present state; returns `before` itself if nothing changed. @param object its Node object */
-  follow?: ((object: Node | undefined, before: NodeContext) => NodeContext) | undefined;
-  log: Logger;
-  signal: AbortSignal;
-}
 
 /**
  * Delay from a notification of the kernel to the pass it causes, ms. It bounds the cost of a pod that sets its device

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { cgroupId, findPodCgroup, podCgroupCandidates } from "../kernel/index.ts";
 import type { HostPod, NodeContext } from "../model/cluster.ts";
 import { objectKey, podKey } from "../model/names.ts";
-import type { Pod, Problem } from "../model/objects.ts";
+import type { Pod } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 
 /** Returns whether a pod (`namespace/name`) has rules. */
 export type HasRules = (key: string) => boolean;

@@ -3,9 +3,10 @@ import { NODE } from "../authors/cluster.ts";
 import type { Planner } from "../authors/planner.ts";
 import type { NodeContext } from "../model/cluster.ts";
 import { objectKey, podKey } from "../model/names.ts";
-import type { ManifestObject, Node, Problem } from "../model/objects.ts";
+import type { ManifestObject, Node } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import { type AppliedObject, doubled } from "../sources/applied.ts";
-import type { AgentParts } from "./agent.ts";
+import type { AgentParts } from "./parts.ts";
 import type { Resolution } from "./programs.ts";
 
 const NO_PROGRAMS: Resolution = { builds: new Map(), problems: [], standings: new Map(), pending: new Set() };

@@ -1,4 +1,4 @@
-import type { Problem } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import type { Trouble } from "../sources/manifests/index.ts";
 import type { Logger } from "./log.ts";
 

@@ -1,9 +1,9 @@
 import type { Planner } from "../authors/planner.ts";
 import { objectKey } from "../model/names.ts";
-import type { Problem } from "../model/objects.ts";
 import type { Outcome } from "../model/outcomes.ts";
-import type { AgentParts } from "./agent.ts";
+import type { Problem } from "../model/problem.ts";
 import type { Knowledge } from "./knowledge.ts";
+import type { AgentParts } from "./parts.ts";
 
 /** The object of a failure of a whole pass. */
 export const AGENT = "agent";

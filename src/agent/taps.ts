@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { addresses, type DeviceInfo, isNamespace, isOwnNamespace, links, namespaceNumber } from "../kernel/index.ts";
 import type { Tap } from "../model/cluster.ts";
 import { objectKey, podKey } from "../model/names.ts";
-import type { Pod, Problem } from "../model/objects.ts";
+import type { Pod } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 
 /** Where network namespaces are looked for. */
 export interface NamespacePlaces {

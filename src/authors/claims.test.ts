@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { NodeContext } from "../model/cluster.ts";
-import type { Node, Problem } from "../model/objects.ts";
+import type { Node } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import { Store } from "../store/store.ts";
 import { BoundNodes } from "./claims.ts";
 import { NODE } from "./cluster.ts";

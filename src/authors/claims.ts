@@ -1,7 +1,8 @@
 import { addressAt, type Cidr, overlap, parseCidr, sizeOf } from "../model/addresses.ts";
 import type { NodeContext } from "../model/cluster.ts";
 import { objectKey } from "../model/names.ts";
-import type { Node, Problem } from "../model/objects.ts";
+import type { Node } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import { Collection, type Readable } from "../store/collection.ts";
 import { NODE } from "./cluster.ts";
 import { type Claim, Networks } from "./networks.ts";

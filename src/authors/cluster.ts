@@ -11,9 +11,9 @@ import type {
   Namespace,
   Node,
   Pod,
-  Problem,
   Service,
 } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import type { ProgramInForce } from "../model/programs.ts";
 import type { Remembered } from "../model/remembered.ts";
 import { sameValue } from "../model/same.ts";

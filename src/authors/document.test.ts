@@ -3,9 +3,10 @@ import { impairInstance } from "../functions/impair/impair.ts";
 import { limitInstance } from "../functions/limit/limit.ts";
 import { TestDocument, type Wanted } from "../functions/testing/document.ts";
 import type { Endpoint } from "../model/cluster.ts";
+import type { Direction } from "../model/directions.ts";
 import type { Document, RowValue } from "../model/document.ts";
 import type { ImpairRule } from "../model/impair.ts";
-import type { Direction, LimitRule } from "../model/limits.ts";
+import type { LimitRule } from "../model/limits.ts";
 import { parseManifests } from "../sources/manifests/index.ts";
 import { documentOf, plannerOf } from "./testing/plan.ts";
 

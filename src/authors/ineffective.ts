@@ -1,6 +1,6 @@
 import { delays, type ImpairRule, NO_FQ } from "../model/impair.ts";
-import type { Problem } from "../model/objects.ts";
 import type { Overruled } from "../model/precedence.ts";
+import type { Problem } from "../model/problem.ts";
 import { NOBODY } from "../model/rule-objects.ts";
 import type { Readable } from "../store/collection.ts";
 import type { Choice, Rules } from "./rules.ts";

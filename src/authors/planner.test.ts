@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Endpoint, NodeContext } from "../model/cluster.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
-import type { Problem } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import type { LastGood } from "../model/remembered.ts";
 import { parseManifests } from "../sources/manifests/index.ts";
 import { type Input, planned } from "./testing/plan.ts";

@@ -1,8 +1,8 @@
 import type { NodeContext } from "../model/cluster.ts";
 import type { Delta } from "../model/document.ts";
 import { DEFAULT_RULE_SETTINGS, type RuleSettings } from "../model/limits.ts";
-import type { Problem } from "../model/objects.ts";
 import type { Outcome } from "../model/outcomes.ts";
+import type { Problem } from "../model/problem.ts";
 import { Composer } from "../reconcile/composer.ts";
 import { Store } from "../store/store.ts";
 import { BoundNodes } from "./claims.ts";

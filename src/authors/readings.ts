@@ -4,8 +4,9 @@ import { type LimitRule, limitsOf, RULE_KEYS, type RuleSettings, reduceRules } f
 import { lookAlikes } from "../model/look-alikes.ts";
 import type { ParsedLoss } from "../model/losses.ts";
 import { fieldPath, objectKey } from "../model/names.ts";
-import type { Metadata, Problem } from "../model/objects.ts";
+import type { Metadata } from "../model/objects.ts";
 import { type Candidate, RANK } from "../model/precedence.ts";
+import type { Problem } from "../model/problem.ts";
 import type { ParsedProgram } from "../model/program-rules.ts";
 import { chosenPrograms, PROGRAM_KEYS, type ProgramRule, reducePrograms } from "../model/programs.ts";
 import type { Remembered } from "../model/remembered.ts";

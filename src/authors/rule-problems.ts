@@ -1,6 +1,7 @@
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
 import { objectKey } from "../model/names.ts";
-import type { ManifestObject, Problem } from "../model/objects.ts";
+import type { ManifestObject } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import { Store } from "../store/store.ts";
 import { Cluster } from "./cluster.ts";
 import { overruledProblemsOf } from "./ineffective.ts";

@@ -5,7 +5,7 @@ import { linearRegression, median } from "simple-statistics";
 import type { TopLevelSpec } from "vega-lite";
 import { stringify } from "yaml";
 import { enableStatistics, inNamespace, type Program, runStatistics } from "../kernel/index.ts";
-import type { BenchContext } from "./commands.ts";
+import type { BenchContext } from "./context.ts";
 import { type HopRow, Hops, OP, PASS_SLOT } from "./hops.ts";
 import { objectsFolder } from "./objects.ts";
 import { podObject } from "./pods.ts";

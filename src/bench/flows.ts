@@ -1,5 +1,5 @@
 import { median } from "simple-statistics";
-import type { BenchContext } from "./commands.ts";
+import type { BenchContext } from "./context.ts";
 import { type Burst, Bursts } from "./flow-burst.ts";
 import { objectsFolder } from "./objects.ts";
 import { type Finding, publish } from "./report.ts";

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { BenchContext } from "./commands.ts";
+import type { BenchContext } from "./context.ts";
 import { LoneAgent } from "./lone-agent.ts";
 import type { PodSpec } from "./pods.ts";
 import { readCpu, readResident } from "./process.ts";

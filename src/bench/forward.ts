@@ -1,6 +1,6 @@
 import { alternate, type Path } from "./alternate.ts";
 import { Bridge } from "./bridge.ts";
-import type { BenchContext } from "./commands.ts";
+import type { BenchContext } from "./context.ts";
 import { costs } from "./cost.ts";
 import { type Finding, judge, publish } from "./report.ts";
 import { Stage } from "./stage.ts";

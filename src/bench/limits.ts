@@ -15,7 +15,7 @@ import {
   TC_ROOT,
 } from "../kernel/index.ts";
 import { Bridge } from "./bridge.ts";
-import type { BenchContext } from "./commands.ts";
+import type { BenchContext } from "./context.ts";
 import { firstSecond, goodput, type Interval, layer3 } from "./iperf.ts";
 import { rateText } from "./limit-case.ts";
 import { objectsFolder } from "./objects.ts";

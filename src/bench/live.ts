@@ -1,4 +1,4 @@
-import type { BenchContext } from "./commands.ts";
+import type { BenchContext } from "./context.ts";
 import { LOAD_PODS, losses, type Round, underLoad } from "./continuity.ts";
 import { changeTime, Meter, monotonic } from "./meter.ts";
 import { type PodSpec, trafficCommands } from "./pods.ts";

@@ -94,3 +94,23 @@ function written(loss: Loss): string | object {
   const { model: _, ...burst } = loss;
   return { burst: Object.fromEntries(Object.entries(burst).map(([key, value]) => [key, percent(value)])) };
 }
+
+/** What one case came to; counts are the pods' kernels'. */
+export interface LossSample extends Case {
+  name: string;
+  packets: number;
+  sent: number;
+  lost: number;
+  low: number;
+  high: number;
+  /** Of the count: exact, binomial or of the bursts' own distribution. */
+  p: number;
+  /** Bursts: how often 1, 2, … in a row were lost, and how well their lengths fit. */
+  runs?: number[];
+  runsP?: number;
+  /** Seeds: was the same lost the second time, and something else with another seed? */
+  repeats?: boolean;
+  differs?: boolean;
+  /** What this machine's queues dropped meanwhile, for want of CPU. */
+  backlogDrops: number;
+}

@@ -1,6 +1,6 @@
 import type { TopLevelSpec } from "vega-lite";
 import { runLengths } from "../model/bursts.ts";
-import type { LossSample } from "./loss.ts";
+import type { LossSample } from "./loss-case.ts";
 
 /** Measured shares with their 95 % intervals over those asked for, and the line on which they should lie. */
 export function shareChart(samples: readonly LossSample[], what: "uniform" | "exponential"): TopLevelSpec {

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { type Burst, burstTest, meanRun, runLengths } from "../model/bursts.ts";
 import { EXPONENTIAL } from "../model/impair.ts";
 import { binomialInterval, binomialTest, chiSquaredTest } from "../model/statistics.ts";
-import type { BenchContext } from "./commands.ts";
+import type { BenchContext } from "./context.ts";
 import { type Flight, fly, MOST, PORT, runsOf, sink } from "./datagrams.ts";
-import { type Case, caseName, cases, manifest } from "./loss-case.ts";
+import { type Case, caseName, cases, type LossSample, manifest } from "./loss-case.ts";
 import { burstChart, shareChart } from "./loss-chart.ts";
 import type { PodSpec } from "./pods.ts";
 import { type Finding, judge, publish } from "./report.ts";
@@ -18,26 +18,6 @@ const UNLIKELY = 1e-4;
 /** Runs of so many lost packets or more are counted together. */
 const LONGEST = 200;
 const SEEDS = { first: 7, other: 8 };
-
-/** What one case came to; counts are the pods' kernels'. */
-export interface LossSample extends Case {
-  name: string;
-  packets: number;
-  sent: number;
-  lost: number;
-  low: number;
-  high: number;
-  /** Of the count: exact, binomial or of the bursts' own distribution. */
-  p: number;
-  /** Bursts: how often 1, 2, … in a row were lost, and how well their lengths fit. */
-  runs?: number[];
-  runsP?: number;
-  /** Seeds: was the same lost the second time, and something else with another seed? */
-  repeats?: boolean;
-  differs?: boolean;
-  /** What this machine's queues dropped meanwhile, for want of CPU. */
-  backlogDrops: number;
-}
 
 /**
  * Losses by chance, as podmgr's figures 3.8 and 3.9 show them, in bursts and by seeds: asked for and measured. Results are

@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { wallClock } from "../kernel/index.ts";
-import type { BenchContext } from "./commands.ts";
+import type { BenchContext } from "./context.ts";
 import {
   caseName,
   LIMITED,

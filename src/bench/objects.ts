@@ -1,6 +1,6 @@
 import { existsSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { BenchContext } from "./commands.ts";
+import type { BenchContext } from "./context.ts";
 
 /** Where the command under test has its BPF objects. */
 export function objectsFolder({ weir, env }: Pick<BenchContext, "weir" | "env">): string {

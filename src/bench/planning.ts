@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { type PropertyResult, planningProperty, showPasses } from "../authors/testing/property.ts";
-import type { BenchContext } from "./commands.ts";
+import type { BenchContext } from "./context.ts";
 import { type Finding, judge, publish } from "./report.ts";
 
 const CHANGES = 1_000_000;

@@ -1,6 +1,6 @@
 import { inNamespace } from "../kernel/index.ts";
 import { binomialInterval, binomialTest } from "../model/statistics.ts";
-import type { BenchContext } from "./commands.ts";
+import type { BenchContext } from "./context.ts";
 import { withHops } from "./cost.ts";
 import { SPARE } from "./hops.ts";
 import { manifest } from "./loss-case.ts";

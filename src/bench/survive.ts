@@ -1,4 +1,4 @@
-import type { BenchContext } from "./commands.ts";
+import type { BenchContext } from "./context.ts";
 import { LOAD_PODS, losses, type Round, underLoad } from "./continuity.ts";
 import { type Finding, judge, publish } from "./report.ts";
 import { Stage } from "./stage.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findKind, readManifestDocuments, specSchemas } from "../agent/manifests.ts";
 import type { MemoryBackend } from "../api/testing/memory.ts";
-import type { Problem } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import type { LabModule, Modules } from "./modules.ts";
 import { Machine } from "./testing/harness.ts";
 

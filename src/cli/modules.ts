@@ -1,7 +1,7 @@
 import type { AgentConfig } from "../api/config.ts";
 import type { Doctor } from "../api/schemas.ts";
 import type { NetworkFunction } from "../model/function.ts";
-import type { Problem } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import type { Io } from "./io.ts";
 
 /**

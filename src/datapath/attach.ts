@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { attachDevice, openBpfLink, type Program } from "../kernel/index.ts";
-import type { PanelPrograms } from "./panel.ts";
+import type { PanelPrograms } from "./panel-types.ts";
 
 /**
  * The role of a device, which decides the panel's programs on it. `entry`: packets received from it enter a port of

@@ -14,13 +14,13 @@ import type { NameKind } from "./names.ts";
 import { Outcomes } from "./outcomes.ts";
 import type { DatapathParts, PanelParts } from "./parts.ts";
 import { Ports } from "./ports.ts";
-import type { Programs } from "./programs/own.ts";
 import { isQueueing } from "./queues.ts";
 import { Routes } from "./routes.ts";
 import { RowTable } from "./row-table.ts";
 import { Senders } from "./senders.ts";
 import { Shapers } from "./shapers.ts";
 import { Steering } from "./steering.ts";
+import type { UserPrograms } from "./user-programs.ts";
 
 const NOTHING: Delta = { instances: [], ports: [], links: [], routes: [], shapers: [], leases: [], rows: [] };
 /** The number of attachments that one scrub step compares. */
@@ -35,7 +35,7 @@ export class Datapath {
   readonly outcomes: Outcomes;
   readonly devices: Devices;
   readonly leases: Leases;
-  readonly programs: Programs;
+  readonly programs: UserPrograms;
   readonly #parts: DatapathParts;
   readonly #links: Links;
   readonly #instances: Instances;

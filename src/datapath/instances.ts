@@ -4,7 +4,7 @@ import { slotName } from "./compile.ts";
 import { Fault, outcomeOf } from "./fault.ts";
 import type { Name, Names } from "./names.ts";
 import type { Outcomes } from "./outcomes.ts";
-import type { Programs } from "./programs/own.ts";
+import type { UserPrograms } from "./user-programs.ts";
 
 interface Wanted {
   owner: string;
@@ -21,7 +21,7 @@ export interface Placed {
 export class Instances {
   readonly retry: Backoff;
   readonly #names: Names;
-  readonly #programs: Programs;
+  readonly #programs: UserPrograms;
   readonly #outcomes: Outcomes;
   readonly #wanted = new Map<string, Wanted>();
   readonly #due = new Set<string>();
@@ -32,7 +32,7 @@ export class Instances {
   readonly #gone = new Map<string, boolean>();
   readonly #changed = new Set<string>();
 
-  constructor(names: Names, programs: Programs, outcomes: Outcomes, now: () => number) {
+  constructor(names: Names, programs: UserPrograms, outcomes: Outcomes, now: () => number) {
     this.#names = names;
     this.#programs = programs;
     this.#outcomes = outcomes;

@@ -4,7 +4,7 @@ import { Datapath } from "./datapath.ts";
 import { kernelNetwork } from "./network.ts";
 import type { Panel } from "./panel.ts";
 import { PanelPorts } from "./panel-ports.ts";
-import { OwnPrograms } from "./programs/own.ts";
+import { KernelUserPrograms } from "./programs/user-programs.ts";
 
 export interface DatapathOptions {
   panel: Panel;
@@ -32,7 +32,7 @@ export function openDatapath({
     ports: new PanelPorts(panel.generations, panel.names),
     network: kernelNetwork,
     attacher: new KernelAttacher(join(panel.root, "links"), panel.programs),
-    programs: new OwnPrograms(panel, programs),
+    programs: new KernelUserPrograms(panel, programs),
   };
   return new Datapath({ ...rest, ...kernel, panel, state, events });
 }

@@ -17,16 +17,10 @@ import { GONE, MAX_SLOTS, MAX_TUNNELS, markNumber, NO_PORT, PORT_HOPS } from "./
 import { Names } from "./names.ts";
 import { abiOf, loadPinned, readObject } from "./objects.ts";
 import { PanelPorts } from "./panel-ports.ts";
+import type { Lost, PanelPrograms } from "./panel-types.ts";
 import { checkSizes, DEFAULT_SIZES, type PanelSizes } from "./sizes.ts";
 import { idKey } from "./tables.ts";
 import { carryRows, shareMaps } from "./takeover.ts";
-
-/** State of the previous panel that could not be taken over. */
-export interface Lost {
-  /** `table NAME`. */
-  object: string;
-  message: string;
-}
 
 export interface PanelOptions {
   /** The bpffs folder with all pins of this node. */
@@ -39,11 +33,6 @@ export interface PanelOptions {
   /** Size of the flow table, if a function uses it. */
   flows?: FlowTableSize;
 }
-
-/** The programs that are attached to devices. */
-export type PanelPrograms = Readonly<
-  Record<"entry" | "resume" | "tapIngress" | "tapEgress" | "hostIngress" | "hostEgress", Program>
->;
 
 /** Upper bound of the time that a packet waits in Weir's devices, ms: four delays of ten seconds, and queues. */
 const LONGEST_WAIT = 45_000;

@@ -3,8 +3,8 @@ import type { Clocks } from "./leases.ts";
 import type { Names } from "./names.ts";
 import type { Network } from "./network.ts";
 import type { PortTable } from "./ports.ts";
-import type { Programs } from "./programs/own.ts";
 import type { Table } from "./tables.ts";
+import type { UserPrograms } from "./user-programs.ts";
 
 /** The parts of a panel that the datapath uses. */
 export interface PanelParts {
@@ -29,7 +29,7 @@ export interface DatapathParts {
   ports: PortTable;
   network: Network;
   attacher: Attacher;
-  programs: Programs;
+  programs: UserPrograms;
   /** Maps that functions own, by name. Only in these are unwanted rows removed. */
   tables: readonly string[];
   /** Maps that programs fill, keyed by instance. Rows of removed instances are removed. */

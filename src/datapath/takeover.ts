@@ -4,7 +4,7 @@ import { BpfMap, type Carrier, carrier, inspectDefinitions, isSameType, type Typ
 import type { OtherPanel } from "./builds.ts";
 import type { KernelTable } from "./kernel-table.ts";
 import type { ObjectFile } from "./objects.ts";
-import type { Lost } from "./panel.ts";
+import type { Lost } from "./panel-types.ts";
 import { type PanelSizes, rowsFor } from "./sizes.ts";
 
 /** Maps that belong to one build of the panel and are not taken over. */

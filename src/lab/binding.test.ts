@@ -4,7 +4,7 @@ import type { Pod } from "../model/objects.ts";
 import { parseManifests } from "../sources/manifests/index.ts";
 import { bindingsOf, planPods, withoutUids } from "./binding.ts";
 import { podManifest } from "./manifest.ts";
-import type { BoundPod } from "./pod.ts";
+import type { BoundPod } from "./pod-host.ts";
 
 const pod = (name: string, uid: string, annotations: Record<string, string> = {}, nodeName = "node-1"): Pod => ({
   kind: "Pod",

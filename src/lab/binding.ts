@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { podKey } from "../model/names.ts";
 import type { ManifestObject, Pod } from "../model/objects.ts";
 import type { Bindings } from "../model/workloads/index.ts";
-import type { BoundPod } from "./pod.ts";
+import type { BoundPod } from "./pod-host.ts";
 
 /** What is to be done to come from the bound pods of now to the wanted ones. */
 export interface BindingPlan {

@@ -1,6 +1,7 @@
 import { type IncomingMessage, request } from "node:http";
 import { createInterface } from "node:readline";
-import type { ManifestObject, Problem } from "../model/objects.ts";
+import type { ManifestObject } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import { codeOf, LabError, messageOf } from "./errors.ts";
 import type { LabNames } from "./names.ts";
 import type { Report, Step } from "./progress.ts";

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { ruleProblems } from "../authors/rule-problems.ts";
 import { objectKey, podKey } from "../model/names.ts";
-import type { Ended, ManifestObject, Namespace, Node, Pod, Problem, RuleObject } from "../model/objects.ts";
+import type { Ended, ManifestObject, Namespace, Node, Pod, RuleObject } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import { expandWorkloads, type JobMemories, schedule } from "../model/workloads/index.ts";
 
 import { type BindingPlan, bindingsOf, ownerKey, planPods, withoutUids } from "./binding.ts";
@@ -9,7 +10,7 @@ import { Handout } from "./handout.ts";
 import type { Kubelet } from "./kubelet.ts";
 import { isNamespaceName, isPodName, type LabNames, type NodeNames } from "./names.ts";
 import { ObjectStore } from "./objects.ts";
-import type { BoundPod } from "./pod.ts";
+import type { BoundPod } from "./pod-host.ts";
 import { LONGEST } from "./time.ts";
 import { volumeProblems } from "./volumes.ts";
 

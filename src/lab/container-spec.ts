@@ -3,7 +3,7 @@ import type { Container, Pod } from "../model/objects.ts";
 import type { ContainerSpec } from "./container.ts";
 import { hostnameOf, launchOf } from "./launch.ts";
 import { netnsPath } from "./names.ts";
-import type { BoundPod, PodHost } from "./pod.ts";
+import type { BoundPod, PodHost } from "./pod-host.ts";
 import { imageRoot, machineRoot, makeWorkingDir } from "./rootfs.ts";
 import { run } from "./run.ts";
 import { arrange, type Binding, bindVolumes } from "./volumes.ts";

@@ -5,7 +5,7 @@ import type { BindingPlan } from "./binding.ts";
 import type { Kubelet } from "./kubelet.ts";
 import { clusterManifest, podManifest } from "./manifest.ts";
 import type { LabNames } from "./names.ts";
-import type { BoundPod } from "./pod.ts";
+import type { BoundPod } from "./pod-host.ts";
 
 /** What of the kubelet a source of objects needs. */
 export type PodRunner = Pick<Kubelet, "create" | "update" | "remove" | "worker">;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "../api/client.ts";
 import { objectKey } from "../model/names.ts";
-import type { Problem } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import { messageOf } from "./errors.ts";
 
 /** What a change has come to on one pod. */

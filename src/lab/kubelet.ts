@@ -6,7 +6,8 @@ import type { Finished } from "../model/workloads/index.ts";
 import type { Images } from "./images.ts";
 import { Limiter } from "./limiter.ts";
 import { type LabNames, type NodeNames, podNetns } from "./names.ts";
-import { type BoundPod, type PodHost, PodWorker } from "./pod.ts";
+import { PodWorker } from "./pod.ts";
+import type { BoundPod, PodHost } from "./pod-host.ts";
 import type { PodStatus } from "./status.ts";
 
 /** How many pods are set up at a time. More would only wait for the same two agents and the kernel's own lock. */

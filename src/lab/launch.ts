@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import type { ResolvedContainer } from "../model/environment.ts";
-import type { Container, Pod, Problem } from "../model/objects.ts";
+import type { Container, Pod } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import { LabError } from "./errors.ts";
 import type { Image, Images } from "./images.ts";
 

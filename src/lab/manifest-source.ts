@@ -1,8 +1,9 @@
-import type { ConfigMap, Ended, ManifestObject, Pod, Problem, Secret } from "../model/objects.ts";
+import type { ConfigMap, Ended, ManifestObject, Pod, Secret } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import { type ManifestWatch, watchManifests } from "../sources/manifests/index.ts";
 import type { BindingPlan } from "./binding.ts";
 import { Cluster, type ClusterOptions } from "./cluster.ts";
-import type { BoundPod } from "./pod.ts";
+import type { BoundPod } from "./pod-host.ts";
 import type { ObjectSource } from "./source.ts";
 
 /** A lab's objects from watched manifests and `weir lab apply`. */

@@ -1,6 +1,6 @@
 import { manifestOf } from "../model/manifest.ts";
 import type { Ended, Namespace, Node, RuleObject } from "../model/objects.ts";
-import type { BoundPod } from "./pod.ts";
+import type { BoundPod } from "./pod-host.ts";
 
 /** A bound pod as an ordinary Kubernetes manifest, in the form of YAML that JSON is. Agents read it. */
 export function podManifest(

@@ -1,5 +1,6 @@
 import { objectKey } from "../model/names.ts";
-import type { ManifestObject, Problem } from "../model/objects.ts";
+import type { ManifestObject } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 
 /**
  * The lab's objects by `Kind/namespace/name`, as an API server would hold them: whoever writes an object last has

@@ -1,50 +1,18 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Client, ClientError } from "../api/client.ts";
-import type { ResolvedContainer } from "../model/environment.ts";
-import type { ConfigMap, Container, Ended, Pod } from "../model/objects.ts";
+import { ClientError } from "../api/client.ts";
+import type { Container, Ended, Pod } from "../model/objects.ts";
 import { createCgroup, removeCgroup } from "./cgroups.ts";
 import { ContainerLoop } from "./container-loop.ts";
 import { containerSpec, setSysctls, writeHosts } from "./container-spec.ts";
 import { messageOf } from "./errors.ts";
-import type { Images } from "./images.ts";
-import type { Limiter } from "./limiter.ts";
 import { netnsPath } from "./names.ts";
+import type { BoundPod, PodHost } from "./pod-host.ts";
 import { attempt } from "./probe.ts";
 import { ipBatch } from "./run.ts";
 import type { ContainerStatus, Phase, PodStatus } from "./status.ts";
 import { pause } from "./time.ts";
-
-/** A pod bound to a node, with the identity that the lab gave it. */
-export interface BoundPod {
-  pod: Pod;
-  uid: string;
-  node: string;
-  resourceVersion: string;
-}
-
-/** What a pod needs of the lab around it. */
-export interface PodHost {
-  /** Directory of this pod. */
-  dir: string;
-  netns: string;
-  cgroup: string;
-  homeCgroup: string;
-  /** Addresses of the node: those of pods that use its network. */
-  nodeAddresses: readonly string[];
-  /** The node's network namespace. */
-  nodeNetns: string;
-  agent: Client;
-  images: Images;
-  /** The container with ConfigMaps and the pod's own fields filled in; its problems say what is missing. */
-  resolve(bound: BoundPod, container: Container, ips: readonly string[]): ResolvedContainer;
-  configMaps(): readonly ConfigMap[];
-  limiter: Limiter;
-  onChange(): void;
-  /** The pod has been given its addresses, or has ended and gives them back. */
-  onAddresses(bound: BoundPod, ips: readonly string[], ended?: Ended): void;
-}
 
 /** How long a command may take to end after SIGTERM if its pod does not say, s; as in Kubernetes. */
 const GRACE = 30;

@@ -1,4 +1,4 @@
-import type { Problem } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import type { Step } from "./progress.ts";
 
 /** A problem as one line. */

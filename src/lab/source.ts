@@ -1,7 +1,8 @@
-import type { ConfigMap, Ended, ManifestObject, Pod, Problem, Secret } from "../model/objects.ts";
+import type { ConfigMap, Ended, ManifestObject, Pod, Secret } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import type { BindingPlan } from "./binding.ts";
 import { LabError } from "./errors.ts";
-import type { BoundPod } from "./pod.ts";
+import type { BoundPod } from "./pod-host.ts";
 
 /** Where a lab's objects come from: manifests, or a Kubernetes API. Hands bound pods to the kubelet and to the agents. */
 export interface ObjectSource {

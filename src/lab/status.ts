@@ -1,4 +1,4 @@
-import type { Problem } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 
 /** Shapes of `weir lab status -o json`. Scripts rely on them: add fields, never take one away. */
 

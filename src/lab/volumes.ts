@@ -1,7 +1,8 @@
 import { chmodSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, posix } from "node:path";
 import { objectKey } from "../model/names.ts";
-import type { ConfigMap, Container, Pod, Problem, Volume } from "../model/objects.ts";
+import type { ConfigMap, Container, Pod, Volume } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import { LabError } from "./errors.ts";
 import { inside } from "./inside.ts";
 import { within } from "./mounts.ts";

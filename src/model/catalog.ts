@@ -1,4 +1,4 @@
-import type { Direction } from "./limits.ts";
+import type { Direction } from "./directions.ts";
 import type { MacroDeclaration } from "./program-rules.ts";
 
 /** A program that the administrator lists. */

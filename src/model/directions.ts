@@ -1,5 +1,7 @@
-import type { Direction } from "./limits.ts";
 import { bad, good, quote, type Result } from "./text.ts";
+
+/** Seen from the pod: ingress is what it receives, egress what it sends. */
+export type Direction = "ingress" | "egress";
 
 /** What a value may be at most, in characters, and how to write it, for whoever did not. */
 export interface Grammar {

@@ -1,5 +1,6 @@
 import { objectKey } from "./names.ts";
-import type { ConfigMap, ConfigRef, Container, EnvSource, Pod, Problem, Resources, Secret } from "./objects.ts";
+import type { ConfigMap, ConfigRef, Container, EnvSource, Pod, Resources, Secret } from "./objects.ts";
+import type { Problem } from "./problem.ts";
 import { ceiling, parseQuantity } from "./quantity.ts";
 import { quote } from "./text.ts";
 

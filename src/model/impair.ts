@@ -1,4 +1,4 @@
-import type { Direction } from "./limits.ts";
+import type { Direction } from "./directions.ts";
 
 /**
  * How packets are lost. Probabilities are from 0 to 1.

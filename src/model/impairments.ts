@@ -1,9 +1,11 @@
+import type { Direction } from "./directions.ts";
 import { type Effects, EXPONENTIAL, type ImpairRule, type Loss } from "./impair.ts";
 import { type ByKey, type RuleKey, readKeys } from "./keyed.ts";
-import type { Direction, RuleSettings } from "./limits.ts";
+import type { RuleSettings } from "./limits.ts";
 import { type ParsedLoss, parseLoss } from "./losses.ts";
 import { objectKey } from "./names.ts";
-import type { Metadata, Problem } from "./objects.ts";
+import type { Metadata } from "./objects.ts";
+import type { Problem } from "./problem.ts";
 import type { ImpairmentSpec, LossSpec } from "./rule-objects.ts";
 import { parseBandwidthQuantity } from "./rules.ts";
 import { formatRate, type Result } from "./text.ts";

@@ -1,5 +1,6 @@
 import { fieldPath } from "./names.ts";
-import type { Metadata, Problem } from "./objects.ts";
+import type { Metadata } from "./objects.ts";
+import type { Problem } from "./problem.ts";
 import type { Result } from "./text.ts";
 
 /** A key of labels or annotations that is a rule. */

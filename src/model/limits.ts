@@ -1,11 +1,10 @@
+import type { Direction } from "./directions.ts";
 import { type ByKey, type RuleKey, readKeys } from "./keyed.ts";
 import { fieldPath, objectKey } from "./names.ts";
-import type { Metadata, Problem } from "./objects.ts";
+import type { Metadata } from "./objects.ts";
+import type { Problem } from "./problem.ts";
 import { type ParsedRule, parseBandwidth, parseBandwidthQuantity, parseRateLabel, type RateUnit } from "./rules.ts";
 import { formatRate, good, quote, type Result } from "./text.ts";
-
-/** Seen from the pod: ingress is what it receives, egress what it sends. */
-export type Direction = "ingress" | "egress";
 
 /** A bandwidth limit of one pod in one direction, as its author wrote it. Directions are the pod's. */
 export interface LimitRule {

@@ -1,6 +1,6 @@
+import type { Direction } from "./directions.ts";
 import { isDirection, parseDirections } from "./directions.ts";
 import { EXPONENTIAL, type Loss } from "./impair.ts";
-import type { Direction } from "./limits.ts";
 import { meantLoss, orMeant } from "./meant.ts";
 import { bad, good, quote, type Result } from "./text.ts";
 import { readPercent } from "./units.ts";

@@ -265,14 +265,3 @@ export interface CronJob extends WorkloadBase {
 export type Workload = Deployment | ReplicaSet | StatefulSet | DaemonSet | Job | CronJob;
 /** All that a manifest may hold. */
 export type ManifestObject = ClusterObject | Workload | Secret;
-
-/** Something that a source could not take, and why. Shown on the object and in `weir status`. */
-export interface Problem {
-  object: string; // Kind/namespace/name, or the file
-  path?: string | undefined; // field, e.g. `metadata.annotations["bandwidth"]`
-  message: string;
-  /** `error` if left out. `skipped`: something that Weir does not do, and says so. */
-  severity?: "error" | "warning" | "skipped" | undefined;
-  /** Where it is written: `file:line:column`. */
-  at?: string | undefined;
-}

@@ -1,7 +1,8 @@
+import type { Direction } from "./directions.ts";
 import { type Effect, type Effects, type ImpairRule, MAX_IMPAIRMENTS } from "./impair.ts";
 import { describeEffects } from "./impairments.ts";
-import type { Direction, LimitRule } from "./limits.ts";
-import type { Problem } from "./objects.ts";
+import type { LimitRule } from "./limits.ts";
+import type { Problem } from "./problem.ts";
 import { describeProgram, type ProgramRule } from "./programs.ts";
 import { formatRate } from "./text.ts";
 

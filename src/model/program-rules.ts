@@ -1,5 +1,5 @@
+import type { Direction } from "./directions.ts";
 import { isDirection, parseDirections } from "./directions.ts";
-import type { Direction } from "./limits.ts";
 import { meantProgram, orMeant } from "./meant.ts";
 import { bad, good, quote, type Result } from "./text.ts";
 

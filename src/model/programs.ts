@@ -1,7 +1,9 @@
+import type { Direction } from "./directions.ts";
 import { type ByKey, type RuleKey, readKeys } from "./keyed.ts";
-import type { Direction, RuleSettings } from "./limits.ts";
+import type { RuleSettings } from "./limits.ts";
 import { objectKey } from "./names.ts";
-import type { Metadata, Problem } from "./objects.ts";
+import type { Metadata } from "./objects.ts";
+import type { Problem } from "./problem.ts";
 import { type Macro, type ParsedProgram, parseProgramRules } from "./program-rules.ts";
 
 /** A program of the administrator's list, asked for by a rule of one pod in one direction. Directions are the pod's. */

@@ -1,4 +1,4 @@
-import type { Problem } from "./objects.ts";
+import type { Problem } from "./problem.ts";
 import type { LabelSelector } from "./selector.ts";
 
 /** Specs of `weir.dev/v1alpha1` objects as they are written. The schemas that read them have checked every text. */

@@ -1,5 +1,5 @@
+import type { Direction } from "./directions.ts";
 import { isDirection, parseDirections } from "./directions.ts";
-import type { Direction } from "./limits.ts";
 import { meantBandwidth, meantQuantity, orMeant } from "./meant.ts";
 import { ceiling, parseQuantity } from "./quantity.ts";
 import { bad, formatRate, good, quote, type Result } from "./text.ts";

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Problem } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 
 /** Objects that people look at when traffic is not what they asked for. */
 const TOLD: Readonly<Record<string, string>> = { Pod: "v1", Service: "v1" };

@@ -1,4 +1,4 @@
-import type { Problem } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import type { Finding } from "./standing.ts";
 
 /** One rule on one pod, as the agent's API gives it. */

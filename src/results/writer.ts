@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { objectKey } from "../model/names.ts";
-import type { Problem } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import { apiVersion } from "../model/version.ts";
 import {
   ApiStatusError,

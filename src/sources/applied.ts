@@ -1,8 +1,9 @@
 import { linkSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import type { ManifestObject, Problem } from "../model/objects.ts";
+import type { ManifestObject } from "../model/objects.ts";
 import { forgottenAt } from "../model/one-off.ts";
+import type { Problem } from "../model/problem.ts";
 import { quote } from "../model/text.ts";
 import { writeState } from "./atomic.ts";
 import { listItems, parseManifests } from "./manifests/index.ts";

@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Endpoint } from "../model/cluster.ts";
 import { isAddress } from "../model/ip.ts";
 import { AddressPool, podDevice } from "../model/ipam.ts";
-import type { Problem } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import { writeState } from "./atomic.ts";
 
 /** A runtime's request to attach a pod. */

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { EXPONENTIAL } from "../model/impair.ts";
-import type { Problem } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import type { LastGood } from "../model/remembered.ts";
 import { MAXIMUM_RATE, MINIMUM_RATE } from "../model/rules.ts";
 import { writeState } from "./atomic.ts";

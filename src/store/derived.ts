@@ -1,4 +1,4 @@
-import type { Problem } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import { Collection, type CollectionOptions, type Readable } from "./collection.ts";
 import type { Selected } from "./selected.ts";
 import type { Key, Reader, Slot } from "./slot.ts";

@@ -1,4 +1,4 @@
-import type { Problem } from "../model/objects.ts";
+import type { Problem } from "../model/problem.ts";
 import { Collection, type CollectionOptions, type Readable } from "./collection.ts";
 import { type Derive, Derived, type Moments } from "./derived.ts";
 import { Selected, type SelectedOptions } from "./selected.ts";

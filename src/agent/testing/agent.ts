@@ -6,9 +6,10 @@ import { DEFAULT_RULE_SETTINGS } from "../../model/limits.ts";
 import { AppliedStore } from "../../sources/applied.ts";
 import { openEndpoints } from "../../sources/endpoints.ts";
 import { LastGoodFile } from "../../sources/last-good.ts";
-import { Agent, type AgentParts } from "../agent.ts";
+import { Agent } from "../agent.ts";
 import { functions } from "../functions.ts";
 import { createLogger } from "../log.ts";
+import type { AgentParts } from "../parts.ts";
 import { Programs } from "../programs.ts";
 
 /** An in-memory kernel with all functions. @param most sizes of tables, to test full ones */

@@ -4,8 +4,9 @@ import type { Planner } from "../../authors/planner.ts";
 import type { PodPort } from "../../model/cluster.ts";
 import { type LimitCounts, NOT_COUNTED, NOTHING_YET } from "../../model/limit-counts.ts";
 import { type LimitRule, RULE_KEYS } from "../../model/limits.ts";
-import type { Pod, Problem } from "../../model/objects.ts";
+import type { Pod } from "../../model/objects.ts";
 import type { Overruled } from "../../model/precedence.ts";
+import type { Problem } from "../../model/problem.ts";
 import { type ProblemsOf, whyNoPort, whyOverruled } from "./pods.ts";
 
 /** The datapath's readings of a limit. */

@@ -3,8 +3,9 @@ import { plannerOf } from "../../authors/testing/plan.ts";
 import { Memory } from "../../datapath/testing/memory.ts";
 import type { NodeContext } from "../../model/cluster.ts";
 import { parseManifests } from "../../sources/manifests/index.ts";
-import type { Agent, AgentParts } from "../agent.ts";
+import type { Agent } from "../agent.ts";
 import type { Knowledge } from "../knowledge.ts";
+import type { AgentParts } from "../parts.ts";
 import { Standing } from "../standing.ts";
 import { podItems } from "./pods.ts";
 

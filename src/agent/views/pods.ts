@@ -1,6 +1,6 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
-import type { Problem } from "../../model/objects.ts";
+import type { Problem } from "../../model/problem.ts";
 import type { Agent } from "../agent.ts";
 
 /** Problems of one object, `Kind/namespace/name`. */

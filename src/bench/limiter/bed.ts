@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { stringify } from "yaml";
 import { Client } from "../../api/client.ts";
-import type { BenchContext } from "../commands.ts";
+import type { BenchContext } from "../context.ts";
 import { manifests, type PodSpec } from "../pods.ts";
 import { Stage } from "../stage.ts";
 import { type Use, Uses } from "./use.ts";

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { BenchContext } from "../commands.ts";
+import type { BenchContext } from "../context.ts";
 import { type Finding, publish } from "../report.ts";
 import { killStarted } from "../weir.ts";
 import { Bed } from "./bed.ts";

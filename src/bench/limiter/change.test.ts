@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { AFTER, type Change, type ChangeResult, changeName, evaluateChange } from "./change.ts";
 import { judgeChange, needsAnew } from "./change-verdict.ts";
 import { allChanges, ruleOf } from "./changes.ts";
-import type { Glimpse } from "./receipts.ts";
+import type { Glimpse } from "./glimpse.ts";
 
 const change: Change = {
   rule: "loss",

@@ -1,7 +1,7 @@
 import { rateText } from "../limit-case.ts";
 import type { Direction, Where } from "./bed.ts";
+import type { Glimpse } from "./glimpse.ts";
 import { type Load, loadText } from "./load.ts";
-import type { Glimpse } from "./receipts.ts";
 import { longestGap, type Reading, rateIn, type Times, without } from "./watch.ts";
 
 export type RuleName = "loss" | "delay" | "drop-one-of" | "mark-dscp";

@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { BenchContext } from "../commands.ts";
+import type { BenchContext } from "../context.ts";
 import { softnetDrops } from "../continuity.ts";
 import { type Counters, since } from "../counters.ts";
 import { monotonic } from "../meter.ts";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { BenchContext } from "../commands.ts";
+import type { BenchContext } from "../context.ts";
 import { rateText } from "../limit-case.ts";
 import { type Finding, judge, publish } from "../report.ts";
 import { pairedRatio } from "../stats.ts";

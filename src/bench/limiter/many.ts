@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { BenchContext } from "../commands.ts";
+import type { BenchContext } from "../context.ts";
 import { LoneAgent } from "../lone-agent.ts";
 import { changeTime, monotonic, windowRate } from "../meter.ts";
 import type { PodSpec } from "../pods.ts";

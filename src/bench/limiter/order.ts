@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inNamespace } from "../../kernel/index.ts";
-import type { BenchContext } from "../commands.ts";
+import type { BenchContext } from "../context.ts";
 import { rateText } from "../limit-case.ts";
 import { type Finding, judge } from "../report.ts";
 import { receive, send } from "../traffic/traffic.ts";

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { BenchContext } from "../commands.ts";
+import type { BenchContext } from "../context.ts";
 import { caseName, type LimitCase, limitStage, runLoad, setLimits } from "../limit-case.ts";
 import { selectCases } from "../matrix.ts";
 import { type Finding, publish } from "../report.ts";

@@ -5,24 +5,7 @@ import { type Counters, fromSnmp } from "../counters.ts";
 import { monotonic } from "../meter.ts";
 import { type Bed, MTU } from "./bed.ts";
 import type { Change } from "./change.ts";
-
-/** One look at a rule's receipt. */
-export interface Glimpse {
-  /** ms of CLOCK_MONOTONIC at which it was answered. */
-  time: number;
-  /** What is in force: probability, seconds, a macro's value; null: there is no such rule. */
-  value: number | null;
-  packets: number;
-  /** Lost or dropped. */
-  hits: number;
-  delayed: number;
-  /** s that those waited, together. */
-  waited: number;
-  /** Does the node do what is asked? A program that is being made is not in force, and the one before still is. */
-  enforced: boolean;
-  /** Bytes at layer 3 of the datagrams that the sender's kernel has sent. */
-  offered: number;
-}
+import type { Glimpse } from "./glimpse.ts";
 
 const EVERY_MS = 50;
 const NONE = { value: null, packets: 0, hits: 0, delayed: 0, waited: 0, enforced: true };

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inNamespace, writeSysctl } from "../../kernel/index.ts";
-import type { BenchContext } from "../commands.ts";
+import type { BenchContext } from "../context.ts";
 import { parseSnmp } from "../counters.ts";
 import type { Finding } from "../report.ts";
 import type { Received } from "../traffic/receive.ts";

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { BenchContext } from "../commands.ts";
+import type { BenchContext } from "../context.ts";
 import { rateText } from "../limit-case.ts";
 import { monotonic } from "../meter.ts";
 import type { Finding } from "../report.ts";

@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { BpfMap, type Codec, inspectObject } from "../../kernel/index.ts";
-import type { BenchContext } from "../commands.ts";
+import type { BenchContext } from "../context.ts";
 import { objectsFolder } from "../objects.ts";
 import type { Stage } from "../stage.ts";
 

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { BenchContext } from "../commands.ts";
+import type { BenchContext } from "../context.ts";
 import { Results } from "../limiter/results.ts";
 import { type Finding, publish } from "../report.ts";
 import { CASES, type ScaleCase } from "./cases.ts";

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { Client } from "../../api/client.ts";
 import { differences } from "../../model/difference.ts";
 import { checkSubdomain, objectKey } from "../../model/names.ts";
-import type { Problem } from "../../model/objects.ts";
+import type { Problem } from "../../model/problem.ts";
 import { ruleProblems } from "../../model/rule-objects.ts";
 import { type AgentFlags, chooseLab, ownAgent } from "../agents.ts";
 import { describe, Failure, UsageError } from "../errors.ts";

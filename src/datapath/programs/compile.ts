@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, statSync } from "node:fs";
-import type { Direction } from "../../model/limits.ts";
+import type { Direction } from "../../model/directions.ts";
 import type { Macro } from "../../model/program-rules.ts";
 import { bad, good, quote, type Result } from "../../model/text.ts";
 import { version } from "../../model/version.ts";

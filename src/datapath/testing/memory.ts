@@ -7,9 +7,8 @@ import { Names } from "../names.ts";
 import type { DatapathParts, PanelParts } from "../parts.ts";
 import type { PanelTables } from "../port-rows.ts";
 import type { PortTable } from "../ports.ts";
-import type { Programs } from "../programs/own.ts";
-
 import { MemoryTable, type RowCodec } from "../tables.ts";
+import type { UserPrograms } from "../user-programs.ts";
 import { MemoryNetwork } from "./memory-network.ts";
 
 /** A codec without BTF: JSON in a buffer of fixed size. */
@@ -78,7 +77,7 @@ export class MemoryPorts implements PortTable {
   reload(): void {}
 }
 
-/** Programs on devices, by pin. */
+/** UserPrograms on devices, by pin. */
 export class MemoryAttacher implements Attacher {
   readonly attached = new Map<string, WantedProgram & { ifindex: number }>();
   readonly #refuses: Refuses;
@@ -165,7 +164,7 @@ export class Memory {
     return new Datapath(parts);
   }
 
-  #ownPrograms(): Programs {
+  #ownPrograms(): UserPrograms {
     const { programs, names } = this;
     const refuses: Refuses = (what) => this.refuses(what);
     return {

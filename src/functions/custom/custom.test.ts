@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Direction } from "../../model/limits.ts";
+import type { Direction } from "../../model/directions.ts";
 import { customInstance, customItems, readCustomInstance } from "./custom.ts";
 
 const BUILD = "0123456789ab";

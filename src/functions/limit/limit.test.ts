@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Direction } from "../../model/limits.ts";
+import type { Direction } from "../../model/directions.ts";
 import { limitItems } from "./limit.ts";
 
 const DIRECTIONS: [Direction, Direction][] = [

@@ -1,5 +1,6 @@
 import { objectKey } from "../../model/names.ts";
-import type { ManifestObject, Problem } from "../../model/objects.ts";
+import type { ManifestObject } from "../../model/objects.ts";
+import type { Problem } from "../../model/problem.ts";
 import { findKind, parseManifests, readManifests } from "../../sources/manifests/index.ts";
 import { LabClient } from "../client.ts";
 import { LabError } from "../errors.ts";

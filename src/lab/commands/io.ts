@@ -1,4 +1,4 @@
-import type { Problem } from "../../model/objects.ts";
+import type { Problem } from "../../model/problem.ts";
 import { LabError } from "../errors.ts";
 import type { Connect } from "../kube/api.ts";
 import { isError, problemLine } from "../objects.ts";

@@ -24,21 +24,6 @@ export interface KubeApi {
 
 export type Connect = (target: KubernetesTarget) => Promise<KubeApi>;
 
-/** Opens a lab's API with Weir's own client, or by other means if those are given. Throws KubernetesConfigError. */
-export async function openApi(connect: Connect | undefined, target: KubernetesTarget): Promise<KubeApi> {
-  const open = connect ?? (await import("./connect.ts")).connect;
-  return open(target);
-}
-
-/** The context that a lab belongs to from now on, whatever becomes the current one later. Throws KubernetesConfigError. */
-export async function resolveTarget(
-  { kubeconfig, context }: { kubeconfig: string; context?: string | undefined },
-  connect: Connect | undefined,
-): Promise<KubernetesTarget> {
-  if (context !== undefined || connect !== undefined) return { kubeconfig, context: context ?? "" };
-  return { kubeconfig, context: (await import("./connect.ts")).currentContext(kubeconfig) };
-}
-
 /** A collection as it was last seen. What the API could not tell for a while stays. */
 export interface Feed {
   /** Has it been listed as a whole? Before that, what is missing in `objects` says nothing. */

@@ -11,8 +11,9 @@ import {
   silence,
   status,
 } from "../../sources/kubernetes/testing/scripted-server.ts";
-import { type KubeApi, paths, resolveTarget } from "./api.ts";
+import { type KubeApi, paths } from "./api.ts";
 import { apiOf, connect } from "./connect.ts";
+import { resolveTarget } from "./open.ts";
 
 const eventually = <T>(check: () => T): Promise<T> => vi.waitFor(check, { timeout: 60_000, interval: 20 });
 

@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from "vitest";
-import type { Problem } from "../../model/objects.ts";
+import type { Problem } from "../../model/problem.ts";
 import { type AgentReader, LabResults, type ResultsView } from "./results.ts";
 
 const eventually = <T>(check: () => T): Promise<T> => vi.waitFor(check, { timeout: 60_000, interval: 20 });

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "../../api/client.ts";
-import type { Problem } from "../../model/objects.ts";
+import type { Problem } from "../../model/problem.ts";
 import { EventQuota, findingsOf, type Results, type ResultsClient, ResultWriter } from "../../results/index.ts";
 import type { Standing } from "../../sources/kubernetes/index.ts";
 import { reached } from "../in-force.ts";

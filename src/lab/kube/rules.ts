@@ -1,5 +1,6 @@
 import { objectKey } from "../../model/names.ts";
-import type { ManifestObject, Namespace, Problem, RuleObject } from "../../model/objects.ts";
+import type { ManifestObject, Namespace, RuleObject } from "../../model/objects.ts";
+import type { Problem } from "../../model/problem.ts";
 import { apiVersion } from "../../model/version.ts";
 import {
   type RawObject,

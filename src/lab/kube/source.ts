@@ -1,14 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { objectKey, podKey } from "../../model/names.ts";
-import type { ConfigMap, Ended, Namespace, Node, Pod, Problem, RuleObject, Secret } from "../../model/objects.ts";
+import type { ConfigMap, Ended, Namespace, Node, Pod, RuleObject, Secret } from "../../model/objects.ts";
+import type { Problem } from "../../model/problem.ts";
 import type { Standing } from "../../sources/kubernetes/index.ts";
 import { type BindingPlan, planPods } from "../binding.ts";
 import { nodeObject } from "../cluster.ts";
 import { LabError, messageOf } from "../errors.ts";
 import { Handout, type PodRunner } from "../handout.ts";
 import type { LabNames, NodeNames } from "../names.ts";
-import type { BoundPod } from "../pod.ts";
+import type { BoundPod } from "../pod-host.ts";
 import { type ObjectSource, readOnly } from "../source.ts";
 import { type Feed, type KubeApi, paths, statusOf } from "./api.ts";
 import type { Health } from "./node.ts";

@@ -5,11 +5,11 @@ import type {
   ManifestObject,
   Node,
   Pod,
-  Problem,
   ReplicaSet,
   StatefulSet,
   Workload,
 } from "../objects.ts";
+import type { Problem } from "../problem.ts";
 import { generatedName, templateHash } from "./identity.ts";
 import { cronPods, type Finished, type JobMemories, type JobMemory, type JobState, jobPods } from "./jobs.ts";
 import { podOf, standalonePod } from "./pod.ts";

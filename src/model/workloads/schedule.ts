@@ -1,5 +1,6 @@
 import { objectKey, podKey } from "../names.ts";
-import type { Node, Pod, Problem } from "../objects.ts";
+import type { Node, Pod } from "../objects.ts";
+import type { Problem } from "../problem.ts";
 
 /** Node names by pod (`namespace/name`). */
 export type Bindings = ReadonlyMap<string, string>;

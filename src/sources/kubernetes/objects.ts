@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { objectKey } from "../../model/names.ts";
-import type { ManifestObject, Problem } from "../../model/objects.ts";
+import type { ManifestObject } from "../../model/objects.ts";
+import type { Problem } from "../../model/problem.ts";
 import { formatPath, judgeObject } from "../manifests/judge.ts";
 import { KINDS } from "../manifests/schemas.ts";
 import { type Fields, isFields } from "../manifests/types.ts";

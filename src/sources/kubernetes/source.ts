@@ -1,5 +1,6 @@
 import { objectKey } from "../../model/names.ts";
-import type { ManifestObject, Problem } from "../../model/objects.ts";
+import type { ManifestObject } from "../../model/objects.ts";
+import type { Problem } from "../../model/problem.ts";
 import { apiVersion } from "../../model/version.ts";
 import type { ManifestSnapshot } from "../manifests/merge.ts";
 import type { ManifestWatch, Trouble } from "../manifests/watch.ts";

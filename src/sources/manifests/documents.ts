@@ -1,4 +1,4 @@
-import type { Problem } from "../../model/objects.ts";
+import type { Problem } from "../../model/problem.ts";
 import { readDocuments } from "./document.ts";
 import { findManifests, readManifest } from "./files.ts";
 import { listItems, parseManifests } from "./parse.ts";

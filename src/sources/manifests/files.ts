@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { decodeText } from "../../model/encoding.ts";
-import type { Problem } from "../../model/objects.ts";
+import type { Problem } from "../../model/problem.ts";
 import { quote } from "../../model/text.ts";
 import { LARGEST_FILE } from "./document.ts";
 

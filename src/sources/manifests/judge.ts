@@ -3,7 +3,8 @@ import { checkLabelName, checkSubdomain, objectKey } from "../../model/names.ts"
 import type { ManifestObject } from "../../model/objects.ts";
 import { quote } from "../../model/text.ts";
 import { inWords } from "../../model/wording.ts";
-import { type Finding, remarksOn } from "./remarks.ts";
+import type { Remark } from "./remark.ts";
+import { remarksOn } from "./remarks.ts";
 import type { KindSchema } from "./schemas.ts";
 import { type Fields, isFields } from "./types.ts";
 
@@ -11,7 +12,7 @@ import { type Fields, isFields } from "./types.ts";
 export interface Judgement {
   key: string | undefined;
   object: ManifestObject | undefined;
-  findings: readonly Finding[];
+  findings: readonly Remark[];
 }
 
 /** The most findings per object: a longer list is usually one mistake many times. */
@@ -49,13 +50,13 @@ function judge(kind: string, known: KindSchema, raw: Fields, reader: Reader): Ju
   return { key: nameOf(kind, known.namespaced, raw), object: undefined, findings: [...wrong, ...remarks] };
 }
 
-const taken = (kind: string, object: ManifestObject, findings: readonly Finding[]): Judgement => ({
+const taken = (kind: string, object: ManifestObject, findings: readonly Remark[]): Judgement => ({
   key: objectKey(kind, object.metadata),
   object,
   findings,
 });
 
-const unread = (finding: Finding): Finding => ({
+const unread = (finding: Remark): Remark => ({
   ...finding,
   message: `${finding.message}; an agent does not act on it`,
   severity: "warning",
@@ -72,7 +73,7 @@ export function nameOf(kind: string, namespaced: boolean, raw: Fields): string |
 }
 
 /** For a union, the errors of the alternative that was meant, if that can be determined. */
-function toFindings(issue: z.core.$ZodIssue, above: readonly PropertyKey[] = []): Finding[] {
+function toFindings(issue: z.core.$ZodIssue, above: readonly PropertyKey[] = []): Remark[] {
   const field = [...above, ...issue.path];
   const meant =
     issue.code === "invalid_union" ? issue.errors.filter((all) => all.every(({ path }) => path.length > 0)) : [];

@@ -1,5 +1,5 @@
 import { podSysctl } from "../../model/sysctls.ts";
-import type { Finding } from "./remarks.ts";
+import type { Remark } from "./remark.ts";
 import { type Fields, isFields } from "./types.ts";
 
 /** Fields of pods and workloads that the lab ignores. Each is reported as skipped. */
@@ -61,7 +61,7 @@ function says(value: unknown): boolean {
 }
 
 /** Ignored fields of a workload's spec. */
-export function* leftOutOfWorkload(kind: string, raw: Fields): Generator<Finding> {
+export function* leftOutOfWorkload(kind: string, raw: Fields): Generator<Remark> {
   const { spec } = raw;
   if (!isFields(spec)) return;
   yield* among(spec, OF_WORKLOAD[kind] ?? {}, ["spec"]);
@@ -70,7 +70,7 @@ export function* leftOutOfWorkload(kind: string, raw: Fields): Generator<Finding
 }
 
 /** Ignored fields of the pod spec at `path`. If several containers have one, the first is reported. */
-export function* leftOutOfPod(spec: Fields, path: readonly string[]): Generator<Finding> {
+export function* leftOutOfPod(spec: Fields, path: readonly string[]): Generator<Remark> {
   yield* among(spec, OF_POD, path);
   yield* securityContext(spec, path);
   const told = new Set<string>();
@@ -94,12 +94,12 @@ function* among(
   fields: Fields,
   left: Readonly<Record<string, string>>,
   path: readonly PropertyKey[],
-): Generator<Finding> {
+): Generator<Remark> {
   for (const [field, message] of Object.entries(left))
     if (says(fields[field])) yield { field: [...path, field], message, severity: "skipped" };
 }
 
-function* securityContext(spec: Fields, path: readonly string[]): Generator<Finding> {
+function* securityContext(spec: Fields, path: readonly string[]): Generator<Remark> {
   const context = spec["securityContext"];
   if (!isFields(context)) return;
   const { sysctls, ...rest } = context;
@@ -114,7 +114,7 @@ function* securityContext(spec: Fields, path: readonly string[]): Generator<Find
   }
 }
 
-function* ofContainer(container: Fields, path: readonly PropertyKey[]): Generator<[string, Finding]> {
+function* ofContainer(container: Fields, path: readonly PropertyKey[]): Generator<[string, Remark]> {
   for (const finding of among(container, OF_CONTAINER, path)) yield [String(finding.field.at(-1)), finding];
   const { ports } = container;
   for (const [index, port] of Array.isArray(ports) ? ports.entries() : []) {

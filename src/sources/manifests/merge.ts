@@ -1,4 +1,5 @@
-import type { ManifestObject, Problem } from "../../model/objects.ts";
+import type { ManifestObject } from "../../model/objects.ts";
+import type { Problem } from "../../model/problem.ts";
 import type { ParsedFile, PlacedObject } from "./parse.ts";
 
 /** A file's objects: the valid ones, and the last valid state of invalid ones. */

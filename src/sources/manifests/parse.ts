@@ -1,4 +1,5 @@
-import type { ManifestObject, Problem } from "../../model/objects.ts";
+import type { ManifestObject } from "../../model/objects.ts";
+import type { Problem } from "../../model/problem.ts";
 import { quote } from "../../model/text.ts";
 import { type RawDocument, readDocuments } from "./document.ts";
 import { formatPath, judgeObject, nameOf, type Reader } from "./judge.ts";

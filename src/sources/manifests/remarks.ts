@@ -1,17 +1,10 @@
 import { DEFAULT_RULE_SETTINGS } from "../../model/limits.ts";
 import { lookAlikes } from "../../model/look-alikes.ts";
-import type { Problem } from "../../model/objects.ts";
 import { closest } from "../../model/suggest.ts";
 import { leftOutOfPod, leftOutOfWorkload } from "./left-out.ts";
+import type { Remark } from "./remark.ts";
 import type { KindSchema } from "./schemas.ts";
 import { type Fields, fieldTypes, isFields } from "./types.ts";
-
-/** A remark about a field of an object. */
-export interface Finding {
-  field: readonly PropertyKey[];
-  message: string;
-  severity?: Problem["severity"];
-}
 
 /** Reports unknown fields (usually misspelt), at most `most`; for a lab also known fields that it ignores. */
 export function remarksOn(
@@ -19,15 +12,15 @@ export function remarksOn(
   known: KindSchema,
   raw: Fields,
   { most, runs }: { most: number; runs: boolean },
-): Finding[] {
-  const unknown: Finding[] = [];
+): Remark[] {
+  const unknown: Remark[] = [];
   findUnknown(raw, kind, { found: unknown, most, path: [] });
   const own = [...unknown, ...strayKeys(kind, known, raw)];
   return runs ? [...own, ...leftOut(kind, known, raw)] : own;
 }
 
 /** Rules in the metadata of an object that ignores them: a workload's pods have those of its template. */
-function strayKeys(kind: string, { template }: KindSchema, { metadata }: Fields): Finding[] {
+function strayKeys(kind: string, { template }: KindSchema, { metadata }: Fields): Remark[] {
   const instead = template?.join(".") ?? (kind === "Namespace" ? "its pods' metadata" : undefined);
   if (instead === undefined || !isFields(metadata)) return [];
   const [labels, annotations] = [metadata["labels"], metadata["annotations"]].map((map) => (isFields(map) ? map : {}));
@@ -38,7 +31,7 @@ function strayKeys(kind: string, { template }: KindSchema, { metadata }: Fields)
 type Texts = Parameters<typeof lookAlikes>[0];
 
 interface Search {
-  found: Finding[];
+  found: Remark[];
   most: number;
   /** Path of the search; copied only for findings, which are rare. */
   path: PropertyKey[];
@@ -78,7 +71,7 @@ function unknownField(field: string, types: ReadonlyMap<string, string>): string
   return `unknown field: ignored${near === undefined ? "" : `; did you mean ${names.get(near)}?`}`;
 }
 
-function* leftOut(kind: string, { podSpec }: KindSchema, raw: Fields): Generator<Finding> {
+function* leftOut(kind: string, { podSpec }: KindSchema, raw: Fields): Generator<Remark> {
   yield* leftOutOfWorkload(kind, raw);
   const spec = podSpec && at(raw, podSpec);
   if (spec && podSpec) yield* leftOutOfPod(spec, podSpec);

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { objectKey } from "../../model/names.ts";
-import type { ManifestObject, Problem } from "../../model/objects.ts";
+import type { ManifestObject } from "../../model/objects.ts";
+import type { Problem } from "../../model/problem.ts";
 import { type FoundFile, findManifests, readManifest } from "./files.ts";
 import type { Reader } from "./judge.ts";
 import { type FileState, loses, type ManifestSnapshot, mergeFiles, reduceFile } from "./merge.ts";

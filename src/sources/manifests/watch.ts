@@ -1,5 +1,6 @@
 import type { watch } from "node:fs";
-import type { ManifestObject, Problem } from "../../model/objects.ts";
+import type { ManifestObject } from "../../model/objects.ts";
+import type { Problem } from "../../model/problem.ts";
 import { quote } from "../../model/text.ts";
 import { ManifestError } from "./files.ts";
 import { FolderWatch } from "./folders.ts";

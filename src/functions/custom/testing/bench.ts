@@ -4,7 +4,7 @@ import { firstHop, markOf } from "../../../datapath/layout.ts";
 import { Builder } from "../../../datapath/programs/builder.ts";
 import { droppedAt } from "../../../datapath/testing/drops.ts";
 import type { TestRunResult } from "../../../kernel/index.ts";
-import type { Direction } from "../../../model/limits.ts";
+import type { Direction } from "../../../model/directions.ts";
 import type { Macro } from "../../../model/program-rules.ts";
 import { Node, type PodName } from "../../testing/node.ts";
 import { customInstance } from "../custom.ts";

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { ethernet, ip4, ip6, type Layer4 } from "../../../../test/packets.ts";
 import { firstHop, markOf } from "../../../datapath/layout.ts";
 import { Program, type TestRunResult } from "../../../kernel/index.ts";
+import type { Direction } from "../../../model/directions.ts";
 import type { Effects, ImpairRule } from "../../../model/impair.ts";
-import type { Direction } from "../../../model/limits.ts";
 import { Node } from "../../testing/node.ts";
 import { impairInstance } from "../impair.ts";
 

@@ -2,19 +2,10 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { loadObject, Program } from "../../kernel/index.ts";
 import type { Panel } from "../panel.ts";
-
-/** Users' programs in the kernel: each instance with one has its own program slot and maps. */
-export interface Programs {
-  /** Instances whose programs are loaded. */
-  readonly held: string[];
-  /** Loads a build's program into the instance's slot, unless it is there already. @throws if it cannot be loaded */
-  load(instance: string, build: string): void;
-  /** Empties the slots of these instances, to which no hop leads any more. */
-  remove(instances: readonly string[]): void;
-}
+import type { UserPrograms } from "../user-programs.ts";
 
 /** Users' programs on a panel, pinned in its folder. */
-export class OwnPrograms implements Programs {
+export class KernelUserPrograms implements UserPrograms {
   readonly #panel: Panel;
   readonly #objects: (build: string) => string;
   /** Builds that this agent has loaded, by instance. */

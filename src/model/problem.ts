@@ -1,0 +1,12 @@
+/** A problem of an object, shown on the object and in `weir status`. */
+export interface Problem {
+  /** `Kind/namespace/name`, or a file. */
+  object: string;
+  /** Field, e.g. `metadata.annotations["bandwidth"]`. */
+  path?: string | undefined;
+  message: string;
+  /** Default: `error`. `skipped`: something that Weir does not do. */
+  severity?: "error" | "warning" | "skipped" | undefined;
+  /** Position in a manifest: `file:line:column`. */
+  at?: string | undefined;
+}

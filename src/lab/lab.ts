@@ -10,6 +10,7 @@ import type { Problem } from "../model/problem.ts";
 import { ruleProblems } from "../model/rule-objects.ts";
 import { version } from "../model/version.ts";
 import { writeAtomically } from "../sources/atomic.ts";
+import { agentConfig } from "./agent-config.ts";
 import { AgentProcess, type AgentProgram, agentArgv } from "./agent-process.ts";
 import { type BindingPlan, ownerKey } from "./binding.ts";
 import { createCgroup } from "./cgroups.ts";
@@ -25,7 +26,7 @@ import { ApiSource } from "./kube/source.ts";
 import { Kubelet } from "./kubelet.ts";
 import { commandProblems, launchOf } from "./launch.ts";
 import { ManifestSource } from "./manifest-source.ts";
-import { CLUSTER_CIDRS, type LabNames, type NodeNames } from "./names.ts";
+import type { LabNames, NodeNames } from "./names.ts";
 import { makeNetnsDir } from "./netns-dir.ts";
 import { isError } from "./objects.ts";
 import type { BoundPod } from "./pod-host.ts";
@@ -370,25 +371,6 @@ export class Lab {
       log: node.log,
     };
   }
-}
-
-/** The agent's configuration file, in the form of YAML that JSON is. */
-export function agentConfig(
-  node: NodeNames,
-  { overlay, programs, cgroup }: Pick<LabRecord, "overlay" | "programs" | "cgroup">,
-): string {
-  const config = {
-    apiVersion: "weir.dev/v1alpha1",
-    kind: "AgentConfig",
-    addresses: node.addresses.map((address) => address.slice(0, address.indexOf("/"))),
-    podCIDRs: node.podCIDRs,
-    clusterCIDRs: CLUSTER_CIDRS,
-    overlay,
-    uplink: "eth0",
-    podCgroups: `${cgroup}/${node.name}`,
-    ...(programs !== undefined && { programs }),
-  };
-  return `${JSON.stringify(config, null, 2)}\n`;
 }
 
 function summary({ created, updated, removed, rules }: BindingPlan): string {

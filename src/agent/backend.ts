@@ -11,6 +11,7 @@ import type { Agent } from "./agent.ts";
 import { examine } from "./doctor.ts";
 import { networkFault } from "./network-fault.ts";
 import { outageOf } from "./outage.ts";
+import { reasonOf } from "./readiness.ts";
 import { dropItems, portCounters } from "./views/counters.ts";
 import { impairmentItems } from "./views/impairments.ts";
 import { limitItems } from "./views/limits.ts";
@@ -35,11 +36,11 @@ export class AgentBackend implements Backend {
   async status(): Promise<Plain<schema.Status>> {
     const agent = this.#agent;
     const { planner, programs } = agent;
-    const { manifests, datapath, panel } = agent.parts;
+    const { manifests, panel } = agent.parts;
     const { cluster, composer } = planner;
-    const failures = agent.standing.failures();
+    const awaited = agent.standing.awaited();
     const ready = agent.synced && agent.generation > 0;
-    const why = failures[0]?.message ?? outageOf(manifests?.troubles() ?? [], Date.now());
+    const why = reasonOf(awaited, objectKey("Node", planner.node)) ?? outageOf(manifests?.troubles() ?? [], Date.now());
     return {
       version,
       abi: panel.abi,
@@ -58,8 +59,8 @@ export class AgentBackend implements Backend {
         ],
         generation: agent.generation,
         rows: composer.size,
-        pending: ready ? datapath.pending : composer.size,
-        failed: failures.length,
+        pending: ready ? awaited.length : composer.size,
+        failed: agent.standing.failures().length,
         writes: agent.writes,
         reconciledAt: agent.reconciledAt?.toISOString() ?? null,
         resourceVersion: programs.pending.size > 0 ? null : (agent.observedVersion ?? null),

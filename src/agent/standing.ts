@@ -4,6 +4,7 @@ import type { Outcome } from "../model/outcomes.ts";
 import type { Problem } from "../model/problem.ts";
 import type { Knowledge } from "./knowledge.ts";
 import type { AgentParts } from "./parts.ts";
+import { isAwaited } from "./readiness.ts";
 
 /** The object of a failure of a whole pass. */
 export const AGENT = "agent";
@@ -59,6 +60,18 @@ export class Standing {
     return [...this.#knowledge.faults, ...this.#failed, ...this.#told("error")];
   }
 
+  /** What keeps the node from being ready: failures of its own, and those of objects that it still works at. */
+  awaited(): Problem[] {
+    const { outcomes } = this.#parts.datapath;
+    const aged = [...outcomes.aged(), ...this.#beside().map((outcome) => ({ outcome, age: 0 }))];
+    const told = aged.flatMap(({ outcome, age }): Problem[] => {
+      const object = this.#objectOf(outcome);
+      const counts = outcome.severity === "error" && (object.startsWith("Node/") || isAwaited(outcome, age));
+      return counts ? [{ object, message: outcome.message }] : [];
+    });
+    return [...this.#knowledge.faults, ...this.#failed, ...told];
+  }
+
   /** What is in force but degraded. */
   warnings(): Problem[] {
     return this.#told("warning");
@@ -89,11 +102,21 @@ export class Standing {
     return [...this.#parts.datapath.outcomes.of(claim), ...composed];
   }
 
+  /** What no item of the datapath says: what of the document has no place, and what is known to be lost. */
+  #beside(): Outcome[] {
+    return [...this.#parts.datapath.lost(), ...this.#planner.outcomes()];
+  }
+
+  /** The object that an outcome is about: the node's own if it is no other's. */
+  #objectOf({ owner }: Outcome): string {
+    return this.#planner.objectOf(owner) ?? objectKey("Node", this.#planner.node);
+  }
+
   #told(severity: Outcome["severity"]): Problem[] {
-    const all = [...this.#parts.datapath.outcomes.all(), ...this.#planner.outcomes()];
+    const all = [...this.#parts.datapath.outcomes.all(), ...this.#beside()];
     return all.flatMap((one): Problem[] => {
       if (one.severity !== severity) return [];
-      const object = this.#planner.objectOf(one.owner) ?? objectKey("Node", this.#planner.node);
+      const object = this.#objectOf(one);
       return [{ object, message: one.message, ...(severity === "warning" && { severity }) }];
     });
   }

@@ -30,7 +30,7 @@ export const status = z
     state: z
       .enum(["starting", "ready", "degraded"])
       .describe(
-        "starting: sources not yet read or rows not yet written; degraded: the kernel or the disk refuses something, or a source is away",
+        "starting: sources not yet read or rows not yet written; degraded: something that the node itself needs is not in force, something of any object is still worked at or was removed and is not back, or a source is away",
       ),
     reason: z.string().nullable().describe("why the state is not `ready`"),
     kernel: z.string().describe("kernel release, e.g. `6.1.0-18-amd64`"),
@@ -51,8 +51,8 @@ export const status = z
           .describe("where the cluster state comes from"),
         generation: field.count.describe("how many times a desired state was applied"),
         rows: field.count.describe("rows of the desired state"),
-        pending: field.count.describe("rows not yet written"),
-        failed: field.count.describe("rows that the kernel refused; they are tried again"),
+        pending: field.count.describe("what keeps the state from being `ready`; before the first pass all rows"),
+        failed: field.count.describe("what is not in force, of the node or of any object; it is tried again"),
         writes: field.count.describe("kernel objects and map rows written or removed since start"),
         reconciledAt: z.iso.datetime().nullable().describe("end of the last reconciliation"),
         resourceVersion: z

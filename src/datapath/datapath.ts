@@ -57,6 +57,8 @@ export class Datapath {
   #hasOldPanels = true;
   /** The kernel reported a change that no pass has handled yet. */
   #isDoubted = false;
+  /** Devices that lost their queues since the last pass. */
+  readonly #unqueued = new Set<string>();
   #scrubSteps: (() => void)[] = [];
 
   constructor(parts: DatapathParts) {
@@ -66,7 +68,7 @@ export class Datapath {
     this.panel = panel;
     this.programs = parts.programs;
     const { names } = panel;
-    const outcomes = new Outcomes(parts.owner);
+    const outcomes = new Outcomes(parts.owner, now);
     const devices = new Devices(network);
     const links = new Links(network, devices, outcomes, now);
     const instances = new Instances(names, parts.programs, outcomes, now);
@@ -126,6 +128,7 @@ export class Datapath {
     this.#isSweeping ||= whole;
     this.#take(delta);
     this.#isDoubted = false;
+    this.#unqueued.clear();
     this.#step("devices", () => this.devices.refresh());
     this.#follow();
     for (const part of this.#all()) if (part.retry.isDue) part.tryAgain();
@@ -252,7 +255,19 @@ export class Datapath {
     if (device === SHAPE.device) this.#shapers.doubt();
     else if (link?.kind === "pair" && link.qdisc && link.device === device) this.#links.doubt(device);
     else return false;
+    this.#unqueued.add(device);
     return true;
+  }
+
+  /** What somebody removed or changed since the last pass, as far as the kernel told. */
+  lost(): readonly Outcome[] {
+    if (!this.#isDoubted) return [];
+    const queues = [...this.#unqueued].map((device) => {
+      const owner = this.#links.get(device)?.owner ?? this.outcomes.node;
+      return { owner, message: `queues of device ${device} were removed` };
+    });
+    const told = [...this.#links.lost(this.devices.doubtful), ...this.#routes.lost(), ...queues];
+    return told.map(({ owner, message }) => ({ owner, code: "lost", severity: "error", message }));
   }
 
   /** Has the next pass restore a device completely, although no notification says that anything was lost. */

@@ -47,6 +47,11 @@ export class Devices {
     return this.info(name)?.ifindex;
   }
 
+  /** Devices that the kernel told of, and that no pass has read since. */
+  get doubtful(): Iterable<string> {
+    return this.#doubtful;
+  }
+
   /** Name of a known device; empty if unknown. */
   nameOf(ifindex: number): string {
     return this.#names.get(ifindex) ?? "";

@@ -25,6 +25,16 @@ export function macOf(link: Link): string | undefined {
   return link.kind === "pair" && link.mac !== "" ? link.mac : undefined;
 }
 
+/** How one of a link's devices differs from what Weir left; undefined: it does not. */
+export function changeOf(link: Link, device: string, now: DeviceInfo | undefined): string | undefined {
+  if (!now) return `device ${device} was removed`;
+  if (!now.up) return `device ${device} was set down`;
+  const mac = device === link.device ? macOf(link) : undefined;
+  if (mac !== undefined && now.mac !== mac) return `the MAC address of device ${device} was changed`;
+  const isQueue = link.kind === "pair" && link.mac === ""; // whoever queues packets there sets its MTU
+  return isQueue || now.mtu === link.mtu ? undefined : `the MTU of device ${device} was changed`;
+}
+
 /** Creates a link's devices, which stay down. */
 export function makeLink(link: Link): void {
   const { device, mtu } = link;

@@ -2,7 +2,7 @@ import type { Change, Link } from "../model/document.ts";
 import { Backoff } from "./backoff.ts";
 import { type Devices, isOwnDevice } from "./devices.ts";
 import { outcomeOf } from "./fault.ts";
-import { endsOf, macOf } from "./link-work.ts";
+import { changeOf, endsOf, macOf } from "./link-work.ts";
 import type { Network } from "./network.ts";
 import type { Outcomes } from "./outcomes.ts";
 
@@ -90,6 +90,18 @@ export class Links {
       const first = this.#firstEnds.get(device);
       if (first !== undefined) this.#due.add(first);
     }
+  }
+
+  /** What the kernel lacks of these devices' links, by a fresh look: notifications may be about changes that are over. */
+  lost(devices: Iterable<string>): { owner: string; message: string }[] {
+    const firsts = new Set([...devices].flatMap((device) => this.#firstEnds.get(device) ?? []));
+    return [...firsts].flatMap((first) => {
+      const { owner, item } = this.#wanted.get(first) as Wanted;
+      if (this.#failed.has(first) || this.#fresh.has(first)) return [];
+      const changes = endsOf(item).map((end) => changeOf(item, end, this.#network.device(end)));
+      const message = changes.find((change) => change !== undefined);
+      return message === undefined ? [] : [{ owner, message }];
+    });
   }
 
   /** Has the next pass restore a device completely, although no notification says that anything was lost. */

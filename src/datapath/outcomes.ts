@@ -7,10 +7,15 @@ export class Outcomes {
   /** Incremented by every change. */
   revision = 0;
   readonly #byItem = new Map<string, Outcome>();
+  /** When an item's outcomes of this severity began, ms of the clock. */
+  readonly #since = new Map<string, number>();
+  readonly #now: () => number;
   readonly #byOwner = new Map<string, Map<string, Outcome>>();
 
-  constructor(node = "Node") {
+  /** @param now ms of a clock that only goes forward */
+  constructor(node = "Node", now = () => performance.now()) {
     this.node = node;
+    this.#now = now;
   }
 
   get size(): number {
@@ -25,6 +30,12 @@ export class Outcomes {
     return [...this.#byItem.values()];
   }
 
+  /** All outcomes, each with the ms since its item has had one of this severity. */
+  *aged(): Generator<{ outcome: Outcome; age: number }> {
+    const now = this.#now();
+    for (const [item, outcome] of this.#byItem) yield { outcome, age: now - (this.#since.get(item) ?? now) };
+  }
+
   /** Owners with at least one outcome. */
   owners(): IterableIterator<string> {
     return this.#byOwner.keys();
@@ -37,7 +48,9 @@ export class Outcomes {
     if (known && outcome && isSame(known, outcome)) return;
     this.revision++;
     if (known) this.#forget(item, known.owner);
+    if (!outcome || outcome.severity !== known?.severity) this.#since.delete(item);
     if (!outcome) return;
+    if (!this.#since.has(item)) this.#since.set(item, this.#now());
     this.#byItem.set(item, outcome);
     const own = this.#byOwner.get(outcome.owner);
     if (own) own.set(item, outcome);

@@ -26,6 +26,8 @@ export class Routes {
   readonly #byDevice = new Dependents();
   readonly #due = new Set<string>();
   readonly #failed = new Set<string>();
+  /** Routes that the kernel told are gone, by CIDR. */
+  readonly #lost = new Set<string>();
   /** The kernel's routes by CIDR; read at first use, and again when they may have changed. */
   #held: Map<string, RouteInfo[]> | undefined;
 
@@ -65,6 +67,14 @@ export class Routes {
     }
   }
 
+  /** Routes that were removed, as the kernel told, and that no pass has looked at since. */
+  lost(): { owner: string; message: string }[] {
+    return [...this.#lost].flatMap((cidr) => {
+      const wanted = this.#wanted.get(cidr);
+      return wanted ? [{ owner: wanted.owner, message: `route ${cidr} was removed` }] : [];
+    });
+  }
+
   /** Has all routes compared with the kernel's in the next pass. */
   doubt(): void {
     this.#held = undefined;
@@ -88,8 +98,12 @@ export class Routes {
     const { route, gone } = news;
     const wanted = this.#wanted.get(route.cidr);
     const isOwn = route.protocol === WEIR_ROUTE_PROTOCOL;
-    if (!isOwn && !(gone && this.#failed.has(route.cidr))) return false;
+    const isInTheWay = this.#failed.has(route.cidr);
+    // another's that comes may have replaced ours, of which the kernel tells nothing more
+    if (!isOwn && !(gone ? isInTheWay : wanted && !isInTheWay)) return false;
     const isHeld = wanted !== undefined && this.#isThat(route, wanted.item);
+    if (isOwn && isHeld && gone) this.#lost.add(route.cidr);
+    else if (isOwn && isHeld) this.#lost.delete(route.cidr);
     if (isOwn && gone !== isHeld) return false;
     this.#held = undefined;
     this.#due.add(route.cidr);
@@ -122,6 +136,7 @@ export class Routes {
    * as possible.
    */
   #ensureOne(cidr: string, wanted: Route | undefined): void {
+    this.#lost.delete(cidr);
     const held = this.#read();
     const found = held.get(cidr) ?? [];
     const right = wanted && found.find((one) => this.#isThat(one, wanted));

@@ -25,6 +25,8 @@ export type OutcomeCode =
   | "no-id"
   /** It waits for a device that does not exist. */
   | "no-device"
+  /** Somebody removed or changed it; the next pass mends it. */
+  | "lost"
   /** The kernel refused it. */
   | "kernel"
   /** The kernel lacks something: it works, but less well. */

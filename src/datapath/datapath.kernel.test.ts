@@ -5,9 +5,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { ethernet, ip, udp } from "../../test/packets.ts";
 import { removeNode } from "../agent/uninstall.ts";
 import { dropItems, sumCounts } from "../agent/views/counters.ts";
+import { podNetwork } from "../authors/network.ts";
 import { GATEWAY_MAC } from "../functions/router/names.ts";
 import { links, routes } from "../kernel/index.ts";
 import type { Endpoint } from "../model/cluster.ts";
+import type { PodLink } from "../model/document.ts";
 import { idKey } from "./tables.ts";
 import { KernelNode, limitOf } from "./testing/kernel-node.ts";
 
@@ -162,6 +164,19 @@ describe("a node's datapath", () => {
     };
     expect(node.apply({ endpoints: [...node.endpoints, gone] }).failed).toEqual(["pods ns/gone kernel"]);
     expect(node.datapath.outcomes.of("pods ns/gone")[0]?.message).toContain("/run/netns/none");
+    expect(node.ping("a", "10.244.1.3")).toContain("2 received");
+  });
+
+  test("an agent completes a pod's device that the last agent left without routes", () => {
+    const [first = expect.fail()] = node.endpoints;
+    expect(node.apply({ endpoints: [] }).failed).toEqual([]);
+    const [link = expect.fail()] = podNetwork(first, node.context, first.ips).links ?? [];
+    const item = { ...link, gateways: ["nonsense"] } as PodLink;
+    const none = { instances: [], ports: [], routes: [], shapers: [], leases: [], rows: [] };
+    node.inNode(() => node.datapath.apply({ ...none, links: [{ owner: "pods ns/a", item, gone: false }] }));
+    expect(node.failed).toEqual(["pods ns/a kernel"]);
+    node.restart();
+    expect(node.apply().failed).toEqual([]);
     expect(node.ping("a", "10.244.1.3")).toContain("2 received");
   });
 

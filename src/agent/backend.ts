@@ -3,9 +3,9 @@ import type { Backend, EndpointResult, ObjectName, Plain } from "../api/backend.
 import { ApiError } from "../api/errors.ts";
 import type * as schema from "../api/schemas.ts";
 import { namespaceFault } from "../kernel/index.ts";
-import type { Endpoint } from "../model/cluster.ts";
 import type { Document } from "../model/document.ts";
 import { objectKey } from "../model/names.ts";
+import type { PodAttachment } from "../model/node-context.ts";
 import { version } from "../model/version.ts";
 import type { Agent } from "./agent.ts";
 import { examine } from "./doctor.ts";
@@ -213,7 +213,7 @@ export class AgentBackend implements Backend {
   }
 
   /** Stores an attachment. Running out of addresses or disk space is temporary, so it fails as `unavailable`. */
-  #store(namespace: string, name: string, spec: schema.EndpointSpec): Endpoint {
+  #store(namespace: string, name: string, spec: schema.EndpointSpec): PodAttachment {
     try {
       return this.#agent.parts.endpoints.put(namespace, name, spec);
     } catch (cause) {

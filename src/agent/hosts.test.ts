@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { NodeContext } from "../model/cluster.ts";
+import type { NodeContext } from "../model/node-context.ts";
 import type { Pod } from "../model/objects.ts";
 import { HostFinder } from "./hosts.ts";
 

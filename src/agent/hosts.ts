@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { cgroupId, findPodCgroup, podCgroupCandidates } from "../kernel/index.ts";
-import type { HostPod, NodeContext } from "../model/cluster.ts";
 import { objectKey, podKey } from "../model/names.ts";
+import type { HostPod, NodeContext } from "../model/node-context.ts";
 import type { Pod } from "../model/objects.ts";
 import type { Problem } from "../model/problem.ts";
 

@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { NODE } from "../authors/cluster.ts";
 import type { Planner } from "../authors/planner.ts";
-import type { NodeContext } from "../model/cluster.ts";
 import { objectKey, podKey } from "../model/names.ts";
+import type { NodeContext } from "../model/node-context.ts";
 import type { ManifestObject, Node } from "../model/objects.ts";
 import type { Problem } from "../model/problem.ts";
 import { type AppliedObject, doubled } from "../sources/applied.ts";
 import type { AgentParts } from "./parts.ts";
 import type { Resolution } from "./programs.ts";
 
-const NO_PROGRAMS: Resolution = { builds: new Map(), problems: [], standings: new Map(), pending: new Set() };
+const NO_PROGRAMS: Resolution = { builds: new Map(), problems: [], states: new Map(), pending: new Set() };
 /**
  * How long the first pass waits for builds of users' programs, ms. Until then the previous agent's datapath is in
  * force.

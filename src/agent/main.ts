@@ -8,12 +8,12 @@ import { Panel } from "../datapath/panel.ts";
 import { Builder } from "../datapath/programs/builder.ts";
 import { functions } from "../functions/index.ts";
 import { type Lock, watchNetwork } from "../kernel/index.ts";
-import type { NodeContext } from "../model/cluster.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
 import { objectKey } from "../model/names.ts";
+import type { NodeContext } from "../model/node-context.ts";
 import type { Node } from "../model/objects.ts";
 import { AppliedStore } from "../sources/applied.ts";
-import { openEndpoints } from "../sources/endpoints.ts";
+import { openAttachments } from "../sources/attachments.ts";
 import { LastGoodFile } from "../sources/last-good.ts";
 import type { ManifestWatch } from "../sources/manifests/index.ts";
 import { Agent } from "./agent.ts";
@@ -147,7 +147,7 @@ function start(
     tables: functions.flatMap((fn) => fn.tables),
     state: functions.flatMap((fn) => fn.state ?? []),
   });
-  const endpoints = openEndpoints({ folder: config.state, podCIDRs: node.podCIDRs });
+  const endpoints = openAttachments({ folder: config.state, podCIDRs: node.podCIDRs });
   const lastGood = new LastGoodFile(config.state);
   const applied = new AppliedStore(config.state);
   const settings = { ...DEFAULT_RULE_SETTINGS, ...config.rules };

@@ -1,5 +1,5 @@
-import type { Endpoint } from "../model/cluster.ts";
 import { podKey } from "../model/names.ts";
+import type { PodAttachment } from "../model/node-context.ts";
 import type { OutcomeCode } from "../model/outcomes.ts";
 import type { Agent } from "./agent.ts";
 import { networkClaims } from "./views/claims.ts";
@@ -18,7 +18,7 @@ const OWN: ReadonlySet<OutcomeCode> = new Set(["kernel", "conflict", "encode"]);
  * Returns why a pod's network (its device, port and rows) is not in force after the last pass. Its rules are not
  * considered.
  */
-export function networkFault({ standing, planner }: Agent, endpoint: Endpoint): NetworkFault | undefined {
+export function networkFault({ standing, planner }: Agent, endpoint: PodAttachment): NetworkFault | undefined {
   const own = standing.outcomeOf(...networkClaims(podKey(endpoint)));
   if (own) return { own: OWN.has(own.code), message: own.message };
   const node = standing.faultOf();

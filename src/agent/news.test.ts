@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type NetworkNews, WEIR_ROUTE_PROTOCOL } from "../kernel/index.ts";
-import type { NodeContext } from "../model/cluster.ts";
+import type { NodeContext } from "../model/node-context.ts";
 import { memoryKernel, agentOn as newAgent } from "./testing/agent.ts";
 
 const NODE: NodeContext = {

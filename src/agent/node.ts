@@ -3,8 +3,8 @@ import { isDeepStrictEqual } from "node:util";
 import type { AgentConfig } from "../api/config.ts";
 import { addresses, defaultRoute, findLink, hasQdisc } from "../kernel/index.ts";
 import { indexIn, parseCidr } from "../model/addresses.ts";
-import type { NodeContext } from "../model/cluster.ts";
 import { familyOf, formatPrefix, parsePrefix } from "../model/ip.ts";
+import type { NodeContext } from "../model/node-context.ts";
 import type { Node } from "../model/objects.ts";
 
 /**

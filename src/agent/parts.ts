@@ -1,10 +1,10 @@
 import type { Datapath } from "../datapath/datapath.ts";
 import type { Panel } from "../datapath/panel.ts";
-import type { NodeContext } from "../model/cluster.ts";
 import type { RuleSettings } from "../model/limits.ts";
+import type { NodeContext } from "../model/node-context.ts";
 import type { Node } from "../model/objects.ts";
 import type { AppliedStore } from "../sources/applied.ts";
-import type { EndpointStore } from "../sources/endpoints.ts";
+import type { AttachmentStore } from "../sources/attachments.ts";
 import type { LastGoodFile } from "../sources/last-good.ts";
 import type { ManifestWatch } from "../sources/manifests/index.ts";
 import type { HostFinder } from "./hosts.ts";
@@ -17,7 +17,7 @@ export interface AgentParts {
   node: NodeContext;
   settings: RuleSettings;
   manifests: ManifestWatch | undefined;
-  endpoints: EndpointStore;
+  endpoints: AttachmentStore;
   lastGood: LastGoodFile;
   applied: AppliedStore;
   panel: Panel;

@@ -7,7 +7,7 @@ import type { Source } from "../datapath/programs/compile.ts";
 import { parseProgramRules } from "../model/program-rules.ts";
 import type { ProgramRule } from "../model/programs.ts";
 import { bad, good, type Result } from "../model/text.ts";
-import { Programs, standingKey } from "./programs.ts";
+import { Programs, stateKey } from "./programs.ts";
 
 const LIST = `apiVersion: weir.dev/v1alpha1
 kind: ProgramList
@@ -77,21 +77,21 @@ function start(options: { held?: string[]; folder?: string | undefined; now?: ()
   };
   return { programs, builder, settle };
 }
-const A = standingKey("ns/a", "egress");
+const A = stateKey("ns/a", "egress");
 
 describe("a rule's program", () => {
   test("is compiling, then ready, which requests another pass", async () => {
     const { programs } = start();
     const one = given({ a: "one egress" });
     const first = resolve(programs, one);
-    expect(first.standings.get(A)).toMatchObject({ state: "compiling", build: undefined });
+    expect(first.states.get(A)).toMatchObject({ state: "compiling", build: undefined });
     expect([...first.pending]).toEqual(["ns/a"]);
     expect(first.problems).toEqual([]);
     await programs.idle;
     expect(changes).toBe(1);
     const second = resolve(programs, one);
-    expect(second.standings.get(A)).toMatchObject({ state: "ready", effective: "one -DN=5" });
-    const build = second.standings.get(A)?.build ?? "";
+    expect(second.states.get(A)).toMatchObject({ state: "ready", effective: "one -DN=5" });
+    const build = second.states.get(A)?.build ?? "";
     expect([...second.builds]).toEqual([["ns/a", [{ direction: "egress", build }]]]);
   });
 
@@ -138,24 +138,24 @@ test("many new programs are spread over several passes", async () => {
 describe("the previous program stays in force", () => {
   test("while the next one is built, and if that is refused", async () => {
     const { programs, settle } = start();
-    const before = (await settle(given({ a: "one egress -DN=1" }))).standings.get(A)?.build;
+    const before = (await settle(given({ a: "one egress -DN=1" }))).states.get(A)?.build;
     const next = resolve(programs, given({ a: "one egress -DN=2" }));
-    expect(next.standings.get(A)).toMatchObject({ state: "compiling", build: before, effective: "one -DN=1" });
+    expect(next.states.get(A)).toMatchObject({ state: "compiling", build: before, effective: "one -DN=1" });
     const refused = await settle(given({ a: "one egress -DN=99" }));
-    expect(refused.standings.get(A)).toMatchObject({ state: "refused", build: before });
+    expect(refused.states.get(A)).toMatchObject({ state: "refused", build: before });
     expect(refused.problems[0]?.message).toMatch(/the program before stays: one -DN=1$/);
     expect(refused.builds.get("ns/a")).toEqual([{ direction: "egress", build: before }]);
   });
 
   test("if the source becomes invalid, and is removed with the rule", async () => {
     const { settle } = start();
-    const before = (await settle(given({ a: "one egress" }))).standings.get(A)?.build;
+    const before = (await settle(given({ a: "one egress" }))).states.get(A)?.build;
     writeFileSync(join(folder, "one.c"), "evil");
     const bad = await settle(given({ a: "one egress" }));
-    expect(bad.standings.get(A)).toMatchObject({ state: "refused", build: before });
+    expect(bad.states.get(A)).toMatchObject({ state: "refused", build: before });
     expect(bad.problems[0]?.message).toContain("the verifier refuses one.c: evil");
     writeFileSync(join(folder, "one.c"), "good again");
-    expect((await settle(given({ a: "one egress" }))).standings.get(A)).toMatchObject({ state: "ready" });
+    expect((await settle(given({ a: "one egress" }))).states.get(A)).toMatchObject({ state: "ready" });
     expect((await settle(given({}))).builds.size).toBe(0);
     writeFileSync(join(folder, "one.c"), "evil");
     expect((await settle(given({ a: "one egress" }))).builds.size).toBe(0);
@@ -164,8 +164,8 @@ describe("the previous program stays in force", () => {
   test("across a restart: the kernel's programs are recognized by name", async () => {
     writeFileSync(join(folder, "one.c"), "evil");
     const { settle } = start({ held: ["custom:weir-a:egress:0123456789ab", "something else"] });
-    const { standings, builds } = await settle(given({ a: "one egress", b: "one egress" }));
-    expect(standings.get(A)).toMatchObject({ state: "refused", build: "0123456789ab", effective: undefined });
+    const { states, builds } = await settle(given({ a: "one egress", b: "one egress" }));
+    expect(states.get(A)).toMatchObject({ state: "refused", build: "0123456789ab", effective: undefined });
     expect([...builds.keys()]).toEqual(["ns/a"]);
   });
 });
@@ -179,5 +179,5 @@ test("a build that failed for lack of a sandbox is retried later", async () => {
   now = 31_000;
   const again = start({ now: () => now });
   writeFileSync(join(folder, "one.c"), "good");
-  expect((await again.settle(given({ a: "one egress" }))).standings.get(A)?.state).toBe("ready");
+  expect((await again.settle(given({ a: "one egress" }))).states.get(A)?.state).toBe("ready");
 });

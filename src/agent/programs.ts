@@ -15,7 +15,7 @@ import { watchFault } from "../sources/manifests/index.ts";
 import { LIST, type ProgramFolder, readProgramFolder } from "../sources/programs/catalog.ts";
 
 /** The state of a rule's program. */
-export interface Standing {
+export interface ProgramState {
   state: "ready" | "compiling" | "refused";
   /** Build in force at the pod: the rule's own, or the previous one; undefined: none. */
   build: string | undefined;
@@ -27,13 +27,13 @@ export interface Standing {
 export interface Resolution {
   builds: ReadonlyMap<string, readonly ProgramInForce[]>;
   problems: readonly Problem[];
-  /** By `standingKey`. */
-  standings: ReadonlyMap<string, Standing>;
+  /** By `stateKey`. */
+  states: ReadonlyMap<string, ProgramState>;
   /** Pods with a program that is still being built. */
   pending: ReadonlySet<string>;
 }
 
-export const standingKey = (pod: string, direction: Direction): string => `${pod} ${direction}`;
+export const stateKey = (pod: string, direction: Direction): string => `${pod} ${direction}`;
 
 export interface ProgramsOptions {
   /** The administrator's folder. */
@@ -86,7 +86,7 @@ export class Programs {
     this.#now = options.now ?? Date.now;
     for (const name of options.held) {
       const instance = readCustomInstance(name);
-      if (instance) this.#held.set(standingKey(instance.port, instance.direction), instance.build);
+      if (instance) this.#held.set(stateKey(instance.port, instance.direction), instance.build);
     }
   }
 
@@ -116,7 +116,7 @@ export class Programs {
       build !== undefined && portOf(pod) !== undefined ? [{ pod, direction, build }] : [],
     );
     this.#held.clear();
-    for (const { pod, direction, build } of acting) this.#held.set(standingKey(portOf(pod) ?? "", direction), build);
+    for (const { pod, direction, build } of acting) this.#held.set(stateKey(portOf(pod) ?? "", direction), build);
     this.#start(wanted);
     if (this.#fresh > MOST_NEW) setImmediate(this.#options.onChange);
     return {
@@ -125,13 +125,13 @@ export class Programs {
         ...this.#folderProblems(folder),
         ...standing.flatMap(({ rule, stands }) => (stands.state === "refused" ? [problemOf(rule, stands)] : [])),
       ],
-      standings: new Map(standing.map(({ pod, rule, stands }) => [standingKey(pod, rule.direction), stands])),
+      states: new Map(standing.map(({ pod, rule, stands }) => [stateKey(pod, rule.direction), stands])),
       pending: new Set(standing.flatMap(({ pod, stands }) => (stands.state === "compiling" ? [pod] : []))),
     };
   }
 
-  #stand(rule: ProgramRule, port: string | undefined, folder: Folder, wanted: Map<string, Source>): Standing {
-    const before = port === undefined ? undefined : this.#held.get(standingKey(port, rule.direction));
+  #stand(rule: ProgramRule, port: string | undefined, folder: Folder, wanted: Map<string, Source>): ProgramState {
+    const before = port === undefined ? undefined : this.#held.get(stateKey(port, rule.direction));
     const stays = { build: before, effective: before === undefined ? undefined : this.#described.get(before) };
     const looked = lookUp(rule, folder);
     if (!looked.ok) return { state: "refused", ...stays, reason: looked.reason };
@@ -261,7 +261,7 @@ function byPod(acting: readonly (ProgramInForce & { pod: string })[]): Map<strin
   return builds;
 }
 
-function problemOf({ object, path, configured }: ProgramRule, { reason, build, effective }: Standing): Problem {
+function problemOf({ object, path, configured }: ProgramRule, { reason, build, effective }: ProgramState): Problem {
   const stays =
     build === undefined ? "traffic passes as without it" : `the program before stays: ${effective ?? `build ${build}`}`;
   return { object, path, message: `${quote(configured)} is not in force: ${reason}; ${stays}` };

@@ -1,5 +1,5 @@
 import { objectKey } from "../model/names.ts";
-import { findingsOf, type Results, ResultWriter } from "../results/index.ts";
+import { objectResultsOf, type Results, ResultWriter } from "../results/index.ts";
 import type { KubernetesClient, KubernetesWatch } from "../sources/kubernetes/index.ts";
 import type { Agent } from "./agent.ts";
 import type { AgentBackend } from "./backend.ts";
@@ -7,7 +7,7 @@ import type { AgentBackend } from "./backend.ts";
 /** A Kubernetes API to which results are written. */
 export interface ResultsApi {
   client: KubernetesClient;
-  watch: Pick<KubernetesWatch, "standings">;
+  watch: Pick<KubernetesWatch, "statuses">;
 }
 
 /** Writes results to the API until the signal. Call `mark()` after each pass. */
@@ -24,8 +24,8 @@ export function reportResults(api: ResultsApi, agent: Agent, backend: AgentBacke
     };
     let known: Map<string, string | undefined> | undefined;
     return {
-      standings: api.watch.standings(),
-      findings: findingsOf(receipts, problems, refused),
+      statuses: api.watch.statuses(),
+      findings: objectResultsOf(receipts, problems, refused),
       problems,
       uid(object) {
         known ??= uids();

@@ -1,8 +1,8 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { addresses, type DeviceInfo, isNamespace, isOwnNamespace, links, namespaceNumber } from "../kernel/index.ts";
-import type { Tap } from "../model/cluster.ts";
 import { objectKey, podKey } from "../model/names.ts";
+import type { Tap } from "../model/node-context.ts";
 import type { Pod } from "../model/objects.ts";
 import type { Problem } from "../model/problem.ts";
 

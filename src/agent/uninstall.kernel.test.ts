@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createNamespace, inNamespace, namespacePath, removeNamespace } from "../kernel/index.ts";
 import { AppliedStore } from "../sources/applied.ts";
-import { openEndpoints } from "../sources/endpoints.ts";
+import { openAttachments } from "../sources/attachments.ts";
 import { LastGoodFile } from "../sources/last-good.ts";
 import { lockNode } from "./lock.ts";
 import { uninstall } from "./uninstall.ts";
@@ -30,7 +30,7 @@ function run(plan: boolean): Promise<readonly string[]> {
 
 /** Writes the state of an agent with a pod, an invalid limit, and an applied object. */
 function fillStores(folder: string): void {
-  const endpoints = openEndpoints({ folder, podCIDRs: ["10.0.0.0/24"] });
+  const endpoints = openAttachments({ folder, podCIDRs: ["10.0.0.0/24"] });
   for (const uid of ["u", "v"]) endpoints.put("ns", "a", { uid, netns: "/run/netns/a", ifname: "eth0" });
   const rule = { direction: "egress", rate: 1e6, source: "bandwidth", configured: "1 mbps egress" } as const;
   new LastGoodFile(folder).save(new Map([["ns/a", { uid: "u", byKey: { bandwidth: [rule] } }]]));

@@ -5,7 +5,7 @@ import { detachTaps } from "../datapath/attach.ts";
 import { isOwnDevice } from "../datapath/devices.ts";
 import { links, openBpfLink, removeLink, removeRoute, routes, WEIR_ROUTE_PROTOCOL } from "../kernel/index.ts";
 import { APPLIED_FILE } from "../sources/applied.ts";
-import { ENDPOINTS_FOLDER, RELEASED_FILE } from "../sources/endpoints.ts";
+import { ATTACHMENTS_FOLDER, RELEASED_FILE } from "../sources/attachments.ts";
 import { RULES_FILE } from "../sources/last-good.ts";
 import { mountNote, releaseBpffs } from "./bpffs.ts";
 import { lockNode } from "./lock.ts";
@@ -65,7 +65,7 @@ export function removeNode(config: Pick<AgentConfig, "bpffs" | "state">, node: s
 export function undoStart(config: Pick<AgentConfig, "bpffs" | "state">, node: string): void {
   removePanel(panelRoot(config.bpffs, node)); // devices are created later, by the first pass
   releasePins(config);
-  for (const folder of [join(config.state, ENDPOINTS_FOLDER), config.state]) removeIfEmpty(folder);
+  for (const folder of [join(config.state, ATTACHMENTS_FOLDER), config.state]) removeIfEmpty(folder);
 }
 
 function releasePins(places: Pick<AgentConfig, "bpffs" | "state">): void {
@@ -111,7 +111,7 @@ const withRemains = (path: string): string[] => [path, `${path}.new`, `${path}.b
 
 /** The files about pods and programs made for them. */
 const ofPods = (state: string): string[] => [
-  join(state, ENDPOINTS_FOLDER),
+  join(state, ATTACHMENTS_FOLDER),
   ...withRemains(join(state, RELEASED_FILE)),
   ...withRemains(join(state, RULES_FILE)),
   programCache(state),

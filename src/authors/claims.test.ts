@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { NodeContext } from "../model/cluster.ts";
+import type { NodeContext } from "../model/node-context.ts";
 import type { Node } from "../model/objects.ts";
 import type { Problem } from "../model/problem.ts";
 import { Store } from "../store/store.ts";

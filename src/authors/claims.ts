@@ -1,11 +1,11 @@
 import { addressAt, type Cidr, overlap, parseCidr, sizeOf } from "../model/addresses.ts";
-import type { NodeContext } from "../model/cluster.ts";
 import { objectKey } from "../model/names.ts";
+import type { NodeContext } from "../model/node-context.ts";
 import type { Node } from "../model/objects.ts";
 import type { Problem } from "../model/problem.ts";
 import { Collection, type Readable } from "../store/collection.ts";
 import { NODE } from "./cluster.ts";
-import { type Claim, Networks } from "./networks.ts";
+import { type NetworkClaim, Networks } from "./networks.ts";
 
 /**
  * Bounds what Node objects claim. A Node object may contain any address and any pod CIDR. A claim is accepted only if
@@ -25,9 +25,9 @@ const SPECIAL = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", ":
 interface Judged {
   node: Node;
   age: string;
-  taken: readonly Claim[];
+  taken: readonly NetworkClaim[];
   /** Claims that overlap an accepted claim of another node. */
-  refused: readonly Claim[];
+  refused: readonly NetworkClaim[];
 }
 
 /**
@@ -117,7 +117,7 @@ export class BoundNodes extends Collection<Node> {
   }
 
   /** Marks as stale the nodes whose refused claims overlap a claim that was gained or lost. */
-  #callRefused(by: string, changed: readonly Claim[]): void {
+  #callRefused(by: string, changed: readonly NetworkClaim[]): void {
     if (changed.length === 0) return;
     for (const name of this.#contested) {
       if (name === by) continue;
@@ -133,9 +133,9 @@ export class BoundNodes extends Collection<Node> {
       return this.#keep(name, { node, age, taken: [], refused: [] }, problems);
     }
     const problems: Problem[] = [];
-    const taken: Claim[] = [];
-    const refused: Claim[] = [];
-    const take = (claim: Claim): string | undefined => {
+    const taken: NetworkClaim[] = [];
+    const refused: NetworkClaim[] = [];
+    const take = (claim: NetworkClaim): string | undefined => {
       const others = this.#networks.overlapping(claim.cidr);
       const older = others.find(({ owner }) => owner === claim.owner || !this.#isYounger(owner, age));
       if (older) {
@@ -164,7 +164,7 @@ export class BoundNodes extends Collection<Node> {
     return name !== this.#context.get(NODE)?.name && other !== undefined && other.age > age;
   }
 
-  #evict(claim: Claim): void {
+  #evict(claim: NetworkClaim): void {
     this.#networks.remove(claim);
     this.#stale.add(claim.owner.slice("Node/".length));
   }
@@ -173,20 +173,20 @@ export class BoundNodes extends Collection<Node> {
 /** A sort key: creation time from the API server, then name. */
 const ageOf = (node: Node | undefined): string | undefined => node && `${node.createdAt ?? ""} ${node.metadata.name}`;
 
-const sameNetwork = (one: Claim, other: Claim): boolean =>
+const sameNetwork = (one: NetworkClaim, other: NetworkClaim): boolean =>
   one.cidr.family === other.cidr.family && one.cidr.base === other.cidr.base && one.cidr.prefix === other.cidr.prefix;
 
-function without(claims: readonly Claim[] = [], others: readonly Claim[] = []): Claim[] {
+function without(claims: readonly NetworkClaim[] = [], others: readonly NetworkClaim[] = []): NetworkClaim[] {
   return claims.filter((claim) => !others.some((one) => sameNetwork(one, claim)));
 }
 
-function whose(claim: Claim, other: Claim): string {
+function whose(claim: NetworkClaim, other: NetworkClaim): string {
   const what = sameNetwork(claim, other) ? "is already" : `overlaps ${textOf(other)},`;
   return `${what} ${other.owner === claim.owner ? "its own" : `${other.owner}'s`}`;
 }
 
 /** Networks that belong to this node regardless of any Node object. */
-function ownClaims({ name, addresses, podCIDRs }: NodeContext): Claim[] {
+function ownClaims({ name, addresses, podCIDRs }: NodeContext): NetworkClaim[] {
   const owner = `Node/${name}`;
   return [...addresses.map(single), ...podCIDRs].map((text) => ({ owner, cidr: read(text) }));
 }
@@ -229,7 +229,7 @@ class Judge {
    * Returns the node with its accepted claims, and appends a problem for each refused one.
    * @param take accepts a claim, or returns the reason why another node's claim prevents it
    */
-  bound(node: Node, take: (claim: Claim) => string | undefined, problems: Problem[]): Node {
+  bound(node: Node, take: (claim: NetworkClaim) => string | undefined, problems: Problem[]): Node {
     const owner = objectKey("Node", node.metadata);
     const keep = (path: string, texts: readonly string[], judge: (cidr: Cidr) => string | undefined, lost: string) =>
       texts.filter((text, index) => {
@@ -289,7 +289,7 @@ function widen(cidr: Cidr, bits: number): Cidr {
 const within = (inner: Cidr, outer: Cidr): boolean => overlap(inner, outer) && inner.prefix >= outer.prefix;
 
 /** The text form of a claim: an address, or a network. */
-const textOf = ({ cidr }: Claim): string => {
+const textOf = ({ cidr }: NetworkClaim): string => {
   const isAddress = cidr.prefix === (cidr.family === 4 ? 32 : 128);
   return isAddress ? addressAt(cidr, 0n) : format(cidr);
 };

@@ -1,7 +1,7 @@
-import type { Endpoint, HostPod, NodeContext, Tap } from "../model/cluster.ts";
 import type { RuleSettings } from "../model/limits.ts";
 import { lookAlikes } from "../model/look-alikes.ts";
 import { objectKey } from "../model/names.ts";
+import type { HostPod, NodeContext, PodAttachment, Tap } from "../model/node-context.ts";
 import type {
   EndpointSlice,
   Impairment,
@@ -19,7 +19,7 @@ import type { Remembered } from "../model/remembered.ts";
 import { sameValue } from "../model/same.ts";
 import type { Source, Store } from "../store/store.ts";
 import { hasRules } from "./readings.ts";
-import { CHOICE_INDEXES, type LabelledPod, type RuleObject, ruleObjectOf } from "./rule-objects.ts";
+import { CHOICE_INDEXES, type LabelledPod, type RuleRow, ruleRowOf } from "./rule-rows.ts";
 
 /** The fields of a Pod or Service that can contain rules. */
 export type Annotated = Pick<Metadata, "uid" | "labels" | "annotations"> & { namespace: string; name: string };
@@ -61,12 +61,12 @@ export class Cluster {
   /** Services with rules, or with keys that look like rules. */
   readonly annotatedServices: Source<Annotated>;
   readonly slices: Source<{ service: string; addresses: readonly string[] }>;
-  readonly limits: Source<RuleObject<Limit["spec"]>>;
-  readonly impairments: Source<RuleObject<Impairment["spec"]>>;
+  readonly limits: Source<RuleRow<Limit["spec"]>>;
+  readonly impairments: Source<RuleRow<Impairment["spec"]>>;
   /** Objects of kinds that an agent does not act on. */
   readonly others: Source<Problem>;
   /** Pods that a CNI call or a lab attached to Weir's network. */
-  readonly attachments: Source<Endpoint>;
+  readonly attachments: Source<PodAttachment>;
   readonly taps: Source<Tap>;
   readonly hosts: Source<HostPod>;
   /** Users' programs in force at pods. */
@@ -98,10 +98,10 @@ export class Cluster {
       same,
       indexes: { service: ({ service }) => [service] },
     });
-    this.limits = store.source<RuleObject<Limit["spec"]>>("limits", { same, indexes: CHOICE_INDEXES });
-    this.impairments = store.source<RuleObject<Impairment["spec"]>>("impairments", { same, indexes: CHOICE_INDEXES });
+    this.limits = store.source<RuleRow<Limit["spec"]>>("limits", { same, indexes: CHOICE_INDEXES });
+    this.impairments = store.source<RuleRow<Impairment["spec"]>>("impairments", { same, indexes: CHOICE_INDEXES });
     this.others = store.source<Problem>("other objects", { same });
-    this.attachments = store.source<Endpoint>("attachments", { same, indexes: { ip: ({ ips }) => ips } });
+    this.attachments = store.source<PodAttachment>("attachments", { same, indexes: { ip: ({ ips }) => ips } });
     this.taps = store.source<Tap>("taps", { same });
     this.hosts = store.source<HostPod>("host pods", { same });
     this.builds = store.source<readonly ProgramInForce[]>("builds", { same });
@@ -118,13 +118,13 @@ export class Cluster {
     else if (kind === "Namespace") this.#putNamespace(name, as<Namespace>());
     else if (kind === "Service") this.#putService(name, as<Service>());
     else if (kind === "EndpointSlice") this.#putSlice(name, as<EndpointSlice>());
-    else if (kind === "Limit") write(this.limits, name, object && ruleObjectOf(object as Limit));
-    else if (kind === "Impairment") write(this.impairments, name, object && ruleObjectOf(object as Impairment));
+    else if (kind === "Limit") write(this.limits, name, object && ruleRowOf(object as Limit));
+    else if (kind === "Impairment") write(this.impairments, name, object && ruleRowOf(object as Impairment));
     else if (!READ.has(kind)) write(this.others, key, object && idleObject(object));
   }
 
   /** Records that a pod was attached to Weir's network, or detached. */
-  putAttachment(key: string, endpoint: Endpoint | undefined): void {
+  putAttachment(key: string, endpoint: PodAttachment | undefined): void {
     write(this.attachments, key, endpoint);
     this.#place(key);
   }

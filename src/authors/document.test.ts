@@ -2,11 +2,11 @@ import { describe, expect, test } from "vitest";
 import { impairInstance } from "../functions/impair/impair.ts";
 import { limitInstance } from "../functions/limit/limit.ts";
 import { TestDocument, type Wanted } from "../functions/testing/document.ts";
-import type { Endpoint } from "../model/cluster.ts";
 import type { Direction } from "../model/directions.ts";
 import type { Document, RowValue } from "../model/document.ts";
 import type { ImpairRule } from "../model/impair.ts";
 import type { LimitRule } from "../model/limits.ts";
+import type { PodAttachment } from "../model/node-context.ts";
 import { parseManifests } from "../sources/manifests/index.ts";
 import { documentOf, plannerOf } from "./testing/plan.ts";
 
@@ -20,7 +20,7 @@ const NODE = {
   mtu: 1450,
   vxlan: { port: 4789, vni: 1 },
 };
-const endpoint = (name: string): Endpoint => ({
+const endpoint = (name: string): PodAttachment => ({
   namespace: "ns",
   name,
   uid: name,

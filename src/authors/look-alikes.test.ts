@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { NodeContext } from "../model/cluster.ts";
+import type { NodeContext } from "../model/node-context.ts";
 import { parseManifests } from "../sources/manifests/index.ts";
 import { planned } from "./testing/plan.ts";
 

@@ -20,11 +20,11 @@ import {
   toward,
   tunnelRow,
 } from "../functions/router/rows.ts";
-import type { Endpoint, NodeContext } from "../model/cluster.ts";
 import type { Fragment, Link, PortSpec, Route, Row } from "../model/document.ts";
 import { type Family, familyOf, firstAddress, formatPrefix, isAddress, type Prefix, parsePrefix } from "../model/ip.ts";
 import { memo } from "../model/memo.ts";
 import { objectKey } from "../model/names.ts";
+import type { NodeContext, PodAttachment } from "../model/node-context.ts";
 import type { Node } from "../model/objects.ts";
 
 /** Weir's own network on one node: the node itself, the routes to each other node, and each pod. */
@@ -181,7 +181,7 @@ export const ownAddresses = (node: NodeContext): string[] => [...node.addresses,
  * @param usual its addresses that no other pod has
  */
 export function podNetwork(
-  { device, netns, ifname, mac, ips, ...pod }: Endpoint,
+  { device, netns, ifname, mac, ips, ...pod }: PodAttachment,
   node: NodeContext,
   usual: readonly string[],
 ): Fragment {

@@ -12,18 +12,18 @@ import {
   merged,
   namedNetworks,
   type PeerSelector,
-  type RuleObject,
+  type RuleRow,
   selectsPeer,
-} from "./rule-objects.ts";
+} from "./rule-rows.ts";
 import type { Selections } from "./selections.ts";
 
 /** The peers that each Impairment is limited to, as sorted CIDRs. An Impairment without a row applies to all peers. */
 export function peersOf(store: Store, cluster: Cluster, selections: Selections): Derived<readonly string[]> {
   const { impairments, labelledPods } = cluster;
   const labelled = store.derive("peers by labels", [impairments], (key, view): PeerSelector | undefined => {
-    const ruleObject = view.row(impairments, key);
-    const peers = ruleObject?.spec.match?.peers?.filter(isLabelled) ?? [];
-    return ruleObject && peers.length > 0 ? { namespace: ruleObject.namespace, peers } : undefined;
+    const ruleRow = view.row(impairments, key);
+    const peers = ruleRow?.spec.match?.peers?.filter(isLabelled) ?? [];
+    return ruleRow && peers.length > 0 ? { namespace: ruleRow.namespace, peers } : undefined;
   });
   const pods = store.select("pods of peers", {
     selectors: labelled,
@@ -50,11 +50,11 @@ class Peers {
   }
 
   of(key: string, view: View): string[] | undefined {
-    const ruleObject = view.row(this.#cluster.impairments, key);
-    const peers = ruleObject?.spec.match?.peers;
-    if (!ruleObject || !peers) return undefined;
+    const ruleRow = view.row(this.#cluster.impairments, key);
+    const peers = ruleRow?.spec.match?.peers;
+    if (!ruleRow || !peers) return undefined;
     const ofPods = view.selected(this.#pods, key).flatMap((pod) => this.#addressesOf(pod, view));
-    const ofServices = peers.flatMap((peer, index) => this.#ofService(ruleObject, peer.service, index, view));
+    const ofServices = peers.flatMap((peer, index) => this.#ofService(ruleRow, peer.service, index, view));
     return merged([...namedNetworks(peers), ...ofPods, ...ofServices]);
   }
 
@@ -63,17 +63,17 @@ class Peers {
    * included: before translation packets carry them.
    */
   #ofService(
-    ruleObject: RuleObject<ImpairmentSpec>,
+    ruleRow: RuleRow<ImpairmentSpec>,
     service: { name: string; namespace?: string | undefined } | undefined,
     index: number,
     view: View,
   ): string[] {
     if (!service) return [];
     const { services, slices } = this.#cluster;
-    const key = `${service.namespace ?? ruleObject.namespace}/${service.name}`;
+    const key = `${service.namespace ?? ruleRow.namespace}/${service.name}`;
     const row = view.row(services, key);
     if (!row) {
-      const object = objectKey("Impairment", ruleObject);
+      const object = objectKey("Impairment", ruleRow);
       const message = `there is no Service ${key}: the peer matches nobody`;
       view.tell({ object, path: `spec.match.peers[${index}].service`, message, severity: "warning" });
       return [];

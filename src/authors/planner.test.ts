@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Endpoint, NodeContext } from "../model/cluster.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
+import type { NodeContext, PodAttachment } from "../model/node-context.ts";
 import type { Problem } from "../model/problem.ts";
 import type { LastGood } from "../model/remembered.ts";
 import { parseManifests } from "../sources/manifests/index.ts";
@@ -20,7 +20,7 @@ const pod = (name: string, nodeName: string, metadata = "") =>
   `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: shop, uid: u-${name}${metadata}}\nspec: {nodeName: ${nodeName}, containers: [{name: c}]}\n`;
 const limited = (name: string, nodeName: string, rule: string) =>
   pod(name, nodeName, `, annotations: {bandwidth: "${rule}"}`);
-const endpoint = (name: string): Endpoint => ({
+const endpoint = (name: string): PodAttachment => ({
   namespace: "shop",
   name,
   uid: `u-${name}`,

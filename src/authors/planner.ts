@@ -1,6 +1,6 @@
-import type { NodeContext } from "../model/cluster.ts";
 import type { Delta } from "../model/document.ts";
 import { DEFAULT_RULE_SETTINGS, type RuleSettings } from "../model/limits.ts";
+import type { NodeContext } from "../model/node-context.ts";
 import type { Outcome } from "../model/outcomes.ts";
 import type { Problem } from "../model/problem.ts";
 import { Composer } from "../reconcile/composer.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { NodeContext } from "../model/cluster.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
+import type { NodeContext } from "../model/node-context.ts";
 import { describeProgram } from "../model/programs.ts";
 import type { LastGood } from "../model/remembered.ts";
 import { parseManifests } from "../sources/manifests/index.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { Endpoint, NodeContext } from "../model/cluster.ts";
 import { describeEffects } from "../model/impairments.ts";
 import { DEFAULT_RULE_SETTINGS } from "../model/limits.ts";
+import type { NodeContext, PodAttachment } from "../model/node-context.ts";
 import type { ManifestObject } from "../model/objects.ts";
 import { ONE_OFF } from "../model/one-off.ts";
 import type { LastGood } from "../model/remembered.ts";
@@ -52,7 +52,7 @@ const own = (kind: "Limit" | "Impairment", name: string, spec: object, namespace
   metadata: { name, namespace },
   spec,
 });
-const endpoint = (name: string): Endpoint => ({
+const endpoint = (name: string): PodAttachment => ({
   namespace: "shop",
   name,
   uid: `u-${name}`,
@@ -63,7 +63,7 @@ const endpoint = (name: string): Endpoint => ({
   ips: ["10.244.1.9"],
 });
 
-function reduce(objects: object[], before: LastGood = new Map(), endpoints: Endpoint[] = []) {
+function reduce(objects: object[], before: LastGood = new Map(), endpoints: PodAttachment[] = []) {
   const text = objects.map((object) => JSON.stringify(object)).join("\n---\n");
   const parsed = parseManifests(text, "f.yaml");
   const input = { node, objects: parsed.objects.map((one) => one.object), endpoints, problems: parsed.problems };

@@ -25,7 +25,7 @@ import {
   type Reading,
   readRules,
 } from "./readings.ts";
-import { endOf, impairmentCandidates, limitCandidates } from "./rule-objects.ts";
+import { endOf, impairmentCandidates, limitCandidates } from "./rule-rows.ts";
 import { Selections } from "./selections.ts";
 
 /** The rules of one kind that are in force for a pod, and those that are overruled. */
@@ -70,8 +70,8 @@ export class Rules {
     const limited = this.#selections.follow(store, "Limit", limits);
     const impaired = this.#selections.follow(store, "Impairment", impairments);
     const limitsOfObjects = store.derive("candidates of limits", [limits], (key, view) => {
-      const ruleObject = view.row(limits, key);
-      return ruleObject && limitCandidates(ruleObject);
+      const ruleRow = view.row(limits, key);
+      return ruleRow && limitCandidates(ruleRow);
     });
     const impairmentsOfObjects = deriveCandidates(store, cluster, this.#selections, settings);
     const { readings } = this;
@@ -139,10 +139,10 @@ function deriveCandidates(
   const { impairments } = cluster;
   const peers = peersOf(store, cluster, selections);
   return store.derive<readonly Candidate<ImpairRule>[]>("candidates of impairments", [impairments], (key, view) => {
-    const ruleObject = view.row(impairments, key);
-    if (!ruleObject) return undefined;
-    const candidates = impairmentCandidates(ruleObject, view.row(peers, key), settings);
-    const until = endOf(ruleObject.spec);
+    const ruleRow = view.row(impairments, key);
+    if (!ruleRow) return undefined;
+    const candidates = impairmentCandidates(ruleRow, view.row(peers, key), settings);
+    const until = endOf(ruleRow.spec);
     const ended = until !== undefined && view.isPast(until);
     return ended ? candidates.map((one) => ({ ...one, ended })) : candidates;
   });

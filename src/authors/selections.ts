@@ -4,7 +4,7 @@ import type { View } from "../store/derived.ts";
 import type { Selected } from "../store/selected.ts";
 import type { Source, Store } from "../store/store.ts";
 import type { Cluster, ServiceRow } from "./cluster.ts";
-import { emptyChoice, type LabelledPod, type RuleObject } from "./rule-objects.ts";
+import { emptyChoice, type LabelledPod, type RuleRow } from "./rule-rows.ts";
 
 /** Which pods the selectors of Services, Limits and Impairments match. */
 export class Selections {
@@ -24,8 +24,12 @@ export class Selections {
   }
 
   /** Declares which pods the objects of one kind select. An object that selects no pod gets a problem. */
-  follow<S extends Choice>(store: Store, kind: "Limit" | "Impairment", objects: Source<RuleObject<S>>): Chosen<S> {
-    const selected = store.select<RuleObject<S>, LabelledPod>(`pods of ${kind}s`, {
+  follow<S extends Choice>(
+    store: Store,
+    kind: "Limit" | "Impairment",
+    objects: Source<RuleRow<S>>,
+  ): ObjectSelections<S> {
+    const selected = store.select<RuleRow<S>, LabelledPod>(`pods of ${kind}s`, {
       selectors: objects,
       rows: this.#cluster.labelledPods,
       selects: ({ spec }, { labels }) => spec.selector !== undefined && selectsLabels(spec.selector, labels),
@@ -33,17 +37,17 @@ export class Selections {
     });
     const chosen = { objects, selected };
     store.derive(`reach of ${kind}s`, [objects], (key, view) => {
-      const ruleObject = view.row(objects, key);
-      if (!ruleObject || isOver(ruleObject.spec, view)) return undefined;
-      const reaches = this.#reaches(key, ruleObject, chosen, view);
-      if (!reaches) view.tell(emptyChoice(kind, ruleObject, this.#hasService(ruleObject, view)));
+      const ruleRow = view.row(objects, key);
+      if (!ruleRow || isOver(ruleRow.spec, view)) return undefined;
+      const reaches = this.#reaches(key, ruleRow, chosen, view);
+      if (!reaches) view.tell(emptyChoice(kind, ruleRow, this.#hasService(ruleRow, view)));
       return reaches;
     });
     return chosen;
   }
 
   /** Keys of the objects that select a pod: by its name, by its labels, or through a Service. */
-  choosing<S extends Choice>(pod: string, { objects, selected }: Chosen<S>, view: View): string[] {
+  choosing<S extends Choice>(pod: string, { objects, selected }: ObjectSelections<S>, view: View): string[] {
     const services = view.selectorsOf(this.services, pod);
     return [
       ...view.keys(objects, "pod", pod),
@@ -53,18 +57,18 @@ export class Selections {
   }
 
   /** Whether the object selects a pod that exists or is attached. */
-  #reaches<S extends Choice>(key: string, ruleObject: RuleObject<S>, { selected }: Chosen<S>, view: View): boolean {
-    const { namespace, spec } = ruleObject;
+  #reaches<S extends Choice>(key: string, ruleRow: RuleRow<S>, { selected }: ObjectSelections<S>, view: View): boolean {
+    const { namespace, spec } = ruleRow;
     const { labelledPods, attachments } = this.#cluster;
     if (spec.pod !== undefined) {
       const pod = `${namespace}/${spec.pod}`;
       return view.row(labelledPods, pod) !== undefined || view.row(attachments, pod) !== undefined;
     }
     if (spec.selector) return view.selectsSome(selected, key);
-    return this.#hasService(ruleObject, view) && view.selectsSome(this.services, `${namespace}/${spec.service}`);
+    return this.#hasService(ruleRow, view) && view.selectsSome(this.services, `${namespace}/${spec.service}`);
   }
 
-  #hasService({ namespace, spec }: RuleObject<PodChoice>, view: View): boolean {
+  #hasService({ namespace, spec }: RuleRow<PodChoice>, view: View): boolean {
     return spec.service !== undefined && view.row(this.#cluster.services, `${namespace}/${spec.service}`) !== undefined;
   }
 }
@@ -72,9 +76,9 @@ export class Selections {
 type Choice = PodChoice & { until?: string | undefined };
 
 /** Objects of one kind, and the pods that their label selectors match. */
-export interface Chosen<S extends PodChoice> {
-  objects: Source<RuleObject<S>>;
-  selected: Selected<RuleObject<S>, LabelledPod>;
+export interface ObjectSelections<S extends PodChoice> {
+  objects: Source<RuleRow<S>>;
+  selected: Selected<RuleRow<S>, LabelledPod>;
 }
 
 const inOneNamespace = {

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { InvalidArgumentError } from "commander";
+import { parseRate } from "../model/bandwidth.ts";
 import type { ImpairmentSpec, LossSpec, PortSpec } from "../model/rule-objects.ts";
-import { parseRate } from "../model/rules.ts";
 import type { Result } from "../model/text.ts";
 import { quote } from "../model/text.ts";
 import { parseDuration, parsePercent } from "../model/units.ts";

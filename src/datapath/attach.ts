@@ -9,7 +9,7 @@ import type { PanelPrograms } from "./panel-types.ts";
  * both directions are processed. `host`: the node's uplink for pods with `hostNetwork`; both directions, beside what
  * else is attached.
  */
-export type Attachment = "entry" | "resume" | "tap" | "host";
+export type DeviceRole = "entry" | "resume" | "tap" | "host";
 
 /** A program to attach to a device. */
 export interface WantedProgram {
@@ -86,7 +86,7 @@ const isTap = (pin: string): boolean => TAP.test(pin);
 const pinName = (device: string): string => device.replace(/[%.]/g, (c) => (c === "." ? "%2e" : "%25"));
 
 /** The programs for a device's role, by pin name. */
-export function programsOf(device: string, kind: Attachment): [string, WantedProgram][] {
+export function programsOf(device: string, kind: DeviceRole): [string, WantedProgram][] {
   const pin = pinName(device);
   if (kind === "host") {
     return [

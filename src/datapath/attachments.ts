@@ -1,4 +1,4 @@
-import { type Attacher, type Attachment, programsOf, type WantedProgram } from "./attach.ts";
+import { type Attacher, type DeviceRole, programsOf, type WantedProgram } from "./attach.ts";
 import { Backoff } from "./backoff.ts";
 import { outcomeOf } from "./fault.ts";
 import type { Outcomes } from "./outcomes.ts";
@@ -39,7 +39,7 @@ export class Attachments {
   }
 
   /** Replaces the requests of a port or link (`source`); an empty list withdraws them. */
-  ask(source: string, owner: string, wanted: readonly (readonly [device: string, Attachment])[]): void {
+  ask(source: string, owner: string, wanted: readonly (readonly [device: string, DeviceRole])[]): void {
     for (const pin of this.#pinsOf.get(source) ?? []) {
       this.#asks.get(pin)?.delete(source);
       this.#due.add(pin);

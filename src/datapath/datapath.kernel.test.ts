@@ -8,8 +8,8 @@ import { dropItems, sumCounts } from "../agent/views/counters.ts";
 import { podNetwork } from "../authors/network.ts";
 import { GATEWAY_MAC } from "../functions/router/names.ts";
 import { links, routes } from "../kernel/index.ts";
-import type { Endpoint } from "../model/cluster.ts";
 import type { PodLink } from "../model/document.ts";
+import type { PodAttachment } from "../model/node-context.ts";
 import { idKey } from "./tables.ts";
 import { KernelNode, limitOf } from "./testing/kernel-node.ts";
 
@@ -156,7 +156,7 @@ describe("a node's datapath", () => {
 
   test("a pod whose network namespace is gone is an outcome of its own; other pods are in force", () => {
     const gone = {
-      ...(node.endpoints[0] as Endpoint),
+      ...(node.endpoints[0] as PodAttachment),
       name: "gone",
       device: "weir00000000000",
       netns: "/run/netns/none",

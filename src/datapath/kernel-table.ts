@@ -1,5 +1,5 @@
 import type { BpfMap, Codec } from "../kernel/index.ts";
-import type { Refusal, RowCodec, Table } from "./tables.ts";
+import type { RowCodec, RowRefusal, Table } from "./tables.ts";
 
 /** A pinned map as a table. An array map has all rows always: removing one writes zeros. */
 export class KernelTable implements Table {
@@ -45,7 +45,7 @@ export class KernelTable implements Table {
     this.writes += rows.length;
   }
 
-  writeEach(rows: readonly [Buffer, Buffer][]): Refusal[] {
+  writeEach(rows: readonly [Buffer, Buffer][]): RowRefusal[] {
     if (rows.length === 0) return [];
     const refusals = this.map.updateEach(rows);
     this.writes += rows.length - refusals.length;

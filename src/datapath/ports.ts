@@ -1,5 +1,5 @@
 import { type Change, type Port, portName } from "../model/document.ts";
-import type { Attachment } from "./attach.ts";
+import type { DeviceRole } from "./attach.ts";
 import type { Attachments } from "./attachments.ts";
 import { Backoff } from "./backoff.ts";
 import { compilePort, noPeer, type PortRows } from "./compile.ts";
@@ -211,7 +211,7 @@ function needsOf({ instance, peer, entry, ingress, egress }: Port): string[] {
   ];
 }
 
-function programsOf({ peer, entry }: Port): [string, Attachment][] {
+function programsOf({ peer, entry }: Port): [string, DeviceRole][] {
   if (peer.kind === "sockets") return [[peer.device, "host"]];
   return entry === undefined ? [] : [[entry, peer.kind === "back" ? "tap" : "entry"]];
 }

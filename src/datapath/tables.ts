@@ -9,7 +9,7 @@ export interface RowCodec {
 }
 
 /** A row that could not be written, by its index. */
-export interface Refusal {
+export interface RowRefusal {
   index: number;
   error: Error;
 }
@@ -26,7 +26,7 @@ export interface Table {
   /** Writes all rows. Throws at the first that is refused. */
   write(rows: readonly [Buffer, Buffer][]): void;
   /** Writes each row by itself. Returns those that were refused. */
-  writeEach(rows: readonly [Buffer, Buffer][]): Refusal[];
+  writeEach(rows: readonly [Buffer, Buffer][]): RowRefusal[];
   remove(keys: readonly Buffer[]): void;
   /** Changes when any row changes; cheaper than comparing rows. */
   digest(): string;
@@ -101,8 +101,8 @@ export class MemoryTable implements Table {
     if (refusal) throw refusal.error;
   }
 
-  writeEach(rows: readonly [Buffer, Buffer][]): Refusal[] {
-    const refusals: Refusal[] = [];
+  writeEach(rows: readonly [Buffer, Buffer][]): RowRefusal[] {
+    const refusals: RowRefusal[] = [];
     for (const [index, [key, value]] of rows.entries()) {
       const text = rowKey(key);
       if (this.#rows.size >= this.maxEntries && !this.#rows.has(text)) {

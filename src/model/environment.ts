@@ -25,7 +25,7 @@ export type ConfigObject = ConfigMap | Secret;
 type Configs = ReadonlyMap<string, ConfigObject>;
 
 /** What is missing keeps the container from starting; what is skipped only leaves its variable out. */
-type Finding = Pick<Problem, "path" | "message" | "severity">;
+type FieldProblem = Pick<Problem, "path" | "message" | "severity">;
 
 /**
  * A container as it is to be started: variables taken from ConfigMaps, Secrets and the pod's own fields, `$(NAME)` put in.
@@ -41,7 +41,7 @@ export function resolveContainer(
   const own = configs.filter(({ metadata }) => metadata.namespace === namespace);
   const known: Configs = new Map(own.map((one) => [`${one.kind}/${one.metadata.name}`, one]));
   const env = new Map<string, string>();
-  const found: Finding[] = [];
+  const found: FieldProblem[] = [];
   for (const from of container.envFrom ?? []) {
     const config = known.get(`${from.kind}/${from.name}`);
     if (!config && !from.optional) found.push({ path: "envFrom", message: absent(from, namespace) });
@@ -64,7 +64,7 @@ export function resolveContainer(
 
 const absent = ({ kind, name }: ConfigRef, namespace: string): string => `there is no ${kind} ${namespace}/${name}`;
 
-function missingIn(name: string, from: EnvSource, namespace: string, known: Configs): Finding[] {
+function missingIn(name: string, from: EnvSource, namespace: string, known: Configs): FieldProblem[] {
   const path = `env[${quote(name)}]`;
   if ("field" in from) return [{ path, message: `the pod has no ${from.field}` }];
   if ("other" in from) return [{ path, message: `the lab has no ${from.other}: left out`, severity: "skipped" }];

@@ -1,3 +1,4 @@
+import { parseBandwidthQuantity } from "./bandwidth.ts";
 import type { Direction } from "./directions.ts";
 import { type Effects, EXPONENTIAL, type ImpairRule, type Loss } from "./impair.ts";
 import { type ByKey, type RuleKey, readKeys } from "./keyed.ts";
@@ -7,7 +8,6 @@ import { objectKey } from "./names.ts";
 import type { Metadata } from "./objects.ts";
 import type { Problem } from "./problem.ts";
 import type { ImpairmentSpec, LossSpec } from "./rule-objects.ts";
-import { parseBandwidthQuantity } from "./rules.ts";
 import { formatRate, type Result } from "./text.ts";
 import { formatDuration, formatPercent, parseDuration, parsePercent } from "./units.ts";
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { addressAt, type Cidr, indexIn, parseCidr, sizeOf } from "./addresses.ts";
-import type { Endpoint } from "./cluster.ts";
+import type { PodAttachment } from "./node-context.ts";
 
 /** The gateway has index 1; 0 is the network's own. */
 const FIRST = 2n;
@@ -96,7 +96,7 @@ export class AddressPool {
  * Host-side device and MAC of a pod's link. They differ for a pod of the same name with another uid, and for a pod
  * whose network namespace was made anew: a device cannot follow it there.
  */
-export function podDevice(pod: Pick<Endpoint, "namespace" | "name" | "uid" | "netns" | "ifname">): {
+export function podDevice(pod: Pick<PodAttachment, "namespace" | "name" | "uid" | "netns" | "ifname">): {
   device: string;
   mac: string;
 } {

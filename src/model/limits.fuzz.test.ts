@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { MAXIMUM_RATE, MINIMUM_RATE, parseBandwidth, parseRateLabel } from "./bandwidth.ts";
 import { DEFAULT_RULE_SETTINGS, limitsOf, type PodRules, RULE_KEYS, reduceRules } from "./limits.ts";
 import { checkConfigKey, checkLabelName, checkLabelValue, checkQualifiedName, checkSubdomain } from "./names.ts";
-import { MAXIMUM_RATE, MINIMUM_RATE, parseBandwidth, parseRateLabel } from "./rules.ts";
 import { formatRate, quote } from "./text.ts";
 
 const PRINTABLE = /^[\x20-\x7e…]*$/;

@@ -1,9 +1,9 @@
+import { type ParsedRule, parseBandwidth, parseBandwidthQuantity, parseRateLabel, type RateUnit } from "./bandwidth.ts";
 import type { Direction } from "./directions.ts";
 import { type ByKey, type RuleKey, readKeys } from "./keyed.ts";
 import { fieldPath, objectKey } from "./names.ts";
 import type { Metadata } from "./objects.ts";
 import type { Problem } from "./problem.ts";
-import { type ParsedRule, parseBandwidth, parseBandwidthQuantity, parseRateLabel, type RateUnit } from "./rules.ts";
 import { formatRate, good, quote, type Result } from "./text.ts";
 
 /** A bandwidth limit of one pod in one direction, as its author wrote it. Directions are the pod's. */

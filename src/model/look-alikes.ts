@@ -1,9 +1,9 @@
+import { parseRate } from "./bandwidth.ts";
 import { LOSS_KEYS } from "./impairments.ts";
 import { RULE_KEYS, type RuleSettings } from "./limits.ts";
 import type { Metadata } from "./objects.ts";
 import { ONE_OFF } from "./one-off.ts";
 import { PROGRAM_KEYS } from "./programs.ts";
-import { parseRate } from "./rules.ts";
 import { closest, distance } from "./suggest.ts";
 import { quote } from "./text.ts";
 

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { parseCidr } from "./addresses.ts";
+import { parseBandwidth, parseRate, parseRateLabel } from "./bandwidth.ts";
 import { parseLoss } from "./losses.ts";
 import { parseProgramRules } from "./program-rules.ts";
-import { parseBandwidth, parseRate, parseRateLabel } from "./rules.ts";
 import type { Result } from "./text.ts";
 import { parseDuration, parsePercent } from "./units.ts";
 

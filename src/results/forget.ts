@@ -1,5 +1,5 @@
-import { ApiStatusError, type RawObject, readStanding, type Standing } from "../sources/kubernetes/index.ts";
-import { conditionsOf, entriesOf, knownConditions } from "./standing.ts";
+import { ApiStatusError, type ObjectStatus, type RawObject, readStatus } from "../sources/kubernetes/index.ts";
+import { conditionsOf, entriesOf, knownConditions } from "./conditions.ts";
 import { applyStatus, managerOf, type ResultsClient, SHARED, seconds } from "./writer.ts";
 
 /**
@@ -8,7 +8,7 @@ import { applyStatus, managerOf, type ResultsClient, SHARED, seconds } from "./w
  */
 export async function forgetNodes(
   client: Pick<ResultsClient, "apply">,
-  standing: Standing,
+  standing: ObjectStatus,
   { gone, left }: { gone: ReadonlySet<string>; left: ReadonlySet<string> },
 ): Promise<void> {
   const entries = entriesOf(standing.status).filter(({ name }) => gone.has(name));
@@ -17,7 +17,7 @@ export async function forgetNodes(
     let raw: RawObject | undefined;
     for (const { name } of entries)
       raw = await applyStatus(client, standing, { nodes: [] }, { fieldManager: managerOf(name) });
-    const now = raw && readStanding(standing.kind, raw);
+    const now = raw && readStatus(standing.kind, raw);
     if (now === undefined) return;
     const fieldManager = SHARED;
     const { generation: observedGeneration, resourceVersion } = now;

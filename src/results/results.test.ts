@@ -1,16 +1,16 @@
 import { describe, expect, it, test } from "vitest";
-import { ApiStatusError, type Standing } from "../sources/kubernetes/index.ts";
+import { ApiStatusError, type ObjectStatus } from "../sources/kubernetes/index.ts";
+import { conditionsOf, type NodeEntry, nodeEntry } from "./conditions.ts";
 import { EventQuota, eventOf } from "./events.ts";
-import { findingsOf } from "./findings.ts";
 import { forgetNodes } from "./forget.ts";
-import { conditionsOf, type NodeEntry, nodeEntry } from "./standing.ts";
+import { objectResultsOf } from "./object-results.ts";
 import { type Results, type ResultTimes, ResultWriter } from "./writer.ts";
 
 const T1 = "2026-01-01T00:00:00Z";
 const T2 = "2026-01-02T00:00:00Z";
-const standing = (status: object = {}, generation = 2): Standing => ({
+const standing = (status: object = {}, generation = 2): ObjectStatus => ({
   ...{ kind: "Limit", namespace: "ns", name: "slow", uid: "u", resourceVersion: "7", generation },
-  status: status as Standing["status"],
+  status: status as ObjectStatus["status"],
 });
 const entry = (name: string, change: Partial<NodeEntry> = {}): NodeEntry => ({
   ...{ name, observedGeneration: 2, pods: 1, enforced: true, lastTransitionTime: T1 },
@@ -83,7 +83,7 @@ describe("conditions", () => {
 test("findings: of receipts, of what was refused, and of what lost against another", () => {
   const receipt = { namespace: "ns", direction: "egress", source: "Limit/ns/slow", effective: 5, reason: null };
   const refused = { object: "Limit/ns/bad", path: "spec.egress", message: "no" };
-  const found = findingsOf(
+  const found = objectResultsOf(
     [
       { ...receipt, pod: "a" },
       { ...receipt, pod: "b", effective: null, reason: "no room" },
@@ -145,7 +145,7 @@ describe("the writer", () => {
       },
       create: async () => ({ metadata: { name: "event" } }),
     };
-    const empty: Results = { standings: [], findings: new Map(), problems: [], uid: () => undefined, nodes: NODES };
+    const empty: Results = { statuses: [], findings: new Map(), problems: [], uid: () => undefined, nodes: NODES };
     const told: unknown[] = [];
     const log = { warn: (...one: unknown[]) => void told.push(one), info: (...one: unknown[]) => void told.push(one) };
     const times = { settle: 1, shortest: 5, longest: 20, leave: 40, ...change };
@@ -164,7 +164,7 @@ describe("the writer", () => {
   const findings = new Map([["Limit/ns/slow", { refusals: [], pods: 1, faults: [] }]]);
 
   it("says its own first, as its own author", async () => {
-    const { calls } = writer({ standings: [standing()], findings });
+    const { calls } = writer({ statuses: [standing()], findings });
     await expect.poll(() => calls.length).toBe(1);
     expect(calls[0]).toMatchObject({
       manager: "weir-agent-n1",
@@ -172,7 +172,7 @@ describe("the writer", () => {
     });
   });
   it("then the conditions, as the one author of all, and only of this version", async () => {
-    const { calls } = writer({ standings: [standing({ nodes: [entry("n1")] })], findings });
+    const { calls } = writer({ statuses: [standing({ nodes: [entry("n1")] })], findings });
     await expect.poll(() => calls.length).toBe(1);
     expect(calls[0]).toMatchObject({
       manager: "weir",
@@ -180,24 +180,24 @@ describe("the writer", () => {
     });
   });
   it("takes its entry away when it has nothing to say", async () => {
-    const { calls } = writer({ standings: [standing({ nodes: [entry("n1")] })] });
+    const { calls } = writer({ statuses: [standing({ nodes: [entry("n1")] })] });
     await expect.poll(() => calls[0]?.body["status"]).toEqual({ nodes: [] });
   });
   it("leaves an object without a pod of its own to others for a while, then reports it", async () => {
     const begin = performance.now();
-    const { calls } = writer({ standings: [standing()] });
+    const { calls } = writer({ statuses: [standing()] });
     await expect.poll(() => calls.length, { interval: 5 }).toBe(1);
     expect(performance.now() - begin).toBeGreaterThan(35);
   });
   it("says nothing that is said", async () => {
     const status = { nodes: [entry("n1")] };
     const conditions = conditionsOf(standing(status), [], NODES, T1);
-    const { calls } = writer({ standings: [standing({ ...status, conditions })], findings });
+    const { calls } = writer({ statuses: [standing({ ...status, conditions })], findings });
     await new Promise((done) => setTimeout(done, 60));
     expect(calls).toEqual([]);
   });
   it("tries again after a failure, and tells of it once", async () => {
-    const { calls, told } = writer({ standings: [standing()], findings }, (call) =>
+    const { calls, told } = writer({ statuses: [standing()], findings }, (call) =>
       call < 3 ? refusal(500) : undefined,
     );
     await expect.poll(() => calls.length).toBe(3);
@@ -206,7 +206,7 @@ describe("the writer", () => {
   it("is not held up by an object that the server does not take", async () => {
     const bad = { ...standing(), name: "bad" };
     const refuse = (_: number, name: string) => (name === "bad" ? refusal(500) : undefined);
-    const both = { standings: [bad, standing()], findings };
+    const both = { statuses: [bad, standing()], findings };
     const { calls, told, one } = writer(both, refuse, { shortest: 60_000, longest: 60_000, leave: 0 });
     const of = (wanted: string) => calls.filter(({ name }) => name === wanted).length;
     for (let round = 1; round <= 3; round++) {
@@ -216,13 +216,13 @@ describe("the writer", () => {
     await expect.poll(() => [of("bad"), told.length]).toEqual([1, 1]);
   });
   it("is not put off by marks without end", async () => {
-    const { calls, one } = writer({ standings: [standing()], findings }, () => undefined, { settle: 50 });
+    const { calls, one } = writer({ statuses: [standing()], findings }, () => undefined, { settle: 50 });
     const marks = setInterval(() => one.mark(), 5);
     await expect.poll(() => calls.length).toBeGreaterThan(0);
     clearInterval(marks);
   });
   it("takes a conflict for what it is", async () => {
-    const { calls, told } = writer({ standings: [standing()], findings }, () => refusal(409));
+    const { calls, told } = writer({ statuses: [standing()], findings }, () => refusal(409));
     await expect.poll(() => calls.length).toBe(1);
     await new Promise((done) => setTimeout(done, 60));
     expect([calls.length, told.length]).toEqual([1, 0]);

@@ -6,18 +6,18 @@ import { apiVersion } from "../model/version.ts";
 import {
   ApiStatusError,
   type KubernetesClient,
+  type ObjectStatus,
   type RawObject,
   type Resource,
-  type Standing,
 } from "../sources/kubernetes/index.ts";
+import { conditionsOf, entriesOf, knownConditions, nodeEntry, type ObjectResult } from "./conditions.ts";
 import { EventQuota, eventOf } from "./events.ts";
-import { conditionsOf, entriesOf, type Finding, knownConditions, nodeEntry } from "./standing.ts";
 
 /** What an agent has to say at one moment. */
 export interface Results {
-  standings: readonly Standing[];
+  statuses: readonly ObjectStatus[];
   /** By `Kind/namespace/name`. */
-  findings: ReadonlyMap<string, Finding>;
+  findings: ReadonlyMap<string, ObjectResult>;
   problems: readonly Problem[];
   /** `metadata.uid` of an object that problems name. */
   uid(object: string): string | undefined;
@@ -58,7 +58,7 @@ export interface ResultTimes {
 }
 
 const TIMES: ResultTimes = { settle: 200, shortest: 500, longest: 30_000, leave: 2000 };
-const NONE: Finding = { refusals: [], pods: 0, faults: [] };
+const NONE: ObjectResult = { refusals: [], pods: 0, faults: [] };
 const EVENTS: Resource = { apiVersion: "v1", kind: "Event", plural: "events" };
 /** Kinds that have conditions, with their plurals. */
 const PLURALS = { Limit: "limits", Impairment: "impairments" } as const;
@@ -140,7 +140,7 @@ export class ResultWriter {
   async #write(results: Results): Promise<number | undefined> {
     let first: unknown;
     const keys = new Set<string>();
-    for (const standing of results.standings) {
+    for (const standing of results.statuses) {
       const key = objectKey(standing.kind, standing);
       keys.add(key);
       if ((this.#refused.get(key)?.due ?? 0) <= Date.now()) first ??= await this.#try(key, standing, results);
@@ -153,7 +153,7 @@ export class ResultWriter {
   }
 
   /** Gives the error if the server has not even answered. */
-  async #try(key: string, standing: Standing, results: Results): Promise<unknown> {
+  async #try(key: string, standing: ObjectStatus, results: Results): Promise<unknown> {
     try {
       await this.#report(key, standing, results);
       this.#refused.delete(key);
@@ -174,7 +174,7 @@ export class ResultWriter {
     if (times === 0) this.#tell(message);
   }
 
-  async #report(key: string, standing: Standing, { findings, nodes }: Results): Promise<void> {
+  async #report(key: string, standing: ObjectStatus, { findings, nodes }: Results): Promise<void> {
     const { node } = this.#options;
     const finding = findings.get(key) ?? NONE;
     const now = seconds();
@@ -207,7 +207,7 @@ export class ResultWriter {
     return due > Date.now();
   }
 
-  async #apply(standing: Standing, fieldManager: string, status: object, resourceVersion?: string): Promise<void> {
+  async #apply(standing: ObjectStatus, fieldManager: string, status: object, resourceVersion?: string): Promise<void> {
     const { client, signal } = this.#options;
     await applyStatus(client, standing, status, { fieldManager, resourceVersion, signal });
   }
@@ -230,7 +230,7 @@ export class ResultWriter {
 /** Writes one author's part of an object's status; with a `resourceVersion`, only if nobody has written since. */
 export async function applyStatus(
   client: Pick<ResultsClient, "apply">,
-  { kind, namespace, name, uid }: Standing,
+  { kind, namespace, name, uid }: ObjectStatus,
   status: object,
   options: { fieldManager: string; resourceVersion?: string | undefined; signal?: AbortSignal | undefined },
 ): Promise<RawObject> {

@@ -1,10 +1,10 @@
 import { mkdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { MAXIMUM_RATE, MINIMUM_RATE } from "../model/bandwidth.ts";
 import { EXPONENTIAL } from "../model/impair.ts";
 import type { Problem } from "../model/problem.ts";
 import type { LastGood } from "../model/remembered.ts";
-import { MAXIMUM_RATE, MINIMUM_RATE } from "../model/rules.ts";
 import { writeState } from "./atomic.ts";
 
 const rule = z.object({

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { type PodSpec, trafficCommands } from "../../src/bench/pods.ts";
 import { attempt } from "../../src/bench/weir.ts";
 import { lab } from "./lab.ts";
-import { type Finding, gateway, podMtu, probe } from "./probe.ts";
+import { gateway, type ProbeResult, podMtu, probe } from "./probe.ts";
 
 /** `WEIR_FULL=1` adds the other pairs of a size and an overlay. */
 const SETTINGS = [
@@ -28,10 +28,10 @@ const pods = (nodes: number): PodSpec[] =>
 describe.each(SETTINGS)("$nodes nodes, $overlay", ({ nodes, overlay, mtu }) => {
   const fixture = lab({ nodes, overlay, pods: pods(nodes) });
   const names = pods(nodes).map(({ name }) => name);
-  const found = new Map<string, Finding[]>();
+  const found = new Map<string, ProbeResult[]>();
 
   /** Every finding toward a pod as one line, but for those that are as they should be. */
-  const wrong = (say: (finding: Finding, from: string) => string): string[] =>
+  const wrong = (say: (finding: ProbeResult, from: string) => string): string[] =>
     [...found].flatMap(([from, findings]) =>
       findings.flatMap((finding) => {
         const text = say(finding, from);
@@ -70,7 +70,7 @@ describe.each(SETTINGS)("$nodes nodes, $overlay", ({ nodes, overlay, mtu }) => {
       return [node, await Promise.all([gateway(fixture.stage, pod, 4), gateway(fixture.stage, pod, 6)])] as const;
     });
     const first = new Map(await Promise.all(gateways));
-    const judge = ({ traceroute, ip }: Finding, from: string): string => {
+    const judge = ({ traceroute, ip }: ProbeResult, from: string): string => {
       const own: readonly string[] = first.get(fixture.stage.pod(from).node) ?? [];
       const good = own.includes(traceroute[0] ?? "") && traceroute.at(-1) === ip && traceroute.length <= 3;
       return good ? "" : traceroute.join(" ");
@@ -79,7 +79,7 @@ describe.each(SETTINGS)("$nodes nodes, $overlay", ({ nodes, overlay, mtu }) => {
   });
 
   test("tracepath finds the path's MTU", () => {
-    const judge = ({ tracepath }: Finding): string => {
+    const judge = ({ tracepath }: ProbeResult): string => {
       const good = tracepath.includes("reached") && new RegExp(`Resume: pmtu ${mtu} `).test(tracepath);
       return good ? "" : tracepath;
     };

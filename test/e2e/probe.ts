@@ -7,7 +7,7 @@ export interface Target {
 }
 
 /** What one pod found toward one address. Texts are the tools' own output, empty where all is well. */
-export interface Finding {
+export interface ProbeResult {
   name: string;
   ip: string;
   ping: string;
@@ -67,9 +67,14 @@ Promise.all([1, 2, 3, 4].map(worker)).then(() => process.stdout.write(JSON.strin
 `;
 
 /** Probes all targets from a pod. `mtu` is that of its device. */
-export async function probe(stage: Stage, pod: string, targets: readonly Target[], mtu: number): Promise<Finding[]> {
+export async function probe(
+  stage: Stage,
+  pod: string,
+  targets: readonly Target[],
+  mtu: number,
+): Promise<ProbeResult[]> {
   const argv = [process.execPath, "-e", SCRIPT, JSON.stringify({ targets, mtu, port: ECHO_PORT })];
-  return JSON.parse(await stage.exec(pod, argv, 120_000)) as Finding[];
+  return JSON.parse(await stage.exec(pod, argv, 120_000)) as ProbeResult[];
 }
 
 /** A pod's default gateway of one family, as its own routes name it. */

@@ -6,9 +6,9 @@ import { Images } from "../../src/lab/images.ts";
 import { commandProblems } from "../../src/lab/launch.ts";
 import { podManifest } from "../../src/lab/manifest.ts";
 import { volumeProblems } from "../../src/lab/volumes.ts";
-import type { Endpoint } from "../../src/model/cluster.ts";
 import { resolveContainer } from "../../src/model/environment.ts";
 import { podKey } from "../../src/model/names.ts";
+import type { PodAttachment } from "../../src/model/node-context.ts";
 import type { ConfigMap, ManifestObject, Pod, Secret } from "../../src/model/objects.ts";
 import { expandWorkloads, schedule } from "../../src/model/workloads/index.ts";
 import { parseManifests } from "../../src/sources/manifests/index.ts";
@@ -128,7 +128,7 @@ function handedOut(scheduled: readonly Pod[]): Pod[] {
 /** The state that an agent of node-1 would make real: rules and chains by pod. */
 function outcome(objects: readonly ManifestObject[]) {
   const pods = objects.filter((one): one is Pod => one.kind === "Pod" && one.nodeName === "node-1");
-  const endpoints = pods.map(({ metadata: { namespace, name } }, index): Endpoint => {
+  const endpoints = pods.map(({ metadata: { namespace, name } }, index): PodAttachment => {
     const device = `weir${index.toString(16).padStart(11, "0")}`;
     const ip = `10.244.${(index >> 8) & 255}.${index & 255}`;
     return { namespace, name, uid: "u", netns: "/n", ifname: "eth0", device, mac: "02:00:00:00:00:01", ips: [ip] };

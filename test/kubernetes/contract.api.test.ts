@@ -3,8 +3,8 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { documentOf, planned } from "../../src/authors/testing/plan.ts";
-import type { Endpoint } from "../../src/model/cluster.ts";
 import { podDevice } from "../../src/model/ipam.ts";
+import type { PodAttachment } from "../../src/model/node-context.ts";
 import type { ManifestObject } from "../../src/model/objects.ts";
 import { KubernetesClient, openAccess, watchKubernetes } from "../../src/sources/kubernetes/index.ts";
 import { type ManifestSnapshot, type ManifestWatch, readManifests } from "../../src/sources/manifests/index.ts";
@@ -45,7 +45,7 @@ function outcome({ objects, problems }: ManifestSnapshot, namespace: string) {
     kind === "Node" || metadata.namespace === namespace || (kind === "Namespace" && metadata.name === namespace);
   const ours = objects.filter(isOurs);
   const pods = ours.flatMap((one) => (one.kind === "Pod" ? [one.metadata.name] : [])).sort();
-  const endpoints = pods.map((name, index): Endpoint => {
+  const endpoints = pods.map((name, index): PodAttachment => {
     const pod = { namespace, name, uid: name, netns: `/run/netns/${name}`, ifname: "eth0" };
     return { ...pod, ...podDevice(pod), ips: [`10.244.1.${index + 2}`, `fd00:10:244:1::${index + 2}`] };
   });

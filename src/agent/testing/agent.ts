@@ -1,10 +1,10 @@
 import type { Panel } from "../../datapath/panel.ts";
 import type { Builder } from "../../datapath/programs/builder.ts";
 import { Memory, type MemoryOptions } from "../../datapath/testing/memory.ts";
-import type { NodeContext } from "../../model/cluster.ts";
 import { DEFAULT_RULE_SETTINGS } from "../../model/limits.ts";
+import type { NodeContext } from "../../model/node-context.ts";
 import { AppliedStore } from "../../sources/applied.ts";
-import { openEndpoints } from "../../sources/endpoints.ts";
+import { openAttachments } from "../../sources/attachments.ts";
 import { LastGoodFile } from "../../sources/last-good.ts";
 import { Agent } from "../agent.ts";
 import { functions } from "../functions.ts";
@@ -42,7 +42,7 @@ export function agentOn({
   return new Agent({
     ...{ node, follow, manifests, datapath, signal },
     settings: DEFAULT_RULE_SETTINGS,
-    endpoints: openEndpoints({ folder, podCIDRs }),
+    endpoints: openAttachments({ folder, podCIDRs }),
     lastGood: new LastGoodFile(folder),
     applied: new AppliedStore(folder),
     panel: datapath.panel as unknown as Panel,

@@ -1,4 +1,4 @@
-import type { PodPort } from "../../model/cluster.ts";
+import type { PodPort } from "../../model/node-context.ts";
 import { claimOf } from "../../reconcile/composer.ts";
 
 /** Owner ids of the fragments of a pod's rules and network, as the document's authors name them. */

@@ -1,9 +1,9 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
 import type { Planner } from "../../authors/planner.ts";
-import type { PodPort } from "../../model/cluster.ts";
 import { type LimitCounts, NOT_COUNTED, NOTHING_YET } from "../../model/limit-counts.ts";
 import { type LimitRule, RULE_KEYS } from "../../model/limits.ts";
+import type { PodPort } from "../../model/node-context.ts";
 import type { Pod } from "../../model/objects.ts";
 import type { Overruled } from "../../model/precedence.ts";
 import type { Problem } from "../../model/problem.ts";

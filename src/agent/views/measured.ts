@@ -1,6 +1,6 @@
 import { limitInstance } from "../../functions/limit/limit.ts";
-import type { PodPort } from "../../model/cluster.ts";
 import type { LimitRule } from "../../model/limits.ts";
+import type { PodPort } from "../../model/node-context.ts";
 import type { Agent } from "../agent.ts";
 import { impairmentClaim, limitClaim, networkClaims, programClaim } from "./claims.ts";
 import type { ImpairReadings } from "./impairments.ts";

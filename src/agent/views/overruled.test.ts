@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { plannerOf } from "../../authors/testing/plan.ts";
-import type { NodeContext } from "../../model/cluster.ts";
 import { NOT_COUNTED, NOTHING_YET } from "../../model/limit-counts.ts";
-import { findingsOf } from "../../results/index.ts";
+import type { NodeContext } from "../../model/node-context.ts";
+import { objectResultsOf } from "../../results/index.ts";
 import { parseManifests } from "../../sources/manifests/index.ts";
 import { impairmentItems } from "./impairments.ts";
 import { limitItems } from "./limits.ts";
@@ -41,7 +41,7 @@ function story(documents: object[], change: Partial<NodeContext> = {}, inForce =
   const readings = { use: () => NOTHING, remaining: () => 60_000, fault: () => undefined };
   const impairments = impairmentItems(planner, problemsOf, readings);
   const problems = told.map(({ object, severity = "error", message }) => `${severity} ${object}: ${message}`);
-  const findings = Object.fromEntries(findingsOf([...limits, ...impairments], told, []));
+  const findings = Object.fromEntries(objectResultsOf([...limits, ...impairments], told, []));
   return { limits, impairments, problems, findings };
 }
 

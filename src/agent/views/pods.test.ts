@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { plannerOf } from "../../authors/testing/plan.ts";
 import { Memory } from "../../datapath/testing/memory.ts";
-import type { NodeContext } from "../../model/cluster.ts";
+import type { NodeContext } from "../../model/node-context.ts";
 import { parseManifests } from "../../sources/manifests/index.ts";
 import type { Agent } from "../agent.ts";
 import type { Knowledge } from "../knowledge.ts";

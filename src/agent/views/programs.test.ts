@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { plannerOf } from "../../authors/testing/plan.ts";
-import type { NodeContext } from "../../model/cluster.ts";
+import type { NodeContext } from "../../model/node-context.ts";
 import { parseManifests } from "../../sources/manifests/index.ts";
-import { type Standing, standingKey } from "../programs.ts";
+import { type ProgramState, stateKey } from "../programs.ts";
 import { programItems } from "./programs.ts";
 
 const NODE: NodeContext = {
@@ -17,11 +17,11 @@ const USE = { packets: 10, bytes: 1000, dropped: 3, other: 1 };
 const NOTHING = { packets: 0, bytes: 0, dropped: 0, other: 0 };
 const BUILD = "0123456789ab";
 
-function item(stands: Standing | undefined, { here = true, fault = "" } = {}) {
+function item(stands: ProgramState | undefined, { here = true, fault = "" } = {}) {
   const objects = parseManifests(JSON.stringify(POD), "x.json").objects.map(({ object }) => object);
   const planner = plannerOf({ node: NODE, objects, endpoints: here ? [endpoint] : [] });
-  const standings = new Map(stands ? [[standingKey("ns/a", "egress"), stands]] : []);
-  const programs = { builds: new Map(), problems: [], standings, pending: new Set<string>() };
+  const states = new Map(stands ? [[stateKey("ns/a", "egress"), stands]] : []);
+  const programs = { builds: new Map(), problems: [], states, pending: new Set<string>() };
   const [found] = programItems(planner, programs, () => [], {
     use: () => USE,
     fault: () => fault || undefined,
@@ -30,7 +30,7 @@ function item(stands: Standing | undefined, { here = true, fault = "" } = {}) {
 }
 
 describe("a receipt", () => {
-  test.each<[string, Standing | undefined, object, object]>([
+  test.each<[string, ProgramState | undefined, object, object]>([
     [
       "in force",
       { state: "ready", build: BUILD, effective: "drop -DN=1", reason: undefined },

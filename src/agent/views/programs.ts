@@ -2,9 +2,9 @@ import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
 import type { Planner } from "../../authors/planner.ts";
 import { customInstance } from "../../functions/custom/custom.ts";
-import type { PodPort } from "../../model/cluster.ts";
+import type { PodPort } from "../../model/node-context.ts";
 import type { ProgramRule } from "../../model/programs.ts";
-import { type Resolution, type Standing, standingKey } from "../programs.ts";
+import { type ProgramState, type Resolution, stateKey } from "../programs.ts";
 import { type ProblemsOf, whyNoPort } from "./pods.ts";
 
 /** Verdicts of a program, as counted by its wrapper. */
@@ -27,15 +27,13 @@ type Item = Plain<schema.Program>;
 /** Receipts of users' programs: configured, effective, verdicts, and why one is not in force. */
 export function programItems(
   { rules, ports }: Pick<Planner, "rules" | "ports">,
-  { standings }: Resolution,
+  { states }: Resolution,
   problemsOf: ProblemsOf,
   readings: ProgramReadings,
 ): Item[] {
   return rules.programs.keys().flatMap((pod) => {
     const why = whyNoPort(problemsOf, pod);
-    return (rules.programs.get(pod)?.rules ?? []).map((rule) =>
-      item(pod, rule, ports.get(pod), standings, readings, why),
-    );
+    return (rules.programs.get(pod)?.rules ?? []).map((rule) => item(pod, rule, ports.get(pod), states, readings, why));
   });
 }
 
@@ -46,14 +44,14 @@ function item(
   key: string,
   rule: ProgramRule,
   at: PodPort | undefined,
-  standings: ReadonlyMap<string, Standing>,
+  states: ReadonlyMap<string, ProgramState>,
   readings: ProgramReadings,
   noPort: string,
 ): Item {
   const { direction, source, program, configured } = rule;
   const [namespace = "", pod = ""] = key.split("/");
   const common = { namespace, pod, direction, source, program, configured };
-  const standing = standings.get(standingKey(key, direction));
+  const standing = states.get(stateKey(key, direction));
   const idle = { ...common, ...NOTHING, effective: null, build: null };
   if (at === undefined || !standing) {
     const why = at === undefined ? noPort : "it was not looked at yet";

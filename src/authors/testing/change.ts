@@ -1,5 +1,5 @@
-import type { Endpoint, HostPod, NodeContext, Tap } from "../../model/cluster.ts";
 import type { RuleSettings } from "../../model/limits.ts";
+import type { HostPod, NodeContext, PodAttachment, Tap } from "../../model/node-context.ts";
 import type { ManifestObject } from "../../model/objects.ts";
 import type { ProgramInForce } from "../../model/programs.ts";
 import type { Remembered } from "../../model/remembered.ts";
@@ -10,7 +10,7 @@ import type { Planner } from "../planner.ts";
 export type RandomChange =
   /** @prop key `Kind/namespace/name` */
   | { of: "object"; key: string; value?: ManifestObject | undefined }
-  | { of: "attachment"; key: string; value?: Endpoint | undefined }
+  | { of: "attachment"; key: string; value?: PodAttachment | undefined }
   | { of: "tap"; key: string; value?: Tap | undefined }
   | { of: "host pod"; key: string; value?: HostPod | undefined }
   | { of: "build"; key: string; value?: readonly ProgramInForce[] | undefined }

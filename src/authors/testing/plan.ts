@@ -1,8 +1,8 @@
-import type { Endpoint, HostPod, NodeContext, Tap } from "../../model/cluster.ts";
 import type { Document } from "../../model/document.ts";
 import type { ImpairRule } from "../../model/impair.ts";
 import type { LimitRule, RuleSettings } from "../../model/limits.ts";
 import { objectKey, podKey } from "../../model/names.ts";
+import type { HostPod, NodeContext, PodAttachment, Tap } from "../../model/node-context.ts";
 import type { ManifestObject } from "../../model/objects.ts";
 import type { Problem } from "../../model/problem.ts";
 import type { ProgramInForce, ProgramRule } from "../../model/programs.ts";
@@ -13,7 +13,7 @@ import { Planner } from "../planner.ts";
 export interface Input {
   node: NodeContext;
   objects?: readonly ManifestObject[];
-  endpoints?: readonly Endpoint[];
+  endpoints?: readonly PodAttachment[];
   taps?: readonly Tap[];
   hosts?: readonly HostPod[];
   builds?: ReadonlyMap<string, readonly ProgramInForce[]>;

@@ -1,5 +1,5 @@
-import type { NodeContext } from "../../model/cluster.ts";
 import { DEFAULT_RULE_SETTINGS, type RuleSettings } from "../../model/limits.ts";
+import type { NodeContext } from "../../model/node-context.ts";
 
 /** Values that random changes choose from: few, so that changes meet, and with all that a pod's author may try. */
 

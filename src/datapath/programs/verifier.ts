@@ -10,7 +10,7 @@ const PLACE = /^;.* @ <stdin>:([1-9]\d{0,6})$/;
 const ENTRY = "Validating weir_program() ";
 
 /** Why the verifier refuses a program, and the source line. */
-export interface Refusal {
+export interface VerifierRefusal {
   reason: string;
   line?: number | undefined;
 }
@@ -20,7 +20,7 @@ export interface Refusal {
  * @param lineAt source line of an instruction, counted from the user function's first; for kernels whose logs have no
  * lines
  */
-export function readRefusal(log: string, lineAt: (instruction: number) => number | undefined): Refusal {
+export function readRefusal(log: string, lineAt: (instruction: number) => number | undefined): VerifierRefusal {
   const lines = log.replace(JUMP, "$1\n").split("\n");
   const last = lines.findLastIndex((line) => !WORK.test(line));
   let first = last;

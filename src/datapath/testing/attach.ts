@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type Attachment, KernelAttacher } from "../attach.ts";
+import { type DeviceRole, KernelAttacher } from "../attach.ts";
 import { Attachments } from "../attachments.ts";
 import { Outcomes } from "../outcomes.ts";
 import type { Panel } from "../panel.ts";
@@ -7,7 +7,7 @@ import type { Panel } from "../panel.ts";
 /** Attaches the panel's programs to these devices and to no others. Throws if one fails. */
 export function attachPrograms(
   panel: Panel,
-  wanted: Iterable<readonly [device: string, Attachment]>,
+  wanted: Iterable<readonly [device: string, DeviceRole]>,
   ifindexOf: (device: string) => number | undefined,
 ): void {
   const outcomes = new Outcomes();

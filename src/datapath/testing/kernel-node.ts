@@ -14,9 +14,9 @@ import {
   removeNamespace,
   watchNetwork,
 } from "../../kernel/index.ts";
-import type { Endpoint, NodeContext } from "../../model/cluster.ts";
 import { podDevice } from "../../model/ipam.ts";
 import type { LimitRule } from "../../model/limits.ts";
+import type { NodeContext, PodAttachment } from "../../model/node-context.ts";
 import type { Datapath } from "../datapath.ts";
 import { kernelNetwork } from "../network.ts";
 import { openDatapath } from "../open.ts";
@@ -38,7 +38,7 @@ export class KernelNode {
     ...{ name: "n1", overlay: "vxlan", addresses: ["192.0.2.1"], uplink: "lo", mtu: 1450 },
     ...{ podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"], vxlan: { port: 4789, vni: 1 } },
   };
-  readonly endpoints: readonly Endpoint[];
+  readonly endpoints: readonly PodAttachment[];
   panel: Panel;
   datapath: Datapath;
   /** Notifications after which a pass is needed. */

@@ -1,7 +1,7 @@
-import type { PodPort } from "../../model/cluster.ts";
 import type { Direction } from "../../model/directions.ts";
 import type { Fragment } from "../../model/document.ts";
 import type { NetworkFunction } from "../../model/function.ts";
+import type { PodPort } from "../../model/node-context.ts";
 import type { ProgramInForce } from "../../model/programs.ts";
 
 /** Order in a chain: before impairments and the limit, which then apply to the packets that it passes. */

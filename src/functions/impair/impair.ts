@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import type { PodPort } from "../../model/cluster.ts";
 import type { Direction } from "../../model/directions.ts";
 import type { Fragment } from "../../model/document.ts";
 import type { NetworkFunction } from "../../model/function.ts";
 import { type ImpairRule, MAX_IMPAIRMENTS } from "../../model/impair.ts";
+import type { PodPort } from "../../model/node-context.ts";
 import { peerRows, ruleRow } from "./rows.ts";
 
 /** Order in a chain: before the limit, so that lost packets are not charged to it. */

@@ -1,8 +1,8 @@
-import type { PodPort } from "../../model/cluster.ts";
 import type { Direction } from "../../model/directions.ts";
 import type { ChainDirection, Fragment, Row } from "../../model/document.ts";
 import type { NetworkFunction } from "../../model/function.ts";
 import type { LimitRule } from "../../model/limits.ts";
+import type { PodPort } from "../../model/node-context.ts";
 import { SHAPE } from "../../model/panel.ts";
 import { shape } from "../../model/shape.ts";
 

@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { cgroupId, createCgroup, killCgroup, removeCgroup } from "../../kernel/index.ts";
-import type { HostPod } from "../../model/cluster.ts";
 import type { Direction } from "../../model/directions.ts";
 import type { ImpairRule } from "../../model/impair.ts";
 import type { LimitRule } from "../../model/limits.ts";
+import type { HostPod } from "../../model/node-context.ts";
 import { binomialTest } from "../../model/statistics.ts";
 import { DEVICE, HOST, Neighbour, POD } from "../testing/neighbour.ts";
 

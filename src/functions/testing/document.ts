@@ -1,20 +1,20 @@
 import { nodeFragment, writeImpairments, writeLimits } from "../../authors/document.ts";
 import { ownAddresses, peerNetwork, podNetwork } from "../../authors/network.ts";
 import type { Datapath } from "../../datapath/datapath.ts";
-import {
-  type Endpoint,
-  type HostPod,
-  hostPort,
-  type NodeContext,
-  type PodPort,
-  podPort,
-  type Tap,
-  tapPort,
-} from "../../model/cluster.ts";
 import type { Delta, Fragment } from "../../model/document.ts";
 import type { ImpairRule } from "../../model/impair.ts";
 import type { LimitRule } from "../../model/limits.ts";
 import { podKey } from "../../model/names.ts";
+import {
+  type HostPod,
+  hostPort,
+  type NodeContext,
+  type PodAttachment,
+  type PodPort,
+  podPort,
+  type Tap,
+  tapPort,
+} from "../../model/node-context.ts";
 import type { Node } from "../../model/objects.ts";
 import type { ProgramInForce } from "../../model/programs.ts";
 import { Composer } from "../../reconcile/composer.ts";
@@ -27,7 +27,7 @@ type ByPod<T> = ReadonlyMap<string, readonly T[]>;
 export interface Wanted {
   node: NodeContext;
   nodes?: readonly Node[] | undefined;
-  endpoints?: readonly Endpoint[] | undefined;
+  endpoints?: readonly PodAttachment[] | undefined;
   taps?: readonly Tap[] | undefined;
   hosts?: readonly HostPod[] | undefined;
   limits?: ByPod<LimitRule> | undefined;

@@ -14,7 +14,7 @@ import {
   removeNamespace,
 } from "../../kernel/index.ts";
 import { endIperf, serveIperf } from "../../kernel/testing/iperf-server.ts";
-import type { Tap } from "../../model/cluster.ts";
+import type { Tap } from "../../model/node-context.ts";
 import { functions } from "../index.ts";
 import { applyWanted, assertInForce, type Wanted } from "./document.ts";
 import { compileObjects } from "./node.ts";

@@ -13,9 +13,9 @@ import {
   namespacePath,
   removeNamespace,
 } from "../../kernel/index.ts";
-import type { Endpoint } from "../../model/cluster.ts";
 import type { ImpairRule } from "../../model/impair.ts";
 import type { LimitRule } from "../../model/limits.ts";
+import type { PodAttachment } from "../../model/node-context.ts";
 import type { ProgramInForce } from "../../model/programs.ts";
 import { functions } from "../index.ts";
 import { applyWanted, assertInForce, type Wanted } from "./document.ts";
@@ -138,7 +138,7 @@ export class Node {
     });
   }
 
-  endpoint(name: PodName): Endpoint {
+  endpoint(name: PodName): PodAttachment {
     const n = 10 + PODS.indexOf(name);
     return {
       namespace: "default",

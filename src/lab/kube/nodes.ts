@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { forgetNodes } from "../../results/index.ts";
-import { type RawObject, readStanding } from "../../sources/kubernetes/index.ts";
+import { type RawObject, readStatus } from "../../sources/kubernetes/index.ts";
 import { LabError, messageOf } from "../errors.ts";
 import type { NodeNames } from "../names.ts";
 import { type KubeApi, paths, statusOf } from "./api.ts";
@@ -123,11 +123,11 @@ async function forgetResults(api: KubeApi, gone: ReadonlySet<string>): Promise<v
   const list = async (path: string) => ((await api.get(path)) as { items?: RawObject[] } | undefined)?.items ?? [];
   const [limits, impairments, nodes] = await Promise.all([paths.limits, paths.impairments, paths.nodes].map(list));
   const left = new Set(nodes?.map(({ metadata }) => metadata.name));
-  const standings = [
-    ...(limits ?? []).flatMap((raw) => readStanding("Limit", raw) ?? []),
-    ...(impairments ?? []).flatMap((raw) => readStanding("Impairment", raw) ?? []),
+  const statuses = [
+    ...(limits ?? []).flatMap((raw) => readStatus("Limit", raw) ?? []),
+    ...(impairments ?? []).flatMap((raw) => readStatus("Impairment", raw) ?? []),
   ];
-  for (const standing of standings) await forgetNodes(api.results, standing, { gone, left });
+  for (const standing of statuses) await forgetNodes(api.results, standing, { gone, left });
 }
 
 /** Gives the node's name unless it is another's. */

@@ -38,7 +38,7 @@ function start(change: Partial<ResultsView> = {}, fail?: Error) {
   const agents = [new FakeAgent(), new FakeAgent()] as const;
   const writes: { manager?: string | undefined; body: object }[] = [];
   const view = {
-    ...{ version: "1", standings: [standing], problems: [] as Problem[], nodes: new Set(["n1", "n2"]) },
+    ...{ version: "1", statuses: [standing], problems: [] as Problem[], nodes: new Set(["n1", "n2"]) },
     ...{ nodeOf: (pod: string) => (pod === "ns/a" ? "n1" : undefined), uid: (): string => "pod-uid" },
     ...change,
   };
@@ -69,7 +69,7 @@ it("says what a node's agent found, under the node's name, once the agent has do
 });
 
 it("tells a problem of a pod by its own node, and one of a Service once", async () => {
-  const { agents, writes } = start({ standings: [] });
+  const { agents, writes } = start({ statuses: [] });
   for (const agent of agents)
     agent.problems = [
       { object: "Pod/ns/a", path: "metadata", message: "no" },
@@ -90,7 +90,7 @@ it("says why a rule is refused that the supervisor cannot read", async () => {
   const entry = {
     ...{ name: "n1", observedGeneration: 3, pods: 1, enforced: true, lastTransitionTime: "2026-01-01T00:00:00Z" },
   };
-  const { agents, writes } = start({ problems, standings: [{ ...standing, status: { nodes: [entry] } }] });
+  const { agents, writes } = start({ problems, statuses: [{ ...standing, status: { nodes: [entry] } }] });
   agents[0].receipts = [receipt];
   await eventually(() => expect(writes.length).toBeGreaterThan(0));
   expect(writes[0]).toMatchObject({

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "../../api/client.ts";
 import type { Problem } from "../../model/problem.ts";
-import { EventQuota, findingsOf, type Results, type ResultsClient, ResultWriter } from "../../results/index.ts";
-import type { Standing } from "../../sources/kubernetes/index.ts";
+import { EventQuota, objectResultsOf, type Results, type ResultsClient, ResultWriter } from "../../results/index.ts";
+import type { ObjectStatus } from "../../sources/kubernetes/index.ts";
 import { reached } from "../in-force.ts";
 
 /** What the supervisor knows at one moment. */
@@ -10,7 +10,7 @@ export interface ResultsView {
   /** Version of the rules that agents were handed, as they report it once it is in force. */
   version: string;
   /** Limits and Impairments as the API told of them when these rules were handed out. */
-  standings: readonly Standing[];
+  statuses: readonly ObjectStatus[];
   /** Rule objects that the supervisor itself could not read. */
   problems: readonly Problem[];
   /** Names of all nodes of the cluster. */
@@ -140,8 +140,8 @@ async function collect(node: string, agent: AgentReader, look: () => ResultsView
   const refused = view.problems.filter(({ object }) => /^(Limit|Impairment)\//.test(object));
   const own = problems.filter(({ object }) => isOf(node, object, view));
   return {
-    standings: view.standings,
-    findings: findingsOf(receipts, problems, refused),
+    statuses: view.statuses,
+    findings: objectResultsOf(receipts, problems, refused),
     problems: [...own, ...view.problems],
     uid: view.uid,
     nodes: view.nodes,

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { objectKey, podKey } from "../../model/names.ts";
 import type { ConfigMap, Ended, Namespace, Node, Pod, RuleObject, Secret } from "../../model/objects.ts";
 import type { Problem } from "../../model/problem.ts";
-import type { Standing } from "../../sources/kubernetes/index.ts";
+import type { ObjectStatus } from "../../sources/kubernetes/index.ts";
 import { type BindingPlan, planPods } from "../binding.ts";
 import { nodeObject } from "../cluster.ts";
 import { LabError, messageOf } from "../errors.ts";
@@ -12,13 +12,13 @@ import type { LabNames, NodeNames } from "../names.ts";
 import type { BoundPod } from "../pod-host.ts";
 import { type ObjectSource, readOnly } from "../source.ts";
 import { type Feed, type KubeApi, paths, statusOf } from "./api.ts";
+import { ApiRules } from "./api-rules.ts";
 import type { Health } from "./node.ts";
 import { ApiNodes, finalise } from "./nodes.ts";
 import type { ApiPod } from "./objects.ts";
 import { type ReadPod, readConfigMap, readPod, readSecret } from "./read.ts";
 import { Reporter } from "./reporter.ts";
 import { type AgentReader, LabResults, type ResultsView } from "./results.ts";
-import { ApiRules } from "./rules.ts";
 import { bindable, chooseNode, labTaint } from "./scheduling.ts";
 import { apiStatus, graceOf } from "./status.ts";
 
@@ -61,7 +61,7 @@ export class ApiSource implements ObjectSource {
   #rules: ApiRules | undefined;
   #ruled: readonly (RuleObject | Namespace)[] = [];
   #ruleProblems: readonly Problem[] = [];
-  #standings: readonly Standing[] = [];
+  #statuses: readonly ObjectStatus[] = [];
   #cluster: Feed | undefined;
   #results: LabResults | undefined;
   #version = 1;
@@ -200,10 +200,10 @@ export class ApiSource implements ObjectSource {
   /** Tells the agents what is said of pods' traffic, if that is new. */
   #reconcileRules(): void {
     if (this.#rules === undefined) return;
-    const { rules, problems, standings } = this.#rules.read();
-    const isNew = !isDeepStrictEqual(standings, this.#standings) || !isDeepStrictEqual(problems, this.#ruleProblems);
+    const { rules, problems, statuses } = this.#rules.read();
+    const isNew = !isDeepStrictEqual(statuses, this.#statuses) || !isDeepStrictEqual(problems, this.#ruleProblems);
     this.#ruleProblems = problems;
-    this.#standings = standings;
+    this.#statuses = statuses;
     if (!isDeepStrictEqual(rules, this.#ruled)) {
       this.#ruled = rules;
       this.#handout.rules(rules, String(++this.#version));
@@ -215,7 +215,7 @@ export class ApiSource implements ObjectSource {
   #view(): ResultsView {
     return {
       version: String(this.#version),
-      standings: this.#standings,
+      statuses: this.#statuses,
       problems: this.#ruleProblems,
       nodes: new Set([...this.#nodes, ...(this.#cluster?.objects ?? [])].map(({ metadata }) => metadata.name)),
       nodeOf: (pod) => this.#bound.get(pod)?.node,

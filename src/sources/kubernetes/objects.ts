@@ -12,11 +12,11 @@ export interface ReadObject {
   object: ManifestObject | undefined;
   problems: readonly Problem[];
   /** For kinds whose status Weir writes. */
-  standing?: Standing | undefined;
+  standing?: ObjectStatus | undefined;
 }
 
 /** Fields of an object that the API server manages. */
-export interface Standing {
+export interface ObjectStatus {
   kind: "Limit" | "Impairment";
   namespace: string;
   name: string;
@@ -35,7 +35,7 @@ export function readObject({ kind, apiVersion }: Resource, raw: RawObject, befor
   const known = KINDS.get(kind);
   if (!known) throw new TypeError(`there is no schema of ${kind}`);
   // items of a list have no kind and apiVersion
-  const standing = readStanding(kind, raw);
+  const standing = readStatus(kind, raw);
   const fields: Fields = { ...(standing ? withoutStatus(raw) : raw), kind, apiVersion };
   const { key, object, findings } = judgeObject(kind, known, fields, "api");
   const named = key ?? objectKey(kind, { namespace: raw.metadata.namespace, name: raw.metadata.name });
@@ -57,7 +57,7 @@ export function readObject({ kind, apiVersion }: Resource, raw: RawObject, befor
 }
 
 /** Undefined for kinds whose status Weir does not write. */
-export function readStanding(kind: string, { metadata, status }: RawObject): Standing | undefined {
+export function readStatus(kind: string, { metadata, status }: RawObject): ObjectStatus | undefined {
   if (kind !== "Limit" && kind !== "Impairment") return undefined;
   const { namespace = "", name, uid, resourceVersion = "", generation } = metadata;
   if (typeof uid !== "string" || typeof generation !== "number") return undefined;

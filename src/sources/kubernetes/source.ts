@@ -5,7 +5,7 @@ import { apiVersion } from "../../model/version.ts";
 import type { ManifestSnapshot } from "../manifests/merge.ts";
 import type { ManifestWatch, Trouble } from "../manifests/watch.ts";
 import type { KubernetesClient } from "./client.ts";
-import { type ReadObject, readObject, type Standing } from "./objects.ts";
+import { type ObjectStatus, type ReadObject, readObject } from "./objects.ts";
 import { Reflector, type ReflectorTimes } from "./reflector.ts";
 import type { Resource } from "./resource.ts";
 
@@ -26,7 +26,7 @@ interface SourceTimes {
 
 export interface KubernetesWatch extends ManifestWatch {
   /** Status and metadata of Limits and Impairments, as last read. */
-  standings(): Standing[];
+  statuses(): ObjectStatus[];
 }
 
 interface Followed extends Resource {
@@ -114,7 +114,7 @@ class KubernetesSource implements KubernetesWatch {
     return trouble === undefined ? late : [{ object: server, message: trouble, severity: "warning" }, ...late];
   }
 
-  standings(): Standing[] {
+  statuses(): ObjectStatus[] {
     return this.#followed.flatMap(({ reflector }) =>
       [...reflector.objects.values()].flatMap(({ standing }) => standing ?? []),
     );

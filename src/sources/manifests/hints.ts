@@ -1,6 +1,6 @@
+import { parseRate } from "../../model/bandwidth.ts";
 import { isAddress } from "../../model/ip.ts";
 import { meantDirection, meantQuantity } from "../../model/meant.ts";
-import { parseRate } from "../../model/rules.ts";
 import { quote } from "../../model/text.ts";
 import { bothPercents, parseDuration, parsePercent } from "../../model/units.ts";
 import { type Hint, type Issue, inWords } from "../../model/wording.ts";

@@ -1,10 +1,10 @@
 import { containsCidr } from "cidr-tools";
 import { z } from "zod";
 import { parseCidr } from "../../model/addresses.ts";
+import { MAXIMUM_RATE, MINIMUM_RATE, parseRate } from "../../model/bandwidth.ts";
 import { MAX_HOLD, MAX_RULE_PORTS } from "../../model/impair.ts";
 import { checkLabelName, checkSubdomain } from "../../model/names.ts";
 import type { Impairment, Limit } from "../../model/objects.ts";
-import { MAXIMUM_RATE, MINIMUM_RATE, parseRate } from "../../model/rules.ts";
 import type { Result } from "../../model/text.ts";
 import { formatDuration, parseDuration, parsePercent } from "../../model/units.ts";
 import { type Hint, says } from "../../model/wording.ts";

@@ -1,9 +1,9 @@
-import type { Endpoint, NodeContext } from "../../../model/cluster.ts";
+import type { NodeContext, PodAttachment } from "../../../model/node-context.ts";
 import type { Node } from "../../../model/objects.ts";
 import type { Wanted } from "../../testing/document.ts";
 
 /** Pod `name` of node-1 with addresses 10.244.1.N and fd00:10:244:1::N (hexadecimal). */
-export function endpoint(name: string, n: number, netns = `/run/netns/${name}`): Endpoint {
+export function endpoint(name: string, n: number, netns = `/run/netns/${name}`): PodAttachment {
   const digits = n.toString(16).padStart(2, "0");
   return {
     namespace: "default",

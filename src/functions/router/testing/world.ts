@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { attachPrograms } from "../../../datapath/testing/attach.ts";
 import { createNamespace, inNamespace, links, namespacePath, removeNamespace } from "../../../kernel/index.ts";
-import type { NodeContext } from "../../../model/cluster.ts";
 import type { PairLink, PodLink } from "../../../model/document.ts";
 import { familyOf } from "../../../model/ip.ts";
+import type { NodeContext } from "../../../model/node-context.ts";
 import type { Composer } from "../../../reconcile/composer.ts";
 import type { Wanted } from "../../testing/document.ts";
 import { Bench } from "./bench.ts";

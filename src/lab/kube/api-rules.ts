@@ -3,12 +3,12 @@ import type { ManifestObject, Namespace, RuleObject } from "../../model/objects.
 import type { Problem } from "../../model/problem.ts";
 import { apiVersion } from "../../model/version.ts";
 import {
+  type ObjectStatus,
   type RawObject,
   type ReadObject,
   type Resource,
   readObject,
-  readStanding,
-  type Standing,
+  readStatus,
 } from "../../sources/kubernetes/index.ts";
 import { type Feed, type KubeApi, paths } from "./api.ts";
 import type { ApiObject } from "./objects.ts";
@@ -54,7 +54,7 @@ export class ApiRules {
   }
 
   /** Objects in the order of their keys, each the same one as before while nothing of it changes; and what is refused. */
-  read(): { rules: (RuleObject | Namespace)[]; problems: Problem[]; standings: Standing[] } {
+  read(): { rules: (RuleObject | Namespace)[]; problems: Problem[]; statuses: ObjectStatus[] } {
     const all = this.#feeds.flatMap((one) => this.#readFeed(one));
     const objects = all.flatMap(({ object }) => (object !== undefined && isRule(object) ? [object] : []));
     const keyed = objects.map((object) => ({ key: objectKey(object.kind, object.metadata), object }));
@@ -62,8 +62,8 @@ export class ApiRules {
     return {
       rules: keyed.map(({ object }) => object),
       problems: all.flatMap(({ problems }) => problems),
-      standings: this.#feeds.flatMap(({ resource, feed }) =>
-        feed.objects.flatMap((raw) => readStanding(resource.kind, { ...raw, metadata: { ...raw.metadata } }) ?? []),
+      statuses: this.#feeds.flatMap(({ resource, feed }) =>
+        feed.objects.flatMap((raw) => readStatus(resource.kind, { ...raw, metadata: { ...raw.metadata } }) ?? []),
       ),
     };
   }

@@ -1,7 +1,7 @@
 import { podKey } from "./names.ts";
 
-/** A pod of this node whose network a runtime (the lab, a CNI plugin) asked Weir for. */
-export interface Endpoint {
+/** A pod of this node that a runtime (a CNI plugin, the lab) attached to Weir's network. REST calls it an endpoint. */
+export interface PodAttachment {
   namespace: string;
   name: string;
   uid: string;
@@ -9,34 +9,34 @@ export interface Endpoint {
   netns: string;
   /** Device name inside the pod, normally `eth0`. */
   ifname: string;
-  /** The runtime's id of the pod's sandbox, if it told one. */
+  /** The runtime's id of the pod's sandbox, if given. */
   sandbox?: string | undefined;
-  /** Host-side device: `weir` and 11 hexadecimal digits of a hash over what identifies the pod and its namespace. */
+  /** Host-side device: `weir` and 11 hexadecimal digits of a hash of the pod's identity and namespace. */
   device: string;
   mac: string;
   /** Addresses without prefix length: at most one of each family. */
   ips: readonly string[];
 }
 
-/** A pod of this node whose network is another's: Weir sees its packets on the device that the network made for it. */
+/** A pod of this node in another provider's network. Weir processes its packets on the device made by that provider. */
 export interface Tap {
   namespace: string;
   name: string;
   /** Host-side device, e.g. `veth1a2b3c4d`. */
   device: string;
-  /** Addresses without prefix length by which the pod was found. */
+  /** Addresses by which the pod was found, without prefix length. */
   ips: readonly string[];
 }
 
-/** A pod of this node that uses the node's own network: its packets are told by the cgroup of their socket. */
+/** A pod of this node with `hostNetwork: true`. Its packets are recognized by the cgroup of their socket. */
 export interface HostPod {
   namespace: string;
   name: string;
   /** Names its port: `host` and 11 hexadecimal digits. */
   id: string;
-  /** The node's device on which its packets are seen. */
+  /** The node's device with its packets. */
   device: string;
-  /** Of the device, bytes at layer 3. */
+  /** MTU of the device, bytes at layer 3. */
   mtu: number;
   /** Id of its cgroup in the v2 hierarchy. */
   cgroup: bigint;
@@ -88,7 +88,7 @@ export const tapPort = ({ device }: Pick<Tap, "device">): string => `tap:${devic
 export const hostPort = ({ id }: Pick<HostPod, "id">): string => `tap:${id}`;
 
 /** Where a pod's rules act, whoever made its network. */
-export function podPort(attached?: Endpoint, tap?: Tap, host?: HostPod): PodPort | undefined {
+export function podPort(attached?: PodAttachment, tap?: Tap, host?: HostPod): PodPort | undefined {
   if (attached) return { key: podKey(attached), id: attached.device, port: `router:${attached.device}` };
   if (tap) return { key: podKey(tap), id: tap.device, port: tapPort(tap) };
   return host && { key: podKey(host), id: host.id, port: hostPort(host), mtu: host.mtu };

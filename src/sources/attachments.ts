@@ -1,14 +1,14 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import type { Endpoint } from "../model/cluster.ts";
 import { isAddress } from "../model/ip.ts";
 import { AddressPool, podDevice } from "../model/ipam.ts";
+import type { PodAttachment } from "../model/node-context.ts";
 import type { Problem } from "../model/problem.ts";
 import { writeState } from "./atomic.ts";
 
 /** A runtime's request to attach a pod. */
-export interface EndpointRequest {
+export interface AttachmentRequest {
   uid: string;
   netns: string;
   ifname: string;
@@ -17,7 +17,7 @@ export interface EndpointRequest {
 }
 
 /** Identifies one of several pods with the same name; fields that are left out match any. */
-export type Incarnation = Partial<Pick<EndpointRequest, "uid" | "netns" | "sandbox">>;
+export type Incarnation = Partial<Pick<AttachmentRequest, "uid" | "netns" | "sandbox">>;
 
 const stored = z
   .object({
@@ -37,28 +37,28 @@ const stored = z
   }, "device and MAC address are in use by another pod");
 
 /** Name of the store's folder in the agent's state folder. */
-export const ENDPOINTS_FOLDER = "endpoints";
+export const ATTACHMENTS_FOLDER = "endpoints";
 
 /** Name of the file beside it with released addresses, the one that has been free longest first. */
 export const RELEASED_FILE = "released.json";
 
 /** Opens the store of a node's pod attachments: one JSON file each in `folder`/endpoints, which is created. */
-export function openEndpoints(options: { folder: string; podCIDRs: readonly string[] }): EndpointStore {
-  return new EndpointStore(options.folder, new AddressPool(options.podCIDRs));
+export function openAttachments(options: { folder: string; podCIDRs: readonly string[] }): AttachmentStore {
+  return new AttachmentStore(options.folder, new AddressPool(options.podCIDRs));
 }
 
 /** Attached pods and their addresses. Written to disk before a call returns. */
-export class EndpointStore {
+export class AttachmentStore {
   /** Problems of files that could not be read; they were renamed to `NAME.broken`. */
   readonly problems: Problem[] = [];
   readonly #folder: string;
   readonly #released: string;
   readonly #pool: AddressPool;
-  readonly #endpoints = new Map<string, Endpoint>();
+  readonly #endpoints = new Map<string, PodAttachment>();
   readonly #changed = new Set<string>();
 
   constructor(state: string, pool: AddressPool) {
-    const folder = join(state, ENDPOINTS_FOLDER);
+    const folder = join(state, ATTACHMENTS_FOLDER);
     this.#folder = folder;
     this.#released = join(state, RELEASED_FILE);
     this.#pool = pool;
@@ -76,11 +76,11 @@ export class EndpointStore {
     return changed;
   }
 
-  list(): Endpoint[] {
+  list(): PodAttachment[] {
     return [...this.#endpoints.values()];
   }
 
-  get(namespace: string, name: string): Endpoint | undefined {
+  get(namespace: string, name: string): PodAttachment | undefined {
     return this.#endpoints.get(`${namespace}/${name}`);
   }
 
@@ -88,7 +88,7 @@ export class EndpointStore {
    * Attaches a pod and allocates its addresses; the same uid keeps them. @throws Error if no address is free or the
    * disk is full
    */
-  put(namespace: string, name: string, { uid, netns, ifname, sandbox }: EndpointRequest): Endpoint {
+  put(namespace: string, name: string, { uid, netns, ifname, sandbox }: AttachmentRequest): PodAttachment {
     const known = this.get(namespace, name);
     const kept = known?.uid === uid ? known : undefined;
     if (kept && kept.netns === netns && kept.ifname === ifname && kept.sandbox === sandbox) return kept;
@@ -119,13 +119,13 @@ export class EndpointStore {
     return true;
   }
 
-  #set(key: string, endpoint: Endpoint | undefined): void {
+  #set(key: string, endpoint: PodAttachment | undefined): void {
     this.#changed.add(key);
     if (endpoint) this.#endpoints.set(key, endpoint);
     else this.#endpoints.delete(key);
   }
 
-  #forget(endpoint: Endpoint): void {
+  #forget(endpoint: PodAttachment): void {
     this.#removeFile(endpoint);
     this.#release(endpoint.ips);
   }
@@ -146,11 +146,11 @@ export class EndpointStore {
     }
   }
 
-  #removeFile({ device }: Endpoint): void {
+  #removeFile({ device }: PodAttachment): void {
     rmSync(join(this.#folder, `${device}.json`), { force: true });
   }
 
-  #write(endpoint: Endpoint): void {
+  #write(endpoint: PodAttachment): void {
     writeState(join(this.#folder, `${endpoint.device}.json`), JSON.stringify(endpoint));
   }
 
@@ -173,7 +173,7 @@ export class EndpointStore {
 }
 
 /** Whether this attachment is meant. Unknown ids match any. */
-function isIncarnation(known: Endpoint, which: Incarnation): boolean {
+function isIncarnation(known: PodAttachment, which: Incarnation): boolean {
   return (["uid", "netns", "sandbox"] as const).every(
     (field) => which[field] === undefined || known[field] === undefined || which[field] === known[field],
   );

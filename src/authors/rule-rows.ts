@@ -1,4 +1,5 @@
 import { excludeCidr, mergeCidr } from "cidr-tools";
+import { parseBandwidthQuantity } from "../model/bandwidth.ts";
 import type { ImpairRule } from "../model/impair.ts";
 import { impairmentRules } from "../model/impairments.ts";
 import type { LimitRule, RuleSettings } from "../model/limits.ts";
@@ -8,7 +9,6 @@ import { ONE_OFF } from "../model/one-off.ts";
 import { type Candidate, RANK } from "../model/precedence.ts";
 import type { Problem } from "../model/problem.ts";
 import type { ImpairmentSpec, PeerSpec, PodChoice } from "../model/rule-objects.ts";
-import { parseBandwidthQuantity } from "../model/rules.ts";
 import { type LabelSelector, selectsLabels } from "../model/selector.ts";
 
 /** The rules in Limit and Impairment objects, and the pods that they select. */
@@ -21,7 +21,7 @@ export interface LabelledPod {
 }
 
 /** A Limit or Impairment, trimmed to the fields in use. */
-export interface RuleObject<S extends PodChoice> {
+export interface RuleRow<S extends PodChoice> {
   namespace: string;
   name: string;
   spec: S;
@@ -30,25 +30,25 @@ export interface RuleObject<S extends PodChoice> {
 }
 
 /** Trims a Limit or Impairment: its status and versions are not used. */
-export function ruleObjectOf<S extends PodChoice>({
+export function ruleRowOf<S extends PodChoice>({
   metadata,
   spec,
 }: {
   metadata: Limit["metadata"];
   spec: S;
-}): RuleObject<S> {
+}): RuleRow<S> {
   const { namespace, name, labels } = metadata;
   return { namespace, name, spec, oneOff: labels[ONE_OFF] === "true" };
 }
 
 /** Indexes by the pod or Service that an object names. */
 export const CHOICE_INDEXES = {
-  pod: ({ namespace, spec }: RuleObject<PodChoice>) => (spec.pod === undefined ? [] : [`${namespace}/${spec.pod}`]),
-  service: ({ namespace, spec }: RuleObject<PodChoice>) =>
+  pod: ({ namespace, spec }: RuleRow<PodChoice>) => (spec.pod === undefined ? [] : [`${namespace}/${spec.pod}`]),
+  service: ({ namespace, spec }: RuleRow<PodChoice>) =>
     spec.service === undefined ? [] : [`${namespace}/${spec.service}`],
 };
 
-export function limitCandidates({ namespace, name, spec }: RuleObject<Limit["spec"]>): Candidate<LimitRule>[] {
+export function limitCandidates({ namespace, name, spec }: RuleRow<Limit["spec"]>): Candidate<LimitRule>[] {
   const object = objectKey("Limit", { namespace, name });
   return (["ingress", "egress"] as const).flatMap((direction) => {
     const written = spec[direction];
@@ -61,18 +61,18 @@ export function limitCandidates({ namespace, name, spec }: RuleObject<Limit["spe
 
 /** The rules of an Impairment as candidates. @param peers the CIDRs of its `match.peers` */
 export function impairmentCandidates(
-  ruleObject: RuleObject<ImpairmentSpec>,
+  ruleRow: RuleRow<ImpairmentSpec>,
   peers: readonly string[] | undefined,
   settings: RuleSettings,
 ): Candidate<ImpairRule>[] {
-  const { namespace, name, spec } = ruleObject;
+  const { namespace, name, spec } = ruleRow;
   const object = objectKey("Impairment", { namespace, name });
-  const rank = rankOf(ruleObject);
+  const rank = rankOf(ruleRow);
   const rules = impairmentRules({ metadata: { namespace, name }, spec }, peers, settings);
   return rules.map((rule) => ({ rank, object, path: "spec", rule }));
 }
 
-function rankOf({ spec, oneOff }: RuleObject<ImpairmentSpec>): number {
+function rankOf({ spec, oneOff }: RuleRow<ImpairmentSpec>): number {
   if (spec.override) return RANK.override;
   return oneOff ? RANK.oneOff : RANK.object;
 }
@@ -84,7 +84,7 @@ export const endOf = ({ until }: ImpairmentSpec): number | undefined =>
 /** The problem of an object that selects no known pod. @param hasService the Service that it names exists */
 export function emptyChoice(
   kind: "Limit" | "Impairment",
-  { namespace, name, spec }: RuleObject<PodChoice>,
+  { namespace, name, spec }: RuleRow<PodChoice>,
   hasService: boolean,
 ): Problem {
   const field = spec.pod !== undefined ? "pod" : spec.selector !== undefined ? "selector" : "service";

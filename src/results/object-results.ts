@@ -1,5 +1,5 @@
 import type { Problem } from "../model/problem.ts";
-import type { Finding } from "./standing.ts";
+import type { ObjectResult } from "./conditions.ts";
 
 /** One rule on one pod, as the agent's API gives it. */
 interface Receipt {
@@ -15,11 +15,11 @@ interface Receipt {
  * What a node's agent found about each object that is the source of receipts or of problems, by `Kind/namespace/name`.
  * `refused`: objects that the source itself could not read. Pure.
  */
-export function findingsOf(
+export function objectResultsOf(
   receipts: readonly Receipt[],
   problems: readonly Problem[],
   refused: readonly Problem[],
-): Map<string, Finding> {
+): Map<string, ObjectResult> {
   const found = new Map<string, { refusals: Set<string>; pods: Set<string>; faults: Set<string> }>();
   const about = (object: string) => {
     const one = found.get(object) ?? { refusals: new Set(), pods: new Set(), faults: new Set() };

@@ -1,4 +1,4 @@
-import type { Standing } from "../sources/kubernetes/index.ts";
+import type { ObjectStatus } from "../sources/kubernetes/index.ts";
 
 /** What one node's agent says of an object, as in `status.nodes`. */
 export interface NodeEntry {
@@ -24,7 +24,7 @@ export interface Condition {
 }
 
 /** What an agent found about one object on its node. */
-export interface Finding {
+export interface ObjectResult {
   /** Why its values are refused; empty if they are not. */
   refusals: readonly string[];
   /** Chosen pods with a network on this node. */
@@ -37,7 +37,7 @@ const LONGEST = 1000;
 const cut = (text: string): string => (text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text);
 
 /** This node's entry; undefined if it has nothing to say. The time stays as long as the answer does. */
-export function nodeEntry(node: string, { generation, status }: Standing, finding: Finding, now: string) {
+export function nodeEntry(node: string, { generation, status }: ObjectStatus, finding: ObjectResult, now: string) {
   if (finding.pods === 0 && finding.faults.length === 0) return undefined;
   const enforced = finding.faults.length === 0;
   const before = entriesOf(status).find(({ name }) => name === node);
@@ -54,7 +54,7 @@ export function nodeEntry(node: string, { generation, status }: Standing, findin
  * agents write the same. Entries of nodes that are gone do not count. Pure.
  */
 export function conditionsOf(
-  { generation, status }: Standing,
+  { generation, status }: ObjectStatus,
   refusals: readonly string[],
   nodes: ReadonlySet<string>,
   now: string,
@@ -99,6 +99,7 @@ const named = (entries: readonly NodeEntry[]): string => {
 const records = (value: unknown): Record<string, unknown>[] =>
   Array.isArray(value) ? value.filter((one) => typeof one === "object" && one !== null) : [];
 
-export const entriesOf = (status: Standing["status"]): NodeEntry[] =>
+export const entriesOf = (status: ObjectStatus["status"]): NodeEntry[] =>
   (records(status["nodes"]) as unknown as NodeEntry[]).filter(({ name }) => typeof name === "string");
-export const knownConditions = (status: Standing["status"]): Record<string, unknown>[] => records(status["conditions"]);
+export const knownConditions = (status: ObjectStatus["status"]): Record<string, unknown>[] =>
+  records(status["conditions"]);

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { openEndpoints } from "./endpoints.ts";
+import { openAttachments } from "./attachments.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -10,7 +10,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const open = () => openEndpoints({ folder, podCIDRs: ["10.0.0.0/29", "fd00::/64"] });
+const open = () => openAttachments({ folder, podCIDRs: ["10.0.0.0/29", "fd00::/64"] });
 const request = (uid: string) => ({ uid, netns: `/run/netns/${uid}`, ifname: "eth0" });
 
 test("a pod keeps its addresses across repeated calls and restarts", () => {

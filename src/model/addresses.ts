@@ -9,7 +9,7 @@ export interface Cidr {
   prefix: number;
 }
 
-/** Checks an address and gives its usual spelling (`FD00::0001` → `fd00::1`). Zone ids are refused. */
+/** Parses an address and returns its canonical text (`FD00::0001` → `fd00::1`). Zone ids are refused. */
 export function parseAddress(text: string): Result<{ family: 4 | 6; text: string; number: bigint }> {
   const family = text.includes("%") ? 0 : isIP(text);
   if (family !== 4 && family !== 6) return bad(`${quote(text)} is not an IP address`);
@@ -17,7 +17,7 @@ export function parseAddress(text: string): Result<{ family: 4 | 6; text: string
   return good({ family, text: stringifyIp({ version: family, number }), number });
 }
 
-/** Reads `10.244.1.0/24`. Bits beyond the prefix must be zero. */
+/** Parses `10.244.1.0/24`. Host bits must be zero. */
 export function parseCidr(text: string): Result<Cidr> {
   const match = /^([^/]+)\/(\d{1,3})$/.exec(text);
   const address = parseAddress(match?.[1] ?? "");
@@ -40,17 +40,17 @@ export function parseCidr(text: string): Result<Cidr> {
   return good({ family, base: number, prefix });
 }
 
-/** How many addresses the network has. */
+/** The number of addresses in a network. */
 export function sizeOf({ family, prefix }: Cidr): bigint {
   return 1n << BigInt((family === 4 ? 32 : 128) - prefix);
 }
 
-/** The network's address number `index`, as text. */
+/** The network's address with this index, as text. */
 export function addressAt(cidr: Cidr, index: bigint): string {
   return formatAddress(cidr.family, cidr.base + index);
 }
 
-/** Index of an address in a network; undefined if it lies outside. */
+/** Index of an address in a network; undefined if it is outside. */
 export function indexIn(cidr: Cidr, address: string): bigint | undefined {
   const parsed = parseAddress(address);
   if (!parsed.ok || parsed.value.family !== cidr.family) return undefined;
@@ -58,7 +58,7 @@ export function indexIn(cidr: Cidr, address: string): bigint | undefined {
   return index >= 0n && index < sizeOf(cidr) ? index : undefined;
 }
 
-/** Do two networks share an address? */
+/** Whether two networks share an address. */
 export function overlap(a: Cidr, b: Cidr): boolean {
   return a.family === b.family && a.base < b.base + sizeOf(b) && b.base < a.base + sizeOf(a);
 }

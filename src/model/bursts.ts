@@ -1,19 +1,22 @@
 import { type Loss, lossProbability } from "./impair.ts";
 
-/** Losses in bursts (Gilbert–Elliott) as a distribution: how many of so many packets, and how many in a row. */
+/** Distributions of bursty loss (Gilbert–Elliott): losses among a number of packets, and lengths of runs of losses. */
 
 export type Burst = Extract<Loss, { model: "burst" }>;
 
-/** Part of packets that meet the bad state, in the long run. */
+/** Share of packets in the bad state, in the long run. */
 const badShare = ({ p, r }: Burst): number => (p + r === 0 ? 0 : p / (p + r));
 
-/** Covariance of two packets' losses is this × (1 − p − r)^distance. */
+/** The covariance of the losses of two packets is this × (1 − p − r)^distance. */
 const spreadOf = (loss: Burst): number => {
   const bad = badShare(loss);
   return bad * (1 - bad) * (loss.lossBad - loss.lossGood) ** 2;
 };
 
-/** Variance of the number lost of `packets` in a row, in the long run. Larger than the binomial one. */
+/**
+ * Variance of the number of losses among `packets` consecutive ones, in the long run. Larger than the binomial
+ * variance.
+ */
 export function burstVariance(loss: Burst, packets: number): number {
   const rate = lossProbability(loss);
   const single = packets * rate * (1 - rate);
@@ -24,15 +27,15 @@ export function burstVariance(loss: Burst, packets: number): number {
   return single + 2 * spread * ((packets * memory) / left - (memory * (1 - memory ** packets)) / left ** 2);
 }
 
-/** Mean number of packets lost in a row, in the long run. */
+/** Mean length of a run of losses, in the long run. */
 export function meanRun(loss: Burst): number {
   const rate = lossProbability(loss);
   return rate / (rate - rate ** 2 - spreadOf(loss) * (1 - loss.p - loss.r));
 }
 
 /**
- * Probabilities of 1, 2, … lost in a row; the last one is that of `longest` or more. Without losses in the good state,
- * runs are independent of each other and their lengths geometric.
+ * Probabilities of runs of 1, 2, … losses; the last is for `longest` or more. Without losses in the good state, runs
+ * are independent and their lengths geometric.
  */
 export function runLengths(loss: Burst, longest: number): number[] {
   const { p, r, lossGood, lossBad } = loss;
@@ -54,8 +57,8 @@ export function runLengths(loss: Burst, longest: number): number[] {
 }
 
 /**
- * Exact probabilities of 0, 1, … lost of `packets` that begin in the good state. They are the coefficients of
- * (1, 0) · (T · diag(1 − loss + loss·z))^packets · (1, 1), found from its values at the roots of unity.
+ * Exact probabilities of 0, 1, … losses among `packets` that begin in the good state. They are the coefficients of (1,
+ * 0) · (T · diag(1 − loss + loss·z))^packets · (1, 1), computed from its values at the roots of unity.
  */
 export function burstDistribution(loss: Burst, packets: number): Float64Array {
   const size = 2 ** Math.ceil(Math.log2(packets + 1));
@@ -74,7 +77,7 @@ export function burstDistribution(loss: Burst, packets: number): Float64Array {
 }
 
 type Complex = readonly [re: number, im: number];
-/** Rows one after the other. */
+/** A matrix, row by row. */
 type Matrix = readonly [Complex, Complex, Complex, Complex];
 
 const times = ([a, b]: Complex, [c, d]: Complex): Complex => [a * c - b * d, a * d + b * c];
@@ -128,12 +131,12 @@ function fourier(re: Float64Array, im: Float64Array): void {
   }
 }
 
-/** Equal probabilities that differ by rounding alone: the transform's own error. */
+/** Probabilities that differ by no more than this are equal: the numerical error of the transform. */
 const ROUNDING = 1e-15;
 
 /**
- * Exact two-sided test, by the method of small p-values as `binomialTest`: how likely is a number of losses that is no
- * likelier than `lost`? Of packets that begin in the good state. @throws RangeError on what are no counts
+ * Exact two-sided test by the method of small p-values, like `binomialTest`: the probability of a number of losses that
+ * is at most as likely as `lost`. Packets begin in the good state. @throws RangeError on invalid counts
  */
 export function burstTest(lost: number, packets: number, loss: Burst): number {
   const probabilities = burstDistribution(loss, packets);

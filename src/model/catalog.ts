@@ -6,16 +6,16 @@ export interface CatalogProgram {
   name: string;
   /** File name in the administrator's folder. */
   file: string;
-  /** What it is for, in words; for readers of the list. */
+  /** Description for readers of the list. */
   description: string | undefined;
   directions: readonly Direction[];
   macros: readonly MacroDeclaration[];
 }
 
-/** The administrator's list. `reason`: why there is none; then no rule for a program is in force. */
+/** The administrator's list. `reason`: why it is unusable; then no rule for a program is in force. */
 export interface Catalog {
   programs: ReadonlyMap<string, CatalogProgram>;
-  /** Why entries cannot be used, by their program's name, or their place if not even that is good. */
+  /** Reasons why entries are refused, by program name, or by position if the name is invalid. */
   refused: ReadonlyMap<string, string>;
   reason: string | undefined;
 }

@@ -11,7 +11,7 @@ export interface CalendarSchedule {
   days: ReadonlySet<number>;
   months: ReadonlySet<number>;
   weekdays: ReadonlySet<number>;
-  /** With both a day and a weekday restricted, either is enough. */
+  /** If both day and weekday are restricted, either may match. */
   eitherDay: boolean;
 }
 
@@ -27,7 +27,7 @@ const MACROS: Record<string, string> = {
 const MONTHS = ["", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 const MINUTE = 60_000;
-/** A schedule that never comes (30 February) is given up after this many minutes: five years. */
+/** Search limit for a schedule that never matches (30 February), minutes: five years. */
 const HORIZON = 5 * 366 * 24 * 60;
 
 /**
@@ -67,7 +67,7 @@ export function parseSchedule(text: string): Result<Schedule> {
   });
 }
 
-/** Does a field restrict nothing? As in Kubernetes: `*` among its parts does not, `*` with a step above 1 does. */
+/** Whether a field restricts nothing. As in Kubernetes, `*` among its parts does not, `*` with a step above 1 does. */
 function isOpen(field: string): boolean {
   return field.split(",").some((part) => /^[*?](\/0*1)?$/.test(part));
 }
@@ -86,7 +86,7 @@ const SECOND = 1000;
 /** 292 years, as in Go. */
 const LONGEST_PERIOD = 2 ** 63 / 1e6;
 
-/** Whole seconds, one at least. */
+/** Rounded to seconds, at least one. */
 function parseEvery(text: string): Result<Schedule> {
   const written = text.slice("@every ".length);
   const parts = [...written.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g)];
@@ -101,7 +101,7 @@ function parseField(text: string, least: number, most: number, names: readonly s
   const values = new Set<number>();
   for (const part of text.split(",")) {
     const range = parseRange(part, least, most, names);
-    // Sunday is 0 and 7: what has no end of its own stops before the second.
+    // Sunday is 0 and 7: an open range ends before the second
     if (range?.open && names === WEEKDAYS) range.to = 6;
     if (!range) return bad(`${quote(part)} is not a value, range or step within ${least}-${most}`);
     for (let value = range.from; value <= range.to; value += range.step) values.add(value);
@@ -117,16 +117,16 @@ function parseRange(part: string, least: number, most: number, names: readonly s
   const all = first === "*" || first === "?";
   if (all && last !== undefined) return undefined;
   const from = all ? least : number(first);
-  // `5/10` means from 5 on, by tens.
+  // `5/10` means every ten, from 5
   const open = last === undefined && (all || every !== undefined);
   const to = last === undefined ? (open ? most : from) : number(last);
   const step = Number(every ?? 1);
   return from >= least && to <= most && from <= to && step > 0 ? { from, to, step, open } : undefined;
 }
 
-/** What a schedule's times depend on besides its text. */
+/** Other inputs of a schedule's times. */
 export interface ScheduleBase {
-  /** Periods begin here, ms since the epoch. */
+  /** Start of the first period, ms since the epoch. */
   since: number;
   /** IANA name; UTC if left out. */
   timeZone?: string | undefined;
@@ -143,7 +143,7 @@ export function nextTime(schedule: Schedule, after: number, { since, timeZone }:
     : zoned(timeZone, after, (wall) => nextWall(schedule, wall));
 }
 
-/** The same by a clock without a time zone. */
+/** Likewise for a clock without time zone. */
 function nextWall(schedule: CalendarSchedule, after: number): number | undefined {
   let minute = Math.floor(after / MINUTE) + 1;
   for (const end = minute + HORIZON; minute < end; ) {

@@ -1,6 +1,6 @@
 import { quote } from "./text.ts";
 
-/** One field that differs. `before` is undefined if it is new, `after` if it is gone. */
+/** A field that differs. `before` is undefined for a new field, `after` for a removed one. */
 export interface Difference {
   /** E.g. `spec.match.ports[0].port`, `metadata.annotations["bandwidth"]`. */
   path: string;
@@ -8,7 +8,10 @@ export interface Difference {
   after?: unknown;
 }
 
-/** Fields in which two plain documents differ, in the order of the first, then of the second. Lists are compared by place. */
+/**
+ * Fields in which two plain documents differ: in the order of the first, then of the second. Lists are compared by
+ * index.
+ */
 export function differences(before: unknown, after: unknown, path = ""): Difference[] {
   if (!isNode(before) || !isNode(after) || Array.isArray(before) !== Array.isArray(after)) {
     return before === after ? [] : [{ path, before, after }];

@@ -1,9 +1,9 @@
 /**
- * What a node should hold, in names: the datapath gives ids to names and keeps them in the kernel. Authors write it in
- * fragments; each item has one owner, the object for which it is there.
+ * What a node should contain, by names; the datapath maps names to ids. Authors write it as fragments. Each item has
+ * one owner: the object that it exists for.
  */
 
-/** How a port hands a packet to its peer. */
+/** How a port delivers packets to its peer. */
 export type Peer =
   | { kind: "device"; device: string; delivery: "peer" | "redirect" | "receive" | "neigh" }
   | { kind: "tunnel"; device: string } // by the tunnel of the node that a packet is for: a row of `weir_tunnels`
@@ -16,28 +16,33 @@ export type Peer =
 export interface Instance {
   name: string;
   function: string;
-  /** Build of a user's program that acts as this instance, in a slot of its own; the function's own program if left out. */
+  /**
+   * Build of a user's program to run as this instance, in a program slot of its own; default: the function's own
+   * program.
+   */
   program?: string | undefined;
 }
 
 export type ChainDirection = "ingress" | "egress";
 
-/** A port of a standard function's instance as its author wants it. Its full name is `instance:name`. */
+/** A port of an instance of a standard function. Its full name is `instance:name`. */
 export interface PortSpec {
   instance: string;
   name: string;
   peer: Peer;
-  /** A device whose ingress enters the panel at this port; mostly the peer's device. */
+  /** The device whose received packets enter here, usually the peer's device. */
   entry?: string | undefined;
 }
 
-/** A port with its chains: instances of transparent functions in order. Ingress: into the function. Egress: out of it. */
+/**
+ * A port with its chains: instances of transparent functions in order. Ingress is into the function, egress out of it.
+ */
 export interface Port extends PortSpec {
   ingress: readonly string[];
   egress: readonly string[];
 }
 
-/** An instance's place in a port's chain: smaller orders first. */
+/** A transparent function's instance in a port's chain. Smaller orders come first. */
 export interface Attachment {
   /** Full name of the port. */
   port: string;
@@ -47,8 +52,8 @@ export interface Attachment {
 }
 
 /**
- * A row of a function's table: fields by name as in the C structs. Names stand for ids: `{ port }`, `{ instance }`,
- * `{ device }`, `{ tunnel }`, and `{ shaper }` for the classes that an instance owns.
+ * A row of a function's table, with the field names of its C structs. References are by name: `{ port }`, `{ instance
+ * }`, `{ device }`, `{ tunnel }`, and `{ shaper }` for an instance's HTB classes.
  */
 export type RowValue =
   | number
@@ -71,7 +76,7 @@ export interface Row {
   value: RowFields;
 }
 
-/** A pod's veth pair with its addresses. The pod's side has /32 and /128 addresses and its default routes through `gateways`. */
+/** A pod's veth pair with addresses. The pod's end has /32 and /128 addresses and default routes through `gateways`. */
 export interface PodLink {
   kind: "pod";
   device: string;
@@ -89,23 +94,23 @@ export interface PairLink {
   kind: "pair";
   device: string;
   other: string;
-  /** Of its first end; empty: any. */
+  /** MAC address of the first end; empty: any. */
   mac: string;
   mtu: number;
-  /** IPv6 on the first end: it carries the stack's packets. */
+  /** Whether the first end has IPv6, for packets of the node's stack. */
   ipv6: boolean;
-  /** Offloads on? Off: packets that cross come out split to the wire's size, with their checksums filled in. */
+  /** Offloads. Off: packets that cross the pair are segmented, with checksums filled in. */
   offloads: boolean;
-  /** Queueing discipline of the first end; the kernel's default if left out. `fq` holds packets until their time. */
+  /** Queueing discipline of the first end; default: the kernel's. `fq` holds packets until their time. */
   qdisc?: "fq" | undefined;
-  /** Packets that come out of the second end go on at the hop in their mark. */
+  /** Whether packets received from the second end continue at the hop in their mark. */
   resume: boolean;
 }
 export interface VxlanLink {
   kind: "vxlan";
   device: string;
   port: number;
-  /** The one network whose packets may come in. */
+  /** The only VNI whose packets are received. */
   vni: number;
   mtu: number;
 }
@@ -115,39 +120,39 @@ export type Link = PodLink | PairLink | VxlanLink;
 export interface Route {
   cidr: string;
   device: string;
-  /** Next hop; none: the device's own link. */
+  /** Next hop; without one the destination is on the device's link. */
   via?: string | undefined;
-  /** Source address of what the node itself sends there. */
+  /** Source address of the node's own packets. */
   source?: string | undefined;
 }
 
-/** One shaper: a block of HTB classes on a shaping device. */
+/** A shaper: a block of HTB classes on a shaping device. */
 export interface Shaper {
-  /** Of the limit whose classes they are. */
+  /** The limit's instance. */
   instance: string;
   device: string;
   /** bit/s at layer 3. */
   rate: number;
-  /** MTU of the packets, bytes at layer 3: HTB counts 14 more a packet. */
+  /** MTU of the packets, bytes at layer 3: HTB counts 14 bytes more per packet. */
   mtu: number;
-  /** Host-side device of the pod whose local sockets send all that is shaped, if it is one pod's. */
+  /** Host-side device of the pod whose sockets send all shaped packets, if there is one. */
   sender?: string | undefined;
 }
 
 /**
- * What ends by itself in the datapath unless it is renewed: rows of `weir_leases`, by instance. An instance with a lease
- * whose row is missing or past acts on nothing.
+ * The lease of an instance, a row of `weir_leases`: it ends unless it is renewed. A function with a lease does nothing
+ * if its row is missing or expired.
  */
 export interface InstanceLease {
   instance: string;
   seconds: number;
-  /** ms since the epoch at which it ends, renewed or not. */
+  /** ms since the epoch at which it ends even if renewed. */
   until?: number | undefined;
 }
 
-/** What one author wants for one object. Immutable, and equal reads give equal fragments. */
+/** The items that one author writes for one object. Immutable. */
 export interface Fragment {
-  /** `Kind/namespace/name` of the object for which all of it is there. */
+  /** The object that all items belong to, `Kind/namespace/name`. */
   owner: string;
   instances?: readonly Instance[] | undefined;
   ports?: readonly PortSpec[] | undefined;
@@ -156,19 +161,19 @@ export interface Fragment {
   routes?: readonly Route[] | undefined;
   shapers?: readonly Shaper[] | undefined;
   leases?: readonly InstanceLease[] | undefined;
-  /** Made anew each time they are asked for: rows are many, and the datapath holds their bytes. */
+  /** Rows are generated on each call, to save memory: the datapath keeps them encoded. */
   rows?: (() => Iterable<Row>) | undefined;
 }
 
-/** One item that is another than it was. `gone`: the item as it was. */
+/** A changed item. `gone`: it was removed, and `item` is what it was. */
 export interface Change<T> {
-  /** Whose it is: the id of its fragment. */
+  /** Owner id: that of its fragment. */
   owner: string;
   item: T;
   gone: boolean;
 }
 
-/** All that is another than at the last time, by kind. Of one item there is one change. */
+/** Changes by kind since the last delta, at most one per item. */
 export interface Delta {
   instances: readonly Change<Instance>[];
   ports: readonly Change<Port>[];
@@ -179,7 +184,7 @@ export interface Delta {
   rows: readonly Change<Row>[];
 }
 
-/** All that a node should hold. */
+/** All items of a node. */
 export interface Document {
   instances: readonly Instance[];
   ports: readonly Port[];

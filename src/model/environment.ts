@@ -4,32 +4,32 @@ import type { Problem } from "./problem.ts";
 import { ceiling, parseQuantity } from "./quantity.ts";
 import { quote } from "./text.ts";
 
-/** What is known of a pod only once it runs. Addresses: IPv4 first. */
+/** Properties of a pod that are known only at run time. Addresses: IPv4 first. */
 export interface PodFacts {
   podIPs: readonly string[];
   hostIPs: readonly string[];
-  /** Of the machine, as quantities: `cpu`, `memory`. */
+  /** Resources of the machine as quantities: `cpu`, `memory`. */
   capacity?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface ResolvedContainer {
   command: readonly string[];
   args: readonly string[];
-  /** Later ones win. */
+  /** Of two variables with the same name the later counts. */
   env: readonly { name: string; value: string }[];
   problems: readonly Problem[];
 }
 
-/** What variables can be made of besides the pod itself. */
+/** Objects whose data can be used as variables. */
 export type ConfigObject = ConfigMap | Secret;
 type Configs = ReadonlyMap<string, ConfigObject>;
 
-/** What is missing keeps the container from starting; what is skipped only leaves its variable out. */
+/** An error keeps the container from starting; a skipped variable is only left out. */
 type FieldProblem = Pick<Problem, "path" | "message" | "severity">;
 
 /**
- * A container as it is to be started: variables taken from ConfigMaps, Secrets and the pod's own fields, `$(NAME)` put in.
- * What is missing and not optional is a problem: the container must not start. What the lab has not is `skipped`.
+ * Resolves a container's variables from ConfigMaps, Secrets and fields of the pod, and substitutes `$(NAME)`. A missing
+ * required source is an error: the container must not start. Sources that the lab does not have are `skipped`.
  */
 export function resolveContainer(
   pod: Pod,
@@ -92,7 +92,7 @@ function lookUp(from: EnvSource, { pod, container, known, facts }: Place): strin
   return Object.hasOwn(data, from.key) ? data[from.key] : undefined;
 }
 
-/** As the kubelet has it: a limit that is left out is the machine's, a request that is left out is the limit, or 0. */
+/** As in the kubelet: a missing limit is the machine's capacity, a missing request is the limit, or 0. */
 function amountOf(
   { resource, divisor }: { resource: string; divisor: string },
   { limits = {}, requests = {} }: Resources,
@@ -117,7 +117,7 @@ const ONE = { numerator: 1n, denominator: 1n };
 function fieldOf(field: string, pod: Pod, { podIPs, hostIPs }: PodFacts): string | undefined {
   const { metadata, nodeName } = pod;
   const entry = /^metadata\.(labels|annotations)\['(.+)'\]$/.exec(field);
-  // A label that is not there is an empty variable, as in Kubernetes.
+  // as in Kubernetes, a missing label is an empty variable
   if (entry)
     return Object.entries(metadata[entry[1] as "labels" | "annotations"]).find(([key]) => key === entry[2])?.[1] ?? "";
   const fields: Record<string, string | undefined> = {
@@ -134,7 +134,7 @@ function fieldOf(field: string, pod: Pod, { podIPs, hostIPs }: PodFacts): string
   return Object.hasOwn(fields, field) ? fields[field] : undefined;
 }
 
-/** Puts variables in for `$(NAME)`. An unknown one stays as written; `$$` is a dollar sign. */
+/** Substitutes `$(NAME)`. An unknown name is kept; `$$` is a dollar sign. */
 function substitute(text: string, env: ReadonlyMap<string, string>): string {
   return text.replace(/\$\$|\$\(([^()]*)\)/g, (whole, name: string | undefined) => {
     if (name === undefined) return "$";

@@ -2,10 +2,10 @@
 export interface NetworkFunction {
   name: string;
   kind: "standard" | "transparent";
-  /** One line for `weir explain` and the docs. */
+  /** One line for `weir explain` and docs. */
   summary: string;
-  /** Maps whose rows are given; each is owned by this function alone. */
+  /** Maps whose rows the function's items set. Each belongs to one function. */
   tables: readonly string[];
-  /** Maps that its program fills, keyed by instance alone; the rows go with their instance. */
+  /** Maps that its program fills, keyed by instance; rows are removed with their instance. */
   state?: readonly string[];
 }

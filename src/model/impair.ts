@@ -2,21 +2,21 @@ import type { Direction } from "./directions.ts";
 
 /**
  * How packets are lost. Probabilities are from 0 to 1.
- * - `uniform`: each packet by itself.
- * - `exponential`: a draw of ξ = −ln(1−U)/λ with λ = 5 is above `threshold`/1000, so a packet is lost with
- *   exp(−5 × threshold/1000).
- * - `burst`: Gilbert–Elliott. Before each packet the state changes, good to bad with `p`, bad to good with `r`; then the
- *   packet is lost with the state's own loss.
+ * - `uniform`: each packet independently.
+ * - `exponential`: a draw of ξ = −ln(1−U)/λ with λ = 5 is above `threshold`/1000, so the probability is exp(−5 ×
+ * threshold/1000).
+ * - `burst`: Gilbert–Elliott. Before each packet the state changes, good to bad with `p`, bad to good with `r`; then
+ * the packet is lost with the probability of the state.
  */
 export type Loss =
   | { model: "uniform"; probability: number }
   | { model: "exponential"; threshold: number }
   | { model: "burst"; p: number; r: number; lossGood: number; lossBad: number };
 
-/** λ of exponential loss, and what its thresholds are parts of. */
+/** λ of exponential loss, and the scale of its thresholds. */
 export const EXPONENTIAL = { lambda: 5, scale: 1000 } as const;
 
-/** What may be done to a packet. At least one is set. Probabilities are from 0 to 1. */
+/** Effects on packets; at least one is set. Probabilities are from 0 to 1. */
 export interface Effects {
   loss?: Loss | undefined;
   /** Probability that a packet is sent twice. */
@@ -25,18 +25,18 @@ export interface Effects {
   corrupt?: number | undefined;
   /** Probability that a packet overtakes those that are delayed. Needs `delay`. */
   reorder?: number | undefined;
-  /** ns; each packet waits `base` ± `jitter`, evenly spread. Needs the fq qdisc. */
+  /** Each packet is held for `base` ± `jitter`, uniformly distributed, ns. Needs the fq qdisc. */
   delay?: { base: number; jitter: number } | undefined;
-  /** bit/s at layer 3: packets leave evenly spaced, by time stamps (EDT). Needs the fq qdisc. */
+  /** Packets are sent evenly spaced at this rate, bit/s at layer 3, by departure time (EDT). Needs the fq qdisc. */
   pace?: number | undefined;
 }
 export type Effect = keyof Effects;
 
-/** Which packets a rule is for. All parts must hold; an empty match is every packet. */
+/** Which packets a rule applies to. All parts must match; an empty match applies to every packet. */
 export interface Match {
-  /** CIDRs of the other end, sorted. Undefined: any. Empty: none (a selector that selects nothing). */
+  /** CIDRs of the peers, sorted. Undefined: any. Empty: none, i.e. a selector without a match. */
   peers?: readonly string[] | undefined;
-  /** Any of these. The port is the service's own: the pod's if it is the server, the peer's if it is the client. */
+  /** Any of these. The port is the service's: the pod's if the pod is the server, the peer's if it is the client. */
   ports?: readonly PortMatch[] | undefined;
 }
 
@@ -49,33 +49,33 @@ export interface PortMatch {
   side: "pod" | "peer" | "either";
 }
 
-/** What ends an impairment by itself. */
+/** The lease of an impairment, which ends it without an agent. */
 export interface Lease {
-  /** Seconds that it lasts after its last renewal by a running agent. */
+  /** Length, seconds, from the last renewal by an agent. */
   seconds: number;
-  /** ms since the epoch at which it ends, renewed or not. */
+  /** ms since the epoch at which it ends even if renewed. */
   until?: number | undefined;
 }
 
 /** An impairment of one pod in one direction, selectors resolved. Directions are the pod's. */
 export interface ImpairRule {
-  /** Unique among the rules of one pod and direction: `loss` for the annotation, else `Kind/namespace/name`. */
+  /** Unique among rules of one pod and direction: `loss` for the annotation, else `Kind/namespace/name`. */
   id: string;
   direction: Direction;
-  /** Where it is written: `loss` (the pod's annotation), `Service/ns/name`, `Impairment/ns/name`. */
+  /** The source of the rule: `loss` (the pod's annotation), `Service/ns/name`, `Impairment/ns/name`. */
   source: string;
-  /** As its author wrote it, for people. */
+  /** As written, for display. */
   configured: string;
   effects: Effects;
   match: Match;
-  /** Packets that it leaves alone: kubelet's probes (from the node's own addresses), DNS (port 53). */
+  /** Packets that are not affected: kubelet's probes (from the node's own addresses), DNS (port 53). */
   exempt: { probes: boolean; dns: boolean };
-  /** Same seed and same packets, same fate. Undefined: random. 0 to 2^32 − 1. */
+  /** The same seed and packets give the same result. Undefined: random. 0 to 2^32 − 1. */
   seed?: number | undefined;
   lease?: Lease | undefined;
 }
 
-/** At most so many impairments a pod and direction: a chain has seven places. */
+/** The most impairments per pod and direction. A chain also needs places for other functions. */
 export const MAX_IMPAIRMENTS = 4;
 
 /** Probability that a packet is lost; with bursts, in the long run. */
@@ -92,14 +92,14 @@ export function lossProbability(loss: Loss): number {
   }
 }
 
-/** Ranges of ports that one rule may name. */
+/** The most port ranges in one rule. */
 export const MAX_RULE_PORTS = 8;
-/** The longest that a packet may be held, ns. */
+/** The longest time that a packet can be held, ns. */
 export const MAX_HOLD = 10e9;
 
-/** Does a rule hold packets? */
+/** Whether a rule holds packets. */
 export const delays = ({ effects }: Pick<ImpairRule, "effects">): boolean =>
   effects.delay !== undefined || effects.pace !== undefined;
 
-/** Why a rule that holds packets does not, or not with all its effects. */
+/** Why a rule that holds packets is not in force, or not with all its effects. */
 export const NO_FQ = "delay and pace are not enforced: the kernel has no fq qdisc (load module sch_fq)";

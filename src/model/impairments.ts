@@ -19,14 +19,14 @@ export const LOSS_KEYS: readonly LossKey[] = [
   { map: "annotations", key: "loss", setting: "loss", parse: parseLoss },
 ];
 
-/** Losses in force of one object's annotations, at most one a direction, with the key that each came from. */
+/** An object's losses in force, at most one per direction, with their keys. */
 export interface ReducedLosses {
   byKey: ByKey<ParsedLoss>;
   losses: readonly (ParsedLoss & { key: string })[];
   problems: readonly Problem[];
 }
 
-/** Reads the losses that an object's annotations ask for, given its last good ones. */
+/** Reads the losses in an object's annotations, given its last valid ones. */
 export function reduceLosses(
   before: ByKey<ParsedLoss>,
   kind: "Pod" | "Service",
@@ -38,7 +38,7 @@ export function reduceLosses(
   return { byKey, losses: chosen(byKey), problems };
 }
 
-/** Of two keys that speak of one direction the first in `LOSS_KEYS` counts. */
+/** Of two keys with the same direction the first in `LOSS_KEYS` counts. */
 export function chosen(byKey: ByKey<ParsedLoss>): (ParsedLoss & { key: string })[] {
   const said = LOSS_KEYS.flatMap(({ key }) => (byKey[key] ?? []).map((loss) => ({ ...loss, key })));
   return said.filter((one, index) => said.findIndex(({ direction }) => direction === one.direction) === index);
@@ -48,7 +48,7 @@ function staying(kept: readonly ParsedLoss[] | undefined): string {
   return kept ? `the last good value stays: ${kept.map(({ configured }) => configured).join("; ")}` : "it sets no loss";
 }
 
-/** A loss of an annotation as a rule: for all traffic but probes and DNS. */
+/** The rule of a loss annotation: for all traffic except probes and DNS. */
 export function lossRule(loss: ParsedLoss, source: string, settings: RuleSettings): ImpairRule {
   return {
     id: source,
@@ -62,7 +62,7 @@ export function lossRule(loss: ParsedLoss, source: string, settings: RuleSetting
   };
 }
 
-/** What an Impairment asks for in each of its directions. `peers`: its match's peers as CIDRs, worked out by the caller. */
+/** The rules of an Impairment, by direction. @param peers its match's peers as CIDRs */
 export function impairmentRules(
   { metadata, spec }: { metadata: { namespace: string; name: string }; spec: ImpairmentSpec },
   peers: readonly string[] | undefined,
@@ -89,7 +89,7 @@ export function impairmentRules(
   }));
 }
 
-/** The schema has judged the text: what does not parse here is a defect of ours. */
+/** The schema has validated the text, so a failure here is a defect. */
 function value<T>(result: Result<T>): T {
   if (!result.ok) throw new Error(`read impairment: ${result.reason}`);
   return result.value;
@@ -122,7 +122,7 @@ function lossOf(spec: LossSpec): Loss {
   return { model: "burst", p: toBad, r: toGood, lossGood: good, lossBad: bad };
 }
 
-/** What effects do, for people: `loss 2%, delay 50ms ± 10ms`. */
+/** Effects as text: `loss 2%, delay 50ms ± 10ms`. */
 export function describeEffects({ loss, duplicate, corrupt, reorder, delay, pace }: Effects): string {
   const parts = [
     loss && `loss ${describeLoss(loss)}`,

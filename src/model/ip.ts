@@ -4,7 +4,7 @@ import { parseIp, stringifyIp } from "ip-bigint";
 
 export type Family = 4 | 6;
 
-/** A CIDR, its host bits cleared. */
+/** A CIDR with host bits cleared. */
 export interface Prefix {
   family: Family;
   /** Length in bits. */
@@ -13,18 +13,21 @@ export interface Prefix {
   address: string;
 }
 
-/** Is it an IPv4 or IPv6 address, without a zone? */
+/** Whether it is an IPv4 or IPv6 address without a zone. */
 export function isAddress(text: string): boolean {
   return isIP(text) !== 0 && !text.includes("%");
 }
 
-/** 4 or 6. Throws on what is no address. */
+/** 4 or 6. @throws Error if it is no address */
 export function familyOf(address: string): Family {
   if (!isAddress(address)) throw new Error(`read address ${JSON.stringify(address)}: not an IP address`);
   return isIP(address) === 4 ? 4 : 6;
 }
 
-/** An address as the datapath keeps it: 16 bytes in network order, IPv4 in the first four. Throws on anything else. */
+/**
+ * An address as the datapath stores it: 16 bytes in network order, IPv4 in the first four. @throws Error if it is no
+ * address
+ */
 export function ipBytes(address: string): Uint8Array {
   const size = familyOf(address) === 4 ? 4 : 16;
   const bytes = new Uint8Array(16);
@@ -37,7 +40,10 @@ export function ipBytes(address: string): Uint8Array {
   return bytes;
 }
 
-/** Reads `10.244.1.0/24` or `fd00::/64`; host bits are cleared. Throws on anything else, a missing length too. */
+/**
+ * Parses `10.244.1.0/24` or `fd00::/64`, and clears host bits. @throws Error on anything else, including a missing
+ * length
+ */
 export function parsePrefix(cidr: string): Prefix {
   const [, address = "", digits = ""] = /^([^/]+)\/(\d{1,3})$/.exec(cidr) ?? [];
   const length = Number(digits);
@@ -49,7 +55,7 @@ export function parsePrefix(cidr: string): Prefix {
   return { family: version, length, address: stringifyIp({ number: start, version }) };
 }
 
-/** An IPv4 address without the bits beyond a length. Large tables have tens of thousands of them. */
+/** Clears the host bits of an IPv4 address. Fast, for tables with tens of thousands of rows. */
 function masked(address: string, length: number): string {
   const octets = address.split(".").map((octet, index) => {
     const bits = Math.min(8, Math.max(0, length - 8 * index));
@@ -63,14 +69,14 @@ export function formatPrefix({ address, length }: Prefix): string {
   return `${address}/${length}`;
 }
 
-/** The first address after the prefix's own, by custom the gateway's: `10.244.1.1` of `10.244.1.0/24`. */
+/** The first address after the prefix's own, by convention the gateway's: `10.244.1.1` for `10.244.1.0/24`. */
 export function firstAddress(cidr: string): string {
   const { family, length, address } = parsePrefix(cidr);
   const single = length >= (family === 4 ? 31 : 127);
   return single ? address : stringifyIp({ number: parseIp(address).number + 1n, version: family });
 }
 
-/** `02:00:00:00:00:01` as six bytes. Throws on anything else. */
+/** Parses `02:00:00:00:00:01` to six bytes. @throws Error on anything else */
 export function macBytes(mac: string): Uint8Array {
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac)) {
     throw new Error(`read MAC address ${JSON.stringify(mac)}: not six pairs of hexadecimal digits`);

@@ -2,13 +2,13 @@ import { describe, expect, test } from "vitest";
 import { AddressPool, podDevice } from "./ipam.ts";
 
 describe("AddressPool", () => {
-  test("gives both families the same index, after the gateway's", () => {
+  test("allocates the same index in both families, after the gateway", () => {
     const pool = new AddressPool(["10.244.1.0/24", "fd00:10:244:1::/64"]);
     expect(pool.allocate()).toEqual(["10.244.1.2", "fd00:10:244:1::2"]);
     expect(pool.allocate()).toEqual(["10.244.1.3", "fd00:10:244:1::3"]);
   });
 
-  test("a released address comes back only after all others", () => {
+  test("a released address is reused after all others", () => {
     const pool = new AddressPool(["10.0.0.0/29"]);
     const first = pool.allocate();
     pool.release(first);
@@ -17,14 +17,14 @@ describe("AddressPool", () => {
     expect(pool.allocate()).toEqual(first);
   });
 
-  test("of released ones the longest free is given first, wherever the round stands", () => {
+  test("of released addresses the longest free is reused first", () => {
     const pool = new AddressPool(["10.0.0.0/29"]);
     const [a = [], b = [], c = [], d = [], e = []] = [1, 2, 3, 4, 5].map(() => pool.allocate());
     for (const ips of [d, b, e, a, c]) pool.release(ips);
     expect([1, 2, 3, 4, 5].map(() => pool.allocate())).toEqual([d, b, e, a, c]);
   });
 
-  test("what was released before a restart is given last after it too", () => {
+  test("addresses released before a restart are reused last after it too", () => {
     const cidrs = ["10.0.0.0/29", "fd00::/64"];
     const before = new AddressPool(cidrs);
     const all = [1, 2, 3, 4, 5].map(() => before.allocate());
@@ -35,7 +35,7 @@ describe("AddressPool", () => {
     expect([1, 2, 3].map(() => after.allocate())).toEqual([all[4], all[1], all[3]]);
   });
 
-  test("a list of released addresses that is wrong makes none of another's, or of the gateway, a pod's", () => {
+  test("an invalid list of released addresses never frees a used address or the gateway", () => {
     const pool = new AddressPool(["10.0.0.0/29"]);
     pool.take(["10.0.0.2"]);
     pool.keepBack(["10.0.0.0", "10.0.0.1", "10.0.0.7", "192.0.2.3", "nonsense", "10.0.0.2", "10.0.0.4", "10.0.0.4"]);
@@ -43,7 +43,7 @@ describe("AddressPool", () => {
     expect(() => pool.allocate()).toThrow(/are taken/);
   });
 
-  test("a large network keeps the newest thousand back", () => {
+  test("a large network only keeps the newest thousand released addresses back", () => {
     const pool = new AddressPool(["10.0.0.0/16"]);
     const given = Array.from({ length: 1030 }, () => pool.allocate());
     for (const ips of given) pool.release(ips);
@@ -63,13 +63,13 @@ describe("AddressPool", () => {
     expect(() => pool.allocate()).toThrow(/are taken/);
   });
 
-  test("addresses found at start are not given again", () => {
+  test("addresses in use at the start are not allocated", () => {
     const pool = new AddressPool(["10.0.0.0/29"]);
     pool.take(["10.0.0.2", "192.0.2.1"]);
     expect(pool.allocate()).toEqual(["10.0.0.3"]);
   });
 
-  test("refuses what is no network", () => {
+  test("refuses an invalid network", () => {
     expect(() => new AddressPool(["10.0.0.1/24"])).toThrow(/beyond its prefix/);
   });
 });

@@ -2,17 +2,17 @@ import { createHash } from "node:crypto";
 import { addressAt, type Cidr, indexIn, parseCidr, sizeOf } from "./addresses.ts";
 import type { PodAttachment } from "./node-context.ts";
 
-/** The gateway has index 1; 0 is the network's own. */
+/** Index 1 is the gateway, 0 the network address. */
 const FIRST = 2n;
 
-/** Released addresses that are kept back; of a larger network's, older ones are given again in turn. */
+/** The number of released addresses that are kept back; older ones of a large network are reused in turn. */
 const KEPT_BACK = 1024;
 
-/** Addresses of one node's pods. Throws on a CIDR that is none. Pure but for its own memory of what is taken. */
+/** Allocates addresses of one node's pods. @throws Error on an invalid CIDR */
 export class AddressPool {
   readonly #cidrs: readonly Cidr[];
   readonly #taken = new Set<bigint>();
-  /** In the order of their release. */
+  /** Released indexes, in order of their release. */
   #released = new Set<bigint>();
   #next = FIRST;
 
@@ -24,14 +24,14 @@ export class AddressPool {
     });
   }
 
-  /** How many pods fit: the smallest network decides. */
+  /** The number of pods that fit into the smallest network. */
   get capacity(): bigint {
     const sizes = this.#cidrs.map((cidr) => sizeOf(cidr) - FIRST - (cidr.family === 4 ? 1n : 0n)); // IPv4: broadcast
     const [smallest = 0n] = sizes.toSorted((a, b) => Number(a - b));
     return smallest;
   }
 
-  /** Notes addresses as taken, e.g. those of pods found at start. */
+  /** Marks addresses as used, e.g. those of pods found at the start. */
   take(ips: readonly string[]): void {
     for (const index of this.#indexes(ips)) {
       this.#taken.add(index);
@@ -40,18 +40,20 @@ export class AddressPool {
     }
   }
 
-  /** Frees addresses. Others may still send to them: they are given again when no other is left, the longest free first. */
+  /**
+   * Frees addresses. They are reused as late as possible, the longest free first, since others may still send to them.
+   */
   release(ips: readonly string[]): void {
     for (const index of new Set(this.#indexes(ips))) if (this.#taken.delete(index)) this.#keepBack(index);
   }
 
-  /** One address of each pod that was released, the longest free first: for `keepBack` after a restart. */
+  /** An address of each released pod, the longest free first: for `keepBack` after a restart. */
   get released(): string[] {
     const [cidr] = this.#cidrs;
     return cidr ? [...this.#released].map((index) => addressAt(cidr, index)) : [];
   }
 
-  /** Notes addresses as released before, in this order. Those that are taken, or are of other networks, stay as they are. */
+  /** Marks addresses as released earlier, in this order. Ignores those in use or of other networks. */
   keepBack(ips: readonly string[]): void {
     for (const index of this.#indexes(ips)) if (!this.#taken.has(index)) this.#keepBack(index);
   }
@@ -64,7 +66,7 @@ export class AddressPool {
     if (surplus > 0) this.#released = new Set([...this.#released].slice(surplus));
   }
 
-  /** An address of each family, with the same index in both. Throws when none is free. */
+  /** Allocates an address of each family with the same index. @throws Error if none is free */
   allocate(): string[] {
     const index = this.#fresh() ?? [...this.#released][0];
     if (index === undefined) {
@@ -76,7 +78,7 @@ export class AddressPool {
     return this.#cidrs.map((cidr) => addressAt(cidr, index));
   }
 
-  /** The next that is neither taken nor kept back. */
+  /** The next index that is neither used nor kept back. */
   #fresh(): bigint | undefined {
     const { capacity } = this;
     const most = BigInt(this.#taken.size + this.#released.size);
@@ -93,8 +95,8 @@ export class AddressPool {
 }
 
 /**
- * Host-side device and MAC of a pod's link. They differ for a pod of the same name with another uid, and for a pod
- * whose network namespace was made anew: a device cannot follow it there.
+ * Host-side device and MAC address of a pod's link. They change with uid and network namespace: a device cannot be
+ * moved to a new namespace.
  */
 export function podDevice(pod: Pick<PodAttachment, "namespace" | "name" | "uid" | "netns" | "ifname">): {
   device: string;

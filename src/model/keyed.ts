@@ -3,21 +3,21 @@ import type { Metadata } from "./objects.ts";
 import type { Problem } from "./problem.ts";
 import type { Result } from "./text.ts";
 
-/** A key of labels or annotations that is a rule. */
+/** A label or annotation key that is a rule. */
 export interface RuleKey<T, S> {
   map: "annotations" | "labels";
   key: string;
-  /** The setting that turns it off; without one it is always read. */
+  /** The setting that disables it; without one it is always read. */
   setting?: keyof S | undefined;
   parse(value: string, settings: S): Result<readonly T[]>;
 }
 
-/** Rules by their key: the last good ones. */
+/** Last valid rules by key. */
 export type ByKey<T> = Readonly<Record<string, readonly T[]>>;
 
 /**
- * Reads an object's rules, given its last good ones. A key that is gone takes its rules along; a bad value leaves the
- * key's last good rules in force and is a problem. `describe` tells of the rules that stay.
+ * Reads an object's rules, given its last valid ones. Removing a key removes its rules; an invalid value is a problem,
+ * and the key's last valid rules stay in force. @param describe names the rules that stay
  */
 export function readKeys<T, S>(
   keys: readonly RuleKey<T, S>[],

@@ -25,7 +25,7 @@ test.each([
   expect(packets(counts)).toEqual(expected);
 });
 
-test("what waits is told of a moment at which nothing moved", () => {
+test("queued packets are read at a time at which no counter changed", () => {
   const readings = [use(10, 5, 0), use(11, 5, 0), use(11, 5, 0)];
   const waiting = [500, 400];
   const counts = limitCounts(
@@ -35,7 +35,7 @@ test("what waits is told of a moment at which nothing moved", () => {
   expect(packets(counts)).toEqual([11, 5, 0, 4, 2]);
 });
 
-test("if there is no such moment, nothing is said to be lost", () => {
+test("without such a time no packet is counted as lost", () => {
   let received = 10;
   const counts = limitCounts(
     () => use(received++, 5, 0),

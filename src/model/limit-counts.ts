@@ -6,7 +6,7 @@ export interface Amount {
   bytes: number;
 }
 
-/** What a limit's program has counted at one moment. */
+/** Counters of a limit's program at one time. */
 export interface LimitUse {
   received: Amount;
   sent: Amount;
@@ -15,7 +15,7 @@ export interface LimitUse {
   waits: Waits;
 }
 
-/** What a limit did with all that came to it: `received` is `sent` + `dropped` + `queued` + `lost`, exactly. */
+/** Counters of a limit: `received` = `sent` + `dropped` + `queued` + `lost`, exactly. */
 export interface LimitCounts {
   received: Amount | null;
   sent: Amount | null;
@@ -28,7 +28,7 @@ export interface LimitCounts {
   waits: number[] | null;
 }
 
-/** Of a limit that is not in the datapath. */
+/** For a limit that is not in the datapath. */
 export const NOT_COUNTED: Readonly<LimitCounts> = {
   ...{ received: null, sent: null, dropped: null, queued: null, lost: null, marked: null, delayed: null },
   wait: { p50: null, p99: null },
@@ -36,34 +36,34 @@ export const NOT_COUNTED: Readonly<LimitCounts> = {
 };
 
 const NONE: Amount = { packets: 0, bytes: 0 };
-/** Of a limit that is in the datapath, before the first packet. */
+/** For a limit in the datapath, before the first packet. */
 export const NOTHING_YET: Readonly<LimitCounts> = {
   ...{ received: NONE, sent: NONE, dropped: NONE, queued: NONE, lost: NONE, marked: 0, delayed: 0 },
   wait: { p50: null, p99: null },
   waits: [...WAIT_ENDS, 0].map(() => 0),
 };
 
-/** Readings of counters that move are repeated so often. */
+/** The most readings while counters change. */
 const READINGS = 8;
 
 /**
- * Reads a limit's counters together with what waits.
- * @param read the counters now
- * @param waiting bytes that wait by the datapath's account; asked only if not all that came has gone
+ * Reads a limit's counters consistently with the queue.
+ * @param read returns the counters
+ * @param waiting returns the datapath's queued bytes; only called if some packets have not left
  */
 export function limitCounts(read: () => LimitUse, waiting: () => number): LimitCounts {
   let use = read();
   for (let reading = 0; reading < READINGS && held(use).bytes > 0; reading++) {
     const bytes = waiting();
     const after = read();
-    // nothing came or went between the two readings, so this is what waited at both
+    // no packet arrived or left between the readings, so the queue was the same
     if (isSame(use, after)) return counts(after, bytes);
     use = after;
   }
   return counts(use, Number.POSITIVE_INFINITY);
 }
 
-/** What came and has neither been sent on nor refused. Counters that are read while a packet is counted may be one ahead. */
+/** Packets that arrived and were neither sent on nor refused. May be off by one while a packet is being counted. */
 function held({ received, sent, refused }: LimitUse): Amount {
   const rest = (unit: keyof Amount): number => Math.max(0, received[unit] - sent[unit] - refused[unit]);
   return { packets: rest("packets"), bytes: rest("bytes") };
@@ -90,7 +90,7 @@ function counts(use: LimitUse, waiting: number): LimitCounts {
   };
 }
 
-/** The datapath's account is in bytes; where only a part waits, packets are taken to be of one size. */
+/** The datapath counts queued bytes; packets are estimated assuming equal sizes. */
 function queuedOf(all: Amount, waiting: number): Amount {
   if (waiting >= all.bytes) return all;
   return { packets: Math.round((all.packets * waiting) / all.bytes), bytes: waiting };

@@ -6,18 +6,21 @@ import type { Metadata } from "./objects.ts";
 import type { Problem } from "./problem.ts";
 import { formatRate, good, quote, type Result } from "./text.ts";
 
-/** A bandwidth limit of one pod in one direction, as its author wrote it. Directions are the pod's. */
+/** A pod's bandwidth limit in one direction, as written. Directions are the pod's. */
 export interface LimitRule {
   direction: Direction;
   /** bit/s at layer 3. */
   rate: number;
-  /** Which key it came from: `bandwidth`, `rate`, `kubernetes.io/ingress-bandwidth`, … */
+  /** The key: `bandwidth`, `rate`, `kubernetes.io/ingress-bandwidth`, … */
   source: string;
   /** The value as written. */
   configured: string;
 }
 
-/** Which keys are read. Weir's own (`weir.dev/…`) always are; other tools use the rest too, so each can be off. */
+/**
+ * The keys that are read. Weir's own (`weir.dev/…`) always are; others are used by other tools too, so each can be
+ * disabled.
+ */
 export interface RuleSettings {
   /** Annotation `bandwidth` (podmgr). */
   bandwidth: boolean;
@@ -32,7 +35,7 @@ export interface RuleSettings {
   loss: boolean;
   /** Annotation `ebpf-limit` (podmgr). */
   ebpfLimit: boolean;
-  /** How long an impairment outlives its agent, seconds; an impairment's own lease counts first. */
+  /** Default lease of impairments, seconds. */
   defaultLease: number;
 }
 
@@ -49,7 +52,7 @@ export const DEFAULT_RULE_SETTINGS: RuleSettings = {
 
 type LimitKey = RuleKey<LimitRule, RuleSettings>;
 
-/** Rules as parsed, with the key that they came from. */
+/** Adds the key to parsed rules. */
 const from =
   (key: string, parse: (value: string, settings: RuleSettings) => Result<ParsedRule[]>): LimitKey["parse"] =>
   (value, settings) => {
@@ -67,7 +70,7 @@ const key = (
 const quantity = (name: string, direction: Direction, setting?: LimitKey["setting"]): LimitKey =>
   key("annotations", name, (value) => parseBandwidthQuantity(value, direction), setting);
 
-/** Every key, highest precedence first: of two that speak of one direction, the earlier wins. */
+/** All keys in order of precedence: of two with the same direction, the earlier wins. */
 export const RULE_KEYS: readonly LimitKey[] = [
   quantity("weir.dev/ingress-bandwidth", "ingress"),
   quantity("weir.dev/egress-bandwidth", "egress"),
@@ -80,13 +83,13 @@ export const RULE_KEYS: readonly LimitKey[] = [
   key("labels", "rate", (value, { rateUnit }) => parseRateLabel(value, rateUnit), "rate"),
 ];
 
-/** The last good rules of one object by key: what stays when a key's value turns bad. Plain data, can be stored. */
+/** An object's last valid rules by key, which stay in force if a value becomes invalid. Plain data. */
 export interface PodRules {
   uid?: string | undefined;
   byKey: ByKey<LimitRule>;
 }
 
-/** `rules` is the next state, `limits` what is in force (at most one a direction, ingress first). */
+/** `rules`: the new last valid rules; `limits`: those in force, at most one per direction, ingress first. */
 export interface ReducedRules {
   rules: PodRules;
   limits: readonly LimitRule[];
@@ -94,9 +97,9 @@ export interface ReducedRules {
 }
 
 /**
- * Reads a pod's rules, given its last good ones. Never throws.
- * A key that is gone takes its rule along; a bad value leaves the key's last good rule in force and is a problem.
- * A pod of the same name with another uid starts afresh.
+ * Reads a pod's rules, given its last valid ones. Never throws. Removing a key removes its rule; an invalid value is a
+ * problem, and the key's last valid rule stays in force. A pod of the same name with another uid has no last valid
+ * rules.
  */
 export function reduceRules(
   previous: PodRules | undefined,
@@ -115,7 +118,7 @@ export function reduceRules(
   };
 }
 
-/** The limits in force of stored last good rules: at most one a direction, ingress first. */
+/** The limits in force from stored last valid rules: at most one per direction, ingress first. */
 export function limitsOf(rules: PodRules): readonly LimitRule[] {
   return choose(rules.byKey).limits;
 }

@@ -11,11 +11,11 @@ import { quote } from "./text.ts";
 export interface LookAlike {
   map: "labels" | "annotations";
   key: string;
-  /** Why it does nothing, and what may have been meant. */
+  /** Why it has no effect, and what may have been meant. */
   message: string;
 }
 
-/** Where rules count: on the object itself, or in another place, which is named. */
+/** Where rules have an effect: on the object itself, or at another place. */
 export type Where = { here: true } | { here: false; kind: string; instead: string };
 
 interface Known {
@@ -23,13 +23,13 @@ interface Known {
   key: string;
   prefix: string;
   name: string;
-  /** Its words in the order of the alphabet: `bandwidth-ingress` means `ingress-bandwidth`. */
+  /** Its words in alphabetical order, so that `bandwidth-ingress` matches `ingress-bandwidth`. */
   words: string;
   fits(value: string, settings: RuleSettings): boolean;
   setting?: keyof RuleSettings | undefined;
 }
 
-/** So many keys of a map are looked at, and so many look-alikes told: authors can write a quarter of a megabyte. */
+/** Limits on keys checked and look-alikes reported per map: authors can write a quarter of a megabyte. */
 const MOST_KEYS = 200;
 const MOST_TOLD = 5;
 /** Longest key that can be one: none of ours is half as long. */
@@ -37,7 +37,7 @@ const LONGEST = 80;
 /** A name of so many letters is no ordinary word: two slips are forgiven, and its value need not fit. */
 const LONG_NAME = 12;
 
-/** Keys with Weir's own prefix are nobody else's: what is neither a rule nor one of these is meant as a rule. */
+/** Keys with Weir's prefix are always meant for Weir: any other key with it is reported. */
 const OWN = "weir.dev";
 const NO_RULES: readonly string[] = [ONE_OFF, "weir.dev/lab", "weir.dev/lab-machine"];
 
@@ -65,9 +65,9 @@ const KNOWN: readonly Known[] = [...RULE_KEYS, ...LOSS_KEYS, ...PROGRAM_KEYS].ma
 const PREFIXES = [...new Set(KNOWN.map(({ prefix }) => prefix).filter(Boolean)), "k8s.io"];
 
 /**
- * Keys that are close to a rule's: misspelt, in other letters, among the labels instead of the annotations, or on an object
- * whose keys do nothing. Other tools' keys (of a domain that is not close to one of ours) and ordinary words are left
- * alone, and so are keys that a setting turns off. Pure; costs the same whatever an author writes.
+ * Finds keys that are similar to a rule's: misspelt, in other case, among labels instead of annotations, or on an
+ * object whose keys have no effect. Ignores other tools' keys (whose domain is not similar to a known one), ordinary
+ * words, and disabled keys. Pure; its cost is bounded.
  */
 export function lookAlikes(
   metadata: Partial<Pick<Metadata, "labels" | "annotations">>,
@@ -113,7 +113,10 @@ const noun = (map: Known["map"]): string => map.slice(0, -1);
 const article = (map: Known["map"]): string => (map === "labels" ? "a label" : "an annotation");
 const elsewhere = (where: Where): string => (where.here ? "" : ` in ${where.instead}`);
 
-/** Nobody else has a key with our prefixes; `rate: gold` is anybody's. */
+/**
+ * Whether the key is certainly meant as a rule: its prefix is one of ours, or its value fits. `rate: gold` may be
+ * anyone's.
+ */
 const isMeant = (known: Known, value: string, settings: RuleSettings): boolean =>
   known.prefix !== "" || known.fits(value, settings);
 
@@ -141,7 +144,7 @@ function nearest(map: Known["map"], key: string, value: string, settings: RuleSe
   const near = KNOWN.filter(({ setting }) => setting === undefined || settings[setting]).flatMap((known) => {
     const slips = words === known.words && squashed !== known.name ? 1 : slipsOf(squashed, known.name);
     if (slips === undefined || (known.name.length < LONG_NAME && !known.fits(value, settings))) return [];
-    // The same prefix first, then the map that it is in; Kubernetes' own keys are what most people mean.
+    // same prefix first, then same map; then Kubernetes' own keys, which are the most common
     const rank =
       slips * 8 +
       (known.prefix === ours ? 0 : 4) +
@@ -152,7 +155,7 @@ function nearest(map: Known["map"], key: string, value: string, settings: RuleSe
   return near.sort((a, b) => a.rank - b.rank)[0]?.known;
 }
 
-/** The one of our prefixes that is meant; empty if there is none; undefined if it is another tool's. */
+/** The known prefix that is similar; empty: no prefix; undefined: another tool's. */
 function prefixLike(prefix: string): string | undefined {
   if (prefix === "") return "";
   const lower = prefix.toLowerCase();
@@ -160,7 +163,7 @@ function prefixLike(prefix: string): string | undefined {
   return best === "k8s.io" ? "kubernetes.io" : best;
 }
 
-/** How many slips of the finger apart two names are, if few enough to be one. */
+/** The number of typing errors between two names, if few enough. */
 function slipsOf(name: string, known: string): number | undefined {
   if (known.length >= LONG_NAME) return slipsIn(name, known, 2);
   return slipsIn(name, known, known.length > 6 ? 1 : 0);

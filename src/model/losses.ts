@@ -5,7 +5,7 @@ import { meantLoss, orMeant } from "./meant.ts";
 import { bad, good, quote, type Result } from "./text.ts";
 import { readPercent } from "./units.ts";
 
-/** What one value of a `loss` annotation says of one direction. */
+/** A `loss` annotation's value for one direction. */
 export interface ParsedLoss {
   direction: Direction;
   loss: Loss;
@@ -16,7 +16,9 @@ const LONGEST = 256;
 const HINT =
   'write "uniform <ingress|egress> <0% to 100%>" or "exponential <ingress|egress> <0 to 1000>", for example "uniform egress 2%"';
 
-/** Reads podmgr's grammar: `uniform egress 2%`, `exponential ingress 300`. Two directions have `;` or `,` between them. */
+/**
+ * Parses podmgr's grammar: `uniform egress 2%`, `exponential ingress 300`; two directions are separated by `;` or `,`.
+ */
 export function parseLoss(value: string): Result<ParsedLoss[]> {
   return parseDirections(value, { longest: LONGEST, hint: HINT }, parseOne);
 }

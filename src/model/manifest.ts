@@ -1,9 +1,7 @@
 import type { ClusterObject, ConfigRef, Container, EndpointSlice, EnvVar, Pod, Service, Volume } from "./objects.ts";
 import { apiVersion } from "./version.ts";
 
-/**
- * An object as a Kubernetes manifest: plain data for JSON. What `readManifests` makes of it is the object again.
- */
+/** An object as a Kubernetes manifest in plain JSON data. `readManifests` reads it back unchanged. */
 export function manifestOf(object: ClusterObject): Record<string, unknown> {
   const { kind, metadata } = object;
   const head = { apiVersion: "v1", kind };

@@ -2,14 +2,14 @@ import { closest } from "./suggest.ts";
 import { bad, quote, type Result } from "./text.ts";
 
 /**
- * What an author probably meant who wrote nearly the right thing. Guesses are shown, never taken; only those that would
- * be taken are shown. Texts are hostile, and bounded by their parsers.
+ * Guesses what an almost valid value was meant to be. Guesses are only suggested, and only if they are valid. Texts are
+ * untrusted; parsers bound their length.
  */
 
-/** Longer texts are nearly nothing. */
+/** Longer texts are not guessed. */
 const LONGEST = 256;
 
-/** What `read` says of a text; a refusal has `(did you mean …?)` at its end if the guess is one that `read` takes. */
+/** The result of `read`; an error ends with `(did you mean …?)` if the guess is valid. */
 export function orMeant<T>(
   text: string,
   read: (text: string) => Result<T>,
@@ -31,7 +31,7 @@ const DURATIONS: Readonly<Record<string, RegExp>> = {
 const DAY = /^(d|days?)$/;
 const AMOUNT = /^(\d{1,9}(?:[.,]\d{1,9})?)\s*(\D{0,16})$/;
 
-/** `5min`, `5 minutes`, `1d` → `5m`, `5m`, `24h`; what has no unit gets `unit`. */
+/** `5min`, `5 minutes`, `1d` → `5m`, `5m`, `24h`; a number without unit gets `unit`. */
 export function meantDuration(text: string, unit: string): string | undefined {
   const [, number = "", word = ""] = AMOUNT.exec(text.trim().toLowerCase()) ?? [];
   const amount = number.replace(",", ".");
@@ -52,7 +52,7 @@ const SUFFIXES: Readonly<Record<string, string>> = { k: "k", m: "M", g: "G", t: 
 /** A capital B is a byte. */
 const BYTES = /B/;
 
-/** `10m`, `10Mbit`, `10 mbps egress`, `100K`, `10` → `10M`, `10M`, `10M`, `100k`, `10M`. Bytes are no bits: no guess. */
+/** `10m`, `10Mbit`, `10 mbps egress`, `100K`, `10` → `10M`, `10M`, `10M`, `100k`, `10M`. No guess for bytes. */
 export function meantQuantity(text: string): string | undefined {
   const rate = split(text).others.join("");
   const [, number = "", prefix = ""] = RATE.exec(rate) ?? [];
@@ -70,7 +70,7 @@ export function meantDirection(word: string): "ingress" | "egress" | undefined {
   return EGRESS.test(lower) ? "egress" : closest(lower, ["ingress", "egress"]);
 }
 
-/** A value's words in two heaps: its direction, and the others in their order. */
+/** Splits a value's words into its direction and the others, in order. */
 function split(text: string): { direction: string | undefined; others: string[] } {
   const words = text.split(/\s+/).filter((word) => word !== "");
   const at = words.findIndex((word) => meantDirection(word) !== undefined);

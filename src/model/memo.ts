@@ -1,7 +1,7 @@
 /**
- * A pure function that remembers, for each first argument, its last result while the other arguments are the same ones,
- * lists among them member by member.
- * One change of a pod then costs one pod: sources keep equal objects identical. Nothing outlives its first argument.
+ * Memoizes a pure function per first argument: the last result is kept while the other arguments are identical (lists:
+ * member by member). Sources keep the identity of equal objects, so a change of one pod only costs that pod. Entries do
+ * not outlive their first argument.
  */
 export function memo<K extends object, A extends readonly unknown[], R>(
   compute: (key: K, ...rest: A) => R,
@@ -16,10 +16,7 @@ export function memo<K extends object, A extends readonly unknown[], R>(
   };
 }
 
-/**
- * A pure function that remembers its last result while its arguments are the same ones, lists among them member by member:
- * what a change does not concern is not worked out again.
- */
+/** Memoizes the last result of a pure function while its arguments are identical (lists: member by member). */
 export function latest<A extends readonly unknown[], R>(compute: (...args: A) => R): (...args: A) => R {
   let last: { args: A; result: R } | undefined;
   return (...args) => {
@@ -30,7 +27,7 @@ export function latest<A extends readonly unknown[], R>(compute: (...args: A) =>
   };
 }
 
-/** A pure function of a list that remembers its result for each sequence of members, as long as they live. */
+/** Memoizes a pure function of a list for each sequence of members, as long as they exist. */
 export function memoMembers<T extends object, R>(compute: (list: readonly T[]) => R): (list: readonly T[]) => R {
   interface Known {
     next: WeakMap<T, Known>;

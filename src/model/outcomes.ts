@@ -1,29 +1,29 @@
-/** What became of something that an object wants, where it is not in force or not as good as it should be. */
+/** Why an item is not in force, or is degraded. */
 export interface Outcome {
-  /** Whose it is, as changes of the document name it. */
+  /** Owner id, as in changes of the document. */
   owner: string;
-  /** Stable, for programs; the message is for people. */
+  /** Stable, for programs; `message` is for people. */
   code: OutcomeCode;
   message: string;
   severity: "error" | "warning";
 }
 
 export type OutcomeCode =
-  /** Another object has it, and comes first. */
+  /** Another owner's item takes precedence. */
   | "conflict"
   /** It is attached to a port that does not exist. */
   | "no-port"
-  /** The chain of its port holds no more functions. */
+  /** The chain of its port is full. */
   | "chain-full"
-  /** It names a port, an instance or a shaper that does not exist. */
+  /** It refers to a port, instance or shaper that does not exist. */
   | "missing"
-  /** Its fields do not fit the struct. */
+  /** A field does not fit the struct. */
   | "encode"
-  /** A map is full. */
+  /** The map is full. */
   | "full"
   /** All ids of its kind are in use. */
   | "no-id"
-  /** It waits for a device that does not exist. */
+  /** It needs a device that does not exist. */
   | "no-device"
   /** Somebody removed or changed it; the next pass mends it. */
   | "lost"

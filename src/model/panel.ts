@@ -1,13 +1,13 @@
 import type { PairLink } from "./document.ts";
 
-/** The panel's own devices on every node: packets go into `…0` and come back to the panel from `…1`. */
+/** The panel's own device pairs: packets sent to `…0` return to the panel from `…1`. */
 export const RECIRC = { device: "weir_recirc0", other: "weir_recirc1" } as const;
 export const SPLIT = { device: "weir_split0", other: "weir_split1" } as const;
-/** Made where the kernel can hold packets. */
+/** Only created if the kernel has fq. */
 export const DELAY = { device: "weir_delay0", other: "weir_delay1" } as const;
 export const SHAPE = { device: "weir_shape0", other: "weir_shape1" } as const;
 
-/** The largest MTU of a veth: what fits a pod's device always fits the panel's. */
+/** Maximum MTU of a veth, so that every packet of a pod's device fits. */
 const MTU = 65535;
 
 export function panelLinks(): PairLink[] {

@@ -7,40 +7,40 @@ import { describeProgram, type ProgramRule } from "./programs.ts";
 import { formatRate } from "./text.ts";
 
 /**
- * Whose word counts: an object's that says so, a pod's own, that of other objects made for rules, that of Services. What
- * `weir impair` makes takes nobody's place unless it says so.
+ * Precedence of rules: objects with `override`, the pod's own metadata, other rule objects, Services, and last those of
+ * `weir impair` without `override`.
  */
 export const RANK = { override: 0, own: 1, object: 2, service: 3, oneOff: 4 } as const;
 
-/** What one author says of a pod. */
+/** A rule for a pod, from one object. */
 export interface Candidate<T> {
   rank: number;
-  /** `Kind/namespace/name` of the author, and the field. */
+  /** The object (`Kind/namespace/name`) and the field of the rule. */
   object: string;
   path: string;
   rule: T;
-  /** Its time is over: it stands in no other's way. */
+  /** Its time has passed, so it overrules nothing. */
   ended?: boolean;
 }
 
-/** What one author says of a pod, and who comes before it. */
+/** A rule that another one overrules. */
 export interface Overruled<T> {
-  /** Of the one that loses. */
+  /** Of the overruled rule. */
   object: string;
   path: string;
   rule: T;
-  /** What does not count, such as `5 Mbit/s egress`; with impairments one effect of several. */
+  /** What is overruled, such as `5 Mbit/s egress`; for impairments one of several effects. */
   what: string;
   by: { object: string; rule: T; what: string };
-  /** Both want the same: nobody misses anything. */
+  /** Both ask for the same, so nothing is missed. */
   agrees: boolean;
-  /** Both are of one rank and differ. */
+  /** Both have the same rank and differ. */
   isConflict: boolean;
-  /** Nothing of the rule is left. */
+  /** All of the rule is overruled. */
   whole: boolean;
 }
 
-/** The rules of a pod that count, those that do not, and what is said on conflicts. */
+/** A pod's rules in force, overruled rules, and problems of conflicts. */
 export interface Chosen<T> {
   rules: readonly T[];
   overruled: readonly Overruled<T>[];
@@ -52,7 +52,10 @@ const byRank = (a: Candidate<unknown>, b: Candidate<unknown>): number =>
   a.rank - b.rank ||
   (a.object < b.object ? -1 : a.object > b.object ? 1 : 0);
 
-/** Two authors of one rank that differ: told on both, since either may be the one to mend. What the second says is not done. */
+/**
+ * A conflict of two rules with the same rank, reported on both objects, since either may be wrong. The second is not in
+ * force.
+ */
 function conflict(
   first: Candidate<unknown>,
   second: Candidate<unknown>,
@@ -86,15 +89,15 @@ function lost<T>(
   return { object, path, rule, what: theirs, by, isConflict, ...how };
 }
 
-/** At most one limit a direction, ingress first. */
+/** At most one limit per direction, ingress first. */
 export const chooseLimits = (candidates: readonly Candidate<LimitRule>[]): Chosen<LimitRule> =>
   chooseOne(candidates, ({ rate }) => formatRate(rate));
 
-/** At most one program a direction, ingress first. */
+/** At most one program per direction, ingress first. */
 export const choosePrograms = (candidates: readonly Candidate<ProgramRule>[]): Chosen<ProgramRule> =>
   chooseOne(candidates, describeProgram);
 
-/** `describe` says what a rule wants; two that want the same are no conflict. */
+/** @param describe what a rule asks for; two rules that ask for the same do not conflict */
 function chooseOne<T extends { direction: Direction }>(
   candidates: readonly Candidate<T>[],
   describe: (rule: T) => string,
@@ -119,8 +122,8 @@ function chooseOne<T extends { direction: Direction }>(
 }
 
 /**
- * Impairments that compose: of two for the same packets that want the same effect, the first counts; what else the second
- * wants stays. At most `MAX_IMPAIRMENTS` a direction.
+ * Combines impairments: if two ask for the same effect on the same packets, the first counts; other effects of the
+ * second are kept. At most `MAX_IMPAIRMENTS` per direction.
  */
 export function chooseImpairments(candidates: readonly Candidate<ImpairRule>[]): Chosen<ImpairRule> {
   const rules: ImpairRule[] = [];
@@ -162,7 +165,7 @@ function withoutTaken(one: Candidate<ImpairRule>, taken: readonly Candidate<Impa
     if (rival) losses.push({ effect, rival });
     else left[effect] = wanted;
   }
-  // What is over misses nothing.
+  // an ended rule misses nothing
   if (one.ended) return { left: left as Effects, found: [], conflicts: [] };
   const whole = Object.keys(left).length === 0;
   const conflicts: Problem[] = [];

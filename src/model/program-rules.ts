@@ -3,23 +3,23 @@ import { isDirection, parseDirections } from "./directions.ts";
 import { meantProgram, orMeant } from "./meant.ts";
 import { bad, good, quote, type Result } from "./text.ts";
 
-/** A macro and its value: a whole number of 64 bits in canonical decimal text, for JSON has no such numbers. */
+/** A macro and its value: a 64-bit integer as canonical decimal text, since JSON has no such numbers. */
 export interface Macro {
   name: string;
   value: string;
 }
 
-/** What one value of an `ebpf-limit` annotation says of one direction. */
+/** An `ebpf-limit` annotation's value for one direction. */
 export interface ParsedProgram {
   direction: Direction;
-  /** Name in the administrator's list; whether it is there is not known here. */
+  /** Name in the administrator's list; not checked against the list here. */
   program: string;
   /** Sorted by name, each name once. */
   macros: readonly Macro[];
   configured: string;
 }
 
-/** A macro that a listed program has. Without a default or `required` it stays undefined when nobody gives it. */
+/** A macro of a listed program. Without a default or `required` it stays undefined if it is not given. */
 export interface MacroDeclaration {
   name: string;
   min: bigint;
@@ -36,14 +36,14 @@ const INT64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
 const HINT =
   'write "<name> <ingress|egress> [-DNAME=<whole number> …]", for example "drop-one-of egress -DN=100"; two directions have ";" between them';
 
-/** The reason why a program can not have this name, or undefined. It is part of no path, yet could be. */
+/** Why a program cannot have this name, or undefined. Names are safe as parts of a path. */
 export function checkProgramName(name: string): string | undefined {
   if (name.length > LONGEST_PROGRAM) return `${quote(name)} is longer than ${LONGEST_PROGRAM} characters`;
   if (/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(name)) return undefined;
   return `${quote(name)} is no program's name: it must be lower-case letters, digits and "-", and begin and end with a letter or digit`;
 }
 
-/** The reason why a macro can not have this name, or undefined. What Weir and the compiler define is not for others. */
+/** Why a macro cannot have this name, or undefined. Names defined by Weir and the compiler are refused. */
 export function checkMacroName(name: string): string | undefined {
   if (name.length > LONGEST_MACRO) return `macro ${quote(name)} is longer than ${LONGEST_MACRO} characters`;
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
@@ -53,7 +53,7 @@ export function checkMacroName(name: string): string | undefined {
   return /^(__|_[A-Z]|weir_)/i.test(name) ? `macro ${quote(name)} is reserved: give it a name of your own` : undefined;
 }
 
-/** Reads podmgr's grammar: `NAME egress -DN=100 -DM=0x1f`. Two directions are two rules with `;` or `,` between them. */
+/** Parses podmgr's grammar: `NAME egress -DN=100 -DM=0x1f`; two directions are separated by `;` or `,`. */
 export function parseProgramRules(value: string): Result<ParsedProgram[]> {
   return parseDirections(value, { longest: LONGEST, hint: HINT }, parseOne);
 }
@@ -99,7 +99,7 @@ function parseMacro(word: string): Result<Macro> {
   return value.ok ? good({ name, value: String(value.value) }) : bad(`macro ${name}: ${value.reason}`);
 }
 
-/** Reads a C integer of 64 bits with a sign. `010` would be 8 to C and 10 to a reader, so nobody gets it. */
+/** Parses a signed 64-bit C integer. `010` is refused: C reads 8, people read 10. */
 function parseInteger(text: string): Result<bigint> {
   const [, sign, digits] = /^(-?)(0|[1-9][0-9]{0,18}|0[xX][0-9a-fA-F]{1,16})$/.exec(text) ?? [];
   if (digits === undefined) {
@@ -111,8 +111,8 @@ function parseInteger(text: string): Result<bigint> {
 }
 
 /**
- * Macros to compile a listed program with: those given, within their ranges, and the defaults of the others; sorted by
- * name, so that equal ones compile to equal programs. The reason names the macro.
+ * The macros for compiling a listed program: the given ones, checked against their ranges, and defaults; sorted by
+ * name, so that equal ones give equal builds. The reason of an error names the macro.
  */
 export function resolveMacros(declared: readonly MacroDeclaration[], given: readonly Macro[]): Result<Macro[]> {
   const unknown = given.find(({ name }) => !declared.some((one) => one.name === name));

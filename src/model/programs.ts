@@ -6,14 +6,14 @@ import type { Metadata } from "./objects.ts";
 import type { Problem } from "./problem.ts";
 import { type Macro, type ParsedProgram, parseProgramRules } from "./program-rules.ts";
 
-/** A program of the administrator's list, asked for by a rule of one pod in one direction. Directions are the pod's. */
+/** A rule for a program of the administrator's list, for one pod and direction. Directions are the pod's. */
 export interface ProgramRule {
   direction: Direction;
   /** Its name in the list. */
   program: string;
   /** As given, sorted by name. */
   macros: readonly Macro[];
-  /** Where it is written: `ebpf-limit` (the pod's annotation), `Service/ns/name`. */
+  /** The source of the rule: `ebpf-limit` (the pod's annotation), `Service/ns/name`. */
   source: string;
   /** Object and field, for problems. */
   object: string;
@@ -21,7 +21,7 @@ export interface ProgramRule {
   configured: string;
 }
 
-/** What stands for a rule in the datapath: a linked program, by the name of its build. */
+/** A rule's program in the datapath: the name of its build. */
 export interface ProgramInForce {
   direction: Direction;
   build: string;
@@ -35,14 +35,14 @@ export const PROGRAM_KEYS: readonly ProgramKey[] = [
   { map: "annotations", key: "ebpf-limit", setting: "ebpfLimit", parse: parseProgramRules },
 ];
 
-/** Programs that one object's annotations ask for, at most one a direction, with the key that each came from. */
+/** An object's programs, at most one per direction, with their keys. */
 export interface ReducedPrograms {
   byKey: ByKey<ParsedProgram>;
   programs: readonly (ParsedProgram & { key: string })[];
   problems: readonly Problem[];
 }
 
-/** Reads the programs that an object's annotations ask for, given its last good ones. */
+/** Reads the programs in an object's annotations, given its last valid ones. */
 export function reducePrograms(
   before: ByKey<ParsedProgram>,
   kind: "Pod" | "Service",
@@ -54,7 +54,7 @@ export function reducePrograms(
   return { byKey, programs: chosenPrograms(byKey), problems };
 }
 
-/** Of two keys that speak of one direction the first in `PROGRAM_KEYS` counts. */
+/** Of two keys with the same direction the first in `PROGRAM_KEYS` counts. */
 export function chosenPrograms(byKey: ByKey<ParsedProgram>): (ParsedProgram & { key: string })[] {
   const said = PROGRAM_KEYS.flatMap(({ key }) => (byKey[key] ?? []).map((one) => ({ ...one, key })));
   return said.filter((one, index) => said.findIndex(({ direction }) => direction === one.direction) === index);
@@ -65,7 +65,7 @@ function staying(kept: readonly ParsedProgram[] | undefined): string {
   return `the last good value stays: ${kept.map(({ configured }) => configured).join("; ")}`;
 }
 
-/** A program with its macros, for people and for comparing: `drop-one-of -DN=100`. */
+/** A program with its macros as text, also for comparison: `drop-one-of -DN=100`. */
 export function describeProgram({ program, macros }: Pick<ProgramRule, "program" | "macros">): string {
   return [program, ...macros.map(({ name, value }) => `-D${name}=${value}`)].join(" ");
 }

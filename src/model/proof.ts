@@ -2,14 +2,14 @@ import { type Burst, burstVariance, meanRun } from "./bursts.ts";
 import { lossProbability } from "./impair.ts";
 import { binomialInterval, meanInterval } from "./statistics.ts";
 
-/** What a measurement says of a rule: it holds, it does not, or not enough has passed to tell. */
+/** Verdict on a rule: it holds, it does not, or too few packets were seen. */
 export type Verdict = "proven" | "refuted" | "open";
 export interface Judged {
   verdict: Verdict;
   /** Why, where it is not proven. */
   reason: string | null;
 }
-/** With what was measured, and its interval of 95 %. */
+/** A verdict with the measured value and its 95 % interval. */
 export interface Measured extends Judged {
   expected: number;
   measured: number | null;
@@ -17,17 +17,17 @@ export interface Measured extends Judged {
   high: number | null;
 }
 
-/** How sure a verdict is: one in ten thousand is a false alarm. One command judges a dozen effects, and should be right on the whole. */
+/** Confidence of verdicts: one false alarm in ten thousand. One command judges a dozen effects. */
 export const CONFIDENCE = 0.9999;
-/** Of the normal distribution: 95 % and 99.99 % lie within so many deviations. */
+/** Normal distribution: 95 % and 99.99 % are within this many standard deviations. */
 const DEVIATIONS = { shown: 1.959964, judged: 3.890592 };
-/** A measured rate or time may differ from what was asked for by this part. */
+/** Accepted relative error of a measured rate or time. */
 export const TOLERANCE = 0.05;
-/** A time may by so much in any case, seconds: what passing the devices takes. */
+/** Accepted absolute error of a time, seconds, for passing the devices. */
 const SLACK = 0.001;
-/** So many events are to be expected before their absence, or presence, says something. */
+/** The number of expected events from which their absence, or presence, is significant. */
 const ENOUGH = 10;
-/** Bursts before their number is nearly normal. */
+/** The number of bursts from which the distribution is nearly normal. */
 const ENOUGH_BURSTS = 30;
 
 const proven: Judged = { verdict: "proven", reason: null };
@@ -35,8 +35,8 @@ const refuted = (reason: string): Judged => ({ verdict: "refuted", reason });
 const open = (reason: string): Judged => ({ verdict: "open", reason });
 
 /**
- * Judges independent events, such as losses, by their exact interval (Clopper and Pearson; shown is that of 95 %, judged by
- * that of 99.99 %). `expected`: 0 to 1. @throws RangeError on what are no counts
+ * Judges independent events, such as losses, by exact intervals (Clopper and Pearson): 95 % for display, 99.99 % for
+ * the verdict. @param expected 0 to 1 @throws RangeError on invalid counts
  */
 export function judgeShare(hits: number, trials: number, expected: number, name = "loss"): Measured {
   const [least, most] = binomialInterval(hits, trials, CONFIDENCE);
@@ -52,7 +52,7 @@ export function judgeShare(hits: number, trials: number, expected: number, name 
   return { expected, measured: trials > 0 ? hits / trials : null, low, high, ...judged() };
 }
 
-/** Judges how many were lost in bursts, by the variance that the model has: losses are not independent. */
+/** Judges the number of losses in bursts by the model's variance, since they are not independent. */
 export function judgeBurstLoss(lost: number, packets: number, loss: Burst): Measured {
   const expected = lossProbability(loss);
   if (packets === 0) return { expected, measured: null, low: null, high: null, ...open("no packet was for it") };
@@ -68,15 +68,15 @@ export function judgeBurstLoss(lost: number, packets: number, loss: Burst): Meas
 }
 
 /**
- * Judges the mean number of packets lost in a row. Where the good state loses none, each loss ends its row with the same
- * probability, so their number is binomial.
+ * Judges the mean length of runs of losses. If the good state loses nothing, each loss ends its run with the same
+ * probability, so the number of runs is binomial.
  */
 export function judgeBurstLength(bursts: number, lost: number, loss: Burst): Measured {
   const expected = meanRun(loss);
   if (lost === 0 || bursts === 0) {
     return { expected, measured: null, low: null, high: null, ...open("no packet was lost") };
   }
-  // the first one may have begun before the window
+  // the first run may have begun before the window
   const rows = Math.min(bursts, lost);
   const [low, high] = binomialInterval(rows, lost).map((end) => 1 / end) as [number, number];
   const [least, most] = binomialInterval(rows, lost, CONFIDENCE);
@@ -89,7 +89,7 @@ export function judgeBurstLength(bursts: number, lost: number, loss: Burst): Mea
   return { expected, measured: lost / rows, low: high, high: low, ...judged() };
 }
 
-/** Judges a mean delay, in seconds, of packets that each wait for base ± jitter, evenly spread. */
+/** Judges the mean delay in seconds of packets that are held for base ± jitter, uniformly distributed. */
 export function judgeDelay(mean: number | null, packets: number, delay: { base: number; jitter: number }): Measured {
   const expected = delay.base;
   if (mean === null || packets === 0) {
@@ -110,15 +110,15 @@ function around(value: number, half: number): { low: number; high: number } {
   return { low: Math.max(0, value - half), high: value + half };
 }
 
-/** What a limit counted while it was watched: packets, and bytes at layer 3. */
+/** Counters of a limit over the observation: packets, and bytes at layer 3. */
 export interface Passed {
   sent: { packets: number; bytes: number };
   dropped: { packets: number; bytes: number };
 }
 
 /**
- * Judges rates of busy seconds against a limit, all in bit/s. A rate below the limit proves nothing by itself: nobody may
- * have wanted more. If more was offered it refutes the limit, which lets less pass than it allows.
+ * Judges rates of busy seconds against a limit, in bit/s. A rate below the limit alone proves nothing: the traffic may
+ * have been less. If more was offered, it refutes the limit.
  */
 export function judgeRate(rates: readonly number[], limit: number, passed?: Passed): Measured {
   const refusals = passed && passed.dropped.packets > 0 ? passed : undefined;
@@ -140,7 +140,7 @@ export function judgeRate(rates: readonly number[], limit: number, passed?: Pass
   return { expected: limit, measured: mean, low, high, ...judged() };
 }
 
-/** What a user's program did: that it ran. Which packets it should drop only its author knows. */
+/** Judges that a user's program ran. Which packets it should drop is not known. */
 export function judgeProgram(dropped: number, packets: number): Omit<Measured, "expected"> {
   if (packets === 0) return { measured: null, low: null, high: null, ...open("no packet was for it") };
   const [low, high] = binomialInterval(dropped, packets);

@@ -7,7 +7,7 @@ export interface Quantity {
 }
 
 const LONGEST = 64;
-/** Exponents beyond this are out of every range that a quantity could mean; refused before any power is computed. */
+/** Larger exponents are out of any range, and refused before a power is computed. */
 const LARGEST_EXPONENT = 100;
 
 const GRAMMAR = /^([+-]?)(\d+\.?\d*|\.\d+)(.*)$/;
@@ -16,9 +16,9 @@ const DECIMAL: Record<string, number> = { n: -9, u: -6, m: -3, "": 0, k: 3, M: 6
 const HINT = "write a Kubernetes quantity such as 10M, 1.5G, 512Ki, 500k or 1e7";
 
 /**
- * Reads a Kubernetes quantity (`10M`, `1Gi`, `1.5G`, `1e7`, `500m`, …) exactly, as
- * https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/ defines it.
- * The suffix is case-sensitive: `m` is a thousandth, `M` a million.
+ * Parses a Kubernetes quantity (`10M`, `1Gi`, `1.5G`, `1e7`, `500m`, …) exactly, as defined in
+ * https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/. The suffix is case-sensitive: `m`
+ * is 1/1000, `M` a million.
  */
 export function parseQuantity(text: string): Result<Quantity> {
   if (text.length > LONGEST) return bad(`${quote(text)} is longer than ${LONGEST} characters`);
@@ -46,7 +46,7 @@ function scaleOf(suffix: string): Result<{ base: bigint; exponent: number }> {
   return good({ base: 10n, exponent });
 }
 
-/** The smallest whole number that is not below the quantity, as Kubernetes' own `Value()` rounds. */
+/** Rounds up to an integer, like Kubernetes' `Value()`. */
 export function ceiling({ numerator, denominator }: Quantity): bigint {
   const floor = numerator / denominator;
   const exact = floor * denominator === numerator;

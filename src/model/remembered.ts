@@ -3,10 +3,7 @@ import type { PodRules } from "./limits.ts";
 import type { ParsedLoss } from "./losses.ts";
 import type { ParsedProgram } from "./program-rules.ts";
 
-/**
- * Last valid rules of one object's labels and annotations; kept over restarts, so that an invalid annotation keeps its last
- * valid meaning. Plain data.
- */
+/** Last valid rules of an object's labels and annotations, kept across restarts. Plain data. */
 export interface Remembered extends PodRules {
   losses?: ByKey<ParsedLoss> | undefined;
   programs?: ByKey<ParsedProgram> | undefined;

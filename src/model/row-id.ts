@@ -1,6 +1,6 @@
 import type { Row, RowFields, RowValue } from "./document.ts";
 
-/** Table and key of a row in few bytes: large tables have tens of thousands of them. */
+/** A short id of a row's table and key: large tables have tens of thousands of rows. */
 export function rowId({ table, key }: Pick<Row, "table" | "key">): string {
   return `${table} ${fieldsText(key)}`;
 }

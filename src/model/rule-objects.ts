@@ -1,9 +1,9 @@
 import type { Problem } from "./problem.ts";
 import type { LabelSelector } from "./selector.ts";
 
-/** Specs of `weir.dev/v1alpha1` objects as they are written. The schemas that read them have checked every text. */
+/** Specs of `weir.dev/v1alpha1` objects as written. Their schemas have validated all texts. */
 
-/** Pods of the object's own namespace; one of the three. */
+/** Selects pods of the object's namespace, in one of three ways. */
 export interface PodChoice {
   /** A single pod by name. */
   pod?: string | undefined;
@@ -32,11 +32,11 @@ export interface ImpairmentSpec extends PodChoice {
   seed?: number | undefined;
   match?: { peers?: readonly PeerSpec[] | undefined; ports?: readonly PortSpec[] | undefined } | undefined;
   exempt?: { probes?: boolean | undefined; dns?: boolean | undefined } | undefined;
-  /** Comes before all that others say of the same packets, the pod's own annotations too. */
+  /** Takes precedence over all other rules for the same packets, including the pod's own annotations. */
   override?: boolean | undefined;
-  /** Duration: how long it outlives its agent. */
+  /** Duration for which it outlives its agent. */
   lease?: string | undefined;
-  /** RFC 3339: when it ends. */
+  /** Time at which it ends, RFC 3339. */
   until?: string | undefined;
 }
 
@@ -46,7 +46,7 @@ export type LossSpec =
   | { exponential: { threshold: number } }
   | { burst: { p: string; r: string; lossGood?: string | undefined; lossBad?: string | undefined } };
 
-/** The other end: one of the three. */
+/** The other end, in one of three ways. */
 export interface PeerSpec {
   cidr?: string | undefined;
   except?: readonly string[] | undefined;
@@ -61,23 +61,26 @@ export interface PortSpec {
   endPort?: number | undefined;
 }
 
-/** Why an impairment acts on nothing, though nothing is wrong with it: whom its match means may come. */
+/** Why a valid impairment has no effect: no peer matches at the moment. */
 export const NOBODY = "not enforced: its match selects nobody";
 
-/** What an agent says of one rule on one pod, as far as it tells whether that is in force. */
+/** An agent's receipt of one rule on one pod, with what tells whether it is in force. */
 export interface RuleReceipt {
   namespace: string;
   pod: string;
   direction: string | null;
   /** `Kind/namespace/name` of its object. */
   source: string;
-  /** `expired`: it has ended, as was asked for. */
+  /** `expired`: it has ended as intended. */
   state?: string | undefined;
   overruledBy?: string | undefined;
   reason: string | null;
 }
 
-/** What to tell the author of Limits and Impairments, by key, from the receipts of all agents: an error where one is not in force. */
+/**
+ * Problems for authors of Limits and Impairments, by key, from all agents' receipts: an error if a rule is not in
+ * force.
+ */
 export function ruleProblems(keys: readonly string[], receipts: readonly RuleReceipt[]): Problem[] {
   return keys
     .filter((key) => /^(Limit|Impairment)\//.test(key))
@@ -103,6 +106,6 @@ function problemsOf(object: string, receipts: readonly RuleReceipt[]): Problem[]
   });
 }
 
-/** Its author may have wanted just that. */
+/** Whether the state may be intended by the author. */
 const isMild = (one: RuleReceipt | undefined): boolean =>
   one?.reason === NOBODY || one?.state === "expired" || one?.overruledBy !== undefined;

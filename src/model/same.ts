@@ -1,4 +1,4 @@
-/** Do both say the same? Of plain values, lists, bytes and objects of them. */
+/** Deep equality of plain values, lists, bytes, and objects of them. */
 export function sameValue(one: unknown, other: unknown): boolean {
   if (Object.is(one, other)) return true;
   if (typeof one !== "object" || typeof other !== "object" || one === null || other === null) return false;

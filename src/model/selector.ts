@@ -9,7 +9,7 @@ export interface SelectorTerm {
   values?: readonly string[] | undefined;
 }
 
-/** Does a selector select an object with these labels? */
+/** Whether a selector matches these labels. */
 export function selectsLabels(selector: LabelSelector, labels: Readonly<Record<string, string>>): boolean {
   const { matchLabels = {}, matchExpressions = [] } = selector;
   const has = (key: string) => Object.hasOwn(labels, key);

@@ -18,10 +18,10 @@ function logMass(hits: number, trials: number, p: number): number {
   return ways + hits * Math.log(p) + (trials - hits) * Math.log1p(-p);
 }
 
-/** Beyond this, further terms of a tail change no digit. */
+/** Terms below this do not change a sum's digits. */
 const NEGLIGIBLE = 1e-18;
 
-/** Sum of the masses from `from` on, by `step` of ±1, each computed from the one before. `from` lies beyond the mode. */
+/** Sum of the masses from `from`, in steps of ±1, each computed from the previous one. `from` is beyond the mode. */
 function tail(from: number, trials: number, p: number, step: 1 | -1): number {
   if (from < 0 || from > trials) return 0;
   const first = Math.exp(logMass(from, trials, p));
@@ -42,13 +42,13 @@ function checkCounts(hits: number, trials: number): void {
 }
 
 /**
- * Exact two-sided binomial test: probability, at `p`, of a count that is at most as likely as `hits`. From 0 to 1.
- * Source: the method of small p-values, as R's `binom.test`. @throws RangeError on what are no counts
+ * Exact two-sided binomial test: the probability, at `p`, of a count that is at most as likely as `hits`; 0 to 1. By
+ * the method of small p-values, like R's `binom.test`. @throws RangeError on invalid counts
  */
 export function binomialTest(hits: number, trials: number, p: number): number {
   checkCounts(hits, trials);
   if (p <= 0 || p >= 1) return Math.exp(logMass(hits, trials, p));
-  // as R has it: what differs by rounding alone is equally likely
+  // like R: values that only differ by rounding are equally likely
   const bound = logMass(hits, trials, p) + 1e-7;
   const mode = Math.floor((trials + 1) * p);
   if (hits === mode) return 1;
@@ -61,7 +61,7 @@ export function binomialTest(hits: number, trials: number, p: number): number {
   return Math.min(1, tail(hits, trials, p, 1) + tail(other, trials, p, -1));
 }
 
-/** The first of `from` … `to` − 1 at which `holds` is true, and stays so; `to` if there is none. */
+/** The first value in `from` … `to` − 1 from which `holds` is true; `to` if there is none. */
 function firstWhere(from: number, to: number, holds: (value: number) => boolean): number {
   let [low, high] = [from, to];
   while (low < high) {
@@ -73,8 +73,8 @@ function firstWhere(from: number, to: number, holds: (value: number) => boolean)
 }
 
 /**
- * Clopper–Pearson: the probabilities at which neither tail of `hits` is below (1 − confidence)/2.
- * @throws RangeError on what are no counts
+ * Clopper–Pearson interval: the probabilities at which neither tail of `hits` is below (1 − confidence)/2.
+ * @throws RangeError on invalid counts
  */
 export function binomialInterval(hits: number, trials: number, confidence = 0.95): [low: number, high: number] {
   checkCounts(hits, trials);
@@ -87,7 +87,7 @@ export function binomialInterval(hits: number, trials: number, confidence = 0.95
   return [low, high];
 }
 
-/** The point up to which `holds` does. */
+/** The point up to which `holds` is true. */
 function bisect(from: number, to: number, holds: (p: number) => boolean): number {
   let [low, high] = [from, to];
   for (let i = 0; i < 60; i++) {
@@ -99,8 +99,8 @@ function bisect(from: number, to: number, holds: (p: number) => boolean): number
 }
 
 /**
- * Pearson's chi-squared test of counts against probabilities that sum to one: the probability of a worse fit. Neighbours
- * are taken together until five of each are expected; with fewer than two groups there is nothing to test: 1.
+ * Pearson's chi-squared test of counts against probabilities that sum to one: the probability of a worse fit.
+ * Neighbouring groups are merged until five of each are expected; with fewer than two groups the result is 1.
  */
 export function chiSquaredTest(counts: readonly number[], probabilities: readonly number[]): number {
   const total = counts.reduce((sum, one) => sum + one, 0);
@@ -155,7 +155,7 @@ const T95 = [
   2.101, 2.093, 2.086, 2.08, 2.074, 2.069, 2.064, 2.06, 2.056, 2.052, 2.048, 2.045, 2.042,
 ];
 
-/** Mean of repeated measurements and its 95 % interval by Student's t; without an interval if there is but one. */
+/** Mean of repeated measurements with its 95 % interval by Student's t; no interval for a single one. */
 export function meanInterval(samples: readonly number[]): { mean: number; low: number | null; high: number | null } {
   const mean = samples.reduce((sum, one) => sum + one, 0) / samples.length;
   const freedom = samples.length - 1;

@@ -1,10 +1,10 @@
-/** `did you mean pods?` for a word that is close to one of those known, else an empty text. */
+/** `did you mean pods?` if a known word is similar, else an empty text. */
 export function suggestion(word: string, known: readonly string[]): string {
   const best = closest(word, known);
   return best === undefined ? "" : `did you mean ${best}?`;
 }
 
-/** The one of the words known that is close to a word; undefined if none is. */
+/** The known word that is similar; undefined if none is. */
 export function closest<T extends string>(word: string, known: readonly T[]): T | undefined {
   const [best] = known
     .map((candidate) => ({ candidate, distance: distance(word.toLowerCase().slice(0, 64), candidate) }))
@@ -13,7 +13,7 @@ export function closest<T extends string>(word: string, known: readonly T[]): T 
   return best?.candidate;
 }
 
-/** Edits from a to b: insert, delete, replace, or swap two neighbours. */
+/** Number of edits between two words: insert, delete, replace, or swap of neighbours. */
 export function distance(a: string, b: string): number {
   let before: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j);

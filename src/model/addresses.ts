@@ -63,6 +63,7 @@ export function overlap(a: Cidr, b: Cidr): boolean {
   return a.family === b.family && a.base < b.base + sizeOf(b) && b.base < a.base + sizeOf(a);
 }
 
-function formatAddress(family: 4 | 6, number: bigint): string {
+/** The text of an address. */
+export function formatAddress(family: 4 | 6, number: bigint): string {
   return stringifyIp({ version: family, number });
 }

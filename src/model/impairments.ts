@@ -1,7 +1,7 @@
 import { parseBandwidthQuantity } from "./bandwidth.ts";
 import type { Direction } from "./directions.ts";
 import { type Effects, EXPONENTIAL, type ImpairRule, type Loss } from "./impair.ts";
-import { type ByKey, type RuleKey, readKeys } from "./keyed.ts";
+import { type ByKey, byPrecedence, firstOfDirection, type RuleKey, readKeys } from "./keyed.ts";
 import type { RuleSettings } from "./limits.ts";
 import { type ParsedLoss, parseLoss } from "./losses.ts";
 import { objectKey } from "./names.ts";
@@ -40,8 +40,7 @@ export function reduceLosses(
 
 /** Of two keys with the same direction the first in `LOSS_KEYS` counts. */
 export function chosen(byKey: ByKey<ParsedLoss>): (ParsedLoss & { key: string })[] {
-  const said = LOSS_KEYS.flatMap(({ key }) => (byKey[key] ?? []).map((loss) => ({ ...loss, key })));
-  return said.filter((one, index) => said.findIndex(({ direction }) => direction === one.direction) === index);
+  return firstOfDirection(byPrecedence(LOSS_KEYS, byKey)).map(({ key, rule }) => ({ ...rule, key }));
 }
 
 function staying(kept: readonly ParsedLoss[] | undefined): string {

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
-import { parseCidr } from "cidr-tools";
-import { parseIp, stringifyIp } from "ip-bigint";
+import { parseIp } from "ip-bigint";
+import { addressAt, formatAddress } from "./addresses.ts";
 
 export type Family = 4 | 6;
 
@@ -51,8 +51,8 @@ export function parsePrefix(cidr: string): Prefix {
     throw new Error(`read CIDR ${JSON.stringify(cidr)}: not an IP prefix (like 10.244.1.0/24 or fd00::/64)`);
   }
   if (isIP(address) === 4) return { family: 4, length, address: masked(address, length) };
-  const { start, version } = parseCidr(cidr);
-  return { family: version, length, address: stringifyIp({ number: start, version }) };
+  const host = (1n << BigInt(128 - length)) - 1n;
+  return { family: 6, length, address: formatAddress(6, parseIp(address).number & ~host) };
 }
 
 /** Clears the host bits of an IPv4 address. Fast, for tables with tens of thousands of rows. */
@@ -73,7 +73,7 @@ export function formatPrefix({ address, length }: Prefix): string {
 export function firstAddress(cidr: string): string {
   const { family, length, address } = parsePrefix(cidr);
   const single = length >= (family === 4 ? 31 : 127);
-  return single ? address : stringifyIp({ number: parseIp(address).number + 1n, version: family });
+  return single ? address : addressAt({ family, base: parseIp(address).number, prefix: length }, 1n);
 }
 
 /** Parses `02:00:00:00:00:01` to six bytes. @throws Error on anything else */

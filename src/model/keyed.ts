@@ -1,3 +1,4 @@
+import type { Direction } from "./directions.ts";
 import { fieldPath } from "./names.ts";
 import type { Metadata } from "./objects.ts";
 import type { Problem } from "./problem.ts";
@@ -40,4 +41,23 @@ export function readKeys<T, S>(
     problems.push({ object, path: fieldPath(rule.map, rule.key), message: `${parsed.reason}; ${describe(kept)}` });
   }
   return { byKey, problems };
+}
+
+/** A rule with its key. */
+export interface Keyed<T> {
+  key: string;
+  map: "annotations" | "labels";
+  rule: T;
+}
+
+/** The rules of all keys, in the order of `keys`: that of precedence, highest first. */
+export function byPrecedence<T>(keys: readonly Pick<RuleKey<T, never>, "key" | "map">[], byKey: ByKey<T>): Keyed<T>[] {
+  return keys.flatMap(({ key, map }) => (byKey[key] ?? []).map((rule) => ({ key, map, rule })));
+}
+
+/** The rules that count: of two with the same direction the first. */
+export function firstOfDirection<T extends { direction: Direction }>(rules: readonly Keyed<T>[]): Keyed<T>[] {
+  return rules.filter(
+    ({ rule }, index) => rules.findIndex(({ rule: { direction } }) => direction === rule.direction) === index,
+  );
 }

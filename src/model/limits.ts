@@ -1,6 +1,6 @@
 import { type ParsedRule, parseBandwidth, parseBandwidthQuantity, parseRateLabel, type RateUnit } from "./bandwidth.ts";
 import type { Direction } from "./directions.ts";
-import { type ByKey, type RuleKey, readKeys } from "./keyed.ts";
+import { type ByKey, byPrecedence, type RuleKey, readKeys } from "./keyed.ts";
 import { fieldPath, objectKey } from "./names.ts";
 import type { Metadata } from "./objects.ts";
 import type { Problem } from "./problem.ts";
@@ -129,20 +129,18 @@ function staying(kept: readonly LimitRule[] | undefined): string {
 }
 
 function choose(byKey: PodRules["byKey"]): { limits: LimitRule[]; conflicts: { path: string; message: string }[] } {
+  const rules = byPrecedence(RULE_KEYS, byKey);
   const limits: LimitRule[] = [];
   const conflicts: { path: string; message: string }[] = [];
   for (const direction of ["ingress", "egress"] as const) {
-    const said = RULE_KEYS.flatMap(({ key, map }) =>
-      (byKey[key] ?? []).filter((rule) => rule.direction === direction).map((rule) => ({ rule, map })),
-    );
-    const [winner, ...others] = said;
+    const [winner, ...others] = rules.filter(({ rule }) => rule.direction === direction);
     if (!winner) continue;
     limits.push(winner.rule);
-    for (const other of others) {
-      if (other.rule.rate === winner.rule.rate) continue;
+    for (const { map, rule } of others) {
+      if (rule.rate === winner.rule.rate) continue;
       conflicts.push({
-        path: fieldPath(other.map, other.rule.source),
-        message: `says ${formatRate(other.rule.rate)} ${direction}, but ${quote(winner.rule.source)} says ${formatRate(winner.rule.rate)} and comes first; remove one of them`,
+        path: fieldPath(map, rule.source),
+        message: `says ${formatRate(rule.rate)} ${direction}, but ${quote(winner.rule.source)} says ${formatRate(winner.rule.rate)} and comes first; remove one of them`,
       });
     }
   }

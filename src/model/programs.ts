@@ -1,5 +1,5 @@
 import type { Direction } from "./directions.ts";
-import { type ByKey, type RuleKey, readKeys } from "./keyed.ts";
+import { type ByKey, byPrecedence, firstOfDirection, type RuleKey, readKeys } from "./keyed.ts";
 import type { RuleSettings } from "./limits.ts";
 import { objectKey } from "./names.ts";
 import type { Metadata } from "./objects.ts";
@@ -56,8 +56,7 @@ export function reducePrograms(
 
 /** Of two keys with the same direction the first in `PROGRAM_KEYS` counts. */
 export function chosenPrograms(byKey: ByKey<ParsedProgram>): (ParsedProgram & { key: string })[] {
-  const said = PROGRAM_KEYS.flatMap(({ key }) => (byKey[key] ?? []).map((one) => ({ ...one, key })));
-  return said.filter((one, index) => said.findIndex(({ direction }) => direction === one.direction) === index);
+  return firstOfDirection(byPrecedence(PROGRAM_KEYS, byKey)).map(({ key, rule }) => ({ ...rule, key }));
 }
 
 function staying(kept: readonly ParsedProgram[] | undefined): string {

@@ -115,11 +115,6 @@ export class Builder {
     return checkMaps(maps, this.#own, possibleCpus());
   }
 
-  /** Whether a map is the wrapper's, which all programs share. */
-  isShared(map: string): boolean {
-    return this.#own.has(map);
-  }
-
   /** Removes unused linked objects, except the newest. */
   prune(keep: ReadonlySet<string>): void {
     const { cache } = this.#options;

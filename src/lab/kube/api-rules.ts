@@ -1,26 +1,21 @@
 import { objectKey } from "../../model/names.ts";
 import type { ManifestObject, Namespace, RuleObject } from "../../model/objects.ts";
 import type { Problem } from "../../model/problem.ts";
-import { apiVersion } from "../../model/version.ts";
 import {
+  FOLLOWED,
   type ObjectStatus,
   type RawObject,
   type ReadObject,
   type Resource,
   readObject,
   readStatus,
+  resourcePath,
 } from "../../sources/kubernetes/index.ts";
-import { type Feed, type KubeApi, paths } from "./api.ts";
+import type { Feed, KubeApi } from "./api.ts";
 import type { ApiObject } from "./objects.ts";
 
-/** `optional`: a CRD, which the cluster may not have. */
-const FOLLOWED: readonly (Omit<Resource, "plural"> & { path: string; optional: boolean })[] = [
-  { apiVersion: "v1", kind: "Namespace", path: paths.namespaces, optional: false },
-  { apiVersion: "v1", kind: "Service", path: paths.services, optional: false },
-  { apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", path: paths.endpointSlices, optional: false },
-  { apiVersion, kind: "Limit", path: paths.limits, optional: true },
-  { apiVersion, kind: "Impairment", path: paths.impairments, optional: true },
-];
+/** Pods and nodes of a lab on an API are followed elsewhere. */
+const RULES = FOLLOWED.filter(({ kind }) => kind !== "Pod" && kind !== "Node");
 
 interface Known {
   raw: object;
@@ -32,9 +27,9 @@ export class ApiRules {
   readonly #feeds: readonly { resource: Resource; feed: Feed; known: Map<string, Known> }[];
 
   constructor(api: KubeApi, onChange: () => void) {
-    this.#feeds = FOLLOWED.map(({ path, optional, ...rest }) => ({
-      resource: { ...rest, plural: "" },
-      feed: api.follow(path, onChange, optional),
+    this.#feeds = RULES.map((resource) => ({
+      resource,
+      feed: api.follow(resourcePath(resource), onChange, resource.optional),
       known: new Map<string, Known>(),
     }));
   }

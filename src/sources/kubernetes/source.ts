@@ -5,9 +5,9 @@ import { apiVersion } from "../../model/version.ts";
 import type { ManifestSnapshot } from "../manifests/merge.ts";
 import type { ManifestWatch, Trouble } from "../manifests/watch.ts";
 import type { KubernetesClient } from "./client.ts";
+import { FOLLOWED, type Followed } from "./followed.ts";
 import { type ObjectStatus, type ReadObject, readObject } from "./objects.ts";
 import { Reflector, type ReflectorTimes } from "./reflector.ts";
-import type { Resource } from "./resource.ts";
 
 export interface KubernetesSourceOptions {
   client: Pick<KubernetesClient, "list" | "watch" | "server" | "trouble">;
@@ -28,21 +28,6 @@ export interface KubernetesWatch extends ManifestWatch {
   /** Status and metadata of Limits and Impairments, as last read. */
   statuses(): ObjectStatus[];
 }
-
-interface Followed extends Resource {
-  /** For CRDs, which the cluster may not have. */
-  optional?: boolean;
-}
-
-const FOLLOWED: readonly Followed[] = [
-  { apiVersion: "v1", kind: "Pod", plural: "pods" },
-  { apiVersion: "v1", kind: "Node", plural: "nodes" },
-  { apiVersion: "v1", kind: "Namespace", plural: "namespaces" },
-  { apiVersion: "v1", kind: "Service", plural: "services" },
-  { apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", plural: "endpointslices" },
-  { apiVersion, kind: "Limit", plural: "limits", optional: true },
-  { apiVersion, kind: "Impairment", plural: "impairments", optional: true },
-];
 
 /**
  * A Kubernetes API as a source, with the interface of a manifest folder. During an outage the last state is kept.

@@ -19,9 +19,6 @@ const NEWS_EVERY = 200;
 /** Interval at which other networks' devices and host pods' cgroups are checked, ms. */
 const LOOK_EVERY = 1000;
 
-/** Interval between two steps of the scrub, ms, such that it compares everything within a minute. */
-const SCRUB_EVERY = 2000;
-
 /** Maximum delay of setTimeout, ms. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
@@ -182,10 +179,12 @@ export class Agent {
 
   /** Repairs, slice by slice, what others changed without a notification. */
   #scrubLater(): void {
-    this.#after("scrub", SCRUB_EVERY, () => {
+    const { datapath } = this.parts;
+    this.#after("scrub", datapath.scrubEvery, () => {
       try {
-        this.writes += this.parts.datapath.scrub().writes;
-        if (this.parts.datapath.pending > 0) this.runner.mark();
+        const { revision } = datapath.outcomes;
+        this.writes += datapath.scrub().writes;
+        if (datapath.outcomes.revision !== revision) this.runner.mark();
       } catch (error) {
         this.#failed(error as Error);
       }

@@ -34,6 +34,11 @@ export class Attachments {
     this.retry = new Backoff(now);
   }
 
+  /** Programs that are attached. */
+  get size(): number {
+    return this.#attached.size;
+  }
+
   get waiting(): number {
     return this.#failed.size;
   }

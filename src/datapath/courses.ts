@@ -43,6 +43,22 @@ export class Courses {
     return id;
   }
 
+  /** Ids that have rows: packets that wait may carry those that were released, too. */
+  ids(): number[] {
+    return [...this.#courses.keys()];
+  }
+
+  /** Compares the rows of these ids with the kernel's, and rewrites those that somebody changed. */
+  scrub(ids: Iterable<number>): void {
+    for (const id of ids) {
+      const course = this.#courses.get(id);
+      if (course === undefined) continue;
+      const [chain = 0, ...instances] = course.split(" ").map(Number);
+      const row = this.#rowOf(chain, instances);
+      if (!this.#table.lookup(idKey(id))?.equals(row)) this.#table.write([[idKey(id), row]]);
+    }
+  }
+
   /** Releases an id: no packet starts with this course any more. */
   giveUp(id: number): void {
     if (id !== 0) this.#free.add(id);
@@ -51,11 +67,15 @@ export class Courses {
   #add(chain: number, instances: readonly number[]): number {
     const [id] = this.#free;
     if (id === undefined) throw new Error(`allocate course: all ${this.#rows - 1} are in force`);
-    const rest = Array<number>(CHAIN_HOPS - 1 - instances.length).fill(0);
-    this.#table.write([[idKey(id), this.#table.value.encode({ chain, instance: [...instances, ...rest] })]]);
+    this.#table.write([[idKey(id), this.#rowOf(chain, instances)]]);
     this.#ids.delete(this.#courses.get(id) ?? "");
     this.#know(id, courseName(chain, instances));
     return id;
+  }
+
+  #rowOf(chain: number, instances: readonly number[]): Buffer {
+    const rest = Array<number>(CHAIN_HOPS - 1 - instances.length).fill(0);
+    return this.#table.value.encode({ chain, instance: [...instances, ...rest] });
   }
 
   #know(id: number, course: string): void {

@@ -208,6 +208,21 @@ describe("what is in force", () => {
     expect(scrub()).toBe(0);
   });
 
+  test.each([0, 500, 4000])("is compared within a minute, slice by slice, with %i pods", (count) => {
+    const { datapath } = bench();
+    const names = Array.from({ length: count }, (_, i) => `weir${(i + 1).toString(16).padStart(11, "0")}`);
+    const ports = names.map((name) =>
+      set(port(name, { peer: { kind: "device", device: name, delivery: "peer" }, entry: name })),
+    );
+    datapath.apply({ ...NONE, links: names.map((name) => set(pod(name))), ports });
+    expect(datapath.outcomes.all()).toEqual([]);
+    let slices = 1;
+    while (!datapath.scrub().done) slices++;
+    expect(datapath.scrubEvery).toBeLessThanOrEqual(2000);
+    expect(slices * datapath.scrubEvery).toBeLessThanOrEqual(60_000);
+    expect(datapath.outcomes.all()).toEqual([]);
+  });
+
   test("includes an id as long as a row of any owner refers to its name", () => {
     const { datapath } = bench();
     const { names } = datapath.panel;

@@ -24,7 +24,11 @@ import type { UserPrograms } from "./user-programs.ts";
 
 const NOTHING: Delta = { instances: [], ports: [], links: [], routes: [], shapers: [], leases: [], rows: [] };
 /** The number of attachments that one scrub step compares. */
-const ATTACHMENTS_SLICE = 32;
+const SLICE = { attachments: 32, links: 64, ports: 128 } as const;
+/** Slices whose number is always the same, beside one for each table. */
+const FIXED_SLICES = 5;
+/** ms in which all slices are compared. */
+const ROUND = 55_000;
 
 /**
  * Applies a document to this network namespace, incrementally: links, shapers, rows, hops, attachments, routes. An item
@@ -289,8 +293,11 @@ export class Datapath {
   }
 
   #slices(): (() => void)[] {
-    const attachments = (): void => {
-      if (this.#attachments.scrub(ATTACHMENTS_SLICE)) this.#scrubSteps.push(attachments);
+    const sliced = (scrub: () => boolean) => {
+      const slice = (): void => {
+        if (scrub()) this.#scrubSteps.push(slice);
+      };
+      return slice;
     };
     return [
       () => {
@@ -300,16 +307,30 @@ export class Datapath {
       () => this.#routes.doubt(),
       () => {
         this.#shapers.doubt();
-        this.#steering.tryAgain();
+        this.#steering.doubt();
       },
       ...[...this.#rows.values()].map((rows) => () => rows.scrub()),
       () => this.panel.names.scrub(),
       () => {
         this.#instances.doubt();
-        this.#ports.doubt();
+        this.panel.scrub();
       },
-      attachments,
+      sliced(() => this.#links.scrub(SLICE.links)),
+      sliced(() => this.#ports.scrub(SLICE.ports)),
+      sliced(() => this.#attachments.scrub(SLICE.attachments)),
     ];
+  }
+
+  /** ms between two slices with which all is compared within a minute. */
+  get scrubEvery(): number {
+    const count = (size: number, slice: number): number => 1 + Math.ceil(size / slice);
+    const slices =
+      FIXED_SLICES +
+      this.#rows.size +
+      count(this.#links.size, SLICE.links) +
+      count(this.#ports.size, SLICE.ports) +
+      count(this.#attachments.size, SLICE.attachments);
+    return Math.min(2000, ROUND / slices);
   }
 
   #names(device: string): boolean {

@@ -3,9 +3,11 @@ import { describe, expect, test } from "vitest";
 import type { PortRows } from "./compile.ts";
 import { Generations } from "./generations.ts";
 import { type Hop, hopRow } from "./layout.ts";
+import { Names } from "./names.ts";
+import { PanelPorts } from "./panel-ports.ts";
 import type { PanelTables } from "./port-rows.ts";
 import { idKey } from "./tables.ts";
-import { memoryPanel } from "./testing/memory.ts";
+import { memoryPanel, memoryTable } from "./testing/memory.ts";
 
 const config = { events: false, recirc: 10, split: 11, processors: 2 };
 const identity = { abi: 2, epoch: 3 };
@@ -222,4 +224,80 @@ describe("Generations", () => {
       { numRuns: 60 },
     );
   });
+});
+
+describe("rows that somebody else changed", () => {
+  const COUNT = 1000;
+  const SLICE = 100;
+  /** A panel with many ports, of which some differ between the generations; all of its rows. */
+  function large() {
+    const world = bench(memoryPanel(), [], 4 * COUNT);
+    const ids = Array.from({ length: COUNT }, (_, i) => i + 1);
+    world.apply(...ids.map((id) => port(id, 5000 + id, [id])));
+    world.apply(...ids.filter((id) => id % 7 === 0).map((id) => port(id, 5000 + id, [id, 9])));
+    const { hops, devices, courses, config: row } = world.tables;
+    const rows = () =>
+      [hops, devices, courses, row].map((table) => new Map(table.entries().map(([k, v]) => [`${k}`, v])));
+    return { ...world, rows };
+  }
+  const scrubAll = (generations: Generations): number => {
+    for (let slices = 1; ; slices++) if (!generations.scrub(SLICE)) return slices;
+  };
+
+  test("are repaired in both generations, slice by slice, and nothing else is written", () => {
+    const { tables, generations, order, rows } = large();
+    const before = rows();
+    const { hops, devices, courses, config: row } = tables;
+    for (const table of [hops, courses, row]) table.remove(table.entries().map(([key]) => key));
+    const leads = devices.entries();
+    devices.remove(leads.slice(0, 10).map(([key]) => key));
+    devices.write(leads.slice(10, 20).map(([key]) => [key, devices.value.encode({ port: 3 })]));
+    devices.write([[devices.key.encode({ ifindex: 1, gen: 0 }), devices.value.encode({ port: 3 })]]);
+    hops.write([[idKey(hopRow(5, 0)), hops.value.encode({ hop: [] })]]);
+    expect(scrubAll(generations)).toBe(1 + COUNT / SLICE);
+    expect(rows()).toEqual(before);
+    order.length = 0;
+    scrubAll(generations);
+    expect(order.filter((one) => !one.startsWith("remove devices") && !one.startsWith("write devices"))).toEqual([]);
+  });
+
+  test("one slice looks at so many ports, and decodes no row of devices while none is another", () => {
+    const { tables, generations } = large();
+    scrubAll(generations);
+    let looks = 0;
+    let decodes = 0;
+    const { lookup } = tables.hops;
+    const { entries } = tables.devices;
+    tables.hops.lookup = (key) => {
+      looks++;
+      return lookup.call(tables.hops, key);
+    };
+    tables.devices.entries = () => {
+      decodes++;
+      return entries.call(tables.devices);
+    };
+    generations.scrub(SLICE);
+    expect(looks).toBe(0);
+    generations.scrub(SLICE);
+    expect([looks, decodes]).toEqual([2 * SLICE, 0]);
+  });
+});
+
+test("what was staged is put in force by the next commit if one breaks off", () => {
+  const tables = memoryPanel();
+  const { generations } = bench(tables);
+  const names = new Names({ table: memoryTable("weir_names") });
+  const ports = new PanelPorts(generations, names);
+  const of = (name: string, entry: number, functions: number[] = []) => port(names.id("port", name), entry, functions);
+  ports.set("a", of("a", 7));
+  expect(ports.commit(config).size).toBe(0);
+  const { write } = tables.config;
+  tables.config.write = () => {
+    throw new Error("write config: EPERM");
+  };
+  ports.set("a", of("a", 7, [4]));
+  expect(() => ports.commit(config)).toThrow("EPERM");
+  tables.config.write = write;
+  expect(ports.commit(config).size).toBe(0);
+  expect(walk(tables, generations.active, 7)).toEqual([4]);
 });

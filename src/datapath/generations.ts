@@ -52,31 +52,81 @@ export class Generations {
   readonly #staged: Changes = new Map();
   #config: Buffer | undefined;
   #active: 0 | 1 = 0;
+  /** Ports and courses that this round of comparing has not reached. */
+  #unscrubbed: { ports: number[]; courses: number[] } = { ports: [], courses: [] };
+  /** Digest of the map of devices when it was as it should be, and the writes that it had seen. */
+  #goodDevices = { digest: "", writes: -1 };
 
   constructor({ tables, courses, ports, identity, settle = () => {} }: GenerationsOptions) {
     this.#tables = tables;
     this.#identity = identity;
     this.#settle = settle;
     this.#halves = [new Half(tables, 0), new Half(tables, 1)];
-    this.reload(ports);
+    this.#load(ports);
     const inForce = new Set([...this.#taken.values()].flatMap((taken) => CHAINS.map((chain) => taken[chain])));
     this.#courses = new Courses(tables.courses, courses, inForce);
   }
 
   /** Reads the kernel's state: all device rows, and the hops of these ports. */
-  reload(ports: Iterable<number>): void {
+  #load(ports: Iterable<number>): void {
     const { config } = this.#tables;
     this.#config = config.lookup(Buffer.alloc(config.key.size));
     this.#active = this.#config && Number(config.value.decode(this.#config)["gen"]) & 1 ? 1 : 0;
-    this.#stale.clear();
-    const known = new Set([...ports, ...this.ports()]);
-    this.#halves[0].reload(known);
-    this.#halves[1].reload(known, this.#halves[0]);
-    this.#taken.clear();
+    const known = new Set(ports);
+    this.#halves[0].load(known);
+    this.#halves[1].load(known, this.#halves[0]);
+    for (const port of this.ports()) known.add(port);
     for (const port of known) {
       if (!this.#halves[0].isLike(this.#halves[1], port)) this.#stale.add(port);
       this.#taken.set(port, this.#real.coursesOf(port));
     }
+  }
+
+  /**
+   * Compares a slice of the rows with the kernel's, and rewrites what somebody else changed: at first the configuration
+   * and devices' rows, then the hops of `count` ports and as many courses as they may have. False after the last.
+   */
+  scrub(count: number): boolean {
+    const { ports, courses } = this.#unscrubbed;
+    if (ports.length + courses.length > 0) {
+      const some = ports.splice(0, count);
+      for (const half of this.#halves) half.scrub(some);
+      this.#courses.scrub(courses.splice(0, CHAINS.length * count));
+      return ports.length + courses.length > 0;
+    }
+    this.#scrubConfig();
+    this.#scrubDevices();
+    this.#unscrubbed = { ports: [...this.ports()], courses: this.#courses.ids() };
+    return this.#unscrubbed.ports.length + this.#unscrubbed.courses.length > 0;
+  }
+
+  #scrubConfig(): void {
+    const { config } = this.#tables;
+    const key = Buffer.alloc(config.key.size);
+    if (this.#config && !config.lookup(key)?.equals(this.#config)) config.write([[key, this.#config]]);
+  }
+
+  #scrubDevices(): void {
+    const { devices } = this.#tables;
+    const digest = devices.digest();
+    if (digest === this.#goodDevices.digest && devices.writes === this.#goodDevices.writes) return;
+    const missing = this.#halves.map((half) => new Map(half.leads()));
+    const strangers: Buffer[] = [];
+    for (const [key, value] of devices.entries()) {
+      const { gen, ifindex } = devices.key.decode(key) as { gen: number; ifindex: number };
+      const port = this.#halves[gen]?.leads().get(ifindex);
+      if (port === undefined) strangers.push(key);
+      else if (Number(devices.value.decode(value)["port"]) === port) missing[gen]?.delete(ifindex);
+    }
+    devices.remove(strangers);
+    const rows = missing.flatMap((leads, gen) =>
+      [...leads].map(([ifindex, port]): [Buffer, Buffer] => [
+        devices.key.encode({ ifindex, gen }),
+        devices.value.encode({ port }),
+      ]),
+    );
+    devices.write(rows);
+    this.#goodDevices = { digest: strangers.length + rows.length > 0 ? "" : digest, writes: devices.writes };
   }
 
   get #real(): Half {

@@ -21,20 +21,34 @@ export class Half {
   }
 
   /** Reads all device rows, and the hops of these ports. A row equal to the other generation's shares its buffer. */
-  reload(ports: Iterable<number>, other?: Half): void {
+  load(ports: Iterable<number>, other?: Half): void {
     const { hops, devices } = this.#tables;
-    const known = new Map(this.#blocks);
-    for (const map of [this.#blocks, this.#ports, this.#devices]) map.clear();
     for (const port of ports) {
       const block = hops.lookup(this.#key(port));
       if (!block?.some((byte) => byte !== 0)) continue;
-      const same = [other?.blockOf(port), known.get(port)].find((one) => one?.equals(block));
-      this.#blocks.set(port, same ?? block);
+      const others = other?.blockOf(port);
+      this.#blocks.set(port, others?.equals(block) ? others : block);
     }
     for (const [key, value] of devices.entries()) {
       const { gen, ifindex } = devices.key.decode(key) as { gen: number; ifindex: number };
       if (gen === this.#gen) this.#note(Number(devices.value.decode(value)["port"]), ifindex);
     }
+  }
+
+  /** Compares these ports' hops with the kernel's, and rewrites those that somebody changed. */
+  scrub(ports: Iterable<number>): void {
+    const { hops } = this.#tables;
+    for (const port of ports) {
+      const held = this.#blocks.get(port);
+      const found = hops.lookup(this.#key(port));
+      if (held && !found?.equals(held)) hops.write([[this.#key(port), held]]);
+      else if (!held && found?.some((byte) => byte !== 0)) hops.remove([this.#key(port)]);
+    }
+  }
+
+  /** The port to which a device leads, by ifindex. */
+  leads(): ReadonlyMap<number, number> {
+    return this.#ports;
   }
 
   /** Ports that have any row. */

@@ -5,6 +5,9 @@ import {
   createVxlan,
   type DeviceInfo,
   handle,
+  hasOffloads,
+  KernelError,
+  readSysctl,
   setLink,
   setOffloads,
   TC_ROOT,
@@ -81,6 +84,24 @@ function activatePair({ device, other, ipv6, offloads, qdisc }: PairLink): void 
   if (!offloads) setOffloads(device, { segmentation: false, txChecksum: false });
   if (qdisc) changeTc(device, [{ op: "set", kind: qdisc, handle: handle(1), parent: TC_ROOT, ...FQ }]);
   for (const name of [other, device]) setLink(name, { up: true });
+}
+
+/** Whether the settings of a link's devices in this namespace are still those of `activateLink`. */
+export function isConfigured(link: Link): boolean {
+  const { device } = link;
+  if (link.kind !== "pair") return isSilent(device);
+  const own = link.ipv6 ? !isSilent(device, false) : isSilent(device);
+  return own && isSilent(link.other) && (link.offloads || !hasOffloads(device, ["segmentation", "txChecksum"]));
+}
+
+/** Whether the node's stack leaves a device alone. @param unknown the answer where the kernel has no such setting */
+function isSilent(device: string, unknown = true): boolean {
+  try {
+    return readSysctl(`net/ipv6/conf/${device}/disable_ipv6`) === "1";
+  } catch (error) {
+    if (error instanceof KernelError && error.code === "sysctl-missing") return unknown; // or the device is gone, which is told
+    throw error;
+  }
 }
 
 /** Disables IPv6 on a device, so that the node's stack sends no neighbour discovery or MLD reports on it. */

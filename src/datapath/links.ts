@@ -44,6 +44,8 @@ export class Links {
   /** Removed links whose devices could not be removed. */
   #stuck = 0;
   #isNewFailure = false;
+  /** Links whose settings this round has not looked at. */
+  #unscrubbed: string[] = [];
 
   constructor(network: Network, devices: Devices, outcomes: Outcomes, now: () => number) {
     this.#network = network;
@@ -59,6 +61,11 @@ export class Links {
   /** The wanted link with this device. */
   get(device: string): Wanted | undefined {
     return this.#wanted.get(this.#firstEnds.get(device) ?? device);
+  }
+
+  /** How many are wanted. */
+  get size(): number {
+    return this.#wanted.size;
   }
 
   wanted(): Iterable<Wanted> {
@@ -110,6 +117,16 @@ export class Links {
     if (first === undefined) return;
     this.#doubted.add(first);
     this.#due.add(first);
+  }
+
+  /** Looks at the settings of the next `count` links; the next pass restores those that differ. False after the last. */
+  scrub(count: number): boolean {
+    if (this.#unscrubbed.length === 0) this.#unscrubbed = [...this.#wanted.keys()];
+    for (const device of this.#unscrubbed.splice(0, count)) {
+      const wanted = this.#wanted.get(device);
+      if (wanted && !this.#failed.has(device) && !this.#network.isConfigured(wanted.item)) this.doubt(device);
+    }
+    return this.#unscrubbed.length > 0;
   }
 
   /** Has all links checked in the next pass, including the pods' ends. */

@@ -1,7 +1,17 @@
-import { rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { findLink, hasQdisc, links, openBpfLink, qdiscs, routes, TC_ROOT } from "../kernel/index.ts";
+import {
+  findLink,
+  hasOffloads,
+  hasQdisc,
+  links,
+  openBpfLink,
+  qdiscs,
+  readSysctl,
+  routes,
+  TC_ROOT,
+} from "../kernel/index.ts";
 import { DELAY } from "../model/panel.ts";
 import { KernelNode, limitOf } from "./testing/kernel-node.ts";
 
@@ -76,20 +86,52 @@ const empty = (name: string) => () => {
   table.remove(rows);
 };
 
+/** Removes all rows of a map that is no table of rows. */
+const clear = (name: string): void => {
+  const { map } = node.panel.table(name);
+  for (const [key] of map.entries()) map.delete(key);
+};
+/** Has a device lead to a port. */
+const lead = (name: string, port: string): void => {
+  const { key, value, map } = node.panel.table("weir_devices");
+  const ifindex = node.inNode(() => findLink(name)?.ifindex);
+  map.update(key.encode({ ifindex, gen: 1 }), value.encode({ port: node.panel.names.id("port", port) }));
+};
+const ipv6 = (name: string) => node.run("node", "sysctl", "-qw", `net.ipv6.conf.${name}.disable_ipv6=0`);
+const pinned = () => readdirSync(node.panel.own, { recursive: true }).length;
+const held = () =>
+  ["weir_courses", "weir_devices", "weir_functions", "weir_config"].map((name) => node.panel.table(name).digest());
+const settings = () =>
+  node.inNode(() => {
+    const silent = ["weir_shape0", device()].map((name) => readSysctl(`net/ipv6/conf/${name}/disable_ipv6`));
+    return [...silent, hasOffloads("weir_split0", ["segmentation", "txChecksum"])];
+  });
+
 test.each([
   ["rows of functions", empty("weir_rt_hosts")],
   ["rows of rules", empty("weir_limits")],
   ["the panel's devices", empty("weir_devices")],
   ["the panel's hops", empty("weir_hops")],
+  ["courses of packets that wait", empty("weir_courses")],
+  ["the panel's configuration", empty("weir_config")],
+  ["another port's device", () => lead("lo", "router:host")],
+  ["slots of programs", () => clear("weir_functions")],
   ["names", empty("weir_names")],
+  ["a map's pin", () => rmSync(join(node.panel.own, "maps", "weir_rt_hosts"))],
+  ["pins of the panel's programs", () => rmSync(join(node.panel.own, "programs"), { recursive: true })],
+  ["a setting of the node's device", () => ipv6("weir_shape0")],
+  ["a setting of a pod's device", () => ipv6(device())],
+  ["offloads of the splitting pair", () => node.run("node", "ethtool", "-K", "weir_split0", "tx", "on", "tso", "on")],
   ["a program that is detached", () => openBpfLink(join(node.root, "links", device())).detach()],
   ["a program's pin", () => rmSync(join(node.root, "links", device()))],
 ])("a change without a notification is repaired by a scrub: %s", (_, damage) => {
+  const whole = [held(), settings(), pinned()];
   damage();
   expect(node.pass().writes).toBe(0);
-  expect(node.scrub()).toBeGreaterThan(0);
-  node.scrub(); // rows of the idle generation are repaired together with it
+  const before = pinned();
+  expect(node.scrub() + pinned() - before).toBeGreaterThan(0);
   expect(node.scrub()).toBe(0);
+  expect([held(), settings(), pinned()]).toEqual(whole);
   expect(node.failed).toEqual([]);
   expect(node.ping("a", "10.244.1.3")).toContain("2 received");
 });
@@ -104,4 +146,12 @@ test("a foreign route is never replaced; Weir's is added once it is gone", async
   node.ip("route", "del", cidr);
   await expect.poll(() => node.pass().failed).toEqual([]); // notifications arrive asynchronously
   expect(node.ip("route", "show", cidr)).toContain("proto 119");
+});
+
+test("a map whose pin was removed while no agent ran is made again, and everything is in force", () => {
+  rmSync(join(node.panel.own, "maps", "weir_rt_hosts"));
+  node.restart();
+  expect(node.apply(wanted()).failed).toEqual([]);
+  expect(node.ping("a", "10.244.1.3")).toContain("2 received");
+  expect(node.ping("node", "10.244.1.2")).toContain("2 received");
 });

@@ -19,7 +19,7 @@ import {
   WEIR_ROUTE_PROTOCOL,
 } from "../kernel/index.ts";
 import type { Link, PodLink, Route } from "../model/document.ts";
-import { activateLink, fitLink, makeLink } from "./link-work.ts";
+import { activateLink, fitLink, isConfigured, makeLink } from "./link-work.ts";
 import { forgetRoutes, isBare } from "./pods.ts";
 
 /** The operations on the network namespace: on the kernel's, or on its in-memory double. */
@@ -34,6 +34,8 @@ export interface Network {
   activate(link: Link): void;
   /** Whether the kernel has removed all routes of a pod. */
   isBare(link: PodLink): boolean;
+  /** Whether the settings of a link's devices in this namespace are those that `activate` makes. */
+  isConfigured(link: Link): boolean;
   /** Returns false if there was no such device. */
   remove(device: string): boolean;
   setMtu(device: string, mtu: number): void;
@@ -60,6 +62,7 @@ export const kernelNetwork: Network = {
   fit: fitLink,
   activate: activateLink,
   isBare,
+  isConfigured,
   remove: (device) => removeLink(device),
   setMtu: (device, mtu) => setLink(device, { mtu }),
   steer: (device) => steerFlows(device),

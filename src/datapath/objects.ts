@@ -62,11 +62,28 @@ export interface PinFolders {
  */
 export function loadPinned(file: ObjectFile, folders: PinFolders, sizes: PanelSizes): Loaded {
   const { programs } = folders;
-  const pins = file.spec.programs.map((program) => ({ program, path: join(programs, `${program}_${file.build}`) }));
+  const pins = file.spec.programs.map((program) => ({ program, path: join(programs, pinOf(file, program)) }));
   const known = pins.every(({ path }) => existsSync(path));
   const loaded = known ? openPinned(file, folders, pins) : loadAnew(file, folders, pins, sizes);
   for (const { program, path } of pins) dropOtherBuilds(programs, program, path);
   return loaded;
+}
+
+/** Name of the pin of an object's program. */
+export const pinOf = ({ build }: ObjectFile, program: string): string => `${program}_${build}`;
+
+/**
+ * Removes all programs' pins if a map is not pinned any more: programs that still have it would not see the rows of the
+ * map that is made in its place.
+ */
+export function dropOrphans(
+  { maps, programs }: Pick<PinFolders, "maps" | "programs">,
+  files: readonly ObjectFile[],
+  elsewhere: PinFolders["elsewhere"] = {},
+): void {
+  const paths = files.flatMap(({ spec }) => spec.maps.map((map) => elsewhere[map] ?? join(maps, map)));
+  if (paths.every((path) => existsSync(path))) return;
+  for (const pin of readdirSync(programs)) rmSync(join(programs, pin));
 }
 
 type Pin = { program: string; path: string };

@@ -8,8 +8,8 @@ export class PanelPorts implements PortTable {
   readonly #generations: Generations;
   readonly #names: Names;
   readonly #ports = new Map<string, PortRows>();
-  /** The kernel's rows may differ from what is known: the next commit reads them again. */
-  #isDoubted = true;
+  /** Nothing was put in force, or not all of what was staged: the next commit stages all ports. */
+  #isUnsure = true;
 
   constructor(generations: Generations, names: Names) {
     this.#generations = generations;
@@ -28,17 +28,17 @@ export class PanelPorts implements PortTable {
   }
 
   commit(config: PanelConfig): ReadonlyMap<string, Error> {
-    if (this.#isDoubted) this.#stageAll();
+    if (this.#isUnsure) this.#stageAll();
+    this.#isUnsure = true;
     const failed = this.#generations.commit(config);
-    this.#isDoubted = false;
+    this.#isUnsure = false;
     if (failed.size === 0) return NONE;
     const names = this.#names.all("port");
     return new Map([...failed].map(([id, error]) => [names.get(id) ?? String(id), error]));
   }
 
-  reload(): void {
-    this.#generations.reload(this.#names.all("port").keys());
-    this.#isDoubted = true;
+  scrub(count: number): boolean {
+    return this.#generations.scrub(count);
   }
 
   #stageAll(): void {

@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { mapSchema, type Program, waitForPrograms } from "../kernel/index.ts";
 import { isAttached, type OtherPanel, otherPanels, readPanel, removePanel, resumeProgram } from "./builds.ts";
@@ -15,7 +15,7 @@ import { Generations } from "./generations.ts";
 import type { KernelTable } from "./kernel-table.ts";
 import { GONE, MAX_SLOTS, MAX_TUNNELS, markNumber, NO_PORT, PORT_HOPS } from "./layout.ts";
 import { Names } from "./names.ts";
-import { abiOf, loadPinned, readObject } from "./objects.ts";
+import { abiOf, dropOrphans, loadPinned, pinOf, readObject } from "./objects.ts";
 import { PanelPorts } from "./panel-ports.ts";
 import type { Lost, PanelPrograms } from "./panel-types.ts";
 import { checkSizes, DEFAULT_SIZES, type PanelSizes } from "./sizes.ts";
@@ -62,6 +62,10 @@ export class Panel {
   readonly generations: Generations;
   /** State of the previous panel that could not be taken over. */
   readonly lost: readonly Lost[];
+  /** Programs of functions, by slot. */
+  readonly #slots = new Map<string, Program>();
+  /** What is pinned in this panel's folder, by path. */
+  readonly #pins = new Map<string, { pin(path: string): void }>();
   /** When all devices of an older panel had moved away, by its path; ms. */
   readonly #movedAt = new Map<string, number>();
   /** The flow table, shared by all panels; undefined if no function uses it. */
@@ -114,6 +118,7 @@ export class Panel {
     if (previous) shareMaps(previous, pins.maps, files, { abi, sizes });
     const flows = flowFolder(root, files);
     const folders = { ...pins, ...withFlows(flows, room) };
+    dropOrphans(pins, files, folders.elsewhere);
     const loaded = files.map((file) => loadPinned(file, folders, sizes));
     const tables = new Map(loaded.flatMap((object) => [...object.tables]));
     assertLayout(tables, sizes);
@@ -134,7 +139,14 @@ export class Panel {
     rememberElders(own, abi, tables);
     const panel = new Panel({ abi, epoch, own, sizes, programs, tables, lost });
     if (flows !== undefined) panel.flows = FlowTable.open(flows, objects);
-    for (const name of functions) panel.#fillSlot(name, program(`weir_${name}`));
+    for (const name of functions) panel.#slots.set(name, program(`weir_${name}`));
+    for (const [name, one] of tables) panel.#pins.set(join(pins.maps, name), one.map);
+    for (const [index, file] of files.entries()) {
+      for (const [name, one] of loaded[index]?.programs ?? []) {
+        panel.#pins.set(join(pins.programs, pinOf(file, name)), one);
+      }
+    }
+    panel.scrub();
     return panel;
   }
 
@@ -223,6 +235,12 @@ export class Panel {
       slots.map.delete(idKey(id));
       slots.writes++;
     }
+  }
+
+  /** Puts back pins and slots of functions' programs that somebody removed. */
+  scrub(): void {
+    for (const [path, object] of this.#pins) if (!existsSync(path)) object.pin(path);
+    for (const [name, program] of this.#slots) this.#fillSlot(name, program);
   }
 
   close(): void {

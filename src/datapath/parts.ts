@@ -13,6 +13,8 @@ export interface PanelParts {
   /** Rows written or removed so far. */
   readonly writes: number;
   table(name: string): Table;
+  /** Puts back pins and programs' slots that somebody removed. */
+  scrub(): void;
   forgetPorts(ids: readonly number[]): void;
   /**
    * Removes panels of other builds that are no longer in use. @param isIdle whether no packet waits in Weir's devices

@@ -21,8 +21,8 @@ export interface PortTable {
    * ports that failed, by name.
    */
   commit(config: PanelConfig): ReadonlyMap<string, Error>;
-  /** Reads the kernel's state again; the next commit repairs it. */
-  reload(): void;
+  /** Compares the next `count` ports with the kernel and repairs them; false after the last. */
+  scrub(count: number): boolean;
 }
 
 interface Wanted {
@@ -105,10 +105,14 @@ export class Ports {
     for (const name of this.#failed) this.#due.add(name);
   }
 
-  /** Has the panel's rows compared with the kernel's in the next pass. */
-  doubt(): void {
-    this.#table.reload();
-    this.#isCommitted = false;
+  /** How many are wanted. */
+  get size(): number {
+    return this.#wanted.size;
+  }
+
+  /** Compares the rows of the next `count` ports with the kernel's and repairs them; false after the last. */
+  scrub(count: number): boolean {
+    return this.#table.scrub(count);
   }
 
   /**

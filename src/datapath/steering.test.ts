@@ -33,10 +33,13 @@ test("a refusal is a warning of its owner until it succeeds or the device goes, 
   const message = "packets of a flow may overtake each other: sysfs refuses it: EROFS";
   expect(outcomes.all()).toEqual([{ owner: "Node/n", code: "degraded", message, severity: "warning" }]);
   expect(ensure("weir_shape1")).toEqual([]);
-  steering.tryAgain();
+  steering.doubt();
   refuse(undefined);
   expect(ensure("weir_shape1")).toEqual(["weir_shape1"]);
   expect(outcomes.all()).toEqual([]);
+  expect(ensure("weir_shape1")).toEqual([]);
+  steering.doubt(); // somebody else may have changed it
+  expect(ensure("weir_shape1")).toEqual(["weir_shape1"]);
   refuse("no");
   ensure();
   ensure("weir_shape1");

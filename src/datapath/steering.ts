@@ -7,8 +7,8 @@ import type { Outcomes } from "./outcomes.ts";
 export class Steering {
   readonly #outcomes: Outcomes;
   readonly #steer: (device: string) => string | undefined;
-  /** The result for each device, by name. */
-  readonly #tried = new Map<string, { ifindex: number; refused: boolean }>();
+  /** Indexes of devices that were tried, by name; 0: to be tried again. */
+  readonly #tried = new Map<string, number>();
 
   /** @param steer returns the reason if it fails */
   constructor(outcomes: Outcomes, steer: (device: string) => string | undefined) {
@@ -21,18 +21,18 @@ export class Steering {
     for (const device of this.#tried.keys()) if (!devices.has(device)) this.#forget(device);
     for (const [device, owner] of devices) {
       const ifindex = ifindexOf(device);
-      if (ifindex === undefined || this.#tried.get(device)?.ifindex === ifindex) continue;
+      if (ifindex === undefined || this.#tried.get(device) === ifindex) continue;
       const refusal = this.#steer(device);
-      this.#tried.set(device, { ifindex, refused: refusal !== undefined });
+      this.#tried.set(device, ifindex);
       const message = `packets of a flow may overtake each other: ${refusal}`;
       const outcome = { owner, code: "degraded", message, severity: "warning" } as const;
       this.#outcomes.set(`steering ${device}`, refusal === undefined ? undefined : outcome);
     }
   }
 
-  /** Has refused devices retried in the next pass. */
-  tryAgain(): void {
-    for (const [device, { refused }] of this.#tried) if (refused) this.#tried.delete(device);
+  /** Has all devices steered again in the next pass: some were refused, others may have been changed. */
+  doubt(): void {
+    for (const device of this.#tried.keys()) this.#tried.set(device, 0);
   }
 
   #forget(device: string): void {

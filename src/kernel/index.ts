@@ -32,7 +32,7 @@ export {
   namespacePath,
   removeNamespace,
 } from "./namespace.ts";
-export { deviceFeatures, type Feature, type Offloads, setOffloads } from "./netlink/ethtool.ts";
+export { deviceFeatures, type Feature, hasOffloads, type Offloads, setOffloads } from "./netlink/ethtool.ts";
 export { type AddressInfo, type AddressOptions, addAddress, addresses, removeAddress } from "./netlink/ifaddr.ts";
 export {
   allowVni,

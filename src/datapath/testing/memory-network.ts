@@ -45,6 +45,10 @@ export class MemoryNetwork implements Network {
     return this.byName.get(name);
   }
 
+  isConfigured(): boolean {
+    return true;
+  }
+
   /** Adds a foreign device. */
   add(name: string, kind = "veth"): DeviceInfo {
     const device: DeviceInfo = {

@@ -74,7 +74,9 @@ export class MemoryPorts implements PortTable {
     return new Map();
   }
 
-  reload(): void {}
+  scrub(): boolean {
+    return false;
+  }
 }
 
 /** UserPrograms on devices, by pin. */
@@ -150,6 +152,7 @@ export class Memory {
         return [...this.tables.values()].reduce((sum, { writes }) => sum + writes, 0);
       },
       forgetPorts() {},
+      scrub() {},
       dropOldPanels() {},
       hasOldPanels: false,
       lost: [],

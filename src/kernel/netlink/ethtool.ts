@@ -103,6 +103,12 @@ export function deviceFeatures(device: string, netns?: string): Map<string, Feat
   return withSocket(netns, (fd) => readFeatures(fd, checkDeviceName(device), featureNames(fd, device)));
 }
 
+/** Whether a device has some of these offloads that can be switched. @throws KernelError `ethtool-failed` */
+export function hasOffloads(device: string, groups: readonly (keyof Offloads)[], netns?: string): boolean {
+  const isOf = (name: string): boolean => groups.some((group) => GROUPS[group].test(name));
+  return [...deviceFeatures(device, netns)].some(([name, { active, fixed }]) => active && !fixed && isOf(name));
+}
+
 /**
  * Switches a device's offloads, and checks the result.
  * @throws KernelError `ethtool-failed`; `offload-kept`: the device did not switch one off

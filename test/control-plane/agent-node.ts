@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "../../src/api/client.ts";
-import { createNamespace, namespacePath, removeNamespace } from "../../src/kernel/index.ts";
+import { createNamespace, namespacePath, removeNamespace, unmountBpffs } from "../../src/kernel/index.ts";
+import { leftovers } from "../../src/kernel/testing/leftovers.ts";
 
 const WEIR = join(import.meta.dirname, "../../bin/weir");
 let nodes = 0;
@@ -18,13 +19,16 @@ export class AgentNode {
   readonly name: string;
   readonly #id = `weir-t${process.pid}-node${nodes++}`;
   readonly #folder = mkdtempSync(join(tmpdir(), "weir-node-"));
-  readonly #pods: string[] = [];
+  readonly #undo = leftovers();
   readonly client = new Client({ socket: join(this.#folder, "agent.sock") });
   #agent: ChildProcess | undefined;
 
   constructor(name: string) {
     this.name = name;
+    this.#undo.defer(() => rmSync(this.#folder, { recursive: true, force: true }));
+    this.#undo.defer(() => unmountBpffs(join(this.#folder, "bpf")));
     createNamespace(this.#id);
+    this.#undo.defer(() => removeNamespace(this.#id));
     execFileSync("ip", ["-n", this.#id, "link", "set", "lo", "up"]);
     execFileSync("ip", ["-n", this.#id, "addr", "add", "192.0.2.1/32", "dev", "lo"]);
   }
@@ -86,7 +90,7 @@ export class AgentNode {
   async addPod(namespace: string, name: string, uid: string): Promise<readonly string[]> {
     const id = `${this.#id}-${name}`;
     createNamespace(id);
-    this.#pods.push(id);
+    this.#undo.defer(() => removeNamespace(id));
     const { ips } = await this.client.putEndpoint(namespace, name, { uid, netns: namespacePath(id) });
     return ips;
   }
@@ -98,9 +102,6 @@ export class AgentNode {
       this.#agent.kill("SIGTERM");
       await ended;
     }
-    for (const name of [...this.#pods, this.#id]) removeNamespace(name);
-    const bpffs = join(this.#folder, "bpf");
-    if (readFileSync("/proc/self/mountinfo", "utf8").includes(` ${bpffs} `)) execFileSync("umount", ["-l", bpffs]);
-    rmSync(this.#folder, { recursive: true, force: true });
+    this.#undo.dispose();
   }
 }

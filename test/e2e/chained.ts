@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { capabilityNames } from "../../src/agent/capabilities.ts";
 import { createNamespace, namespacePath, removeNamespace, unmountBpffs } from "../../src/kernel/index.ts";
 import { endIperf, type RunThere, serveIperf } from "../../src/kernel/testing/iperf-server.ts";
+import { leftovers } from "../../src/kernel/testing/leftovers.ts";
 import { REPOSITORY, testEnvironment, WEIR } from "./lab.ts";
 
 /** Of any kind that `weir get` lists. */
@@ -36,7 +37,7 @@ export class ChainedNode {
   readonly ips = new Map<string, readonly string[]>();
   readonly #label: string;
   readonly #enter: () => readonly string[];
-  readonly #namespaces = ["node"];
+  readonly #undo = leftovers();
   #agent: ChildProcess | undefined;
   #log = "";
 
@@ -45,8 +46,10 @@ export class ChainedNode {
     this.#label = label;
     this.#enter = enter;
     this.folder = mkdtempSync(join(tmpdir(), `weir-${label}-`));
+    this.#undo.defer(() => rmSync(this.folder, { recursive: true, force: true }));
+    this.#undo.defer(() => unmountBpffs(this.#places.bpffs));
     mkdirSync(join(this.folder, "manifests"));
-    createNamespace(this.namespace("node"));
+    this.add("node");
     const config = {
       ...{
         apiVersion: "weir.dev/v1alpha1",
@@ -71,7 +74,7 @@ export class ChainedNode {
   /** Makes a namespace for a pod. */
   add(name: string): void {
     createNamespace(this.namespace(name));
-    this.#namespaces.push(name);
+    this.#undo.defer(() => removeNamespace(this.namespace(name)));
   }
 
   inside(name: string, ...command: string[]): string {
@@ -126,13 +129,16 @@ export class ChainedNode {
     throw new Error(`${what}: not within 60 s; ${why}; agent: ${this.#log}`);
   }
 
-  /** Starts the agent, with the service's capabilities and no others; resolves when so many pods have a device. */
+  /** Starts the agent, in the place of one that runs, with the service's capabilities and no others; resolves when so many pods have a device. */
   async start(pods: number): Promise<void> {
+    await this.stop("SIGKILL");
     const argv = [...WEIR, "agent", "--mode", "chained", "--config", join(this.folder, "agent.yaml")];
     const enter = [`--net=${namespacePath(this.namespace("node"))}`, ...this.#enter()];
     const bound = `--bounding-set=-all${capabilityNames.map((name) => `,+${name}`).join("")}`;
-    const limited = ["setpriv", bound, "--inh-caps=-all", "--", ...argv];
+    const limited = ["setpriv", "--pdeathsig", "TERM", bound, "--inh-caps=-all", "--", ...argv];
     this.#agent = spawn("nsenter", [...enter, ...limited], { env: testEnvironment() });
+    const agent = this.#agent;
+    this.#undo.defer(() => agent.kill("SIGKILL")); // of one that has ended this does nothing
     this.#agent.stdout?.on("data", (text) => (this.#log += text));
     this.#agent.stderr?.on("data", (text) => (this.#log += text));
     await this.until("taps", () => this.get("pods").filter(({ device }) => device).length === pods);
@@ -182,11 +188,12 @@ export class ChainedNode {
   }
 
   async close(): Promise<void> {
-    endIperf(this.#pidfile);
-    await this.stop("SIGTERM");
-    for (const name of this.#namespaces.toReversed()) removeNamespace(this.namespace(name));
-    unmountBpffs(this.#places.bpffs);
-    rmSync(this.folder, { recursive: true, force: true });
+    try {
+      await this.stop("SIGTERM");
+      endIperf(this.#pidfile);
+    } finally {
+      this.#undo.dispose();
+    }
   }
 }
 

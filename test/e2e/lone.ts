@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "../../src/api/client.ts";
-import { createNamespace, namespacePath, removeNamespace } from "../../src/kernel/index.ts";
+import { createNamespace, namespacePath, removeNamespace, unmountBpffs } from "../../src/kernel/index.ts";
+import { leftovers } from "../../src/kernel/testing/leftovers.ts";
 import { testEnvironment, WEIR } from "./lab.ts";
 
 /** A node with an uplink and no cluster, and an agent on it that watches a folder of manifests. */
@@ -13,13 +14,15 @@ export class LoneNode {
   /** Of its manifests, state and socket; the agent's working directory. */
   readonly folder: string;
   readonly #label: string;
-  readonly #namespaces: string[] = [];
+  readonly #undo = leftovers();
   #agent: ChildProcess | undefined;
   #log = "";
 
   constructor(label: string, addresses: readonly string[]) {
     this.#label = label;
     this.folder = mkdtempSync(join(tmpdir(), `weir-${label}-`));
+    this.#undo.defer(() => rmSync(this.folder, { recursive: true, force: true }));
+    this.#undo.defer(() => unmountBpffs(this.#at("bpf")));
     mkdirSync(join(this.folder, "manifests"));
     this.client = new Client({ socket: this.#at("agent.sock") });
     for (const name of ["node", "wire"]) this.add(name);
@@ -39,7 +42,7 @@ export class LoneNode {
 
   /** Makes a namespace and gives its path. */
   add(name: string): string {
-    this.#namespaces.push(this.namespace(name));
+    this.#undo.defer(() => removeNamespace(this.namespace(name)));
     return createNamespace(this.namespace(name));
   }
 
@@ -65,8 +68,9 @@ export class LoneNode {
     rmSync(this.#at(`manifests/${name}.yaml`));
   }
 
-  /** Starts the agent and waits until it is ready. */
+  /** Starts the agent, in the place of one that runs, and waits until it is ready. */
   async start(settings: object = {}): Promise<void> {
+    await this.stop("SIGKILL");
     const config = {
       ...{ apiVersion: "weir.dev/v1alpha1", kind: "AgentConfig", node: "n1", uplink: "eth0" },
       ...{ state: this.#at("state"), bpffs: this.#at("bpf"), socket: this.#at("agent.sock") },
@@ -74,16 +78,21 @@ export class LoneNode {
     };
     writeFileSync(this.#at("agent.yaml"), JSON.stringify(config));
     const argv = [
+      "--pdeathsig",
+      "TERM",
+      "nsenter",
       `--net=${namespacePath(this.namespace("node"))}`,
       ...WEIR,
       "agent",
       "--config",
       this.#at("agent.yaml"),
     ];
-    this.#agent = spawn("nsenter", argv, {
+    this.#agent = spawn("setpriv", argv, {
       ...{ cwd: this.folder, env: testEnvironment() },
       stdio: ["ignore", "pipe", "pipe"],
     });
+    const agent = this.#agent;
+    this.#undo.defer(() => agent.kill("SIGKILL")); // of one that has ended this does nothing
     for (const stream of [this.#agent.stdout, this.#agent.stderr])
       stream?.on("data", (text) => {
         this.#log += text;
@@ -112,9 +121,11 @@ export class LoneNode {
   }
 
   async close(): Promise<void> {
-    await this.stop("SIGTERM");
-    for (const name of this.#namespaces) removeNamespace(name);
-    rmSync(this.folder, { recursive: true, force: true });
+    try {
+      await this.stop("SIGTERM");
+    } finally {
+      this.#undo.dispose();
+    }
   }
 }
 

@@ -2,7 +2,15 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createNamespace, inNamespace, mountBpffs, namespacePath, removeNamespace } from "../../kernel/index.ts";
+import {
+  createNamespace,
+  inNamespace,
+  mountBpffs,
+  namespacePath,
+  removeNamespace,
+  unmountBpffs,
+} from "../../kernel/index.ts";
+import { leftovers } from "../../kernel/testing/leftovers.ts";
 import type { Instance, Port } from "../../model/document.ts";
 import { panelLinks, RECIRC, SHAPE, SPLIT } from "../../model/panel.ts";
 
@@ -36,10 +44,13 @@ export class Bench {
   readonly directory = mkdtempSync(join(tmpdir(), "weir-panel-"));
   readonly bpffs = join(this.directory, "bpf");
   readonly node = `weir-t${process.pid}-node`;
+  readonly #undo = leftovers();
 
   constructor() {
+    this.#undo.defer(() => rmSync(this.directory, { recursive: true, force: true }));
     mountBpffs(this.bpffs);
-    createNamespace(this.node);
+    this.#undo.defer(() => unmountBpffs(this.bpffs));
+    this.#create(this.node);
     for (const link of panelLinks()) {
       this.ip("link", "add", link.device, "mtu", "65535", "type", "veth", "peer", "name", link.other, "mtu", "65535");
       for (const device of [link.device, link.other]) this.ip("link", "set", device, "up");
@@ -95,15 +106,17 @@ export class Bench {
   }
 
   close(): void {
-    for (const name of ["a", "b", "c"]) removeNamespace(this.pod(name));
-    removeNamespace(this.node);
-    execFileSync("umount", ["-l", this.bpffs]);
-    rmSync(this.directory, { recursive: true, force: true });
+    this.#undo.dispose();
+  }
+
+  #create(namespace: string): void {
+    createNamespace(namespace);
+    this.#undo.defer(() => removeNamespace(namespace));
   }
 
   #pod(name: string, index: number): void {
     const namespace = this.pod(name);
-    createNamespace(namespace);
+    this.#create(namespace);
     // neighbour discovery and MLD would add packets to the counts
     this.run(namespace, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1", "net.ipv6.conf.all.disable_ipv6=1");
     const inPod = (...words: string[]) => execFileSync("ip", ["-n", namespace, ...words]);

@@ -12,8 +12,10 @@ import {
   type NetworkNews,
   namespacePath,
   removeNamespace,
+  unmountBpffs,
   watchNetwork,
 } from "../../kernel/index.ts";
+import { leftovers } from "../../kernel/testing/leftovers.ts";
 import { podDevice } from "../../model/ipam.ts";
 import type { LimitRule } from "../../model/limits.ts";
 import type { NodeContext, PodAttachment } from "../../model/node-context.ts";
@@ -44,14 +46,20 @@ export class KernelNode {
   /** Notifications after which a pass is needed. */
   heard: NetworkNews[] = [];
   readonly #stop = new AbortController();
+  readonly #undo = leftovers();
 
   constructor() {
     this.endpoints = PODS.map((name, index) => {
       const pod = { namespace: "ns", name, uid: name, netns: namespacePath(this.id(name)), ifname: "eth0" };
       return { ...pod, ...podDevice(pod), ips: [`10.244.1.${index + 2}`, `fd00:10:244:1::${index + 2}`] };
     });
+    this.#undo.defer(() => rmSync(this.folder, { recursive: true, force: true }));
     mountBpffs(this.bpffs);
-    for (const name of ["node", ...PODS]) createNamespace(this.id(name));
+    this.#undo.defer(() => unmountBpffs(this.bpffs));
+    for (const name of ["node", ...PODS]) {
+      createNamespace(this.id(name));
+      this.#undo.defer(() => removeNamespace(this.id(name)));
+    }
     this.ip("link", "set", "lo", "up");
     this.ip("addr", "add", "192.0.2.1/32", "dev", "lo");
     [this.panel, this.datapath] = this.#open();
@@ -129,9 +137,7 @@ export class KernelNode {
   close(): void {
     this.#stop.abort();
     this.panel.close();
-    for (const name of ["node", ...PODS]) removeNamespace(this.id(name));
-    execFileSync("umount", ["-l", this.bpffs]);
-    rmSync(this.folder, { recursive: true, force: true });
+    this.#undo.dispose();
   }
 
   #open(): [Panel, Datapath] {

@@ -10,6 +10,7 @@ import {
   type Program,
   unmountBpffs,
 } from "../../kernel/index.ts";
+import { leftovers } from "../../kernel/testing/leftovers.ts";
 import { type FlowTableSize, withFlows } from "../flow-folder.ts";
 import { FLOW_STATES, type FlowState, flowUnits } from "../flow-states.ts";
 import { FlowTable } from "../flows.ts";
@@ -73,10 +74,13 @@ export class Tracker {
   readonly folder = join(this.directory, "bpf", "flows");
   readonly table: FlowTable;
   readonly #object: BpfObject;
+  readonly #undo = leftovers();
   readonly #burst: ReturnType<BpfObject["codecs"]>["value"];
 
   constructor(size: Partial<FlowTableSize> = {}) {
+    this.#undo.defer(() => rmSync(this.directory, { recursive: true, force: true }));
     mountBpffs(join(this.directory, "bpf"));
+    this.#undo.defer(() => unmountBpffs(join(this.directory, "bpf")));
     for (const [name, source] of [
       ["track", "bpf/testing/track.bpf.c"],
       ["flows", "bpf/flows.bpf.c"],
@@ -148,8 +152,7 @@ export class Tracker {
   close(): void {
     this.table.close();
     this.#object.close();
-    unmountBpffs(join(this.directory, "bpf"));
-    rmSync(this.directory, { recursive: true, force: true });
+    this.#undo.dispose();
   }
 
   #program(name: string): Program {

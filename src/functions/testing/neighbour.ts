@@ -12,8 +12,10 @@ import {
   mountBpffs,
   namespacePath,
   removeNamespace,
+  unmountBpffs,
 } from "../../kernel/index.ts";
 import { endIperf, serveIperf } from "../../kernel/testing/iperf-server.ts";
+import { leftovers } from "../../kernel/testing/leftovers.ts";
 import type { Tap } from "../../model/node-context.ts";
 import { functions } from "../index.ts";
 import { applyWanted, assertInForce, type Wanted } from "./document.ts";
@@ -31,11 +33,18 @@ export class Neighbour {
   readonly panel: Panel;
   readonly tap: Tap = { namespace: "default", name: "web", device: DEVICE, ips: [POD.v4, POD.v6] };
   readonly #datapath: Datapath;
+  readonly #undo = leftovers();
 
   constructor() {
+    this.#undo.defer(() => rmSync(this.directory, { recursive: true, force: true }));
     compileObjects(this.directory);
     mountBpffs(this.bpffs);
-    for (const name of ["node", "pod"]) createNamespace(this.#namespace(name));
+    this.#undo.defer(() => unmountBpffs(this.bpffs));
+    for (const name of ["node", "pod"] as const) {
+      createNamespace(this.#namespace(name));
+      this.#undo.defer(() => removeNamespace(this.#namespace(name)));
+    }
+    this.#undo.defer(() => endIperf(this.#pidfile));
     this.run(
       "node",
       "ip",
@@ -111,11 +120,8 @@ export class Neighbour {
   }
 
   close(): void {
-    endIperf(this.#pidfile);
     this.panel.close();
-    for (const name of ["pod", "node"]) removeNamespace(this.#namespace(name));
-    execFileSync("umount", ["-l", this.bpffs]);
-    rmSync(this.directory, { recursive: true, force: true });
+    this.#undo.dispose();
   }
 
   get #pidfile(): string {

@@ -12,7 +12,9 @@ import {
   mountBpffs,
   namespacePath,
   removeNamespace,
+  unmountBpffs,
 } from "../../kernel/index.ts";
+import { leftovers } from "../../kernel/testing/leftovers.ts";
 import type { ImpairRule } from "../../model/impair.ts";
 import type { LimitRule } from "../../model/limits.ts";
 import type { PodAttachment } from "../../model/node-context.ts";
@@ -43,15 +45,21 @@ export class Node {
   readonly #fq = hasQdisc("fq");
   readonly #objects: string;
   readonly #panels: Panel[] = [];
+  readonly #undo = leftovers();
   readonly #prefix: string;
   readonly #datapath: Datapath;
 
   /** @param objects folder of compiled objects; by default they are compiled */
   constructor(prefix = `weir-t${process.pid}-fn`, objects?: string) {
     this.#prefix = prefix;
+    this.#undo.defer(() => rmSync(this.directory, { recursive: true, force: true }));
     if (objects === undefined) compileObjects(this.directory);
     mountBpffs(this.bpffs);
-    for (const name of ["node", ...PODS]) createNamespace(this.namespace(name));
+    this.#undo.defer(() => unmountBpffs(this.bpffs));
+    for (const name of ["node", ...PODS]) {
+      createNamespace(this.namespace(name));
+      this.#undo.defer(() => removeNamespace(this.namespace(name)));
+    }
     this.run("node", "ip", "addr", "add", `${NODE_ADDRESS}/32`, "dev", "lo");
     this.#objects = objects ?? this.directory;
     this.#datapath = this.inNode(() => this.datapath());
@@ -154,9 +162,7 @@ export class Node {
 
   close(): void {
     for (const panel of this.#panels) panel.close();
-    for (const name of [...PODS, "node"]) removeNamespace(this.namespace(name));
-    execFileSync("umount", ["-l", this.bpffs]);
-    rmSync(this.directory, { recursive: true, force: true });
+    this.#undo.dispose();
   }
 }
 

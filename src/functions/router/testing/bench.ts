@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,7 +9,8 @@ import { unpacked } from "../../../datapath/tables.ts";
 import { compileAll, type Ids } from "../../../datapath/testing/compile.ts";
 import { readTrace } from "../../../datapath/testing/trace.ts";
 
-import { enumNames, inspectObject, mountBpffs, type SkbCtx } from "../../../kernel/index.ts";
+import { enumNames, inspectObject, mountBpffs, type SkbCtx, unmountBpffs } from "../../../kernel/index.ts";
+import { leftovers } from "../../../kernel/testing/leftovers.ts";
 import type { PortSpec } from "../../../model/document.ts";
 import type { Composer } from "../../../reconcile/composer.ts";
 import { TestDocument, type Wanted } from "../../testing/document.ts";
@@ -38,13 +38,16 @@ export class Bench {
   readonly #devices = new Map<string, number>();
   readonly #held = new Set<string>();
   #placed: ReadonlySet<string> = new Set();
+  readonly #undo = leftovers();
 
   readonly #device: ((name: string) => number | undefined) | undefined;
 
   /** @param device returns a device's index; by default a number that no packet is sent to */
   constructor(device?: (name: string) => number | undefined) {
     this.#device = device;
+    this.#undo.defer(() => rmSync(this.directory, { recursive: true, force: true }));
     mountBpffs(this.bpffs);
+    this.#undo.defer(() => unmountBpffs(this.bpffs));
     this.panel = Panel.open({ root: join(this.bpffs, "t"), objects: this.#objects, functions: [router.name] });
     this.#reasons = this.names("weir_drop_reason");
   }
@@ -159,7 +162,6 @@ export class Bench {
 
   close(): void {
     this.panel.close();
-    execFileSync("umount", ["-l", this.bpffs]);
-    rmSync(this.directory, { recursive: true, force: true });
+    this.#undo.dispose();
   }
 }

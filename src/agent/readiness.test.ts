@@ -145,6 +145,30 @@ test.each<readonly [string, string, string, (kernel: Memory) => NetworkNews]>([
   expect(await told()).toEqual(READY);
 });
 
+test("what the kernel tells nothing of is back within a minute: rows of strangers, of nobody, or gone", async () => {
+  const kernel = memoryKernel();
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const { told } = await startOn(kernel, "1 mbps egress");
+  const { tables } = kernel;
+  const held = () => [...tables].map(([name, table]) => [name, table.digest()]);
+  const before = held();
+  for (const name of ["weir_rt_hosts", "weir_limits", "weir_names"]) {
+    const table = kernel.table(name);
+    const [[key] = expect.fail()] = table.entries();
+    table.remove([key]);
+  }
+  const hosts = kernel.table("weir_rt_hosts");
+  hosts.write([[hosts.key.encode({ stranger: 1 }), hosts.value.encode({ port: 1 })]]);
+  kernel.attacher.attached.delete(POD_DEVICE);
+  expect(held()).not.toEqual(before);
+  for (let second = 0; second < 60; second++) await vi.advanceTimersByTimeAsync(1000);
+  expect(held().map(([name, rows]) => [name, new Set(rows?.split(","))])).toEqual(
+    before.map(([name, rows]) => [name, new Set(rows?.split(","))]),
+  );
+  expect(kernel.attacher.attached.has(POD_DEVICE)).toBe(true);
+  expect(await told()).toEqual(READY);
+});
+
 test("news of changes that are over, as of a device before it was brought up, are no loss", async () => {
   const kernel = memoryKernel();
   const { agent, told } = await startOn(kernel);

@@ -17,18 +17,15 @@ import { Ports } from "./ports.ts";
 import { isQueueing } from "./queues.ts";
 import { Routes } from "./routes.ts";
 import { RowTable } from "./row-table.ts";
+import { Scrub } from "./scrub.ts";
 import { Senders } from "./senders.ts";
 import { Shapers } from "./shapers.ts";
 import { Steering } from "./steering.ts";
 import type { UserPrograms } from "./user-programs.ts";
 
 const NOTHING: Delta = { instances: [], ports: [], links: [], routes: [], shapers: [], leases: [], rows: [] };
-/** The number of attachments that one scrub step compares. */
+/** How many items of a kind one slice compares with the kernel. */
 const SLICE = { attachments: 32, links: 64, ports: 128 } as const;
-/** Slices whose number is always the same, beside one for each table. */
-const FIXED_SLICES = 5;
-/** ms in which all slices are compared. */
-const ROUND = 55_000;
 
 /**
  * Applies a document to this network namespace, incrementally: links, shapers, rows, hops, attachments, routes. An item
@@ -63,7 +60,7 @@ export class Datapath {
   #isDoubted = false;
   /** Devices that lost their queues since the last pass. */
   readonly #unqueued = new Set<string>();
-  #scrubSteps: (() => void)[] = [];
+  readonly #scrub: Scrub;
 
   constructor(parts: DatapathParts) {
     const { panel, network, clocks = systemClocks } = parts;
@@ -101,6 +98,11 @@ export class Datapath {
     const table = (name: string) => new RowTable(panel.table(name), scope, outcomes, now);
     this.#rows = new Map(parts.tables.map((name) => [name, table(name)]));
     this.#brokenRetry = new Backoff(now);
+    this.#scrub = new Scrub(this.#slices(), [
+      [links, SLICE.links],
+      [this.#ports, SLICE.ports],
+      [attachments, SLICE.attachments],
+    ]);
   }
 
   /** The number of items that are not in force, or not known to be. */
@@ -285,20 +287,17 @@ export class Datapath {
    */
   scrub(): { writes: number; done: boolean } {
     const before = this.#writes();
-    if (this.#scrubSteps.length === 0) this.#scrubSteps = this.#slices();
-    const slice = this.#scrubSteps.shift();
-    this.#step("scrub", () => slice?.());
+    this.#step("scrub", () => this.#scrub.next());
     this.apply();
-    return { writes: this.#writes() - before, done: this.#scrubSteps.length === 0 };
+    return { writes: this.#writes() - before, done: this.#scrub.isDone };
+  }
+
+  /** ms between two slices with which all is compared within a minute. */
+  get scrubEvery(): number {
+    return this.#scrub.every;
   }
 
   #slices(): (() => void)[] {
-    const sliced = (scrub: () => boolean) => {
-      const slice = (): void => {
-        if (scrub()) this.#scrubSteps.push(slice);
-      };
-      return slice;
-    };
     return [
       () => {
         this.devices.prune((device) => this.#names(device));
@@ -315,22 +314,7 @@ export class Datapath {
         this.#instances.doubt();
         this.panel.scrub();
       },
-      sliced(() => this.#links.scrub(SLICE.links)),
-      sliced(() => this.#ports.scrub(SLICE.ports)),
-      sliced(() => this.#attachments.scrub(SLICE.attachments)),
     ];
-  }
-
-  /** ms between two slices with which all is compared within a minute. */
-  get scrubEvery(): number {
-    const count = (size: number, slice: number): number => 1 + Math.ceil(size / slice);
-    const slices =
-      FIXED_SLICES +
-      this.#rows.size +
-      count(this.#links.size, SLICE.links) +
-      count(this.#ports.size, SLICE.ports) +
-      count(this.#attachments.size, SLICE.attachments);
-    return Math.min(2000, ROUND / slices);
   }
 
   #names(device: string): boolean {

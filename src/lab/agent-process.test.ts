@@ -5,7 +5,7 @@ import { reached, toProblem } from "./in-force.ts";
 import { labNames, nodeNames } from "./names.ts";
 
 describe("agentArgv", () => {
-  it("enters the node's network and keeps the named capabilities only", () => {
+  it("runs in the node's network namespace with the given capabilities only", () => {
     const lab = labNames("x");
     const argv = agentArgv({ command: ["node", "weir"], capabilities: ["bpf", "net_admin"] }, lab, nodeNames(lab, 2));
     expect(argv.join(" ")).toBe(
@@ -19,10 +19,10 @@ describe("agentArgv", () => {
 });
 
 describe("restarting", () => {
-  it("starts an agent again at once, then ever later", () => {
+  it("restarts an agent at once, then with growing delays", () => {
     expect([0, 1, 2, 3, 9].map(restartDelay)).toEqual([0, 100, 200, 400, 5000]);
   });
-  it("backs off from a container that keeps failing", () => {
+  it("backs off when a container keeps failing", () => {
     expect([0, 1, 2, 10].map(backoff)).toEqual([1000, 2000, 4000, 60_000]);
   });
   it.each([
@@ -32,7 +32,7 @@ describe("restarting", () => {
     ["OnFailure", true, true],
     ["Never", true, false],
   ] as const)("policy %s, failed %s: %s", (policy, failed, again) => expect(restarts(policy, failed)).toBe(again));
-  it("counts a signal as a shell does", () => {
+  it("a signal's exit code is that of a shell", () => {
     expect(exitCode({ code: null, signal: "SIGKILL" }, { SIGKILL: 9 })).toBe(137);
     expect(exitCode({ code: 3, signal: null }, {})).toBe(3);
   });
@@ -46,7 +46,7 @@ describe("in force", () => {
     [null, "1", false],
     ["x", "1", false],
   ])("seen %j, wanted %j: %s", (seen, wanted, done) => expect(reached(seen, wanted)).toBe(done));
-  it("takes an agent's problem in any form", () => {
+  it("accepts an agent's problem as text or as an object", () => {
     expect(toProblem("a/b", "bad")).toEqual({ object: "Pod/a/b", message: "bad" });
     expect(toProblem("a/b", { message: "bad", path: "x" })).toMatchObject({ message: "bad", path: "x" });
     expect(toProblem("a/b", null).message).toBe("null");

@@ -4,15 +4,17 @@ import { createCgroup, joinCgroup } from "./cgroups.ts";
 import { LabError } from "./errors.ts";
 import { type LabNames, type NodeNames, netnsPath } from "./names.ts";
 
-/** What an agent is started with besides its node's paths. */
+/** The program and the capabilities of an agent; paths depend on the node. */
 export interface AgentProgram {
   /** Program and first arguments, e.g. `[node, dist/weir.js]`. */
   command: readonly string[];
-  /** Capabilities that it keeps, as setpriv names them (`net_admin`). */
+  /** The capabilities that it keeps, as setpriv names them (`net_admin`). */
   capabilities: readonly string[];
 }
 
-/** Argument vector of a node's agent: in the node's network namespace, its bounding set reduced to `capabilities`. */
+/**
+ * Argument vector of a node's agent: in the node's network namespace, with its bounding set reduced to `capabilities`.
+ */
 export function agentArgv(program: AgentProgram, lab: LabNames, node: NodeNames): string[] {
   const keep = program.capabilities.map((name) => `,+${name}`).join("");
   return [
@@ -24,12 +26,12 @@ export function agentArgv(program: AgentProgram, lab: LabNames, node: NodeNames)
   ];
 }
 
-/** How long to wait before the nth restart in a row (0 first), in ms: the first at once, then doubling to 5 s. */
+/** Delay before the nth restart in a row (counted from 0), ms: none at first, then doubling up to 5 s. */
 export function restartDelay(failures: number): number {
   return failures === 0 ? 0 : Math.min(100 * 2 ** (failures - 1), 5000);
 }
 
-/** An agent that lived this long, in ms, failed for a reason of its own: the next restart is again at once. */
+/** After a run of this length, ms, an exit is not a repeated failure: the next restart is immediate again. */
 const SETTLED_AFTER = 5000;
 
 export interface AgentProcessOptions {
@@ -63,7 +65,7 @@ export class AgentProcess {
     return Math.max(0, this.#starts - 1);
   }
 
-  /** How the one before ended, e.g. `SIGKILL` or `exit code 1`. */
+  /** How the previous process ended, e.g. `SIGKILL` or `exit code 1`. */
   get lastExit(): string | undefined {
     return this.#lastExit;
   }

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { LabError, messageOf } from "./errors.ts";
 import { readTar } from "./tar.ts";
 
-/** What an image says of its containers. */
+/** The image's settings for its containers. */
 export interface ImageConfig {
   env: readonly string[];
   entrypoint: readonly string[];
@@ -14,7 +14,7 @@ export interface ImageConfig {
 
 export interface ImageArchive {
   config: ImageConfig;
-  /** Names that the archive gives itself. */
+  /** Image names in the archive. */
   tags: readonly string[];
   /** Uncompressed layers, lowest first. */
   layers: readonly Buffer[];
@@ -34,7 +34,10 @@ const Descriptor = z.object({
 const OciIndex = z.object({ manifests: z.array(Descriptor) });
 const OciManifest = z.object({ config: Descriptor, layers: z.array(Descriptor) });
 
-/** Reads a `docker save` archive or an OCI image layout in a tar (gzip allowed). The first image of it is taken. */
+/**
+ * Reads a `docker save` archive or an OCI image layout in a tar (optionally gzip). If it holds several images, the
+ * first is used.
+ */
 export function readImageArchive(path: string): ImageArchive {
   try {
     const files = new Map<string, Buffer>();

@@ -38,14 +38,14 @@ describe("planPods", () => {
     const { created, updated, removed } = apply(pod("a", "1", { x: "y" }), pod("b", "2"));
     expect([created, updated, removed]).toEqual([[], ["1@3"], []]);
   });
-  it("makes a pod of another uid or on another node anew", () => {
+  it("recreates a pod with another uid or on another node", () => {
     const apply = cluster();
     apply(pod("a", "1"), pod("b", "2"));
     const { created, removed } = apply(pod("a", "3"), pod("b", "2", {}, "node-2"));
     expect(created).toEqual(["3@3", "2@4"]);
     expect(removed).toEqual(["1@1", "2@2"]);
   });
-  it("is idle when nothing changed, and remembers where pods are", () => {
+  it("plans nothing when nothing changed, and keeps the pods' nodes", () => {
     const apply = cluster();
     apply(pod("a", "1"));
     const { plan, created, updated, removed } = apply(pod("a", "1"));
@@ -55,13 +55,13 @@ describe("planPods", () => {
 });
 
 describe("withoutUids", () => {
-  it("keeps what an author wrote as uid out of paths", () => {
+  it("drops a uid of the manifest: uids become parts of paths", () => {
     expect(withoutUids([pod("a", "../../etc")])[0]?.metadata.uid).toBeUndefined();
   });
 });
 
 describe("podManifest", () => {
-  it("reads back as the pod that was bound", () => {
+  it("is read again as the bound pod", () => {
     const bound = {
       pod: pod("a", "u-1", { bandwidth: "1 mbps egress" }),
       uid: "u-1",

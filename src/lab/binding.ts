@@ -4,21 +4,21 @@ import type { ManifestObject, Pod } from "../model/objects.ts";
 import type { Bindings } from "../model/workloads/index.ts";
 import type { BoundPod } from "./pod-host.ts";
 
-/** What is to be done to come from the bound pods of now to the wanted ones. */
+/** The steps from the pods that are bound now to the wanted ones. */
 export interface BindingPlan {
   bound: ReadonlyMap<string, BoundPod>;
-  /** Pods that are new, and those that another pod of the same name had to make room for. */
+  /** New pods, and pods that replace another of the same name. */
   created: readonly BoundPod[];
-  /** Same pod, other labels or annotations. */
+  /** The same pod with other labels or annotations. */
   updated: readonly BoundPod[];
   removed: readonly BoundPod[];
-  /** Version of the Services, Limits and Impairments that agents must have put in force, if these changed. */
+  /** Version of the Services, Limits and Impairments that agents must put in force, if they changed. */
   rules?: string | undefined;
 }
 
 /**
- * Compares bound pods with the wanted ones, each of which has a node and a uid. Same uid: the same pod, changed in place.
- * Another uid: what a container runs cannot change under it, so the pod is made anew.
+ * Compares bound pods with the wanted ones, each of which has a node and a uid. With the same uid, a pod is changed in
+ * place. With another uid it is recreated: a container's spec cannot change while it runs.
  */
 export function planPods(
   before: ReadonlyMap<string, BoundPod>,
@@ -52,17 +52,17 @@ export function planPods(
   return { bound, created, updated, removed };
 }
 
-/** Where pods are now: they stay there. */
+/** The current node of each pod. */
 export function bindingsOf(bound: ReadonlyMap<string, BoundPod>): Bindings {
   return new Map([...bound].map(([key, one]) => [key, one.node]));
 }
 
-/** Key of the workload that a pod belongs to; of nothing if it is its own. */
+/** Key of the pod's workload; of the pod itself if it has none. */
 export function ownerKey({ owner = "", metadata }: Pod): string {
   return owner.replace("/", `/${metadata.namespace}/`);
 }
 
-/** uids become parts of paths and tell pods apart, addresses are given: what an author wrote of them does not count. */
+/** Drops uids and addresses from manifests: the lab assigns both, and uids become parts of paths. */
 export function withoutUids(objects: readonly ManifestObject[]): ManifestObject[] {
   return objects.map((object) =>
     object.kind === "Pod" ? { ...object, ips: undefined, metadata: { ...object.metadata, uid: undefined } } : object,

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { codeOf, LabError, messageOf } from "./errors.ts";
 import { type Mount, mounts } from "./mounts.ts";
 
-/** The mount point of the cgroup v2 tree, in hybrid and pure layouts alike. */
+/** The mount point of the cgroup v2 tree, in hybrid and unified layouts. */
 export function cgroupRoot(table: readonly Mount[] = mounts()): string {
   const found = table.find((mount) => mount.type === "cgroup2");
   if (found === undefined) {
@@ -20,7 +20,7 @@ export function createCgroup(path: string): void {
   }
 }
 
-/** Moves a process with all its threads; 0 is the caller. A process that has ended is no error. */
+/** Moves a process with all its threads; 0 is the caller. A process that has ended is not an error. */
 export function joinCgroup(path: string, pid = 0): void {
   try {
     writeFileSync(`${path}/cgroup.procs`, String(pid));
@@ -31,8 +31,8 @@ export function joinCgroup(path: string, pid = 0): void {
 }
 
 /**
- * Runs `body` with this process inside cgroup `path`, so that what it spawns is born there and no socket of it ever
- * counts elsewhere. Synchronous: nothing else may spawn in between.
+ * Runs `body` with this process in cgroup `path`, so that its child processes start there and all their sockets belong
+ * to that cgroup. Synchronous: no other code may spawn a process in between.
  */
 export function insideCgroup<T>(path: string, home: string, body: () => T): T {
   joinCgroup(path);
@@ -43,7 +43,7 @@ export function insideCgroup<T>(path: string, home: string, body: () => T): T {
   }
 }
 
-/** Processes in the cgroup itself, not in its children; none if it is gone. */
+/** PIDs in the cgroup itself, not in its children; empty if it is gone. */
 export function cgroupPids(path: string): number[] {
   try {
     return readFileSync(`${path}/cgroup.procs`, "utf8").split("\n").filter(Boolean).map(Number);
@@ -62,7 +62,7 @@ function children(path: string): string[] {
   }
 }
 
-/** Kills every process in the tree: one write where the kernel has cgroup.kill (5.14), one by one elsewhere. */
+/** Kills every process in the tree: with cgroup.kill where the kernel has it (5.14), otherwise one by one. */
 export function killCgroup(path: string): void {
   if (existsSync(`${path}/cgroup.kill`)) {
     try {
@@ -81,7 +81,10 @@ export function killCgroup(path: string): void {
   }
 }
 
-/** Kills what runs in the tree and removes it, retrying for `patience` ms while the dead are reaped. Missing: nothing to do. */
+/**
+ * Kills the processes of the tree and removes it, retrying for `patience` ms until they are reaped. A missing cgroup is
+ * not an error.
+ */
 export async function removeCgroup(path: string, patience = 5000): Promise<void> {
   const deadline = Date.now() + patience;
   for (let pause = 1; ; pause = Math.min(pause * 2, 50)) {

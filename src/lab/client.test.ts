@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { LabClient } from "./client.ts";
 import { labNames } from "./names.ts";
 
-it("says that the lab went away during a call", async () => {
+it("reports that the lab ended during a call", async () => {
   const dir = mkdtempSync(`${tmpdir()}/weir-client-`);
   const socket = `${dir}/lab.sock`;
   const server = createServer((_, response) => {
@@ -23,7 +23,7 @@ it("says that the lab went away during a call", async () => {
   rmSync(dir, { recursive: true });
 });
 
-it("ends a call when it is interrupted, though the lab says nothing", async () => {
+it("aborts a call when it is interrupted and the lab does not answer", async () => {
   const dir = mkdtempSync(`${tmpdir()}/weir-client-`);
   const socket = `${dir}/lab.sock`;
   const server = createServer((_, response) => {

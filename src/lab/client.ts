@@ -7,21 +7,21 @@ import type { LabNames } from "./names.ts";
 import type { Report, Step } from "./progress.ts";
 import type { LabStatus } from "./status.ts";
 
-/** Where to enter a container. */
+/** What is needed to enter a container. */
 export interface Target {
   init: number;
   cgroup: string;
   env: Readonly<Record<string, string>>;
-  /** Does it have an image's root, where the machine's programs are not? */
+  /** True if its root is an image's, which may lack the machine's programs. */
   ownRoot: boolean;
 }
 
-/** Calls of a running lab's supervisor. All reject with LabError; `gone` if it does not answer. */
+/** Calls to a running lab's supervisor. All reject with LabError, with code `gone` if it does not answer. */
 export class LabClient {
   readonly #names: LabNames;
   readonly #signal: AbortSignal | undefined;
 
-  /** @param signal ends every call of this client; what the lab has begun it goes on with */
+  /** @param signal aborts all calls of this client; the lab completes what it has begun */
   constructor(names: LabNames, signal?: AbortSignal) {
     this.#names = names;
     this.#signal = signal;
@@ -40,7 +40,7 @@ export class LabClient {
     return this.#json("GET", `/v1/target?${query}`) as Promise<Target>;
   }
 
-  /** Resolves when the lab is up, rejects with why it is not. */
+  /** Resolves when the lab is up, rejects with the reason if it does not start. */
   async progress(report: Report): Promise<void> {
     await this.#stream("GET", "/v1/progress", undefined, report);
   }
@@ -49,7 +49,7 @@ export class LabClient {
     return this.#stream("POST", "/v1/apply", { objects }, report) as Promise<{ problems: Problem[] }>;
   }
 
-  /** What would be wrong with objects if they were applied. */
+  /** The problems that objects would have if they were applied. */
   foresee(objects: readonly ManifestObject[]): Promise<Problem[]> {
     return this.#json("POST", "/v1/foresee", { objects }) as Promise<Problem[]>;
   }

@@ -14,7 +14,7 @@ import type { BoundPod } from "./pod-host.ts";
 import { LONGEST } from "./time.ts";
 import { volumeProblems } from "./volumes.ts";
 
-/** The lab's nodes as Kubernetes would show them. */
+/** The Node object of a lab's node, as Kubernetes would have it. */
 export function nodeObject(node: NodeNames): Node {
   const labels = { "kubernetes.io/hostname": node.name };
   return {
@@ -33,7 +33,10 @@ export interface ClusterOptions {
   now: () => number;
 }
 
-/** API server, controllers and scheduler of a lab: objects in; bound pods out, as files for agents and as work for the kubelet. */
+/**
+ * A lab's API server, controllers and scheduler: takes objects, and passes bound pods to agents (as files) and to the
+ * kubelet.
+ */
 export class Cluster {
   readonly store = new ObjectStore();
   readonly #options: ClusterOptions;
@@ -65,7 +68,9 @@ export class Cluster {
     return this.#problems;
   }
 
-  /** Brings pods, files and kubelet in line with the objects of now. Synchronous: the plan is made and handed out whole. */
+  /**
+   * Makes pods, files and kubelet match the current objects. Synchronous: the plan is made and handed out as a whole.
+   */
   reconcile(): BindingPlan {
     const { pods, owners, problems, wakeAt, jobs } = this.#place(this.store.all);
     this.#jobs = jobs;
@@ -78,14 +83,14 @@ export class Cluster {
     return { ...plan, rules: this.#reconcileRules() };
   }
 
-  /** Key of the workload that asks for a pod, started or not, by the pod's key. */
+  /** Key of the workload of a pod, started or not, by the pod's key. */
   ownerOf(pod: string): string | undefined {
     return this.#owners.get(pod);
   }
 
   /**
-   * What would be wrong with objects beside those of now, `ofPods` included. Programs of rules are not looked at: agents
-   * know the list.
+   * The problems that objects would have beside the current ones, those of `ofPods` included. Programs are not checked:
+   * only agents know the list of programs.
    */
   foresee(objects: readonly ManifestObject[], ofPods: (pods: readonly Pod[]) => Problem[]): Problem[] {
     const store = new ObjectStore();
@@ -100,7 +105,7 @@ export class Cluster {
     return [...problems, ...ofPods(pods), ...ofRules].filter(concerns);
   }
 
-  /** Pods of objects, each with its node, and what is wrong with them. */
+  /** The pods of objects, each with its node, and their problems. */
   #place(objects: readonly ManifestObject[]) {
     const { kubelet, now } = this.#options;
     const expanded = expandWorkloads({
@@ -112,7 +117,7 @@ export class Cluster {
       known: new Set([...this.#bound.values()].map((one) => one.uid)),
       clock: { since: this.#since, now: now() },
     });
-    // Names become parts of paths: judged here once more, whoever read them.
+    // Names become parts of paths, so they are checked here again, whatever reader they come from.
     const good = expanded.pods.filter((pod) => isPodName(pod.metadata.name) && isNamespaceName(pod.metadata.namespace));
     const bad = expanded.pods.filter((pod) => !good.includes(pod));
     const scheduled = schedule(good, this.#nodes, bindingsOf(this.#bound));
@@ -126,14 +131,14 @@ export class Cluster {
     return { pods: scheduled.pods, owners, problems, wakeAt: expanded.wakeAt, jobs: expanded.jobs };
   }
 
-  /** A pod has been given its addresses: others' rules may be about them. */
+  /** Called when a pod has got its addresses: rules of other pods may refer to them. */
   addresses(bound: BoundPod, ips: readonly string[], ended?: Ended): void {
     const { pod } = bound;
     const now = this.#bound.get(podKey(pod.metadata));
     if (now?.uid === bound.uid) this.#handout.addresses(now, ips, ended);
   }
 
-  /** The version to wait for, if what is said of pods' traffic has changed. */
+  /** The version to wait for, if rules have changed. */
   #reconcileRules(): string | undefined {
     const rules = this.store.all.filter(isRule);
     if (isDeepStrictEqual(rules, this.#rules)) return undefined;
@@ -148,7 +153,7 @@ export class Cluster {
     clearTimeout(this.#timer);
   }
 
-  /** The next run of a cron job, or a job's deadline. */
+  /** Schedules the next run of a CronJob or a job's deadline. */
   #wake(at: number | undefined): void {
     clearTimeout(this.#timer);
     if (at === undefined || this.#closed) return;

@@ -13,20 +13,20 @@ import type { ContainerStatus } from "./status.ts";
 
 const FIRST_BACKOFF = 1000;
 const LAST_BACKOFF = 60_000;
-/** A run of this length, in ms, is no failure to back off from. */
+/** After a run of this length, ms, there is no back-off. */
 const SETTLED_AFTER = 60_000;
 
-/** Is a container that ended like this started again? */
+/** True if a container that ended like this is restarted. */
 export function restarts(policy: Pod["restartPolicy"], failed: boolean): boolean {
   return policy === "Always" || (policy === "OnFailure" && failed);
 }
 
-/** How long to wait before the nth restart in a row (0 first), in ms. */
+/** Delay before the nth restart in a row (counted from 0), ms. */
 export function backoff(failures: number): number {
   return Math.min(FIRST_BACKOFF * 2 ** failures, LAST_BACKOFF);
 }
 
-/** Exit code as a shell counts it: 128 + n for signal n. */
+/** Exit code as in a shell: 128 + n for signal n. */
 export function exitCode(exit: ContainerExit, signals: Readonly<Record<string, number>>): number {
   return exit.code ?? 128 + (exit.signal === null ? 0 : (signals[exit.signal] ?? 0));
 }
@@ -34,7 +34,7 @@ export function exitCode(exit: ContainerExit, signals: Readonly<Record<string, n
 export interface ContainerLoopOptions {
   name: string;
   policy: Pod["restartPolicy"];
-  /** Made anew for each start, so that an edited ConfigMap is seen. */
+  /** Called for each start, so that changes of a ConfigMap take effect. */
   spec: () => ContainerSpec;
   log: string;
   signals: Readonly<Record<string, number>>;
@@ -44,12 +44,12 @@ export interface ContainerLoopOptions {
     run: { spec: ContainerSpec; init: number },
     signal: AbortSignal,
   ) => Promise<string | undefined>;
-  /** ms between SIGTERM and SIGKILL where a probe does not say. */
+  /** ms between SIGTERM and SIGKILL, unless a probe sets its own. */
   grace: number;
   onChange: () => void;
 }
 
-/** Runs one container again and again as its pod's restart policy says, until `stop`. */
+/** Runs one container repeatedly, as its pod's restart policy says, until `stop`. */
 export class ContainerLoop {
   readonly #options: ContainerLoopOptions;
   readonly #abort = new AbortController();
@@ -62,7 +62,7 @@ export class ContainerLoop {
   #finishedAt: string | null = null;
   #over = false;
   #health: Health | undefined;
-  /** Why a probe had it ended. */
+  /** The probe failure because of which it was ended. */
   #killed: string | undefined;
   #done: Promise<void> = Promise.resolve();
   #waiting: (() => void)[] = [];
@@ -71,19 +71,19 @@ export class ContainerLoop {
     this.#options = options;
   }
 
-  /** Resolves when the first start has been tried. */
+  /** Resolves when the first start has been attempted. */
   async start(): Promise<void> {
     await new Promise<void>((tried) => {
       this.#done = this.#loop(tried);
     });
   }
 
-  /** Resolves when it is over or has been stopped. */
+  /** Resolves when it will not be restarted, or has been stopped. */
   ended(): Promise<void> {
     return this.#done;
   }
 
-  /** Resolves when it has started, is over, or `signal` is aborted. */
+  /** Resolves when it has started, will not be restarted, or `signal` is aborted. */
   async whenStarted(signal: AbortSignal): Promise<void> {
     const wake = (): void => this.#wake();
     signal.addEventListener("abort", wake);
@@ -101,7 +101,7 @@ export class ContainerLoop {
     this.#options.onChange();
   };
 
-  /** Ended, and not to be started again. */
+  /** It has ended and will not be restarted. */
   get over(): boolean {
     return this.#over;
   }
@@ -131,7 +131,7 @@ export class ContainerLoop {
 
   async stop(grace: number): Promise<void> {
     this.#abort.abort();
-    this.#health?.close(); // one that ends is not asked any more
+    this.#health?.close(); // Probes stop when the container is being ended.
     if (this.#running !== undefined) await stopContainer(this.#running, grace).catch(() => {});
     await this.#done;
   }
@@ -151,7 +151,7 @@ export class ContainerLoop {
     }
   }
 
-  /** One run. Gives whether it failed. */
+  /** One run. Returns whether it failed. */
   async #once(tried: () => void): Promise<boolean> {
     const { signals } = this.#options;
     try {
@@ -191,7 +191,7 @@ export class ContainerLoop {
       onChange: this.#changed,
       onFailed: ({ terminationGracePeriodSeconds: own }, why) => {
         this.#killed = why;
-        stopContainer(running, own === undefined ? grace : own * 1000).catch(() => {}); // its exit is waited for
+        stopContainer(running, own === undefined ? grace : own * 1000).catch(() => {}); // Its exit is awaited elsewhere.
       },
     });
   }

@@ -8,7 +8,7 @@ import { imageRoot, machineRoot, makeWorkingDir } from "./rootfs.ts";
 import { run } from "./run.ts";
 import { arrange, type Binding, bindVolumes } from "./volumes.ts";
 
-/** What a container of a pod is started with. Makes its root and volumes in `dir`, anew each time. */
+/** The settings that a container is started with. Creates its root and volumes in `dir`, anew each time. */
 export function containerSpec(
   { host, bound, ips }: { host: PodHost; bound: BoundPod; ips: readonly string[] },
   container: Container,
@@ -41,12 +41,12 @@ export function containerSpec(
 
 const hostsPath = ({ dir }: PodHost): string => `${dir}/hosts`;
 
-/** Writes what all containers of a pod share. */
+/** Writes the files that all containers of a pod share. */
 export function writeHosts(host: PodHost, pod: Pod, ips: readonly string[]): void {
   writeFileSync(hostsPath(host), hostsFile(pod, ips), { mode: 0o644 });
 }
 
-/** The pod's /etc/hosts: its own name on its addresses, and its aliases. */
+/** The pod's /etc/hosts: its own name with its addresses, and its host aliases. */
 export function hostsFile(pod: Pod, ips: readonly string[]): string {
   const name = hostnameOf(pod);
   const whole = pod.subdomain && `${name}.${pod.subdomain}.${pod.metadata.namespace}.svc.cluster.local`;
@@ -61,7 +61,10 @@ function sysctlsOf({ sysctls = [] }: Pod, prefix: string): [string, string][] {
     .map(({ name, value }) => [name.replaceAll(".", "/"), value]);
 }
 
-/** Sets the sysctls of a pod's network namespace. Each container has an IPC namespace of its own, with its own. */
+/**
+ * Sets the sysctls of a pod's network namespace. IPC sysctls are set for each container, which has its own IPC
+ * namespace.
+ */
 export async function setSysctls(netns: string, pod: Pod): Promise<void> {
   for (const [path, input] of sysctlsOf(pod, "net."))
     await run("nsenter", [`--net=${netnsPath(netns)}`, "--", "tee", `/proc/sys/${path}`], { input });

@@ -9,7 +9,7 @@ const scratch = mkdtempSync(join(tmpdir(), "weir-container-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 for (const name of ["volume/sub", "machine", "target"]) mkdirSync(`${scratch}/${name}`, { recursive: true });
 
-/** Furnishes a container's namespaces. None is started: there is no such cgroup. */
+/** Sets up a container's namespaces. No container is started: there is no such cgroup. */
 const start = (id: string | undefined) =>
   startContainer({
     ...{ dir: scratch, netns: "/proc/self/ns/net", cgroup: `${scratch}/none`, homeCgroup: `${scratch}/none` },
@@ -18,7 +18,7 @@ const start = (id: string | undefined) =>
     log: `${scratch}/log`,
   });
 
-it("does not start with what a container beside put in the place of a mount's source", async () => {
+it("does not start if another container has replaced the source of a mount", async () => {
   const { id } = inside(`${scratch}/volume`, "sub", { absolute: "out" });
   const { dev, ino } = statSync(`${scratch}/volume/sub`);
   expect(id).toBe(`${dev}:${ino}`);
@@ -27,7 +27,7 @@ it("does not start with what a container beside put in the place of a mount's so
   await expect(start(id)).rejects.toThrow("refused, it was changed while it was mounted");
 });
 
-it("goes on with what was found", async () => {
+it("goes on if the source is the one that was checked", async () => {
   rmSync(`${scratch}/volume/sub`);
   mkdirSync(`${scratch}/volume/sub`);
   const { id } = inside(`${scratch}/volume`, "sub", { absolute: "out" });

@@ -8,6 +8,6 @@ it.each([
   [1, "my own words", false],
   [0, "", false],
   [null, "unshare: killed", false],
-])("code %j after %j: the command never ran: %s", (code, said, expected) =>
+])("exit code %j and last output %j: the command never ran: %s", (code, said, expected) =>
   expect(neverRan(code, said)).toBe(expected),
 );

@@ -13,17 +13,17 @@ export interface ContainerMount {
   target: string;
   type: string;
   options: string;
-  /** `device:inode` of what is to be there afterwards. */
+  /** Expected `device:inode` of the target after mounting. */
   id?: string | undefined;
 }
 
-/** Everything needed to run one container; nothing in it is interpreted by a shell. */
+/** Everything needed to run one container. No shell interprets any of it. */
 export interface ContainerSpec {
-  /** Directory of its own. */
+  /** A directory of this container alone. */
   dir: string;
   netns: string;
   cgroup: string;
-  /** Where the supervisor itself lives and returns to. */
+  /** The cgroup of the supervisor, to which it returns. */
   homeCgroup: string;
   hostname: string;
   argv: readonly string[];
@@ -31,10 +31,10 @@ export interface ContainerSpec {
   workingDir: string;
   /** Root directory; undefined: the machine's own. */
   rootfs: string | undefined;
-  /** Is the root an image's? */
+  /** True if the root is an image's. */
   image: boolean;
   mounts: readonly ContainerMount[];
-  /** Of its IPC namespace, by their paths below /proc/sys. */
+  /** Sysctls of its IPC namespace, by their paths below /proc/sys. */
   sysctls: Readonly<Record<string, string>>;
   log: string;
 }
@@ -44,14 +44,17 @@ export interface ContainerExit {
   signal: NodeJS.Signals | null;
 }
 
-/** A running container. `init` is its first process, seen from the machine. */
+/** A running container. `init` is its first process, by the machine's PID. */
 export interface RunningContainer {
   child: ChildProcess;
   init: number;
   exited: Promise<ContainerExit>;
 }
 
-/** Mounts that would hold other namespaces, labs and pins alive as long as the container, and that it has no use for. */
+/**
+ * Mounts that the container does not need, and that would keep other namespaces, labs and pins alive as long as it
+ * runs.
+ */
 function foreignMounts(): string[] {
   return mounts()
     .filter(({ path, type }) => type === "bpf" || within(path, "/run/netns") || within(path, "/run/weir"))
@@ -60,9 +63,9 @@ function foreignMounts(): string[] {
 }
 
 /**
- * A process that holds new namespaces (mount, UTS, IPC) open while they are furnished. Not files under /run: the kernel
- * refuses to mount some mount namespaces' handles inside others. `cat` repeats what it reads once it runs, so its
- * answer says that the namespaces are there; the end of its input ends it.
+ * Starts a process that holds new namespaces (mount, UTS, IPC) open while they are set up. Files under /run cannot hold
+ * them: the kernel refuses to mount some mount namespaces' handles inside others. The process is `cat`: its first
+ * output shows that the namespaces exist, and closing its input ends it.
  */
 async function holdNamespaces(): Promise<ChildProcess> {
   const args = ["--mount", "--uts", "--ipc", "--propagation", "private", "--", "cat"];
@@ -77,20 +80,20 @@ async function holdNamespaces(): Promise<ChildProcess> {
       reject(new LabError("container", `make namespaces: ${said.trim() || "unshare has ended"}`)),
     );
     holder.stdout.once("data", () => resolve());
-    holder.stdin.on("error", () => {}); // its exit says why
+    holder.stdin.on("error", () => {}); // The exit handler reports the reason.
     holder.stdin.write("ready\n");
   });
   return holder;
 }
 
 /**
- * Mounts and host name, inside the holder's namespaces. Everywhere with the holder's root (-r): a mount namespace's own
- * root is another than ours where we run in a chroot. The mounts are made one line after the other, as fstab has them.
+ * Sets up mounts and host name inside the holder's namespaces. All commands use the holder's root (-r): if this process
+ * runs in a chroot, the root of a mount namespace differs from its own. Mounts are made in order, as in fstab.
  */
 function furnish(spec: ContainerSpec, holder: string): void {
   const foreign = foreignMounts();
   if (foreign.length > 0) {
-    // Some may be gone since the list was read.
+    // Some may have been unmounted since the list was read.
     runSync("nsenter", ["-t", holder, "-m", "-r", "--", "umount", "-n", "-l", ...foreign], {
       tolerate: /not mounted|no mount point/,
     });
@@ -104,7 +107,10 @@ function furnish(spec: ContainerSpec, holder: string): void {
   runSync("nsenter", ["-t", holder, "-u", "--", "tee", "/proc/sys/kernel/hostname"], { input: spec.hostname });
 }
 
-/** A container that runs beside may have put a link in the place of what was looked at. Nothing runs in here yet. */
+/**
+ * A container of the same pod may have replaced a checked path by a symbolic link. At this point nothing runs in the
+ * new container.
+ */
 function checkMounts({ mounts: all }: ContainerSpec, holder: string): void {
   const checked = all.filter((mount) => mount.id !== undefined);
   if (checked.length === 0) return;
@@ -140,8 +146,8 @@ export function containerArgv(spec: ContainerSpec, holder: string): string[] {
 }
 
 /**
- * Starts the container's command, born in the pod's cgroup.
- * @throws LabError `container` if the command could not be started.
+ * Starts the container's command as a process of the pod's cgroup.
+ * @throws LabError `container` if the command could not be started
  */
 export async function startContainer(spec: ContainerSpec): Promise<RunningContainer> {
   const holder = await holdNamespaces();
@@ -176,7 +182,7 @@ async function launch(spec: ContainerSpec, [file = "", ...args]: readonly string
   }
 }
 
-/** Waits until the command itself runs: `unshare` has forked and its child has become something else. */
+/** Waits until the command itself runs: `unshare` has forked and its child has executed another program. */
 async function findInit(spec: ContainerSpec, child: ChildProcess): Promise<number> {
   const parent = child.pid;
   if (parent === undefined)
@@ -194,7 +200,7 @@ async function findInit(spec: ContainerSpec, child: ChildProcess): Promise<numbe
   throw new LabError("container", `start ${spec.argv[0]}: no process after 10 s`);
 }
 
-/** Did `unshare` fail before the command was there? `said`: the last line of the log. */
+/** True if `unshare` failed before the command was executed. `said`: the last line of the log. */
 export function neverRan(exitCode: number | null, said: string): boolean {
   return exitCode === 126 || exitCode === 127 || (exitCode === 1 && said.startsWith("unshare: "));
 }
@@ -214,19 +220,19 @@ function parentOf(pid: number): number | undefined {
   }
 }
 
-/** `unshare` and its child share a program until the child executes the command. */
+/** `unshare` and its child run the same program until the child executes the command. */
 function hasTakenOver(init: number, parent: number): boolean {
   try {
     if (readlinkSync(`/proc/${init}/exe`) !== readlinkSync(`/proc/${parent}/exe`)) return true;
     const own = readFileSync(`/proc/${init}/cmdline`, "utf8");
-    // one that ends has none any more, whatever it was
+    // A process that is exiting has an empty command line.
     return own !== "" && own !== readFileSync(`/proc/${parent}/cmdline`, "utf8");
   } catch {
     return false;
   }
 }
 
-/** Does process `pid` handle SIGTERM? Process 1 of a namespace that does not is deaf to it. */
+/** True if process `pid` handles SIGTERM. Process 1 of a PID namespace ignores signals that it does not handle. */
 export function handlesTerm(pid: number): boolean {
   try {
     const caught = /^SigCgt:\s*([0-9a-f]+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "0";
@@ -236,7 +242,7 @@ export function handlesTerm(pid: number): boolean {
   }
 }
 
-/** Asks the command to end, waits `grace` ms, then kills its PID namespace. */
+/** Sends SIGTERM to the command, waits `grace` ms, then kills its PID namespace. */
 export async function stopContainer(running: RunningContainer, grace: number): Promise<ContainerExit> {
   const { init, child, exited } = running;
   const living = (): boolean => child.exitCode === null && child.signalCode === null;
@@ -254,7 +260,7 @@ export async function stopContainer(running: RunningContainer, grace: number): P
 function kill(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
-  } catch {} // gone already
+  } catch {} // The process is gone.
 }
 
 /** The last `lines` lines of a log file; "" if there is none. */

@@ -8,8 +8,8 @@ import { labNetns } from "./teardown.ts";
 export type LabSettings = Pick<LabRecord, "nodes" | "overlay" | "sources" | "images" | "programs" | "kubernetes">;
 
 /**
- * Claims a lab's name: from here on all kernel objects with its names are its own. Nothing else is made yet.
- * @throws LabError `exists` if the lab is there, `name-taken` if something else uses its names.
+ * Reserves a lab's name: from here on all kernel objects with its names belong to it. Creates nothing else.
+ * @throws LabError `exists` if the lab exists, `name-taken` if something else uses its names
  */
 export function claimLab(name: string, settings: LabSettings, root: string = LABS_ROOT): LabNames {
   const names = labNames(name, root);
@@ -25,7 +25,7 @@ export function claimLab(name: string, settings: LabSettings, root: string = LAB
     ...settings,
     cgroup,
   };
-  // Beside and renamed: a lab's directory never is without its record.
+  // The directory is made under another name and renamed, so that a lab's directory always has its record.
   const beside = `${root}/.${name}.${process.pid}`;
   mkdirSync(beside, { recursive: true, mode: 0o700 });
   try {

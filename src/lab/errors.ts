@@ -1,4 +1,4 @@
-/** What went wrong in the lab: verb, object, cause, hint. `code` is stable; scripts may branch on it. */
+/** An error of the lab. The message has verb, object, cause and hint; `code` is stable, and scripts may use it. */
 export class LabError extends Error {
   readonly code: string;
   constructor(code: string, message: string, options?: { cause?: unknown }) {
@@ -8,7 +8,7 @@ export class LabError extends Error {
   }
 }
 
-/** The one-line text of anything thrown. */
+/** The one-line message of any thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -7,10 +7,10 @@ import { clusterManifest, podManifest } from "./manifest.ts";
 import type { LabNames } from "./names.ts";
 import type { BoundPod } from "./pod-host.ts";
 
-/** What of the kubelet a source of objects needs. */
+/** The methods of the kubelet that a source of objects uses. */
 export type PodRunner = Pick<Kubelet, "create" | "update" | "remove" | "worker">;
 
-/** Hands plans to agents, as files, and to the kubelet, as work. */
+/** Passes plans to the agents, as files, and to the kubelet, as work. */
 export class Handout {
   readonly #lab: LabNames;
   readonly #nodes: readonly Node[];
@@ -18,7 +18,7 @@ export class Handout {
   readonly #ips = new Map<string, readonly string[]>();
   readonly #ended = new Map<string, Ended>();
 
-  /** Tells the agents of all nodes, before any of them starts. */
+  /** Writes the node objects for the agents of all nodes, before any of them starts. */
   constructor(lab: LabNames, nodes: readonly Node[], kubelet: PodRunner) {
     this.#lab = lab;
     this.#nodes = nodes;
@@ -26,12 +26,12 @@ export class Handout {
     mkdirSync(lab.cluster, { recursive: true, mode: 0o755 });
   }
 
-  /** Nodes, and what is said of pods' traffic. */
+  /** Writes the nodes and the rules. */
   rules(rules: readonly (RuleObject | Namespace)[], version: string): void {
     writeAtomically(`${this.#lab.cluster}/cluster.yaml`, clusterManifest(this.#nodes, rules, version));
   }
 
-  /** `remove` may do more about a pod that goes. */
+  /** Passes on a plan. `remove` may do more for a removed pod. */
   pods(plan: BindingPlan, remove = (one: BoundPod): void => void this.#kubelet.remove(one)): void {
     for (const one of plan.removed) {
       rmSync(this.#file(one), { force: true });
@@ -44,7 +44,7 @@ export class Handout {
     for (const one of plan.created) this.#kubelet.create(one);
   }
 
-  /** A pod has been given its addresses, or has ended without any: others' rules may be about them. */
+  /** Called when a pod has got its addresses, or has ended without any: rules of other pods may refer to them. */
   addresses(bound: BoundPod, ips: readonly string[], ended?: Ended): void {
     this.#ips.set(bound.uid, ips);
     if (ended) this.#ended.set(bound.uid, ended);

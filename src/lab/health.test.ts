@@ -10,7 +10,7 @@ const probe = (rest: Partial<Probe> = {}): Probe => ({
   ...rest,
 });
 
-/** A container whose probes are answered from lists, one answer an attempt; the last one stays. */
+/** A container whose probes return the results in the lists, one per attempt; the last result repeats. */
 function watch(
   probes: ConstructorParameters<typeof Health>[0]["probes"],
   answers: Record<string, (string | undefined)[]>,
@@ -34,12 +34,12 @@ function watch(
 const seconds = (count: number) => vi.advanceTimersByTimeAsync(count * 1000);
 
 describe("a container's health", () => {
-  it("is good at once without probes", () => {
+  it("is started and ready at once without probes", () => {
     const { health } = watch({}, {});
     expect([health.started, health.ready]).toEqual([true, true]);
   });
 
-  it("is ready by its readiness probe, which never ends it", async () => {
+  it("the readiness probe sets readiness and never ends the container", async () => {
     const readinessProbe = probe({ successThreshold: 2, failureThreshold: 2 });
     const answers = ["no", undefined, undefined, "no", "no", undefined];
     const { health, failed } = watch({ readinessProbe }, { readinessProbe: answers });
@@ -54,7 +54,7 @@ describe("a container's health", () => {
     health.close();
   });
 
-  it("has it ended by failures of liveness in a row, once", async () => {
+  it("consecutive failures of the liveness probe end the container, once", async () => {
     const livenessProbe = probe({ initialDelaySeconds: 5, periodSeconds: 2 });
     const { health, failed, attempts } = watch(
       { livenessProbe },
@@ -69,7 +69,7 @@ describe("a container's health", () => {
     health.close();
   });
 
-  it("asks the others once the startup probe has passed, which counts as the start", async () => {
+  it("other probes begin when the startup probe has succeeded", async () => {
     const probes = { startupProbe: probe({ periodSeconds: 1, failureThreshold: 30 }), readinessProbe: probe() };
     const { health, attempts } = watch(probes, { startupProbe: ["no", "no", undefined], readinessProbe: [undefined] });
     await seconds(1.5);
@@ -81,13 +81,13 @@ describe("a container's health", () => {
     health.close();
   });
 
-  it("is ended by a startup probe that does not pass", async () => {
+  it("a startup probe that does not succeed ends the container", async () => {
     const { failed, health } = watch({ startupProbe: probe() }, { startupProbe: ["no"] });
     await seconds(21);
     expect([failed, health.started]).toEqual([["startup probe failed: no"], false]);
   });
 
-  it("bounds an attempt, and waits for no time that a timer cannot hold", async () => {
+  it("limits the time of an attempt, and handles delays longer than a timer allows", async () => {
     const failed: string[] = [];
     const hanging = (signal: AbortSignal) =>
       new Promise<string>((resolve) => signal.addEventListener("abort", () => resolve("ended")));
@@ -104,7 +104,7 @@ describe("a container's health", () => {
     await seconds(3);
     expect(failed).toEqual(["liveness probe failed: no answer after 2 s"]);
     await seconds(100 * 86_400 - 3);
-    expect(failed).toHaveLength(2); // after 24 days
+    expect(failed).toHaveLength(2); // After 24 days.
     for (const health of [brief, long, late]) health.close();
     expect(vi.getTimerCount()).toBe(0);
   });

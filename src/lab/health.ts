@@ -6,17 +6,20 @@ type Kind = "startup" | "liveness" | "readiness";
 
 export interface HealthOptions {
   probes: Pick<Container, "startupProbe" | "livenessProbe" | "readinessProbe">;
-  /** Makes one attempt; rejects, or gives why it failed, or undefined. `signal` ends it. */
+  /**
+   * Makes one attempt; resolves to the reason of a failure, or undefined; rejects if it cannot be made. `signal` aborts
+   * it.
+   */
   attempt: (probe: Probe, signal: AbortSignal) => Promise<string | undefined>;
-  /** Something is new about it. */
+  /** Called when the state has changed. */
   onChange: () => void;
-  /** The container is to be ended. Called once. */
+  /** Called once, when the container must be ended. */
   onFailed: (probe: Probe, why: string) => void;
 }
 
 /**
- * What probes say of one run of a container, as a kubelet has it: the startup probe first, the others once it has
- * passed; delays count from the container's start.
+ * The state of one run of a container by its probes, as in a kubelet: the startup probe first, the others once it has
+ * succeeded. Delays count from the container's start.
  */
 export class Health {
   readonly #options: HealthOptions;
@@ -43,7 +46,7 @@ export class Health {
     return this.#started && this.#ready;
   }
 
-  /** Why it is not ready; null if nothing is known. */
+  /** Why it is not ready; null if no probe has failed. */
   get why(): string | null {
     return this.#why;
   }
@@ -83,7 +86,7 @@ export class Health {
     });
   }
 
-  /** Acts on a result. Gives whether the probe has done its work. */
+  /** Acts on a result. Returns whether the probe is finished. */
   #settle(kind: Kind, probe: Probe, why: string | undefined): boolean {
     if (kind === "readiness") {
       this.#set(why === undefined, why === undefined ? null : `readiness probe: ${why}`);

@@ -6,39 +6,39 @@ import { LabError } from "./errors.ts";
 import { unpackLayer } from "./unpack.ts";
 
 export interface Image {
-  /** Read-only root: containers get a layer of their own over it. */
+  /** The read-only root; each container gets a writable layer over it. */
   lower: string;
   config: ImageConfig;
 }
 
 const NO_CONFIG: ImageConfig = { env: [], entrypoint: [], command: [], workingDir: undefined };
 
-/** Where relative paths in `image:` start: the folder of the first manifests. */
+/** The base of relative paths in `image:`: the folder of the first manifests. */
 export function imageBase([first = "/"]: readonly string[]): string {
   return statSync(first, { throwIfNoEntry: false })?.isDirectory() === false ? dirname(first) : first;
 }
 
-/** The images that a lab knows: mapped by name, or named by the path of an archive. Nothing is ever pulled. */
+/** The images of a lab: mapped by name, or named by the path of an archive. Images are never pulled. */
 export class Images {
   readonly #dir: string;
   readonly #mapped: Readonly<Record<string, string>>;
   readonly #base: string;
   readonly #unpacked = new Map<string, Image>();
 
-  /** `base`: where relative paths in `image:` start. */
+  /** `base`: the folder that relative paths in `image:` start from. */
   constructor(dir: string, mapped: Readonly<Record<string, string>>, base: string) {
     this.#dir = dir;
     this.#mapped = mapped;
     this.#base = base;
   }
 
-  /** Is there anything local of that name? */
+  /** True if an image of that name exists locally. */
   knows(name: string): boolean {
     const path = this.#path(name);
     return path !== undefined && existsSync(path);
   }
 
-  /** The image called `name`; undefined if the lab knows none of that name. Throws LabError `bad-image`. */
+  /** The image called `name`; undefined if there is none. Throws LabError `bad-image`. */
   find(name: string): Image | undefined {
     const path = this.#path(name);
     if (path === undefined) return undefined;

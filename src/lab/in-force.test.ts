@@ -4,7 +4,7 @@ import { waitInForce } from "./in-force.ts";
 
 const PATIENCE = 60_000;
 
-it("waits for what its agent must report, and no longer for a pod that another change took away", async () => {
+it("waits for the agent's report, but not for a pod that another change has removed", async () => {
   let asked = 0;
   const pods = [{ namespace: "ns", name: "kept", resourceVersion: "7", problems: ["slow"] }];
   const agent = { list: async () => (++asked < 3 ? [] : pods) } as unknown as Client;
@@ -17,7 +17,7 @@ it("waits for what its agent must report, and no longer for a pod that another c
   expect(asked).toBe(4);
 });
 
-it("does not wait when the agent is away and the pod is gone", async () => {
+it("does not wait if the agent does not answer and the pod is gone", async () => {
   const agent = { list: () => Promise.reject(new Error("away")) } as unknown as Client;
   const gone = { key: "ns/a", resourceVersion: "1", isGone: () => true };
   expect(await waitInForce(agent, [gone], PATIENCE)).toEqual([]);

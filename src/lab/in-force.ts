@@ -4,18 +4,18 @@ import { objectKey } from "../model/names.ts";
 import type { Problem } from "../model/problem.ts";
 import { messageOf } from "./errors.ts";
 
-/** What a change has come to on one pod. */
+/** The result of a change for one pod. */
 export interface ForceResult {
   pod: string;
-  /** Why it is not, or not wholly, in force; empty if it is. */
+  /** Why the change is not, or not completely, in force; empty if it is. */
   problems: readonly Problem[];
 }
 
-/** One pod and the version of it that its agent must have put in force. */
+/** A pod and the version of it that its agent must put in force. */
 export interface Expectation {
   key: string;
   resourceVersion: string;
-  /** Another change has taken the pod away meanwhile: nothing is expected of it any more. */
+  /** True if another change has removed the pod: nothing is expected of it any more. */
   isGone?: (() => boolean) | undefined;
 }
 
@@ -26,12 +26,12 @@ export interface AgentPod {
   problems: readonly unknown[];
 }
 
-/** Resource versions count up; an agent that has gone on to a later one has done this one as well. */
+/** Resource versions increase; an agent that reports a later version has also handled this one. */
 export function reached(seen: string | null | undefined, wanted: string): boolean {
   return seen !== undefined && seen !== null && /^\d+$/.test(seen) && BigInt(seen) >= BigInt(wanted);
 }
 
-/** An agent's problem in whatever form it gives it: text, or an object with a message. */
+/** An agent's problem as a Problem; agents send text, or an object with a message. */
 export function toProblem(pod: string, raw: unknown): Problem {
   const object = `Pod/${pod}`;
   if (typeof raw === "string") return { object, message: raw };
@@ -40,8 +40,8 @@ export function toProblem(pod: string, raw: unknown): Problem {
 }
 
 /**
- * Waits until a node's agent reports every expected pod at its version (or a later one), asking again every few ms.
- * Gives a result for each that is not gone meanwhile; after `patience` ms the missing ones say so.
+ * Polls a node's agent until it reports every expected pod at its version or a later one. Returns a result for each pod
+ * that still exists; after `patience` ms missing pods get an error.
  */
 export async function waitInForce(
   agent: Client,
@@ -73,7 +73,7 @@ export async function waitInForce(
   return results;
 }
 
-/** Takes out of `missing` what an agent has come to, and tells what it says of that. */
+/** Removes from `missing` the pods that the agent has reported at the wanted version, and returns their results. */
 function takeReported(pods: readonly AgentPod[], missing: Map<string, Expectation>): ForceResult[] {
   const results: ForceResult[] = [];
   for (const item of pods) {
@@ -86,11 +86,14 @@ function takeReported(pods: readonly AgentPod[], missing: Map<string, Expectatio
   return results;
 }
 
-/** Objects whose problems a change of rules may bring. */
+/** Objects whose problems a change of rules may cause. */
 const RULE = /^(Service|Limit|Impairment)\//;
 export const isRuleKey = (object: string): boolean => RULE.test(object);
 
-/** Removes objects that were given to agents themselves, as `weir impair` does. An agent that does not answer is told. */
+/**
+ * Deletes objects that were applied to the agents directly, as `weir impair` does. Reports an agent that does not
+ * answer.
+ */
 export async function deleteApplied(
   agents: ReadonlyMap<string, Client>,
   keys: readonly string[],
@@ -113,7 +116,9 @@ export async function deleteApplied(
   return { removed, problems };
 }
 
-/** Waits until a node's agent has put a version of Services, Limits and Impairments in force; what it says of them. */
+/**
+ * Waits until a node's agent has put a version of Services, Limits and Impairments in force; returns their problems.
+ */
 export async function waitRules(
   agent: Client,
   { node, version }: { node: string; version: string },
@@ -138,7 +143,7 @@ export async function waitRules(
   return problemsOfRules(agent);
 }
 
-/** What an agent says of Services, Limits and Impairments. */
+/** An agent's problems of Services, Limits and Impairments. */
 export async function problemsOfRules(agent: Client): Promise<Problem[]> {
   const problems = await agent.list("problems");
   return problems

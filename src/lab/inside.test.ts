@@ -40,7 +40,7 @@ describe("a path in a volume", () => {
     expect(found).toEqual({ path: expected, id: `${dev}:${ino}`, directory: true });
   });
 
-  it("may be a file, and need not be there", () => {
+  it("may be a file, and may be missing", () => {
     expect(inside(root, "a/file", { absolute: "out" })).toMatchObject({ path: "/a/file", directory: false });
     expect(inside(root, "a/none/c", { absolute: "out" })).toEqual({
       path: "/a/none/c",
@@ -50,7 +50,7 @@ describe("a path in a volume", () => {
     expect(() => inside(root, "a/file/x", { make: "directory", absolute: "out" })).toThrow(/ENOTDIR/);
   });
 
-  it("is made as a file where one is asked for, in directories", () => {
+  it("is created as a file if requested, with its directories", () => {
     expect(inside(root, "x/y", { make: "file", absolute: "out" })).toMatchObject({ path: "/x/y", directory: false });
     expect([statSync(`${root}/x`).isDirectory(), statSync(`${root}/x/y`).isFile()]).toEqual([true, true]);
   });
@@ -60,14 +60,14 @@ describe("a path in a volume", () => {
     ["a relative link", () => "../machine"],
     ["a link to itself", () => "evil"],
     ["a link to the root above", () => "a/../.."],
-  ])("that leads out by %s is refused, and nothing is made there", (_, target) => {
+  ])("that leads out by %s is refused, and nothing is created there", (_, target) => {
     symlinkSync(target(), `${root}/evil`);
     expect(() => inside(root, "evil/new", { make: "directory", absolute: "out" })).toThrow(/refused/);
     expect(() => inside(root, "evil", { make: "directory", absolute: "out" })).toThrow(/refused/);
     expect([`${scratch}/machine/new`, `${scratch}/new`].map(existsSync)).toEqual([false, false]);
   });
 
-  it("has absolute links of its own in an image's root", () => {
+  it("absolute links in an image are relative to its root", () => {
     symlinkSync("/a", `${root}/link`);
     expect(inside(root, "link/b", { absolute: "root" })).toMatchObject({ path: "/a/b" });
     expect(inside(root, "link/new", { absolute: "root" })).toMatchObject({ path: "/a/new", id: undefined });

@@ -1,32 +1,32 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readlinkSync } from "node:fs";
 import { codeOf, LabError } from "./errors.ts";
 
-/** Names a file without opening it: nothing happens to a FIFO, and a link is itself. */
+/** Opens a path without opening the file: a FIFO is not affected, and a symbolic link is not followed. */
 const O_PATH = 0o10000000;
 const NEW_FILE = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_WRONLY;
-/** As many as the kernel follows. */
+/** The kernel's own limit of symbolic links. */
 const MOST_LINKS = 40;
 
-/** What a path below a root comes to. */
+/** A resolved path below a root. */
 export interface Inside {
-  /** Names from the root on, without any link. */
+  /** The path from the root, without symbolic links. */
   path: string;
-  /** `device:inode`; undefined if it is not there. */
+  /** `device:inode`; undefined if it does not exist. */
   id: string | undefined;
   directory: boolean;
 }
 
 export interface InsideOptions {
-  /** Make what is missing: directories, and the last part as what is said here. */
+  /** Creates missing parts: directories, and the last part as given here. */
   make?: "directory" | "file";
-  /** Where an absolute link leads: out of a volume, but to the root of an image. */
+  /** The meaning of an absolute symbolic link: it leaves a volume, but is relative to the root of an image. */
   absolute: "out" | "root";
 }
 
 /**
- * Follows a path below `root`, whose content may be a container's, which may change it meanwhile: component by
- * component, each looked up in the directory that is held open, so that no link leads out, not even for a moment.
- * Nothing is made outside. @throws LabError `bad-volume` if the path leads out.
+ * Resolves a path below `root`. A container may control the content and change it during the call, so each component is
+ * looked up in a directory that is held open: no symbolic link leads out at any time, and nothing is created outside.
+ * @throws LabError `bad-volume` if the path leads out
  */
 export function inside(root: string, path: string, options: InsideOptions): Inside {
   const walk = new Walk(root, path, options);
@@ -80,7 +80,7 @@ class Walk {
     this.#names.pop();
   }
 
-  /** False if there is nothing of that name, and nothing is to be made. */
+  /** False if the name does not exist and is not to be created. */
   #enter(name: string): boolean {
     const path = `/proc/self/fd/${this.#top}/${name}`;
     const fd = this.#open(path);

@@ -10,7 +10,7 @@ import { PodWorker } from "./pod.ts";
 import type { BoundPod, PodHost } from "./pod-host.ts";
 import type { PodStatus } from "./status.ts";
 
-/** How many pods are set up at a time. More would only wait for the same two agents and the kernel's own lock. */
+/** Number of pods that are set up at a time. More would only wait for the agents and for the kernel's RTNL lock. */
 const AT_A_TIME = 8;
 
 export interface KubeletOptions {
@@ -28,12 +28,12 @@ export interface KubeletOptions {
   onLeft(message: string): void;
 }
 
-/** Runs the pods that are bound to the lab's nodes. Pods of one name follow each other, all others go side by side. */
+/** Runs the pods bound to the lab's nodes. Operations on pods of one name run in sequence, all others in parallel. */
 export class Kubelet {
   readonly #options: KubeletOptions;
   readonly #limiter = new Limiter(AT_A_TIME);
   readonly #workers = new Map<string, PodWorker>();
-  /** The end of what is going on with each name. */
+  /** The last operation of each name. */
   readonly #turns = new Map<string, Promise<void>>();
 
   constructor(options: KubeletOptions) {
@@ -44,14 +44,14 @@ export class Kubelet {
     return [...this.#workers.values()].map((worker) => worker.status).sort(byName);
   }
 
-  /** How pods ended that have ended, by uid. */
+  /** How pods have ended, by uid. */
   get finished(): Finished {
     const ended = new Map<string, "Succeeded" | "Failed">();
     for (const { uid, phase } of this.pods) if (phase === "Succeeded" || phase === "Failed") ended.set(uid, phase);
     return ended;
   }
 
-  /** How often containers of pods were started again, by the pods' uids. */
+  /** Number of container restarts, by the pods' uids. */
   get restarts(): ReadonlyMap<string, number> {
     const counts = this.pods.map(({ uid, containers, initContainers }): [string, number] => {
       const all = [...initContainers, ...containers];
@@ -79,7 +79,10 @@ export class Kubelet {
     this.#inTurn(key, async () => this.#workers.get(key)?.update(bound));
   }
 
-  /** Ends a pod, with `grace` ms between SIGTERM and SIGKILL. Resolves with how it ended, once nothing of it is left. */
+  /**
+   * Ends a pod, with `grace` ms between SIGTERM and SIGKILL. Resolves with its last status, once everything of it is
+   * removed.
+   */
   async remove(bound: BoundPod, grace?: number): Promise<PodStatus | undefined> {
     const key = podKey(bound.pod.metadata);
     let last: PodStatus | undefined;
@@ -94,7 +97,7 @@ export class Kubelet {
     return last;
   }
 
-  /** Resolves when everything asked for so far about this name has been done. */
+  /** Resolves when all operations requested so far for this name have completed. */
   async quiet(key: string): Promise<void> {
     await this.#turns.get(key);
   }

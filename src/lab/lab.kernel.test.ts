@@ -21,13 +21,13 @@ import { makeTar } from "./testing/tar.ts";
 
 const eventually = <T>(check: () => T): Promise<T> => vi.waitFor(check, { timeout: 60_000, interval: 20 });
 
-/** The lab with an agent that has no datapath: everything of the lab's own. */
+/** A lab whose agents have no datapath: the lab's own behaviour alone. */
 const scratch = mkdtempSync(join(tmpdir(), "weir-lab-"));
 const weir = `${scratch}/weir.mjs`;
 const lab = `t${process.pid}`;
 const env = { ...process.env, NODE_EXTRA_CA_CERTS: "" };
 
-/** The bundle finds koffi by it. */
+/** The bundle loads koffi from here. */
 const modules = fileURLToPath(new URL("../../node_modules", import.meta.url));
 
 function run(...args: string[]) {
@@ -118,7 +118,7 @@ describe("weir lab", () => {
     ]);
   });
 
-  it("gives the network of a pod that has ended back, and keeps the others'", async () => {
+  it("releases the network of an ended pod, and keeps those of others", async () => {
     const left = () => status().pods.filter(({ netns }) => existsSync(`/run/netns/${netns}`));
     await eventually(() => expect(left().map(({ name }) => name)).toEqual(["a", "host"]));
   });
@@ -163,11 +163,11 @@ describe("weir lab", () => {
     expect(await code).toBe(5);
   });
 
-  it("passes a terminal: the command is in front of it, and handles Ctrl+C itself", async () => {
+  it("passes a terminal: the command is in its foreground and handles Ctrl+C itself", async () => {
     const program =
       'process.on("SIGINT", () => process.exit(6)); console.log(process.stdin.isTTY); setInterval(Date, 99)';
     const command = [process.execPath, weir, "lab", "exec", "--name", lab, "a", "--", process.execPath, "-e", program];
-    // exec: a shell that stays would itself die of the Ctrl+C, and hide the command's code behind its own
+    // With exec no shell remains: it would end by Ctrl+C and hide the command's exit code.
     const line = `exec ${command.map((word) => `'${word}'`).join(" ")}`;
     const inside = spawn("script", ["-qec", line, "/dev/null"], { env: { ...env, SHELL: "/bin/sh" } });
     const code = new Promise((resolve) => inside.once("exit", resolve));
@@ -180,16 +180,16 @@ describe("weir lab", () => {
   it.each([
     ["nope", /no such pod/],
     ["once", /does not run/],
-  ])("says why it cannot enter %s", (name, reason) => {
+  ])("reports why it cannot enter %s", (name, reason) => {
     expect(inPod(name, "true")).toMatchObject({ status: 1, stderr: expect.stringMatching(reason) });
   });
 
-  it("keeps other namespaces and pins out of the pod's mounts", () => {
+  it("a pod's mounts contain no other namespaces and no pins", () => {
     const { stdout } = inPod("a", "cat", "/proc/self/mountinfo");
     expect(stdout).not.toMatch(/ - bpf | - nsfs /);
   });
 
-  it("starts a killed agent again at once", async () => {
+  it("restarts a killed agent at once", async () => {
     const before = status().nodes[0]?.agentPid ?? 0;
     process.kill(before, "SIGKILL");
     await expect.poll(() => status().nodes[0]?.agentPid, { timeout: 60_000 }).not.toBe(before);
@@ -203,7 +203,7 @@ describe("weir lab", () => {
     expect(all & (1n << 16n)).toBe(0n); // sys_module
   });
 
-  it("applies a change without touching the pod, and tells what is wrong with one", () => {
+  it("applies a change without restarting the pod, and reports the problems of another", () => {
     const before = status().pods.find((one) => one.name === "a");
     const container = { env: [{ name: "FOO", value: "b a$(z)r; $HOME" }] };
     const spec = { nodeName: "node-2" };
@@ -220,7 +220,7 @@ describe("weir lab", () => {
     expect(run("apply", "--name", lab, "-f", write("no.yaml", pod("A b")))).toMatchObject({ status: 1 });
   });
 
-  it("waits for a pod that does not get ready, and holds up no other change, nor the pod's end, meanwhile", async () => {
+  it("waiting for a pod that does not get ready blocks neither other changes nor the pod's removal", async () => {
     const readinessProbe = { exec: { command: ["false"] }, periodSeconds: 1 };
     const unready = write("unready.yaml", pod("unready", { container: { readinessProbe } }));
     const argv = [weir, "lab", "apply", "--name", lab, "-f", unready];
@@ -229,11 +229,11 @@ describe("weir lab", () => {
     const other = write("other.yaml", pod("other"));
     expect(run("apply", "--name", lab, "-f", other).status).toBe(0);
     expect(run("delete", "--name", lab, "-f", other, "-f", unready).status).toBe(0);
-    expect(await ended).toEqual([0, null]); // 1 if it had waited in vain
+    expect(await ended).toEqual([0, null]); // Exit code 1 if it had timed out.
   });
 
-  it("runs what an image archive holds, in a root of its own, and deletes it", () => {
-    // ldconfig is linked statically; in the image it finds no library, which it says.
+  it("runs a container from an image archive in its own root, and deletes it", () => {
+    // ldconfig is linked statically; in the image it finds no library, and prints that.
     const container = { image: "app:1", command: ["/bin/busy", "-N", "-X", "-v"] };
     const path = write("image.yaml", pod("boxed", { container, spec: { restartPolicy: "Never" } }));
     const applied = run("apply", "--name", lab, "-f", path);
@@ -252,7 +252,7 @@ describe("weir lab", () => {
     expect(readdirSync("/run/netns")).not.toContain(`weir.${lab}.default.boxed`);
   });
 
-  it("mounts volumes where the machine has such a path and where it has none, and leaves the machine as it is", () => {
+  it("mounts volumes at existing and missing paths, and does not change the machine", () => {
     const map = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "conf" }, data: { "a.txt": "one", b: "two" } };
     const volumes = [
       { name: "conf", configMap: { name: "conf" } },
@@ -287,7 +287,7 @@ describe("weir lab", () => {
     expect(run("delete", "--name", lab, "-f", gone).status).toBe(0);
   });
 
-  it("runs a script of a ConfigMap, in a working directory that it makes, with volumes in each other", () => {
+  it("runs a script from a ConfigMap, in a created working directory, with nested volumes", () => {
     const map = {
       ...{ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "bin" } },
       data: { run: "#!/bin/sh\npwd > /scratch/here\nexec sleep infinity\n" },
@@ -326,7 +326,7 @@ describe("weir lab", () => {
     expect(run("delete", "--name", lab, "-f", write("absent2.yaml", absent)).status).toBe(0);
   });
 
-  it("makes nothing on the machine through a link that a container put in a volume", async () => {
+  it("creates nothing on the machine through a symbolic link that a container made in a volume", async () => {
     const outside = `${scratch}/outside`;
     mkdirSync(outside);
     const mount = (rest: object) => ({ volumeMounts: [{ name: "shared", mountPath: "/shared", ...rest }] });
@@ -350,7 +350,7 @@ describe("weir lab", () => {
     watched: (name, ...objects) => write(`manifests/${name}`, ...objects.map((one) => JSON.stringify(one))),
   }));
 
-  it("goes beside others that go at the same time, and leaves none of them behind", async () => {
+  it("is removed completely while other labs are removed at the same time", async () => {
     const beside = Array.from({ length: 4 }, (_, index) => `${lab}-${index}`);
     const all = (verb: string, ...rest: string[]) =>
       Promise.all(
@@ -372,14 +372,14 @@ describe("weir lab", () => {
     expect(status().ready).toBe(true);
   });
 
-  it("follows the watched folder", async () => {
+  it("follows changes in the watched folder", async () => {
     const path = write("manifests/b.yaml", pod("b"));
     await expect.poll(() => status().pods.find((one) => one.name === "b")?.phase, { timeout: 60_000 }).toBe("Running");
     rmSync(path);
     await expect.poll(() => status().pods.some((one) => one.name === "b"), { timeout: 60_000 }).toBe(false);
   });
 
-  it("refuses a second lab of the same name, bad manifests and unknown images, and makes nothing", () => {
+  it("refuses a second lab of the same name, bad manifests and unknown images, and creates nothing", () => {
     expect(run("up", "--name", lab, "--nodes", "1")).toMatchObject({
       status: 1,
       stderr: expect.stringMatching(/already/),

@@ -44,20 +44,20 @@ export interface LabOptions {
   record: LabRecord;
   program: AgentProgram;
   env: NodeJS.ProcessEnv;
-  /** Opens the Kubernetes API of a lab that belongs to one. */
+  /** Opens the Kubernetes API of a lab that uses one. */
   connect?: Connect | undefined;
   /** ms since the epoch. */
   now: () => number;
 }
 
-/** What a container has that asks for no limit. */
+/** Resources of a container without limits. */
 const CAPACITY = { cpu: String(availableParallelism()), memory: String(totalmem()) };
 
-/** How long a change may take to be in force, ms: an emulated processor needs most of it. */
+/** Time limit for a change to be in force, ms: in an emulated machine it takes most of this. */
 const PATIENCE = 120_000;
 const READY_PATIENCE = 120_000;
 
-/** A running lab: underlay, agents, cluster, kubelet. `teardown` takes it away; this only makes and changes it. */
+/** A running lab: underlay, agents, cluster, kubelet. This class creates and changes them; `teardown` removes them. */
 export class Lab {
   readonly #options: LabOptions;
   readonly #nodes: readonly NodeNames[];
@@ -67,7 +67,10 @@ export class Lab {
   readonly #images: Images;
   readonly #kubelet: Kubelet;
   readonly #left: Problem[] = [];
-  /** Changes follow each other, and each sees what the one before has left; nobody waits for another's to be in force. */
+  /**
+   * Changes run in sequence, each on the result of the previous one. Waiting until a change is in force does not block
+   * the next.
+   */
   readonly #change = serial();
   #source: ObjectSource | undefined;
 
@@ -92,7 +95,7 @@ export class Lab {
     });
   }
 
-  /** Makes the lab and starts the pods; resolves when all are ready, or throws with what is wrong. */
+  /** Creates the lab and starts the pods; resolves when all are ready, or throws with the reason. */
   async up(report: Report): Promise<void> {
     const { names } = this.#options;
     report({ state: "start", text: "network between the nodes" });
@@ -113,7 +116,7 @@ export class Lab {
     if (found.some(isError)) throw new LabError("not-ready", `start lab ${names.name}: not all of it is in force`);
   }
 
-  /** Writes objects over those of the same name, and waits until all that follows from it is in force. */
+  /** Creates or replaces objects, and waits until everything that follows from it is in force. */
   async apply(objects: readonly ManifestObject[], report: Report): Promise<Problem[]> {
     const source = this.#ready();
     const plan = await this.#change(() => source.put(objects));
@@ -126,7 +129,7 @@ export class Lab {
     return dedupe([...ofChange, ...ofSource, ...(await this.#standing(named))]);
   }
 
-  /** Removes objects by `Kind/namespace/name`. Gives the keys that were there, and what went wrong. */
+  /** Removes objects by `Kind/namespace/name`. Returns the keys that existed, and the problems. */
   async delete(keys: readonly string[], report: Report): Promise<{ removed: string[]; problems: Problem[] }> {
     const source = this.#ready();
     const isOthers = this.#options.record.kubernetes !== undefined;
@@ -143,12 +146,12 @@ export class Lab {
     };
   }
 
-  /** What would be wrong with objects if they were applied, as far as that can be told without doing it. */
+  /** The problems that objects would have if they were applied, as far as they can be known without applying them. */
   foresee(objects: readonly ManifestObject[]): Problem[] {
     return this.#ready().foresee(objects, (pods) => commandProblems(pods, this.#images));
   }
 
-  /** The objects as they were given; none if they are those of an API. */
+  /** The objects as given; empty if they are in a Kubernetes API. */
   get objects(): readonly ManifestObject[] {
     return this.#source?.objects ?? [];
   }
@@ -172,7 +175,9 @@ export class Lab {
     };
   }
 
-  /** What `weir lab exec` needs to enter a container. Throws LabError `no-pod`, `no-container`, `not-running`. */
+  /**
+   * The data that `weir lab exec` needs to enter a container. Throws LabError `no-pod`, `no-container`, `not-running`.
+   */
   target(namespace: string, pod: string, container?: string): Target {
     const what = `enter pod ${namespace}/${pod}`;
     const worker = this.#kubelet.worker(`${namespace}/${pod}`);
@@ -204,7 +209,7 @@ export class Lab {
     await Promise.all([...this.#agents.values()].map((agent) => agent.stop()));
   }
 
-  /** Waits until a plan is in force: new pods run, changed ones are reported by their agents, removed ones are gone. */
+  /** Waits until a plan is in force: new pods run, changed pods are reported by their agents, removed pods are gone. */
   async settle(plan: BindingPlan, report: Report): Promise<Problem[]> {
     const problems: Problem[] = [];
     const { created, updated, removed } = plan;
@@ -228,14 +233,14 @@ export class Lab {
         problems.push(...(await wait));
       }),
     ]);
-    // What was said of rules before all pods were there may be over.
+    // Problems of rules that were reported before all pods existed may be solved.
     const now = plan.rules === undefined ? [] : [...this.#clients.values()].map(problemsOfRules);
     const ofRules = (await Promise.all(now)).flat();
     report({ state: "done", text: summary(plan) });
     return dedupe([...problems.filter(({ object }) => !isRuleKey(object)), ...ofRules]);
   }
 
-  /** What agents say of these objects and of their pods: what has not changed may have been wrong before. */
+  /** The agents' problems of these objects and their pods, including those that existed before the change. */
   async #standing(named: ReadonlySet<string>): Promise<Problem[]> {
     const pods = [...this.#ready().bound.values()].filter(
       ({ pod }) => named.has(objectKey("Pod", pod.metadata)) || named.has(ownerKey(pod)),
@@ -301,7 +306,7 @@ export class Lab {
     await this.#kubelet.quiet(key);
     for (;;) {
       const worker = this.#kubelet.worker(key);
-      if (worker?.bound.uid !== bound.uid || this.#isGone(bound)) return []; // another change has taken it away
+      if (worker?.bound.uid !== bound.uid || this.#isGone(bound)) return []; // Another change has removed it.
       const { phase, message, ready, containers, initContainers } = worker.status;
       const all = worker.settled ? containers : [...initContainers, ...containers];
       const failed = phase === "Failed" || all.some((one) => one.state !== "running" && (one.exitCode ?? 0) !== 0);

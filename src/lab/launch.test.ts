@@ -25,7 +25,7 @@ const resolved = ({ command, args }: Container, env: ResolvedContainer["env"] = 
 });
 
 describe("launchOf", () => {
-  it("joins command and args, and gives the variables", () => {
+  it("combines command and args, and sets the variables", () => {
     const [owner, container] = pod({ command: ["a"], args: ["b c"], workingDir: "/srv" });
     const env = [
       { name: "PATH", value: "/x" },
@@ -51,7 +51,7 @@ describe("launchOf", () => {
     const [owner, one] = pod(container);
     expect(() => launchOf(owner, one, images, resolved(one))).toThrow(reason);
   });
-  it("refuses a container whose ConfigMap is not there", () => {
+  it("refuses a container whose ConfigMap is missing", () => {
     const [owner, one] = pod({ command: ["a"] });
     const problems = [{ object: "Pod/shop/p", message: "there is no ConfigMap shop/x" }];
     expect(() => launchOf(owner, one, images, { ...resolved(one), problems })).toThrow("no ConfigMap shop/x");
@@ -59,7 +59,7 @@ describe("launchOf", () => {
 });
 
 describe("commandProblems", () => {
-  it("finds what could never start, before anything is made", () => {
+  it("finds containers that can never start, before anything is created", () => {
     const pods = [pod({}), pod({ command: ["a"] }), pod({ image: "app:1" })].map(([owner]) => owner);
     expect(commandProblems(pods, images).map((one) => one.object)).toEqual(["Pod/shop/p"]);
   });
@@ -74,9 +74,9 @@ describe("a pod's name", () => {
     [named("web"), "web"],
     [named("web", { hostname: "db" }), "db"],
     [named(`${"a".repeat(62)}.b`), "a".repeat(62)],
-  ])("is its host name as far as it fits", (one, expected) => expect(hostnameOf(one)).toBe(expected));
+  ])("is its host name, cut to the allowed length", (one, expected) => expect(hostnameOf(one)).toBe(expected));
 
-  it("is on its addresses, before its aliases", () => {
+  it("is listed with its addresses, before its aliases", () => {
     const hostAliases = [{ ip: "10.0.0.9", hostnames: ["a", "b.c"] }];
     const lines = hostsFile(named("web", { subdomain: "s", hostAliases }), ["10.0.0.1", "fd00::1"]).split("\n");
     expect(lines.slice(2)).toEqual([

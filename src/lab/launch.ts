@@ -7,7 +7,7 @@ import type { Image, Images } from "./images.ts";
 
 export const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** What to execute, and in which root. */
+/** The program to execute, and its root. */
 export interface Launch {
   argv: readonly string[];
   workingDir: string;
@@ -16,10 +16,10 @@ export interface Launch {
 }
 
 /**
- * Command, root and environment of one container. Kubernetes' rules: `command` replaces the image's entry point and its
- * command, `args` the image's command alone.
- * @throws LabError `no-command` for a container with neither a command nor an image that the lab knows, `no-config` for
- * one that asks for a ConfigMap that is not there.
+ * Command, root and environment of one container. As in Kubernetes, `command` replaces the image's entry point and
+ * command, `args` the command alone.
+ * @throws LabError `no-command` for a container with neither a command nor a known image, `no-config` for one whose
+ * ConfigMap is missing
  */
 export function launchOf(pod: Pod, container: Container, images: Images, resolved: ResolvedContainer): Launch {
   const missing = resolved.problems.find(({ severity }) => severity !== "skipped");
@@ -41,7 +41,7 @@ export function launchOf(pod: Pod, container: Container, images: Images, resolve
   };
 }
 
-/** The host name of a pod: its own, or as much of the pod's name as fits. */
+/** The host name of a pod: its own, or the pod's name cut to the allowed length. */
 export function hostnameOf({ hostname, metadata }: Pod): string {
   return hostname ?? metadata.name.slice(0, 63).replace(/[-.]+$/, "");
 }
@@ -53,7 +53,7 @@ function argvOf(container: Pick<ResolvedContainer, "command" | "args">, image: I
   return [...entrypoint, ...(image?.config.command ?? [])];
 }
 
-/** Variables by name; what execve could not take as one is left out. */
+/** Variables by name; names that execve does not allow are dropped. */
 function environmentOf({ env }: Pick<ResolvedContainer, "env">): Record<string, string> {
   const good = env.filter(({ name, value }) => /^[^=\0]+$/.test(name) && !value.includes("\0"));
   return Object.fromEntries(good.map(({ name, value }) => [name, value]));
@@ -73,7 +73,7 @@ function noCommand(pod: Pod, container: Container, image: Image | undefined): La
   return new LabError("no-command", `${what}: no command and ${named} (${hint})`);
 }
 
-/** Containers that could never start, before anything is made. Images are looked for, not read. */
+/** Finds containers that can never start, before anything is created. Images are looked up, not read. */
 export function commandProblems(pods: readonly Pod[], images: Images): Problem[] {
   return pods.flatMap((pod) =>
     [...(pod.initContainers ?? []), ...pod.containers]

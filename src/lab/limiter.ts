@@ -1,4 +1,4 @@
-/** At most `width` tasks at a time; the others wait in order. */
+/** Runs at most `width` tasks at a time; the others wait in order. */
 export class Limiter {
   #free: number;
   readonly #waiting: (() => void)[] = [];

@@ -71,7 +71,10 @@ export class ManifestSource implements ObjectSource {
     this.#cluster.addresses(bound, ips, ended);
   }
 
-  /** A pod that ends may make room for a job's next one, a container that is started again may be one too many. Looked at once for all that happens in one turn. */
+  /**
+   * An ended pod may allow a job's next one, and a restarted container may exceed a job's limit. Runs once for all
+   * changes of one turn of the event loop.
+   */
   changed(): void {
     if (this.#pending !== undefined) return;
     this.#pending = setImmediate(() => {

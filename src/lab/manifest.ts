@@ -2,7 +2,7 @@ import { manifestOf } from "../model/manifest.ts";
 import type { Ended, Namespace, Node, RuleObject } from "../model/objects.ts";
 import type { BoundPod } from "./pod-host.ts";
 
-/** A bound pod as an ordinary Kubernetes manifest, in the form of YAML that JSON is. Agents read it. */
+/** A bound pod as a Kubernetes manifest in JSON, which is also YAML. Agents read it. */
 export function podManifest(
   { pod, uid, node, resourceVersion }: BoundPod,
   ips: readonly string[] = [],
@@ -13,8 +13,8 @@ export function podManifest(
 }
 
 /**
- * Nodes, and what says how pods' traffic is treated, as one file: it changes whole. The nodes carry the version, by which
- * an agent tells what it has put in force.
+ * Nodes and rules as one file, so that they change together. The nodes carry the version; an agent reports it when it
+ * is in force.
  */
 export function clusterManifest(
   nodes: readonly Node[],

@@ -8,7 +8,7 @@ export interface Mount {
   options: string;
 }
 
-/** Reads /proc/PID/mountinfo (or the text of one), in mount order. */
+/** Parses the text of /proc/PID/mountinfo, in mount order. */
 export function parseMountinfo(text: string): Mount[] {
   return text
     .split("\n")
@@ -29,7 +29,7 @@ export function mounts(file = "/proc/self/mountinfo"): Mount[] {
   return parseMountinfo(readFileSync(file, "utf8"));
 }
 
-/** Is `path` the directory `dir` or inside it? */
+/** True if `path` is the directory `dir` or inside it. */
 export function within(path: string, dir: string): boolean {
   return path === dir || path.startsWith(`${dir}/`);
 }
@@ -38,7 +38,7 @@ function unescapeMount(field: string): string {
   return field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
 
-/** One field of an fstab line: the characters that fstab would take for separators, as octal. */
+/** One field of an fstab line, with separator characters in octal. */
 export function escapeFstab(field: string): string {
   return field.replace(/[\s\\#]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, "0")}`);
 }

@@ -2,13 +2,13 @@ import { describe, expect, it } from "vitest";
 import { isNamespaceName, isPodName, labNames, nodeNames, podNetns } from "./names.ts";
 
 describe("labNames", () => {
-  it.each(["default", "a", "0", "my-lab-2", "a".repeat(20)])("takes %j", (name) => {
+  it.each(["default", "a", "0", "my-lab-2", "a".repeat(20)])("accepts %j", (name) => {
     expect(labNames(name).dir).toBe(`/run/weir/labs/${name}`);
   });
   it.each(["", "A", "-a", "a-", "a.b", "a/b", "..", "a b", "a\n", "é", "a".repeat(21)])("refuses %j", (name) => {
     expect(() => labNames(name)).toThrow(/not valid/);
   });
-  it("keeps the namespaces of two labs apart, whatever their names", () => {
+  it("namespaces of two labs never share a prefix", () => {
     const [one, two] = [labNames("a"), labNames("a-b")];
     expect(podNetns(two, "x", "y").startsWith(one.netnsPrefix)).toBe(false);
   });
@@ -25,13 +25,13 @@ describe("nodeNames", () => {
 
 describe("podNetns", () => {
   const lab = labNames("x");
-  it("is readable while short and hashed when long", () => {
+  it("is readable if short and hashed if long", () => {
     expect(podNetns(lab, "shop", "web-1.a")).toBe("weir.x.shop.web-1.a");
     const long = podNetns(lab, "shop", "p".repeat(250));
     expect(long).toMatch(/^weir\.x\.pod_[0-9a-f]{32}$/);
     expect(podNetns(lab, "shop", `${"p".repeat(249)}q`)).not.toBe(long);
   });
-  it("never names a node's namespace or the switch's", () => {
+  it("never equals a node's namespace or the bridge's", () => {
     expect(podNetns(lab, "node-1", "a")).not.toBe(nodeNames(lab, 1).netns);
     expect(podNetns(lab, "net", "a")).not.toBe(lab.netNetns);
   });

@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import { checkLabelName, checkSubdomain } from "../model/names.ts";
 import { LabError } from "./errors.ts";
 
-/** Where labs keep their state: sockets, logs, bpffs. Gone after a reboot, like everything that a lab makes. */
+/** State directory of labs: sockets, logs, bpffs. A reboot removes it, like everything that a lab creates. */
 export const LABS_ROOT = "/run/weir/labs";
 export const MAX_NODES = 64;
 
-/** Every path and kernel name of a lab. All derive from the lab's name alone, so that `down` works after any crash. */
+/** All paths and kernel names of a lab. They derive from the lab's name alone, so `down` works after any crash. */
 export interface LabNames {
   name: string;
   dir: string;
@@ -18,7 +18,7 @@ export interface LabNames {
   images: string;
   /** Directory name in the cgroup v2 tree. */
   cgroup: string;
-  /** Prefix of every network namespace of the lab. No lab's prefix starts another's: names hold no dots. */
+  /** Prefix of every network namespace of the lab. No lab's prefix is a prefix of another's: names contain no dots. */
   netnsPrefix: string;
   netNetns: string;
 }
@@ -50,7 +50,7 @@ export function labNames(name: string, root: string = LABS_ROOT): LabNames {
   };
 }
 
-/** One node of a lab. `index` starts at 1. */
+/** A node of a lab. `index` starts at 1. */
 export interface NodeNames {
   index: number;
   name: string;
@@ -65,10 +65,10 @@ export interface NodeNames {
   podCIDRs: readonly [string, string];
 }
 
-/** Where all nodes' pods are. */
+/** CIDRs of all nodes' pods. */
 export const CLUSTER_CIDRS = ["10.244.0.0/16", "fd00:10:244::/48"] as const;
 
-/** `prefix`: of the node's name, where others' nodes are beside the lab's. */
+/** `prefix`: of the node's name, if other nodes exist beside the lab's. */
 export function nodeNames(lab: LabNames, index: number, prefix = ""): NodeNames {
   const name = `${prefix}node-${index}`;
   const dir = `${lab.dir}/nodes/${name}`;
@@ -91,7 +91,10 @@ export function netnsPath(netns: string): string {
   return `/run/netns/${netns}`;
 }
 
-/** A pod's network namespace: readable while short, a hash beyond. "_" occurs in no namespace's name, so the two never meet. */
+/**
+ * A pod's network namespace: readable if short, otherwise a hash. No Kubernetes name contains "_", so the two forms
+ * never collide.
+ */
 export function podNetns(lab: LabNames, namespace: string, pod: string): string {
   const readable = `${lab.netnsPrefix}${namespace}.${pod}`;
   if (readable.length <= 100) return readable;
@@ -99,12 +102,12 @@ export function podNetns(lab: LabNames, namespace: string, pod: string): string 
   return `${lab.netnsPrefix}pod_${hash}`;
 }
 
-/** Would Kubernetes take it for a namespace (RFC 1123 label)? */
+/** True if it is a valid name of a Kubernetes namespace (RFC 1123 label). */
 export function isNamespaceName(name: string): boolean {
   return checkLabelName(name) === undefined;
 }
 
-/** Would Kubernetes take it for a pod (RFC 1123 subdomain)? Such a name is safe as one part of a path. */
+/** True if it is a valid name of a pod (RFC 1123 subdomain). Such a name is safe as a component of a path. */
 export function isPodName(name: string): boolean {
   return checkSubdomain(name) === undefined;
 }

@@ -5,16 +5,19 @@ import { mounts } from "./mounts.ts";
 import { listLabs } from "./record.ts";
 import { run } from "./run.ts";
 
-/** Where network namespaces have names, for all of the machine: `ip netns` makes it a mount, and so do labs. */
+/** Directory of named network namespaces. `ip netns` makes it a mount, and so do labs. */
 export const NETNS_DIR = "/run/netns";
 
-/** What labs made of it: nobody's in particular, so that labs that go at the same time owe each other nothing. */
+/** Records whether labs created the directory and the mount. It belongs to no single lab: the last one removes both. */
 const Note = z.object({ directory: z.boolean(), mount: z.boolean() });
 const noteOf = (root: string): string => `${root}/.netns.json`;
 
 const isMounted = (): boolean => mounts().some((mount) => mount.path === NETNS_DIR);
 
-/** Does what the first `ip netns add` of a machine does: makes it a shared mount of itself. `root`: folder of all labs. */
+/**
+ * Does the same as the first `ip netns add` of a machine: makes the directory a shared mount of itself. `root`: folder
+ * of all labs.
+ */
 export async function makeNetnsDir(root: string): Promise<void> {
   const note = { directory: !existsSync(NETNS_DIR), mount: !isMounted() };
   if (note.directory || note.mount) writeNote(root, note);
@@ -24,7 +27,7 @@ export async function makeNetnsDir(root: string): Promise<void> {
   await run("mount", ["-n", "--make-shared", NETNS_DIR]);
 }
 
-/** The first lab's word stands: later ones see what it has made. */
+/** The first lab's record stays: later labs only find what it created. */
 function writeNote(root: string, note: z.infer<typeof Note>): void {
   try {
     writeFileSync(noteOf(root), JSON.stringify(note), { flag: "wx", mode: 0o600 });
@@ -33,14 +36,14 @@ function writeNote(root: string, note: z.infer<typeof Note>): void {
   }
 }
 
-/** Undoes it once no lab is left, unless somebody else has namespaces there by now. */
+/** Removes the mount and the directory once no lab is left, unless others have namespaces there. */
 export async function giveBackNetnsDir(root: string): Promise<void> {
   if (listLabs(root).length > 0 || !existsSync(noteOf(root))) return;
   const { directory, mount } = readNote(root);
   const others = existsSync(NETNS_DIR) && readdirSync(NETNS_DIR).length > 0;
   if (mount && !others) {
     await run("umount", ["-n", NETNS_DIR]).catch((error) => {
-      if (isMounted()) throw error; // else another lab that went with this one was first
+      if (isMounted()) throw error; // Another lab that ended at the same time was first.
     });
   }
   if (directory && !others) removeIfEmpty(NETNS_DIR);
@@ -59,5 +62,5 @@ function readNote(root: string): z.infer<typeof Note> {
 function removeIfEmpty(directory: string): void {
   try {
     rmdirSync(directory);
-  } catch {} // somebody is in it, or it is gone
+  } catch {} // It is in use, or gone.
 }

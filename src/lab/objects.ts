@@ -3,8 +3,8 @@ import type { ManifestObject } from "../model/objects.ts";
 import type { Problem } from "../model/problem.ts";
 
 /**
- * The lab's objects by `Kind/namespace/name`, as an API server would hold them: whoever writes an object last has
- * written it, be it an edited file or `weir lab apply`.
+ * The lab's objects by `Kind/namespace/name`, as an API server would hold them: the last write of an object wins, be it
+ * an edited file or `weir lab apply`.
  */
 export class ObjectStore {
   readonly #objects = new Map<string, ManifestObject>();
@@ -17,12 +17,12 @@ export class ObjectStore {
     for (const object of objects) this.#objects.set(objectKey(object.kind, object.metadata), object);
   }
 
-  /** Gives the keys that were there. */
+  /** Returns the keys that existed. */
   remove(keys: Iterable<string>): string[] {
     return [...keys].filter((key) => this.#objects.delete(key));
   }
 
-  /** Takes over from a watched source what changed in it: `keys` are there with a new value, or gone. */
+  /** Applies changes of a watched source: the objects of `keys` have a new value or are gone. */
   follow(keys: ReadonlySet<string>, snapshot: readonly ManifestObject[]): void {
     const now = new Map(snapshot.map((object) => [objectKey(object.kind, object.metadata), object]));
     for (const key of keys) {
@@ -33,7 +33,7 @@ export class ObjectStore {
   }
 }
 
-/** Is it wrong, or only something that Weir does not act on? */
+/** True for an error; false for a warning or an object that Weir does not act on. */
 export function isError(problem: Problem): boolean {
   return problem.severity === undefined || problem.severity === "error";
 }

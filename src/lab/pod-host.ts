@@ -4,7 +4,7 @@ import type { ConfigMap, Container, Ended, Pod } from "../model/objects.ts";
 import type { Images } from "./images.ts";
 import type { Limiter } from "./limiter.ts";
 
-/** A pod bound to a node, with the identity that the lab gave it. */
+/** A pod bound to a node, with the identity that the lab assigned. */
 export interface BoundPod {
   pod: Pod;
   uid: string;
@@ -12,24 +12,24 @@ export interface BoundPod {
   resourceVersion: string;
 }
 
-/** What a pod needs of the lab around it. */
+/** The services of the lab that a pod uses. */
 export interface PodHost {
   /** Directory of this pod. */
   dir: string;
   netns: string;
   cgroup: string;
   homeCgroup: string;
-  /** Addresses of the node: those of pods that use its network. */
+  /** Addresses of the node; pods with hostNetwork have these. */
   nodeAddresses: readonly string[];
   /** The node's network namespace. */
   nodeNetns: string;
   agent: Client;
   images: Images;
-  /** The container with ConfigMaps and the pod's own fields filled in; its problems say what is missing. */
+  /** The container with ConfigMaps and the pod's fields resolved; its problems list missing ones. */
   resolve(bound: BoundPod, container: Container, ips: readonly string[]): ResolvedContainer;
   configMaps(): readonly ConfigMap[];
   limiter: Limiter;
   onChange(): void;
-  /** The pod has been given its addresses, or has ended and gives them back. */
+  /** Called when the pod has got its addresses, or has ended and releases them. */
   onAddresses(bound: BoundPod, ips: readonly string[], ended?: Ended): void;
 }

@@ -14,29 +14,29 @@ import { ipBatch } from "./run.ts";
 import type { ContainerStatus, Phase, PodStatus } from "./status.ts";
 import { pause } from "./time.ts";
 
-/** How long a command may take to end after SIGTERM if its pod does not say, s; as in Kubernetes. */
+/** Grace period of pods that set none, s; as in Kubernetes. */
 const GRACE = 30;
 
-/** Brings one pod to life on its node and takes it away again. */
+/** Creates one pod on its node and removes it again. */
 export class PodWorker {
   readonly #host: PodHost;
   readonly #abort = new AbortController();
   readonly #inits: ContainerLoop[] = [];
-  /** Init containers that go on beside the others. */
+  /** Init containers that keep running beside the others. */
   readonly #sidecars: ContainerLoop[] = [];
   readonly #loops: ContainerLoop[] = [];
   #bound: BoundPod;
   #ips: readonly string[] = [];
   #message: string | undefined = "waiting to be started";
   #settled = false;
-  /** No sidecar runs, nor is to run. */
+  /** No sidecar runs or will run. */
   #retired = false;
-  /** What ended it before its containers did. */
+  /** Why the pod ended before its containers did. */
   #failure: { reason: string; message: string } | undefined;
   #life: Promise<void> = Promise.resolve();
-  /** It is being taken away. */
+  /** The pod is being removed. */
   #stopping = false;
-  /** Of one that has ended: whether its network is given back. */
+  /** Set when the pod has ended: resolves to whether its network has been released. */
   #release: Promise<boolean> | undefined;
 
   constructor(host: PodHost, bound: BoundPod) {
@@ -48,12 +48,12 @@ export class PodWorker {
     return this.#bound;
   }
 
-  /** New labels or annotations: nothing of the pod's own is touched. */
+  /** New labels or annotations; containers and network do not change. */
   update(bound: BoundPod): void {
     this.#bound = bound;
   }
 
-  /** Have all containers been tried once? */
+  /** True if a start of every container has been attempted. */
   get settled(): boolean {
     return this.#settled;
   }
@@ -92,7 +92,7 @@ export class PodWorker {
     return this.#settled && this.#retired && this.#loops.every((loop) => loop.over);
   }
 
-  /** The first thing that is wrong with its containers. */
+  /** The first problem of its containers. */
   get #trouble(): string | undefined {
     const beside = this.#over ? [] : [...this.#inits, ...this.#sidecars];
     return troubleOf([...beside, ...this.#loops].map((loop) => loop.status));
@@ -109,8 +109,8 @@ export class PodWorker {
   }
 
   /**
-   * Ends the containers with `grace` ms to do so, gives the network back, removes what `start` made. Never throws; says
-   * what is left.
+   * Ends the containers within `grace` ms, releases the network, and removes everything that `start` created. Never
+   * throws; returns what could not be removed.
    */
   async stop(grace = this.#grace): Promise<string[]> {
     this.#stopping = true;
@@ -163,7 +163,7 @@ export class PodWorker {
     this.#changed();
   }
 
-  /** One that has ended needs no network: its addresses and its limits are for others. */
+  /** An ended pod needs no network: its addresses and limits become free. */
   #changed(): void {
     const phase = this.#phase();
     const ended = phase === "Succeeded" || phase === "Failed" ? phase : undefined;
@@ -171,7 +171,7 @@ export class PodWorker {
     this.#host.onChange();
   }
 
-  /** False if it is left to `stop`. */
+  /** False if `stop` must do it. */
   async #releaseNetwork(ended: Ended): Promise<boolean> {
     this.#host.onAddresses(this.#bound, [], ended);
     if (this.#bound.pod.hostNetwork) return true;
@@ -210,7 +210,7 @@ export class PodWorker {
     writeHosts(this.#host, pod, this.#ips);
   }
 
-  /** Runs the init containers one after the other. Gives whether the others may start. */
+  /** Runs the init containers in sequence. Returns whether the other containers may start. */
   async #initialise(): Promise<boolean> {
     for (const container of this.#bound.pod.initContainers ?? []) {
       if (this.#abort.signal.aborted) return false;
@@ -223,7 +223,7 @@ export class PodWorker {
     return true;
   }
 
-  /** Runs an init container until it has ended well. Gives why it did not, if it is not tried again. */
+  /** Runs an init container until it succeeds. Returns the reason if it failed and is not retried. */
   async #before(container: Container): Promise<string | undefined> {
     const loop = this.#loop(container, this.#bound.pod.restartPolicy === "Never" ? "Never" : "OnFailure");
     this.#inits.push(loop);
@@ -245,7 +245,7 @@ export class PodWorker {
     await this.#host.limiter.run(() => loop.start());
   }
 
-  /** Ends the sidecars once there is nothing for them to be beside. */
+  /** Ends the sidecars once all other containers have ended. */
   async #retire(): Promise<void> {
     await Promise.all(this.#loops.map((loop) => loop.ended()));
     if (this.#abort.signal.aborted) return;
@@ -266,7 +266,7 @@ export class PodWorker {
     return endpoint.ips;
   }
 
-  /** Gives this pod's network back; a namesake's stays. */
+  /** Releases this pod's network; that of another pod of the same name stays. */
   #giveBack(): Promise<void> {
     const { uid, pod } = this.#bound;
     const { namespace, name } = pod.metadata;
@@ -274,7 +274,7 @@ export class PodWorker {
     return this.#insist(() => this.#host.agent.deleteEndpoint(namespace, name, which), 5000);
   }
 
-  /** Calls the agent until it answers: one that is being started again is not there for a moment. */
+  /** Repeats a call until the agent answers: an agent that is being restarted is absent for a moment. */
   async #insist<T>(call: () => Promise<T>, patience: number): Promise<T> {
     const deadline = Date.now() + patience;
     for (let pause = 20; ; pause = Math.min(pause * 2, 500)) {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Probe } from "../model/objects.ts";
 import { attempt } from "./probe.ts";
 
-/** Answers in a network namespace of its own, where a probe must look, and nowhere else. */
+/** A server in its own network namespace: probes must connect there. */
 const SERVER = `
 const { createServer } = require("node:http");
 const server = createServer((ask, answer) => {
@@ -51,7 +51,7 @@ describe("a probe connects from the node's network namespace", () => {
     expect(await ask(get("/good"), { ip })).toBeUndefined();
   });
 
-  it("and not from its own, whatever the way", async () => {
+  it("and never from the supervisor's own", async () => {
     const own = { ...target("127.0.0.1"), netns: "/proc/self/ns/net" };
     for (const way of [{ tcpSocket: { port } }, get("/good")]) {
       await expect(attempt(own, { ...times, ...way }, new AbortController().signal)).rejects.toThrow("ECONNREFUSED");
@@ -71,7 +71,7 @@ describe("a probe connects from the node's network namespace", () => {
     ["plain text where TLS is", get("/good", { scheme: "HTTPS" }), expect.stringContaining("wrong version number")],
   ])("%s", async (_, way, expected) => expect(await ask(way)).toEqual(expected));
 
-  it("and ends when it is told to", async () => {
+  it("and ends when it is aborted", async () => {
     const abort = new AbortController();
     const asked = ask(get("/hangs"), { signal: abort.signal });
     abort.abort();

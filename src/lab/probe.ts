@@ -7,7 +7,7 @@ import type { Container, HttpGet, Probe } from "../model/objects.ts";
 import { insideCgroup } from "./cgroups.ts";
 import { programPath } from "./run.ts";
 
-/** What a probe is aimed at. */
+/** The target of a probe. */
 export interface ProbeTarget {
   container: Container;
   /** The container's first process. */
@@ -15,18 +15,18 @@ export interface ProbeTarget {
   cgroup: string;
   homeCgroup: string;
   env: Readonly<Record<string, string>>;
-  /** Path of the network namespace that connections come from: the node's, as a kubelet's do. */
+  /** Path of the network namespace of the connections: the node's, as with a kubelet. */
   netns: string;
   /** The pod's address. */
   ip: string;
 }
 
-/** As much of an answer as a kubelet reads. */
+/** A kubelet reads at most this much of an answer. */
 const MOST_BODY = 10 * 1024;
 const MOST_REDIRECTS = 10;
 const MOST_SAID = 200;
 
-/** Makes one attempt. Gives why it failed, or undefined; rejects if it could not be made, or `signal` has ended it. */
+/** Makes one attempt. Returns why it failed, or undefined; rejects if it could not be made, or `signal` was aborted. */
 export async function attempt(target: ProbeTarget, probe: Probe, signal: AbortSignal): Promise<string | undefined> {
   if (probe.exec !== undefined) return runInside(target, probe.exec.command, signal);
   if (probe.httpGet !== undefined) return get(target, probe.httpGet, signal);
@@ -37,8 +37,8 @@ export async function attempt(target: ProbeTarget, probe: Probe, signal: AbortSi
 }
 
 /**
- * Runs a command beside a container's first process. What it leads is ended with `signal`; a child that has gone its own
- * way ends with the container.
+ * Runs a command beside a container's first process. `signal` ends its process group; a child in another process group
+ * ends with the container.
  */
 function runInside(target: ProbeTarget, command: readonly string[], signal: AbortSignal): Promise<string | undefined> {
   const enter = ["-t", String(target.init), "-m", "-u", "-i", "-n", "-p", "-r", "-w", "--"];
@@ -54,10 +54,10 @@ function runInside(target: ProbeTarget, command: readonly string[], signal: Abor
     });
   }
   const kill = (): void => {
-    if (child.pid === undefined) return; // and so not started; 0 would be this process's own group
+    if (child.pid === undefined) return; // It was not started; kill(0) would signal this process's own group.
     try {
       process.kill(-child.pid, "SIGKILL");
-    } catch {} // it has ended
+    } catch {} // It has ended.
   };
   return new Promise<string | undefined>((resolve, reject) => {
     child.once("error", reject);
@@ -93,7 +93,7 @@ async function connectTo(target: ProbeTarget, place: Place, signal: AbortSignal)
   if (family !== 4 && family !== 6)
     throw new Error(`${JSON.stringify(host)} is no address, and names are not resolved`);
   const { openStream } = await import("../kernel/index.ts");
-  // manualStart: it cannot be read from before it is connected.
+  // manualStart: the socket cannot be read before it is connected.
   const options = { fd: openStream(target.netns, family), manualStart: true } as SocketConstructorOpts;
   const socket = new Socket(options);
   return new Promise((resolve, reject) => {
@@ -116,7 +116,7 @@ async function get(target: ProbeTarget, probe: HttpGet, signal: AbortSignal): Pr
     const { statusCode = 0, headers } = response;
     await drain(response);
     const next = statusCode >= 300 && statusCode < 400 && headers.location ? new URL(headers.location, url) : undefined;
-    // As a kubelet: elsewhere counts as passed, and is not asked.
+    // As in a kubelet: a redirect to another host counts as success and is not followed.
     if (next === undefined || next.hostname !== url.hostname) {
       return statusCode >= 200 && statusCode < 400 ? undefined : `HTTP status ${statusCode}`;
     }
@@ -141,7 +141,7 @@ async function ask(
     over.once("error", reject);
     let asking: ClientRequest;
     try {
-      // No agent, not even `false`: it would connect by itself, from this process's network.
+      // No agent, not even `false`: Node.js would open its own connection, in this process's network namespace.
       const options = { createConnection: () => over, headers: { ...own, ...given }, signal };
       asking = (secure ? https : http)(url, options, resolve);
     } catch (error) {

@@ -11,7 +11,7 @@ export function dedupe(problems: readonly Problem[]): Problem[] {
   return [...new Map(problems.map((one) => [line(one), one])).values()];
 }
 
-/** What is the same about many pods, told once: pods of one workload share their template. */
+/** Merges equal problems of many pods: the pods of one workload share their template. */
 export function gathered(problems: readonly Problem[]): Problem[] {
   const found = new Map<string, { first: Problem; objects: Set<string> }>();
   for (const one of problems) {
@@ -26,7 +26,7 @@ export function gathered(problems: readonly Problem[]): Problem[] {
   );
 }
 
-/** Problems as a display shows them, those that hinder last. */
+/** Problems as progress steps, errors last. */
 export function steps(problems: readonly Problem[]): Step[] {
   const states = { error: "error", warning: "warning", skipped: "note" } as const;
   const shown = dedupe(gathered(problems)).map(

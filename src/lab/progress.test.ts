@@ -16,10 +16,10 @@ function shown(isTTY: boolean): string {
 }
 
 describe("Progress", () => {
-  it("writes plain lines where there is no terminal", () => {
+  it("writes plain lines without a terminal", () => {
     expect(shown(false)).toBe("! slow\n✔ agents up\n");
   });
-  it("shows what is under way on a terminal, and clears it", () => {
+  it("shows the current step on a terminal, and clears it", () => {
     const text = shown(true);
     expect(text).toContain("agents");
     expect(text).toContain("pods");

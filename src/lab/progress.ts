@@ -1,4 +1,4 @@
-/** A step of something long, as the supervisor tells it and the command shows it. */
+/** A step of a long operation: reported by the supervisor, shown by the command. */
 export interface Step {
   state: "start" | "done" | "note" | "warning" | "error";
   text: string;
@@ -6,7 +6,7 @@ export interface Step {
 
 export type Report = (step: Step) => void;
 
-/** What a progress display writes to. */
+/** The output of a progress display. */
 export interface ProgressOutput {
   isTTY?: boolean | undefined;
   write(text: string): unknown;
@@ -16,7 +16,10 @@ const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "
 const MARKS: Readonly<Record<Step["state"], string>> = { start: "…", done: "✔", note: " ", warning: "!", error: "✖" };
 const CLEAR_LINE = "\r\u001b[2K";
 
-/** Steps as lines; on a terminal the one under way turns and is replaced by its end, elsewhere only ends are written. */
+/**
+ * Steps as lines. On a terminal the current step has a spinner and is replaced when it ends; without a terminal only
+ * ends are written.
+ */
 export class Progress {
   readonly #out: ProgressOutput;
   #current: string | undefined;
@@ -35,7 +38,7 @@ export class Progress {
     if (step.state !== "done" && current !== undefined) this.#begin(current);
   };
 
-  /** Ends the display; the step under way leaves no line. */
+  /** Ends the display; the current step leaves no line. */
   close(): void {
     this.#pause();
   }

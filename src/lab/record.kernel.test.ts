@@ -21,12 +21,12 @@ function asNobody<T>(fn: () => T): T {
 }
 
 describe("labs", () => {
-  it("are listed; none where there never was one", () => {
+  it("are listed; the list is empty before the first one", () => {
     expect(listLabs(root)).toEqual(["shop"]);
     expect(listLabs(join(scratch, "none"))).toEqual([]);
   });
 
-  it("are not said to be absent to whom they are not shown", () => {
+  it("are not reported as absent to a user without permission", () => {
     const refused = expect.objectContaining({ code: "not-root", message: expect.stringMatching(/EACCES .*try sudo/) });
     const caught = (fn: () => unknown): unknown => {
       try {

@@ -10,9 +10,9 @@ const Record = z.object({
   createdAt: z.string(),
   nodes: z.number().int().min(1),
   overlay: z.enum(["vxlan", "direct"]),
-  /** Absolute paths of the manifests that are watched. */
+  /** Absolute paths of the watched manifests. */
   sources: z.array(z.string()),
-  /** The Kubernetes API that the lab's nodes belong to: absolute path of its kubeconfig, and a context of it. */
+  /** The Kubernetes API of the lab's nodes: absolute path of its kubeconfig, and a context of it. */
   kubernetes: z.object({ kubeconfig: z.string(), context: z.string() }).optional(),
   /** Image name → absolute path of an archive or a directory. */
   images: z.record(z.string(), z.string()),
@@ -23,12 +23,12 @@ const Record = z.object({
   supervisor: z.object({ pid: z.number().int() }).optional(),
 });
 
-/** `lab.json`: what the lab was started with, and all that `down` needs after a crash. */
+/** `lab.json`: the settings that the lab was started with, and everything that `down` needs after a crash. */
 export type LabRecord = z.infer<typeof Record>;
-/** Which API a lab belongs to. */
+/** The API that a lab uses. */
 export type KubernetesTarget = NonNullable<LabRecord["kubernetes"]>;
 
-/** The lab's nodes. On a Kubernetes API their names begin with the lab's, since others' nodes are there too. */
+/** The lab's nodes. In a Kubernetes API their names start with the lab's: other nodes are there too. */
 export function labNodes(names: LabNames, { nodes, kubernetes }: Pick<LabRecord, "nodes" | "kubernetes">): NodeNames[] {
   const prefix = kubernetes === undefined ? "" : `${names.name}-`;
   return Array.from({ length: nodes }, (_, index) => nodeNames(names, index + 1, prefix));
@@ -53,7 +53,9 @@ export function writeRecord(names: LabNames, record: LabRecord): void {
   writeAtomically(names.record, `${JSON.stringify(record, null, 2)}\n`);
 }
 
-/** Names of the labs that have state on this machine, sorted. Throws LabError `not-root` to whom they are not shown. */
+/**
+ * Names of the labs that have state on this machine, sorted. Throws LabError `not-root` without permission to read it.
+ */
 export function listLabs(root: string = LABS_ROOT): string[] {
   return entriesOf(root)
     .filter((name) => {

@@ -22,13 +22,16 @@ export interface RootLayout {
   mounts: ContainerMount[];
 }
 
-/** Of the pod's network: /sys/class/net shows its devices. The name differs from the machine's, else `mount -a` takes it for done. */
+/**
+ * /sys/class/net must show the pod's devices. The source's name differs from the machine's sysfs, or `mount -a` would
+ * skip it.
+ */
 const SYSFS: Omit<ContainerMount, "target"> = { source: "pod-sysfs", type: "sysfs", options: "nosuid,nodev,noexec" };
 
 /**
- * The machine's own root, with each binding put over the machine's in the container's mount namespace only. For a target
- * that the machine lacks, nothing is made on the machine: an overlay covers the directory that it would be in, or, at
- * the top, the root becomes a directory of the container's own that holds all of the machine's.
+ * Uses the machine's own root; each binding is mounted over it in the container's mount namespace only. Nothing is
+ * created on the machine for a target that it lacks: an overlay covers the parent directory, or, for a target at the
+ * top level, the container gets a root directory of its own with all of the machine's bound into it.
  */
 export function machineRoot(dir: string, bindings: readonly Binding[]): RootLayout {
   const lacking = bindings.filter(({ target }) => !existsSync(target));
@@ -50,8 +53,8 @@ export function machineRoot(dir: string, bindings: readonly Binding[]): RootLayo
 }
 
 /**
- * Makes a working directory that is not there, as runtimes do: in the volume that it would be in, or, on the machine's
- * own files, as an empty directory of the container's (the result). An image's root is another's (`imageRoot`).
+ * Creates a missing working directory, as container runtimes do: in the volume that contains it, or as an empty
+ * directory of the container (the result) over the machine's files. For images see `imageRoot`.
  */
 export function makeWorkingDir(
   path: string,
@@ -75,7 +78,7 @@ function ancestor(path: string): string {
   return statSync(above, { throwIfNoEntry: false })?.isDirectory() === true ? above : ancestor(above);
 }
 
-/** Everything at the top of the machine's root, again below `root`, and a place for each target. */
+/** All top-level entries of the machine's root bound below `root`, and a mount point for each target. */
 function mirror(root: string, lacking: readonly Binding[]): ContainerMount[] {
   rmSync(root, { recursive: true, force: true });
   mkdirSync(root, { recursive: true, mode: 0o755 });
@@ -100,7 +103,7 @@ function cover(dir: string, path: string, prefix: string, lacking: readonly Bind
     rmSync(made, { recursive: true, force: true });
     mkdirSync(made, { recursive: true });
   }
-  chmodSync(upper, statSync(path).mode); // the merged directory shows the upper one's
+  chmodSync(upper, statSync(path).mode); // The merged directory has the mode of the upper one.
   for (const one of lacking.filter(({ target }) => ancestor(target) === path)) {
     place(upper, { ...one, target: one.target.slice(path.length) });
   }
@@ -108,8 +111,8 @@ function cover(dir: string, path: string, prefix: string, lacking: readonly Bind
 }
 
 /**
- * An image's root: an overlay of its own for each container, with places for the bindings in the upper layer.
- * `workingDir` is made if the image has none.
+ * An image's root: an overlay for each container, with mount points for the bindings in the upper layer. `workingDir`
+ * is created if the image lacks it.
  */
 export function imageRoot(
   dir: string,
@@ -117,7 +120,7 @@ export function imageRoot(
   bindings: readonly Binding[],
 ): RootLayout {
   const [upper, work, rootfs] = [`${dir}/upper`, `${dir}/work`, `${dir}/rootfs`];
-  for (const path of [upper, work]) rmSync(path, { recursive: true, force: true }); // a restarted container begins anew
+  for (const path of [upper, work]) rmSync(path, { recursive: true, force: true }); // A restarted container starts with an empty layer.
   for (const path of [upper, work, rootfs, `${upper}/proc`, `${upper}/sys`, `${upper}/dev`]) {
     mkdirSync(path, { recursive: true });
   }
@@ -135,7 +138,7 @@ export function imageRoot(
   };
 }
 
-/** Makes what a binding is mounted over, below `root`, which is fresh: there are no links in it to be led astray by. */
+/** Creates a mount point below `root`, which is new and therefore contains no symbolic links. */
 function place(root: string, { target, directory }: Pick<Binding, "target" | "directory">): void {
   if (directory) return void mkdirSync(`${root}${target}`, { recursive: true });
   mkdirSync(dirname(`${root}${target}`), { recursive: true });

@@ -11,7 +11,7 @@ test.each([
   expect(programPath(name, path)).toBe(expected);
 });
 
-test("what enters a container is this machine's, whatever the container's PATH", () => {
+test("nsenter is taken from the machine, whatever the container's PATH", () => {
   const spec = { argv: ["app"], netns: "/run/netns/x", rootfs: undefined, workingDir: undefined };
   const argv = containerArgv(spec as unknown as Parameters<typeof containerArgv>[0], "1");
   expect(argv.filter((word) => /nsenter|unshare/.test(word))).toEqual([

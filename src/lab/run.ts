@@ -4,8 +4,8 @@ import { delimiter, isAbsolute, join } from "node:path";
 import { LabError, messageOf } from "./errors.ts";
 
 /**
- * Where this machine has a program: for one that is started with a container's variables, whose PATH is the container's.
- * Its bare name where nobody has it, so that starting it says so.
+ * Finds a program on this machine, for a start with a container's variables, whose PATH is the container's. Returns the
+ * bare name if it is not found, so that the start reports it.
  */
 export function programPath(name: string, path: string = process.env["PATH"] ?? ""): string {
   const places = path.split(delimiter).map((folder) => join(folder, name));
@@ -15,9 +15,9 @@ export function programPath(name: string, path: string = process.env["PATH"] ?? 
 export interface RunOptions {
   /** Written to the program's stdin. */
   input?: string | undefined;
-  /** Milliseconds; 20 s unless told. */
+  /** Milliseconds; 20 s by default. */
   timeout?: number | undefined;
-  /** `runSync`: a failure all of whose lines on stderr match is none. */
+  /** `runSync`: a failure is ignored if every line of stderr matches. */
   tolerate?: RegExp | undefined;
 }
 
@@ -27,7 +27,10 @@ function failure(file: string, args: readonly string[], reason: string, stderr: 
   return new LabError("command-failed", `run ${command}: ${reason}${said === "" ? "" : `: ${said}`}`);
 }
 
-/** Runs a program by argument vector, no shell, and gives its stdout. Throws LabError `command-failed` with its stderr. */
+/**
+ * Runs a program by argument vector, without a shell, and returns its stdout. Throws LabError `command-failed` with its
+ * stderr.
+ */
 export function run(file: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = execFile(
@@ -40,12 +43,12 @@ export function run(file: string, args: readonly string[], options: RunOptions =
         reject(failure(file, args, reason, stderr));
       },
     );
-    child.stdin?.on("error", () => {}); // a program that ends before it has read all says so by its exit code
+    child.stdin?.on("error", () => {}); // A program that ends before it has read everything reports that by its exit code.
     child.stdin?.end(options.input ?? "");
   });
 }
 
-/** The same, blocking: for the few steps that must not be interleaved with another's. */
+/** The blocking form of `run`: for the few steps that must not interleave with another's. */
 export function runSync(file: string, args: readonly string[], options: RunOptions = {}): string {
   const result = spawnSync(file, [...args], {
     input: options.input ?? "",
@@ -62,7 +65,10 @@ export function runSync(file: string, args: readonly string[], options: RunOptio
   return result.stdout;
 }
 
-/** Feeds lines to one `ip -batch -`, in namespace `netns` if given. With `force`, goes on after a line that fails. */
+/**
+ * Feeds lines to one `ip -batch -`, in network namespace `netns` if given. With `force`, a failed line does not stop
+ * the batch.
+ */
 export async function ipBatch(
   lines: readonly string[],
   options: { netns?: string; force?: boolean } = {},

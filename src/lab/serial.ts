@@ -1,4 +1,4 @@
-/** Runs tasks one after the other, whatever becomes of those before. */
+/** Runs tasks one after the other. A failed task does not stop those after it. */
 export function serial(): <T>(task: () => Promise<T> | T) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();
   return (task) => {

@@ -5,7 +5,7 @@ import { codeOf, messageOf } from "./errors.ts";
 import type { Lab } from "./lab.ts";
 import type { Report, Step } from "./progress.ts";
 
-/** What the start of a lab has come to; late listeners hear it from the beginning. */
+/** Progress of the lab's start. Late listeners get it from the beginning. */
 export class UpProgress {
   readonly #steps: Step[] = [];
   readonly #listeners = new Set<Report>();
@@ -16,7 +16,7 @@ export class UpProgress {
       this.#steps.push(step);
       for (const listener of this.#listeners) listener(step);
     });
-    this.done.catch(() => {}); // told to whoever follows
+    this.done.catch(() => {}); // The failure is reported to each listener.
   }
 
   async follow(report: Report): Promise<void> {
@@ -32,7 +32,10 @@ export class UpProgress {
 
 type Handler = (request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void> | void;
 
-/** Listens on the lab's root-only unix socket. Long answers are lines of JSON: `{step}` …, then `{result}` or `{error}`. */
+/**
+ * Listens on the lab's unix socket, which only root may open. Long answers are lines of JSON: `{step}` …, then
+ * `{result}` or `{error}`.
+ */
 export async function serveLab(socket: string, lab: Lab, up: UpProgress): Promise<Server> {
   const routes: Readonly<Record<string, Handler>> = {
     "GET /v1/lab": (_, response) => answer(response, 200, lab.status),
@@ -66,7 +69,7 @@ export async function serveLab(socket: string, lab: Lab, up: UpProgress): Promis
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    const umask = process.umask(0o177); // the socket is born closed to others
+    const umask = process.umask(0o177); // The socket must never be open to other users, not even before a chmod.
     server.listen(socket, resolve);
     process.umask(umask);
   });

@@ -4,7 +4,7 @@ import type { BindingPlan } from "./binding.ts";
 import { LabError } from "./errors.ts";
 import type { BoundPod } from "./pod-host.ts";
 
-/** Where a lab's objects come from: manifests, or a Kubernetes API. Hands bound pods to the kubelet and to the agents. */
+/** Source of a lab's objects: manifests, or a Kubernetes API. Passes bound pods to the kubelet and to the agents. */
 export interface ObjectSource {
   /** The lab's pods by `namespace/name`. */
   readonly bound: ReadonlyMap<string, BoundPod>;
@@ -13,26 +13,30 @@ export interface ObjectSource {
   readonly secrets: readonly Secret[];
   /** As they were given; none if they are those of an API. */
   readonly objects: readonly ManifestObject[];
-  /** Reads what is there. Resolves with the first plan, handed out already; `up` waits until it is in force. */
+  /**
+   * Reads the objects. Resolves with the first plan, which has been passed on already; `up` waits until it is in force.
+   */
   open(): Promise<BindingPlan>;
-  /** The agents are up. */
+  /** Called when the agents are up. */
   agentsReady(): Promise<void>;
-  /** Writes objects over those of the same name. Throws LabError `read-only` where they are someone else's. */
+  /**
+   * Creates objects or replaces those of the same name. Throws LabError `read-only` if the source cannot be written.
+   */
   put(objects: readonly ManifestObject[]): BindingPlan;
-  /** Removes objects by `Kind/namespace/name`; gives the keys that were there. Throws like `put`. */
+  /** Removes objects by `Kind/namespace/name`; returns the keys that existed. Throws like `put`. */
   remove(keys: readonly string[]): { removed: string[]; plan: BindingPlan };
-  /** Key of the workload that asks for a pod, started or not, by the pod's key. */
+  /** Key of the workload of a pod, started or not, by the pod's key. */
   ownerOf(pod: string): string | undefined;
-  /** What would be wrong with objects if they were put. Throws like `put`. */
+  /** The problems that objects would have if they were put. Throws like `put`. */
   foresee(objects: readonly ManifestObject[], ofPods: (pods: readonly Pod[]) => Problem[]): Problem[];
-  /** A pod has been given its addresses, or has ended and gives them back. */
+  /** Called when a pod has got its addresses, or has ended and releases them. */
   addresses(bound: BoundPod, ips: readonly string[], ended?: Ended): void;
-  /** Something about the kubelet's pods is new. */
+  /** Called when the state of the kubelet's pods has changed. */
   changed(): void;
   close(): Promise<void>;
 }
 
-/** A lab whose objects are written elsewhere. */
+/** The error for a lab whose objects cannot be written through it. */
 export function readOnly(lab: string): LabError {
   const hint = "use kubectl";
   return new LabError("read-only", `change lab ${lab}: its objects are those of a Kubernetes API (${hint})`);

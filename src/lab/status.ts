@@ -1,27 +1,27 @@
 import type { Problem } from "../model/problem.ts";
 
-/** Shapes of `weir lab status -o json`. Scripts rely on them: add fields, never take one away. */
+/** Fields of `weir lab status -o json`. Scripts rely on them: add fields, never remove one. */
 
 export type Phase = "Pending" | "Running" | "Succeeded" | "Failed";
 
 export interface ContainerStatus {
   name: string;
   state: "waiting" | "running" | "exited";
-  /** First process, as the machine numbers it. */
+  /** PID of the container's first process in the machine's PID namespace. */
   pid: number | null;
   restarts: number;
   exitCode: number | null;
   reason: string | null;
-  /** Code of what kept the last start from happening, e.g. `no-command`; null if it happened. */
+  /** Error code of the last failed start, e.g. `no-command`; null if it started. */
   failure: string | null;
-  /** When the last run began and ended, RFC 3339. */
+  /** When the last run started and finished, RFC 3339. */
   startedAt: string | null;
   finishedAt: string | null;
-  /** Will it not be started again? */
+  /** True if it will not be restarted. */
   over: boolean;
-  /** It runs, and its startup probe, if it has one, has passed. */
+  /** True if it runs and its startup probe, if any, has succeeded. */
   started: boolean;
-  /** It has started, and its readiness probe, if it has one, passes. */
+  /** True if it has started and its readiness probe, if any, succeeds. */
   ready: boolean;
   log: string;
 }
@@ -37,23 +37,23 @@ export interface PodStatus {
   resourceVersion: string;
   netns: string;
   cgroup: string;
-  /** What it waits for, or what is wrong. */
+  /** What the pod waits for, or what failed. */
   message: string | null;
-  /** Why it ended before its containers did, e.g. `DeadlineExceeded`; null if it did not. */
+  /** Why the pod ended before its containers did, e.g. `DeadlineExceeded`; null if it did not. */
   reason: string | null;
-  /** All containers have been started, and those that run are ready. */
+  /** True if all containers have been started and those that run are ready. */
   ready: boolean;
-  /** Those that have been started so far. */
+  /** The init containers started so far. */
   initContainers: readonly ContainerStatus[];
   containers: readonly ContainerStatus[];
 }
 
 export interface NodeStatus {
   name: string;
-  /** Process of the node's agent; null between two. */
+  /** PID of the node's agent; null while none runs. */
   agentPid: number | null;
   agentRestarts: number;
-  /** How the agent before this one ended. */
+  /** How the previous agent ended. */
   agentLastExit: string | null;
   addresses: readonly string[];
   podCIDRs: readonly string[];
@@ -65,7 +65,7 @@ export interface NodeStatus {
 export interface LabStatus {
   name: string;
   overlay: "vxlan" | "direct";
-  /** Every pod runs or has ended well, and no manifest is in error. */
+  /** True if every pod runs or has succeeded, and no manifest has an error. */
   ready: boolean;
   supervisorPid: number;
   nodes: readonly NodeStatus[];

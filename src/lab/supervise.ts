@@ -12,8 +12,8 @@ export interface SuperviseOptions extends Omit<LabOptions, "names" | "record"> {
 }
 
 /**
- * The supervisor of one lab: what `weir lab up` leaves running. Lives in the lab's own cgroup, so that `down` finds it
- * there. Ends when told by `signal`; what it made stays for `teardown`.
+ * The supervisor process of one lab, started by `weir lab up`. It runs in the lab's own cgroup, where `down` finds it.
+ * It ends when `signal` is aborted; `teardown` removes what it created.
  */
 export async function supervise(options: SuperviseOptions): Promise<void> {
   const names = labNames(options.name, options.root);

@@ -1,6 +1,6 @@
 import { LabError } from "./errors.ts";
 
-/** One member of a tar archive. `path` is as written: judge it before use. */
+/** One member of a tar archive. `path` is as written in the archive: check it before use. */
 export interface TarEntry {
   path: string;
   type: "file" | "directory" | "symlink" | "link" | "other";
@@ -11,7 +11,7 @@ export interface TarEntry {
 
 const BLOCK = 512;
 
-/** Members of a tar archive (ustar, GNU long names, pax paths) that lies in memory. Throws LabError `bad-tar`. */
+/** Reads the members of a tar archive in memory (ustar, GNU long names, pax paths). Throws LabError `bad-tar`. */
 export function* readTar(archive: Buffer): Generator<TarEntry> {
   let given: Record<string, string> = {};
   for (const { flag, header, data } of members(archive)) {
@@ -31,7 +31,10 @@ export function* readTar(archive: Buffer): Generator<TarEntry> {
   }
 }
 
-/** Headers with what follows them, extension headers too. A size that pax gives for the next member wins over its own. */
+/**
+ * Headers with their data, extension headers included. A size in a pax header takes precedence over the next member's
+ * own.
+ */
 function* members(archive: Buffer): Generator<{ flag: string; header: Buffer; data: Buffer }> {
   let offset = 0;
   let sizeOfNext: number | undefined;
@@ -73,7 +76,7 @@ function text(buffer: Buffer, start: number, length: number): string {
   return field.subarray(0, end < 0 ? length : end).toString("utf8");
 }
 
-/** Octal text, or base 256 with the top bit set (GNU, files of 8 GiB and more). */
+/** Octal text, or base 256 if the top bit is set (GNU, files of 8 GiB and more). */
 function number(header: Buffer, start: number, length: number): number {
   if (((header[start] ?? 0) & 0x80) !== 0) {
     let value = (header[start] ?? 0) & 0x7f;
@@ -91,7 +94,10 @@ function typeOf(flag: string): TarEntry["type"] {
   return flag === "1" ? "link" : "other";
 }
 
-/** Records of `LENGTH key=value\n`; the length counts itself. */
+/**
+ * Records of `LENGTH key=value
+ * `. The length includes itself.
+ */
 function readPax(data: Buffer): Record<string, string> {
   const records: Record<string, string> = {};
   let offset = 0;

@@ -11,18 +11,18 @@ import { giveBackNetnsDir, NETNS_DIR } from "./netns-dir.ts";
 import { type LabRecord, labNodes, readRecord } from "./record.ts";
 import { ipBatch, run } from "./run.ts";
 
-/** Network namespaces that belong to a lab: those with its prefix. */
+/** Network namespaces of a lab: those with its prefix. */
 export function labNetns(names: LabNames, dir = NETNS_DIR): string[] {
   if (!existsSync(dir)) return [];
   return readdirSync(dir).filter((name) => name.startsWith(names.netnsPrefix));
 }
 
 /**
- * Removes everything of a lab, in whatever state it is: running, half made, or left by a crash. Its processes go first
- * (the supervisor too), then namespaces with all devices in them, mounts with all pins, cgroups, files. Each step does
- * nothing where there is nothing.
- * @throws LabError `no-lab` if there is no such lab; `api` if its nodes could not be removed from a Kubernetes API: nothing
- * is left on this machine then.
+ * Removes everything of a lab in any state: running, partly created, or left by a crash. First its processes (the
+ * supervisor too), then network namespaces with their devices, mounts with their pins, cgroups, files. Each step is
+ * idempotent.
+ * @throws LabError `no-lab` if there is no such lab; `api` if its nodes could not be removed from a Kubernetes API
+ * (nothing is left on this machine then)
  */
 export async function teardown(names: LabNames, connect: Connect | undefined, root: string = LABS_ROOT): Promise<void> {
   const record = readRecord(names);
@@ -39,10 +39,10 @@ export async function teardown(names: LabNames, connect: Connect | undefined, ro
   if (left !== undefined) throw left;
 }
 
-/** How long the API may take to forget the lab, ms. */
+/** Time limit for removing the lab from the API, ms. */
 const API_PATIENCE = 20_000;
 
-/** Takes the lab's pods and nodes out of the Kubernetes API that they belong to, once nothing of them runs. */
+/** Removes the lab's pods and nodes from their Kubernetes API, once none of their processes runs. */
 async function leaveApi(
   names: LabNames,
   record: LabRecord,
@@ -69,7 +69,7 @@ async function leaveApi(
   }
 }
 
-/** Unmounts what is on or below `dir`, last mounted first. */
+/** Unmounts everything at or below `dir`, in reverse order of mounting. */
 async function unmountAll(dir: string): Promise<void> {
   for (let round = 0; round < 20; round++) {
     const paths = mounts()
@@ -81,7 +81,7 @@ async function unmountAll(dir: string): Promise<void> {
   throw new LabError("mounts", `unmount ${dir}: still mounted`);
 }
 
-/** The lab's files, never across a mount: what is mounted may be the machine's. */
+/** Removes the lab's files without crossing a mount: mounted files may be the machine's. */
 function removeDir(names: LabNames): void {
   const mounted = mounts().find((mount) => within(mount.path, names.dir));
   if (mounted !== undefined) throw new LabError("mounts", `remove ${names.dir}: ${mounted.path} is still mounted`);
@@ -91,5 +91,5 @@ function removeDir(names: LabNames): void {
 function removeIfEmpty(dir: string): void {
   try {
     rmdirSync(dir);
-  } catch {} // others are in it, or it is gone
+  } catch {} // Other processes are in it, or it is gone.
 }

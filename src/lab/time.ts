@@ -1,7 +1,7 @@
-/** The longest that a timer takes, ms: a longer one would go off at once. */
+/** The longest delay of a Node.js timer, ms: a longer one would fire at once. */
 export const LONGEST = 2 ** 31 - 1;
 
-/** Waits `ms`, however long that is; shorter once `signal` is aborted. Never rejects. */
+/** Waits `ms`, of any length, or until `signal` is aborted. Never rejects. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   for (let left = ms; left > 0 && !signal.aborted; left -= LONGEST) await wait(Math.min(left, LONGEST), signal);
 }
@@ -18,7 +18,7 @@ function wait(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Runs `task` with a signal that is aborted after `ms` (24 days at most), or with `signal`. */
+/** Runs `task` with a signal that is aborted after `ms` (24 days at most), or when `signal` is. */
 export async function limited<T>(
   ms: number,
   signal: AbortSignal,

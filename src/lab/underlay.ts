@@ -5,7 +5,10 @@ import { ipBatch, run } from "./run.ts";
 
 const UNDERLAY_MTU = 1500;
 
-/** Writes `value` to sysctls (paths below /proc/sys) of one namespace; those that the kernel lacks are left out. */
+/**
+ * Writes `value` to sysctls (paths below /proc/sys) of one network namespace; sysctls that the kernel lacks are
+ * skipped.
+ */
 async function setSysctls(netns: string, value: string, sysctls: readonly string[]): Promise<void> {
   const files = sysctls.map((name) => `/proc/sys/${name}`).filter((path) => existsSync(path));
   if (files.length === 0) return;
@@ -13,8 +16,8 @@ async function setSysctls(netns: string, value: string, sysctls: readonly string
 }
 
 /**
- * The wire between the nodes: namespace `weir.LAB.net` with a bridge, and one veth to each node's `eth0`. Nothing of it
- * is ever in the machine's own namespace.
+ * Creates the network between the nodes: network namespace `weir.LAB.net` with a bridge, and one veth pair to each
+ * node's `eth0`. No device is in the machine's own network namespace.
  */
 export async function buildUnderlay(lab: LabNames, nodes: readonly NodeNames[]): Promise<void> {
   await ipBatch([lab.netNetns, ...nodes.map((node) => node.netns)].map((netns) => `netns add ${netns}`));
@@ -41,11 +44,11 @@ async function buildSwitch(lab: LabNames): Promise<void> {
   });
 }
 
-/** Before eth0 is there: what a new device takes from `default`. */
+/** Sets the sysctls of `default` before eth0 exists: a new device inherits them. */
 async function prepareNode(node: NodeNames): Promise<void> {
   await setSysctls(node.netns, "1", ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"]);
   await setSysctls(node.netns, "0", [
-    "net/ipv6/conf/default/accept_dad", // else an address waits a second or more before it can be used
+    "net/ipv6/conf/default/accept_dad", // With duplicate address detection an address is not usable for a second or more.
     "net/ipv4/conf/all/rp_filter",
     "net/ipv4/conf/default/rp_filter",
   ]);

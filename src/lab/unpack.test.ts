@@ -33,7 +33,7 @@ describe("unpackLayer", () => {
     expect(readFileSync(`${root()}/deep/er/file`, "utf8")).toBe("x");
   });
 
-  it("deletes what a whiteout names, and a directory's old content", () => {
+  it("a whiteout deletes a file, or the content of a directory", () => {
     unpackLayer(makeTar([{ path: "a/one" }, { path: "a/two" }, { path: "b/one" }]), root());
     unpackLayer(makeTar([{ path: "a/.wh.one" }, { path: "b/.wh..wh..opq" }, { path: "b/new" }]), root());
     expect(["a/one", "a/two", "b/one", "b/new"].map((path) => existsSync(`${root()}/${path}`))).toEqual([
@@ -44,7 +44,7 @@ describe("unpackLayer", () => {
     ]);
   });
 
-  it("replaces a symbolic link instead of writing through it", () => {
+  it("replaces a symbolic link and does not follow it", () => {
     unpackLayer(makeTar([{ path: "file", type: "2", link: "../outside" }]), root());
     unpackLayer(makeTar([{ path: "file", data: "mine" }]), root());
     expect(readFileSync(`${scratch}/outside`, "utf8")).toBe("untouched");
@@ -78,7 +78,7 @@ describe("unpackLayer", () => {
     ],
     ["a whiteout through a link", [{ path: "out", type: "2", link: ".." }, { path: "out/.wh.outside" }]],
     ["a whiteout of ..", [{ path: "keep" }, { path: "a/.wh..." }]],
-  ])("lets nothing out of the root: %s", (_, members) => {
+  ])("writes nothing outside the root: %s", (_, members) => {
     try {
       unpackLayer(makeTar(members), root());
     } catch (error) {
@@ -90,7 +90,7 @@ describe("unpackLayer", () => {
     if (members[0]?.path === "keep") expect(existsSync(`${root()}/keep`)).toBe(true);
   });
 
-  it("takes an absolute path as one below the root", () => {
+  it("treats an absolute path as relative to the root", () => {
     unpackLayer(makeTar([{ path: "/etc/x", data: "in" }]), root());
     expect(readFileSync(`${root()}/etc/x`, "utf8")).toBe("in");
   });
@@ -112,7 +112,7 @@ describe("readImageArchive", () => {
     return readImageArchive(`${scratch}/image.tar`);
   };
 
-  it("reads what docker save writes", () => {
+  it("reads an archive of docker save", () => {
     const manifest = [{ Config: "c.json", RepoTags: ["x:1"], Layers: ["l.tar"] }];
     const image = read([
       { path: "manifest.json", data: JSON.stringify(manifest) },
@@ -139,5 +139,5 @@ describe("readImageArchive", () => {
     ["neither", [{ path: "x" }]],
     ["is missing", [{ path: "manifest.json", data: JSON.stringify([{ Config: "../../etc/passwd", Layers: [] }]) }]],
     ["names no image", [{ path: "manifest.json", data: "[]" }]],
-  ])("says what is wrong: %s", (reason, members) => expect(() => read(members)).toThrow(reason));
+  ])("reports: %s", (reason, members) => expect(() => read(members)).toThrow(reason));
 });

@@ -16,9 +16,9 @@ import { LabError } from "./errors.ts";
 import { readTar, type TarEntry } from "./tar.ts";
 
 /**
- * Unpacks one image layer over `root`. An archive is hostile input: no member may be written or linked outside `root`,
- * not by "..", not by an absolute path, not through a symbolic link that an earlier member made. Devices and FIFOs are
- * left out. Throws LabError `bad-layer`.
+ * Unpacks one image layer into `root`. The archive is not trusted: no member may be written or linked outside `root` by
+ * "..", an absolute path, or a symbolic link of an earlier member. Devices and FIFOs are skipped. Throws LabError
+ * `bad-layer`.
  */
 export function unpackLayer(archive: Buffer, root: string): void {
   for (const entry of readTar(archive)) {
@@ -39,7 +39,7 @@ function whiteout(parent: string, name: string): void {
   rmSync(`${parent}/${name}`, { recursive: true, force: true });
 }
 
-/** Parts of a member's path below the root. An absolute path is taken as relative, as tar does. */
+/** Components of a member's path below the root. An absolute path is treated as relative, as tar does. */
 function safeParts(path: string): string[] {
   const parts = path.split("/").filter((part) => part !== "" && part !== ".");
   if (parts.includes("..") || path.includes("\0")) {
@@ -48,7 +48,7 @@ function safeParts(path: string): string[] {
   return parts;
 }
 
-/** The real directory of `parts` below `root`, made where missing. A symbolic link on the way is refused. */
+/** The real directory of `parts` below `root`, created where missing. A symbolic link on the way is refused. */
 function enter(root: string, parts: readonly string[]): string {
   let path = root;
   for (const part of parts) {
@@ -96,7 +96,7 @@ function link(root: string, path: string, entry: TarEntry): void {
   linkSync(target, path);
 }
 
-/** O_EXCL and O_NOFOLLOW: whatever stands at the path now, it is not written through. */
+/** O_EXCL and O_NOFOLLOW: an existing file or link at the path is never written through. */
 function writeNew(path: string, entry: TarEntry): void {
   const fd = openSync(path, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW, 0o600);
   try {

@@ -36,14 +36,14 @@ const bind = (volume: Volume, mount: Partial<VolumeMount> = {}, container = "c")
 const modeOf = (path: string): string => (statSync(path).mode & 0o7777).toString(8);
 
 describe("a ConfigMap's volume", () => {
-  it("has its files, binary ones too, readable for all", () => {
+  it("has files of text and binary data, readable by all users", () => {
     const { source, readOnly } = bind(conf());
     expect(readOnly).toBe(true);
     expect(readFileSync(`${source}/bytes`)).toEqual(Buffer.from([0, 1, 255, 255]));
     expect(["run", "text", "bytes"].map((name) => modeOf(`${source}/${name}`))).toEqual(["644", "644", "644"]);
   });
 
-  it("has the modes that it asks for, of all files and of one", () => {
+  it("has the requested default mode, and the mode of one file", () => {
     const items = [
       { key: "run", path: "bin/run", mode: 0o500 },
       { key: "text", path: "text" },
@@ -52,7 +52,7 @@ describe("a ConfigMap's volume", () => {
     expect([modeOf(`${source}/bin/run`), modeOf(`${source}/text`)]).toEqual(["500", "755"]);
   });
 
-  it("stays as it is for one container when another one starts", () => {
+  it("does not change for one container when another one starts", () => {
     const { source } = bind(conf());
     const { ino } = statSync(source);
     expect(bind(conf(), {}, "other").source).not.toBe(source);
@@ -62,13 +62,13 @@ describe("a ConfigMap's volume", () => {
 
 describe("an emptyDir", () => {
   const empty: Volume = { name: "scratch", kind: "emptyDir" };
-  it("is open to every user and shared", () => {
+  it("is writable by every user and shared by containers", () => {
     const { source } = bind(empty);
     expect(modeOf(source)).toBe("777");
     expect(bind(empty, {}, "other").source).toBe(source);
   });
 
-  it.each([["persistentVolumeClaim"], ["ephemeral"]])("stands in the place of %s, and that is said", (source) => {
+  it.each([["persistentVolumeClaim"], ["ephemeral"]])("is mounted in place of %s, with a warning", (source) => {
     const claimed: Volume = { name: "scratch", kind: "other", source };
     expect(bind(claimed).source).toBe(bind(empty).source);
     expect(volumeProblems(podOf([claimed]))).toMatchObject([
@@ -76,7 +76,7 @@ describe("an emptyDir", () => {
     ]);
   });
 
-  it("is not left by a sub-path: a container's link makes nothing on the machine", () => {
+  it("a sub-path cannot leave it: a symbolic link in a container creates nothing on the machine", () => {
     const { source } = bind(empty);
     mkdirSync(`${scratch}/machine`);
     symlinkSync(`${scratch}/machine`, `${source}/out`);
@@ -87,20 +87,20 @@ describe("an emptyDir", () => {
   });
 });
 
-describe("bindings in each other", () => {
+describe("nested bindings", () => {
   const binding = (name: string, target: string, directory = true): Binding => {
     const source = `${scratch}/${name}`;
     mkdirSync(source, { recursive: true });
     return { source, target, directory, readOnly: false };
   };
-  it("are mounted from the outside in, and have their places", () => {
+  it("are mounted from the outside in, with their mount points created", () => {
     const all = [binding("deep", "/data/a/b"), binding("file", "/data/a/conf", false), binding("data", "/data")];
     expect(arrange(all).map(({ target }) => target)).toEqual(["/data", "/data/a/b", "/data/a/conf"]);
     expect(statSync(`${scratch}/data/a/b`).isDirectory()).toBe(true);
     expect(statSync(`${scratch}/data/a/conf`).isFile()).toBe(true);
   });
 
-  it("make nothing on the machine through a container's link", () => {
+  it("create nothing on the machine through a container's symbolic link", () => {
     mkdirSync(`${scratch}/machine`);
     const data = binding("data", "/data");
     symlinkSync(`${scratch}/machine`, `${data.source}/evil`);
@@ -108,7 +108,7 @@ describe("bindings in each other", () => {
     expect(existsSync(`${scratch}/machine/b`)).toBe(false);
   });
 
-  it("hold a working directory that is not there", () => {
+  it("contain a missing working directory", () => {
     const bindings = [binding("data", "/data"), binding("deep", "/data/deep")];
     const options = { dir: scratch, image: false, bindings };
     expect(makeWorkingDir("/data/deep/a/b", options)).toEqual([]);

@@ -7,23 +7,23 @@ import { LabError } from "./errors.ts";
 import { inside } from "./inside.ts";
 import { within } from "./mounts.ts";
 
-/** Something of the machine that a container sees at `target`. */
+/** A file or directory of the machine that a container sees at `target`. */
 export interface Binding {
   source: string;
   target: string;
   directory: boolean;
   readOnly: boolean;
-  /** `device:inode` of the source, where a container could put something else in its place before it is mounted. */
+  /** `device:inode` of the source, if a container could replace the source before it is mounted. */
   id?: string | undefined;
 }
 
-/** Where a container's volumes are kept: those that outlive it, and those that are its own. */
+/** Directories of a container's volumes: those that outlive the container, and those of one container. */
 export interface VolumeDirs {
   pod: string;
   container: string;
 }
 
-/** Kinds of volumes in whose place an empty directory is mounted. */
+/** Volume kinds that are replaced by an empty directory. */
 const CLAIMS = new Set(["persistentVolumeClaim", "ephemeral"]);
 type Mounted = Exclude<Volume, { kind: "other" }>;
 
@@ -33,9 +33,10 @@ function mounted(volume: Volume): Mounted | undefined {
 }
 
 /**
- * Makes a container's volumes and gives what it has of them. ConfigMaps are written anew each time, for this container
- * alone: another one's mounts stay as they are.
- * @throws LabError `no-config` if a ConfigMap or a key of it is missing, `bad-volume` if a sub-path leads out of a volume.
+ * Creates a container's volumes and returns its bindings. Files of ConfigMaps are written anew for each container: the
+ * mounts of other containers do not change.
+ * @throws LabError `no-config` if a ConfigMap or one of its keys is missing, `bad-volume` if a sub-path leads out of a
+ * volume
  */
 export function bindVolumes(pod: Pod, container: Container, maps: readonly ConfigMap[], dirs: VolumeDirs): Binding[] {
   const roots = new Map<string, string>();
@@ -62,12 +63,12 @@ function makeVolume(pod: Pod, volume: Mounted, maps: readonly ConfigMap[], dirs:
   const root = `${dirs.pod}/volumes/${volume.name}`;
   if (statSync(root, { throwIfNoEntry: false }) === undefined) {
     mkdirSync(root, { recursive: true });
-    chmodSync(root, 0o777); // whatever the umask
+    chmodSync(root, 0o777); // mkdir applies the umask.
   }
   return root;
 }
 
-/** Volumes that the lab does not mount are said, not left out in silence. */
+/** Reports volumes that the lab does not mount. */
 export function volumeProblems(pod: Pod): Problem[] {
   return (pod.volumes ?? []).flatMap((volume) => {
     if (volume.kind !== "other") return [];
@@ -80,7 +81,7 @@ export function volumeProblems(pod: Pod): Problem[] {
   });
 }
 
-/** The innermost binding that holds a path. Of two at one place the later one covers the other. */
+/** The innermost binding that contains a path. Of two at one place, the later one hides the other. */
 export function holderOf(path: string, bindings: readonly Binding[]): Binding | undefined {
   const holding = bindings.filter((one) => one.directory && within(path, one.target));
   return holding.reduce<Binding | undefined>(
@@ -89,7 +90,7 @@ export function holderOf(path: string, bindings: readonly Binding[]): Binding | 
   );
 }
 
-/** In the order in which they are to be mounted, each with its place in the one that it is mounted in. */
+/** The bindings in the order of mounting, each with its mount point in the binding that contains it. */
 export function arrange(bindings: readonly Binding[]): Binding[] {
   const depth = ({ target }: Binding): number => target.split("/").length;
   const ordered = [...bindings].sort((a, b) => depth(a) - depth(b));

@@ -14,7 +14,7 @@ const SAFE = new Set([
   "net.ipv4.tcp_wmem",
 ]);
 
-/** A sysctl's name with dots, which may be written with slashes; undefined if a pod may not set it. */
+/** A sysctl's name with dots (it may be written with slashes); undefined if a pod may not set it. */
 export function podSysctl(name: string, { hostNetwork }: { hostNetwork: boolean }): string | undefined {
   const dotted = name.replaceAll("/", ".");
   if (!SAFE.has(dotted) || (hostNetwork && dotted.startsWith("net."))) return undefined;

@@ -2,8 +2,8 @@
 const SHOWN = 64;
 
 /**
- * A value that somebody else wrote, safe to print in a log line or on a terminal: quoted, cut at 64 characters,
- * and everything but printable ASCII escaped (control characters and text direction marks can forge output).
+ * Makes a user's value safe for a log line or a terminal: quoted, cut at 64 characters, and with everything but
+ * printable ASCII escaped (control characters and text direction marks can forge output).
  */
 export function quote(value: string): string {
   const cut = value.length > SHOWN ? `${value.slice(0, SHOWN)}…` : value;
@@ -13,7 +13,10 @@ export function quote(value: string): string {
   return `"${escaped}"`;
 }
 
-/** A rate for people: `10 Mbit/s`, `1.5 Gbit/s`, `8 kbit/s`. Exact: falls back to bit/s rather than rounding. */
+/**
+ * Writes a rate as `10 Mbit/s`, `1.5 Gbit/s` or `8 kbit/s`. It is never rounded: a rate without a short form is written
+ * in bit/s.
+ */
 export function formatRate(bits: number): string {
   for (const [unit, size] of [
     ["Tbit/s", 1e12],

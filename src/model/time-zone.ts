@@ -1,10 +1,10 @@
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
-/** Names are an author's, and case does not count in them: no more are kept than a machine has in use. */
+/** Most formatters to cache. Names come from users and are not case-sensitive, so the cache must be bounded. */
 const MOST_FORMATS = 64;
 const formats = new Map<string, Intl.DateTimeFormat>();
 
-/** Is it an IANA name of a time zone that this program knows, e.g. `Europe/Berlin`? */
+/** True if the runtime knows this IANA time zone name, e.g. `Europe/Berlin`. */
 export function isTimeZone(name: string): boolean {
   if (!/^[A-Za-z][A-Za-z0-9_+-]*(\/[A-Za-z0-9_+-]+)*$/.test(name)) return false;
   try {
@@ -23,7 +23,7 @@ function formatOf(timeZone: string): Intl.DateTimeFormat {
   return made;
 }
 
-/** What a zone's clocks are ahead of UTC at a time, ms. */
+/** The UTC offset of a time zone at a time, ms. */
 function offsetAt(timeZone: string, time: number): number {
   const text = formatOf(timeZone)
     .formatToParts(time)
@@ -34,9 +34,8 @@ function offsetAt(timeZone: string, time: number): number {
 }
 
 /**
- * Finds a time by a zone's clocks: `next` gives the first one after another by a clock that is never set. Where clocks
- * are put forward, times that they leave out do not come; where they are put back, times come twice.
- * @param after ms since the epoch, as the result
+ * Finds a time on the clocks of a time zone. `next` gives the next matching time after another one on a clock without
+ * offset changes. Local times that a change skips do not match; local times that occur twice match twice.
  */
 export function zoned(timeZone: string, after: number, next: (wall: number) => number | undefined): number | undefined {
   let from = after;
@@ -51,7 +50,10 @@ export function zoned(timeZone: string, after: number, next: (wall: number) => n
   }
 }
 
-/** The first whole minute from which a zone's clocks are not `offset` ahead any more; undefined if they are until `end`. */
+/**
+ * The first whole minute at which the zone's UTC offset is no longer `offset`; undefined if it does not change before
+ * `end`.
+ */
 function changeBetween(timeZone: string, start: number, end: number, offset: number): number | undefined {
   for (let before = start; before < end; before += DAY) {
     let after = Math.min(before + DAY, end);

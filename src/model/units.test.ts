@@ -30,10 +30,10 @@ describe("percentages", () => {
     "0x2%",
     "1.0000001%",
     " 2%",
-  ])("%j is none", (text) => {
+  ])("%j is refused", (text) => {
     expect(parsePercent(text).ok).toBe(false);
   });
-  test.each([0, 0.02, 0.00001, 0.5, 1])("%d is written so that it is read again", (probability) => {
+  test.each([0, 0.02, 0.00001, 0.5, 1])("%d is formatted as text that parses to it", (probability) => {
     const parsed = parsePercent(formatPercent(probability));
     expect(parsed.ok && parsed.value).toBeCloseTo(probability, 12);
   });
@@ -57,7 +57,7 @@ describe("durations", () => {
       expect(parseDuration(text).ok).toBe(false);
     },
   );
-  test.each([50e6, 1.5e9, 10e3, 60e9])("%d ns is written so that it is read again", (ns) => {
+  test.each([50e6, 1.5e9, 10e3, 60e9])("%d ns is formatted as text that parses to it", (ns) => {
     const parsed = parseDuration(formatDuration(ns));
     expect(parsed.ok && parsed.value).toBe(ns);
   });

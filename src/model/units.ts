@@ -1,20 +1,23 @@
 import { meantDuration, meantPercent, orMeant } from "./meant.ts";
 import { bad, good, quote, type Result } from "./text.ts";
 
-/** Reads `2%`, `0.001%`: 0 to 100, up to six decimals. Gives the probability, 0 to 1. */
+/** Parses a percentage such as `2%` or `0.001%`: 0 to 100, up to six decimals. Returns a probability from 0 to 1. */
 export function parsePercent(text: string): Result<number> {
   const both = bothPercents(text);
   if (both !== undefined) return bad(`${quote(text)} is no percentage; write ${both}`);
   return orMeant(text, readPercent, meantPercent);
 }
 
-/** `0.05` is 5% to who thinks of a share, and 0.05% to others: both; undefined for any other text. */
+/**
+ * A number without `%` is ambiguous: `0.05` may mean 5% or 0.05%. Returns both spellings for the error message;
+ * undefined for any other text.
+ */
 export function bothPercents(text: string): string | undefined {
   if (!/^0?\.\d{1,6}$/.test(text) || Number(text) === 0) return undefined;
   return `"${formatPercent(Number(text))}" or "${Number(text)}%"`;
 }
 
-/** The same without a guess. */
+/** Parses a percentage; the error message suggests nothing. */
 export function readPercent(text: string): Result<number> {
   const match = /^(\d{1,3})(\.\d{1,6})?%$/.exec(text);
   const percent = match ? Number(`${match[1]}${match[2] ?? ""}`) : Number.NaN;
@@ -22,7 +25,7 @@ export function readPercent(text: string): Result<number> {
   return bad(`${quote(text)} is no percentage; write 0% to 100%, with up to six decimals, for example "0.5%"`);
 }
 
-/** A probability as people write it: `2%`, `0.001%`. */
+/** Formats a probability as a percentage: `2%`, `0.001%`. */
 export function formatPercent(probability: number): string {
   return `${Number((probability * 100).toFixed(7))}%`;
 }
@@ -31,9 +34,9 @@ const NS: Readonly<Record<string, number>> = { us: 1e3, µs: 1e3, ms: 1e6, s: 1e
 const LONGEST_HOURS = 24 * 365;
 
 /**
- * Reads Go's durations: `50ms`, `1.5s`, `1h30m`. Gives nanoseconds; at most a year. A number alone is none: what reads it
- * as milliseconds stands beside what reads it as seconds.
- * @param example what is usual where it is written; refusals guess its unit
+ * Parses a duration in Go's syntax: `50ms`, `1.5s`, `1h30m`. Returns nanoseconds; at most a year. A number without a
+ * unit is refused: some fields would mean milliseconds and others seconds.
+ * @param example a usual value of the field; the error message suggests its unit
  */
 export function parseDuration(text: string, example = "50ms"): Result<number> {
   const unit = example.replace(/[^a-z]/g, "");
@@ -56,7 +59,7 @@ function readDuration(text: string, example: string): Result<number> {
   return sum <= LONGEST_HOURS * 3600e9 ? good(Math.round(sum)) : bad(`${quote(text)} is longer than a year`);
 }
 
-/** Nanoseconds as people write them: `50ms`, `1.5s`. */
+/** Formats nanoseconds as a duration: `50ms`, `1.5s`. */
 export function formatDuration(ns: number): string {
   if (ns >= 1e9) return `${ns / 1e9}s`;
   return ns >= 1e6 ? `${ns / 1e6}ms` : `${ns / 1e3}us`;

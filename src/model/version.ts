@@ -1,4 +1,4 @@
-/** Weir's version, as in package.json. */
+/** Weir's version; the same as in package.json. */
 export const version = "0.1.0";
-/** Version of the documents that Weir reads and writes. */
+/** API version of the objects that Weir reads and writes. */
 export const apiVersion = "weir.dev/v1alpha1";

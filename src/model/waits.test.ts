@@ -4,7 +4,7 @@ import { cumulated, delayedOf, WAIT_ENDS, waitAt } from "./waits.ts";
 
 const waits = [90, 0, 8, 0, 0, 0, 1, 0, 0, 1];
 
-test("the classes are those that the program counts", async () => {
+test("the buckets are the same as in the BPF program", async () => {
   const header = await readFile(new URL("../functions/limit/measure.h", import.meta.url), "utf8");
   const [, ends = ""] = /ends\[\] = \{(.*)\}/.exec(header) ?? [];
   expect(ends.split(",").map(Number)).toEqual([...WAIT_ENDS]);
@@ -17,13 +17,13 @@ test.each([
   [0.98, 0.005],
   [0.99, 0.1],
   [1, null],
-])("of %s of the packets the wait is below %s s", (part, end) => expect(waitAt(waits, part)).toBe(end));
+])("%s of the packets wait less than %s s", (part, end) => expect(waitAt(waits, part)).toBe(end));
 
-test("without packets there is no wait", () => expect(waitAt([0, 0], 0.5)).toBeNull());
+test("without packets there is no quantile", () => expect(waitAt([0, 0], 0.5)).toBeNull());
 
-test("delayed is what waited for a millisecond or longer", () => expect(delayedOf(waits)).toBe(10));
+test("packets that waited a millisecond or longer count as delayed", () => expect(delayedOf(waits)).toBe(10));
 
-test("the last of the cumulated classes has all packets", () => {
+test("the last cumulative bucket holds all packets", () => {
   expect(cumulated(waits).slice(0, 3)).toEqual([
     { within: 0.001, packets: 90 },
     { within: 0.002, packets: 90 },

@@ -1,16 +1,19 @@
-/** Upper ends of the classes of times that packets wait in a limit, ms; the last class is open. src/functions/limit/measure.h has the same. */
+/**
+ * Upper bounds of the wait-time histogram's buckets, ms; the last bucket is open. The same as in
+ * src/functions/limit/measure.h.
+ */
 export const WAIT_ENDS = [1, 2, 5, 10, 20, 50, 100, 200, 500] as const;
 
-/** Packets by the class of their wait. */
+/** Packet counts by bucket. */
 export type Waits = readonly number[];
 
-/** Packets that waited for 1 ms or longer. */
+/** Packets that waited 1 ms or longer. */
 export const delayedOf = (waits: Waits): number => sum(waits.slice(1));
 
 /**
- * Upper end of the class in which the given part of the packets ends, s.
+ * Upper bound of the bucket that holds the given quantile, s.
  * @param part 0 to 1
- * @returns null without packets, and if that class is the open one
+ * @returns null without packets, and if it is the open bucket
  */
 export function waitAt(waits: Waits, part: number): number | null {
   const all = sum(waits);
@@ -24,7 +27,7 @@ export function waitAt(waits: Waits, part: number): number | null {
   return end === undefined ? null : end / 1000;
 }
 
-/** Packets that waited for less than each upper end, and at last all of them. Ends in s. */
+/** The histogram in cumulative form: packets that waited less than each bound (s), and finally all packets. */
 export function cumulated(waits: Waits): { within: number; packets: number }[] {
   return waits.map((_, index) => ({
     within: (WAIT_ENDS[index] ?? Number.POSITIVE_INFINITY) / 1000,

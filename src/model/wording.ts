@@ -1,14 +1,14 @@
 import { suggestion } from "./suggest.ts";
 import { quote } from "./text.ts";
 
-/** What is to be written in a field: `a percentage such as "2%"`, and what a value of another type was meant to be. */
+/** What a field expects: `a percentage such as "2%"`, and what a value of another type was probably meant to be. */
 export interface Hint {
   what: string;
-  /** The right value as it is written in YAML, if it can be told. */
+  /** The corrected value as YAML, if it can be derived. */
   meant?(value: unknown): string | undefined;
 }
 
-/** An issue of zod's while it gets its words: `inst` is the schema that has it. */
+/** An issue of zod while its message is made. `inst` is the schema that reported it. */
 export interface Issue {
   code?: string | undefined;
   input?: unknown;
@@ -21,15 +21,15 @@ export interface Issue {
   maximum?: number | bigint | undefined;
 }
 
-/** The error of a schema that knows what is to be written. */
+/** The error function of a schema that has a hint. */
 export const says =
   (hint: Hint) =>
   (issue: Issue): string | undefined =>
     issue.code === "invalid_type" ? wrongType(issue, hint) : inWords(issue);
 
 /**
- * Words of zod's issues for people: what is there, what belongs there, and how it is written. For `safeParse`; undefined
- * where zod's own words will do.
+ * Makes the message of a zod issue: what was found, what is expected, and how to write it. For `safeParse`. Undefined
+ * where zod's own message is used.
  */
 export function inWords(issue: Issue): string | undefined {
   if (issue.code === "invalid_type") {
@@ -44,7 +44,7 @@ export function inWords(issue: Issue): string | undefined {
   return undefined;
 }
 
-/** `no field "los"; did you mean loss?`, or the fields that there are. */
+/** `no field "los"; did you mean loss?`, or the list of the fields. */
 export function unknownField(key: string, fields: readonly string[]): string {
   const near = suggestion(key, fields);
   return `no field ${quote(key)}; ${near || `its fields are ${fields.join(", ")}`}`;
@@ -84,14 +84,14 @@ function typeOf(value: unknown): string {
   return typeof value === "object" ? "a map" : "a number";
 }
 
-/** Values of any size, short. */
+/** A short form of a value of any size. */
 function shown(value: unknown): string {
   if (typeof value === "string") return quote(value);
   if (typeof value === "object" && value !== null) return Array.isArray(value) ? "[…]" : "{…}";
   return String(value);
 }
 
-/** Where a schema has no hint of its own. */
+/** The hint for schemas without one of their own. */
 function usual({ expected, inst }: Issue): Hint {
   switch (expected) {
     case "string":
@@ -109,7 +109,7 @@ function usual({ expected, inst }: Issue): Hint {
   }
 }
 
-/** A text that is the right thing once its quotes are gone. */
+/** The text without quotes, if it is then the right value. */
 function unquoted(value: unknown, right: RegExp): string | undefined {
   return typeof value === "string" && right.test(value) ? `${value} without quotes` : undefined;
 }

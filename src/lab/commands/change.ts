@@ -14,7 +14,7 @@ export interface ChangeOptions {
   name: string;
   /** Absolute paths. */
   files: readonly string[];
-  /** Manifests from elsewhere, e.g. standard input. */
+  /** Manifests from another source, e.g. standard input. */
   text?: string | undefined;
 }
 
@@ -29,7 +29,10 @@ const NOT_READ = "read manifests: not all of them are right (above); nothing was
 const nothing = (what: string) =>
   new LabError("manifests", `${what}: the manifests hold no object that a lab acts on; nothing was done`);
 
-/** Adds or changes objects, all of them or none; resolves when that is in force. Exit code 1 with reasons if some of it is not. */
+/**
+ * Creates or changes objects, all or none; resolves when the change is in force. Exit code 1, with reasons, if a part
+ * of it is not.
+ */
 export async function apply(options: ChangeOptions, io: LabIo): Promise<number> {
   const client = running(options.name, io);
   const { objects, problems: found } = read(options);
@@ -39,7 +42,10 @@ export async function apply(options: ChangeOptions, io: LabIo): Promise<number> 
   return told(io, problems);
 }
 
-/** What `apply` would change. `problems`: why it would not be done; `foreseen`: what would be wrong with it then. */
+/**
+ * The changes that `apply` would make. `problems`: why it would be refused; `foreseen`: problems that the objects would
+ * have.
+ */
 export async function changes(
   options: ChangeOptions,
   io: LabIo,
@@ -51,7 +57,7 @@ export async function changes(
     throw nothing("compare objects");
   }
   const held = new Map((await client.objects()).map((object) => [keyOf(object), object]));
-  // as the lab holds it: without what JSON leaves out
+  // As the lab holds it: without the undefined fields that JSON omits.
   const plain = (object: ManifestObject): object => JSON.parse(JSON.stringify(object));
   return {
     changes: objects.map((object) => ({ key: keyOf(object), before: held.get(keyOf(object)), after: plain(object) })),
@@ -61,16 +67,16 @@ export async function changes(
 }
 
 /**
- * Deletes the objects that the files name, whatever else the files say of them, and those of `keys`; resolves when they
- * are gone. In a dry run only says which would go.
+ * Deletes the objects named in the files (only the names are used) and those of `keys`; resolves when they are gone. A
+ * dry run only prints them.
  */
 export async function del(
   options: ChangeOptions & { keys?: readonly string[] | undefined; dryRun?: boolean | undefined },
   io: LabIo,
 ): Promise<number> {
-  const client = running(options.name, io, { readOnly: true }); // an agent may hold what weir impair made
+  const client = running(options.name, io, { readOnly: true }); // An agent may hold an object that `weir impair` created.
   const { objects, problems: found } = read(options);
-  // one that is wrong has a name all the same
+  // An object with an error still has a name.
   const named = new Set(found.filter((one) => isError(one) && isKey(one.object)).map(({ object }) => object));
   const keys = [...new Set([...(options.keys ?? []), ...objects.map(keyOf), ...named])];
   const wrong = found.filter((one) => isError(one) && !named.has(one.object));
@@ -87,7 +93,7 @@ export async function del(
   return told(io, [...wrong, ...problems]);
 }
 
-/** The lab's own objects, for `weir get objects`; none if they are those of a Kubernetes API. */
+/** The lab's objects, for `weir get objects`; empty if they are in a Kubernetes API. */
 export async function objects({ name }: { name: string }, io: LabIo) {
   const held = await new LabClient(labNames(name, labsRoot(io)), io.signal).objects();
   return held.map((object) => {
@@ -97,7 +103,7 @@ export async function objects({ name }: { name: string }, io: LabIo) {
   });
 }
 
-/** Is a problem's object an object, and not a file? */
+/** True if a problem is about an object, not about a file. */
 const isKey = (object: string): boolean => findKind(object.slice(0, object.indexOf("/"))) !== undefined;
 
 async function held(client: LabClient, keys: readonly string[]): Promise<string[]> {

@@ -2,7 +2,7 @@ import { labNames } from "../names.ts";
 import { teardown } from "../teardown.ts";
 import { type LabIo, labsRoot, needRoot, withProgress } from "./io.ts";
 
-/** Removes a lab and all that it made, whatever state it is in. */
+/** Removes a lab and everything that it created, in any state. */
 export async function down(options: { name: string }, io: LabIo): Promise<number> {
   needRoot(`stop lab ${options.name}`);
   const root = labsRoot(io);

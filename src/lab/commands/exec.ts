@@ -18,17 +18,17 @@ export interface ExecOptions {
   command: readonly string[];
 }
 
-/** Keys of a terminal that send a signal to everything in front of it. */
+/** Signals that a terminal's keys send to all processes in the foreground. */
 const KEYBOARD = "INT,QUIT";
 
 /**
- * Argument vector that runs a command beside a container's first process: its namespaces, root and working directory.
- * nsenter stays as the command's parent. On a terminal Ctrl+C would end it, and a command that handles Ctrl+C itself (an
- * interpreter) would be left alone: so nsenter ignores the keys, and the command gets their meaning back.
+ * Argument vector that runs a command in a container's namespaces, root and working directory. nsenter remains the
+ * command's parent. On a terminal Ctrl+C would end nsenter, while a command that handles Ctrl+C (an interpreter) would
+ * go on without it; so nsenter ignores these signals, and the command gets their default handling back.
  */
 export function execArgv(target: Target, command: readonly string[], terminal: boolean): string[] {
   const enter = [programPath("nsenter"), "-t", String(target.init), "-m", "-u", "-i", "-n", "-p", "-r", "-w", "--"];
-  // env would take a command with "=" for a variable; in an image's root there may be no such env.
+  // env would treat a command with "=" as a variable, and an image may lack env.
   if (!terminal || target.ownRoot || command[0]?.includes("=") === true) return [...enter, ...command];
   return [
     programPath("env"),
@@ -41,8 +41,8 @@ export function execArgv(target: Target, command: readonly string[], terminal: b
 }
 
 /**
- * Runs a command in a pod, with this process's stdio: a terminal passes through. Gives its exit code; 128 + n if signal
- * n ended it. The process itself moves into the pod's cgroup, so that what the command opens counts as the pod's.
+ * Runs a command in a pod with this process's stdio, a terminal included. Returns its exit code; 128 + n if signal n
+ * ended it. This process moves into the pod's cgroup, so that the command's sockets belong to the pod.
  */
 export async function exec(options: ExecOptions, io: LabIo): Promise<number> {
   const { namespace, pod, container, command } = options;
@@ -70,8 +70,8 @@ export async function exec(options: ExecOptions, io: LabIo): Promise<number> {
 }
 
 /**
- * The command's own process is a child of nsenter, which passes no signal on. A terminal sends Ctrl+C to all of them, so
- * this process only has to outlive it; other signals are handed down.
+ * The command is a child of nsenter, which forwards no signals. A terminal sends Ctrl+C to all of them, so this process
+ * only has to survive it; other signals are forwarded.
  */
 function passSignals(child: ChildProcess): () => void {
   const signals = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
@@ -82,7 +82,7 @@ function passSignals(child: ChildProcess): () => void {
     const own = (): void => {
       if (!keyboard) signalCommand(child.pid, name);
     };
-    // The new one first: between two listeners a signal would be lost.
+    // The new listener is added first: without any listener a signal would be lost.
     process.on(name, own);
     for (const listener of before) process.off(name, listener as NodeJS.SignalsListener);
     return { name, before, own };
@@ -101,7 +101,7 @@ function signalCommand(nsenter: number | undefined, signal: NodeJS.Signals): voi
   for (const pid of below.length > 0 ? below : [nsenter]) {
     try {
       process.kill(pid, signal);
-    } catch {} // ended meanwhile
+    } catch {} // The process has ended.
   }
 }
 

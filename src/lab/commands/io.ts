@@ -4,14 +4,14 @@ import type { Connect } from "../kube/api.ts";
 import { isError, problemLine } from "../objects.ts";
 import { Progress, type ProgressOutput } from "../progress.ts";
 
-/** What a command of the lab touches of its process. */
+/** The parts of its process that a lab command uses. */
 export interface LabIo {
   stdout: ProgressOutput;
   stderr: ProgressOutput;
   env: Readonly<Record<string, string | undefined>>;
-  /** Folder of sockets and labs: `/run/weir`. */
+  /** Directory of sockets and labs: `/run/weir`. */
   runDir: string;
-  /** Opens the Kubernetes API of a lab that belongs to one. */
+  /** Opens the Kubernetes API of a lab that uses one. */
   connect?: Connect | undefined;
   /** Aborted by the first Ctrl+C or SIGTERM. */
   signal: AbortSignal;
@@ -35,7 +35,7 @@ export async function withProgress<T>(io: LabIo, task: (progress: Progress) => P
   }
 }
 
-/** Writes problems to stderr; gives whether any of them is an error. */
+/** Writes problems to stderr; returns whether any of them is an error. */
 export function tellProblems(io: LabIo, problems: readonly Problem[]): boolean {
   for (const problem of problems) io.stderr.write(`${isError(problem) ? "✖" : "!"} ${problemLine(problem)}\n`);
   return problems.some(isError);

@@ -32,15 +32,15 @@ async function read(container?: string, pod = "web"): Promise<string> {
   return String(stdout.read());
 }
 
-test("what a container wrote is printed, also an init container's", async () => {
+test("prints a container's log, also an init container's", async () => {
   expect(await read("first")).toBe("said first\n");
 });
-test("a container that was never started has no log, and is said to have none", async () => {
+test("reports that a container that never started has no log", async () => {
   const told = "read logs of ns/web: container main was not started yet (weir lab status says why)";
   await expect(read()).rejects.toMatchObject({ code: "not-started", message: told });
   await expect(read("main")).rejects.toThrow(told);
 });
-test("what is not there is named", async () => {
+test("reports which pod or container does not exist", async () => {
   await expect(read("other")).rejects.toThrow("read logs of ns/web: no such container");
   await expect(read(undefined, "db")).rejects.toThrow("read logs of ns/db: no such pod");
 });

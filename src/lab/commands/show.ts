@@ -11,7 +11,7 @@ import { type LabIo, labsRoot } from "./io.ts";
 
 export type Output = "table" | "json" | "yaml";
 
-/** Prints a lab's nodes and pods. Exit code 1 while not all is ready. */
+/** Prints a lab's nodes and pods. Exit code 1 while not all are ready. */
 export async function status(options: { name: string; output: Output }, io: LabIo): Promise<number> {
   const names = labNames(options.name, labsRoot(io));
   readRecord(names);
@@ -87,7 +87,7 @@ export async function list(options: { output: Output }, io: LabIo): Promise<numb
   return 0;
 }
 
-/** Prints what a pod's container has written so far. */
+/** Prints the log of a pod's container. */
 export async function logs(
   options: { name: string; namespace: string; pod: string; container?: string | undefined },
   io: LabIo,

@@ -1,7 +1,7 @@
 import { supervise as run } from "../supervise.ts";
 import { type LabIo, labsRoot, needRoot } from "./io.ts";
 
-/** What `up` leaves running. `capabilities`: what the agents keep of root's. */
+/** The process that `up` leaves running. `capabilities`: those that the agents keep. */
 export async function supervise(
   options: { name: string; capabilities: readonly string[] },
   io: LabIo,

@@ -28,9 +28,9 @@ export interface UpOptions {
   files: readonly string[];
   nodes: number;
   overlay: "vxlan" | "direct";
-  /** Absolute path of a local archive or directory by image name. */
+  /** Absolute path of a local archive or directory, by image name. */
   images: Readonly<Record<string, string>>;
-  /** Make the lab's nodes those of a Kubernetes API; the kubeconfig's current context if none is named. */
+  /** Register the lab's nodes in a Kubernetes API; the kubeconfig's current context if none is named. */
   kubernetes?: { kubeconfig: string; context?: string | undefined } | undefined;
   /** Absolute path of the folder with programs for `ebpf-limit`. */
   programs?: string | undefined;
@@ -38,7 +38,7 @@ export interface UpOptions {
 
 type Settings = UpOptions & { kubernetes: KubernetesTarget | undefined };
 
-/** Starts a lab; resolves when everything in it runs. Gives the exit code: 0, 1 if not all is in force, 130 if interrupted. */
+/** Starts a lab; resolves when everything in it runs. Exit code: 0; 1 if a part is not in force; 130 if interrupted. */
 export async function up(given: UpOptions, io: LabIo): Promise<number> {
   needRoot(`start lab ${given.name}`);
   const { kubernetes } = given;
@@ -65,7 +65,7 @@ export async function up(given: UpOptions, io: LabIo): Promise<number> {
       io.signal.addEventListener("abort", () => resolve("stopped"), { once: true });
     });
     const started = start(names, io, report);
-    started.catch(() => {}); // read below, or made moot by a signal
+    started.catch(() => {}); // Awaited below, unless a signal comes first.
     if ((await Promise.race([started, stopped])) === "stopped") {
       report({ state: "start", text: "interrupted: removing what was made" });
       await teardown(names, io.connect, root);
@@ -80,7 +80,7 @@ export async function up(given: UpOptions, io: LabIo): Promise<number> {
   });
 }
 
-/** An API that does not answer, or where others have the nodes' names, is told before anything is made. */
+/** Checks before anything is created that the API answers and that no one else uses the nodes' names. */
 async function checkApi({ name, files, kubernetes, nodes }: Settings, names: LabNames, io: LabIo): Promise<void> {
   if (kubernetes === undefined) return;
   if (files.length > 0) {
@@ -91,7 +91,7 @@ async function checkApi({ name, files, kubernetes, nodes }: Settings, names: Lab
   await checkNodes(await openApi(io.connect, kubernetes), name, labNodes(names, { nodes, kubernetes }));
 }
 
-/** What is wrong with the manifests can be said before anything is made. */
+/** Checks the manifests before anything is created. */
 function check(options: Settings, names: LabNames): Problem[] {
   const snapshots = options.files.map((path) => readManifests(path));
   const objects: ManifestObject[] = snapshots.flatMap((one) => [...one.objects]);
@@ -118,7 +118,7 @@ async function start(names: LabNames, io: LabIo, report: Report): Promise<"up"> 
   const log = openSync(names.log, "a", 0o600);
   const weir = process.argv[1] ?? "weir";
   const env = { ...io.env };
-  delete env.NODE_EXTRA_CA_CERTS; // costs every start of Node.js tens of milliseconds
+  delete env.NODE_EXTRA_CA_CERTS; // Loading the certificates would cost every Node.js process tens of milliseconds.
   const child = spawn(process.execPath, [weir, "lab", "supervise", "--name", names.name], {
     stdio: ["ignore", log, log],
     detached: true,
@@ -126,7 +126,7 @@ async function start(names: LabNames, io: LabIo, report: Report): Promise<"up"> 
     env: env as NodeJS.ProcessEnv,
   });
   closeSync(log);
-  // From the first moment in the lab's cgroup: `down` finds it there even if it comes before the supervisor has woken up.
+  // The supervisor starts in the lab's cgroup, so that `down` finds it even before it has run any code.
   const cgroup = `${readRecord(names).cgroup}/supervisor`;
   createCgroup(cgroup);
   if (child.pid !== undefined) joinCgroup(cgroup, child.pid);
@@ -136,7 +136,7 @@ async function start(names: LabNames, io: LabIo, report: Report): Promise<"up"> 
   return "up";
 }
 
-/** The file alone is not enough: it is there a moment before anybody listens. */
+/** True if the socket accepts connections. Its file exists a moment earlier. */
 function accepts(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = connect(socket, () => {

@@ -3,40 +3,46 @@ import type { ResultsClient } from "../../results/index.ts";
 import type { KubernetesTarget } from "../record.ts";
 import type { ApiObject } from "./objects.ts";
 
-/** What the lab needs of a Kubernetes API; `connect` makes it of Weir's own client. Paths are those of the API. */
+/**
+ * The calls to a Kubernetes API that the lab uses; `connect` implements them with Weir's client. Paths are those of the
+ * API.
+ */
 export interface KubeApi {
   /** For messages, e.g. `https://127.0.0.1:6443`. */
   readonly server: string;
-  /** Why the files that say how to reach it cannot be used as they are now. */
+  /** Why the files with the API's address and credentials cannot be used at present. */
   readonly trouble?: string | undefined;
   /** The object; undefined if there is none. Rejects with ApiFailure. */
   get(path: string): Promise<unknown>;
   post(path: string, body: object): Promise<unknown>;
   /** Strategic merge patch: lists such as conditions are merged by their key. */
   patch(path: string, body: object): Promise<unknown>;
-  /** What is not there is no error. */
+  /** A missing object is not an error. */
   delete(path: string, options?: object): Promise<void>;
-  /** What becomes of rules is written by this. */
+  /** Writes statuses of rules. */
   readonly results: ResultsClient;
-  /** Lists a collection and follows it until closed, across losses of the connection. `optional`: a CRD's, which may not be there. */
+  /**
+   * Lists a collection and watches it until closed, and again after a lost connection. `optional`: the resource may not
+   * exist (a CRD).
+   */
   follow(path: string, onChange: () => void, optional?: boolean): Feed;
 }
 
 export type Connect = (target: KubernetesTarget) => Promise<KubeApi>;
 
-/** A collection as it was last seen. What the API could not tell for a while stays. */
+/** A collection as last received. It keeps its content while the API cannot be reached. */
 export interface Feed {
-  /** Has it been listed as a whole? Before that, what is missing in `objects` says nothing. */
+  /** True if it has been listed completely. Before that, a missing object does not mean that it does not exist. */
   readonly synced: boolean;
   readonly objects: readonly ApiObject[];
-  /** Why it is out of date; undefined while it is not. */
+  /** Why it is out of date; undefined if it is not. */
   readonly trouble: string | undefined;
   /** The API does not know the resource. */
   readonly absent?: boolean;
   close(): Promise<void>;
 }
 
-/** An answer of the API that is no success. `status` is undefined if there was none at all. */
+/** An error answer of the API. `status` is undefined if there was no answer. */
 export class ApiFailure extends Error {
   readonly status: number | undefined;
 

@@ -31,7 +31,7 @@ afterEach(async () => {
 
 const item = (name: string, resourceVersion = "1") => ({ metadata: { namespace: "default", name, resourceVersion } });
 const event = (type: string, object: object): string => `${JSON.stringify({ type, object })}\n`;
-/** A watch that tells this and stays open. */
+/** A watch that sends this and stays open. */
 const watching =
   (...lines: string[]): Step =>
   (response) => {
@@ -70,7 +70,7 @@ it("reads, writes and deletes by path, as a kubelet does", async () => {
   ]);
 });
 
-it("takes what is not there for no error where that is an answer, and tells the status of others", async () => {
+it("a missing object is not an error of get and delete; other errors have their status", async () => {
   const missing = status(404, "NotFound");
   const api = await open({
     "GET /api/v1/nodes/n": [missing],
@@ -84,13 +84,13 @@ it("takes what is not there for no error where that is an answer, and tells the 
   await expect(api.get(paths.node("m"))).rejects.toMatchObject({ status: 500 });
 });
 
-it.each(["../secrets", "a/../b", "", "a b", "%2e%2e"])("asks nothing of a path with %j for a name", async (name) => {
+it.each(["../secrets", "a/../b", "", "a b", "%2e%2e"])("makes no call with the name %j in a path", async (name) => {
   const api = await open({});
   await expect(api.get(paths.pod("default", name))).rejects.toThrow("is no path of the API");
   expect(server.seen).toEqual([]);
 });
 
-it("makes a call again while the API cannot do it now, but none that could do something twice", async () => {
+it("retries idempotent calls on 429 and 5xx, and no others", async () => {
   const [busy, broken] = [status(429, "TooManyRequests"), status(503, "ServiceUnavailable")];
   const api = await open({
     "GET /api/v1/nodes/n": [busy, broken, json(item("n"))],
@@ -109,7 +109,7 @@ it("makes a call again while the API cannot do it now, but none that could do so
   );
 });
 
-it("follows a collection, also one that is empty or not there", async () => {
+it("watches a collection, also an empty or an unknown one", async () => {
   const api = await open({
     "GET /api/v1/pods": [list([item("a")], "7")],
     "watch /api/v1/pods": [watching(event("ADDED", item("b", "8")), event("DELETED", item("a", "9"))), silence],
@@ -132,7 +132,7 @@ it("follows a collection, also one that is empty or not there", async () => {
   await Promise.all([pods.close(), services.close(), limits.close()]);
 });
 
-it("keeps what it has seen while the API refuses, and says why", async () => {
+it("keeps the objects while the API refuses, and reports why", async () => {
   const api = await open({
     "GET /api/v1/pods": [list([item("a")], "7"), status(500, "InternalError")],
     "watch /api/v1/pods": [status(410, "Expired")],
@@ -143,7 +143,7 @@ it("keeps what it has seen while the API refuses, and says why", async () => {
   await pods.close();
 });
 
-it("belongs to the context that was the current one when it was asked", async () => {
+it("keeps the context that was the current one at the start", async () => {
   const dir = mkdtempSync(`${tmpdir()}/weir-connect-`);
   const kubeconfig = `${dir}/config`;
   const config = (current: string) => ({

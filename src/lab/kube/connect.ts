@@ -10,28 +10,28 @@ import type { KubernetesTarget } from "../record.ts";
 import { type Feed, type KubeApi, statusOf } from "./api.ts";
 import type { ApiObject } from "./objects.ts";
 
-/** Opens the API of a kubeconfig's context. Throws KubernetesConfigError; whether the API answers shows later. */
+/** Opens the API of a kubeconfig's context. Throws KubernetesConfigError. Does not check that the API answers. */
 export async function connect({ kubeconfig, context }: KubernetesTarget): Promise<KubeApi> {
   return apiOf(new KubernetesClient(openAccess({ kubeconfig, context, env: {}, home: "/" })));
 }
 
-/** Throws KubernetesConfigError if there is none. */
+/** The name of the current context. Throws KubernetesConfigError if there is none. */
 export function currentContext(kubeconfig: string): string {
   return loadKubernetesConfig({ kubeconfig, env: {}, home: "/" }).context ?? "";
 }
 
 const STRATEGIC = "application/strategic-merge-patch+json";
-/** A lab's pods are to follow soon when its API is back: the longest wait between two attempts, ms. */
+/** Longest delay between two attempts, ms: pods should follow soon after the API is back. */
 const LONGEST = 5000;
-/** Definitions are often applied once the lab is up: how often they are looked for, ms. */
+/** Interval at which missing CRDs are looked for, ms: they are often applied after the lab has started. */
 const ABSENT = 2000;
 
-/** Waits before a call that the API could not do is made again, ms. */
+/** Delays before retries of a failed call, ms. */
 const PAUSES = [50, 100, 200, 400, 800, 1000, 1000, 1000];
 
 /**
- * What a lab needs of an API, by Weir's own client. Calls that may be made twice are made again, each by itself, while the
- * API answers that it cannot now (429, 5xx): a step of many calls would never get through otherwise.
+ * The calls of KubeApi with Weir's client. Idempotent calls are retried one by one while the API answers 429 or 5xx: an
+ * operation of many calls would otherwise rarely succeed as a whole.
  */
 export function apiOf(client: KubernetesClient, pauses: readonly number[] = PAUSES): KubeApi {
   const unlessMissing = (error: unknown): undefined => {
@@ -69,7 +69,7 @@ async function insist<T>(call: () => Promise<T>, pauses: readonly number[]): Pro
   return call();
 }
 
-/** A name that could step up or aside in a path is no name of an object. */
+/** Refuses names that could change the path, such as "..". */
 function checked(path: string): string {
   const [plain = ""] = path.split("?", 1);
   if (!/^(\/[A-Za-z0-9](?!.*\.\.)[-A-Za-z0-9_.:]*)+$/.test(plain))
@@ -98,9 +98,9 @@ function feed(client: KubernetesClient, path: string, onChange: () => void, opti
   reflector.synced.then(
     () => {
       synced = true;
-      onChange(); // a collection that is empty has no change to tell
+      onChange(); // An empty collection has no change event.
     },
-    () => {}, // closed before
+    () => {}, // It was closed before the list arrived.
   );
   return {
     get synced() {

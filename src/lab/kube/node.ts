@@ -4,11 +4,14 @@ import type { ApiNode, Condition } from "./objects.ts";
 import { LAB_KEY, labTaint } from "./scheduling.ts";
 import { seconds } from "./status.ts";
 
-/** Which machine a lab's node is on: labs of one name on two machines would take each other's nodes for their own. */
+/**
+ * Label with the machine of a lab's node: two labs of one name on two machines would otherwise share their Node
+ * objects.
+ */
 export const MACHINE_KEY = "weir.dev/lab-machine";
 export const LEASE_SECONDS = 40;
 
-/** Is the agent of a node in a state to serve pods? `message` says why not. */
+/** Whether the agent of a node can serve pods. `message` says why not. */
 export interface Health {
   ready: boolean;
   message: string;
@@ -19,7 +22,7 @@ export function nodeLabels(lab: string, name: string): Record<string, string> {
   return { "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", [LAB_KEY]: lab };
 }
 
-/** A Node to be created: tainted, so that only pods meant for the lab come to it. */
+/** A Node to be created. Its taint keeps other pods away. */
 export function newNode(lab: string, { name, podCIDRs }: NodeNames): Record<string, unknown> {
   const metadata = { name, labels: nodeLabels(lab, name), annotations: { [MACHINE_KEY]: hostname() } };
   const spec = { podCIDR: podCIDRs[0], podCIDRs, taints: [labTaint(lab)] };
@@ -37,7 +40,7 @@ export function foreign(node: ApiNode, lab: string, { podCIDRs }: NodeNames): st
   return undefined;
 }
 
-/** `status` of a node: addresses of both families, room, and whether it is ready. */
+/** `status` of a Node: addresses of both families, capacity, and the ready condition. */
 export function nodeStatus(node: NodeNames, before: ApiNode | undefined, health: Health, now: string, version: string) {
   const ips = node.addresses.map((address) => address.slice(0, address.indexOf("/")));
   const room = { cpu: String(cpus().length), memory: `${Math.floor(totalmem() / 1024)}Ki`, pods: "110" };
@@ -62,7 +65,7 @@ function readyCondition(before: ApiNode | undefined, { ready, message }: Health,
   return { type: "Ready", status, reason, message, lastHeartbeatTime: now, lastTransitionTime: since };
 }
 
-/** The lease that says the node is alive. `now` with microseconds, as the API has it. */
+/** The Lease that shows that the node is alive. `now` with microseconds, as in the API. */
 export function newLease(node: ApiNode, now: string): Record<string, unknown> {
   const { name, uid } = node.metadata;
   return {

@@ -7,7 +7,7 @@ import { type KubeApi, paths, statusOf } from "./api.ts";
 import { foreign, type Health, micro, newLease, newNode, nodeStatus } from "./node.ts";
 import type { ApiNode, ApiObject } from "./objects.ts";
 
-/** How often a node's lease and its status are renewed, ms. */
+/** Interval of renewing a node's lease and status, ms. */
 const BEAT = 10_000;
 
 export interface NodesOptions {
@@ -20,7 +20,7 @@ export interface NodesOptions {
   now: () => number;
 }
 
-/** The lab's Node and Lease objects, kept alive until closed. */
+/** The lab's Node and Lease objects, renewed until closed. */
 export class ApiNodes {
   readonly #options: NodesOptions;
   readonly #abort = new AbortController();
@@ -31,14 +31,14 @@ export class ApiNodes {
     this.#options = options;
   }
 
-  /** Why nodes could not be kept alive lately. */
+  /** Why nodes could not be renewed. */
   get troubles(): string[] {
     return [...this.#troubles.values()];
   }
 
   /**
-   * Registers the nodes, not ready yet. None is made if one of them is another's.
-   * @throws LabError `node-taken`.
+   * Registers the nodes as not ready. Creates none if one of them belongs to someone else.
+   * @throws LabError `node-taken`
    */
   async register(): Promise<void> {
     const { api, lab, nodes } = this.#options;
@@ -46,7 +46,7 @@ export class ApiNodes {
     await Promise.all(nodes.map((node) => this.#put(node, { ready: false, message: "its agent is being started" })));
   }
 
-  /** Tells of every node how it is, and goes on to do so. Resolves after the first time. */
+  /** Reports the state of every node, and goes on doing so. Resolves after the first time. */
   async start(): Promise<void> {
     const { nodes } = this.#options;
     await Promise.all(nodes.map(async (node) => this.#put(node, await this.#options.health(node))));
@@ -72,7 +72,7 @@ export class ApiNodes {
     }
   }
 
-  /** Makes the node if it is not there (somebody may have deleted it), and renews status and lease. */
+  /** Creates the Node if it is missing (a user may have deleted it), and renews status and lease. */
   async #put(node: NodeNames, health: Health): Promise<void> {
     const { api, lab, now, version } = this.#options;
     const time = new Date(now()).toISOString();
@@ -80,7 +80,7 @@ export class ApiNodes {
     const known = (await api.get(path)) as ApiNode | undefined;
     const own = known ?? ((await api.post(paths.nodes, newNode(lab, node))) as ApiNode);
     const status = nodeStatus(node, known, health, time, version);
-    // The API merges addresses by their type, and would keep one InternalIP of two.
+    // The API merges addresses by their type, and would keep only one of two InternalIPs.
     const addresses = [...status.addresses, { $patch: "replace" }];
     await api.patch(`${path}/status`, { status: { ...status, addresses } });
     const lease = await api.get(paths.lease(node.name));
@@ -88,7 +88,7 @@ export class ApiNodes {
     else await api.patch(paths.lease(node.name), { spec: { holderIdentity: node.name, renewTime: micro(time) } });
   }
 
-  /** An API server that has just been started makes the leases' namespace a moment later: the next beat finds it. */
+  /** A newly started API server creates the leases' namespace a moment later; the next renewal succeeds. */
   async #lease(node: ApiNode, time: string): Promise<void> {
     await this.#options.api.post(paths.leases, newLease(node, time)).catch((error) => {
       if (statusOf(error) !== 404) throw error;
@@ -97,8 +97,8 @@ export class ApiNodes {
 }
 
 /**
- * Looks whether the nodes' names are free, or the lab's already.
- * @throws LabError `node-taken`.
+ * Checks that the nodes' names are free or the lab's own.
+ * @throws LabError `node-taken`
  */
 export async function checkNodes(api: KubeApi, lab: string, nodes: readonly NodeNames[]): Promise<void> {
   const found = await Promise.all(nodes.map((node) => api.get(paths.node(node.name)) as Promise<ApiNode | undefined>));
@@ -111,8 +111,8 @@ export async function checkNodes(api: KubeApi, lab: string, nodes: readonly Node
 }
 
 /**
- * Removes what a lab has in the API: its pods, which must run no more, its nodes and their leases, and what these said of
- * rules. Works whatever state the lab is in; what is another's stays.
+ * Removes everything of a lab from the API: its pods (none may be running), its nodes and leases, and the statuses that
+ * these wrote. Works in any state of the lab; objects of others stay.
  */
 export async function removeNodes(api: KubeApi, lab: string, nodes: readonly NodeNames[]): Promise<void> {
   const gone = (await Promise.all(nodes.map((node) => removeNode(api, lab, node)))).flat();
@@ -130,7 +130,7 @@ async function forgetResults(api: KubeApi, gone: ReadonlySet<string>): Promise<v
   for (const standing of statuses) await forgetNodes(api.results, standing, { gone, left });
 }
 
-/** Gives the node's name unless it is another's. */
+/** Returns the node's name unless it belongs to someone else. */
 async function removeNode(api: KubeApi, lab: string, node: NodeNames): Promise<string[]> {
   const found = (await api.get(paths.node(node.name))) as ApiNode | undefined;
   if (found !== undefined && foreign(found, lab, node) !== undefined) return [];
@@ -142,7 +142,10 @@ async function removeNode(api: KubeApi, lab: string, node: NodeNames): Promise<s
   return [node.name];
 }
 
-/** Takes a pod that runs no more out of the API, as a kubelet does: its last status, then its deletion without grace. */
+/**
+ * Removes a pod that no longer runs from the API, as a kubelet does: its last status, then deletion with grace period
+ * 0.
+ */
 export async function finalise(api: KubeApi, { metadata }: ApiObject, status: object): Promise<void> {
   const { namespace = "default", name, uid } = metadata;
   const path = paths.pod(namespace, name);

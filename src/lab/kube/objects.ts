@@ -1,4 +1,4 @@
-/** Kubernetes objects as the API gives them: the fields that a lab on a Kubernetes API reads. */
+/** Kubernetes objects as the API returns them: the fields that a lab on a Kubernetes API reads. */
 
 export interface ApiObject {
   metadata: ApiMetadata;
@@ -11,7 +11,7 @@ export interface ApiMetadata {
   resourceVersion?: string;
   labels?: Readonly<Record<string, string>>;
   annotations?: Readonly<Record<string, string>>;
-  /** RFC 3339; set once somebody has asked for the object's deletion. */
+  /** RFC 3339; set once the object's deletion has been requested. */
   deletionTimestamp?: string;
   deletionGracePeriodSeconds?: number;
 }

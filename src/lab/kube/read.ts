@@ -4,13 +4,13 @@ import { parseManifests } from "../../sources/manifests/index.ts";
 import { isNamespaceName, isPodName } from "../names.ts";
 import type { ApiObject, ApiPod } from "./objects.ts";
 
-/** A pod of the API as the lab can run it, or why it cannot. */
+/** A pod of the API that the lab can run, or why it cannot. */
 export type ReadPod = { pod: Pod } | { refused: string };
 
-/** Reads a pod that the API has given. Its resource version is left out: it counts every change of its status too. */
+/** Reads a pod of the API. Its resource version is dropped: it also changes with the status. */
 export function readPod(raw: ApiPod): ReadPod {
   const { metadata, spec } = raw;
-  // Names and uids become parts of paths: judged here once more, whoever gave them.
+  // Names and uids become parts of paths, so they are checked here again.
   if (!isPodName(metadata.name) || !isNamespaceName(metadata.namespace ?? "")) return { refused: "no valid name" };
   if (!/^[A-Za-z0-9-]{1,64}$/.test(metadata.uid ?? "")) return { refused: "no valid uid" };
   const { name, namespace, uid, labels, annotations } = metadata;
@@ -27,7 +27,7 @@ export function readPod(raw: ApiPod): ReadPod {
   return { refused: [problem?.path, problem?.message].filter(Boolean).join(": ") || "cannot be read" };
 }
 
-/** A ConfigMap of the API. Keys become names of files: one that is none is left out. */
+/** Reads a ConfigMap of the API. Keys become file names: invalid ones are dropped. */
 export function readConfigMap(raw: ApiObject & Partial<Pick<ConfigMap, "data" | "binaryData">>): ConfigMap {
   const { name, namespace = "" } = raw.metadata;
   const good = (map: Readonly<Record<string, string>> = {}) =>
@@ -36,7 +36,7 @@ export function readConfigMap(raw: ApiObject & Partial<Pick<ConfigMap, "data" | 
   return { kind: "ConfigMap", metadata, data: good(raw.data), binaryData: good(raw.binaryData) };
 }
 
-/** A Secret of the API: its text is that of variables. */
+/** Reads a Secret of the API. Its values are used as environment variables. */
 export function readSecret(raw: ApiObject & Partial<Pick<Secret, "data">>): Secret {
   const { name, namespace = "" } = raw.metadata;
   const decoded = Object.entries(raw.data ?? {}).map(([key, text]) => [

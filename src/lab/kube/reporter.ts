@@ -4,12 +4,12 @@ import { type KubeApi, paths, statusOf } from "./api.ts";
 import type { ApiPod } from "./objects.ts";
 import { startProblems } from "./status.ts";
 
-/** How long to wait before the nth attempt in a row (1 first), ms. */
+/** Delay before the nth attempt in a row (counted from 1), ms. */
 const pauseAfter = (failures: number): number => Math.min(250 * 2 ** failures, 10_000);
 
 export interface ReporterOptions {
   api: KubeApi;
-  /** Pod and status of now; undefined if there is nothing (more) to report. */
+  /** Current pod and status; undefined if there is nothing to report. */
   look: (uid: string) => { raw: ApiPod; status: Record<string, unknown> } | undefined;
   /** ms since the epoch. */
   now: () => number;
@@ -25,7 +25,9 @@ interface Line {
   told: Set<string>;
 }
 
-/** Keeps the API's status of pods that of the lab: one write at a time for each pod, again and again until it is taken. */
+/**
+ * Keeps the status of pods in the API equal to the lab's: one write at a time for each pod, repeated until it succeeds.
+ */
 export class Reporter {
   readonly #options: ReporterOptions;
   readonly #lines = new Map<string, Line>();
@@ -39,7 +41,7 @@ export class Reporter {
     return [...this.#lines.values()].flatMap((line) => line.trouble ?? []);
   }
 
-  /** Something may be new about this pod. */
+  /** Marks a pod that may have changed. */
   mark(uid: string): void {
     if (this.#closed) return;
     const line = this.#lines.get(uid) ?? newLine();
@@ -48,7 +50,7 @@ export class Reporter {
     else if (line.timer === undefined) void this.#run(uid, line);
   }
 
-  /** Forgets pods that are gone. */
+  /** Forgets removed pods. */
   keep(uids: ReadonlySet<string>): void {
     for (const [uid, line] of this.#lines) {
       if (uids.has(uid)) continue;
@@ -86,7 +88,7 @@ export class Reporter {
       await this.#tell(found.raw, found.status, line);
     } catch (error) {
       const status = statusOf(error);
-      if (status === 404 || status === 409) return; // another pod of that name, or none: the watch says which
+      if (status === 404 || status === 409) return; // There is no such pod, or another of that name; the watch will tell.
       line.trouble = `report pod ${namespace}/${name}: ${messageOf(error)}`;
       if (this.#closed || !this.#lines.has(uid)) return;
       line.timer = setTimeout(
@@ -99,7 +101,7 @@ export class Reporter {
     }
   }
 
-  /** An Event for each reason why a container cannot be started, once. */
+  /** Creates one Event for each reason why a container cannot be started. */
   async #tell(raw: ApiPod, status: Record<string, unknown>, line: Line): Promise<void> {
     for (const { reason, message } of startProblems(status)) {
       const key = `${reason} ${message}`;
@@ -134,7 +136,7 @@ function newLine(): Line {
   };
 }
 
-/** A status without the times that its writer gives it anew. */
+/** A status without the timestamps that are set anew at each write. */
 function comparable(status: Record<string, unknown>): Record<string, unknown> {
   const conditions = (status["conditions"] as readonly object[]).map((one) => ({ ...one, lastTransitionTime: null }));
   return { ...status, startTime: null, conditions };

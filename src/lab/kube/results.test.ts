@@ -10,7 +10,7 @@ const standing = {
   status: {},
 };
 
-/** An agent of which a test sets what it says. */
+/** An agent whose answers a test sets. */
 class FakeAgent {
   version: string | null = "1";
   generation = 1;
@@ -56,7 +56,7 @@ function start(change: Partial<ResultsView> = {}, fail?: Error) {
   return { agents, view, writes };
 }
 
-it("says what a node's agent found, under the node's name, once the agent has done what it was handed", async () => {
+it("writes an agent's results under its node's name, once the agent has handled the rules", async () => {
   const { agents, writes } = start({ version: "2" });
   agents[0].receipts = [receipt];
   await eventually(() => expect(agents[0].asked).toBeGreaterThan(20));
@@ -68,7 +68,7 @@ it("says what a node's agent found, under the node's name, once the agent has do
   ]);
 });
 
-it("tells a problem of a pod by its own node, and one of a Service once", async () => {
+it("reports a pod's problem by its own node only, and a Service's once", async () => {
   const { agents, writes } = start({ statuses: [] });
   for (const agent of agents)
     agent.problems = [
@@ -85,7 +85,7 @@ it("tells a problem of a pod by its own node, and one of a Service once", async 
 });
 const byKind = (a: object, b: object): number => JSON.stringify(a).localeCompare(JSON.stringify(b));
 
-it("says why a rule is refused that the supervisor cannot read", async () => {
+it("reports why the supervisor cannot read a rule", async () => {
   const problems = [{ object: "Limit/ns/slow", path: "spec.egress", message: "no" }];
   const entry = {
     ...{ name: "n1", observedGeneration: 3, pods: 1, enforced: true, lastTransitionTime: "2026-01-01T00:00:00Z" },
@@ -99,7 +99,7 @@ it("says why a rule is refused that the supervisor cannot read", async () => {
   });
 });
 
-it("leaves what was said as it is while an agent is dead, and tells of an API that takes nothing", async () => {
+it("keeps the results of a dead agent, and reports an API that refuses writes", async () => {
   const { agents, writes } = start({}, new Error("connect: ECONNREFUSED"));
   Object.assign(agents[0], { receipts: [receipt], dead: true });
   results?.changed();

@@ -5,11 +5,11 @@ import { EventQuota, objectResultsOf, type Results, type ResultsClient, ResultWr
 import type { ObjectStatus } from "../../sources/kubernetes/index.ts";
 import { reached } from "../in-force.ts";
 
-/** What the supervisor knows at one moment. */
+/** The supervisor's state at one moment. */
 export interface ResultsView {
-  /** Version of the rules that agents were handed, as they report it once it is in force. */
+  /** Version of the rules that agents were given; they report it once it is in force. */
   version: string;
-  /** Limits and Impairments as the API told of them when these rules were handed out. */
+  /** Limits and Impairments, with their statuses, as of that version. */
   statuses: readonly ObjectStatus[];
   /** Rule objects that the supervisor itself could not read. */
   problems: readonly Problem[];
@@ -21,19 +21,19 @@ export interface ResultsView {
   uid(object: string): string | undefined;
 }
 
-/** What of an agent's API is read. */
+/** The calls of an agent's API that are used. */
 export type AgentReader = Pick<Client, "status" | "list">;
 
 export interface LabResultsOptions {
   client: ResultsClient;
-  /** By the node's name. */
+  /** By node name. */
   agents: ReadonlyMap<string, AgentReader>;
   look(): ResultsView;
-  /** How often agents are asked whether they did something: so soon after a change, later and later without one, ms. */
+  /** Intervals at which agents are polled, ms: the shortest after a change, growing without one. */
   pauses?: { shortest: number; longest: number } | undefined;
 }
 
-/** `owed`: the agent had nothing to say yet when it was asked last. */
+/** `owed`: the agent had no result yet when it was last asked. */
 interface Debt {
   owed: boolean;
 }
@@ -41,8 +41,8 @@ interface Debt {
 const PAUSES = { shortest: 100, longest: 2000 };
 
 /**
- * Writes what the lab's agents found to the API, as agents do that have a way there themselves: the same conditions, by the
- * same authors, one entry for each node; and the same events.
+ * Writes the results of the lab's agents to the API, as agents with their own API access do: the same conditions by the
+ * same authors, one entry for each node, and the same events.
  */
 export class LabResults {
   readonly #options: LabResultsOptions;
@@ -51,7 +51,7 @@ export class LabResults {
   readonly #troubles = new Map<string, string>();
   readonly #nodes: readonly { writer: ResultWriter; hurry: () => void; done: Promise<void> }[];
 
-  /** Begins at once. */
+  /** Starts writing at once. */
   constructor(options: LabResultsOptions) {
     this.#options = options;
     this.#nodes = [...options.agents].map(([node, agent]) => {
@@ -66,7 +66,7 @@ export class LabResults {
     return [...this.#troubles.values()];
   }
 
-  /** Something of the view is another. */
+  /** Called when the view has changed. */
   changed(): void {
     for (const { writer, hurry } of this.#nodes) {
       writer.mark();
@@ -74,7 +74,7 @@ export class LabResults {
     }
   }
 
-  /** Agents have been handed something: they will have done something soon. */
+  /** Called when agents have been given something new. */
   hurry(): void {
     for (const { hurry } of this.#nodes) hurry();
   }
@@ -100,7 +100,7 @@ export class LabResults {
     return new ResultWriter({ ...shared, node, collect: results });
   }
 
-  /** Marks the writer whenever the agent has made a pass, or answers at last. */
+  /** Marks the writer when the agent has made a pass, or answers again. */
   #follow(agent: AgentReader, writer: ResultWriter, debt: Debt): { hurry: () => void; done: Promise<void> } {
     const { shortest, longest } = this.#options.pauses ?? PAUSES;
     const { signal } = this.#abort;
@@ -124,17 +124,17 @@ export class LabResults {
   }
 }
 
-/** Another after each pass of the agent, and after each start. */
+/** A number that changes with each pass and each start of the agent. */
 async function passOf(agent: AgentReader): Promise<string> {
   const { startedAt, observed } = await agent.status();
   return `${startedAt} ${observed.generation} ${observed.reconciledAt}`;
 }
 
-/** What one node's agent has to say; undefined while it has not done what it was handed last, or does not answer. */
+/** The results of one node's agent; undefined if it has not handled the latest rules or does not answer. */
 async function collect(node: string, agent: AgentReader, look: () => ResultsView): Promise<Results | undefined> {
   const view = look();
   const answers = await ask(agent, view.version).catch(() => undefined);
-  // What was handed out meanwhile may be in these answers already: they would be told of the object's old generation.
+  // These answers may already contain newer rules: they would be reported with the old generation of the object.
   if (answers === undefined || look().version !== view.version) return undefined;
   const { receipts, problems } = answers;
   const refused = view.problems.filter(({ object }) => /^(Limit|Impairment)\//.test(object));
@@ -159,7 +159,7 @@ async function ask(agent: AgentReader, version: string) {
   return { receipts: [...limits, ...impairments], problems };
 }
 
-/** A pod's problems are told by its own node. */
+/** A pod's problems are reported by its own node only. */
 function isOf(node: string, object: string, { nodeOf }: ResultsView): boolean {
   const [, pod] = /^Pod\/(.+)$/.exec(object) ?? [];
   return pod === undefined || nodeOf(pod) === node;

@@ -79,7 +79,7 @@ describe("affine", () => {
   ])("%j: %s", (requirement, expected) =>
     expect(affine(requires({ matchExpressions: [requirement] }), one)).toBe(expected),
   );
-  it("takes any of the terms, and no empty one", () => {
+  it("matches any of the terms, and never an empty one", () => {
     const field = (name: string) => ({ matchFields: [{ key: "metadata.name", operator: "In", values: [name] }] });
     expect(affine(requires(field("n-2"), field("n-1")), one)).toBe(true);
     expect(affine(requires({}), one)).toBe(false);
@@ -94,11 +94,11 @@ describe("chooseNode", () => {
     expect(chooseNode(raw, pod("p"), [], nodes)).toBe("n-1");
     expect(chooseNode(raw, pod("p"), [pod("a", "n-1")], nodes)).toBe("n-2");
   });
-  it("follows affinity, whatever the load", () => {
+  it("follows affinity regardless of the load", () => {
     const here = requires({ matchFields: [{ key: "metadata.name", operator: "In", values: ["n-1"] }] });
     expect(chooseNode(here, pod("p"), [pod("a", "n-1"), pod("b", "n-1")], nodes)).toBe("n-1");
   });
-  it("gives none where none is fit", () => {
+  it("returns none if no node is suitable", () => {
     expect(chooseNode(raw, { ...pod("p"), nodeSelector: { gpu: "yes" } }, [], nodes)).toBeUndefined();
   });
 });

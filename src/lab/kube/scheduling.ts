@@ -2,17 +2,20 @@ import type { Node, Pod } from "../../model/objects.ts";
 import { schedule } from "../../model/workloads/index.ts";
 import type { ApiPod, Requirement, SelectorTerm, Taint, Toleration } from "./objects.ts";
 
-/** Key of the label and of the taint of a lab's nodes; the value is the lab's name. */
+/** Key of the label and the taint of a lab's nodes; the value is the lab's name. */
 export const LAB_KEY = "weir.dev/lab";
-/** Schedulers in whose stead a lab binds pods. */
+/** Names of schedulers whose pods the lab binds. */
 const SCHEDULERS = ["default-scheduler", "weir-lab"];
 
-/** What keeps pods off a lab's nodes that are not meant for them. */
+/** The taint of a lab's nodes, which keeps other pods away. */
 export function labTaint(lab: string): Taint {
   return { key: LAB_KEY, value: lab, effect: "NoSchedule" };
 }
 
-/** Does one of the tolerations cover the taint? As in Kubernetes: no key with `Exists` covers all, no effect every effect. */
+/**
+ * True if one of the tolerations covers the taint. As in Kubernetes: without a key, `Exists` covers all taints; without
+ * an effect, all effects.
+ */
 export function tolerates(tolerations: readonly Toleration[] | undefined, taint: Taint): boolean {
   return (tolerations ?? []).some(({ key = "", operator = "", value = "", effect = "" }) => {
     if (effect !== "" && effect !== taint.effect) return false;
@@ -22,7 +25,10 @@ export function tolerates(tolerations: readonly Toleration[] | undefined, taint:
   });
 }
 
-/** May the lab choose a node for this pod? One that has a node, waits for a gate, ends, or is another scheduler's is not. */
+/**
+ * True if the lab may choose a node for this pod: it has no node, no scheduling gate and no other scheduler, and is not
+ * being deleted.
+ */
 export function bindable({ metadata, spec, status }: ApiPod, taint: Taint): boolean {
   if (spec === undefined || (spec.nodeName ?? "") !== "" || metadata.deletionTimestamp !== undefined) return false;
   if (status?.phase === "Succeeded" || status?.phase === "Failed") return false;
@@ -31,7 +37,7 @@ export function bindable({ metadata, spec, status }: ApiPod, taint: Taint): bool
   return tolerates(spec.tolerations, taint);
 }
 
-/** Does the node meet the pod's required node affinity? Terms are alternatives; an empty one meets nothing. */
+/** True if the node matches the pod's required node affinity. Terms are alternatives; an empty term matches nothing. */
 export function affine({ spec }: ApiPod, node: Node): boolean {
   const terms = spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
   return terms === undefined || terms.some((term) => meetsTerm(term, node));
@@ -60,7 +66,10 @@ function meets({ key, operator, values = [] }: Requirement, labels: Readonly<Rec
   return Object.hasOwn(operators, operator) ? (operators[operator]?.() ?? false) : false;
 }
 
-/** The node for a pod beside those that have theirs (`nodeName`), by the lab's own scheduler; undefined if none is fit. */
+/**
+ * Chooses the node for a pod beside those that have one (`nodeName`), with the lab's own scheduler; undefined if none
+ * is suitable.
+ */
 export function chooseNode(raw: ApiPod, pod: Pod, placed: readonly Pod[], nodes: readonly Node[]): string | undefined {
   const fit = nodes.filter((node) => affine(raw, node));
   const names = new Set(fit.map((node) => node.metadata.name));
@@ -69,7 +78,7 @@ export function chooseNode(raw: ApiPod, pod: Pod, placed: readonly Pod[], nodes:
   return schedule([...beside, pod], fit, new Map()).bindings.get(key);
 }
 
-/** Where a pod is, it is: its selector has had its say. */
+/** A bound pod stays on its node, whatever its selector. */
 function withoutSelector(pod: Pod): Pod {
   return { ...pod, nodeSelector: undefined };
 }

@@ -79,7 +79,7 @@ afterEach(async () => {
 });
 
 describe("nodes", () => {
-  it("are registered tainted, with both families, become ready, and go with their pods", async () => {
+  it("are registered with a taint and both families, become ready, and are removed with their pods", async () => {
     await source.open();
     const node = () => api.objects.get(paths.node("blue-node-2"));
     expect(node()).toMatchObject({
@@ -110,7 +110,7 @@ describe("nodes", () => {
     expect([...api.objects.keys()]).toEqual([at("other")]);
   });
 
-  it("of others are refused, and stay", async () => {
+  it("of others are refused and not changed", async () => {
     api.put(paths.node("blue-node-2"), { metadata: { name: "blue-node-2" } });
     await expect(source.open()).rejects.toThrow(
       /register node blue-node-2: it exists and has no label weir.dev\/lab=blue/,
@@ -122,7 +122,7 @@ describe("nodes", () => {
 });
 
 describe("pods", () => {
-  it("that tolerate the taint are bound, run and reported; others are left alone", async () => {
+  it("that tolerate the taint are bound, run and reported; others are not touched", async () => {
     api.put(at("a"), pod("a"));
     api.put(at("b"), pod("b"));
     api.put(at("shy"), pod("shy", { tolerations: [] }));
@@ -141,7 +141,7 @@ describe("pods", () => {
     expect(writes("PATCH", `${at("a")}/status`)).toHaveLength(sent);
   });
 
-  it("change in place with their annotations, at the API's version; a written status changes nothing", async () => {
+  it("are updated in place when annotations change; a change of the status changes nothing", async () => {
     api.put(at("a"), pod("a", { nodeName: "blue-node-1" }));
     await source.open();
     api.put(at("a"), { metadata: { annotations: { bandwidth: "1M" } } });
@@ -157,7 +157,7 @@ describe("pods", () => {
     expect(kubelet.log).toHaveLength(2);
   });
 
-  it("end within their grace period, are reported as ended, and leave the API by their own uid", async () => {
+  it("end within their grace period, are reported as ended, and are deleted by uid", async () => {
     api.put(at("a"), pod("a", { nodeName: "blue-node-1" }));
     await source.open();
     const { uid } = api.objects.get(at("a"))?.metadata ?? {};
@@ -171,7 +171,7 @@ describe("pods", () => {
     expect(writes("DELETE", at("a"))).toMatchObject([{ body: { gracePeriodSeconds: 0, preconditions: { uid } } }]);
   });
 
-  it("that end without having run here leave the API too, and ended ones are not run again", async () => {
+  it("that end without having run here are deleted too, and ended ones are not run again", async () => {
     api.put(at("a"), pod("a", { nodeName: "blue-node-1" }));
     api.put(at("a"), { metadata: { deletionTimestamp: "2026-01-01T00:00:07Z" } });
     api.put(at("done"), { ...pod("done", { nodeName: "blue-node-1" }), status: { phase: "Succeeded" } });
@@ -181,7 +181,7 @@ describe("pods", () => {
     expect(writes("PATCH", `${at("done")}/status`)).toEqual([]);
   });
 
-  it("that cannot be read say so", async () => {
+  it("that cannot be read are reported", async () => {
     const env = [{ name: "A", valueFrom: { fieldRef: { fieldPath: "spec.none" } } }];
     api.put(at("a"), pod("a", { nodeName: "blue-node-1", containers: [{ name: "c", env }] }));
     await source.open();
@@ -195,7 +195,7 @@ describe("pods", () => {
     expect(source.problems).toMatchObject([{ object: "Pod/default/a" }]);
   });
 
-  it("are bound again after a failure, and not after another's binding", async () => {
+  it("are bound again after a failure, but not if another scheduler has bound them", async () => {
     api.put(at("a"), pod("a"));
     api.put(at("b"), pod("b"));
     api.failing.set(`POST ${at("a")}/binding`, 500);
@@ -210,7 +210,7 @@ describe("pods", () => {
     expect(source.problems).toEqual([]);
   });
 
-  it("stay while the API has not listed them", async () => {
+  it("are kept while the API has not listed them", async () => {
     api.put(at("a"), pod("a", { nodeName: "blue-node-1" }));
     await source.open();
     api.synced = false;
@@ -222,7 +222,7 @@ describe("pods", () => {
     await eventually(() => expect(kubelet.log.at(-1)).toBe("remove a in undefined"));
   });
 
-  it("are reported again until the API takes it", async () => {
+  it("are reported again until the API accepts it", async () => {
     api.failing.set(`PATCH ${at("a")}/status`, 503);
     api.put(at("a"), pod("a", { nodeName: "blue-node-1" }));
     await source.open();
@@ -253,7 +253,7 @@ describe("rules", () => {
     ["Node", "blue-node-2", undefined],
   ];
 
-  it("of the API are handed to the agents, with a new version only when they have changed", async () => {
+  it("of the API are passed to the agents, with a new version only when they have changed", async () => {
     api.put("/api/v1/namespaces/default/services/web", {
       metadata: { namespace: "default", name: "web" },
       spec: { selector: { app: "web" }, ports: [{ port: 80 }], clusterIP: "10.96.0.9" },
@@ -273,7 +273,7 @@ describe("rules", () => {
     await eventually(() => expect(told()).toEqual([...labNodes, ["Service", "web", undefined]]));
   });
 
-  it("that cannot be read keep their last good state, and say so", async () => {
+  it("that cannot be read keep their last valid state, and are reported", async () => {
     api.put(limitAt("slow"), limit("10M"));
     await source.open();
     api.put(limitAt("slow"), limit("plenty"));
@@ -285,7 +285,7 @@ describe("rules", () => {
     expect(told()).toContainEqual(["Limit", "slow", "10M"]);
   });
 
-  it("whose kinds the API does not know are noted", async () => {
+  it("of unknown kinds are reported", async () => {
     api.absent.add(paths.impairments);
     await source.open();
     expect(source.problems).toMatchObject([
@@ -294,7 +294,7 @@ describe("rules", () => {
   });
 });
 
-it("notes once that tokens are not mounted, and refuses to write for others", async () => {
+it("reports once that tokens are not mounted, and refuses to change objects", async () => {
   const volumes = [{ name: "kube-api-access-x", projected: { sources: [] } }];
   for (const name of ["a", "b"]) api.put(at(name), pod(name, { nodeName: "blue-node-1", volumes }));
   await source.open();

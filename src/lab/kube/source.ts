@@ -22,9 +22,9 @@ import { type AgentReader, LabResults, type ResultsView } from "./results.ts";
 import { bindable, chooseNode, labTaint } from "./scheduling.ts";
 import { apiStatus, graceOf } from "./status.ts";
 
-/** How long the API may take to list its pods before the lab gives up its start, ms. */
+/** Time limit for the API to list its pods at the lab's start, ms. */
 const PATIENCE = 30_000;
-/** How long to wait before what the API has refused is tried again, ms. */
+/** Delay before a refused call is repeated, ms. */
 const PAUSE = 1000;
 
 export interface ApiSourceOptions {
@@ -34,14 +34,17 @@ export interface ApiSourceOptions {
   kubelet: PodRunner;
   version: string;
   health: (node: NodeNames) => Promise<Health>;
-  /** By the node's name. */
+  /** By node name. */
   agents: ReadonlyMap<string, AgentReader>;
   hasImage: (image: string) => boolean;
   /** ms since the epoch. */
   now: () => number;
 }
 
-/** A lab's pods from a Kubernetes API: nodes are registered there, pods bound to them are run, and their status reported. */
+/**
+ * A lab's pods from a Kubernetes API: the nodes are registered there, pods bound to them are run, and their status is
+ * reported.
+ */
 export class ApiSource implements ObjectSource {
   readonly #options: ApiSourceOptions;
   readonly #nodes: readonly Node[];
@@ -51,7 +54,7 @@ export class ApiSource implements ObjectSource {
   readonly #abort = new AbortController();
   readonly #read = new WeakMap<object, ReadPod>();
   readonly #refused = new Map<string, string>();
-  /** Pods that are being bound, or taken out of the API, by uid. */
+  /** Pods that are being bound, or removed from the API, by uid. */
   readonly #chosen = new Map<string, string>();
   readonly #leaving = new Set<string>();
   readonly #troubles = new Map<string, string>();
@@ -118,7 +121,10 @@ export class ApiSource implements ObjectSource {
     ];
   }
 
-  /** Registers the nodes and lists what the lab follows. What pods come to is told in the API: `up` waits for none. */
+  /**
+   * Registers the nodes and lists the collections. The state of pods is reported in the API: `up` does not wait for
+   * them.
+   */
   async open(): Promise<BindingPlan> {
     const { api } = this.#options;
     await this.#apiNodes.register();
@@ -167,7 +173,7 @@ export class ApiSource implements ObjectSource {
     if (now?.uid === bound.uid) this.#handout.addresses(now, ips, ended);
   }
 
-  /** Looked at once for all that happens in one turn. */
+  /** Runs once for all changes of one turn of the event loop. */
   changed(): void {
     if (this.#pending !== undefined || this.#abort.signal.aborted) return;
     this.#pending = setImmediate(() => {
@@ -185,19 +191,19 @@ export class ApiSource implements ObjectSource {
   }
 
   get #synced(): boolean {
-    // Who may not read Secrets has a lab all the same.
+    // A lab without permission to read Secrets still starts.
     const isAsked = this.#secrets?.synced === true || this.#secrets?.trouble !== undefined;
     return isAsked && [this.#pods, this.#maps, this.#cluster, this.#rules].every((one) => one?.synced === true);
   }
 
-  /** Why what was seen of the API may be out of date. */
+  /** Why the objects of the API may be out of date. */
   get #late(): string[] {
     const { trouble } = this.#options.api;
     const feeds = [this.#pods, this.#maps, this.#secrets, this.#cluster].flatMap((feed) => feed?.trouble ?? []);
     return [...new Set([...(trouble === undefined ? [] : [trouble]), ...feeds, ...(this.#rules?.troubles ?? [])])];
   }
 
-  /** Tells the agents what is said of pods' traffic, if that is new. */
+  /** Passes changed rules to the agents. */
   #reconcileRules(): void {
     if (this.#rules === undefined) return;
     const { rules, problems, statuses } = this.#rules.read();
@@ -226,7 +232,7 @@ export class ApiSource implements ObjectSource {
     };
   }
 
-  /** Nodes are changed every few seconds, by whoever keeps them alive: which there are is what counts. */
+  /** Node objects change every few seconds with their heartbeat; only the set of nodes matters. */
   #nodesChanged(): () => void {
     let known = "";
     return () => {
@@ -237,7 +243,7 @@ export class ApiSource implements ObjectSource {
     };
   }
 
-  /** Brings pods in line with the API's. Does nothing before all of them are known. */
+  /** Makes pods match those of the API. Does nothing before all of them are known. */
   #reconcile(): void {
     if (!this.#synced || this.#abort.signal.aborted) return;
     this.#reconcileRules();
@@ -253,13 +259,13 @@ export class ApiSource implements ObjectSource {
     this.#bound = plan.bound;
     if (plan.created.length + plan.updated.length + plan.removed.length > 0) this.#results?.hurry();
     this.#handout.pods(plan, (one) => void this.#end(one, this.#raw.get(one.uid) ?? before.get(one.uid)));
-    // Asked to go, but never run by this supervisor.
+    // Pods to be deleted that this supervisor has never run.
     for (const raw of ours) if (raw.metadata.deletionTimestamp !== undefined) void this.#leave(raw, undefined);
     for (const uid of this.#raw.keys()) this.#reporter.mark(uid);
     this.#bind(all, wanted);
   }
 
-  /** One that is to go runs no more; one that had ended before this supervisor came is not run again. */
+  /** A pod that is being deleted does not run; one that had ended before this supervisor started is not run again. */
   #runs({ metadata, status }: ApiPod): boolean {
     if (metadata.deletionTimestamp !== undefined) return false;
     const known = this.#bound.get(`${metadata.namespace}/${metadata.name}`)?.uid === metadata.uid;
@@ -323,13 +329,13 @@ export class ApiSource implements ObjectSource {
       this.#troubles.delete(uid);
     } catch (error) {
       const status = statusOf(error);
-      if (status === 409 || status === 404) return; // another scheduler was first, or the pod is gone: the watch says
+      if (status === 409 || status === 404) return; // Another scheduler was first, or the pod is gone: the watch will tell.
       this.#troubles.set(uid, `bind pod ${namespace}/${name} to ${node}: ${messageOf(error)}`);
       this.#later(() => this.#chosen.delete(uid));
     }
   }
 
-  /** Ends a pod's containers within its grace period, then takes it out of the API if it is still there. */
+  /** Ends a pod's containers within its grace period, then deletes it from the API if it still exists. */
   async #end(one: BoundPod, raw: ApiPod | undefined): Promise<void> {
     const { kubelet } = this.#options;
     const asked = raw?.metadata.deletionTimestamp !== undefined;
@@ -361,7 +367,7 @@ export class ApiSource implements ObjectSource {
     const raw = this.#raw.get(uid);
     if (raw === undefined || raw.metadata.deletionTimestamp !== undefined) return undefined;
     const input = this.#input(raw);
-    // One that ended before this supervisor came has its status already.
+    // A pod that ended before this supervisor started already has its status.
     if (input.own === undefined && input.refused === undefined && !this.#runs(raw)) return undefined;
     return { raw, status: apiStatus(input) };
   }

@@ -59,13 +59,13 @@ const readiness = (status: Record<string, unknown>) =>
   );
 
 describe("apiStatus", () => {
-  it("has readiness and start from probes", () => {
+  it("takes ready and started from probes", () => {
     const status = apiStatus(input({ own: own("Running", [container({ started: true, ready: false })]) }));
     expect(status).toMatchObject({ phase: "Running", containerStatuses: [{ ready: false, started: true }] });
     expect(readiness(status)).toMatchObject({ Ready: "False", ContainersReady: "False", Initialized: "True" });
   });
 
-  it("tells of init containers, before and after they have done their work", () => {
+  it("reports init containers before and after they have completed", () => {
     const two: ApiPod = { ...raw, spec: { ...raw.spec, initContainers: [{ name: "i" }] } };
     const running = { ...own("Pending", []), initContainers: [container({ name: "i" })] };
     const before = apiStatus(input({ raw: two, own: running }));
@@ -83,13 +83,13 @@ describe("apiStatus", () => {
     expect(readiness(after)).toMatchObject({ Initialized: "True", Ready: "True" });
   });
 
-  it("tells why a pod ended before its containers did", () => {
+  it("reports why a pod ended before its containers did", () => {
     const failed = { ...own("Failed", [], "was active longer"), reason: "DeadlineExceeded" };
     const expected = { phase: "Failed", reason: "DeadlineExceeded", message: "was active longer" };
     expect(apiStatus(input({ own: failed }))).toMatchObject(expected);
   });
 
-  it("tells of a running pod with all addresses", () => {
+  it("reports a running pod with all addresses", () => {
     const status = apiStatus(input({}));
     expect(status).toMatchObject({
       phase: "Running",
@@ -197,21 +197,21 @@ describe("apiStatus", () => {
       "Succeeded",
       { terminated: expect.objectContaining({ exitCode: 0, reason: "Completed" }) },
     ],
-  ])("tells of a pod %s", (_, change, phase, state) => {
+  ])("reports a pod %s", (_, change, phase, state) => {
     const status = apiStatus(input(change));
     expect(status["phase"]).toBe(phase);
     expect(status["containerStatuses"]).toMatchObject([{ state, ready: false, started: false }]);
     expect(readiness(status)).toMatchObject({ ContainersReady: "False", Ready: "False" });
   });
 
-  it("keeps the last run of one that crashes", () => {
+  it("reports the last run of a container that crashes", () => {
     const crashed = own("Running", [exited({ exitCode: 1, reason: "exit code 1", restarts: 2 })]);
     expect(apiStatus(input({ own: crashed }))["containerStatuses"]).toMatchObject([
       { restartCount: 2, lastState: { terminated: { exitCode: 1, reason: "Error" } } },
     ]);
   });
 
-  it("keeps times of what stays, and waits for readiness gates", () => {
+  it("keeps timestamps of unchanged conditions, and waits for readiness gates", () => {
     const gated: ApiPod = {
       ...raw,
       spec: { ...raw.spec, readinessGates: [{ conditionType: "example.com/ok" }] },
@@ -237,7 +237,7 @@ describe("apiStatus", () => {
 });
 
 describe("startProblems", () => {
-  it("names what an author can mend, and nothing else", () => {
+  it("reports only problems that the pod's author can fix", () => {
     const failing = own("Running", [
       container({ state: "exited", exitCode: 128, startedAt: null, reason: "why", failure: "no-command" }),
     ]);
@@ -265,4 +265,4 @@ it.each([
   ["2026-01-01T00:00:00.123Z", "2026-01-01T00:00:00Z"],
   ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"],
   [null, null],
-])("time %j is %j", (time, expected) => expect(seconds(time)).toBe(expected));
+])("time %j becomes %j", (time, expected) => expect(seconds(time)).toBe(expected));

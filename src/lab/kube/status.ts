@@ -1,7 +1,7 @@
 import type { ContainerStatus, PodStatus } from "../status.ts";
 import type { ApiPod, Condition } from "./objects.ts";
 
-/** Reasons for what keeps a container from being started, as a kubelet that never pulls names them; no run has failed. */
+/** Waiting reasons of containers that could not be started, as a kubelet that never pulls names them. */
 const WAITING: Readonly<Record<string, string>> = {
   "no-command": "ErrImageNeverPull",
   "bad-image": "ErrImageNeverPull",
@@ -11,21 +11,21 @@ const WAITING: Readonly<Record<string, string>> = {
 
 export interface StatusInput {
   raw: ApiPod;
-  /** The pod as the lab runs it; undefined before it does. */
+  /** The pod's state in the lab; undefined before it has one. */
   own: PodStatus | undefined;
   /** Why the pod cannot be run at all. */
   refused?: string | undefined;
   /** Addresses of the pod's node, IPv4 first. */
   hostIPs: readonly string[];
-  /** RFC 3339, whole seconds, as Kubernetes has it. */
+  /** RFC 3339, whole seconds, as in Kubernetes. */
   now: string;
-  /** Has the lab a root of its own for this image? */
+  /** True if the lab has its own root for this image. */
   hasImage: (image: string) => boolean;
-  /** All containers have been ended for good: the last status of a pod that is deleted. */
+  /** All containers have ended for good: the last status of a deleted pod. */
   ended?: boolean | undefined;
 }
 
-/** `status` of a pod for the API, as a kubelet reports it. Pure; times of conditions that stay are kept. */
+/** `status` of a pod for the API, as a kubelet reports it. Pure. Timestamps of unchanged conditions are kept. */
 export function apiStatus(input: StatusInput): Record<string, unknown> {
   const { raw, own, hostIPs, now } = input;
   const statuses = (raw.spec?.containers ?? []).map((one) => containerStatus(one, input));
@@ -63,7 +63,7 @@ function containerStatus({ name, image = "" }: { name: string; image?: string },
   const ran = own?.startedAt != null;
   const state = stateOf(own, input, id);
   const running = state["running"] !== undefined;
-  // The run before this one: when it began is not kept.
+  // The previous run, whose start time is not known.
   const before = running && own !== undefined ? { ...own, startedAt: null } : own;
   const last = ran && before?.finishedAt != null && !state["terminated"] ? terminated(before, id) : undefined;
   const status: ApiContainerStatus = {
@@ -80,7 +80,7 @@ function containerStatus({ name, image = "" }: { name: string; image?: string },
   return status;
 }
 
-/** An init container that has done its work is ready. */
+/** True if an init container has completed. */
 function isDone(own: ContainerStatus | undefined, initContainers: readonly ContainerStatus[]): boolean {
   return own?.over === true && own.exitCode === 0 && initContainers.includes(own);
 }
@@ -118,7 +118,7 @@ function terminated(own: ContainerStatus, id: string): Record<string, unknown> {
   };
 }
 
-/** Kubernetes' times have no fractions of a second. */
+/** Timestamps in Kubernetes have no fractions of a second. */
 export function seconds(time: string | null): string | null {
   return time === null ? null : time.replace(/\.\d+Z$/, "Z");
 }
@@ -127,7 +127,7 @@ function phaseOf({ own, ended, refused }: StatusInput, statuses: readonly ApiCon
   const codes = statuses.map((one) => one.state["terminated"]?.["exitCode"]);
   if (ended) return codes.every((code) => code === 0) ? "Succeeded" : "Failed";
   if (own === undefined || refused !== undefined) return "Pending";
-  if (own.reason !== null) return own.phase; // whatever its containers were at
+  if (own.reason !== null) return own.phase; // The pod's own end takes precedence over the state of its containers.
   const neverRan = (one: ApiContainerStatus): boolean => one.state["waiting"] !== undefined && !one.containerID;
   if (statuses.some(neverRan)) return "Pending";
   return own.phase;
@@ -172,12 +172,12 @@ function conditions(input: StatusInput, { statuses, inits }: Statuses, phase: st
   ];
 }
 
-/** ms that a pod's containers have between SIGTERM and SIGKILL once its deletion is asked for; 30 s unless told. */
+/** ms between SIGTERM and SIGKILL once a pod's deletion is requested; 30 s by default. */
 export function graceOf({ metadata }: ApiPod): number {
   return Math.max(0, metadata.deletionGracePeriodSeconds ?? 30) * 1000;
 }
 
-/** What keeps containers from being started, for an Event each. */
+/** Reasons why containers could not be started; each becomes an Event. */
 export function startProblems(status: Record<string, unknown>): { reason: string; message: string }[] {
   const lists = [status["initContainerStatuses"], status["containerStatuses"]] as (ApiContainerStatus[] | undefined)[];
   const statuses = lists.flatMap((list) => list ?? []);

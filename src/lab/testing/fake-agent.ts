@@ -15,7 +15,10 @@ interface Manifest {
   spec: { nodeName?: string };
 }
 
-/** An agent without a datapath, for tests of the lab alone: a veth and an address for each pod, the kernel's routes. */
+/**
+ * An agent without a datapath, for tests of the lab alone: a veth and an address for each pod, and routes of the
+ * kernel.
+ */
 export function fakeAgent(argv: readonly string[]): void {
   const { values } = parseArgs({
     args: [...argv],

@@ -4,7 +4,7 @@ import { messageOf } from "../errors.ts";
 import * as lab from "../index.ts";
 import { fakeAgent } from "./fake-agent.ts";
 
-/** The lab's commands over the fake agent: what tests of the lab alone run as `weir`. */
+/** The lab's commands with the fake agent. Tests of the lab alone run this as `weir`. */
 const [command = "", verb = "", ...rest] = process.argv.slice(2);
 if (command === "agent") fakeAgent(process.argv.slice(3));
 else {

@@ -2,16 +2,16 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { LabStatus } from "../index.ts";
 
-/** A running lab of one node or more, as tests use it. */
+/** A running lab of one node or more. */
 export interface LabUnderTest {
   run(verb: string, ...args: string[]): { status: number | null; stdout: string; stderr: string };
   inPod(pod: string, ...argv: string[]): { stdout: string; stderr: string };
   status(): LabStatus;
-  /** Writes a manifest of these objects and gives its path. */
+  /** Writes a manifest of these objects and returns its path. */
   write(...objects: object[]): string;
-  /** The same in the folder that the lab watches. */
+  /** Writes a manifest into the folder that the lab watches. */
   watched(name: string, ...objects: object[]): string;
-  /** A folder of the machine, which containers see too. */
+  /** A folder of the machine that containers see too. */
   scratch: string;
 }
 
@@ -20,7 +20,7 @@ const pod = (name: string, spec: object) => ({ apiVersion: "v1", kind: "Pod", me
 const STATE = { volumes: [{ name: "state", emptyDir: {} }] };
 const SEES = { volumeMounts: [{ name: "state", mountPath: "/state" }] };
 
-/** "" of a process that has ended. */
+/** The command line of a process; "" if it has ended. */
 function commandOf(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
@@ -29,7 +29,7 @@ function commandOf(pid: string): string {
   }
 }
 
-/** What a kubelet does with pods, tried in a lab. */
+/** Tests of the kubelet's behaviour in a lab. */
 export function podTests(get: () => LabUnderTest): void {
   const found = (name: string) =>
     get()
@@ -39,7 +39,7 @@ export function podTests(get: () => LabUnderTest): void {
   const remove = (...objects: object[]) => get().run("delete", "-f", get().write(...objects));
 
   describe("a pod's life", () => {
-    it("has init containers in turn, a sidecar beside, names, aliases and sysctls of its own", async () => {
+    it("runs init containers in order and a sidecar, and has its own host name, host aliases and sysctls", async () => {
       const { inPod, run } = get();
       const sysctl = (path: string): string => readFileSync(`/proc/sys/${path}`, "utf8");
       const paths = ["net/ipv4/ip_unprivileged_port_start", "kernel/shm_rmid_forced"];
@@ -85,7 +85,7 @@ export function podTests(get: () => LabUnderTest): void {
       run("delete", "-f", get().write(life));
     });
 
-    it("ends with an init container that fails, unless it is to be tried again", () => {
+    it("fails when an init container fails, unless the container is restarted", () => {
       const never = pod("never", {
         ...{ restartPolicy: "Never", containers: [{ name: "c", command: ["sleep", "infinity"] }] },
         initContainers: [{ name: "i", command: sh("exit 3") }],
@@ -98,7 +98,7 @@ export function podTests(get: () => LabUnderTest): void {
       remove(never);
     });
 
-    it("has the time to end that it asks for", () => {
+    it("gets its termination grace period", () => {
       const mark = `${get().scratch}/ended-well`;
       const ends = `trap 'sleep 1.7; touch ${mark}; exit 0' TERM; while :; do sleep 0.05; done`;
       const grace = pod("grace", { containers: [{ name: "c", command: sh(ends) }] });
@@ -111,7 +111,7 @@ export function podTests(get: () => LabUnderTest): void {
       expect(existsSync(mark)).toBe(true);
     });
 
-    it("ends at its deadline, and a job with its own", async () => {
+    it("ends at its active deadline, and so does a job", async () => {
       const one = pod("late", {
         activeDeadlineSeconds: 1,
         containers: [{ name: "c", command: ["sleep", "infinity"] }],
@@ -147,7 +147,7 @@ export function podTests(get: () => LabUnderTest): void {
   });
 
   describe("probes", () => {
-    it("start, check and end a container", async () => {
+    it("determine that a container has started, is ready, and must be restarted", async () => {
       const { inPod } = get();
       const server = [
         'const { existsSync, rmSync } = require("node:fs");',
@@ -161,7 +161,7 @@ export function podTests(get: () => LabUnderTest): void {
       ].join("\n");
       const times = { periodSeconds: 1, timeoutSeconds: 5 };
       const web = pod("web", {
-        ...{ ...STATE, hostNetwork: true, terminationGracePeriodSeconds: 1 }, // process 1 that is Node.js stays
+        ...{ ...STATE, hostNetwork: true, terminationGracePeriodSeconds: 1 }, // The first process of a PID namespace ignores SIGTERM if it has no handler, and Node.js has none.
         containers: [
           {
             ...{ name: "c", command: [process.execPath, "-e", server], ...SEES },
@@ -188,7 +188,7 @@ export function podTests(get: () => LabUnderTest): void {
       remove(web);
     });
 
-    it("that hang are ended, with what they have started", async () => {
+    it("that hang are killed with their child processes", async () => {
       const hangs = pod("hangs", {
         containers: [
           {
@@ -197,7 +197,7 @@ export function podTests(get: () => LabUnderTest): void {
           },
         ],
       });
-      const file = get().watched("hangs.yaml", hangs); // `apply` would wait until it is ready
+      const file = get().watched("hangs.yaml", hangs); // `apply` would wait until the pod is ready.
       await expect.poll(() => found("hangs")?.message, { timeout: 20_000 }).toMatch(/no answer after 1 s/);
       const pids = readFileSync(`${found("hangs")?.cgroup}/cgroup.procs`, "utf8")
         .trim()

@@ -1,4 +1,4 @@
-/** One member of a tar archive that a test makes. */
+/** One member of a tar archive in a test. */
 export interface Member {
   path: string;
   type?: string | undefined;
@@ -7,7 +7,7 @@ export interface Member {
   mode?: number | undefined;
 }
 
-/** A ustar archive of exactly these members, however hostile. */
+/** Makes a ustar archive of exactly these members, malformed ones too. */
 export function makeTar(members: readonly Member[]): Buffer {
   return Buffer.concat([...members.map(block), Buffer.alloc(1024)]);
 }

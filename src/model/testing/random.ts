@@ -1,4 +1,7 @@
-/** The same numbers for the same seed: from 0 up to, but without, `below`. mulberry32. */
+/**
+ * A seeded generator: the same numbers for the same seed, from 0 up to but not including `below`. Algorithm:
+ * mulberry32.
+ */
 export type Random = (below: number) => number;
 
 export function randomOf(seed: number): Random {

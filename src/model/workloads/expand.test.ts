@@ -30,7 +30,7 @@ const names = (...objects: ManifestObject[]) => expand(...objects).pods.map((pod
 const ids = (pods: readonly Pod[]) => pods.map((pod) => `${pod.metadata.name} ${pod.metadata.uid}`);
 
 describe("expandWorkloads", () => {
-  it("gives Deployment pods stable names of Kubernetes' form", () => {
+  it("gives a Deployment's pods stable names in Kubernetes' format", () => {
     const [first, second] = names(deployment(2));
     expect(first).toMatch(/^web-[bcdfghjklmnpqrstvwxz2456789]{10}-[bcdfghjklmnpqrstvwxz2456789]{5}$/);
     expect(second).not.toBe(first);
@@ -41,7 +41,7 @@ describe("expandWorkloads", () => {
     });
   });
 
-  it("changes pods in place for annotations and labels, and replaces them for anything else", () => {
+  it("changes pods in place when labels or annotations change, and replaces them for other changes", () => {
     const [pod] = expand(deployment(1)).pods;
     const [annotated] = expand(deployment(1, template("sleep", { bandwidth: "1 mbps egress" }))).pods;
     const [other] = expand(deployment(1, template("iperf3"))).pods;
@@ -52,7 +52,7 @@ describe("expandWorkloads", () => {
     expect(other?.metadata.uid).not.toBe(pod?.metadata.uid);
   });
 
-  it("cuts long names and finds a free one for each pod", () => {
+  it("shortens long names and gives each pod a unique one", () => {
     const long = deployment(300, template(), "a".repeat(70));
     const made = names(long);
     expect(new Set(made).size).toBe(300);
@@ -79,7 +79,7 @@ describe("expandWorkloads", () => {
     ).toEqual(["node-2"]);
   });
 
-  it("replaces a StatefulSet's pod under its name", () => {
+  it("replaces a StatefulSet's pod by one of the same name", () => {
     const set = (command: string): Workload => ({
       kind: "StatefulSet",
       metadata: meta("db"),
@@ -95,7 +95,7 @@ describe("expandWorkloads", () => {
     ]);
   });
 
-  it("lets a named Pod win over a generated one, and says so", () => {
+  it("prefers a Pod of the manifests to a generated one of the same name, and reports it", () => {
     const pod: Pod = { kind: "Pod", metadata: meta("db-0"), ...template("named").spec };
     const set: Workload = { kind: "StatefulSet", metadata: meta("db"), replicas: 2, start: 0, template: template() };
     const { pods, problems } = expand(set, pod);
@@ -111,7 +111,7 @@ describe("expandWorkloads", () => {
     ]);
   });
 
-  it("keeps a Pod's own uid and gives others one that changes with the spec", () => {
+  it("keeps a Pod's own uid; a generated uid changes with the spec", () => {
     const pod = (extra: Partial<Pod["metadata"]> = {}, command = "a"): Pod => ({
       kind: "Pod",
       metadata: { ...meta("p"), ...extra },
@@ -128,7 +128,7 @@ describe("expandWorkloads", () => {
 const spec = { parallelism: 1, backoffLimit: 1, indexed: false, suspend: false };
 const job = (rest: Partial<Job>): Job => ({ kind: "Job", metadata: meta("j"), template: template(), ...spec, ...rest });
 
-/** Runs a job to its end: each round, every pod that is active ends as `outcome` says. */
+/** Runs a job to its end: in each round, every active pod ends as `outcome` returns. */
 function play(one: Job, outcome: (n: number) => "Succeeded" | "Failed"): number[] {
   const finished = new Map<string, "Succeeded" | "Failed">();
   const rounds: number[] = [];
@@ -166,7 +166,7 @@ describe("jobs", () => {
     expandWorkloads({ objects: [one], nodes, clock: { since: 0, now }, ...rest });
   const uidsOf = ({ pods }: Expanded) => pods.map((pod) => pod.metadata.uid ?? "");
 
-  it("ends at its deadline, for good", () => {
+  it("ends at its deadline and stays ended", () => {
     const one = job({ activeDeadlineSeconds: 10, completions: 2, parallelism: 2 });
     const first = look(one, 5 * second);
     expect(first).toMatchObject({ problems: [], wakeAt: 15 * second });
@@ -179,12 +179,12 @@ describe("jobs", () => {
     expect(after.wakeAt).toBeUndefined();
     const later = look(one, 16 * second, { jobs: after.jobs });
     expect(later).toMatchObject({ pods: [], problems: after.problems });
-    // deleted, and made anew
+    // The job is deleted and created anew.
     const gone = expandWorkloads({ objects: [], nodes, jobs: later.jobs });
     expect(look(one, 17 * second, { jobs: gone.jobs })).toMatchObject({ problems: [], wakeAt: 27 * second });
   });
 
-  it("counts its deadline from when it is no longer suspended, and not once it is complete", () => {
+  it("counts its deadline from the end of the suspension, until it is complete", () => {
     const one = job({ activeDeadlineSeconds: 10 });
     const suspended = look({ ...one, suspend: true }, 0);
     const begun = look(one, 60 * second, { jobs: suspended.jobs });
@@ -203,16 +203,19 @@ describe("jobs", () => {
     ["OnFailure", 0, 0, false],
     ["OnFailure", 0, 1, true],
     ["Never", 2, 9, false],
-  ])("of containers started again: %s, limit %i, %i times: failed %s", (restartPolicy, backoffLimit, times, failed) => {
-    const one = job({ backoffLimit, template: { ...template(), spec: { ...template().spec, restartPolicy } } });
-    const first = look(one, 0);
-    const restarts = new Map(uidsOf(first).map((uid) => [uid, times]));
-    const next = look(one, 1, { jobs: first.jobs, restarts });
-    expect([next.pods.length, next.problems.length]).toEqual(failed ? [0, 1] : [1, 0]);
-    expect(look(one, 2, { jobs: next.jobs }).pods).toHaveLength(failed ? 0 : 1);
-  });
+  ])(
+    "container restarts with policy %s, limit %i, %i restarts: failed is %s",
+    (restartPolicy, backoffLimit, times, failed) => {
+      const one = job({ backoffLimit, template: { ...template(), spec: { ...template().spec, restartPolicy } } });
+      const first = look(one, 0);
+      const restarts = new Map(uidsOf(first).map((uid) => [uid, times]));
+      const next = look(one, 1, { jobs: first.jobs, restarts });
+      expect([next.pods.length, next.problems.length]).toEqual(failed ? [0, 1] : [1, 0]);
+      expect(look(one, 2, { jobs: next.jobs }).pods).toHaveLength(failed ? 0 : 1);
+    },
+  );
 
-  it("tells an indexed pod its index", () => {
+  it("gives an indexed pod its index", () => {
     const [, second] = expand(job({ completions: 2, parallelism: 2, indexed: true })).pods;
     expect(second?.metadata.name).toMatch(/^j-1-[a-z0-9]{5}$/);
     expect(second?.containers[0]?.env).toEqual([{ name: "JOB_COMPLETION_INDEX", value: "1" }]);
@@ -233,7 +236,7 @@ describe("cron jobs", () => {
     template: template(),
     ...rest,
   });
-  /** Looks every minute for `minutes`; pods run for `lasts` minutes. Gives "active+ended" each time. */
+  /** Evaluates every minute for `minutes`; pods run for `lasts` minutes. Returns "active+ended" for each time. */
   const live = (one: CronJob, minutes: number, lasts: number) => {
     const begun = new Map<string, number>();
     const counts: string[] = [];
@@ -265,7 +268,7 @@ describe("cron jobs", () => {
     ["is suspended", cron({ schedule: "* * * * *", suspend: true }), 3, 9, "0+0 0+0 0+0"],
   ])("%s", (_, one, minutes, lasts, expected) => expect(live(one, minutes, lasts)).toBe(expected));
 
-  it("does not begin a run again that it has not kept", () => {
+  it("does not repeat a run that the history no longer has", () => {
     const one = cron({ schedule: "0 * * * *", history: 0 });
     const clock = { since: start, now: start + 60 * minute };
     const first = expandWorkloads({ objects: [one], nodes, clock });
@@ -276,7 +279,7 @@ describe("cron jobs", () => {
     expect(expandWorkloads({ objects: [one], nodes, clock, jobs: second.jobs }).pods).toEqual([]);
   });
 
-  it("says when to look again, and starts only the latest of many missed runs", () => {
+  it("returns when to evaluate again, and starts only the latest of several missed runs", () => {
     const now = start + 1000 * 24 * 60 * minute;
     const { pods, wakeAt } = expandWorkloads({ objects: [cron()], nodes, clock: { since: start, now } });
     expect(wakeAt).toBe(now - 30_000 + 5 * minute);

@@ -17,32 +17,32 @@ import { selects } from "./schedule.ts";
 
 export interface ExpandInput {
   objects: readonly ManifestObject[];
-  /** The nodes that daemon sets run on. */
+  /** The nodes that DaemonSets run on. */
   nodes: readonly Node[];
   /** How pods ended, by uid. */
   finished?: Finished | undefined;
-  /** How often containers of a pod were started again, by its uid. */
+  /** Number of container restarts of a pod, by its uid. */
   restarts?: ReadonlyMap<string, number> | undefined;
-  /** What the last look gave. */
+  /** `jobs` of the previous call. */
   jobs?: JobMemories | undefined;
-  /** uids of pods that exist already: a cron job's run that began goes on. */
+  /** uids of pods that exist already: a CronJob's run that has begun goes on. */
   known?: ReadonlySet<string> | undefined;
-  /** ms since the epoch: when the lab began, and now. Without it cron jobs do not run. */
+  /** When the lab started, and the current time; ms since the epoch. Without it CronJobs do not run. */
   clock?: { since: number; now: number } | undefined;
 }
 
 export interface Expanded {
   pods: readonly Pod[];
   problems: readonly Problem[];
-  /** To be given to the next look. */
+  /** Pass this to the next call. */
   jobs: JobMemories;
-  /** When a cron job runs next or a deadline passes, ms since the epoch: expand again then. */
+  /** When a CronJob runs next or a deadline passes, ms since the epoch: call again then. */
   wakeAt?: number | undefined;
 }
 
 /**
- * The pods of all workloads, as their controllers would make them, but with names and uids that depend on the
- * manifests alone: reading a file again changes no pod. Pure.
+ * The pods of all workloads, as their controllers would create them. Names and uids depend on the manifests alone, so
+ * reading a file again changes no pod. Pure.
  */
 export function expandWorkloads(input: ExpandInput): Expanded {
   const pods = new Map<string, Pod>();
@@ -55,7 +55,7 @@ export function expandWorkloads(input: ExpandInput): Expanded {
     if (!other) pods.set(key, pod);
     else problems.push({ object: objectKey("Pod", pod.metadata), message: takenBy(pod, other) });
   };
-  // What somebody named goes first: a generated pod must not take its place.
+  // Pods of the manifests come first: a generated pod must not take their name.
   for (const object of input.objects) if (object.kind === "Pod") add(standalonePod(object));
   for (const object of input.objects) {
     const { pods: made = [], jobs: states = [], next } = podsOf(object, input);

@@ -6,24 +6,24 @@ import { podOf } from "./pod.ts";
 /** How pods ended, by uid. */
 export type Finished = ReadonlyMap<string, "Succeeded" | "Failed">;
 
-/** What is to be remembered of a job from one look to the next. A job that is over stays so, whatever becomes of its pods. */
+/** State of a job that is kept between calls. A finished job stays finished, whatever happens to its pods. */
 export interface JobMemory {
   /** When it began, ms since the epoch; undefined while it is suspended. */
   since?: number | undefined;
   over?: "complete" | "failed" | undefined;
-  /** Why it failed, as Kubernetes says it. */
+  /** The reason of the failure, as Kubernetes names it. */
   reason?: string | undefined;
 }
 /** By `jobKey`. */
 export type JobMemories = ReadonlyMap<string, JobMemory>;
 
-/** What jobs' pods have come to. */
+/** Status of the jobs' pods. */
 export interface JobInput {
   finished: Finished;
-  /** How often containers of a pod were started again, by its uid. */
+  /** Number of container restarts of a pod, by its uid. */
   restarts?: ReadonlyMap<string, number> | undefined;
   memories?: JobMemories | undefined;
-  /** ms since the epoch; without it no deadline passes. */
+  /** Current time, ms since the epoch; without it no deadline passes. */
   now?: number | undefined;
 }
 
@@ -37,7 +37,7 @@ export interface JobState {
 }
 
 interface JobRun extends JobSpec {
-  /** The job's own name; its owner's differs for a CronJob. */
+  /** The job's own name. A CronJob's owner name differs from it. */
   name: string;
   owner: Pick<Job | CronJob, "kind" | "metadata">;
   template: PodTemplate;
@@ -48,8 +48,8 @@ function jobKey({ owner, name, template }: JobRun): string {
 }
 
 /**
- * The pods that a job has by now: at most `parallelism` that run, until `completions` have succeeded, more than
- * `backoffLimit` have failed, or its deadline has passed. Those that ended stay in the list.
+ * The pods of a job: at most `parallelism` active ones, until `completions` have succeeded, more than `backoffLimit`
+ * have failed, or the deadline has passed. Ended pods stay in the list.
  */
 export function jobPods(run: JobRun, input: JobInput): JobState {
   const key = jobKey(run);
@@ -78,7 +78,7 @@ function failure(run: JobRun, { pods, state }: Counted, input: JobInput & { dead
   if (state === "failed") return "BackoffLimitExceeded";
   if (deadline !== undefined && now !== undefined && now >= deadline) return "DeadlineExceeded";
   if (run.template.spec.restartPolicy !== "OnFailure") return undefined;
-  // Such pods start their containers again themselves: that is what is counted.
+  // With this restart policy pods restart their containers themselves, so restarts are counted.
   const active = pods.map(({ metadata }) => metadata.uid ?? "").filter((uid) => !finished.has(uid));
   const again = active.reduce((sum, uid) => sum + (restarts?.get(uid) ?? 0), 0);
   return again > 0 && again >= run.backoffLimit ? "BackoffLimitExceeded" : undefined;
@@ -88,7 +88,7 @@ function count(run: JobRun, finished: Finished): Counted {
   return run.indexed ? indexedPods(run, finished) : plainPods(run, finished);
 }
 
-/** The pods that ended, of a job that gets no more. */
+/** The ended pods of a job that gets no further pods. */
 function ended(run: JobRun, finished: Finished): Pick<Counted, "pods"> {
   return count({ ...run, suspend: true, backoffLimit: Number.POSITIVE_INFINITY }, finished);
 }
@@ -125,12 +125,12 @@ class Tally {
     this.#finished = finished;
   }
 
-  /** May a further pod be started? */
+  /** True if another pod may be started. */
   get open(): boolean {
     return this.active < this.#run.parallelism && this.failed <= this.#run.backoffLimit;
   }
 
-  /** Adds a pod and says how it ended. A suspended job has only the pods that ended. */
+  /** Adds a pod and returns how it ended. A suspended job has only its ended pods. */
   add(pod: Pod): "Succeeded" | "Failed" | "active" | "suspended" {
     const ended = this.#finished.get(pod.metadata.uid ?? "");
     if (this.#run.suspend && !ended) return "suspended";
@@ -172,19 +172,19 @@ function indexedPods(run: JobRun, finished: Finished): Counted {
 export interface CronInput extends JobInput {
   /** uids of pods that exist already. */
   known: ReadonlySet<string>;
-  /** ms since the epoch: when the cron job was first seen, and now. */
+  /** When the CronJob was first seen, and the current time; ms since the epoch. */
   since: number;
   now: number;
 }
 
-/** How far back runs are looked for, ms; the first window with enough of them counts. */
+/** How far back missed runs are searched, ms. The first window with enough runs is used. */
 const WINDOWS = [2 * 3_600_000, 48 * 3_600_000, 60 * 86_400_000, Number.POSITIVE_INFINITY];
 const MOST_RUNS = 100;
 
 /**
- * The pods of a cron job's runs, as its controller would have them: a run that is due starts (only the latest, if
- * several were missed), runs that started go on, the last `history` that ended are kept.
- * `next` is the time of the next run, ms since the epoch.
+ * The pods of a CronJob's runs, as its controller would create them: a due run starts (only the latest if several were
+ * missed), started runs go on, and the last `history` ended runs are kept. `next` is the time of the next run, ms since
+ * the epoch.
  */
 export function cronPods(cron: CronJob, input: CronInput): { jobs: readonly JobState[]; next?: number | undefined } {
   const schedule = parseSchedule(cron.schedule);
@@ -208,7 +208,7 @@ export function cronPods(cron: CronJob, input: CronInput): { jobs: readonly JobS
   const active = begun.filter((job) => job.state === "active");
   const over = begun.filter((job) => job.state !== "active");
   const kept = over.length - cron.history;
-  // A run that is not kept is remembered all the same: it must not begin again.
+  // Runs outside the history are remembered too, so that they do not start again.
   const ended = over.map((job, index) => (index < kept ? { ...job, pods: [] } : job));
   return { jobs: [...ended, ...active], next: cron.suspend ? undefined : next(input.now) };
 }
@@ -236,7 +236,7 @@ function dueTimes({ since, now }: CronInput, next: (after: number) => number | u
     const from = Math.max(since, now - window);
     times = [];
     for (let time = next(from); time !== undefined && time <= now; time = next(time)) {
-      // A run's name is its minute: of several in one, Kubernetes starts the first.
+      // A run is named by its minute. Of several runs in one minute, Kubernetes starts the first.
       if (minuteOf(time) !== minuteOf(times.at(-1) ?? Number.NaN)) times.push(time);
     }
     if (times.length >= MOST_RUNS || from === since) break;

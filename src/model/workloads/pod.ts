@@ -1,10 +1,10 @@
 import type { Container, Pod, PodTemplate, Workload } from "../objects.ts";
 import { templateHash, uidOf, versionOf } from "./identity.ts";
 
-/** What distinguishes one pod of a workload from the next. */
+/** What distinguishes the pods of a workload. */
 export interface PodIdentity {
   name: string;
-  /** Which pod of the workload it is: ordinal, node, or number of the attempt. */
+  /** The pod's position in its workload: ordinal, node name, or number of the attempt. */
   ordinal: number | string;
   nodeName?: string | undefined;
   labels?: Readonly<Record<string, string>> | undefined;
@@ -12,7 +12,10 @@ export interface PodIdentity {
   env?: readonly { name: string; value: string }[] | undefined;
 }
 
-/** Makes a pod of a template. Its uid changes with the template (but for labels and annotations), never else. */
+/**
+ * Creates a pod from a template. Its uid changes when the template changes (labels and annotations aside), and only
+ * then.
+ */
 export function podOf(owner: Pick<Workload, "kind" | "metadata">, template: PodTemplate, identity: PodIdentity): Pod {
   const { kind, metadata } = owner;
   const { name, ordinal, nodeName, labels = {}, annotations = {}, env = [] } = identity;
@@ -39,7 +42,7 @@ export function podOf(owner: Pick<Workload, "kind" | "metadata">, template: PodT
   });
 }
 
-/** A pod that somebody wrote down: with a uid, if it has none, and the version of its content. */
+/** A pod of the manifests, with a uid if it has none, and a version of its content. */
 export function standalonePod(pod: Pod): Pod {
   const { metadata, ...spec } = pod;
   const uid = metadata.uid ?? uidOf("Pod", metadata.namespace, metadata.name, spec);

@@ -34,7 +34,7 @@ describe("schedule", () => {
     ],
   ])("%s", (_, pods, expected) => expect(where(pods)).toEqual(expected));
 
-  it("keeps pods where they are, unless their node is gone or does not fit any more", () => {
+  it("keeps pods on their node, unless the node is gone or no longer fits", () => {
     const previous = new Map([
       ["n/a", "node-2"],
       ["n/b", "node-9"],
@@ -44,7 +44,7 @@ describe("schedule", () => {
     expect(where(pods, previous)).toEqual(["a@node-2", "b@node-1", "c@node-2"]);
   });
 
-  it("says what it cannot bind", () => {
+  it("reports pods that it cannot bind", () => {
     const { pods, problems } = schedule(
       [pod("a", { nodeName: "x" }), pod("b", { nodeSelector: { gpu: "1" } })],
       nodes,
@@ -57,7 +57,7 @@ describe("schedule", () => {
     ]);
   });
 
-  it("never moves a pod when others come, and stays even", () => {
+  it("does not move pods when others are added, and stays balanced", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 5 }),

@@ -6,14 +6,14 @@ import type { Problem } from "../problem.ts";
 export type Bindings = ReadonlyMap<string, string>;
 
 export interface Scheduled {
-  /** The pods that have a node, bound. */
+  /** Pods with a node. */
   pods: readonly Pod[];
-  /** Pass this the next time. */
+  /** Pass this to the next call. */
   bindings: Bindings;
   problems: readonly Problem[];
 }
 
-/** May a pod run on a node, by `nodeName` and `nodeSelector`? */
+/** True if `nodeName` and `nodeSelector` allow the pod on the node. */
 export function selects(spec: Pick<Pod, "nodeName" | "nodeSelector">, node: Node): boolean {
   const { name, labels } = node.metadata;
   if (spec.nodeName !== undefined && spec.nodeName !== name) return false;
@@ -22,8 +22,8 @@ export function selects(spec: Pick<Pod, "nodeName" | "nodeSelector">, node: Node
 }
 
 /**
- * Binds pods to nodes. `nodeName` is honoured; a pod that was bound before stays where it is; each other one goes to
- * the node with the fewest pods of its workload, then the fewest pods, then the first. Pure; adding a pod moves none.
+ * Binds pods to nodes. `nodeName` is honoured; a bound pod stays; any other pod goes to the node with the fewest pods
+ * of its workload, then the fewest pods, then the first. Pure. Adding a pod moves no other pod.
  */
 export function schedule(pods: readonly Pod[], nodes: readonly Node[], previous: Bindings): Scheduled {
   const bindings = new Map<string, string>();
@@ -58,7 +58,7 @@ function unbound(pod: Pod): Problem {
   return { object, path: "spec.nodeSelector", message: "no node has these labels: the pod is not started" };
 }
 
-/** Pods per node, and per workload and node. */
+/** Number of pods per node, and per workload and node. */
 class Load {
   readonly #counts = new Map<string, number>();
 

@@ -4,16 +4,16 @@ import type { ApiObject } from "../objects.ts";
 
 type Fields = Record<string, unknown>;
 
-/** A Kubernetes API in memory: objects by path, feeds of collections, and every write in `calls`. */
+/** A Kubernetes API in memory: objects by path, watches of collections, and every write in `calls`. */
 export class FakeApi implements KubeApi {
   readonly server = "https://fake";
   readonly objects = new Map<string, ApiObject & Fields>();
   readonly calls: { method: string; path: string; body?: unknown }[] = [];
-  /** Method and path of calls that fail, with their HTTP status. */
+  /** HTTP status of calls that fail, by method and path. */
   readonly failing = new Map<string, number>();
   /** Collections that the API does not know. */
   readonly absent = new Set<string>();
-  /** Writes what is applied to a status, list by list; bodies are in `calls`. */
+  /** Applies statuses; bodies are in `calls`. */
   readonly results: KubeApi["results"] = {
     apply: async (resource, target, body) => {
       const path = resourcePath(resource, target);
@@ -26,7 +26,7 @@ export class FakeApi implements KubeApi {
   readonly #watchers = new Set<() => void>();
   #version = 1;
 
-  /** Writes as somebody else would. */
+  /** Writes an object as another client would. */
   put(path: string, object: object): void {
     const known = this.objects.get(path);
     const { metadata, ...rest } = object as ApiObject & Fields;
@@ -113,7 +113,7 @@ export class FakeApi implements KubeApi {
   }
 }
 
-/** As the API merges a status: addresses by their type, unless they are to be replaced. */
+/** Merges a status as the API does: addresses by their type, unless they are to be replaced. */
 function merge(known: Fields | undefined, status: Fields): Fields {
   const { addresses, ...rest } = status;
   if (addresses === undefined) return { ...known, ...rest };

@@ -67,7 +67,7 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     agent = new Agent(parts);
     const backend = new AgentBackend(agent);
     const server = await serve({ backend, socket: config.socket, metricsAddress: config.metrics });
-    const results = source?.results && reportResults(source.results, agent, backend, stop.signal);
+    const results = source?.results && reportResults(source.results, agent, stop.signal);
     const { runner } = agent;
     agent.onPass = (seconds) => {
       server.metrics.reconciled(seconds);

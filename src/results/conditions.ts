@@ -56,7 +56,7 @@ export function nodeEntry(node: string, { generation, status }: ObjectStatus, fi
 export function conditionsOf(
   { generation, status }: ObjectStatus,
   refusals: readonly string[],
-  nodes: ReadonlySet<string>,
+  nodes: Pick<ReadonlySet<string>, "has">,
   now: string,
 ): Condition[] {
   const before = knownConditions(status);

@@ -1,4 +1,4 @@
 export { EventQuota } from "./events.ts";
 export { forgetNodes } from "./forget.ts";
-export { objectResultsOf } from "./object-results.ts";
+export { objectResultsOf, type Receipt } from "./object-results.ts";
 export { type Results, type ResultsClient, ResultWriter } from "./writer.ts";

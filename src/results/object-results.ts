@@ -2,7 +2,7 @@ import type { Problem } from "../model/problem.ts";
 import type { ObjectResult } from "./conditions.ts";
 
 /** One rule on one pod, as the agent's API gives it. */
-interface Receipt {
+export interface Receipt {
   namespace: string;
   pod: string;
   direction: string | null;

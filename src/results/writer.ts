@@ -22,7 +22,7 @@ export interface Results {
   /** `metadata.uid` of an object that problems name. */
   uid(object: string): string | undefined;
   /** Names of the cluster's nodes. */
-  nodes: ReadonlySet<string>;
+  nodes: Pick<ReadonlySet<string>, "has">;
 }
 
 /** What writing results needs of a client. */

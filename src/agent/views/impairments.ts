@@ -35,20 +35,27 @@ export interface ImpairReadings {
 
 type Item = Plain<schema.Impairment>;
 
-/** Receipts of impairments: configured, effective, counted, and when each ends. */
+/**
+ * Receipts of impairments: configured, effective, counted, and when each ends.
+ * @param isShown whether a source is shown; without it all are
+ */
 export function impairmentItems(
   { rules, ports, node }: Pick<Planner, "rules" | "ports" | "node">,
   problemsOf: ProblemsOf,
   readings: ImpairReadings,
+  isShown: (source: string) => boolean = () => true,
 ): Item[] {
   return rules.impairments.keys().flatMap((key) => {
+    const { rules: all = [], overruled: lost = [] } = rules.impairments.get(key) ?? {};
+    const inForce = all.filter(({ source }) => isShown(source));
+    const told = lost.filter(isTold).filter(({ rule }) => isShown(rule.source));
+    if (inForce.length + told.length === 0) return [];
     const at = ports.get(key);
     const why = whyNoPort(problemsOf, key);
-    const { rules: inForce = [], overruled: lost = [] } = rules.impairments.get(key) ?? {};
     const shown = (rule: ImpairRule): Item => item(key, rule, at, node.fq === true, readings, why);
     return [
       ...inForce.map((rule) => withLoss(shown(rule), lost)),
-      ...lost.filter(isTold).map((one) => overruledItem(key, one, shown)),
+      ...told.map((one) => overruledItem(key, one, shown)),
     ];
   });
 }
@@ -74,12 +81,13 @@ function overruledItem(key: string, one: Overruled<ImpairRule>, shown: (rule: Im
   if (one.agrees) return { ...shown(one.by.rule), source, configured };
   const common = { ...identity(key), direction, source, configured, effects, match: describeMatch(match) };
   const idle = { effective: null, state: "not enforced", remaining: null, reason: whyOver(one) } as const;
-  return { ...common, ...idle, ...NOTHING, ...rates(NOTHING, effects), overruledBy: one.by.object };
+  return { ...common, ...idle, ...NO_USE, ...rates(NO_USE, effects), overruledBy: one.by.object };
 }
 
 const whyOver = ({ by }: Overruled<ImpairRule>): string => whyOverruled(by, by.rule.lease?.until);
 
-const NOTHING: ImpairUse = {
+/** Counters of a rule that has judged no packet. */
+export const NO_USE: ImpairUse = {
   ...{ packets: 0, lost: 0, duplicated: 0, corrupted: 0, reordered: 0, delayed: 0, bursts: 0, spared: 0 },
   meanDelay: null,
 };
@@ -97,7 +105,7 @@ function item(
   if (at === undefined || match.peers?.length === 0) {
     const reason = at === undefined ? `not enforced: ${noPort}` : NOBODY;
     const idle = { effective: null, state: "not enforced", remaining: null, reason } as const;
-    return { ...common, ...idle, ...NOTHING, ...rates(NOTHING, effects) };
+    return { ...common, ...idle, ...NO_USE, ...rates(NO_USE, effects) };
   }
   const instance = impairInstance(at.id, direction, rule.id);
   const use = readings.use(instance);

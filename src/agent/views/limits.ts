@@ -1,6 +1,7 @@
 import type { Plain } from "../../api/backend.ts";
 import type * as schema from "../../api/schemas.ts";
 import type { Planner } from "../../authors/planner.ts";
+import type { Choice } from "../../authors/rules.ts";
 import { type LimitCounts, NOT_COUNTED, NOTHING_YET } from "../../model/limit-counts.ts";
 import { type LimitRule, RULE_KEYS } from "../../model/limits.ts";
 import type { PodPort } from "../../model/node-context.ts";
@@ -21,28 +22,50 @@ export interface LimitReadings {
 
 type Item = Plain<schema.Limit>;
 
-/** Receipts of limits: configured, effective, measured, and why they differ. */
+/**
+ * Receipts of limits: configured, effective, measured, and why they differ.
+ * @param isShown whether a source is shown; without it all are
+ */
 export function limitItems(
-  { rules, ports, cluster }: Pick<Planner, "rules" | "ports" | "cluster">,
+  planner: Pick<Planner, "rules" | "ports" | "cluster">,
+  problemsOf: ProblemsOf,
+  readings: LimitReadings,
+  isShown?: (source: string) => boolean,
+): Item[] {
+  const { limits } = planner.rules;
+  const keys = isShown ? limits.keys() : new Set([...limits.keys(), ...planner.cluster.localPods.keys()]);
+  const items = [...keys].flatMap((key) => {
+    const { rules = [], overruled = [] } = limits.get(key) ?? {};
+    if (!isShown) return itemsOf(key, { rules, overruled }, planner, problemsOf, readings);
+    const shown = {
+      rules: rules.filter(({ source }) => isShown(source)),
+      overruled: overruled.filter(({ rule }) => isShown(rule.source)),
+    };
+    const isEmpty = shown.rules.length + shown.overruled.length === 0;
+    const all = isEmpty ? [] : itemsOf(key, shown, planner, problemsOf, readings);
+    return all.filter(({ source }) => isShown(source));
+  });
+  return items.toSorted((a, b) => order(a) - order(b) || compare(sortKey(a), sortKey(b)));
+}
+
+function itemsOf(
+  key: string,
+  { rules, overruled }: Pick<Choice<LimitRule>, "rules" | "overruled">,
+  { ports, cluster }: Pick<Planner, "ports" | "cluster">,
   problemsOf: ProblemsOf,
   readings: LimitReadings,
 ): Item[] {
-  const keys = new Set([...rules.limits.keys(), ...cluster.localPods.keys()]);
-  const items = [...keys].flatMap((key) => {
-    const { rules: inForce = [], overruled = [] } = rules.limits.get(key) ?? {};
-    const faults = faultsOf(problemsOf(`Pod/${key}`), cluster.pods.get(key));
-    if (inForce.length + overruled.length + faults.size === 0) return [];
-    const at = ports.get(key);
-    const why = whyNoPort(problemsOf, key);
-    const sources = new Set(inForce.map(({ source }) => source));
-    const refused = [...faults].filter(([source]) => cluster.pods.has(key) && !sources.has(source));
-    return [
-      ...inForce.map((rule) => item(key, rule, at, faults.get(rule.source), readings, why)),
-      ...overruled.map((one) => overruledItem(key, one, at, readings, why)),
-      ...refused.map(([source, fault]) => refusedItem(key, source, fault)),
-    ];
-  });
-  return items.toSorted((a, b) => order(a) - order(b) || compare(sortKey(a), sortKey(b)));
+  const faults = faultsOf(problemsOf(`Pod/${key}`), cluster.pods.get(key));
+  if (rules.length + overruled.length + faults.size === 0) return [];
+  const at = ports.get(key);
+  const why = whyNoPort(problemsOf, key);
+  const sources = new Set(rules.map(({ source }) => source));
+  const refused = [...faults].filter(([source]) => cluster.pods.has(key) && !sources.has(source));
+  return [
+    ...rules.map((rule) => item(key, rule, at, faults.get(rule.source), readings, why)),
+    ...overruled.map((one) => overruledItem(key, one, at, readings, why)),
+    ...refused.map(([source, fault]) => refusedItem(key, source, fault)),
+  ];
 }
 
 function refusedItem(key: string, source: string, { written, message }: Fault): Item {

@@ -44,6 +44,8 @@ class KubernetesSource implements KubernetesWatch {
   readonly synced: Promise<void>;
   readonly #options: KubernetesSourceOptions;
   readonly #followed: readonly { resource: Followed; reflector: Reflector<ReadObject> }[];
+  /** Problems of objects by kind and name; objects without any are not in it. */
+  readonly #problems = new Map<string, Map<string, readonly Problem[]>>();
   #snapshot: ManifestSnapshot | undefined;
   #changed = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
@@ -83,7 +85,7 @@ class KubernetesSource implements KubernetesWatch {
     const problems: Problem[] = this.troubles().map(({ staleSince: _, ...problem }) => problem);
     for (const { resource, reflector } of this.#followed) {
       if (reflector.absent) problems.push(this.#absence(resource));
-      for (const one of reflector.objects.values()) problems.push(...one.problems);
+      for (const found of this.#problems.get(resource.kind)?.values() ?? []) problems.push(...found);
     }
     return problems;
   }
@@ -100,9 +102,8 @@ class KubernetesSource implements KubernetesWatch {
   }
 
   statuses(): ObjectStatus[] {
-    return this.#followed.flatMap(({ reflector }) =>
-      [...reflector.objects.values()].flatMap(({ standing }) => standing ?? []),
-    );
+    const own = this.#followed.filter(({ resource }) => resource.apiVersion === apiVersion);
+    return own.flatMap(({ reflector }) => [...reflector.objects.values()].flatMap(({ standing }) => standing ?? []));
   }
 
   async close(): Promise<void> {
@@ -125,9 +126,21 @@ class KubernetesSource implements KubernetesWatch {
 
   #change(kind: string, keys: ReadonlySet<string>): void {
     this.#snapshot = undefined;
-    for (const key of keys) this.#changed.add(`${kind}/${key}`);
+    for (const key of keys) {
+      this.#changed.add(`${kind}/${key}`);
+      this.#readProblems(kind, key);
+    }
     if (this.#closed) return;
     this.#timer ??= setTimeout(() => this.#tell(), this.#options.settle ?? 10);
+  }
+
+  #readProblems(kind: string, key: string): void {
+    const followed = this.#followed.find(({ resource }) => resource.kind === kind);
+    const problems = followed?.reflector.objects.get(key)?.problems ?? [];
+    const known = this.#problems.get(kind) ?? new Map<string, readonly Problem[]>();
+    this.#problems.set(kind, known);
+    if (problems.length > 0) known.set(key, problems);
+    else known.delete(key);
   }
 
   #tell(): void {

@@ -305,6 +305,7 @@ export class Datapath {
       },
       () => this.#routes.doubt(),
       () => {
+        this.#shapers.shrink();
         this.#shapers.doubt();
         this.#steering.doubt();
       },

@@ -83,6 +83,22 @@ export class Names {
     return found;
   }
 
+  /**
+   * Gives the id of a name, which has one reference, to a new name with that reference.
+   * @throws Fault `encode`: the new name is too long; Error: it has an id already
+   */
+  rename(before: Name, name: string): Name {
+    const { kind, id } = before;
+    if (this.find(kind, name) !== undefined) throw new Error(`rename ${kind} ${before.name}: ${name} has an id`);
+    const key = this.#key(`${kind}:${name}`);
+    this.#table.write([[key, this.#table.value.encode({ id, reserved: 0 })]]);
+    this.#table.remove([this.#key(`${kind}:${before.name}`)]);
+    this.#ids.delete(`${kind}:${before.name}`);
+    const after = { kind, name, id, uses: 1 };
+    this.#take(after);
+    return after;
+  }
+
   drop(name: Name): void {
     name.uses--;
     if (name.uses === 0) this.#left.add(name);

@@ -2,6 +2,7 @@ import {
   addRoute,
   type ClassInfo,
   changeTc,
+  classBacklogs,
   classes,
   type DeviceInfo,
   findLink,
@@ -52,6 +53,8 @@ export interface Network {
   /** The qdiscs of a device; none if it does not exist. */
   qdiscs(device: string): QdiscInfo[];
   classes(device: string): ClassInfo[];
+  /** Queued bytes of some classes, by handle; without those that do not exist. */
+  classBacklogs(device: string, handles: readonly number[]): ReadonlyMap<number, number>;
   changeTc(device: string, changes: TcChange[]): void;
 }
 
@@ -76,6 +79,7 @@ export const kernelNetwork: Network = {
   removeRoute: ({ cidr, ifindex, metric }) => void removeRoute({ cidr, device: ifindex, metric }),
   qdiscs: (device) => ofDevice(() => qdiscs(undefined, device)),
   classes: (device) => ofDevice(() => classes(device)),
+  classBacklogs: (device, handles) => new Map(ofDevice(() => [...classBacklogs(device, handles)])),
   changeTc: (device, changes) => changeTc(device, changes),
 };
 

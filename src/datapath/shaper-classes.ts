@@ -36,7 +36,8 @@ export interface Classes {
 
 /** The kernel stores whole bytes per second. */
 export const kernelRate = (bits: number): bigint => ((BigInt(Math.round(bits)) + 4n) / 8n) * 8n;
-const DRAINING = kernelRate(shape(DRAIN).parent.rate);
+/** The same as the kernel rounds it. */
+export const DRAINING = kernelRate(shape(DRAIN).parent.rate);
 
 /** Classes by shaper id. */
 export function readClasses(infos: readonly ClassInfo[]): Map<number, Classes> {
@@ -55,11 +56,6 @@ export function readClasses(infos: readonly ClassInfo[]): Map<number, Classes> {
   }
   for (const one of held.values()) one.draining = one.rate === DRAINING;
   return held;
-}
-
-/** Queued bytes by minor number of the class. */
-export function backlogs(infos: readonly ClassInfo[]): Map<number, number> {
-  return new Map(infos.map((info) => [info.handle & 0xffff, info.stats.backlog]));
 }
 
 export const sumOf = (minors: readonly number[], backlog: ReadonlyMap<number, number>): number =>

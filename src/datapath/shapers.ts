@@ -1,6 +1,5 @@
-import { handle, TC_ROOT } from "../kernel/index.ts";
 import type { Change, Shaper } from "../model/document.ts";
-import { type Shape, SIZE_TABLE, shape } from "../model/shape.ts";
+import { MAX_SHAPERS, type Shape, shape } from "../model/shape.ts";
 import { Backoff } from "./backoff.ts";
 import type { Devices } from "./devices.ts";
 import { Fault, outcomeOf } from "./fault.ts";
@@ -8,69 +7,56 @@ import type { Name, Names } from "./names.ts";
 import type { Network } from "./network.ts";
 import type { Outcomes } from "./outcomes.ts";
 import {
-  backlogs,
   type Classes,
   DRAIN,
+  DRAINING,
   kernelRate,
   leafChanges,
   leavesOf,
-  MAJOR,
   minorsOf,
-  readClasses,
   removalOf,
   shapeOf,
   sumOf,
   topChanges,
 } from "./shaper-classes.ts";
+import { type Cut, waitForQueues } from "./shaper-cuts.ts";
+import { ShapingDevice } from "./shaping-device.ts";
+import { SpareShapers } from "./spare-shapers.ts";
 
 /**
  * Packets in a set of leaves that would take longer than this to leave at the limit's new rate are dropped with the
  * leaves, seconds.
  */
 const DRAIN_TIME = 0.15;
-/**
- * When a rate is lowered, queued packets may leave at the old rate first: if they would take longer than `wait` at the
- * new one, for at most `time`, checked every `look`; seconds.
- */
-const CUT = { wait: 0.1, look: 0.01, time: 0.03 } as const;
-const ETHERNET = 14;
 /** Interval at which removed limits are checked for queued packets, ms. */
 const DRAIN_LOOK = 1000;
+
+const NO_LEAVES: Pick<Classes, "leaves"> = { leaves: new Map() };
 
 interface Wanted {
   owner: string;
   item: Shaper;
 }
 
-/** A limit whose rate is to be lowered, with its new shaper. */
-interface Cut {
-  instance: string;
-  id: number;
-  target: Shape;
-}
-
 /** The HTB classes on the shaping device: a block of minor numbers for each limit. */
 export class Shapers {
-  /** Number of kernel objects created, changed or removed so far. */
-  writes = 0;
+  #writes = 0;
   readonly retry: Backoff;
-  readonly #pair: { device: string; other: string };
-  readonly #network: Network;
-  readonly #devices: Devices;
+  readonly #device: ShapingDevice;
   readonly #names: Names;
   readonly #outcomes: Outcomes;
   readonly #wanted = new Map<string, Wanted>();
-  /** Ids of shapers that are wanted or not removed yet, by instance. */
+  /** Ids of shapers that are wanted, not removed yet or spare, by instance. */
   readonly #ids = new Map<string, Name>();
   readonly #due = new Set<string>();
   readonly #failed = new Set<string>();
   /** The number of shapers with each MTU. */
   readonly #mtus = new Map<number, number>();
-  /** The device that `#held` describes, and its MTU. */
+  /** The device that `#held` describes. */
   #ifindex: number | undefined;
-  #mtu = 0;
   /** The classes as last set, by shaper id; read from the kernel at first. */
   #held: Map<number, Classes> | undefined;
+  readonly #spares = new SpareShapers();
   /** Shapers whose classes may be incomplete. */
   readonly #unsure = new Set<number>();
   /** Limits whose rate is to be lowered. */
@@ -86,13 +72,16 @@ export class Shapers {
     outcomes: Outcomes,
     now: () => number,
   ) {
-    this.#pair = pair;
-    this.#network = network;
-    this.#devices = devices;
+    this.#device = new ShapingDevice(pair, network, devices);
     this.#names = names;
     this.#outcomes = outcomes;
     this.retry = new Backoff(now);
     this.#drained = new Backoff(now, { least: DRAIN_LOOK, most: DRAIN_LOOK });
+  }
+
+  /** Number of kernel objects created, changed or removed so far. */
+  get writes(): number {
+    return this.#writes + this.#device.writes;
   }
 
   get waiting(): number {
@@ -140,9 +129,12 @@ export class Shapers {
 
   /** Handles a shaping device that was created again: it has no classes. */
   follow(devices: ReadonlySet<string>): void {
-    if (!devices.has(this.#pair.device)) return;
-    if (this.#devices.ifindex(this.#pair.device) !== this.#ifindex) this.doubt();
-    this.#mtu = 0;
+    if (!devices.has(this.#device.name)) return;
+    if (this.#device.ifindex !== this.#ifindex) {
+      this.#dropSpares(new Map());
+      this.doubt();
+    }
+    this.#device.forget();
   }
 
   tryAgain(): void {
@@ -191,32 +183,51 @@ export class Shapers {
       this.#drain(instance);
       return;
     }
-    this.#fit();
-    const name = this.#ids.get(instance) ?? this.#names.hold("shaper", instance);
+    this.#device.fit(Math.max(...this.#mtus.keys()));
+    const held = this.#read();
+    const target = shapeOf(wanted.item);
+    const name = this.#ids.get(instance) ?? this.#reuse(instance, target, held) ?? this.#names.hold("shaper", instance);
     this.#ids.set(instance, name);
-    this.#ensureOne({ instance, id: name.id, target: shapeOf(wanted.item) }, this.#read());
+    const isSpare = this.#spares.delete(name.id);
+    this.#ensureOne({ instance, id: name.id, target }, held, isSpare);
   }
 
-  #ensureOne({ instance, id, target }: Cut, held: Map<number, Classes>): void {
+  /** A spare that fits, or any if no other id is left; undefined if there is none, or the instance has an id. */
+  #reuse(instance: string, target: Shape, held: Map<number, Classes>): Name | undefined {
+    if (this.#names.find("shaper", instance) !== undefined) return undefined;
+    const spare = this.#spares.find(target, held) ?? (this.#isFull ? this.#spares.oldest : undefined);
+    if (spare === undefined || spare.uses > 1) return undefined;
+    const name = this.#names.rename(spare, instance);
+    this.#ids.delete(spare.name);
+    return name;
+  }
+
+  /** All ids are in use. */
+  get #isFull(): boolean {
+    return this.#ids.size >= MAX_SHAPERS - 1;
+  }
+
+  /** @param isSpare nothing is queued in its classes, and nothing refers to them yet */
+  #ensureOne({ instance, id, target }: Cut, held: Map<number, Classes>, isSpare: boolean): void {
     const now = held.get(id);
     const rate = kernelRate(target.parent.rate);
     const made = now?.leaves.get(target.set.place) ?? 0;
     // Leaves made for smaller packets would refuse larger ones, so all are changed, which drops nothing. They never
     // shrink: a queued packet must not be larger than its leaf's bucket.
     const fits = (now?.quanta.get(target.set.place) ?? 0) >= target.leaf.quantum;
-    const isCut = now !== undefined && now.rate > rate;
+    const isCut = now !== undefined && now.rate > rate && !isSpare;
     if (isCut) this.#cuts.push({ instance, id, target });
     if ((isCut || now?.rate === rate) && made >= target.leaves && fits) return;
     held.delete(id);
     const count = Math.max(made, target.leaves);
-    this.#network.changeTc(this.#pair.device, [
+    this.#device.change([
       ...(isCut ? [] : topChanges(id, target)),
       ...leafChanges(id, { ...target, leaves: count }, fits ? made : 0),
     ]);
     const leaves = new Map(now?.leaves).set(target.set.place, count);
     const quanta = fits ? now?.quanta : new Map(now?.quanta).set(target.set.place, target.leaf.quantum);
     held.set(id, { rate: isCut ? now.rate : rate, leaves, quanta: quanta ?? new Map(), draining: false });
-    this.writes++;
+    this.#writes++;
   }
 
   /**
@@ -227,31 +238,14 @@ export class Shapers {
   lower(): void {
     const cuts = this.#cuts.splice(0);
     if (cuts.length === 0) return;
-    const backlog = this.#waitFor(cuts);
+    const ids = cuts.map(({ id }) => id);
+    const backlog = waitForQueues(cuts, this.#held, () => this.#backlogs(ids));
     let isNew = false;
     for (const cut of cuts) {
       if (this.#failed.has(cut.instance)) continue;
       isNew = this.#attempt(cut.instance, () => this.#lowerOne(cut, backlog)) || isNew;
     }
     if (isNew) this.retry.fail(true);
-  }
-
-  /**
-   * Waits until little is queued for these limits, or until the queues stop shrinking. Returns queued bytes by class.
-   */
-  #waitFor(cuts: readonly Cut[]): ReadonlyMap<number, number> {
-    const end = performance.now() + CUT.wait * 1000;
-    let before: ReadonlyMap<number, number> | undefined;
-    for (;;) {
-      const backlog = backlogs(this.#network.classes(this.#pair.device));
-      const waits = ({ id, target }: Cut): boolean => {
-        const bytes = this.#queued(id, backlog);
-        return 8 * bytes > CUT.time * target.parent.rate && (!before || bytes < this.#queued(id, before));
-      };
-      if (performance.now() >= end || !cuts.some(waits)) return backlog;
-      before = backlog;
-      pause(CUT.look);
-    }
   }
 
   #lowerOne({ id, target }: Cut, backlog: ReadonlyMap<number, number>): void {
@@ -263,28 +257,27 @@ export class Shapers {
       return place !== target.set.place && 8 * bytes > DRAIN_TIME * target.parent.rate;
     });
     const removed = late.flatMap(([place, count]) => leavesOf(id, place, count)).map(removalOf);
-    this.#network.changeTc(this.#pair.device, [...topChanges(id, target), ...removed]);
+    this.#device.change([...topChanges(id, target), ...removed]);
     const leaves = new Map(now.leaves);
     for (const [place] of late) leaves.delete(place);
     this.#held?.set(id, { ...now, leaves, rate: kernelRate(target.parent.rate), draining: false });
-    this.writes++;
+    this.#writes++;
   }
 
-  /** Queued bytes of a limit, in all classes below its parent. */
-  #queued(id: number, backlog: ReadonlyMap<number, number>): number {
-    const held = this.#held?.get(id);
-    return held ? sumOf(minorsOf(id, held).slice(1), backlog) : 0;
+  /** Queued bytes in these limits' classes, by minor number. */
+  #backlogs(ids: readonly number[]): Map<number, number> {
+    return this.#device.backlogs(ids.flatMap((id) => minorsOf(id, this.#held?.get(id) ?? NO_LEAVES)));
   }
 
   /** Lets the queued packets of a removed limit leave at once. */
   #drain(instance: string): void {
     const name = this.#ids.get(instance);
-    if (!name) return;
+    if (!name || this.#spares.has(name.id)) return;
     if (this.#unsure.has(name.id)) {
       this.#held = undefined;
       this.#unsure.clear();
     }
-    const held = this.#held ?? readClasses(this.#network.classes(this.#pair.device));
+    const held = this.#held ?? this.#readClasses();
     if (held.size > 0) this.#held = held;
     const state = held.get(name.id);
     if (state) this.#lift(name.id, state);
@@ -292,7 +285,8 @@ export class Shapers {
   }
 
   #lift(id: number, state: Classes): void {
-    if (!state.draining) this.#network.changeTc(this.#pair.device, topChanges(id, shape(DRAIN)));
+    if (!state.draining) this.#device.change(topChanges(id, shape(DRAIN)));
+    state.rate = DRAINING;
     state.draining = true;
     if (this.#drained.left === undefined) this.#drained.fail(true);
   }
@@ -302,7 +296,7 @@ export class Shapers {
    * drained.
    */
   #drainStrangers(): void {
-    const held = this.#held ?? readClasses(this.#network.classes(this.#pair.device));
+    const held = this.#held ?? this.#readClasses();
     if (held.size === 0) return;
     this.#held = held;
     const known = new Set([...this.#ids.values()].map(({ id }) => id));
@@ -321,66 +315,73 @@ export class Shapers {
     this.#ids.delete(instance);
   }
 
-  /** Removes the classes of removed limits that have drained; others are tried again in a later pass. */
+  /**
+   * Keeps the classes of removed limits that have drained as spares, or removes them; others are tried again in a later
+   * pass. Without any limit nothing is kept.
+   */
   prune(): void {
-    const gone = [...(this.#held ?? [])].filter(([, { draining }]) => draining);
-    if (gone.length === 0) {
-      this.#drained.clear();
-      return;
+    const gone = this.#draining();
+    const backlog = gone.length === 0 ? new Map<number, number>() : this.#backlogs(gone);
+    const byId = new Map(gone.length === 0 ? [] : [...this.#ids].map(([instance, { id }]) => [id, instance]));
+    for (const id of gone) {
+      const own = minorsOf(id, this.#held?.get(id) ?? NO_LEAVES);
+      if (!own.some((one) => backlog.get(one))) this.#retire(id, byId.get(id));
     }
-    const byId = new Map([...this.#ids].map(([instance, { id }]) => [id, instance]));
-    const backlog = backlogs(this.#network.classes(this.#pair.device));
-    for (const [id, state] of gone) {
-      const own = minorsOf(id, state);
-      if (own.some((one) => backlog.get(one))) continue;
-      this.#network.changeTc(this.#pair.device, own.toReversed().map(removalOf));
-      this.#held?.delete(id);
-      const instance = byId.get(id);
-      if (instance !== undefined && !this.#wanted.has(instance)) this.#forget(instance);
-      this.writes++;
-    }
-    if ([...(this.#held?.values() ?? [])].some(({ draining }) => draining)) this.#drained.fail(true);
+    if (this.#draining().length > 0) this.#drained.fail(true);
     else this.#drained.clear();
+    if (this.#wanted.size > 0) return;
+    while (this.shrink());
   }
 
-  /**
-   * The kernel logs a warning for each change of a bucket smaller than its device's MTU, so the MTU is kept at the
-   * largest.
-   */
-  #fit(): void {
-    const mtu = Math.max(...this.#mtus.keys());
-    if (mtu === this.#mtu) return;
-    const { device, other } = this.#pair;
-    if (this.#devices.info(device)?.mtu !== mtu) {
-      for (const name of [other, device]) this.#network.setMtu(name, mtu);
-      this.#devices.reread([other, device]);
-      this.writes++;
-    }
-    this.#mtu = mtu;
+  #draining(): number[] {
+    return [...(this.#held ?? [])].flatMap(([id, { draining }]) => (draining && !this.#spares.has(id) ? [id] : []));
+  }
+
+  #retire(id: number, instance: string | undefined): void {
+    const name = instance === undefined || this.#wanted.has(instance) ? undefined : this.#ids.get(instance);
+    if (name && !this.#spares.isFull && !this.#isFull) this.#spares.add(name);
+    else this.#removeClasses(id, name);
+  }
+
+  #removeClasses(id: number, name: Name | undefined): void {
+    const own = minorsOf(id, this.#held?.get(id) ?? NO_LEAVES);
+    this.#device.change(own.toReversed().map(removalOf));
+    this.#held?.delete(id);
+    if (name) this.#forget(name.name);
+    this.#writes++;
+  }
+
+  /** Removes the classes of the oldest spare. Returns false if there was none. */
+  shrink(): boolean {
+    if (this.#spares.oldest) this.#held ??= this.#readClasses();
+    const { oldest } = this.#spares;
+    if (oldest === undefined) return false;
+    this.#spares.delete(oldest.id);
+    this.#removeClasses(oldest.id, oldest);
+    return true;
   }
 
   #read(): Map<number, Classes> {
-    const { device } = this.#pair;
-    const ifindex = this.#devices.ifindex(device);
-    if (ifindex === undefined) throw new Fault("no-device", `shape packets: there is no device ${device}`);
+    const { ifindex, name } = this.#device;
+    if (ifindex === undefined) throw new Fault("no-device", `shape packets: there is no device ${name}`);
     if (this.#held && this.#ifindex === ifindex) return this.#held;
-    this.#root();
-    this.#held = readClasses(this.#network.classes(device));
+    this.#device.setRoot();
+    this.#held = this.#readClasses();
     this.#ifindex = ifindex;
     return this.#held;
   }
 
-  #root(): void {
-    const { device } = this.#pair;
-    const root = this.#network.qdiscs(device).find(({ parent }) => parent === TC_ROOT);
-    if (root?.kind === "htb" && root.handle === handle(MAJOR)) return;
-    if (root?.kind === "htb") this.#network.changeTc(device, [{ op: "remove", kind: "qdisc", parent: TC_ROOT }]);
-    const sizes = { header: ETHERNET, table: SIZE_TABLE };
-    this.#network.changeTc(device, [{ op: "set", kind: "htb", handle: handle(MAJOR), parent: TC_ROOT, sizes }]);
-    this.writes++;
+  /** Forgets spares whose classes are gone. */
+  #dropSpares(held: ReadonlyMap<number, unknown>): void {
+    for (const { id, name } of this.#spares.without(held)) {
+      this.#spares.delete(id);
+      this.#forget(name);
+    }
+  }
+
+  #readClasses(): Map<number, Classes> {
+    const held = this.#device.classes();
+    this.#dropSpares(held);
+    return held;
   }
 }
-
-/** Blocks this thread, seconds. */
-const pause = (seconds: number): void =>
-  void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, seconds * 1000);

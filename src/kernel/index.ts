@@ -69,6 +69,7 @@ export { type At, Netlink } from "./netlink/socket.ts";
 export {
   type ClassInfo,
   changeTc,
+  classBacklogs,
   classes,
   formatHandle,
   type HtbClass,

@@ -27,6 +27,8 @@ export class MemoryNetwork implements Network {
   readonly steered: string[] = [];
   /** The number of dumps of all devices. */
   dumps = 0;
+  /** Queued bytes of each class. */
+  backlog = 0;
   #classes = new Map<number, ClassInfo>();
   #root: QdiscInfo | undefined;
   #index = 1;
@@ -148,6 +150,10 @@ export class MemoryNetwork implements Network {
 
   classes(): ClassInfo[] {
     return [...this.#classes.values()];
+  }
+
+  classBacklogs(_device: string, handles: readonly number[]): Map<number, number> {
+    return new Map(handles.flatMap((own) => (this.#classes.has(own) ? [[own, this.backlog]] : [])));
   }
 
   changeTc(device: string, changes: TcChange[]): void {

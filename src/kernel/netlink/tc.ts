@@ -318,3 +318,17 @@ export function classes(device: string | number, at?: At): ClassInfo[] {
     return netlink.dump(RTM.tclass + OFFSET.get, header(ifindex, 0, 0)).map(readClass);
   });
 }
+
+/** Queued bytes of some classes of a device by handle; a class that does not exist has none. */
+export function classBacklogs(device: string | number, handles: readonly number[], at?: At): Map<number, number> {
+  return withNetlink(at, (netlink) => {
+    const ifindex = typeof device === "string" ? ifindexOf(device, netlink) : device;
+    const backlogs = new Map<number, number>();
+    for (const own of handles) {
+      const reply = netlink.request(RTM.tclass + OFFSET.get, header(ifindex, own, 0));
+      if ("body" in reply) backlogs.set(own, readClass(reply).stats.backlog);
+      else if (reply.errno !== "ENOENT") throw refused(`read class ${formatHandle(own)} of device ${device}`, reply);
+    }
+    return backlogs;
+  });
+}

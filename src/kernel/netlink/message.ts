@@ -11,6 +11,7 @@ export const FLAG = {
   multi: 2,
   ack: 4,
   interrupted: 0x10,
+  echo: 0x8,
   dump: 0x300,
   replace: 0x100,
   exclusive: 0x200,

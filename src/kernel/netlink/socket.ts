@@ -102,8 +102,8 @@ export class Netlink {
   }
 
   /** The reply to a request that is no dump, or the refusal. */
-  request(type: number, body: Buffer): Reply | Refusal {
-    const first = this.#transmit([{ type, flags: FLAG.request | FLAG.ack, body }]);
+  request(type: number, body: Buffer, flags = 0): Reply | Refusal {
+    const first = this.#transmit([{ type, flags: FLAG.request | FLAG.ack | flags, body }]);
     let answer: Reply | undefined;
     for (;;) {
       for (const reply of this.#receive()) {

@@ -6,7 +6,7 @@ import { runName } from "../testdata/harness.ts";
 import { addAddress } from "./ifaddr.ts";
 import { createVeth, ifindexOf, setLink } from "./link.ts";
 import { addNeighbour } from "./route.ts";
-import { changeTc, classes, formatHandle, handle, qdiscs, type TcChange, TcError } from "./tc.ts";
+import { changeTc, classBacklogs, classes, formatHandle, handle, qdiscs, type TcChange, TcError } from "./tc.ts";
 
 const name = runName("tc");
 let netns: string;
@@ -84,6 +84,8 @@ test("classes count sent, queued and dropped packets", () => {
   const ping = ["ping", "-c5", "-i0.01", "-W1", "-s1400", "-q", "10.0.0.2"];
   expect(() => execFileSync("nsenter", [`--net=${netns}`, ...ping], { stdio: "ignore" })).toThrow();
   const found = classes("w0", netns).find((entry) => entry.handle === handle(1, 0x20));
+  const absent = handle(1, 0xfff);
+  expect([...classBacklogs("w0", [handle(1, 0x20), absent], netns)]).toEqual([[handle(1, 0x20), found?.stats.backlog]]);
   const stats = found?.stats ?? { packets: 0n, bytes: 0n, drops: 0, backlog: 0 };
   expect(Number(stats.packets) + stats.drops + stats.backlog / 1442).toBe(5);
   expect(stats.packets).toBeGreaterThan(0n);

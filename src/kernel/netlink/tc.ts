@@ -325,7 +325,8 @@ export function classBacklogs(device: string | number, handles: readonly number[
     const ifindex = typeof device === "string" ? ifindexOf(device, netlink) : device;
     const backlogs = new Map<number, number>();
     for (const own of handles) {
-      const reply = netlink.request(RTM.tclass + OFFSET.get, header(ifindex, own, 0));
+      // without the flag some kernels tell the group alone
+      const reply = netlink.request(RTM.tclass + OFFSET.get, header(ifindex, own, 0), FLAG.echo);
       if ("body" in reply) backlogs.set(own, readClass(reply).stats.backlog);
       else if (reply.errno !== "ENOENT") throw refused(`read class ${formatHandle(own)} of device ${device}`, reply);
     }

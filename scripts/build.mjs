@@ -45,7 +45,7 @@ function say(message) {
 const begin = new Date();
 const DAY_MS = 24 * 3600 * 1000;
 
-/** Puts a file in place whole: a reader sees the old one or the new one. */
+/** Replaces a file atomically: a reader sees the old one or the new one. */
 function place(path, contents) {
   const scratch = `${path}.${process.pid}`;
   mkdirSync(dirname(path), { recursive: true });
@@ -61,7 +61,7 @@ function finish(scratch, path) {
 const isDirectory = (path) => statSync(path).isDirectory();
 const mtime = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs;
 
-/** Is output missing, or older than one of inputs, or is an input gone? */
+/** True if the output is missing or older than one of its inputs, or an input is missing. */
 function stale(output, inputs) {
   const built = mtime(output);
   if (force || built === undefined) return true;
@@ -110,7 +110,7 @@ async function compile(source) {
   return output;
 }
 
-/** Runs job over items, at most `limit` at once; returns results, or throws all errors together. */
+/** Runs job over items, at most `limit` at once; returns the results, or throws all errors together. */
 async function pool(items, limit, job) {
   const queue = [...items];
   const results = [];

@@ -1,6 +1,6 @@
 /**
- * How esbuild makes the weir command of its sources. The result runs on the Node.js that package-lock.json pins, so no syntax
- * is lowered.
+ * The esbuild options of the weir command. The result runs on the Node.js version in package-lock.json, so no syntax is
+ * lowered.
  * @type {import("esbuild").BuildOptions}
  */
 export const bundle = {

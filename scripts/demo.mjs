@@ -15,7 +15,7 @@ const keep = process.argv.includes("--keep");
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stop.abort());
 
-/** Runs weir on our stdio. */
+/** Runs weir with this process's stdio. */
 async function show(...args) {
   process.stdout.write(`\n$ weir ${args.join(" ")}\n`);
   const child = spawn(WEIR, args, { stdio: ["ignore", "inherit", "inherit"], signal: stop.signal });
@@ -48,7 +48,7 @@ async function flow(limit, pods) {
   return (end.sum_received.bits_per_second * (mss + IP_AND_TCP)) / mss;
 }
 
-/** All limits of one direction at once; what the agents measured is read while the traffic runs. */
+/** All limits of one direction at once; the agents' measurements are read while the traffic runs. */
 async function round(limits, pods) {
   const flows = Promise.all(limits.map((limit) => flow(limit, pods)));
   flows.catch(() => {}); // reported where it is awaited

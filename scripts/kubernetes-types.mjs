@@ -23,7 +23,7 @@ const { Dir: folder, Version: version } = module("k8s.io/kubernetes");
 const { definitions } = JSON.parse(readFileSync(join(folder, "api/openapi-spec/swagger.json"), "utf8"));
 writeFileSync(OUTPUT, render(summarise(definitions), version));
 
-/** A Go module of the version that go.mod names, fetched if need be. */
+/** A Go module of the version in go.mod, fetched if necessary. */
 function module(path) {
   const cwd = "test/control-plane/programs";
   const env = { ...process.env, GOTOOLCHAIN: "local" };
@@ -32,7 +32,7 @@ function module(path) {
   return JSON.parse(execFileSync("go", ["mod", "download", "-json", `${path}@${version}`], options));
 }
 
-/** Types by name, with all that the kinds refer to: field → type. */
+/** Types by name, with all types that the kinds refer to: field → type. */
 function summarise(definitions) {
   const types = new Map();
   const places = new Map();

@@ -35,7 +35,7 @@ function total(results) {
   });
 }
 
-/** Runs a command on our stdio; resolves to its exit code, 1 if it could not start. */
+/** Runs a command with this process's stdio; resolves to its exit code, 1 if it could not start. */
 function run(command, args) {
   return new Promise((resolve) => {
     const child = spawn(command, args, { stdio: ["ignore", "inherit", "inherit"] });
@@ -62,7 +62,7 @@ async function vitest(project) {
   return { passed, failed: code !== 0 && failed === 0 ? 1 : failed };
 }
 
-/** All that did not pass failed: skipped, todo and pending tests too. */
+/** Every test that has not passed counts as failed: skipped, todo and pending tests too. */
 function tally(report) {
   try {
     const { numTotalTests, numPassedTests } = JSON.parse(readFileSync(report, "utf8"));
@@ -78,7 +78,10 @@ if (unknown.length > 0) {
   process.stderr.write(`test: no part ${unknown.join(", ")} (parts: ${Object.keys(PARTS).join(", ")})\n`);
   process.exit(2);
 }
-/** Makes the API tests' programs, minutes of work on a new machine, while other parts run. They wait for it, or try again. */
+/**
+ * Builds the API tests' programs while other parts run; on a new machine that takes minutes. The API tests wait for it,
+ * or build them.
+ */
 function makeControlPlane() {
   const log = openSync(join(scratch, "control-plane.log"), "w");
   const stdio = ["ignore", log, log];

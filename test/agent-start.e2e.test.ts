@@ -15,7 +15,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** Starts an agent in a namespace of its own; a start that fails ends by itself. */
+/** Starts an agent in its own network namespace; a failed start ends by itself. */
 function start(settings: object): { code: number | null; err: string } {
   const config = {
     ...{ apiVersion: "weir.dev/v1alpha1", kind: "AgentConfig", node: "n1", uplink: "lo", addresses: ["192.0.2.1"] },
@@ -31,7 +31,7 @@ function start(settings: object): { code: number | null; err: string } {
 it.each([
   ["an address that is none", { metrics: "127.0.0.1:99999" }, "listen on 127.0.0.1:99999: not HOST:PORT"],
   ["a network that is none", { podCIDRs: ["10.0.0.1/8"] }, "10.0.0.0/8 is the network"],
-])("a start that fails for %s leaves neither pins nor a mount nor state", (_, settings, reason) => {
+])("a start that fails because of %s leaves no pins, no mount and no state", (_, settings, reason) => {
   const { code, err } = start(settings);
   expect(code).toBe(1);
   expect(err).toContain(reason);

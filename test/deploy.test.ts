@@ -7,14 +7,14 @@ import { customResources } from "../src/sources/manifests/crds.ts";
 const read = (name: string) => readFile(new URL(`../deploy/${name}`, import.meta.url), "utf8");
 
 describe("the systemd unit", () => {
-  test("gives the agent exactly its capabilities, each with its reason", async () => {
+  test("gives the agent exactly its capabilities, each with a reason", async () => {
     const unit = await read("weir-agent.service");
     const names = CAPABILITIES.map(({ name }) => `CAP_${name.toUpperCase()}`);
     expect(/^CapabilityBoundingSet=(.*)$/m.exec(unit)?.[1]?.split(" ")).toEqual(names);
     for (const name of names) expect(unit).toMatch(new RegExp(`^# ${name} +\\w`, "m"));
   });
 
-  test("starts the agent by the launcher, and goes on trying while another version is installed", async () => {
+  test("starts the agent by the launcher, and restarts it while another version is being installed", async () => {
     const unit = await read("weir-agent.service");
     expect(unit).toMatch(/^ExecStart=\/opt\/weir\/bin\/weir agent /m);
     expect(unit).toMatch(/^\[Unit\]\n[^[]*^StartLimitIntervalSec=0$/m);
@@ -27,7 +27,7 @@ describe("the systemd unit", () => {
   });
 });
 
-test("the example configuration is one", async () => {
+test("the example configuration is valid", async () => {
   expect(parseConfig(await read("agent.yaml"), "agent.yaml")).toMatchObject({
     overlay: "vxlan",
     manifests: "/etc/weir/manifests",
@@ -35,7 +35,7 @@ test("the example configuration is one", async () => {
   });
 });
 
-test("the custom resources are those that npm run generate makes", async () => {
+test("the custom resources are those that npm run generate writes", async () => {
   const made = customResources();
   expect(await readdir(new URL("../deploy/crds/", import.meta.url))).toEqual([...made.keys()].sort());
   for (const [name, text] of made) expect(await read(`crds/${name}`)).toBe(text);

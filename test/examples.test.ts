@@ -7,7 +7,7 @@ import { parseList } from "../src/sources/programs/catalog.ts";
 
 const folder = new URL("../examples/", import.meta.url).pathname;
 
-/** Rules by object, as `direction rate`; a workload's are those of its template. */
+/** Rules by object, as `direction rate`; those of a workload are in its template. */
 function rulesIn(file: string): Record<string, string[]> {
   const { objects, problems } = readManifests(`${folder}${file}`);
   expect(problems).toEqual([]);
@@ -45,7 +45,7 @@ it.each([
       "Pod/own-names": ["ingress 1500", "egress 0.5"],
     },
   ],
-])("examples/%s is read without a problem and says what it says", (file, expected) => {
+])("examples/%s is read without problems and has the expected rules", (file, expected) => {
   expect(rulesIn(file)).toEqual(expected);
 });
 

@@ -9,7 +9,7 @@ import { REPOSITORY, testEnvironment, WEIR } from "./e2e/lab.ts";
 interface Report {
   before: Record<string, unknown>;
   after: Record<string, unknown>;
-  /** What was run, its exit code, its stderr. */
+  /** Each command, its exit code and its stderr. */
   trace: [string, number | string, string][];
 }
 
@@ -25,7 +25,10 @@ const pods = ["a", "b", "c", "d"].map((name) => ({
 writeFileSync(manifest, pods.map((pod) => JSON.stringify(pod)).join("\n---\n"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-/** Runs a scenario on a machine of its own: the kernel's namespaces are all fresh, so that every difference is the lab's. */
+/**
+ * Runs a scenario on a machine of its own: all of the kernel's namespaces are new, so every difference comes from the
+ * lab.
+ */
 function play(scenario: string): Report {
   const own = ["--net", "--mount", "--pid", "--fork", "--mount-proc", "--propagation", "private"];
   const script = fileURLToPath(new URL("fixtures/leftovers.mjs", import.meta.url));

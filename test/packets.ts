@@ -1,14 +1,14 @@
 /**
- * Builds frames for tests with right lengths and checksums, and takes frames apart again.
- * A frame is `ethernet({...}, ip4({...}, udp({...}, data)))`; a field that is given wins over the computed one,
- * which is how malformed packets are made.
+ * Builds frames with correct lengths and checksums for tests, and parses frames.
+ * A frame is `ethernet({...}, ip4({...}, udp({...}, data)))`. A given field overrides the computed one; malformed
+ * packets are made that way.
  */
 import { type Family, familyOf, ipBytes, macBytes } from "../src/model/ip.ts";
 
 export const ETH = { ip4: 0x0800, arp: 0x0806, ip6: 0x86dd } as const;
 export const PROTO = { icmp: 1, tcp: 6, udp: 17, fragment: 44, icmp6: 58 } as const;
 
-/** What an Ethernet frame carries. */
+/** The payload of an Ethernet frame. */
 export interface Layer3 {
   type: number;
   bytes: Buffer;
@@ -18,7 +18,7 @@ interface Pseudo {
   src: Buffer;
   dst: Buffer;
 }
-/** Layer 4, made once the addresses are known. */
+/** Layer 4, built when the addresses are known. */
 export type Layer4 = (pseudo: Pseudo) => { protocol: number; bytes: Buffer };
 
 const NOTHING: Buffer = Buffer.alloc(0);
@@ -27,7 +27,7 @@ const u32 = (value: number): Buffer => u16(value >>> 16, value & 0xffff);
 export const mac = (text: string): Buffer => Buffer.from(macBytes(text));
 export const address = (text: string): Buffer => Buffer.from(ipBytes(text).subarray(0, familyOf(text) === 4 ? 4 : 16));
 
-/** The internet checksum over the parts one after another; only the last may be of odd length. */
+/** The internet checksum over the concatenated parts; only the last may have an odd length. */
 export function checksum(...parts: Buffer[]): number {
   const bytes = Buffer.concat([...parts, Buffer.alloc(parts.reduce((sum, part) => sum + part.length, 0) % 2)]);
   let sum = 0;
@@ -86,7 +86,7 @@ export interface Ip6 {
   hopLimit?: number;
   version?: number;
   length?: number;
-  /** Extension headers in order; each one's own "next header" byte is filled in. */
+  /** Extension headers in order; each one's "next header" byte is filled in. */
   extensions?: { protocol: number; bytes: Buffer }[];
 }
 
@@ -111,13 +111,13 @@ export function ip6(ip: Ip6, layer4: Layer4): Layer3 {
   return { type: ETH.ip6, bytes: Buffer.concat([header, payload]) };
 }
 
-/** Either family, by the addresses. */
+/** A packet of either family, by its addresses. */
 export function ip(packet: { src: string; dst: string; ttl?: number }, layer4: Layer4): Layer3 {
   const { src, dst, ttl = 64 } = packet;
   return familyOf(src) === 4 ? ip4({ src, dst, ttl }, layer4) : ip6({ src, dst, hopLimit: ttl }, layer4);
 }
 
-/** Any bytes as layer 4. */
+/** Raw bytes as layer 4. */
 export function raw(protocol: number, bytes: Buffer): Layer4 {
   return () => ({ protocol, bytes });
 }
@@ -154,7 +154,7 @@ export function tcp(
 export interface Icmp {
   type: number;
   code?: number;
-  /** Echo: identifier and sequence; else the second word of the header. */
+  /** Echo: identifier and sequence; otherwise the second word of the header. */
   id?: number;
   seq?: number;
   check?: number;

@@ -1,4 +1,4 @@
-/** Takes frames apart, and finds what is wrong with their lengths and checksums. For tests. */
+/** Parses frames, and finds errors in their lengths and checksums. For tests. */
 import { stringifyIp } from "ip-bigint";
 import type { Family } from "../src/model/ip.ts";
 import { checksum, ETH, PROTO } from "./packets.ts";
@@ -9,9 +9,9 @@ export interface ParsedIp {
   dst: string;
   /** TTL or hop limit. */
   ttl: number;
-  /** Of layer 4, behind extension headers. */
+  /** The protocol of layer 4, after extension headers. */
   protocol: number;
-  /** What follows the header and its extensions, without padding of the frame. */
+  /** The data after the header and its extensions, without padding of the frame. */
   payload: Buffer;
   header: Buffer;
   fragment: { offset: number; more: boolean };
@@ -30,7 +30,7 @@ export const macText = (bytes: Buffer): string =>
 export const ipText = (bytes: Buffer): string =>
   stringifyIp({ number: BigInt(`0x${bytes.toString("hex")}`), version: bytes.length === 4 ? 4 : 6 });
 
-/** Reads a frame. Throws when its headers do not fit. */
+/** Parses a frame. Throws if its headers are inconsistent. */
 export function parse(frame: Buffer): Parsed {
   const type = frame.readUInt16BE(12);
   const payload = frame.subarray(14);
@@ -40,7 +40,7 @@ export function parse(frame: Buffer): Parsed {
   return link;
 }
 
-/** Reads an IPv4 packet; its end may be cut off, as in an ICMP error. */
+/** Parses an IPv4 packet; it may be truncated, as in an ICMP error. */
 export function parseIp4(packet: Buffer): ParsedIp {
   const size = (packet.readUInt8(0) & 15) * 4;
   const flags = packet.readUInt16BE(6);
@@ -57,7 +57,7 @@ export function parseIp4(packet: Buffer): ParsedIp {
   };
 }
 
-/** Reads an IPv6 packet; its end may be cut off. */
+/** Parses an IPv6 packet; it may be truncated. */
 export function parseIp6(packet: Buffer): ParsedIp {
   const end = 40 + packet.readUInt16BE(4);
   let protocol = packet.readUInt8(6);
@@ -84,7 +84,7 @@ export function parseIp6(packet: Buffer): ParsedIp {
   };
 }
 
-/** What is wrong with a frame's lengths and checksums; empty if nothing is. Fragments' layer 4 is not judged. */
+/** Errors in a frame's lengths and checksums; empty if there are none. Layer 4 of fragments is not checked. */
 export function faults(frame: Buffer): string[] {
   const { ip, payload } = parse(frame);
   if (!ip) return [];

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 const ROOT = join(import.meta.dirname, "..");
 const MAX_LINES = 400;
 
-/** Folder → folders it may import, as the table of ARCHITECTURE.md states it. */
+/** The folders that each folder may import, from the table in ARCHITECTURE.md. */
 function importTable(): Map<string, Set<string>> {
   const rows = [
     ...readFileSync(join(ROOT, "ARCHITECTURE.md"), "utf8").matchAll(/^\| `src\/(\w+)\/.*?` \|.*\|(.*)\|$/gm),
@@ -78,7 +78,7 @@ describe("import directions", () => {
     expect(folders).toEqual(expect.arrayContaining([...present]));
   });
 
-  test.each(folders)("src/%s: the linter refuses what the table does not allow, and nothing else", (folder) => {
+  test.each(folders)("src/%s: the linter refuses exactly the imports that the table does not allow", (folder) => {
     const path = `src/${folder === "functions" ? "functions/router" : folder}/probe.ts`;
     const refused = others(folder).filter((_, index) => found.has(`${path}:${index + 1}`));
     expect(refused).toEqual(others(folder).filter((name) => !table.get(folder)?.has(name)));
@@ -91,7 +91,7 @@ describe("import directions", () => {
     expect(refused).toEqual(others("kernel"));
   });
 
-  test("no function imports another; their list, a folder's own files and tests are free", () => {
+  test("no function imports another; its own files, the list of functions and tests may be imported", () => {
     const rest = [...found].filter((at) => !/(probe|native)\.ts:/.test(at));
     expect(rest).toEqual(["src/functions/router/sibling.ts:1"]);
   });

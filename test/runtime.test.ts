@@ -20,7 +20,7 @@ const locked: Record<string, { version?: string; dev?: boolean; integrity?: stri
   json("package-lock.json").packages;
 const NODE = realpathSync(join(ROOT, "node_modules/.bin/node"));
 
-describe("the Node.js that is pinned", () => {
+describe("the pinned Node.js", () => {
   test.each(["x64", "arm64"])("is locked for %s", (cpu) => {
     const name = `node-linux-${cpu}`;
     const { version, integrity, ...rest } = locked[`node_modules/${name}`] ?? {};
@@ -28,7 +28,7 @@ describe("the Node.js that is pinned", () => {
     expect(integrity).toMatch(/^sha512-/);
   });
 
-  test("is one version, which tests run on and types are of", () => {
+  test("is the version that tests run on and that the types describe", () => {
     const versions = new Set(Object.values(platforms));
     expect([...versions]).toEqual([process.versions.node]);
     expect(process.execPath).toBe(NODE);
@@ -36,14 +36,14 @@ describe("the Node.js that is pinned", () => {
   });
 });
 
-test("an agent is installed without what only measurements and tests need", () => {
+test("an agent is installed without dependencies of measurements and tests", () => {
   const alone = Object.entries(locked).flatMap(([path, { dev }]) => (dev ? [] : [path.replace("node_modules/", "")]));
   expect(alone).toContain("koffi");
   expect(alone.filter((name) => /vega|resvg|statistics|^d3-|vitest|^vite$|typescript|biome/.test(name))).toEqual([]);
 });
 
 describe("bin/weir", () => {
-  // A name that a shell could take for several words, or for something to expand.
+  // A name that a shell could split into words, or expand.
   const folder = mkdtempSync(join(tmpdir(), "weir a 'b' $c "));
   const root = join(folder, "root");
   const tell = `console.log(JSON.stringify({
@@ -73,7 +73,7 @@ describe("bin/weir", () => {
     ["in a folder that is a link", join(folder, "other/bin/weir"), "/", {}],
     ["in a folder of programs that is a link", join(folder, "programs/weir"), "/", {}],
     ["where CDPATH has another one", "bin/weir", root, { CDPATH: "/usr" }],
-  ])("called %s, becomes the pinned Node.js with the build", (_, command, cwd, env) => {
+  ])("called %s, it executes the pinned Node.js with the build", (_, command, cwd, env) => {
     const args = ["a b", "", "*", "--", "$x", "é\n"];
     const given = { PATH: "/usr/bin:/bin", NODE_EXTRA_CA_CERTS: "/none", KEPT: "1", ...env };
     const { pid, stdout, stderr, status } = spawnSync(command, args, { cwd, env: given, encoding: "utf8" });
@@ -84,7 +84,7 @@ describe("bin/weir", () => {
     expect(said.env).not.toHaveProperty("NODE_EXTRA_CA_CERTS");
   });
 
-  test("read by a shell in its own folder", () => {
+  test("works when a shell reads it in its own folder", () => {
     const { stdout } = spawnSync("sh", ["weir"], { cwd: join(root, "bin"), encoding: "utf8" });
     expect(JSON.parse(stdout).argv).toEqual([join(root, "dist/weir.js")]);
   });
@@ -92,7 +92,7 @@ describe("bin/weir", () => {
   test.each([
     ["Node.js", "node_modules/.bin/node"],
     ["the build", "dist/weir.js"],
-  ])("says what to run where %s is missing", (_, file) => {
+  ])("names the command to run if %s is missing", (_, file) => {
     const other = join(folder, "incomplete");
     cpSync(root, other, { recursive: true, verbatimSymlinks: true });
     rmSync(join(other, file));

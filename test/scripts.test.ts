@@ -43,7 +43,7 @@ describe("build", () => {
     write("src/cli/name.ts", 'export const name: string = "weir";\n');
   });
 
-  test("makes objects and the command, and then has nothing to do", () => {
+  test("builds the objects and the command, and a second run has nothing to do", () => {
     expect(build().stdout).toMatch(/^build: one\.bpf\.o, two\.bpf\.o, weir\.js in [\d.]+ s\n$/);
     expect(run("dist/weir.js", []).stdout).toBe("weir\n");
     expect(build().stdout).toBe("build: nothing to do\n");
@@ -53,26 +53,26 @@ describe("build", () => {
     ["a header", "bpf/one.h", /^build: one\.bpf\.o in/],
     ["a source", "src/functions/two/two.bpf.c", /^build: two\.bpf\.o in/],
     ["a module", "src/cli/name.ts", /^build: weir\.js in/],
-  ])("makes only what %s changes", (_, path, expected) => {
+  ])("rebuilds only the outputs that depend on %s", (_, path, expected) => {
     build();
     later(path);
     expect(build().stdout).toMatch(expected);
   });
 
-  test("removes the object of a source that is gone", () => {
+  test("removes the object of a deleted source", () => {
     build();
     rmSync(join(directory, "src/functions/two"), { recursive: true });
     build();
     expect(readdirSync(join(directory, "dist/bpf")).filter((name) => name.endsWith(".o"))).toEqual(["one.bpf.o"]);
   });
 
-  test("another ABI goes into a directory of its own", () => {
+  test("writes another ABI into its own directory", () => {
     write("bpf/one.bpf.c", '_Static_assert(WEIR_ABI == 7, "the ABI\'s number");\n');
     expect(build({ WEIR_ABI: "7" })).toMatchObject({ status: 0, stderr: "" });
     expect(readdirSync(join(directory, "dist"))).toEqual(["bpf-abi7"]);
   });
 
-  test("shows all errors whole and keeps what was good", () => {
+  test("prints all errors completely and keeps valid outputs", () => {
     build();
     write("bpf/one.bpf.c", "int one(void)\n{\n\treturn missing_name;\n}\n");
     write("src/cli/name.ts", "export const name = ;\n");
@@ -110,12 +110,12 @@ describe("test runner", () => {
     expect(closing(["unit"])).toEqual([line, status]);
   });
 
-  test("a layer without tests has failed", () => {
+  test("a layer without tests counts as failed", () => {
     write("src/a.test.ts", `${HEAD}test("a", () => {});`);
     expect(closing(["unit", "e2e"])).toEqual(["1 passed, 1 failed", 1]);
   });
 
-  test("an unknown part is named", () => {
+  test("an unknown part is reported by name", () => {
     expect(run("scripts/test.mjs", ["units"])).toMatchObject({
       status: 2,
       stderr: expect.stringContaining("no part units"),

@@ -12,8 +12,8 @@ const WEIR = join(import.meta.dirname, "../../bin/weir");
 let nodes = 0;
 
 /**
- * A node: a network namespace with an agent that takes its objects from a Kubernetes API, and namespaces of pods. The
- * API is reached by an address on the node's loopback (`FaultProxy` listens there).
+ * A node: a network namespace with an agent that takes its objects from a Kubernetes API, and network namespaces of
+ * pods. The API is reached by an address on the node's loopback device (`FaultProxy` listens there).
  */
 export class AgentNode {
   readonly name: string;
@@ -47,7 +47,7 @@ export class AgentNode {
     return existsSync(file) ? readFileSync(file, "utf8") : "";
   }
 
-  /** Starts the agent, and waits until it is ready. `kubeconfig` is the file's text. */
+  /** Starts the agent, and waits until it is ready. `kubeconfig` is the file's content. */
   async start(kubeconfig: string): Promise<void> {
     const at = (file: string): string => join(this.#folder, file);
     const config = {
@@ -74,7 +74,7 @@ export class AgentNode {
     }
   }
 
-  /** Puts another text in the place of the kubeconfig, by rename. */
+  /** Replaces the content of the kubeconfig, by rename. */
   replaceKubeconfig(text: string): void {
     const file = join(this.#folder, "kubeconfig.yaml");
     writeFileSync(`${file}.new`, text);
@@ -86,7 +86,7 @@ export class AgentNode {
     return status !== undefined && status.state !== "starting";
   }
 
-  /** Gives a pod of the API its network, as a runtime does. Resolves to its addresses. */
+  /** Attaches a pod of the API, as a container runtime does. Resolves to its addresses. */
   async addPod(namespace: string, name: string, uid: string): Promise<readonly string[]> {
     const id = `${this.#id}-${name}`;
     createNamespace(id);
@@ -95,7 +95,7 @@ export class AgentNode {
     return ips;
   }
 
-  /** Ends the agent, which takes down what it made, and the namespaces. */
+  /** Ends the agent, which removes what it created, and the namespaces. */
   async close(): Promise<void> {
     if (this.#agent && this.pid !== undefined) {
       const ended = once(this.#agent, "exit");

@@ -10,7 +10,7 @@ afterAll(() => plane.close());
 
 const marker = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "kept", namespace: "default" } };
 
-test("answers kubectl, refuses strangers, and takes objects", async () => {
+test("answers kubectl, refuses unknown tokens, and stores objects", async () => {
   expect(JSON.parse(await plane.must(["version", "-o", "json"])).serverVersion.gitVersion).toBe("v1.34.4");
   await plane.apply(marker);
   expect(await plane.must(["get", "configmap", "kept", "-o", "name"])).toBe("configmap/kept\n");
@@ -18,7 +18,7 @@ test("answers kubectl, refuses strangers, and takes objects", async () => {
   expect(missing).toMatchObject({ code: 1, err: expect.stringContaining("NotFound") });
 });
 
-test("keeps what it knows over a kill, and forgets its history when asked", async () => {
+test("keeps its objects when killed, and compacts its history on request", async () => {
   const before = JSON.parse(await plane.must(["get", "--raw=/api/v1/configmaps"]));
   const old = before.metadata.resourceVersion as string;
   for (const value of ["1", "2"]) await plane.apply({ ...marker, data: { value } });
@@ -32,7 +32,7 @@ test("keeps what it knows over a kill, and forgets its history when asked", asyn
   expect(out + err).toMatch(/too old resource version|Expired|410/);
 });
 
-test("closing it leaves nothing", async () => {
+test("close() leaves no processes and no files", async () => {
   const other = await ControlPlane.start();
   const { server, folder } = other;
   await other.close();

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Daemon } from "./process.ts";
 import { controlPlanePrograms, type Programs } from "./programs.ts";
 
-/** What a run of kubectl gave. */
+/** The result of a run of kubectl. */
 export interface Kubectl {
   code: number;
   out: string;
@@ -26,12 +26,12 @@ const ADMIN = "admin-of-a-test";
 const READY = 180_000;
 
 /**
- * etcd and kube-apiserver on ports of 127.0.0.1 that nobody used: a real API with RBAC, dual-stack Services, watches,
- * CRDs. Nothing else runs: no controllers, no scheduler, no kubelet. Both end with `close()`, or with this process.
+ * etcd and kube-apiserver on free ports of 127.0.0.1: a real API with RBAC, dual-stack Services, watches and CRDs, but
+ * no controllers, scheduler or kubelet. Both end with `close()`, or with this process.
  */
 export class ControlPlane {
   readonly folder = mkdtempSync(join(tmpdir(), "weir-control-plane-"));
-  /** Of an administrator. */
+  /** Kubeconfig of an administrator. */
   readonly kubeconfig = join(this.folder, "admin.yaml");
   readonly #programs: Programs;
   readonly #ports: Ports;
@@ -43,7 +43,7 @@ export class ControlPlane {
     this.#ports = ports;
   }
 
-  /** Starts one, and waits until it is ready: two to five seconds. Leaves nothing if that fails. */
+  /** Starts a control plane, and waits until it is ready: two to five seconds. Removes everything if that fails. */
   static async start(): Promise<ControlPlane> {
     const [etcd = 0, peer = 0, api = 0] = await freePorts(3);
     const plane = new ControlPlane(controlPlanePrograms(), { etcd, peer, api });
@@ -64,7 +64,7 @@ export class ControlPlane {
     return `https://127.0.0.1:${this.#ports.api}`;
   }
 
-  /** Certificate of the API, its own authority: PEM. */
+  /** Certificate of the API server (self-signed), PEM. */
   get ca(): string {
     return readFileSync(join(this.folder, "certs", "apiserver.crt"), "utf8");
   }
@@ -74,7 +74,10 @@ export class ControlPlane {
     return ADMIN;
   }
 
-  /** Text of a kubeconfig for whoever has this token; another `server` (a proxy, plain HTTP) has no certificate. */
+  /**
+   * Content of a kubeconfig with this token; a server other than the API's own (a proxy, plain HTTP) has no
+   * certificate.
+   */
   kubeconfigOf(token: string, server = this.server): string {
     const trust =
       server === this.server ? { "certificate-authority-data": Buffer.from(this.ca).toString("base64") } : {};
@@ -98,7 +101,7 @@ export class ControlPlane {
     this.#etcd = new Daemon(this.#programs.etcd, args, join(this.folder, "etcd.log"));
   }
 
-  /** Starts the API server on the port that it had, and waits until it is ready. */
+  /** Starts the API server on its previous port, and waits until it is ready. */
   async startApi(): Promise<void> {
     const at = (name: string): string => join(this.folder, name);
     const args = [
@@ -108,7 +111,7 @@ export class ControlPlane {
       ...["--allow-privileged=true", "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112"],
       ...["--service-account-issuer=https://kubernetes.default.svc", `--service-account-key-file=${at("sa.key")}`],
       `--service-account-signing-key-file=${at("sa.key")}`,
-      // The history that a watch may go on from is compacted by `compact` alone.
+      // Only `compact` removes the history that a watch can resume from.
       "--etcd-compaction-interval=0",
     ];
     const daemon = new Daemon(this.#programs.apiServer, args, at("kube-apiserver.log"));
@@ -121,23 +124,23 @@ export class ControlPlane {
     }
   }
 
-  /** Kills the API server: connections are reset. (It may hang on SIGTERM.) */
+  /** Kills the API server; connections are reset. (It may hang on SIGTERM.) */
   async stopApi(): Promise<void> {
     await this.#api?.end();
   }
 
-  /** SIGSTOP: connections stay open, and nothing is answered until SIGCONT. */
+  /** SIGSTOP keeps connections open without answers until SIGCONT. */
   signalApi(signal: "SIGSTOP" | "SIGCONT"): void {
     this.#api?.signal(signal);
   }
 
-  /** Forgets all history: an API server started later knows no version but the present one, and says 410 to all others. */
+  /** Removes the history: a restarted API server then answers 410 to watches of any older version. */
   async compact(): Promise<void> {
     const { header } = (await this.#etcdCall("range", { key: "AA==" })) as { header: { revision: string } };
     await this.#etcdCall("compaction", { revision: header.revision, physical: true });
   }
 
-  /** Runs kubectl as the administrator, or as whom `kubeconfig` names. */
+  /** Runs kubectl as the administrator, or with another `kubeconfig`. */
   kubectl(args: readonly string[], options: { input?: string; kubeconfig?: string } = {}): Promise<Kubectl> {
     const argv = ["--kubeconfig", options.kubeconfig ?? this.kubeconfig, ...args];
     const env = { PATH: process.env["PATH"], HOME: this.folder };
@@ -150,14 +153,14 @@ export class ControlPlane {
     });
   }
 
-  /** Runs kubectl, and throws with its words if it fails. Resolves to its output. */
+  /** Runs kubectl, and throws with its stderr if it fails. Resolves to its output. */
   async must(args: readonly string[], options: { input?: string } = {}): Promise<string> {
     const { code, out, err } = await this.kubectl(args, options);
     if (code !== 0) throw new Error(`kubectl ${args.join(" ")}: ${err}`);
     return out;
   }
 
-  /** Applies objects, then waits until the definitions among them are served. */
+  /** Applies objects, then waits until the CRDs among them are served. */
   async apply(...objects: readonly object[]): Promise<void> {
     const input = JSON.stringify({ apiVersion: "v1", kind: "List", items: objects });
     await this.must(["apply", "--server-side", "-f", "-"], { input });
@@ -169,7 +172,7 @@ export class ControlPlane {
     await this.must(["wait", "--for=condition=Established", "crd/limits.weir.dev", "crd/impairments.weir.dev"]);
   }
 
-  /** Makes a namespace in which pods can be created: there is no controller that gives it a service account. */
+  /** Creates a namespace in which pods can be created: no controller creates its service account. */
   async namespace(name: string): Promise<void> {
     if (name !== "default") await this.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name } });
     await this.apply({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default", namespace: name } });
@@ -202,7 +205,7 @@ export class ControlPlane {
     });
   }
 
-  /** etcd's own API, as JSON. */
+  /** A call of etcd's API, as JSON. */
   async #etcdCall(method: string, body: object): Promise<unknown> {
     const url = `http://127.0.0.1:${this.#ports.etcd}/v3/kv/${method}`;
     const answer = await fetch(url, { method: "POST", body: JSON.stringify(body) });
@@ -211,7 +214,7 @@ export class ControlPlane {
   }
 }
 
-/** All are held at once, so that no two are the same. */
+/** Free ports. All are held open at once, so that no two are the same. */
 async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   await Promise.all(servers.map((one) => new Promise<void>((done) => one.listen(0, "127.0.0.1", done))));

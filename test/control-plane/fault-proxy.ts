@@ -3,21 +3,24 @@ import { Agent, request } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { maybeInNamespace } from "../../src/kernel/index.ts";
 
-/** What a proxy does to calls. Streams that are open when it changes break off, or fall silent, as new calls do. */
+/** What a proxy does to calls. When it changes, open streams are broken or fall silent like new calls. */
 export type Fault = "none" | "half-500" | "reset" | "silent";
 
 export interface FaultProxyOptions {
-  /** `https://127.0.0.1:PORT`; asked anew at each call. */
+  /** `https://127.0.0.1:PORT`; read anew for each call. */
   server: string;
   /** PEM. */
   ca: string;
-  /** Listens in this network namespace, not in this process's: the way for agents of other namespaces to an API of this one. */
+  /**
+   * Listens in this network namespace, not in this process's, so that agents in other namespaces reach an API in this
+   * one.
+   */
   namespace?: string | undefined;
 }
 
-/** Plain HTTP to an API server, with faults in between; tokens go through. */
+/** A plain HTTP proxy of an API server that can inject faults; tokens are passed on. */
 export class FaultProxy {
-  /** Calls that were spoilt. */
+  /** Number of calls with a fault. */
   spoilt = 0;
   readonly #options: FaultProxyOptions;
   readonly #server = createServer((incoming, outgoing) => this.#take(incoming, outgoing));
@@ -25,7 +28,7 @@ export class FaultProxy {
   readonly #agent: Agent;
   #fault: Fault = "none";
   #count = 0;
-  /** Streams opened before this number of changes have gone silent for good, as behind a router that forgot them. */
+  /** Streams opened before this number of changes are silent for good, as behind a router that dropped their state. */
   #age = 0;
 
   private constructor(options: FaultProxyOptions) {
@@ -42,7 +45,8 @@ export class FaultProxy {
     const proxy = new FaultProxy(options);
     await new Promise<void>((done) => {
       maybeInNamespace(options.namespace, () => {
-        // A host, even one in digits, is looked up first, and the socket made later, in another namespace.
+        // Node.js resolves a host, even an address, asynchronously, and would create the socket later, in another
+        // namespace.
         if (options.namespace === undefined) proxy.#server.listen(0, "127.0.0.1", done);
         else proxy.#server.listen(0, done);
       });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 const HERE = join(import.meta.dirname, "programs");
 
-/** Paths of what a control plane is made of. */
+/** Paths of a control plane's programs. */
 export interface Programs {
   etcd: string;
   apiServer: string;
@@ -12,8 +12,8 @@ export interface Programs {
 }
 
 /**
- * The programs of $KUBEBUILDER_ASSETS, else those of the cache, which are made there first if need be: minutes, once a
- * machine. Throws if one is missing, or cannot be made.
+ * The programs in $KUBEBUILDER_ASSETS, otherwise those in the cache, where they are built if missing (minutes, once per
+ * machine). Throws if one is missing or cannot be built.
  */
 export function controlPlanePrograms(env: NodeJS.ProcessEnv = process.env): Programs {
   const given = env["KUBEBUILDER_ASSETS"];
@@ -28,7 +28,7 @@ export function controlPlanePrograms(env: NodeJS.ProcessEnv = process.env): Prog
   return programs;
 }
 
-/** Of Kubernetes, as go.mod asks for it: `v1.34.4`. */
+/** Version of Kubernetes in go.mod: `v1.34.4`. */
 function version(): string {
   const found = /^(?:require |\t)k8s\.io\/kubernetes (v[\d.]+)/m.exec(readFileSync(join(HERE, "go.mod"), "utf8"));
   if (!found?.[1]) throw new Error(`read ${HERE}/go.mod: it requires no k8s.io/kubernetes`);

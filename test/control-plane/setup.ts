@@ -1,6 +1,6 @@
 import { controlPlanePrograms } from "./programs.ts";
 
-/** Before the first file of the layer: building takes longer than a test may. */
+/** Runs before the first test file: building takes longer than a test's time limit. */
 export default function setup(): void {
   controlPlanePrograms();
 }

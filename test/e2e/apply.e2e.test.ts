@@ -28,7 +28,7 @@ describe("how apply and delete end", () => {
   const effective = async () =>
     (await fixture.stage.limits()).flatMap(({ pod, effective: rate }) => (pod === "a" ? [rate] : []));
 
-  test("an object that loses a conflict is not in force, the one that wins is", async () => {
+  test("of two conflicting objects only the one with precedence is in force", async () => {
     expect(await apply(rule("first", "10M"))).toMatchObject({ code: 0 });
     const lost = await apply(rule("second", "20M"));
     expect(lost).toMatchObject({ code: 1 });
@@ -37,7 +37,7 @@ describe("how apply and delete end", () => {
     expect(await effective()).toEqual([10e6, null]);
   });
 
-  test("what is wrong elsewhere is told where it is, and not here", async () => {
+  test("problems of other objects are not reported by this command", async () => {
     const other = await apply(rule("other", "30M", "b"));
     expect(other).toMatchObject({ code: 0 });
     expect(other.stderr).not.toContain("second");
@@ -48,7 +48,7 @@ describe("how apply and delete end", () => {
     expect(await weir("delete", "Limit/second")).toMatchObject({ code: 0, stderr: expect.not.stringContaining("✖") });
   });
 
-  test("a rule that no pod follows is told to its author", async () => {
+  test("a rule that selects no pod is reported", async () => {
     const idle = await apply(rule("idle", "5M", "nobody"));
     expect(idle).toMatchObject({ code: 0 });
     const why = "chooses no pod: there is no pod default/nobody";
@@ -57,7 +57,7 @@ describe("how apply and delete end", () => {
     expect((await weir("get", "limits")).stderr).toContain(`! Limit/default/idle spec.pod: ${why}`);
   });
 
-  test("a Limit that the pod's own annotation comes before says so, and a Limit of the other direction is in force", async () => {
+  test("a Limit overruled by the pod's annotation is reported, and a Limit of the other direction is in force", async () => {
     const own = { name: "c", annotations: { "kubernetes.io/egress-bandwidth": "3M" } };
     const pod = {
       apiVersion: "v1",
@@ -76,7 +76,7 @@ describe("how apply and delete end", () => {
     expect((await weir("delete", "Pod/c", "Limit/both")).code).toBe(0);
   });
 
-  test("a pod is in force once its probes, which come from its node, say that it is ready", async () => {
+  test("a pod is in force once its probes, sent by its node, report it ready", async () => {
     const serve = 'setTimeout(() => require("http").createServer((_, answer) => answer.end()).listen(8080), 300)';
     const container = {
       ...{ name: "c", command: [process.execPath, "-e", serve], ports: [{ name: "web", containerPort: 8080 }] },
@@ -92,7 +92,7 @@ describe("how apply and delete end", () => {
     expect((await weir("delete", "Pod/probed")).code).toBe(0);
   });
 
-  test("what the kernel cannot do is not in force", async () => {
+  test("an effect that the kernel does not support is reported as not in force", async () => {
     const text = (spec: object) =>
       stringify({ apiVersion: "weir.dev/v1alpha1", kind: "Impairment", metadata: { name: "slow" }, spec });
     const delay = { pod: "b", direction: "egress", delay: { latency: "5ms" } };
@@ -122,7 +122,7 @@ describe("how apply and delete end", () => {
     expect((await weir("delete", "Impairment/slow")).code).toBe(0);
   });
 
-  test("weir impair takes the place of no Impairment, whatever its name, unless told to; who lost is named", async () => {
+  test("weir impair replaces an existing Impairment only on request, and names the one that is overruled", async () => {
     const slow = { pod: "a", direction: "egress", loss: "5%" };
     const made = { apiVersion: "weir.dev/v1alpha1", kind: "Impairment", metadata: { name: "zz" }, spec: slow };
     expect((await apply(stringify(made))).code).toBe(0);
@@ -144,7 +144,7 @@ describe("how apply and delete end", () => {
     expect((await weir("delete", name, "Impairment/zz")).code).toBe(0);
   });
 
-  test("what weir impair made is ended by its name", async () => {
+  test("an Impairment of weir impair can be deleted by its name", async () => {
     const made = await weir("impair", "a", "--loss", "1%", "--for", "1h");
     const [, name = "", where] = /weir delete (\S+) (.*) ends it earlier/.exec(made.stdout) ?? [];
     expect(where).toBe(`--lab ${fixture.stage.name}`);
@@ -152,7 +152,7 @@ describe("how apply and delete end", () => {
     expect(JSON.parse((await weir("get", "impairments", "-o", "json")).stdout)).toEqual({ items: [] });
   });
 
-  test("Ctrl+C that comes twice, from the terminal and from a wrapper, ends what weir impair waits for", async () => {
+  test("Ctrl+C received twice, from the terminal and from a wrapper, ends weir impair's wait", async () => {
     const env = testEnvironment();
     const argv = ["impair", "a", "--lab", fixture.stage.name, "--loss", "1%", "--for", "1h", "--wait"];
     const lines: string[] = [];
@@ -165,7 +165,7 @@ describe("how apply and delete end", () => {
     expect(JSON.parse((await weir("get", "impairments", "-o", "json")).stdout)).toEqual({ items: [] });
   });
 
-  test("an object of two files is refused; one that is wrong is deleted by its name", async () => {
+  test("an object in two files is refused; an invalid object can be deleted by its name", async () => {
     const { stage } = fixture;
     const [one, two] = [stage.scratchFile(rule("first", "11M")), stage.scratchFile(rule("first", "12M"))];
     expect(await weir("apply", "-f", one, "-f", two)).toMatchObject({
@@ -177,7 +177,7 @@ describe("how apply and delete end", () => {
     expect(await apply(rule("first", "10M"))).toMatchObject({ code: 0 });
   });
 
-  test("a dry run foresees a bad annotation and a conflict", async () => {
+  test("a dry run reports a bad annotation and a conflict", async () => {
     const { stage } = fixture;
     const bad = stage.scratchFile(rule("zero", "1M"));
     const would = await weir("apply", "--dry-run", "-f", bad);
@@ -185,7 +185,7 @@ describe("how apply and delete end", () => {
     expect(would.stderr).toContain("✖ Limit/default/zero spec.egress: says 1 Mbit/s egress, but Limit/default/first");
   });
 
-  test("of a file with a bad object nothing is applied, as a dry run says", async () => {
+  test("nothing of a file with a bad object is applied, as a dry run reports", async () => {
     const text = `${rule("first", "50M")}---\n${BAD}`;
     const file = fixture.stage.scratchFile(text);
     for (const argv of [["apply", "--dry-run"], ["diff"], ["apply"]]) {

@@ -11,20 +11,20 @@ const weir = fileURLToPath(new URL("../../bin/weir", import.meta.url));
 const out = mkdtempSync(join(tmpdir(), "weir-bench-limiter-"));
 afterAll(() => rmSync(out, { recursive: true }));
 
-/** Runs a measurement's cases that have all of these words, and gives their results. */
+/** Runs a measurement's cases whose names have all of these words, and returns their results. */
 async function bench<Result>(name: string, only: string): Promise<Result[]> {
   await run([weir, "bench", name, "--quick", "--only", only, "--out", out], { timeout: 240_000 });
   return (JSON.parse(readFileSync(join(out, `${name}-quick.json`), "utf8")) as { samples: Result[] }).samples;
 }
 
-test("a limit that is lowered under a full queue holds the new rate and stops nothing", async () => {
+test("a limit lowered while its queue is full enforces the new rate and stops no flow", async () => {
   const [step] = await bench<StepResult>("steps", "80M→20M ingress same annotation cubic×1");
   expect(step?.rate).toBeGreaterThan(10e6);
   expect(step?.rate).toBeLessThan(30e6);
   expect(step?.course.at(-1)).toBeGreaterThan(0);
 });
 
-test("one socket's datagrams of mixed sizes keep their order under a limit", async () => {
+test("datagrams of mixed sizes from one socket keep their order under a limit", async () => {
   const [order] = await bench<OrderResult>("order", "10M egress same 1200,1200,1200,100");
   expect(order?.received).toBeGreaterThan(0);
   expect(order?.late).toBe(0);

@@ -12,13 +12,13 @@ afterAll(() => rmSync(out, { recursive: true }));
 const bench = (): Promise<string> =>
   run([weir, "bench", "loss", "--quick", "--packets", "5000", "--only", "ingress across", "--out", out]);
 
-test("bursts are as the model has them, a seed loses the same again; a second run has nothing to do", async () => {
+test("burst lengths match the model, a seed repeats the same losses, and a second run has nothing to do", async () => {
   expect(await bench()).toContain("Loss asked for and measured");
   const { findings, samples } = JSON.parse(readFileSync(join(out, "loss-quick.json"), "utf8"));
   expect(samples.map(({ what }: { what: string }) => what)).toEqual(["burst", "seed"]);
   expect(samples[1]).toMatchObject({ repeats: true, differs: true, sent: 5000 });
   for (const { verdict, measured } of findings) {
-    // on a machine whose queues overflow nothing can be told
+    // If the machine's own queues overflow, the result says nothing about the model.
     if (verdict === "shown") expect(measured).toContain("queues dropped");
     else expect(verdict).toBe("holds");
   }

@@ -14,7 +14,7 @@ const bench = (...options: string[]): Promise<string> =>
   run([weir, "bench", "scale", "--quick", "--out", out, ...options], { timeout: 240_000 });
 const lines = (): string[] => readFileSync(join(out, "scale-quick.jsonl"), "utf8").trim().split("\n");
 
-test("changes of a cluster are seen in the kernel, by turns with another build; a second run has nothing to do", async () => {
+test("measures changes of a cluster in the kernel, alternating with another build; a second run has nothing to do", async () => {
   const asked = ["--only", "cluster nodes", "--against", weir];
   await bench(...asked);
   const { samples } = JSON.parse(readFileSync(join(out, "scale-quick.json"), "utf8")) as { samples: ChangeResult[] };

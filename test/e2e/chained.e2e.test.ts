@@ -8,7 +8,7 @@ import { namespacePath } from "../../src/kernel/index.ts";
 import { binomialTest } from "../../src/model/statistics.ts";
 import { ChainedNode, received } from "./chained.ts";
 
-/** Pods of the reference plugins beside an agent in mode `chained`: web and peer on a bridge, far behind a ptp link. */
+/** Pods of the reference plugins on a node in mode `chained`: web and peer on a bridge, far on a ptp link. */
 const PODS = { web: "bridge", peer: "bridge", far: "ptp" } as const;
 const SUBNETS = {
   bridge: ["10.89.1.0/24", "fd89:1::/64"],
@@ -19,7 +19,7 @@ const PLUGINS = "/usr/lib/cni";
 const UNLIKELY = 1e-4;
 let node: ChainedNode;
 
-/** What a runtime does: the network's configuration on stdin, the rest in the environment. */
+/** Calls a CNI plugin as a runtime does: configuration on stdin, the rest in the environment. */
 function addToNetwork(name: string, network: keyof typeof SUBNETS): readonly string[] {
   const type = network === "ptp" ? "ptp" : "bridge";
   const config = {
@@ -119,7 +119,7 @@ describe("program, loss and limit of one pod on the bridge", () => {
     });
   });
 
-  test("they act in the declared order, each with its own receipt", async () => {
+  test("they act in the declared order, each with its own counters", async () => {
     const before = { program: ofWeb("programs"), impairment: ofWeb("impairments") };
     const netns = namespacePath(node.namespace("web"));
     const traffic = new Traffic(
@@ -134,7 +134,7 @@ describe("program, loss and limit of one pod on the bridge", () => {
     const { packets = 0, dropped = 0 } = program ?? {};
     expect(packets).toBeGreaterThan(1000);
     expect(dropped).toBe(Math.floor(packets / 10));
-    // what the program let pass met the loss; a pod may send a packet of its own accord between two readings
+    // The loss counts the packets that the program passed; a pod may send packets by itself between two readings.
     const passed = packets - dropped - ((before.program?.packets ?? 0) - (before.program?.dropped ?? 0));
     const met = (impairment?.packets ?? 0) - (before.impairment?.packets ?? 0);
     expect(Math.abs(met - passed)).toBeLessThan(5);
@@ -163,7 +163,7 @@ describe("program, loss and limit of one pod on the bridge", () => {
   });
 });
 
-test("a bridge that comes after the agent: its pods are found, and probes from its address are spared", async () => {
+test("pods on a bridge created after the agent's start are found, and probes from its address are exempt", async () => {
   node.add("late");
   node.ips.set("late", addToNetwork("late", "late"));
   node.write("late", { loss: "uniform ingress 100%" });
@@ -179,13 +179,13 @@ test("a bridge that comes after the agent: its pods are found, and probes from i
   expect(node.ping("web", node.address("late", 4), 20)).toBe(20);
 });
 
-test("killed -9, the agent leaves taps and rules in force; the next one takes them over, and takes all away", async () => {
+test("an agent killed with -9 leaves taps and rules in force; the next agent adopts them, and removes them at its end", async () => {
   node.write("web", { bandwidth: "8 kbits egress" });
   await node.until("limit in force", () => node.get("limits").some(({ effective }) => effective === 8000));
   expect(node.pins()).toHaveLength(6);
   await node.stop("SIGKILL");
   expect(node.pins()).toHaveLength(6);
-  // each is a second of the rate
+  // Each command sends for a second at the limit's rate.
   const command = ["sh", "-c", `ping -q -s 1000 -i 0.02 -w 3 -c 40 ${node.address("peer", 4)} || :`];
   expect(received(node.inside("web", ...command))).toBeLessThan(20);
   await node.start(3);
@@ -196,7 +196,7 @@ test("killed -9, the agent leaves taps and rules in force; the next one takes th
   expect(node.ping("web", node.address("peer", 4), 20)).toBe(20);
 });
 
-test("weir uninstall takes away what a killed agent left, and pods keep their network", async () => {
+test("weir uninstall removes what a killed agent left, and pods keep their network", async () => {
   await node.start(3);
   await node.stop("SIGKILL");
   expect(node.left()).not.toEqual([]);

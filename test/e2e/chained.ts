@@ -9,7 +9,7 @@ import { endIperf, type RunThere, serveIperf } from "../../src/kernel/testing/ip
 import { leftovers } from "../../src/kernel/testing/leftovers.ts";
 import { REPOSITORY, testEnvironment, WEIR } from "./lab.ts";
 
-/** Of any kind that `weir get` lists. */
+/** An item of any list of `weir get`. */
 export interface Item {
   pod?: string;
   name?: string;
@@ -30,10 +30,10 @@ export interface Item {
   spec?: { ports: { instance: string; name: string; entry?: string }[] };
 }
 
-/** A node with another's network, an agent in mode `chained` on it, and the manifests that it watches. */
+/** A node with another plugin's network, an agent in mode `chained`, and the manifests that it watches. */
 export class ChainedNode {
   readonly folder: string;
-  /** Addresses of pods by name, as their network gave them. */
+  /** Addresses of pods by name, as their network assigned them. */
   readonly ips = new Map<string, readonly string[]>();
   readonly #label: string;
   readonly #enter: () => readonly string[];
@@ -41,7 +41,7 @@ export class ChainedNode {
   #agent: ChildProcess | undefined;
   #log = "";
 
-  /** `enter`: further arguments of nsenter for what runs on the node. */
+  /** `enter`: additional arguments of nsenter for commands on the node. */
   constructor(label: string, enter: () => readonly string[] = () => []) {
     this.#label = label;
     this.#enter = enter;
@@ -71,7 +71,7 @@ export class ChainedNode {
     return `weir-t${process.pid}-${this.#label}-${name}`;
   }
 
-  /** Makes a namespace for a pod. */
+  /** Creates a network namespace for a pod. */
   add(name: string): void {
     createNamespace(this.namespace(name));
     this.#undo.defer(() => removeNamespace(this.namespace(name)));
@@ -93,7 +93,7 @@ export class ChainedNode {
     });
   }
 
-  /** The pod's manifest: with the addresses that its network gave it, and rules. */
+  /** Writes the pod's manifest, with the addresses that its network assigned, and rules. */
   write(name: string, annotations: Record<string, string>): void {
     const pod = {
       ...{ apiVersion: "v1", kind: "Pod", metadata: { name, namespace: "default", annotations } },
@@ -152,13 +152,13 @@ export class ChainedNode {
     await ended;
   }
 
-  /** `weir uninstall` where the agent was. */
+  /** Runs `weir uninstall` in the agent's place. */
   uninstall(): string {
     const flags = Object.entries(this.#places).flatMap(([name, path]) => [`--${name}`, path]);
     return this.onNode(...WEIR, "uninstall", ...flags);
   }
 
-  /** Pins of taps' links. */
+  /** Pins of the taps' BPF links. */
   pins(): string[] {
     try {
       return readdirSync(join(this.folder, "bpf/weir/n1/links")).filter((pin) => pin.startsWith("%tap"));
@@ -167,13 +167,13 @@ export class ChainedNode {
     }
   }
 
-  /** What is on the node's devices that is Weir's: its own devices, and programs on others'. */
+  /** Everything of Weir's on the node's devices: its own devices, and programs on others. */
   left(): string[] {
     const devices = [...this.onNode("ip", "-o", "link").matchAll(/^\d+: (weir[^:@]*)/gm)].map(([, name]) => name ?? "");
     return [...devices, ...(this.onNode("bpftool", "net", "show").match(/weir_\S+/g) ?? [])];
   }
 
-  /** Answers that came. */
+  /** Number of ping replies. */
   ping(from: string, to: string, count: number): number {
     return received(this.inside(from, ...pingCommand(to, count)));
   }

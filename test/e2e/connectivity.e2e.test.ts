@@ -4,7 +4,7 @@ import { attempt } from "../../src/bench/weir.ts";
 import { lab } from "./lab.ts";
 import { gateway, type ProbeResult, podMtu, probe } from "./probe.ts";
 
-/** `WEIR_FULL=1` adds the other pairs of a size and an overlay. */
+/** `WEIR_FULL=1` adds the other combinations of size and overlay. */
 const SETTINGS = [
   { nodes: 2, overlay: "direct", mtu: 1500 },
   { nodes: 3, overlay: "vxlan", mtu: 1450 },
@@ -30,7 +30,7 @@ describe.each(SETTINGS)("$nodes nodes, $overlay", ({ nodes, overlay, mtu }) => {
   const names = pods(nodes).map(({ name }) => name);
   const found = new Map<string, ProbeResult[]>();
 
-  /** Every finding toward a pod as one line, but for those that are as they should be. */
+  /** Every unexpected result towards a pod, one per line. */
   const wrong = (say: (finding: ProbeResult, from: string) => string): string[] =>
     [...found].flatMap(([from, findings]) =>
       findings.flatMap((finding) => {
@@ -58,7 +58,7 @@ describe.each(SETTINGS)("$nodes nodes, $overlay", ({ nodes, overlay, mtu }) => {
     expect(wrong((finding) => finding[what])).toEqual([]);
   });
 
-  test("a packet over the MTU is refused with the MTU", async () => {
+  test("a packet larger than the MTU is refused, and the error names the MTU", async () => {
     expect(await podMtu(fixture.stage, "a")).toBe(mtu);
     expect(wrong(({ tooBig }) => (/message too long/i.test(tooBig) ? "" : tooBig || "it passed"))).toEqual([]);
   });
@@ -112,7 +112,7 @@ describe.each(SETTINGS)("$nodes nodes, $overlay", ({ nodes, overlay, mtu }) => {
     expect(results.filter(({ code }) => code !== 0)).toEqual([]);
   });
 
-  test("a forged source address is refused, and counted", async () => {
+  test("packets with a forged source address are dropped and counted", async () => {
     const { stage } = fixture;
     const forged = [
       [4, "10.244.99.9/32", stage.ip("b", 4)],

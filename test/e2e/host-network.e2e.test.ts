@@ -31,7 +31,7 @@ const A = { name: "a", node: "node-1", hostNetwork: true };
 const BESIDE = { name: "beside", node: "node-1", hostNetwork: true };
 const FAR = { name: "far", node: "node-2", hostNetwork: true, commands: [["iperf3", "-s"]] };
 
-describe("a pod in its node's network", () => {
+describe("a pod with hostNetwork", () => {
   const folder = mkdtempSync(join(tmpdir(), "weir-host-programs-"));
   cpSync(join(REPOSITORY, "examples/programs"), folder, { recursive: true });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -53,7 +53,7 @@ describe("a pod in its node's network", () => {
     return { limit, impair, custom };
   };
 
-  test("program, loss and limit act on it, in this order, each with its own receipt", async () => {
+  test("program, loss and limit act on it in this order, each with its own counters", async () => {
     const { stage } = fixture;
     await stage.apply([{ ...A, annotations: RULES }, BESIDE, FAR]);
     expect((await stage.get<Problem>("problems")).filter(({ object }) => object === "Pod/default/a")).toEqual([]);
@@ -64,7 +64,7 @@ describe("a pod in its node's network", () => {
     const { limit, impair, custom } = await receipts();
     expect(custom).toMatchObject({ pod: "a", effective: "drop-one-of -DN=10", state: "active", reason: null });
     const { packets = 0, dropped = 0 } = custom ?? {};
-    // answers of "port unreachable" make single sends fail
+    // A send after an ICMP "port unreachable" fails.
     expect(packets).toBeGreaterThan(COUNT);
     expect(packets).toBeLessThanOrEqual(2 * COUNT);
     expect(dropped).toBe(Math.floor(packets / 10));
@@ -73,7 +73,7 @@ describe("a pod in its node's network", () => {
     expect(limit).toMatchObject({ pod: "a", direction: "egress", effective: 50_000_000, reason: null });
   });
 
-  test("what another pod in the same network sends passes none of it", async () => {
+  test("packets of another pod with hostNetwork are not affected", async () => {
     const before = await receipts();
     await send("beside", 200, 4);
     const after = await receipts();
@@ -81,7 +81,7 @@ describe("a pod in its node's network", () => {
     expect(after.impair?.packets).toBe(before.impair?.packets);
   });
 
-  test("its TCP is held at its rate while it lasts, and free again without rules", async () => {
+  test("its TCP flow keeps the limit's rate, and is unlimited once the rules are gone", async () => {
     const { stage } = fixture;
     const measure = async (): Promise<number> => {
       const out = await stage.exec("a", ["iperf3", "-c", address(4), "-t", "2", "-J"], 30_000);
@@ -94,7 +94,7 @@ describe("a pod in its node's network", () => {
     expect((await receipts()).limit?.measured).toBeGreaterThan(50e6 * 0.4);
     await stage.apply([A, BESIDE, FAR]);
     expect(await stage.limits()).toEqual([]);
-    // the port stays for a minute, for packets that still wait; nothing is in its chains
+    // The port stays for a minute, for packets that are still queued; its chains are empty.
     const ports = await stage.get<{ name: string; ingress: string[]; egress: string[] }>("ports");
     const taps = ports.filter(({ name }) => name.startsWith("tap:"));
     expect(taps.flatMap(({ ingress, egress }) => [...ingress, ...egress])).toEqual([]);

@@ -25,7 +25,7 @@ describe("hostile manifests", () => {
     pids = await agents();
   });
 
-  /** Nothing ran, nobody died, packets pass. */
+  /** No command of a manifest ran, no process ended, packets pass. */
   afterEach(async () => {
     const { stage } = fixture;
     expect(existsSync(MARK)).toBe(false);
@@ -40,7 +40,7 @@ describe("hostile manifests", () => {
   const apply = (object: object | string): Promise<Ended> =>
     fixture.stage.attemptApply(typeof object === "string" ? object : stringify(object));
 
-  /** Refused by an ordinary error, not by a crash, and told in one screen of printable text. */
+  /** Refused by an ordinary error, not by a crash, with at most one screen of printable text. */
   const expectRefused = (ended: Ended, reason: RegExp, what: string): void => {
     const said = ended.stdout + ended.stderr;
     expect(ended.code, `${what}: ${said.slice(0, 2000)}`).toBe(1);
@@ -51,7 +51,7 @@ describe("hostile manifests", () => {
     expect(said.length, what).toBeLessThan(5000);
   };
 
-  /** Applies each object, a few at once, and expects each to be refused for the reason. */
+  /** Applies each object, a few at once, and expects each to be refused for the given reason. */
   const refuseAll = async (objects: Readonly<Record<string, readonly [object | string, RegExp]>>): Promise<void> => {
     const queue = Object.entries(objects);
     const worker = async (): Promise<void> => {
@@ -90,9 +90,9 @@ describe("hostile manifests", () => {
     await refuseAll(each(namespaces, inNamespace, /namespace/));
   });
 
-  test(`${Object.keys(TEXTS).length} texts that are no manifests`, () => refuseAll(TEXTS));
+  test(`${Object.keys(TEXTS).length} texts that are not manifests`, () => refuseAll(TEXTS));
 
-  test("whatever text a rule has, it is in force or refused", async () => {
+  test("a rule with any text is in force or refused", async () => {
     const value = fc.oneof(
       fc.string({ unit: "binary", maxLength: 40 }),
       fc
@@ -111,13 +111,13 @@ describe("hostile manifests", () => {
     );
   });
 
-  test("what is as wrong as before is refused as before", async () => {
+  test("an invalid object is refused again when it is applied again", async () => {
     for (let turn = 0; turn < 2; turn++) {
       expectRefused(await apply(withAnnotation("bandwidth", "")), /bandwidth/, `turn ${turn}`);
     }
   });
 
-  test("ten thousand annotations, none of them ours", async () => {
+  test("a pod with ten thousand annotations of others", async () => {
     const annotations = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`example.com/k${i}`, "v"]));
     const object = withAnnotation("bandwidth", "100 mbps egress") as { metadata: { annotations: object } };
     Object.assign(object.metadata.annotations, annotations);

@@ -1,9 +1,9 @@
 import { type PodSpec, podObject, trafficCommands } from "../../src/bench/pods.ts";
 
-/** A path that no shell must ever make. */
+/** A file that would exist if a shell had run a value. */
 export const MARK = `/tmp/weir-hostile-${process.pid}`;
 
-/** Values of rules that must be refused, by what is wrong with them. */
+/** Values of rules that must be refused, by their defect. */
 export const VALUES: Readonly<Record<string, string>> = {
   "command substitution": `$(touch ${MARK}) mbps egress`,
   backticks: `10 mbps \`touch ${MARK}\``,
@@ -30,7 +30,7 @@ export const VALUES: Readonly<Record<string, string>> = {
   nothing: "",
 };
 
-/** Names that no Kubernetes would take. */
+/** Names that Kubernetes does not allow. */
 export const NAMES: Readonly<Record<string, string>> = {
   "a path upward": "../../../../tmp/x",
   "an option": "-rf",
@@ -49,12 +49,12 @@ export const NAMES: Readonly<Record<string, string>> = {
 
 const victim: PodSpec = { name: "victim", node: "node-1", commands: trafficCommands(0) };
 
-/** The victim with a rule's annotation. */
+/** The test's pod with a rule's annotation. */
 export function withAnnotation(key: string, value: string): object {
   return podObject({ ...victim, annotations: { [key]: value } });
 }
 
-/** The victim with the label that is a limit. */
+/** The test's pod with the label of a limit. */
 export function withRate(value: string): object {
   return podObject({ ...victim, labels: { rate: value } });
 }
@@ -67,7 +67,7 @@ export function inNamespace(namespace: string): object {
   return podObject({ ...victim, name: "visitor", namespace });
 }
 
-/** Texts that are no manifests, and what must be said of them. */
+/** Texts that are not manifests, and the expected error messages. */
 export const TEXTS: Readonly<Record<string, readonly [text: string, reason: RegExp]>> = {
   "no YAML": ["{ this: [is: not", /./],
   "a list": ["- 1\n- 2\n", /./],
@@ -92,7 +92,7 @@ export const TEXTS: Readonly<Record<string, readonly [text: string, reason: RegE
   ],
 };
 
-/** Nine levels of nine aliases: a billion nodes if someone expands them. */
+/** Nine levels of nine aliases: a billion nodes if they are expanded. */
 function bomb(): string {
   const levels = Array.from({ length: 9 }, (_, i) => `l${i + 1}: &l${i + 1} [${Array(9).fill(`*l${i}`).join(", ")}]`);
   return `l0: &l0 [x, x, x, x, x, x, x, x, x]\n${levels.join("\n")}\nkind: Pod\n`;

@@ -15,7 +15,7 @@ interface Receipt {
 }
 
 const PACKETS = 100_000;
-/** What a right build fails once in ten thousand times. */
+/** Probability with which a correct build fails. */
 const UNLIKELY = 1e-4;
 const A = { name: "a", node: "node-1", labels: { app: "a" } };
 const B = { name: "b", node: "node-2", labels: { app: "b" } };
@@ -42,7 +42,8 @@ describe("impairments in a lab", () => {
     const { stage } = fixture;
     const other = one.pod.name === "a" ? B : A;
     await stage.apply([{ ...one.pod, annotations: { loss: one.loss } }, other]);
-    // without a receiver there is no handshake that could be lost; a refusal that comes back costs one more try
+    // Without a receiver there is no handshake that could be lost; an ICMP error makes one send fail, so it is
+    // repeated.
     const send = `for ((i = 0; i < ${PACKETS}; i++)); do echo datagram >&3 || echo datagram >&3; done`;
     await stage.exec("a", ["bash", "-c", `exec 3>/dev/udp/${stage.ip("b", one.family)}/9; ${send}`], 60_000);
     const found = (await receipts()).filter(
@@ -56,7 +57,7 @@ describe("impairments in a lab", () => {
     expect(await receipts()).toEqual([]);
   });
 
-  test("an Impairment is in force when the command returns, and gone when that of its removal does", async () => {
+  test("an Impairment is in force when the command returns, and removed when the delete command returns", async () => {
     const { stage } = fixture;
     const text = impairment("cut", { selector: { matchLabels: { app: "a" } }, direction: "egress", loss: "100%" });
     await stage.applyText(text);
@@ -67,7 +68,7 @@ describe("impairments in a lab", () => {
     expect([await replies(), await replies(6)]).toEqual([10, 10]);
   });
 
-  test("narrowed to a Service, it spares all others; its pods are found on other nodes", async () => {
+  test("narrowed to a Service, it does not affect other traffic; the Service's pods are found on other nodes", async () => {
     const { stage } = fixture;
     const service = { apiVersion: "v1", kind: "Service", metadata: { name: "b" }, spec: { selector: { app: "b" } } };
     await stage.applyText(JSON.stringify(service));
@@ -80,7 +81,7 @@ describe("impairments in a lab", () => {
     await stage.deleteText(text);
   });
 
-  test("weir verify makes its own traffic, and proves each effect by it", async () => {
+  test("weir verify generates traffic and verifies each effect with it", async () => {
     const { stage } = fixture;
     const burst = { p: "2%", r: "50%", lossGood: "0%", lossBad: "100%" };
     const rule = impairment("proven", { pod: "a", loss: { burst }, duplicate: "5%", corrupt: "5%" });
@@ -94,19 +95,19 @@ describe("impairments in a lab", () => {
     await stage.deleteText(rule);
   });
 
-  test("a wrong one is refused with its field, and nothing is lost", async () => {
+  test("an invalid Impairment is refused with its field, and no packet is lost", async () => {
     const { code, stderr } = await fixture.stage.attemptApply(impairment("bad", { pod: "a", loss: "200%" }));
     expect(code).toBe(1);
     expect(stderr).toContain("spec.loss");
     expect(await replies()).toBe(10);
   });
 
-  test("with every process of Weir killed, a leased one ends by itself", async () => {
+  test("an Impairment with a lease ends by itself when all processes of Weir are killed", async () => {
     const { stage } = fixture;
     const LEASE = 4;
     await stage.applyText(impairment("cut", { pod: "a", direction: "egress", loss: "100%", lease: `${LEASE}s` }));
     await sleep(1.5 * LEASE * 1000);
-    expect(await replies()).toBe(0); // renewed all the while
+    expect(await replies()).toBe(0); // The lease has been renewed until now.
     const netns = (await stage.get<{ name: string; netns: string }>("endpoints")).find(
       ({ name }) => name === "a",
     )?.netns;

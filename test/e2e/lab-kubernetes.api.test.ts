@@ -55,7 +55,7 @@ interface NodeRow {
   agentRestarts: number;
 }
 async function status(): Promise<{ supervisorPid: number; nodes: NodeRow[] }> {
-  // exit code 1 says that not all is ready
+  // Exit code 1 means that not all is ready.
   const { stdout } = await attempt([...WEIR, "lab", "status", "--name", LAB, "-o", "json"], { env });
   return JSON.parse(stdout);
 }
@@ -71,7 +71,7 @@ async function get<T>(...what: string[]): Promise<T> {
 const getPod = (name: string) => get<ApiPod>("pod", name);
 const ready = ({ status }: ApiPod) => status.conditions?.some((one) => one.type === "Ready" && one.status === "True");
 
-/** Asks again until it is so; the last failure counts. */
+/** Polls until the value is as expected; throws the last failure. */
 async function eventually<T>(look: () => Promise<T>, good: (seen: T) => boolean, timeout = 90_000): Promise<T> {
   const end = Date.now() + timeout;
   for (;;) {
@@ -98,7 +98,7 @@ afterAll(async () => {
   await plane?.close();
 });
 
-test("the lab's nodes are there, tainted and ready", async () => {
+test("the lab's nodes are registered, tainted and ready", async () => {
   const { items } = await get<{
     items: { metadata: { name: string }; spec: object; status: { conditions: object[]; addresses: object[] } }[];
   }>("nodes");
@@ -116,7 +116,7 @@ test("the lab's nodes are there, tainted and ready", async () => {
   }
 });
 
-test("pods that tolerate the taint run, and kubectl shows node, addresses and readiness; others are left alone", async () => {
+test("pods that tolerate the taint run, and kubectl shows node, addresses and readiness; others are not touched", async () => {
   await plane.apply(pod("web"), pod("db"), pod("shy", { tolerant: false }), pod("far", { nodeName: "elsewhere" }));
   const [web, db] = await Promise.all([running("web"), running("db")]);
   expect([web.spec.nodeName, db.spec.nodeName].sort()).toEqual(NODES);
@@ -129,7 +129,7 @@ test("pods that tolerate the taint run, and kubectl shows node, addresses and re
   for (const { ip } of db.status.podIPs ?? []) await exec("web", "ping", "-c", "1", "-W", "5", ip);
 });
 
-test("an annotation by kubectl is in force, changed and taken away on the running pod", async () => {
+test("an annotation of kubectl takes effect on the running pod: added, changed and removed", async () => {
   const { metadata, status } = await running("web");
   for (const [annotation, rate] of [
     ["bandwidth=10 mbps egress", 10e6],
@@ -215,7 +215,7 @@ interface RuleObject {
     conditions?: { type: string; status: string; reason: string; message: string; observedGeneration: number }[];
   };
 }
-/** Waits until the conditions of an object are so: `Accepted STATUS GENERATION`, `Enforced …`. */
+/** Waits until an object has these conditions: `Accepted STATUS GENERATION`, `Enforced …`. */
 const conditions = (kind: string, name: string, ...wanted: string[]) =>
   eventually(
     () => get<RuleObject>(kind, name),
@@ -229,13 +229,13 @@ const rule = (kind: string, name: string, spec: object) => ({
 });
 const all = (app: string) => ({ selector: { matchLabels: { app } } });
 
-test("kubectl shows what became of rules: conditions with an entry for each node, and events; nothing stays behind", async () => {
+test("kubectl shows the rules' conditions with an entry for each node, and events; all are removed at the end", async () => {
   const [web, db] = await Promise.all([running("web"), running("db")]);
   const both = { selector: { matchExpressions: [{ key: "app", operator: "In", values: ["web", "db"] }] } };
   const lossy = (loss: string) => rule("Impairment", "lossy", { ...both, direction: "egress", loss, lease: "60s" });
   await plane.apply(lossy("1%"));
   await conditions("impairment", "lossy", "Accepted True 1", "Enforced True 1");
-  // Nodes are heard one by one, in any order.
+  // Nodes report in any order.
   const first = await eventually(
     () => get<RuleObject>("impairment", "lossy"),
     ({ status }) => status?.conditions?.[1]?.message === "in force for 2 pods on 2 nodes",
@@ -273,7 +273,7 @@ test("kubectl shows what became of rules: conditions with an entry for each node
   });
   await plane.must(["annotate", "pod", "db", "kubernetes.io/ingress-bandwidth-"]);
 
-  // What is said stays said: nobody writes any more.
+  // The conditions stay, and nothing is written any more.
   await conditions("impairment", "lossy", "Accepted True 2", "Enforced True 2");
   const version = () =>
     plane.must(["get", "limit/two", "impairment/lossy", "-o", "jsonpath={.items[*].metadata.resourceVersion}"]);
@@ -303,7 +303,7 @@ test("kubectl delete ends a pod with SIGTERM and within its grace period", async
   expect(await weir("lab", "status", "--name", LAB)).not.toContain("polite");
 });
 
-test("pods, rules and a killed agent live on without the API server; all is up to date again once it is back", async () => {
+test("pods, rules and a restarted agent work without the API server, and are up to date once it is back", async () => {
   const before = await getPod("web");
   await plane.must(["annotate", "pod", "web", "bandwidth=50 mbps egress"]);
   await eventually(
@@ -325,7 +325,7 @@ test("pods, rules and a killed agent live on without the API server; all is up t
     (rows) => JSON.stringify(rows) === JSON.stringify([["egress", 50e6]]),
   );
   await exec("db", "ping", "-c", "2", "-i", "0.2", "-W", "5", podIP);
-  await plane.compact(); // the lab's watches cannot go on from where they were
+  await plane.compact(); // The lab's watches cannot resume after this.
   await plane.startApi();
   await plane.must(["annotate", "--overwrite", "pod", "web", "bandwidth=60 mbps egress"]);
   await eventually(
@@ -339,7 +339,7 @@ test("pods, rules and a killed agent live on without the API server; all is up t
   expect(after.status.containerStatuses).toEqual(before.status.containerStatuses);
 });
 
-test("a second lab on the API does its work while half of all answers are 500", async () => {
+test("a second lab works while half of the API's answers are status 500", async () => {
   const proxy = await FaultProxy.start({ server: plane.server, ca: plane.ca });
   const kubeconfig = `${plane.folder}/proxy.yaml`;
   writeFileSync(kubeconfig, plane.kubeconfigOf(plane.token, proxy.url));
@@ -364,7 +364,7 @@ test("a second lab on the API does its work while half of all answers are 500", 
   expect(nodes.trim().split("\n").sort()).toEqual(NODES.map((name) => `node/${name}`));
 });
 
-test("after kill -9 of the supervisor, down and up give a lab that works; down leaves what is not the lab's", async () => {
+test("after kill -9 of the supervisor, down and up give a working lab; down keeps objects of others", async () => {
   const { supervisorPid } = await status();
   process.kill(supervisorPid, "SIGKILL");
   await weir("lab", "down", "--name", LAB);

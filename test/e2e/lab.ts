@@ -10,7 +10,7 @@ export interface LabFixture {
   readonly stage: Stage;
 }
 
-/** Starts a lab before the block's tests and takes it down after them; prints the agents' logs when a test has failed. */
+/** Starts a lab before the block's tests and removes it after them; prints the agents' logs if a test has failed. */
 export function lab(options: Omit<StageOptions, "weir">): LabFixture {
   let stage: Stage | undefined;
   beforeAll(async () => {
@@ -28,7 +28,7 @@ export function lab(options: Omit<StageOptions, "weir">): LabFixture {
   };
 }
 
-/** The environment without what costs every start of Node.js 40 ms. */
+/** The environment without certificates that cost every start of Node.js 40 ms. */
 export function testEnvironment(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
   const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
   return { ...env, ...extra };

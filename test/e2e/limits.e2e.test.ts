@@ -6,7 +6,10 @@ import { podMtu } from "./probe.ts";
 const tcp = (congestion: string, flows: number) => ({ protocol: "tcp", congestion, flows }) as const;
 const udp = { protocol: "udp", flows: 1 } as const;
 
-/** A sample: each rate, place, direction, family and kind of load at least once. `weir bench matrix` runs them all. */
+/**
+ * A sample with each rate, location, direction, family and kind of load at least once. `weir bench matrix` runs all
+ * combinations.
+ */
 const CASES: readonly LimitCase[] = [
   { rate: 1e6, direction: "ingress", where: "across", family: 4, ...tcp("cubic", 1) },
   { rate: 10e6, direction: "ingress", where: "same", family: 4, ...udp },
@@ -29,7 +32,7 @@ describe("bandwidth limits hold at layer 3", () => {
     const { stage } = fixture;
     await setLimits(stage, { [load.direction]: rate });
     const result = await runLoad(stage, load, { seconds: 3, mtu, rate });
-    // Wrong units, directions and families are told from noise; `weir bench matrix` says how exact a rate is.
+    // Detects wrong units, directions and families; `weir bench matrix` measures the accuracy.
     expect(result.rate / rate, JSON.stringify(result)).toBeLessThan(1.25);
     expect(result.rate / rate, JSON.stringify(result)).toBeGreaterThan(0.4);
     const told = (await stage.limits()).filter(({ pod, direction }) => pod === LIMITED && direction === load.direction);

@@ -8,9 +8,9 @@ import { lab } from "./lab.ts";
 const EDITS = 8;
 
 const PATIENCE = { timeout: 60_000, interval: 100 };
-/** What the flow gets of 50 Mbit/s, over half a second; 0 until it is known. */
+/** Share of 50 Mbit/s that the flow reaches in the last half second; 0 until it is known. */
 const shareOf = (meter: Meter): number => (meter.rate(monotonic() - 600, monotonic() - 100) ?? 0) / 50e6;
-/** The flow comes to its limit, and carries something. */
+/** Waits until the flow is at its limit and carries data. */
 const held = (meter: Meter): Promise<void> =>
   expect.poll(() => shareOf(meter) > 0 && shareOf(meter) < 1.05, PATIENCE).toBe(true);
 
@@ -18,9 +18,9 @@ describe("a limit changed while packets flow", () => {
   const fixture = lab({ nodes: 2, overlay: "direct", pods: EDIT_PODS });
   const ours = async () => (await fixture.stage.limits()).filter(({ pod }) => pod === EDITED.name);
 
-  test(`${EDITS} edits hold on the wire, and other pods' flows lose nothing`, async () => {
+  test(`${EDITS} edits take effect, and other pods' flows lose no packets`, async () => {
     const { edits, rounds } = await editUnderLoad(fixture.stage, { edits: EDITS, seconds: 14 });
-    // How soon is for `weir bench live`, on a quiet machine.
+    // `weir bench live` measures the latency, on a quiet machine.
     expect(edits.filter(({ wireMs }) => wireMs === null)).toEqual([]);
     for (const round of rounds) expect(unaccounted(round)).toEqual([]);
   });
@@ -42,7 +42,7 @@ describe("a limit changed while packets flow", () => {
     }
   });
 
-  test("a bad value is reported, and the last good limit stays", async () => {
+  test("a bad value is reported, and the last valid limit stays in force", async () => {
     const { stage } = fixture;
     await stage.apply([limited(50e6)]);
     const bad = { ...EDITED, annotations: { "kubernetes.io/egress-bandwidth": "fast" } };

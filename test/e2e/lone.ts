@@ -8,10 +8,10 @@ import { createNamespace, namespacePath, removeNamespace, unmountBpffs } from ".
 import { leftovers } from "../../src/kernel/testing/leftovers.ts";
 import { testEnvironment, WEIR } from "./lab.ts";
 
-/** A node with an uplink and no cluster, and an agent on it that watches a folder of manifests. */
+/** A node with an uplink but without a cluster, and an agent that watches a folder of manifests. */
 export class LoneNode {
   readonly client: Client;
-  /** Of its manifests, state and socket; the agent's working directory. */
+  /** Folder of manifests, state and socket; the agent's working directory. */
   readonly folder: string;
   readonly #label: string;
   readonly #undo = leftovers();
@@ -40,7 +40,7 @@ export class LoneNode {
     return `weir-t${process.pid}-${this.#label}-${name}`;
   }
 
-  /** Makes a namespace and gives its path. */
+  /** Creates a network namespace and returns its path. */
   add(name: string): string {
     this.#undo.defer(() => removeNamespace(this.namespace(name)));
     return createNamespace(this.namespace(name));
@@ -54,7 +54,7 @@ export class LoneNode {
     return this.run(name, "ip", ...command);
   }
 
-  /** Writes a manifest whole, as `NAME.yaml`. */
+  /** Writes a manifest atomically, as `NAME.yaml`. */
   write(name: string, manifest: object): void {
     this.writeText(name, JSON.stringify(manifest));
   }
@@ -105,14 +105,14 @@ export class LoneNode {
     }
   }
 
-  /** Asks for a pod's network; its addresses. */
+  /** Attaches a pod; returns its addresses. */
   async pod(name: string): Promise<readonly string[]> {
     const netns = namespacePath(this.namespace(name));
     const { ips } = await this.client.putEndpoint("default", name, { uid: `u-${name}`, netns, ifname: "eth0" });
     return ips;
   }
 
-  /** Ends the agent; SIGKILL leaves all that it made. */
+  /** Ends the agent; SIGKILL leaves everything that it created. */
   async stop(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     const agent = this.#agent;
     if (!agent || agent.exitCode !== null || agent.signalCode !== null) return;

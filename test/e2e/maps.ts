@@ -3,22 +3,22 @@ import { join } from "node:path";
 import type { Stage } from "../../src/bench/stage.ts";
 import { BpfMap } from "../../src/kernel/index.ts";
 
-/** Maps that packets write, or that have no rows to read. */
+/** Maps that BPF programs write, or that have no readable rows. */
 const MOVING = new Set(["weir_drops", "weir_ports", "weir_up_rates", "weir_traces", "weir_events", "weir_upcalls"]);
 
-/** The folder where a node's agent pins: found by walking the lab's bpffs. */
+/** The folder of a node's pins, searched in the lab's bpffs. */
 export function panelRoot(stage: Stage, node: string): string {
   const root = join("/run/weir/labs", stage.name, "bpf", "weir", node);
   if (!existsSync(root)) throw new Error(`find panel of ${node}: ${root} is not there`);
   return root;
 }
 
-/** Names of a node's panels: `abi-1-…`. There is one, but for the moment in which devices move to another. */
+/** Names of a node's panels: `abi-1-…`. There is one, except while devices move to another. */
 export function panels(stage: Stage, node: string): string[] {
   return pinned(stage, node).filter((name) => name.startsWith("abi-"));
 }
 
-/** Names of what is pinned below a folder of a node's panel, e.g. `PANEL/programs`. */
+/** Names of the pins below a folder of a node's panel, e.g. `PANEL/programs`. */
 export function pinned(stage: Stage, node: string, folder = ""): string[] {
   return readdirSync(join(panelRoot(stage, node), folder)).sort();
 }

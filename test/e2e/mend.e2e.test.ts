@@ -2,7 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LoneNode } from "./lone.ts";
 
-/** Less than the 50 s after which the agent compares with the kernel by itself: without news most of these fail. */
+/**
+ * Less than the 50 s after which the agent compares its state with the kernel anyway: without notifications most of
+ * these tests fail.
+ */
 const SOON = { timeout: 40_000, interval: 20 };
 
 const nodeOf = (name: string, address: string, ...podCIDRs: string[]) => ({
@@ -39,12 +42,12 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-test("a node and a pod whose namespaces give new devices no IPv6 have both families", () => {
+test("a node and a pod have both families even if IPv6 is disabled for new devices", () => {
   expect(b).toHaveLength(2);
   expect(all()).toEqual(EVERY);
 });
 
-describe("what others break on the node is mended at once", () => {
+describe("changes by others on the node are repaired at once", () => {
   test.each([
     ["the tunnel's device", ["link", "del", "weir_vxlan"]],
     ["the host's device", ["link", "del", "weir_host"]],
@@ -65,10 +68,10 @@ describe("what others break on the node is mended at once", () => {
     await expect.poll(state, SOON).toBe("ready");
   });
 
-  test("what is as it should be costs no pass: Weir's own changes cause none", async () => {
+  test("Weir's own changes cause no further pass", async () => {
     await world.pod("a");
     const { observed } = await world.client.status();
-    await sleep(600); // what is awaited is that nothing comes
+    await sleep(600); // The test waits to see that nothing happens.
     expect((await world.client.status()).observed).toMatchObject({ writes: observed.writes });
     expect((await world.client.status()).observed.generation - observed.generation).toBeLessThanOrEqual(1);
   });
@@ -80,7 +83,7 @@ describe("what others break on the node is mended at once", () => {
     world.write("a", { apiVersion: "v1", kind: "Pod", metadata, spec });
     const tree = () => world.run("node", "tc", "qdisc", "show", "dev", "weir_shape0").replaceAll(/ refcnt \d+/g, "");
     await expect.poll(tree, SOON).not.toContain("noqueue");
-    await world.pod("a"); // a whole pass later
+    await world.pod("a"); // A full pass later.
     const before = tree();
     world.run("node", "tc", "qdisc", "del", "dev", "weir_shape0", "root");
     await expect.poll(tree, SOON).toBe(before);
@@ -89,22 +92,22 @@ describe("what others break on the node is mended at once", () => {
 });
 
 describe("a pod's end", () => {
-  test("that was set down and up has its addresses and routes again", async () => {
+  test("that was set down and up gets its addresses and routes again", async () => {
     for (const change of ["down", "up"]) world.ip("a", "link", "set", "eth0", change);
     await expect.poll(all, SOON).toEqual(EVERY);
     expect(world.ip("a", "-6", "addr", "show", "dev", "eth0")).toContain(a[1]);
   });
 
-  test("that is set down stays so, and comes back whole with the pod's will", async () => {
+  test("that is set down stays down, and is complete when the pod sets it up", async () => {
     world.ip("a", "link", "set", "eth0", "down");
-    await sleep(600); // what is awaited is that nothing comes
+    await sleep(600); // The test waits to see that nothing happens.
     expect(world.ip("a", "-br", "link", "show", "eth0")).toContain("DOWN");
     expect(await state()).toBe("ready");
     world.ip("a", "link", "set", "eth0", "up");
     await expect.poll(all, SOON).toEqual(EVERY);
   });
 
-  test("keeps the default route that the pod made itself", async () => {
+  test("keeps a default route that the pod added", async () => {
     world.ip("a", "link", "set", "eth0", "down");
     world.ip("a", "link", "set", "eth0", "up");
     world.ip("a", "route", "replace", "blackhole", "default");
@@ -113,7 +116,7 @@ describe("a pod's end", () => {
     world.ip("a", "route", "del", "blackhole", "default");
   });
 
-  test("is whole after an equal PUT of its endpoint, whatever it had lost", async () => {
+  test("is restored by an identical PUT of its endpoint", async () => {
     for (const family of ["-4", "-6"]) world.ip("a", family, "addr", "flush", "dev", "eth0", "scope", "global");
     world.ip("a", "route", "flush", "dev", "eth0");
     world.ip("a", "link", "set", "eth0", "down");
@@ -131,7 +134,7 @@ describe("other nodes' claims", () => {
     ["10.96.0.0/12", "outside of the cluster's pods' networks"],
     ["10.244.1.0/24", "is already Node/n1's"],
     ["10.244.2.0/24", "is already Node/n2's"],
-  ])("%s is refused, with both named, and changes no route", async (cidr, reason) => {
+  ])("%s is refused, with both nodes named, and changes no route", async (cidr, reason) => {
     const before = routes();
     world.write("thief", nodeOf("thief", "192.0.2.66", cidr));
     await expect.poll(problems, SOON).toContainEqual(expect.stringContaining(`Node/thief: ${cidr} `));
@@ -140,7 +143,7 @@ describe("other nodes' claims", () => {
     expect(world.ip("node", "route", "show", "default")).toBe("");
   });
 
-  test("a route of another's to the same network stays, and the status names it until it goes", async () => {
+  test("a foreign route to the same network stays, and the status names it until it is removed", async () => {
     world.ip("node", "route", "add", "10.244.3.0/24", "dev", "eth0");
     world.write("thief", nodeOf("thief", "192.0.2.66", "10.244.3.0/24"));
     await expect.poll(state, SOON).toBe("degraded");
@@ -151,7 +154,7 @@ describe("other nodes' claims", () => {
     world.ip("node", "route", "del", "10.244.3.0/24");
     await expect.poll(state, SOON).toBe("ready");
     expect(world.ip("node", "route", "show", "10.244.3.0/24")).toContain("dev weir_host proto 119");
-    world.ip("node", "route", "replace", "10.244.3.0/24", "dev", "eth0"); // takes ours away
+    world.ip("node", "route", "replace", "10.244.3.0/24", "dev", "eth0"); // Removes Weir's own route.
     await expect.poll(state, SOON).toBe("degraded");
     world.write("thief", nodeOf("thief", "192.0.2.66"));
     await expect.poll(state, SOON).toBe("ready");
@@ -160,7 +163,7 @@ describe("other nodes' claims", () => {
 });
 
 describe("the node's address changes", () => {
-  test("before its Node object follows, the node and its pods reach each other", async () => {
+  test("the node and its pods reach each other before the Node object is updated", async () => {
     world.ip("node", "addr", "del", "192.0.2.1/24", "dev", "eth0");
     world.ip("node", "addr", "add", "192.0.2.11/24", "dev", "eth0");
     await expect.poll(routes, SOON).toMatch(/10\.244\.1\.0\/24 dev weir_host .*src 192\.0\.2\.11/);
@@ -171,14 +174,14 @@ describe("the node's address changes", () => {
     );
   });
 
-  test("with its Node object the difference is over", async () => {
+  test("the warning ends when the Node object is updated", async () => {
     world.write("n1", nodeOf("n1", "192.0.2.11", "10.244.1.0/24", "fd00:10:244:1::/64"));
     await expect.poll(async () => (await problems()).join(), SOON).not.toContain("Node/n1");
     expect(await state()).toBe("ready");
     expect(routes()).not.toContain("src 192.0.2.1 ");
   });
 
-  test("a Node object that comes first waits for the address", async () => {
+  test("a Node object updated first takes effect with the address", async () => {
     world.write("n1", nodeOf("n1", "192.0.2.12", "10.244.1.0/24", "fd00:10:244:1::/64"));
     await expect.poll(problems, SOON).toContainEqual(expect.stringContaining("its address is 192.0.2.11"));
     world.ip("node", "addr", "add", "192.0.2.12/24", "dev", "eth0");
@@ -186,13 +189,13 @@ describe("the node's address changes", () => {
     expect(all()).toEqual(EVERY);
   });
 
-  test("its uplink's MTU is followed", async () => {
+  test("the MTU follows the uplink's", async () => {
     world.ip("node", "link", "set", "eth0", "mtu", "1400");
     await expect.poll(() => world.ip("a", "link", "show", "eth0"), SOON).toContain("mtu 1350");
     expect(await state()).toBe("ready");
   });
 
-  test("without an uplink the node counts as it was, and says so", async () => {
+  test("without an uplink the node keeps its address and MTU, and reports it", async () => {
     world.ip("node", "link", "set", "eth0", "name", "gone0");
     await expect.poll(state, SOON).toBe("degraded");
     expect((await problems()).join()).toContain("no device eth0");

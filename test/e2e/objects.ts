@@ -4,19 +4,19 @@ import { join } from "node:path";
 import { run } from "../../src/bench/weir.ts";
 import { REPOSITORY, testEnvironment } from "./lab.ts";
 
-/** BPF objects in a folder that agents are told to take them from, and other builds to put in their place. */
+/** BPF objects in a folder that agents load them from, and other builds to replace them. */
 export interface Objects {
   folder: string;
-  /** Puts another build in place: the next agent that starts takes it. */
+  /** Replaces the objects by another build, which the next agent loads. */
   install(build: string): void;
   close(): void;
 }
 
-/** A statement that does nothing, put where every packet passes: programs differ, what they do does not. */
+/** A statement without effect in a function that every packet passes: the programs differ, their behaviour does not. */
 const PASSED = "struct weir_hop *hop = weir_hop_row(skb, id);";
 const NOTHING = `${PASSED}\n\n\tasm volatile("r0 = 7" ::: "r0");`;
 
-/** Two fields of a limit's counters change places: a struct of the same size. */
+/** Swaps two fields of a limit's counters; the struct keeps its size. */
 function reorder(path: string): void {
   const [packets, bytes] = ["\t__u64 packets; /* sent on */\n", "\t__u64 bytes;\n"];
   const source = readFileSync(path, "utf8");
@@ -26,8 +26,8 @@ function reorder(path: string): void {
 }
 
 /**
- * Builds the tree's BPF sources twice more, in a folder of their own: `rebuilt` with other instructions and the same ABI,
- * `abi3` with another ABI and counters in another order.
+ * Builds the BPF sources of the tree twice more, in another folder: `rebuilt` with other instructions and the same ABI,
+ * `abi3` with another ABI and another order of counters.
  */
 export async function buildObjects(): Promise<Objects> {
   const scratch = mkdtempSync(join(tmpdir(), "weir-objects-"));

@@ -5,7 +5,7 @@ import { binomialTest } from "../../src/model/statistics.ts";
 import { ChainedNode, pingCommand, received } from "./chained.ts";
 import { Podman } from "./podman.ts";
 
-/** Containers on a bridge that podman makes, beside an agent in mode `chained`. */
+/** Containers on a bridge that podman creates, on a node with an agent in mode `chained`. */
 const CONTAINERS = {
   web: { 4: "10.89.3.10", 6: "fd89:3::10" },
   peer: { 4: "10.89.3.11", 6: "fd89:3::11" },
@@ -22,7 +22,7 @@ const ping = (from: Name, to: string, count: number): number => received(inside(
 
 beforeAll(async () => {
   node = new ChainedNode("pm", () => podman.enter);
-  mountBpffs(bpffs()); // before podman's mount namespace is made: in that alone it would end with the agent
+  mountBpffs(bpffs()); // Mounted before podman's mount namespace exists: mounted only in that, it would end with the agent.
   podman = new Podman(join(node.folder, "podman"), namespacePath(node.namespace("node")));
   await podman.open();
   podman.run("network", "create", "--disable-dns", "--subnet", "10.89.3.0/24", "--subnet", "fd89:3::/64", "net");
@@ -54,7 +54,7 @@ test.each(["egress", "ingress"] as const)("loss %s of a container, both families
   await node.until("no loss", () => node.get("impairments").length === 0);
 });
 
-test.each(["egress", "ingress"] as const)("a container is held at 20 Mbit/s (%s)", async (direction) => {
+test.each(["egress", "ingress"] as const)("a container is limited to 20 Mbit/s (%s)", async (direction) => {
   node.write("web", { bandwidth: `20 mbps ${direction}` });
   await node.until("limit in force", () =>
     node.get("limits").some((one) => one.direction === direction && one.effective === 20e6),
@@ -67,7 +67,7 @@ test.each(["egress", "ingress"] as const)("a container is held at 20 Mbit/s (%s)
   expect(limit?.measured).toBeLessThan(20e6 * 1.25);
 });
 
-test("a restarted container's rules are those of its new device; at the end podman's network is as it was", async () => {
+test("a restarted container's rules apply to its new device; at the end podman's network is unchanged", async () => {
   node.write("web", { loss: "uniform egress 100%" });
   await node.until("loss in force", () => node.get("impairments").some(({ state }) => state === "active"));
   expect(ping("web", node.address("peer", 4), 5)).toBe(0);

@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { testEnvironment } from "./lab.ts";
 
-/** What podman says of a container. */
+/** The fields of `podman inspect` that are used. */
 interface Inspected {
   State: { Pid: number };
   NetworkSettings: { Networks: Record<string, { IPAddress: string; GlobalIPv6Address: string }> };
@@ -16,21 +16,21 @@ interface Addresses {
 }
 
 /**
- * A podman of the test's own: storage and settings in `folder`, and in a mount namespace where `/run`, which podman keeps
- * its addresses and namespaces in, is empty and no other control groups than version 2 are seen, as crun wants.
+ * A podman of this test alone: storage and settings in `folder`, and a mount namespace with an empty `/run` (where
+ * podman keeps addresses and namespaces) and only cgroup v2, as crun requires.
  */
 export class Podman {
   readonly #folder: string;
   readonly #netns: string;
   #mounts: ChildProcess | undefined;
 
-  /** `netns`: path of the network namespace where podman makes its bridges. */
+  /** `netns`: path of the network namespace where podman creates its bridges. */
   constructor(folder: string, netns: string) {
     this.#folder = folder;
     this.#netns = netns;
   }
 
-  /** Makes the mount namespace, which ends with this process, and podman's settings. */
+  /** Creates the mount namespace, which ends with this process, and podman's settings. */
   async open(): Promise<void> {
     mkdirSync(this.#folder);
     writeFileSync(join(this.#folder, "containers.conf"), this.#settings());
@@ -46,7 +46,7 @@ export class Podman {
     });
   }
 
-  /** Further arguments of nsenter for what is to see podman's files. */
+  /** Additional arguments of nsenter for commands that use podman's files. */
   get enter(): readonly string[] {
     const of = `/proc/${this.#mounts?.pid}`;
     return [`--mount=${of}/ns/mnt`, `--root=${of}/root`, `--wd=${of}/cwd`]; // a mount namespace alone would leave a changed root
@@ -62,7 +62,7 @@ export class Podman {
     });
   }
 
-  /** Starts a container of busybox alone that sleeps. */
+  /** Starts a container with busybox alone that sleeps. */
   start(name: string, network: string, { 4: v4, 6: v6 }: Addresses): void {
     const rootfs = join(this.#folder, "rootfs", name);
     mkdirSync(join(rootfs, "bin"), { recursive: true });
@@ -72,7 +72,7 @@ export class Podman {
     this.run("run", "--detach", ...options, "--rootfs", rootfs, "/bin/sleep", "600");
   }
 
-  /** The container's first process and what addresses podman gave it. */
+  /** The container's first process and its addresses. */
   inspect(name: string): { pid: number; ips: string[] } {
     const [{ State, NetworkSettings } = {} as Inspected] = JSON.parse(this.run("inspect", name)) as Inspected[];
     const [network] = Object.values(NetworkSettings.Networks);
@@ -89,7 +89,7 @@ export class Podman {
     await ended;
   }
 
-  /** Limits are those of who runs the test: to raise them takes a capability. */
+  /** Containers keep the resource limits of this process: raising them requires a capability. */
   #settings(): string {
     return `
 [containers]

@@ -6,13 +6,13 @@ export interface Target {
   ip: string;
 }
 
-/** What one pod found toward one address. Texts are the tools' own output, empty where all is well. */
+/** The results of one pod towards one address. Texts are the tools' output, empty on success. */
 export interface ProbeResult {
   name: string;
   ip: string;
   ping: string;
   fullSize: string;
-  /** What `ping` says of a packet one byte over the MTU, with fragmentation forbidden. */
+  /** Output of `ping` for a packet one byte larger than the MTU, with fragmentation forbidden. */
   tooBig: string;
   tcp: string;
   udp: string;
@@ -22,8 +22,8 @@ export interface ProbeResult {
 }
 
 /**
- * Runs in a pod: tries everything toward every target, a few at a time. UDP is a full-size datagram there and back, TCP
- * 300 kB there and back.
+ * Runs in a pod: tests all targets, a few at a time. UDP is a full-size datagram and its echo, TCP 300 kB and their
+ * echo.
  */
 const SCRIPT = `
 const { execFile } = require("node:child_process"), net = require("node:net"), dgram = require("node:dgram");
@@ -77,7 +77,7 @@ export async function probe(
   return JSON.parse(await stage.exec(pod, argv, 120_000)) as ProbeResult[];
 }
 
-/** A pod's default gateway of one family, as its own routes name it. */
+/** A pod's default gateway of one family, from its routes. */
 export async function gateway(stage: Stage, pod: string, family: 4 | 6): Promise<string> {
   const routes = JSON.parse(await stage.exec(pod, ["ip", `-${family}`, "-j", "route", "show", "default"]));
   const via = (routes as { gateway?: string }[])[0]?.gateway;

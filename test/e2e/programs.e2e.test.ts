@@ -53,12 +53,12 @@ describe("users' programs in a lab", () => {
     annotations: { "ebpf-limit": value, ...more },
   });
 
-  /** What is wrong with pod a's rule, from `weir get problems`. */
+  /** The problem of pod a's rule, from `weir get problems`. */
   async function complaint(object = "Pod/default/a"): Promise<string> {
     const problems = await fixture.stage.get<Problem>("problems");
     return problems.find((one) => one.object === object)?.message ?? "nothing";
   }
-  /** Applies a rule, whose change may be told as not in force. */
+  /** Applies a rule; the command may report that it is not in force. */
   async function attempt(value: string): Promise<void> {
     await fixture.stage.attemptApply(manifests([withRule(value)]));
   }
@@ -68,7 +68,7 @@ describe("users' programs in a lab", () => {
     await stage.exec("a", ["bash", "-c", `exec 3>/dev/udp/${stage.ip("b", family)}/9; ${loop}`], 60_000);
   };
 
-  test("program, loss and limit of one pod: in this order, each with its own receipt", async () => {
+  test("program, loss and limit of one pod act in this order, each with its own counters", async () => {
     const { stage } = fixture;
     await stage.apply([
       withRule("drop-one-of egress -DN=10", { loss: "uniform egress 20%", bandwidth: "50 mbps egress" }),
@@ -78,11 +78,11 @@ describe("users' programs in a lab", () => {
       ({ owner, direction }) => owner === "default/a" && direction === "ingress",
     );
     expect(chain?.hops.map((hop) => hop.function)).toEqual(["custom", "impair", "limit"]);
-    // the loss is in force while the program is still compiled, and pods send packets of their own accord
+    // The loss is in force while the program is still being compiled, and pods send packets by themselves.
     const [first] = await receipts();
     const [earlier] = await stage.get<{ packets: number }>("impairments");
     for (const family of [4, 6] as const) await send(10_000, family);
-    // read against the packets' way: what comes later in the chain cannot have seen more
+    // Counters are read against the direction of the packets: later instances of the chain cannot have counted more.
     const [limit] = await stage.limits();
     const [impair] = await stage.get<{ packets: number; lost: number }>("impairments");
     const [custom] = await receipts();
@@ -112,7 +112,7 @@ describe("users' programs in a lab", () => {
     expect(counted["impaired"]).toBeGreaterThanOrEqual(impair?.lost ?? 0);
   });
 
-  test("a Service's rule is for its pods; a pod's own counts first", async () => {
+  test("a Service's rule applies to its pods; a pod's own rule takes precedence", async () => {
     const { stage } = fixture;
     const service = (value: string) => ({
       apiVersion: "v1",
@@ -140,7 +140,7 @@ describe("users' programs in a lab", () => {
     expect(await receipts()).toEqual([]);
   });
 
-  test("rules change live; what is refused says why, and what acted before stays", async () => {
+  test("rules change live; a refused rule is reported, and the previous one stays in force", async () => {
     const { stage } = fixture;
     await stage.apply([withRule("drop-one-of egress -DN=1"), B]);
     await send(5);
@@ -169,7 +169,7 @@ describe("users' programs in a lab", () => {
     expect(await complaint()).toBe("nothing");
   });
 
-  test("an agent that is killed and comes back leaves the program, and its counters, in place", async () => {
+  test("a restart after a kill keeps the program and its counters", async () => {
     const { stage } = fixture;
     const [before] = await receipts();
     const pid = await stage.killAgent("node-1");
@@ -180,7 +180,7 @@ describe("users' programs in a lab", () => {
     expect(after?.packets).toBeGreaterThanOrEqual((before?.packets ?? 0) + 50);
   });
 
-  test("the folder attacked: each attack is told, and traffic stays as it was", async () => {
+  test("attacks by files in the folder are reported, and do not change traffic", async () => {
     const { stage } = fixture;
     const source = join(folder, "drop-one-of.c");
     const good = readFileSync(source, "utf8");

@@ -5,7 +5,7 @@ import { lab } from "./lab.ts";
 import { dumpMaps } from "./maps.ts";
 
 const LOAD = { packets: 5000, rate: 100e6 };
-/** One on each node; `weir bench survive` does a hundred. */
+/** One kill on each node; `weir bench survive` makes a hundred. */
 const KILLS = 2;
 
 describe("an agent killed with -9 under load", () => {

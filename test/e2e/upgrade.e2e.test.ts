@@ -9,7 +9,7 @@ import { REPOSITORY, testEnvironment, WEIR } from "./lab.ts";
 import { panels, pinned } from "./maps.ts";
 import { buildObjects, type Objects } from "./objects.ts";
 
-/** A pod with a user's program, which is linked into a wrapper of the build in force. */
+/** A pod with a user's program, which is linked into a wrapper of the current build. */
 const PROGRAMMED = { name: "c", node: "node-1", annotations: { "ebpf-limit": "drop-one-of egress -DN=1" } };
 const LOAD = { packets: 50_000, rate: 100e6, seconds: 10 };
 
@@ -43,7 +43,7 @@ describe("a panel upgraded under a TCP flow and 50,000 datagrams a second", () =
     expect(baseline.udpSent).toBeGreaterThan(LOAD.packets);
   });
 
-  /** The user's program acts, built anew for this panel. */
+  /** The user's program acts, rebuilt for this panel. */
   async function programActs(): Promise<void> {
     const [receipt] = await stage.get<{ state: string; build: string; packets: number }>("programs");
     expect(receipt).toMatchObject({ state: "active", build: expect.stringMatching(/^[0-9a-f]{12}$/) });
@@ -63,7 +63,7 @@ describe("a panel upgraded under a TCP flow and 50,000 datagrams a second", () =
     expect(after?.dropped).toBe(after?.packets);
   }
 
-  /** Restarts both agents on another build while packets flow. */
+  /** Restarts both agents with another build while packets flow. */
   const upgrade = (build: string): Promise<Round> => {
     let installed = false;
     return underLoad(stage, LOAD, async () => {
@@ -74,7 +74,7 @@ describe("a panel upgraded under a TCP flow and 50,000 datagrams a second", () =
     });
   };
 
-  test("same ABI, other programs: they are swapped and as many packets come out as go in", async () => {
+  test("same ABI, other programs: programs are replaced and no packet is lost", async () => {
     const [panel, ...others] = panels(stage, "node-1");
     expect(others).toEqual([]);
     const before = pinned(stage, "node-1", `${panel}/programs`);
@@ -87,12 +87,12 @@ describe("a panel upgraded under a TCP flow and 50,000 datagrams a second", () =
     await programActs();
   });
 
-  test("new ABI and layouts: the devices move to the new panel and as many packets come out as go in", async () => {
+  test("new ABI and layouts: the devices move to the new panel and no packet is lost", async () => {
     const round = await upgrade("abi3");
     expect(unaccounted(round)).toEqual([]);
     for (const node of ["node-1", "node-2"]) {
       expect((await stage.status(node)).abi).toBe(3);
-      // the old one goes when nothing of it waits in a queue
+      // The old panel is removed when none of its packets is queued any more.
       await expect.poll(() => panels(stage, node), { timeout: 90_000 }).toEqual([expect.stringMatching(/^abi-3-/)]);
     }
     await programActs();

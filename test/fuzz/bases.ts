@@ -26,7 +26,7 @@ const core = (kind: string, rest: Fields): Fields => ({ apiVersion: "v1", kind, 
 const apps = (kind: string, spec: Fields): Fields => ({ apiVersion: "apps/v1", kind, metadata, spec });
 const own = (kind: string, spec: Fields): Fields => ({ apiVersion, kind, metadata, spec });
 
-/** A good object of each kind, by kind: places are changed in it, one at a time. */
+/** A valid object of each kind, by kind. The fuzz test changes one field at a time. */
 export const BASES: Readonly<Record<string, Fields>> = {
   Pod: core("Pod", { spec: { ...podSpec, nodeName: "node-1", restartPolicy: "Always" } }),
   Node: core("Node", {

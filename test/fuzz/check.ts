@@ -27,7 +27,7 @@ const NODES = [{ name: "node-1", addresses: ["192.168.0.1/24"], podCIDRs: NODE.p
 const IMAGES = new Images("/nonexistent", {}, "/");
 const NOW = Date.parse("2026-01-02T03:04:05Z");
 
-/** A pod and a Limit in a namespace of their own, which no document of the fuzz is about. */
+/** A pod and a Limit in a namespace of their own, which no document of the fuzz test refers to. */
 export const GOOD = [
   {
     apiVersion: "v1",
@@ -43,16 +43,16 @@ export const GOOD = [
   },
 ];
 
-/** What came of documents, for counts: read, refused with their name, or left out. */
+/** The numbers of documents that were read, refused with their name, or ignored. */
 export interface Outcome {
   read: number;
   refused: number;
 }
 
 /**
- * Documents as a file of a lab's and of an agent's folder: parsed, expanded, scheduled, handed to the agent, planned and
- * composed. Throws if that throws, if the good objects do not come out of it as they do alone, or if a pod has lost its
- * rule for what an agent does not act on.
+ * Passes documents through the way of a file in a lab's or an agent's folder: parse, expand, schedule, pass to the
+ * agent, plan and compose. Throws if any step throws, if the valid objects give another result than alone, or if a pod
+ * has lost its rule because of a field that agents do not use.
  */
 export function check(
   documents: readonly unknown[],
@@ -60,7 +60,7 @@ export function check(
 ): Outcome {
   const all = [...(documents as Written[]), ...GOOD];
   const inLab = parse(all, "lab");
-  // Of other kinds an agent reads what a lab reads.
+  // Of other kinds an agent reads the same objects as a lab.
   const isPod = ({ kind }: Written): boolean => kind === "Pod";
   const given = [
     ...(all.some(isPod) ? parse(all.filter(isPod), "agent").objects : []),
@@ -98,7 +98,7 @@ function aloneOf(): Good {
   return { rules: limits.get("safe/good"), chain: chains.get("safe/good") };
 }
 
-/** What a lab makes of objects: pods with a node. */
+/** The pods that a lab makes of objects, each with a node. */
 function placed(objects: readonly ManifestObject[]): readonly Pod[] {
   const nodes = NODES.map((node) => nodeObject(node as unknown as Parameters<typeof nodeObject>[0]));
   const clock = { since: NOW - 300_000, now: NOW };
@@ -113,7 +113,7 @@ function placed(objects: readonly ManifestObject[]): readonly Pod[] {
   return scheduled;
 }
 
-/** Bound pods as agents read them of the lab. */
+/** Bound pods as agents read them from the lab. */
 function handedOut(scheduled: readonly Pod[]): Pod[] {
   const bound = [...planPods(new Map(), scheduled, () => "1").bound.values()];
   return bound.map((one) => {
@@ -125,7 +125,7 @@ function handedOut(scheduled: readonly Pod[]): Pod[] {
   });
 }
 
-/** The state that an agent of node-1 would make real: rules and chains by pod. */
+/** The state that an agent of node-1 would enforce: rules and chains by pod. */
 function outcome(objects: readonly ManifestObject[]) {
   const pods = objects.filter((one): one is Pod => one.kind === "Pod" && one.nodeName === "node-1");
   const endpoints = pods.map(({ metadata: { namespace, name } }, index): PodAttachment => {

@@ -2,20 +2,20 @@ import { type Fields, isFields } from "../../src/sources/manifests/types.ts";
 import { BASES } from "./bases.ts";
 import { type Place, places, type Shape, shapes } from "./shapes.ts";
 
-/** One document of the fuzz: a good object that was changed somewhere. */
+/** One document of the fuzz test: a valid object with changes. */
 export interface Case {
   kind: string;
-  /** The object's name, unless that was changed. */
+  /** The object's name before the changes. */
   name: string;
-  /** Where it was changed. */
+  /** The changed fields. */
   paths: readonly Place["path"][];
   document: Fields;
 }
 
-/** What stands at a place that is left out. */
+/** Marks a field that is removed. */
 const GONE = Symbol("gone");
 
-/** Values that are wrong nearly everywhere, and harmless nowhere. */
+/** Values that are invalid for nearly every field and that expose careless code. */
 const WRONG: readonly unknown[] = [
   ...[GONE, null, true, 0, -1, 1.5, 1e300, 2 ** 53],
   ...["", " ", "a b", "\0", "../../x", "A_1", "💥", "5", "__proto__", "x".repeat(300), "-", "\u202e", "1e999999999"],
@@ -23,7 +23,7 @@ const WRONG: readonly unknown[] = [
   ...[{}, { "": null }, JSON.parse('{"__proto__": {"a": 1}}'), { k: null }, { k: { k: {} } }, { "a/b/c": "d" }],
 ];
 
-/** Values of the right type, which may still be wrong at their place. */
+/** Values of the right type that may be invalid for their field. */
 const RIGHT: Readonly<Record<string, readonly unknown[]>> = {
   string: [
     "a",
@@ -49,16 +49,19 @@ const RIGHT: Readonly<Record<string, readonly unknown[]>> = {
   byte: ["AA==", ""],
 };
 
-/** How often each place of a kind is changed alone. Templates of pods are in seven kinds, and all alike. */
+/** How often each field of a kind is changed alone. Seven kinds have pod templates, which are alike. */
 const TIMES = { Pod: 12, template: 3, other: 40 };
 
-/** How many documents the whole fuzz has. */
+/** Number of documents of the whole fuzz test. */
 export const COUNT = 100_000;
 
-/** A thousand of them, from everywhere. */
+/** A thousand documents of all kinds. */
 export const sample = (): Case[] => [...cases({ every: 99 })];
 
-/** The documents, the same each time: every place of every kind by itself, then several together. One in `every` of them. */
+/**
+ * The documents, the same in each run: every field of every kind alone, then several together. Returns one of every
+ * `every` documents.
+ */
 export function* cases({ every = 1, seed = 1 } = {}): Generator<Case> {
   const all = [...shapes()].flatMap(([kind, shape]) => [...places(shape)].map((place) => ({ kind, ...place })));
   const kinds = Object.keys(BASES).map((kind): [string, Changed[]] => [kind, all.filter((one) => one.kind === kind)]);
@@ -102,7 +105,7 @@ const SPECS = [
   ["spec", "template", "spec"],
 ];
 
-/** The same, with pods that no node takes: they are read, and not run. */
+/** The same document for pods that no node accepts: they are read, but not run. */
 export function parked({ kind, document }: Case): Fields {
   const path = kind === "Pod" ? ["spec"] : SPECS.find((one) => isFields(at(document, one)));
   const spec = path && at(document, path);
@@ -120,7 +123,7 @@ function baseOf(kind: string, index: number): Fields {
   return { ...base, metadata: { ...(base["metadata"] as Fields), name: `bad-${index}` } };
 }
 
-/** Every third time something of the right type. */
+/** Every third value has the right type. */
 function valueAt(shape: Shape, pick: number, time: number): unknown {
   return time % 3 === 0 ? rightValue(shape, pick) : WRONG[pick % WRONG.length];
 }
@@ -133,13 +136,13 @@ function rightValue(shape: Shape, pick: number): unknown {
   return values[pick % values.length];
 }
 
-/** An object with what lets it be read as far as the field that is meant. */
+/** An object with the fields that are required for reading the tested field. */
 function named(shape: Shape): Fields {
   const fields = "fields" in shape ? shape.fields : new Map<string, never>();
   return Object.fromEntries(["name", "key"].filter((name) => fields.has(name)).map((name) => [name, "a"]));
 }
 
-/** A copy with another value at one place. What is missing above it is made. */
+/** A copy with another value for one field. Missing parents are created. */
 function changed(document: Fields, { path, above }: Place, value: unknown): Fields {
   return put(document, path, above, value) as Fields;
 }
@@ -158,7 +161,10 @@ function put(at: unknown, [key, ...rest]: Place["path"], [shape, ...shapes]: Pla
   return next === GONE ? others : { ...others, [key]: next };
 }
 
-/** Numbers below a bound, the same for the same seed (an LCG: what is drawn need only be spread). */
+/**
+ * Pseudo-random numbers below a bound, the same for the same seed (a linear congruential generator: they need only be
+ * spread).
+ */
 function generator(seed: number): (below: number) => number {
   let state = seed >>> 0;
   return (below) => {

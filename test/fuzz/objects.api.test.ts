@@ -9,7 +9,10 @@ import { FaultProxy } from "../control-plane/fault-proxy.ts";
 import { testEnvironment, WEIR } from "../e2e/lab.ts";
 import { type Case, sample } from "./documents.ts";
 
-/** What the API server takes of the fuzz reaches a lab and an agent of its own; both go on, and good pods' limits follow. */
+/**
+ * Documents of the fuzz test that the API server accepts reach a lab and an agent; both must go on, and valid pods'
+ * limits must follow edits.
+ */
 
 const LAB = `f${process.pid}`;
 const SAFE = "safe";
@@ -18,7 +21,7 @@ const NODE = {
   spec: { podCIDRs: ["10.244.9.0/24", "fd00:10:244:9::/64"] },
 };
 const AT_ONCE = 100;
-/** One pod in so many runs. */
+/** One of this many pods is run. */
 const RUN = 25;
 const env = testEnvironment();
 let plane: ControlPlane;
@@ -59,7 +62,7 @@ afterAll(async () => {
   await plane?.close();
 });
 
-/** bit/s in force of both good pods' egress. */
+/** bit/s in force of both valid pods' egress. */
 async function enforced(): Promise<(number | null | undefined)[]> {
   const text = await run([...WEIR, "get", "limits", "--lab", LAB, "-o", "json"], { env });
   const { items } = JSON.parse(text) as { items: { pod: string; effective: number | null }[] };
@@ -69,14 +72,14 @@ async function enforced(): Promise<(number | null | undefined)[]> {
   );
 }
 
-/** The processes of both, by which it is seen whether one has ended. */
+/** PIDs of both: a change shows that one has ended. */
 async function living(): Promise<unknown> {
   const { stdout } = await attempt([...WEIR, "lab", "status", "--name", LAB, "-o", "json"], { env });
   const { supervisorPid, nodes } = JSON.parse(stdout) as { supervisorPid: number; nodes: { agentPid: number }[] };
   return { supervisorPid, agents: nodes.map(({ agentPid }) => agentPid), own: node.pid };
 }
 
-/** Writes one at the API; false if the server refuses it. */
+/** Creates a document at the API; false if the server refuses it. */
 async function create({ kind, document }: Case, index: number): Promise<boolean> {
   const resource = resourceOf(kind);
   if (!resource) throw new Error(`the API has no place for ${kind}`);
@@ -94,7 +97,7 @@ async function create({ kind, document }: Case, index: number): Promise<boolean>
 
 const cases = sample();
 
-test(`${cases.length} documents at the API end nothing, and good pods' limits follow their edits`, {
+test(`${cases.length} documents at the API end no process, and valid pods' limits follow their edits`, {
   timeout: 270_000,
 }, async () => {
   await expect.poll(enforced, { timeout: 30_000 }).toEqual([10e6, 10e6]);

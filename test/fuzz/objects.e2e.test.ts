@@ -7,7 +7,7 @@ import { type Case, parked, sample } from "./documents.ts";
 const GOOD = { name: "good", namespace: "safe", node: "node-1" };
 const limited = (mbps: number) => ({ ...GOOD, annotations: { bandwidth: `${mbps} mbps egress` } });
 const AT_ONCE = 100;
-/** One pod in so many may run. */
+/** One of this many pods may run. */
 const RUN = 25;
 
 interface Living {
@@ -28,19 +28,19 @@ async function status(): Promise<LabStatus> {
   return JSON.parse((await attempt(argv, { env: testEnvironment() })).stdout);
 }
 
-/** The processes of the lab, by which it is seen whether one has ended. */
+/** PIDs of the lab's processes: a change shows that one has ended. */
 async function living(): Promise<Living> {
   const { supervisorPid: supervisor, nodes: agents } = await status();
   return { supervisor, agents };
 }
 
-/** Has the lab read any of these? Some of a hundred are always wrong, and said to be. */
+/** True if the lab has read one of these documents: some of a hundred are always invalid and are reported. */
 async function hasRead(some: readonly Case[]): Promise<boolean> {
   const { problems } = await status();
   return some.some(({ name }) => problems.some(({ object }) => object.endsWith(`/${name}`)));
 }
 
-/** bit/s of the good pod's egress that are in force. */
+/** bit/s of the valid pod's egress that are in force. */
 async function enforced(): Promise<number | null | undefined> {
   const all = await fixture.stage.limits();
   return all.find(({ pod, namespace }) => pod === GOOD.name && namespace === GOOD.namespace)?.effective;
@@ -48,7 +48,7 @@ async function enforced(): Promise<number | null | undefined> {
 
 const cases = sample();
 
-test(`${cases.length} documents in the watched folder end nothing, and a good pod's limit follows its edits`, async () => {
+test(`${cases.length} documents in the watched folder end no process, and a valid pod's limit follows its edits`, async () => {
   const { stage } = fixture;
   const before = await living();
   for (let begin = 0; begin < cases.length; begin += AT_ONCE) {
@@ -66,7 +66,7 @@ test(`${cases.length} documents in the watched folder end nothing, and a good po
   expect([await enforced(), await living()]).toEqual([9e6, before]);
 });
 
-test(`${cases.length} documents by the agent's API are taken or refused with a reason`, async () => {
+test(`${cases.length} documents at the agent's API are accepted or refused with a reason`, async () => {
   const before = await living();
   const client = new Client({ socket: `/run/weir/labs/${fixture.stage.name}/nodes/node-1/agent.sock` });
   let refused = 0;

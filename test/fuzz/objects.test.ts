@@ -3,13 +3,13 @@ import { check } from "./check.ts";
 import { type Case, COUNT, cases } from "./documents.ts";
 
 const AT_ONCE = 100;
-/** One batch in so many goes the whole way, through the files that a lab hands to its agents. */
+/** One of this many batches also passes through the files that a lab writes for its agents. */
 const HAND_OUT = 5;
 
-/** Fields of a pod that an agent acts on: a rule may depend on them. */
+/** Fields of a pod that an agent uses: a rule may depend on them. */
 const ACTED = new Set(["nodeName", "hostNetwork"]);
 
-/** Names of the pods of which only what an agent does not act on was changed. */
+/** Names of the pods whose changed fields an agent does not use. */
 function spared(batch: readonly Case[]): string[] {
   return batch
     .filter(
@@ -25,7 +25,7 @@ const checkAll = (batch: readonly Case[], handsOut: boolean) =>
     { keepsRule: spared(batch), handsOut },
   );
 
-/** The documents of a batch that fail by themselves, as they are. */
+/** The documents of a batch that fail alone. */
 function culprits(batch: readonly Case[]): string[] {
   return batch.flatMap((one) => {
     try {
@@ -37,7 +37,7 @@ function culprits(batch: readonly Case[]): string[] {
   });
 }
 
-test("no object ends a process, hides another, or costs a rule that does not depend on it", {
+test("no object ends a process, hides another object, or removes a rule that does not depend on it", {
   timeout: 300_000,
 }, () => {
   const all = cases();
@@ -55,7 +55,7 @@ test("no object ends a process, hides another, or costs a rule that does not dep
     }
   }
   expect(faults.slice(0, 10)).toEqual([]);
-  // Else it would only have shown how objects are refused, or none would have been.
+  // Otherwise nearly all documents would have been refused, or none.
   expect(sum.read).toBeGreaterThan(COUNT / 2);
   expect(sum.refused).toBeGreaterThan(COUNT / 50);
 });

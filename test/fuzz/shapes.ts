@@ -4,14 +4,14 @@ import { parse } from "yaml";
 import { TYPES } from "../../src/sources/manifests/kubernetes.ts";
 import { fieldTypes } from "../../src/sources/manifests/types.ts";
 
-/** What may stand at a place of an object: a scalar of a type, or something with members. */
+/** The type of a field: a scalar, or a container with members. */
 export type Shape =
   | { scalar: string }
   | { list: () => Shape }
   | { map: () => Shape }
   | { fields: ReadonlyMap<string, () => Shape> };
 
-/** Fields of every kind that Weir reads, from the schemas of Kubernetes and from Weir's own custom resources. */
+/** Fields of every kind that Weir reads, from Kubernetes' schemas and from Weir's custom resources. */
 export function shapes(): Map<string, Shape> {
   const own = readdirSync(CRDS).map((file) => readFileSync(join(CRDS, file), "utf8"));
   return new Map([
@@ -56,15 +56,15 @@ function openApiShape({ type = "string", properties, items, additionalProperties
   return { fields: new Map(Object.entries(properties).map(([field, below]) => [field, () => openApiShape(below)])) };
 }
 
-/** A place in an object; members of lists are `0`, those of maps `k`. */
+/** A field of an object; members of lists are `0`, those of maps `k`. */
 export interface Place {
   path: readonly (string | number)[];
   shape: Shape;
-  /** What is at each step of the path, the object itself first. */
+  /** The types on the path, the object first. */
   above: readonly Shape[];
 }
 
-/** Every place below a shape, itself left out. */
+/** Every field below a type, except itself. */
 export function* places(shape: Shape, path: Place["path"] = [], above: Place["above"] = []): Generator<Place> {
   for (const [key, below] of members(shape)) {
     const place = { path: [...path, key], shape: below(), above: [...above, shape] };

@@ -1,7 +1,7 @@
 import type { GoldenNode } from "./node.ts";
 import { impairment, limit } from "./objects.ts";
 
-/** Calls of the REST API that no list shows, refused ones for the most part. */
+/** Calls of the REST API whose answers no list contains; most are refused. */
 
 const spec = { uid: "uid-web", netns: "/proc/self/cwd/netns/shop-web" };
 const CALLS: readonly [method: string, path: string, body?: unknown][] = [
@@ -29,13 +29,13 @@ const CALLS: readonly [method: string, path: string, body?: unknown][] = [
   ["POST", "/v1/pods", {}],
 ];
 
-/** Each call, and what the agent answers. */
+/** Each call, and the agent's answer. */
 export async function callsText(world: GoldenNode): Promise<string> {
   const texts: string[] = [];
   for (const [method, path, body] of CALLS) {
     const { status, body: answer } = await world.call(method, path, body);
     texts.push(`${method} ${path}${body === undefined ? "" : ` ${JSON.stringify(body)}`}\n${status} ${answer}\n`);
   }
-  await world.apply(); // what a refused pod left is gone
+  await world.apply(); // Removes what a refused pod left.
   return texts.join("\n");
 }

@@ -4,7 +4,10 @@ import { type Answers, GoldenNode, OWN } from "./node.ts";
 import { node, pod } from "./objects.ts";
 import { changesText, listText, Records, topologyText } from "./record.ts";
 
-/** The same of an agent beside another network, whose pods have devices that Weir did not make, and of the node's pods. */
+/**
+ * Golden outputs of an agent on another plugin's network, whose pods' devices Weir did not create, and of pods with
+ * hostNetwork.
+ */
 
 const records = new Records("chained");
 const world = new GoldenNode("golden-chained", ["192.0.2.1/24", "fd00:192::1/64"]);
@@ -13,7 +16,7 @@ const made: string[] = [];
 const LISTS = ["pods", "limits", "impairments", "programs", "ports", "chains", "problems", "endpoints"];
 let answers: Answers;
 
-/** A pod's device as another network makes it. */
+/** Creates a pod's device as another network plugin would. */
 function connect(name: string, ips: readonly string[]): void {
   const { lone } = world;
   lone.ip("node", "link", "add", `veth-${name}`, "type", "veth", "peer", "name", "eth0", "netns", lone.namespace(name));
@@ -91,4 +94,4 @@ test("steps", async () => {
   await records.is("steps.txt", texts.join("\n"));
 });
 
-test("every record is of something", () => records.areAll());
+test("every record belongs to a test", () => records.areAll());

@@ -4,7 +4,7 @@ import { type Answers, GoldenNode, OWN } from "./node.ts";
 import { node, pod } from "./objects.ts";
 import { changesText, listText, Records, topologyText } from "./record.ts";
 
-/** The same of a node that reaches others' pods by routes: what is another there. */
+/** Golden outputs of a node that reaches other nodes' pods by routes: only those that differ. */
 
 const records = new Records("direct");
 const world = new GoldenNode("golden-direct", ["192.0.2.1/24", "fd00:192::1/64"]);
@@ -62,4 +62,4 @@ test("steps", async () => {
   await records.is("steps.txt", texts.join("\n"));
 });
 
-test("every record is of something", () => records.areAll());
+test("every record belongs to a test", () => records.areAll());

@@ -1,6 +1,6 @@
 import type { GoldenNode } from "./node.ts";
 
-/** What a person with `ip` sees of what Weir made. */
+/** The state in the kernel that `ip` shows. */
 
 interface Link {
   ifname: string;
@@ -22,7 +22,7 @@ interface Route {
   scope?: string;
 }
 
-/** Routes that Weir makes. */
+/** Protocol number of Weir's routes. */
 const PROTOCOL = "119";
 
 /** Devices, addresses and routes of the node, and of the pods' ends. */

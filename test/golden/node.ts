@@ -11,16 +11,19 @@ import { LoneNode } from "../e2e/lone.ts";
 import { type Fields, type Known, normal, stable } from "./normal.ts";
 import { type Answer, call, StableProxy } from "./proxy.ts";
 
-/** The clock of commands: what they end by themselves must still last on every machine. */
+/** The commands' clock: leases that they set must not end on any machine. */
 const WALL = Date.parse("2099-01-01T00:00:00Z");
-/** How long an agent may take to see a change, and to build programs, ms. */
+/** Time limit for an agent to handle a change, programs included, ms. */
 const PATIENCE = 60_000;
 export const OWN = "n1";
 
-/** What a node's agent answers to `GET /v1/…`, by route. */
+/** The agent's answers to `GET /v1/…`, by route. */
 export type Answers = Readonly<Record<string, Fields>>;
 
-/** A node whose agent is asked for all that users can read. Objects come from one file, so that a change is one event. */
+/**
+ * A node with one agent, for all outputs that users can read. Objects come from one file, so that a change is one
+ * event.
+ */
 export class GoldenNode {
   readonly lone: LoneNode;
   readonly #objects = new Map<string, Fields>();
@@ -46,7 +49,7 @@ export class GoldenNode {
     return this.lone.client.socket;
   }
 
-  /** Copies the examples' programs, which must be root's own, beside another list. */
+  /** Copies the examples' programs, which root must own, beside another list. */
   programs(list: object): string {
     const folder = join(this.lone.folder, "programs");
     cpSync(join(REPOSITORY, "examples/programs"), folder, { recursive: true });
@@ -54,7 +57,7 @@ export class GoldenNode {
     return folder;
   }
 
-  /** Puts objects among those that are written next. */
+  /** Adds objects to those that are written next. */
   put(...objects: readonly object[]): void {
     for (const object of objects as Fields[]) {
       this.#lines.add(keyOf(object));
@@ -81,7 +84,7 @@ export class GoldenNode {
     this.lone.writeText("objects", this.#list());
   }
 
-  /** A line for each object that there ever was: places in the file stay the same when others change. */
+  /** One line for each object that has ever existed: positions in the file do not change when others do. */
   #list(): string {
     const lines = [...this.#lines].map((key) => JSON.stringify(this.#objects.get(key)) ?? "");
     const isFirst = (line: string, index: number): boolean => lines.findIndex(Boolean) === index && line !== "";
@@ -95,14 +98,14 @@ export class GoldenNode {
     await this.#proxy.listen(join(this.lone.folder, "run", "agent.sock"));
   }
 
-  /** Starts an agent in the place of one that has ended. */
+  /** Starts an agent in place of one that has ended. */
   async restart(): Promise<void> {
     this.#write();
     await this.lone.start(this.#settings);
     await this.#settled();
   }
 
-  /** Writes the objects; resolves once a pass has seen them, and no program is being made any more. */
+  /** Writes the objects; resolves once a pass has handled them, and no program is being built. */
   async apply(): Promise<void> {
     this.#write();
     await this.#settled();
@@ -120,7 +123,7 @@ export class GoldenNode {
     }
   }
 
-  /** Gives a pod its network. Its namespace's path is the same in every run: devices are named by it. */
+  /** Attaches a pod. Its namespace's path is the same in every run, because devices are named after it. */
   async attach(namespace: string, name: string, uid = `uid-${name}`): Promise<Answer> {
     const label = `${namespace}-${name}`;
     if (!this.#pods.has(label)) {
@@ -136,13 +139,13 @@ export class GoldenNode {
     return this.lone.run(`${namespace}-${name}`, ...command);
   }
 
-  /** A call of the agent itself, as it answers. */
+  /** A call of the agent; the answer is not normalised. */
   async call(method: string, path: string, body?: unknown): Promise<Answer> {
     const answer = await call(this.socket, method, path, body === undefined ? undefined : JSON.stringify(body));
     return { ...answer, body: stable(answer.body, this.#known) };
   }
 
-  /** All lists, the topology and the status, with stable values. */
+  /** All lists, the topology and the status, normalised. */
   async answers(): Promise<Answers> {
     await this.#nameBuilds();
     const routes = ["status", ...kinds.map(({ name }) => name)];
@@ -154,7 +157,7 @@ export class GoldenNode {
     return Object.fromEntries(await Promise.all(read));
   }
 
-  /** Builds get the names of the order in which they come up. */
+  /** Builds are named by the order in which they appear. */
   async #nameBuilds(): Promise<void> {
     for (const { build } of await this.lone.client.list("programs")) {
       if (build === null || this.#builds.has(build)) continue;
@@ -166,7 +169,7 @@ export class GoldenNode {
     return this.lone.client.metrics();
   }
 
-  /** What a command prints and how it ends, as a person at a terminal sees it. */
+  /** The output of a command and its exit code, as on a terminal. */
   async run(...argv: string[]): Promise<string> {
     const { code, out, err } = await this.#machine.run(argv, systemModules, {
       cwd: this.lone.folder,
@@ -175,7 +178,7 @@ export class GoldenNode {
     return this.#shown(argv, `${out}${err}${code === 0 ? "" : `exit code ${code}\n`}`);
   }
 
-  /** The same of a process on the node. */
+  /** The same for a process on the node. */
   onNode(...argv: string[]): string {
     return this.#shown(argv, this.lone.run("node", ...WEIR, ...argv));
   }
@@ -184,7 +187,10 @@ export class GoldenNode {
     return stable(`$ weir ${argv.join(" ")}\n${text}`, this.#known);
   }
 
-  /** The same of a command that may make an object with a name of its own: it is called ONE-OFF, and goes. */
+  /**
+   * The same for a command that may create an object with a generated name: the name is replaced by ONE-OFF, and the
+   * object is deleted.
+   */
   async oneOff(...argv: string[]): Promise<string> {
     const objects = async () =>
       (await this.lone.client.list("objects")).map((one) => ({ ...one, namespace: one.namespace ?? "" }));

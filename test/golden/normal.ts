@@ -1,22 +1,22 @@
 import { NO_FQ } from "../../src/model/impair.ts";
 
-/** What an agent answers without what differs from run to run or from machine to machine, field by field. */
+/** Normalises an agent's answers: replaces what differs from run to run or between machines, field by field. */
 
 export type Fields = Record<string, unknown>;
 type List = { items: Fields[] };
 
 const TIME = "2026-01-01T00:00:00.000Z";
-/** Drops that a test causes by itself; others come of what a kernel sends when a device comes up. */
+/** Drop reasons that a test causes; others depend on packets that the kernel sends when a device comes up. */
 const CAUSED = ["no_route"];
 const NOTHING = { packets: 0, bytes: 0 };
-/** Devices of which a machine may say that it does not steer flows. */
+/** Devices for which a machine may report that it does not steer flows. */
 const QUEUE_ENDS = ["device weir_shape1", "device weir_delay1"];
 
-/** What a normaliser must know of one run. */
+/** Names of one run. */
 export interface Known {
   /** The node's folder. */
   folder: string;
-  /** Stable names of builds of users' programs by their own: these change with the compiler. */
+  /** Stable names of builds of users' programs; the real ones change with the compiler. */
   builds: ReadonlyMap<string, string>;
 }
 
@@ -76,7 +76,7 @@ function topology(document: Fields): Fields {
   };
 }
 
-/** Whether packets can be held, and what a test's cgroup is called by the kernel, is the machine's. */
+/** Whether packets can be delayed, and the cgroup's id in the kernel, depend on the machine. */
 function row(item: Fields): Fields {
   const { table, key, value } = item as { table: string; key: Fields; value: Fields };
   if (table === "weir_cgroups") return { ...item, key: { ...key, id: 0 } };
@@ -109,12 +109,12 @@ const ROUTES: Readonly<Record<string, (answer: Fields) => Fields>> = {
   problems: (list) => ({ items: problems((list as List).items) }),
 };
 
-/** The answer to `GET /v1/ROUTE` with stable values. */
+/** The normalised answer to `GET /v1/ROUTE`. */
 export function normal(route: string, answer: Fields, known: Known): Fields {
   return named((ROUTES[route] ?? ((same) => same))(answer), known) as Fields;
 }
 
-/** Names of this run alone, which are known exactly, give way to stable ones. */
+/** Replaces names of this run by stable ones. */
 export function named(value: unknown, known: Known): unknown {
   if (typeof value === "string") return stable(value, known);
   if (Array.isArray(value)) return value.map((one) => named(one, known));

@@ -1,7 +1,7 @@
 import { apiVersion } from "../../src/model/version.ts";
 import { OWN } from "./node.ts";
 
-/** Short forms of the objects of the worlds. */
+/** Short constructors of the worlds' objects. */
 
 interface PodOptions {
   namespace?: string;

@@ -20,7 +20,7 @@ export function call(socketPath: string, method: string, path: string, body?: st
   });
 }
 
-/** Stands before an agent: passes calls on, and gives its answers with stable values. So the command line shows them. */
+/** A proxy of an agent that normalises its answers, so that the command line shows stable values. */
 export class StableProxy {
   readonly #agent: string;
   readonly #known: Known;

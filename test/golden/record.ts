@@ -6,13 +6,13 @@ import { differences } from "../../src/model/difference.ts";
 import type { Answers } from "./node.ts";
 import type { Fields } from "./normal.ts";
 
-/** Answers as text that people read and compare. */
+/** Writes answers as text that is read and compared. */
 
 const FOLDER = fileURLToPath(new URL("records", import.meta.url));
 export const inline = (value: unknown): string =>
   stringify(value, { collectionStyle: "flow", flowCollectionPadding: false, lineWidth: 0 }).trimEnd();
 
-/** The records of one world: a folder in which each file is written, or compared, once. */
+/** The records of one world: a folder in which each file is compared once, or written. */
 export class Records {
   readonly #world: string;
   readonly #written = new Set<string>();
@@ -21,21 +21,21 @@ export class Records {
     this.#world = world;
   }
 
-  /** Compares with the record, or writes it anew under vitest's `-u`. */
+  /** Compares with the record, or writes it if vitest runs with `-u`. */
   async is(name: string, text: string): Promise<void> {
     this.#written.add(name);
     await expect(text).toMatchFileSnapshot(`${FOLDER}/${this.#world}/${name}`);
   }
 
-  /** No file of the folder is a record that nothing is compared with. */
+  /** Every file in the folder belongs to a comparison. */
   areAll(): void {
     const folder = `${FOLDER}/${this.#world}`;
-    const present = existsSync(folder) ? readdirSync(folder) : []; // new ones are written when all tests have ended
+    const present = existsSync(folder) ? readdirSync(folder) : []; // New files are written when all tests have ended.
     expect(present.filter((name) => !this.#written.has(name))).toEqual([]);
   }
 }
 
-/** What names an item within its list. */
+/** The fields that identify an item in its list. */
 const KEYS: Readonly<Record<string, readonly string[]>> = {
   pods: ["namespace", "name"],
   limits: ["namespace", "pod", "direction", "source"],
@@ -56,7 +56,7 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   rows: ["table", "key"],
 };
 
-/** Counters are stable by being zero: they are no part of a record. */
+/** Counters are left out: they are stable only if they are zero. */
 const LEFT_OUT: Readonly<Record<string, readonly string[]>> = {
   limits: [
     "sent",
@@ -102,7 +102,7 @@ export function topologyText({ topology }: Answers): string {
     .join("\n");
 }
 
-/** Items by what names them: `limits shop/web egress bandwidth`. */
+/** Items by their identity: `limits shop/web egress bandwidth`. */
 function indexed(answers: Answers): Map<string, Fields> {
   const all = new Map<string, Fields>();
   const add = (kind: string, item: Fields, name = kind): void => {
@@ -132,7 +132,7 @@ function addParts(spec: Record<string, unknown[]>, add: (kind: string, item: Fie
   }
 }
 
-/** What differs between two sets of answers: `+` new items, `-` gone ones, `~` fields of others. */
+/** The difference of two sets of answers: `+` new items, `-` removed ones, `~` fields of others. */
 export function changesText(before: Answers, after: Answers): string {
   const [old, now] = [indexed(before), indexed(after)];
   const keys = [...new Set([...old.keys(), ...now.keys()])].toSorted();
@@ -149,17 +149,17 @@ export function changesText(before: Answers, after: Answers): string {
 
 const shown = (value: unknown): string => (value === undefined ? "none" : inline(value));
 
-/** A new item without what its key says. */
+/** A new item without the fields of its key. */
 function rest(key: string, item: Fields): Fields {
   const [kind = "", part = ""] = key.split(" ");
   const names = kind === "topology" ? KEYS[part === "ports" ? "topology.ports" : part] : KEYS[kind];
   return without(item, names ?? []);
 }
 
-/** Families whose values are configured, not counted. */
+/** Metric families whose values are configured, not counted. */
 const TOLD = /^weir_(agent_state|pods|limit_(configured|effective)_\w+|impairment_active)$/;
 
-/** Names, types, help and labels of metrics. Of those whose series are the same as another's, that one's name. */
+/** Names, types, help and labels of metrics. A family with the same series as another has that one's name instead. */
 export function metricsText(exposition: string): string {
   const seen = new Map<string, string>();
   return exposition

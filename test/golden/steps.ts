@@ -6,14 +6,14 @@ import type { Fields } from "./normal.ts";
 import { impairment, limit, node, pod, slice } from "./objects.ts";
 import { PROGRAMS } from "./world.ts";
 
-/** Edits of the world, one after the other; of each it is recorded what changes. */
+/** Edits of the world in sequence; the changes of the answers after each one are recorded. */
 
 export interface Step {
   name: string;
   run(world: GoldenNode): Promise<void>;
 }
 
-/** Writes objects anew. */
+/** Writes objects. */
 const put = (name: string, ...objects: readonly object[]): Step => ({
   name,
   async run(world) {
@@ -30,7 +30,7 @@ const drop = (name: string, ...keys: readonly string[]): Step => ({
   },
 });
 
-/** Changes annotations and labels of an object; undefined ones go. */
+/** Changes annotations and labels of an object; undefined ones are removed. */
 const edit = (name: string, key: string, maps: Readonly<Record<string, Readonly<Fields>>>): Step => ({
   name,
   async run(world) {
@@ -53,7 +53,7 @@ const call = (name: string, method: string, path: string, body?: unknown): Step 
   },
 });
 
-/** A list that is another takes effect by itself: waits for what only it gives. */
+/** A changed list of programs takes effect without another edit: waits for a value that only the new list gives. */
 function list(world: GoldenNode, programs: readonly object[]): void {
   const file = join(world.lone.folder, "programs", "programs.yaml");
   writeFileSync(`${file}.new`, JSON.stringify({ apiVersion, kind: "ProgramList", programs }));

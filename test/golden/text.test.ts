@@ -10,7 +10,7 @@ import { Machine } from "../../src/cli/testing/harness.ts";
 import { functions } from "../../src/functions/index.ts";
 import { inline, Records } from "./record.ts";
 
-/** What users read of Weir without an agent, compared with files: `npx vitest run --project=unit test/golden -u`. */
+/** Outputs that need no agent, compared with files: `npx vitest run --project=unit test/golden -u` writes them. */
 
 const records = new Records("text");
 let machine: Machine;
@@ -101,4 +101,4 @@ test("the REST API's description", async () => {
   await records.is("openapi.txt", `${[...routes, ...schemas].join("\n\n")}\n`);
 });
 
-test("every record is of something", () => records.areAll());
+test("every record belongs to a test", () => records.areAll());

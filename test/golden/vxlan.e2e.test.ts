@@ -9,7 +9,10 @@ import { changesText, listText, metricsText, Records, topologyText } from "./rec
 import { STEPS } from "./steps.ts";
 import { ADDRESSES, APPLIED, ATTACHED, PROGRAMS, WORLD } from "./world.ts";
 
-/** What users read of an agent, compared with files. `npx vitest run --project=e2e test/golden -u` writes them anew. */
+/**
+ * All outputs of an agent that users can read, compared with files. `npx vitest run --project=e2e test/golden -u`
+ * writes them.
+ */
 
 const records = new Records("vxlan");
 const world = new GoldenNode("golden", ADDRESSES);
@@ -22,7 +25,7 @@ beforeAll(async () => {
   for (const [namespace, name] of ATTACHED) expect((await world.attach(namespace, name)).status).toBe(201);
   expect((await world.call("PUT", "/v1/objects", { items: APPLIED })).status).toBe(200);
   await world.apply();
-  // nobody is there: a packet that is dropped
+  // No pod has this address: the packet is dropped.
   world.inPod("shop", "plain", "bash", "-c", "echo x > /dev/udp/10.244.1.200/9");
   const dropped = async () => (await world.lone.client.list("drops")).some(({ reason }) => reason === "no_route");
   await vi.waitUntil(dropped, { timeout: 60_000, interval: 20 });
@@ -72,7 +75,7 @@ test.each(kinds.map(({ name }) => name))("`weir get %s -o json` prints what the 
 
 test("calls that no list shows", async () => records.is("calls.txt", await callsText(world)));
 
-/** Commands that change something, and take it back. */
+/** Commands that change something, and undo it. */
 const DONE = [
   ...[
     ["diff", "-f", "given.json"],
@@ -133,4 +136,4 @@ test("what `weir uninstall` would remove", async () => {
   await records.is("uninstall.txt", lines.filter((line) => !line.includes("weir_delay")).join("\n"));
 });
 
-test("every record is of something", () => records.areAll());
+test("every record belongs to a test", () => records.areAll());

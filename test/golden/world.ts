@@ -2,11 +2,11 @@ import { apiVersion } from "../../src/model/version.ts";
 import { OWN } from "./node.ts";
 import { impairment, limit, namespace, node, pod, service, slice } from "./objects.ts";
 
-/** A dual-stack node of a cluster whose pods have rules of every kind and author, good ones and bad ones. */
+/** A dual-stack node of a cluster whose pods have rules of every kind and author, valid and invalid ones. */
 
 export const ADDRESSES = ["192.0.2.1/24", "fd00:192::1/64"];
 
-/** The administrator's list; its last entry is wrong. */
+/** The administrator's list; its last entry is invalid. */
 export const PROGRAMS = {
   programs: [
     { name: "drop-one-of", source: "drop-one-of.c", macros: [{ name: "N", min: 1, max: 1000, default: 100 }] },
@@ -18,7 +18,7 @@ export const PROGRAMS = {
   ],
 };
 
-/** Pods with a network, in the order in which they get it. */
+/** Pods with a network, in the order of their attachment. */
 export const ATTACHED: readonly [namespace: string, name: string][] = [
   ...(["web", "db", "cache", "prog", "broken", "plain", "typo", "ruled", "hostile"].map((name) => ["shop", name]) as [
     string,
@@ -30,7 +30,7 @@ export const ATTACHED: readonly [namespace: string, name: string][] = [
 
 const own = node(OWN, ["192.0.2.1", "fd00:192::1"], ["10.244.1.0/24", "fd00:10:244:1::/64"], 5);
 
-/** Of other nodes: what some claim is another's, or nobody's to claim. */
+/** Other nodes: some claim networks of another node, or networks that no node may claim. */
 export const NODES: readonly object[] = [
   own,
   node("n2", ["192.0.2.2", "fd00:192::2"], ["10.244.2.0/24", "fd00:10:244:2::/64"], 1),
@@ -152,7 +152,7 @@ const OTHERS: readonly object[] = [
 
 export const WORLD: readonly object[] = [...NODES, ...PODS, ...SERVICES, ...RULES, ...OTHERS];
 
-/** What the API is given: the last is written in the folder too, where it counts. */
+/** Objects given to the API; the last one is in the folder too, where it has precedence. */
 export const APPLIED: readonly object[] = [
   limit("given", { pod: "plain", egress: "3M" }),
   impairment("given", { pod: "plain", direction: "ingress", loss: { exponential: { threshold: 500 } } }),

@@ -1,4 +1,6 @@
-/** The "newc" archive that Linux unpacks as its initial root, written from a list of entries: no staging directory. */
+/**
+ * Writes the "newc" archive that Linux unpacks as its initial root from a list of entries, without a staging directory.
+ */
 
 import { once } from "node:events";
 import { createReadStream, type Stats, statSync } from "node:fs";

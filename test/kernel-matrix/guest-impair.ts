@@ -8,9 +8,12 @@ import { check } from "./report.ts";
 const B = "10.244.1.11";
 const DELAY = { base: 50e6, jitter: 10e6 };
 const PACE = 2_000_000;
-/** One flow at 1 % loss is held by its losses as long as the round trip is long: far below what the emulation carries. */
+/**
+ * One flow at 1 % loss is limited by its losses if the round trip is long, far below what the emulated machine can
+ * carry.
+ */
 const ROUND_TRIP = "10ms";
-/** Several flows, since what one reaches in seconds is a matter of luck. */
+/** Several flows: the throughput of one varies too much within seconds. */
 const FLOW = ["-t", "5", "-O", "1", "-P", "4", "-C", "cubic"];
 
 let node: Node;
@@ -29,7 +32,7 @@ function impair(effects?: Effects): void {
   node.applyRules({ impairments: effects ? { a: [rule(effects)] } : {} });
 }
 
-/** Round trips from pod a to pod b, ms, and the sequence numbers as they came back. */
+/** Round-trip times from pod a to pod b, ms, and the sequence numbers in the order of the replies. */
 function pings(count: number, interval: string): { times: number[]; order: number[] } {
   const output = run("a", "ping", "-n", "-c", String(count), "-i", interval, "-W", "5", B);
   const found = [...output.matchAll(/icmp_seq=(\d+) ttl=\d+ time=([\d.]+) ms/g)];
@@ -51,7 +54,8 @@ function distribution(): string {
   const quantiles = [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1].map((q) => `p${100 * q} ${at(delays, q).toFixed(1)}`);
   const said = `${times.length} of 200, ms: ${quantiles.join(", ")}; idle ${idle.toFixed(2)}`;
   if (times.length !== 200) throw new Error(said);
-  // none comes early; of 200 in an even spread of 40 to 60 one is beyond 55. How late they come is the machine's.
+  // No reply is early; of 200 with delays of 40 to 60 ms at least one is beyond 55 ms. Late replies depend on the
+  // machine.
   if (!(at(times, 0) >= 40 && at(times, 1) >= 55)) throw new Error(said);
   return said;
 }
@@ -63,7 +67,7 @@ function useOfRule(): Use {
   return table.value.decode(table.lookup(table.key.encode({ instance })) ?? Buffer.alloc(0)) as Use;
 }
 
-/** The mean hold by the rule's own count: what was asked for, and by how much packets came back late. */
+/** The mean delay by the rule's own counters: the requested one, and how late packets were released. */
 function receipt(): string {
   impair();
   impair({ delay: DELAY });
@@ -72,13 +76,13 @@ function receipt(): string {
   const [asked, over] = [Number(waited) / Number(delayed) / 1e6, Number(late) / Number(released) / 1e6];
   const said = `${asked.toFixed(2)} ms asked for, ${over.toFixed(2)} ms late, ${delayed} held, ${released} back`;
   if (released !== delayed || Number(delayed) < times.length) throw new Error(said);
-  // an even spread of 40 to 60: five standard errors; how late is the emulation's
+  // Uniform from 40 to 60: five standard errors; lateness depends on the emulation.
   within(`hold (${said})`, asked, 47.1, 52.9);
   if (!(over > 0)) throw new Error(said);
   return said;
 }
 
-/** Round trips from the time at which the answer comes: a copy comes with its original, as late. */
+/** Round-trip times of copies: a copy arrives with its original, with the same delay. */
 function copies(): string {
   impair({ delay: { base: 50e6, jitter: 0 }, duplicate: 1 });
   const { times, order: came } = pings(50, "0.05");
@@ -117,14 +121,14 @@ function iperf(...options: string[]): Report["end"] {
 }
 
 const HELD = 200;
-/** One of the two pods' counters of UDP. */
+/** One of the pods' UDP counters. */
 function udp(pod: "a" | "b", counter: string): number {
   const snmp = run(pod, "cat", "/proc/net/snmp").split("\n");
   const [names = "", values = ""] = snmp.filter((line) => line.startsWith("Udp: "));
   return Number(values.split(" ")[names.split(" ").indexOf(counter)]);
 }
 
-/** A delay goes while it holds datagrams: all of them arrive, where nobody listens. */
+/** Removes a delay while it holds datagrams: all of them must arrive, where no one listens. */
 function leaving(): string {
   impair();
   impair({ delay: { base: 3e9, jitter: 0 } });
@@ -154,10 +158,10 @@ function pace(): string {
 
 function loss(): string {
   run("b", "tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", ROUND_TRIP, "limit", "10000");
-  // netem loses what it queues, and TCP hands down many segments in one: here one each, so that each is lost by itself
+  // netem drops whole TCP super-segments; with one segment each, segments are lost one by one.
   run("a", "ip", "link", "set", "eth0", "gso_max_segs", "1");
   const flow = () => iperf(...FLOW).sum_received.bits_per_second / 1e6;
-  impair(); // counters go with their rule
+  impair(); // Counters are removed with their rule.
   impair({ loss: { model: "uniform", probability: 0.01 } });
   const ours = flow();
   const { packets, lost } = useOfRule();

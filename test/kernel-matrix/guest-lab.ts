@@ -17,7 +17,9 @@ function run(file: string, args: readonly string[]): string {
   return execFileSync(file, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], timeout: 180_000 });
 }
 const weir = (...args: string[]): string => run("/weir/bin/weir", args);
-/** In the pod's network alone: starting Node.js for each command would take seconds here. */
+/**
+ * Runs a command in the pod's network namespace only: `weir lab exec` would start Node.js, which takes seconds here.
+ */
 const exec = (pod: string, ...command: string[]): string =>
   run("nsenter", [`--net=/run/netns/weir.default.default.${pod}`, "--", ...command]);
 
@@ -82,7 +84,7 @@ function lab(): void {
   check("a limit holds", () => {
     const rate = tcp("d", 6);
     const error = rate / LIMIT - 1;
-    // Emulation stalls, more so on a busy machine; exactness is measured on real ones.
+    // An emulated machine stalls at times; accuracy is measured on real ones.
     if (error < -0.6 || error > 0.25) throw new Error(`${rate} bit/s for a limit of ${LIMIT}`);
     return `${(rate / 1e6).toFixed(3)} Mbit/s of ${LIMIT / 1e6}`;
   });

@@ -12,7 +12,7 @@ const UNKNOWN_PROTOCOL = 0x88b5; // IEEE 802 local experimental: no function kno
 
 const ip = (...args: string[]) => execFileSync("ip", args, { encoding: "utf8" });
 
-/** Attaches every classifier of the object to a device of its own in both directions. */
+/** Attaches every classifier of the object to its own device in both directions. */
 function attach(object: BpfObject, device: string): string {
   ip("link", "add", device, "type", "veth", "peer", "name", `${device}p`);
   const ifindex = Number(readFileSync(`/sys/class/net/${device}/ifindex`, "utf8"));
@@ -30,7 +30,7 @@ function attachBoth(program: Program, ifindex: number): string {
   return links.map((link) => link.kind).join(", ");
 }
 
-/** Each program takes a frame of a protocol that it does not know and comes back with a verdict. */
+/** Runs each program with a frame of an unknown protocol; each must return a verdict. */
 function runOnce(object: BpfObject): string {
   const frame = Buffer.alloc(64);
   frame.writeUInt16BE(UNKNOWN_PROTOCOL, ETH_HEADER - 2);
@@ -44,7 +44,7 @@ for (const file of files.filter((name) => name.endsWith(".bpf.o"))) {
   const name = basename(file, ".bpf.o");
   let object: BpfObject | undefined;
   check(`${name} loads`, () => {
-    // One directory of pins for all: objects that share a map agree about it.
+    // All objects share one directory of pins: those with a common map must agree about it.
     object = loadObject(file, { pinDir: PINS });
     return [...object.programs.keys()].join(", ");
   });

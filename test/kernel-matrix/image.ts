@@ -1,4 +1,7 @@
-/** What a test machine boots: Debian's 6.1 cloud kernel and a root made of this machine's own programs. Both are cached. */
+/**
+ * The image of a test machine: Debian's 6.1 cloud kernel and a root file system of this machine's programs. Both are
+ * cached.
+ */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -21,10 +24,10 @@ const PROGRAMS = [
 ]
   .join(" ")
   .split(" ");
-/** Opened at run time, so no program's list of libraries names them. */
+/** Opened with dlopen, so ldd does not list them. */
 const LIBRARIES = ["libbpf.so.1", "libelf.so.1", "libz.so.1", "libgcc_s.so.1"];
 const SEARCH = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
-/** Parts of the modules' tree that a network needs. */
+/** Subtrees of the kernel's modules that networking needs. */
 const MODULES = ["arch", "crypto", "lib", "net", "drivers/net"];
 const DAY_MS = 24 * 3600 * 1000;
 const DATA = ["/etc/protocols", "/etc/services", "/etc/iproute2"];
@@ -37,7 +40,7 @@ export interface Image {
   root: string;
 }
 
-/** Gets ready what `scripts/fetch-kernel.sh` downloaded into `cache`. Quick when done before. */
+/** Prepares the kernel that `scripts/fetch-kernel.sh` downloaded into `cache`. Quick if it is already there. */
 export async function prepareImage(cache: string): Promise<Image> {
   const deb = findPackage(cache);
   const tree = `${deb}.d`;
@@ -47,7 +50,7 @@ export async function prepareImage(cache: string): Promise<Image> {
   const entries = [...rootEntries(), ...moduleEntries(tree, release)];
   const root = join(cache, `root-${digest(entries)}.cpio`);
   if (existsSync(root)) {
-    utimesSync(root, new Date(), new Date()); // in use
+    utimesSync(root, new Date(), new Date()); // Marks it as in use.
   } else {
     await writeRoot(root, entries);
     dropOldRoots(cache);
@@ -70,7 +73,7 @@ function unpack(deb: string, tree: string): void {
   rename(scratch, tree);
 }
 
-/** Another run may have been first; its result is as good. */
+/** Another run may have been first; its result is the same. */
 function rename(scratch: string, path: string): void {
   try {
     renameSync(scratch, path);
@@ -89,7 +92,7 @@ async function writeRoot(path: string, entries: readonly Entry[]): Promise<void>
   rename(scratch, path);
 }
 
-/** Roots that no run of the last day has used: they are of other versions of this machine's programs. */
+/** Removes roots that no run of the last day has used: they hold other versions of this machine's programs. */
 function dropOldRoots(cache: string): void {
   const limit = Date.now() - DAY_MS;
   for (const name of readdirSync(cache).filter((entry) => /^root-\w+\.cpio$/.test(entry))) {
@@ -114,7 +117,7 @@ function rootEntries(): Entry[] {
   for (const path of [...libraries]) for (const more of linked(path)) libraries.add(more);
   return [
     ...["bin", "sbin", "lib", "lib64"].map((name): Entry => ({ kind: "symlink", path: name, target: `usr/${name}` })),
-    { kind: "symlink", path: "usr/sbin", target: "bin" }, // where the kernel looks for modprobe
+    { kind: "symlink", path: "usr/sbin", target: "bin" }, // The kernel looks for modprobe there.
     ...programs.map(([name, path]): Entry => ({ kind: "file", path: `usr/bin/${name}`, source: realpathSync(path) })),
     { kind: "file", path: "usr/bin/busybox", source: "/usr/bin/busybox" },
     ...[...libraries].map((path): Entry => ({ kind: "file", path: merged(path), source: realpathSync(path) })),
@@ -154,18 +157,18 @@ function findLibrary(name: string): string {
   return path;
 }
 
-/** Shared libraries that a program is linked with, loader included. */
+/** Shared libraries of a program, the dynamic loader included. */
 export function linked(path: string): string[] {
   const text = execFileSync("ldd", [path], { encoding: "utf8" });
   return [...text.matchAll(/(?:=> )?(\/\S+) \(0x/g)].map((match) => match[1] ?? "");
 }
 
-/** Debian's directories are merged into /usr; the archive's symbolic links say the same. */
+/** Debian's directories are merged into /usr; the archive has the same symbolic links. */
 function merged(path: string): string {
   return path.replace(/^\/(usr\/)?/, "usr/");
 }
 
-/** A file, or a directory and all below it, as entries under `path`. */
+/** A file, or a directory with its content, as entries under `path`. */
 export function tree(source: string, path: string): Entry[] {
   const real = realpathSync(source);
   if (!statSync(real).isDirectory()) return [{ kind: "file", path, source: real }];
@@ -173,7 +176,7 @@ export function tree(source: string, path: string): Entry[] {
   return [{ kind: "directory", path }, ...names.flatMap((name) => tree(join(real, name), join(path, name)))];
 }
 
-/** Adds the directories that entries stand in, each once and before its contents. */
+/** Adds the parent directories of entries, each once and before its content. */
 export function withParents(entries: readonly Entry[]): Entry[] {
   const seen = new Set<string>(["."]);
   const parents = (path: string): Entry[] => {

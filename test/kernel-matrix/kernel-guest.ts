@@ -1,4 +1,4 @@
-/** Runs inside the test machine: what src/kernel promises, on a kernel without tcx; one JSON line a check. */
+/** Runs inside the test machine: checks src/kernel on a kernel without tcx; one JSON line per check. */
 import { release } from "node:os";
 import {
   addAddress,

@@ -7,16 +7,19 @@ import { runInVm, type VmOptions, type VmResult } from "./vm.ts";
 export { type CheckResult, checks } from "./report.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
-/** What a bundle leaves outside, and the folder where koffi keeps its binary. */
+/** Modules outside the bundle; koffi keeps its binary in the second folder. */
 const NATIVE = ["koffi", "@koromix"];
 
-/** Names of the objects that the build made. */
+/** Names of the objects of the build. */
 export function builtObjects(): string[] {
   const names = readdirSync(join(ROOT, "dist/bpf")).filter((name) => name.endsWith(".bpf.o"));
   return names.map((name) => basename(name, ".bpf.o")).sort();
 }
 
-/** Bundles a TypeScript file and runs it with Node in the test machine, beside this repository's `dist`, `bin` and examples. */
+/**
+ * Bundles a TypeScript file and runs it with Node.js in the test machine, with this repository's `dist`, `bin` and
+ * examples.
+ */
 export async function runScriptInVm(entry: string, options: Partial<VmOptions> = {}): Promise<VmResult> {
   const scratch = mkdtempSync(join(tmpdir(), "weir-guest-"));
   const script = join(scratch, "script.mjs");

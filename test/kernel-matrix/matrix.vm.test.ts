@@ -7,7 +7,7 @@ import type { VmResult } from "./vm.ts";
 
 const MINUTE = 60_000;
 
-/** What one machine prints, check by check, script after script; a check that is missing has failed. */
+/** The checks of each script; a missing check has failed. */
 const SCRIPTS: { title: string; names: string[] }[] = [
   {
     title: "a lab (guest-lab.ts)",
@@ -71,11 +71,11 @@ describe.each(SCRIPTS)("Linux 6.1: $title", ({ names }) => {
   test.each(names)("%s", (name) => {
     const result = results.get(name) ?? { name, passed: false, detail: `no result; output:\n${vm.output}` };
     expect(result.passed, result.detail).toBe(true);
-    if (/\d/.test(result.detail)) process.stdout.write(`${name}: ${result.detail}\n`); // what was measured
+    if (/\d/.test(result.detail)) process.stdout.write(`${name}: ${result.detail}\n`); // A measured value.
   });
 });
 
-test("the machine ran to its end, and nothing was checked that is not listed", () => {
+test("the machine ran to its end, and every check is listed", () => {
   expect(vm, vm.output + vm.console).toMatchObject({ exitCode: 0 });
   expect([...results.keys()].sort()).toEqual(SCRIPTS.flatMap(({ names }) => names).sort());
 });

@@ -21,7 +21,7 @@ const MACROS: Record<string, readonly Macro[]> = {
 /** Users' programs that are linked for the test machine, which has no compiler. */
 export const linkedNames: readonly string[] = Object.keys(MACROS);
 
-/** Compiles and links the examples. Paths by the path that they get in the test machine; `close` removes them. */
+/** Compiles and links the examples. Files by their path in the test machine; `close` removes them. */
 export async function linkExamples(): Promise<{ files: Record<string, string>; close(): void }> {
   const scratch = mkdtempSync(join(tmpdir(), "weir-linked-"));
   const maps = join(scratch, "bpf", "maps");

@@ -1,12 +1,12 @@
-/** One line that a script in the test machine prints. */
+/** The result of one check in the test machine, printed as a line. */
 export interface CheckResult {
   name: string;
   passed: boolean;
-  /** What was seen, or the error with the verifier's log. */
+  /** The observed values, or the error with the verifier's log. */
   detail: string;
 }
 
-/** Runs a check inside the test machine and prints its result, with the text that it gives; never throws. */
+/** Runs a check inside the test machine and prints its result with the returned text; never throws. */
 export function check(name: string, run: () => unknown): void {
   let result: CheckResult;
   try {
@@ -18,7 +18,7 @@ export function check(name: string, run: () => unknown): void {
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }
 
-/** An error with what it carries: the verifier's log, or what a program printed. */
+/** An error with its details: the verifier's log, or a program's output. */
 function explain(error: unknown): string {
   const { log, stdout, stderr } = error as { log?: unknown; stdout?: unknown; stderr?: unknown };
   return [error, log, stdout, stderr]
@@ -27,7 +27,7 @@ function explain(error: unknown): string {
     .join("\n");
 }
 
-/** The checks that a script printed, by name; other lines are left out. */
+/** The checks that a script printed, by name; other lines are ignored. */
 export function checks(output: string): Map<string, CheckResult> {
   const lines = output.split("\n").filter((line) => line.startsWith('{"name":'));
   const results = lines.map((line) => JSON.parse(line) as CheckResult);

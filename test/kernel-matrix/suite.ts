@@ -6,14 +6,14 @@ import { linked } from "./image.ts";
 import { runInVm, type VmResult } from "./vm.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
-/** Big, and of no use to a test that runs. The machine has our Node.js in its own place. */
+/** Large modules that the tests do not use. The machine's Node.js is in another place. */
 const LEFT_OUT = new Set(
   ["@biomejs", "@typescript", "@types", "typescript", "vega", "vega-lite", ".vite", ".bin"].concat(
     ["x64", "arm64"].map((cpu) => `node-linux-${cpu}`),
   ),
 );
 const OWN = ["src", "test", "bpf", "dist", "package.json", "vitest.config.ts", "tsconfig.json"];
-/** Numbers that tests build panels of. */
+/** ABI numbers that tests build panels with. */
 const ABIS = [2, 3, 4];
 const MODULES = ["veth", "vxlan", "sch_ingress", "cls_bpf", "sch_htb", "sch_tbf", "ifb", "sch_fq", "sch_netem"];
 const REPORT = "weir-report ";
@@ -25,14 +25,14 @@ export interface Assertion {
   failureMessages: string[];
 }
 
-/** Runs kernel tests of this repository in the test machine, as they stand. Resolves to the tests by file. */
+/** Runs this repository's kernel tests in the test machine. Resolves to the tests by file. */
 export async function runSuiteInVm(
   files: readonly string[],
   timeoutMs: number,
 ): Promise<{ vm: VmResult; byFile: Map<string, Assertion[]> }> {
   const vitest = ["node", "node_modules/vitest/vitest.mjs", "run", "--project=kernel", "--isolate=false"];
   const limits = ["--testTimeout=600000", "--hookTimeout=600000", "--reporter=json", "--outputFile=/tmp/report"];
-  // The runner's own output may end within a line, or with a terminal's codes.
+  // The runner's output may end within a line, or with a terminal's escape codes.
   const script = `"$@" >&2; printf '\\n%s' '${REPORT}'; cat /tmp/report; echo`;
   const command = ["sh", "-c", script, "sh", ...vitest, ...limits, ...files];
   const objects = mkdtempSync(join(tmpdir(), "weir-objects-"));
@@ -56,7 +56,7 @@ function modules(): Record<string, string> {
   return Object.fromEntries(names.map((name) => [`weir/node_modules/${name}`, join(directory, name)]));
 }
 
-/** What vitest's native parts are linked with. */
+/** The libraries of vitest's native modules. */
 function libraries(): Record<string, string> {
   const native = readdirSync(join(ROOT, "node_modules/@rollup")).map((name) =>
     join(ROOT, "node_modules/@rollup", name),
@@ -69,12 +69,12 @@ function libraries(): Record<string, string> {
   return Object.fromEntries(addons.flatMap(linked).map((path) => [path.replace(/^\/(usr\/)?/, "usr/"), path]));
 }
 
-/** Compiling would take most of the machine's time, so its clang hands out what ours has compiled. */
+/** Compiling would take most of the machine's time, so its clang returns objects that were compiled here. */
 function compiler(objects: string): Record<string, string> {
   return { "usr/bin/clang": join(import.meta.dirname, "clang.sh"), "weir/objects": objects };
 }
 
-/** All programs, those of tests too, as the build compiles them. */
+/** All BPF programs, those of tests included, compiled as in the build. */
 function compileAll(directory: string, abi: number): void {
   mkdirSync(directory);
   const flags = ["--target=bpf", "-std=gnu11", "-O2", "-g", "-mcpu=v3", "-Wall", "-Wextra", "-Werror", "-Ibpf"];

@@ -1,4 +1,7 @@
-/** Runs a command in a virtual machine with Debian's 6.1 kernel, without KVM: about four seconds and the command's own time. */
+/**
+ * Runs a command in a virtual machine with Debian's 6.1 kernel, without KVM: about four seconds plus the command's
+ * time.
+ */
 import { spawn } from "node:child_process";
 import { createReadStream, createWriteStream, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,36 +11,36 @@ import { type Entry, writeArchive } from "./cpio.ts";
 import { prepareImage, tree, withParents } from "./image.ts";
 
 export interface VmOptions {
-  /** Path in the machine → file or directory of ours. */
+  /** Path in the machine → file or directory of this machine. */
   files: Readonly<Record<string, string>>;
-  /** Argument vector, run as root in `/weir`. Its output and exit code come back. */
+  /** Argument vector, run as root in `/weir`. Its output and exit code are returned. */
   command: readonly string[];
   /** Kernel modules to load first, e.g. `sch_netem`. */
   modules?: readonly string[];
   memoryMb?: number;
-  /** The machine is switched off after this long. */
+  /** The machine is stopped after this time. */
   timeoutMs?: number;
   signal?: AbortSignal;
-  /** Where kernels and roots are kept between runs. */
+  /** Directory where kernels and root file systems are kept between runs. */
   cache?: string;
 }
 
 export interface VmResult {
-  /** undefined: the machine ended before the command did; `console` says why. */
+  /** undefined: the machine ended before the command did; see `console`. */
   exitCode: number | undefined;
-  /** What the command printed on both its streams. */
+  /** Output of the command, stdout and stderr. */
   output: string;
   /** The kernel's messages. */
   console: string;
 }
 
-/** The exit code that init wrote on the console. The kernel's own messages may share its line: it does not wait for ours. */
+/** The exit code that init wrote to the console. Kernel messages may share its line. */
 export function exitCodeOf(console: string): number | undefined {
   const code = /weir-vm-exit (\d+)/.exec(console)?.[1];
   return code === undefined ? undefined : Number(code);
 }
 
-/** Boots, runs, powers off. Throws if the machine cannot be started at all. */
+/** Boots the machine, runs the command, powers off. Throws if the machine cannot be started. */
 export async function runInVm(options: VmOptions): Promise<VmResult> {
   const image = await prepareImage(options.cache ?? process.env.WEIR_CACHE ?? "/var/cache/weir");
   const scratch = mkdtempSync(join(tmpdir(), "weir-vm-"));
@@ -59,13 +62,13 @@ function runEntries({ files, command, modules = [] }: VmOptions): Entry[] {
   return withParents([
     ...Object.entries(files).flatMap(([path, source]) => tree(source, path)),
     { kind: "file", path: "init", source: join(import.meta.dirname, "init.sh") },
-    { kind: "symlink", path: "weir/node_modules/.bin/node", target: "/usr/bin/node" }, // which is ours
+    { kind: "symlink", path: "weir/node_modules/.bin/node", target: "/usr/bin/node" }, // The Node.js of this machine.
     { kind: "text", path: "weir/modules", text: modules.map((name) => `${name}\n`).join("") },
     { kind: "text", path: "weir/command", text: `exec ${command.map(quote).join(" ")}\n` },
   ]);
 }
 
-/** One word for the machine's shell, whatever is in it. */
+/** Quotes any text as one word for the machine's shell. */
 function quote(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`;
 }

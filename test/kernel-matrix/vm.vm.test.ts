@@ -14,7 +14,7 @@ exit 7
 `;
 
 describe("the test machine", () => {
-  test("gives back a command's output and exit code, with files, modules and mounts in place", async () => {
+  test("returns a command's output and exit code, with files, modules and mounts in place", async () => {
     const result = await runInVm({
       files: { "weir/hello": `${import.meta.dirname}/testing/hello.txt` },
       command: ["sh", "-c", SCRIPT],
@@ -34,7 +34,7 @@ describe("the test machine", () => {
     expect(result.exitCode).toBe(7);
   });
 
-  test("is switched off when its time is over", async () => {
+  test("is stopped when its time limit has passed", async () => {
     const result = await runInVm({ files: {}, command: ["sleep", "1000"], timeoutMs: 4000 });
     expect(result.exitCode).toBeUndefined();
     expect(result.output).toContain("timed out");

@@ -4,7 +4,7 @@ import { AgentNode } from "../control-plane/agent-node.ts";
 import { ControlPlane } from "../control-plane/control-plane.ts";
 import { FaultProxy } from "../control-plane/fault-proxy.ts";
 
-/** An agent on a real API: what kubectl edits is in force, and what happens to the API changes nothing. */
+/** An agent on a real API: edits by kubectl take effect, and faults of the API change nothing. */
 
 const NODE = {
   apiVersion: "v1",
@@ -49,7 +49,7 @@ const enforced = async (): Promise<number | null | undefined> =>
 const annotate = (rate: number) =>
   plane.must(["annotate", "--overwrite", "pod", "web", `kubernetes.io/egress-bandwidth=${rate}M`]);
 
-/** ms until the rate (Mbit/s) is in force. */
+/** Milliseconds until the rate (Mbit/s) is in force. */
 async function until(rate: number, patience: number): Promise<number> {
   const begin = performance.now();
   while ((await enforced()) !== rate * 1e6) {
@@ -60,11 +60,11 @@ async function until(rate: number, patience: number): Promise<number> {
 }
 
 describe("an agent on a Kubernetes API", () => {
-  test("it starts without a warning of Node.js", () => {
+  test("starts without a warning of Node.js", () => {
     expect(node.log).not.toContain("Warning");
   });
 
-  test(`${EDITS} edits by kubectl are in force`, async () => {
+  test(`${EDITS} edits by kubectl take effect`, async () => {
     const times: { whole: number; after: number }[] = [];
     for (let edit = 0; edit < EDITS; edit++) {
       const begin = performance.now();
@@ -102,7 +102,7 @@ describe("an agent on a Kubernetes API", () => {
     OUTAGE + 300_000,
   );
 
-  test("the kubeconfig is replaced: refused with a bad token, back with a good one, and rules stay", async () => {
+  test("a replaced kubeconfig is read: refused with a bad token, accepted with a valid one; rules stay in force", async () => {
     await annotate(55);
     await until(55, 60_000);
     node.replaceKubeconfig(plane.kubeconfigOf("nobody", proxy.url));
@@ -124,7 +124,7 @@ describe("an agent on a Kubernetes API", () => {
     async (fault) => {
       const rate = fault === "reset" ? 61 : 60;
       const { pid } = node;
-      proxy.fault = "reset"; // ends the watches, so that all begin anew
+      proxy.fault = "reset"; // Ends the watches, so that all begin anew.
       await sleep(300);
       proxy.fault = fault;
       const before = proxy.spoilt;

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ControlPlane } from "../control-plane/control-plane.ts";
 
-/** `weir apply|diff|delete --kubeconfig`, as a process of its own. */
+/** `weir apply|diff|delete --kubeconfig`, as a separate process. */
 
 const WEIR = new URL("../../bin/weir", import.meta.url).pathname;
 let plane: ControlPlane;
@@ -57,7 +57,7 @@ test("creates, compares, changes and deletes; a dry run does nothing", async () 
   expect(weir(["delete", "Limit/shop/slow"])).toEqual({ code: 0, out: "", err: "! Limit/shop/slow: not there\n" });
 });
 
-test("an author's fields are not taken from it, and what the server refuses is told of its object", async () => {
+test("another manager's fields are not taken over, and the server's refusals are reported for their object", async () => {
   await plane.must(["create", "namespace", "other"]);
   await plane.must(["apply", "--server-side", "--field-manager=someone", "-f", "-"], {
     input: JSON.stringify(limit("5M", "other")),

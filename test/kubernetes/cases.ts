@@ -1,4 +1,4 @@
-/** Manifests that are read from a folder and from an API; `shows` must be in what comes of them. */
+/** Manifests that are read from a folder and from an API; the result must contain `shows`. */
 export type Written = readonly {
   apiVersion: string;
   kind: string;

@@ -11,7 +11,7 @@ import { type ManifestSnapshot, type ManifestWatch, readManifests } from "../../
 import { ControlPlane } from "../control-plane/control-plane.ts";
 import { CASES, type Written } from "./cases.ts";
 
-/** One cluster state from manifests and from a real API: the same objects, rules, complaints and rows. */
+/** One cluster state from manifests and from a real API must give the same objects, rules, problems and rows. */
 
 const NODE = {
   apiVersion: "v1",
@@ -39,7 +39,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** What an agent makes of a snapshot, without what only an API gives: versions, identities, namespaces of its own. */
+/** An agent's result of a snapshot, without what only an API adds: versions, identities, its own namespaces. */
 function outcome({ objects, problems }: ManifestSnapshot, namespace: string) {
   const isOurs = ({ kind, metadata }: ManifestObject): boolean =>
     kind === "Node" || metadata.namespace === namespace || (kind === "Namespace" && metadata.name === namespace);

@@ -67,12 +67,12 @@ test.each<[string, object, string]>([
   ["a delay without its unit", { delay: { latency: "50" } }, "must be 1us to 10s"],
   ["a delay that is no map", { delay: "50ms" }, "object"],
   ["a pace in small letters", { pace: "10m" }, "must be 8k to 1T"],
-])("the server says what to write instead of %s", async (_, spec, words) => {
+])("the server's error says what to write instead of %s", async (_, spec, words) => {
   const { err } = await plane.kubectl(["apply", "-f", "-"], { input: impairment(spec) });
   expect(err).toContain(words);
 });
 
-test("what is right is taken, and an edit to what is wrong is refused", async () => {
+test("valid objects are accepted, and an invalid edit is refused", async () => {
   await plane.must(["apply", "-f", "-"], { input: impairment({ loss: "1%" }) });
   const patch = ["patch", "impairment", "x", "--type=merge", "-p"];
   expect((await plane.kubectl([...patch, '{"spec":{"loss":"1"}}'])).err).toContain("spec.loss");

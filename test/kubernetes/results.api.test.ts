@@ -5,7 +5,7 @@ import { AgentNode } from "../control-plane/agent-node.ts";
 import { ControlPlane } from "../control-plane/control-plane.ts";
 import { FaultProxy } from "../control-plane/fault-proxy.ts";
 
-/** Two agents as the service account of deploy/rbac.yaml; what they say of rules is read with kubectl. */
+/** Two agents with the service account of deploy/rbac.yaml; their conditions and events are read with kubectl. */
 
 const NODES = ["n1", "n2"] as const;
 const node = (name: string, index: number) => ({
@@ -71,7 +71,7 @@ async function read(kind: string, name: string) {
 }
 
 describe("conditions", () => {
-  test("each node says its own, and both the same of the whole; then nobody writes any more", async () => {
+  test("each node has its own entry, both agree on the summary, and then no more is written", async () => {
     await plane.apply(rule("Limit", "slow", { selector: { matchLabels: { app: "web" } }, egress: "10M" }));
     const said = async () => (await read("limit", "slow")).said;
     await expect.poll(said, { timeout: 60_000 }).toEqual({ Accepted: "True Valid", Enforced: "True InForce" });
@@ -81,7 +81,7 @@ describe("conditions", () => {
       .toBe("in force for 2 pods on 2 nodes");
     const { status, object, version } = await read("limit", "slow");
     expect(status.observedGeneration).toBe(1);
-    // In the order in which they came.
+    // In the order of their arrival.
     expect(status.nodes?.toSorted((a, b) => (a.name < b.name ? -1 : 1))).toMatchObject(
       NODES.map((name) => ({ name, pods: 1, enforced: true, observedGeneration: 1 })),
     );
@@ -100,7 +100,7 @@ describe("conditions", () => {
     expect((await read("limit", "slow")).version).toBe(version);
   });
 
-  test("a change is reported with its generation; what was so already keeps its time", async () => {
+  test("a change is reported with its generation; unchanged conditions keep their time", async () => {
     const before = (await read("limit", "slow")).status.conditions?.find((one) => one.type === "Accepted");
     await plane.must(["patch", "limit", "slow", "--type=merge", "-p", '{"spec":{"egress":"20M"}}']);
     const seen = async () =>
@@ -113,7 +113,7 @@ describe("conditions", () => {
     expect(after?.lastTransitionTime).toBe(before?.lastTransitionTime);
   });
 
-  test("one that chooses nobody, one that loses to another, and one with effects", async () => {
+  test("an object without pods, an overruled one, and one in force", async () => {
     await plane.apply(
       rule("Limit", "nobody", { pod: "none", egress: "10M" }),
       rule("Impairment", "lossy", { pod: "a", direction: "egress", loss: "1%", lease: "60s" }),
@@ -138,7 +138,7 @@ describe("conditions", () => {
 });
 
 describe("events", () => {
-  test("a bad annotation is told once on its pod, with the field", async () => {
+  test("a bad annotation gives one event on its pod, with the field", async () => {
     await plane.must(["annotate", "pod", "a", "kubernetes.io/ingress-bandwidth=fast"]);
     const events = async () =>
       (

@@ -11,7 +11,7 @@ import type { ManifestWatch } from "../../src/sources/manifests/index.ts";
 import { ControlPlane } from "../control-plane/control-plane.ts";
 import { FaultProxy } from "../control-plane/fault-proxy.ts";
 
-/** Connections that stay open and say nothing, as behind a router that has forgotten them, or to a stopped process. */
+/** Connections that stay open without data, as behind a router that dropped their state, or to a stopped process. */
 
 const SILENCE = 2000;
 let plane: ControlPlane;
@@ -39,7 +39,7 @@ const namespaces = () =>
   source.snapshot().objects.flatMap((one) => (one.kind === "Namespace" ? [one.metadata.name] : []));
 const troubles = () => source.snapshot().problems.filter(({ severity }) => severity === "warning");
 
-test("watches that fell silent are opened anew, and the state stays and converges", async () => {
+test("silent watches are reopened; the state stays and converges", async () => {
   expect(namespaces()).toContain("first");
   proxy.fault = "silent";
   await plane.namespace("second");
@@ -52,7 +52,7 @@ test("watches that fell silent are opened anew, and the state stays and converge
   await expect.poll(() => troubles().length, { timeout: 60_000 }).toBe(0);
 });
 
-test("a server that is stopped, not dead, and goes on later", async () => {
+test("a server that is stopped by SIGSTOP and continues later", async () => {
   plane.signalApi("SIGSTOP");
   await expect.poll(() => troubles().length, { timeout: 60_000 }).toBeGreaterThan(0);
   expect(namespaces()).toEqual(expect.arrayContaining(["first", "second"]));

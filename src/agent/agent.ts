@@ -102,8 +102,8 @@ export class Agent {
   }
 
   /** Returns the problems there would be if these changes were applied. Users' programs are not checked. */
-  foresee(changes: readonly AppliedObject[]): readonly Problem[] {
-    return this.#knowledge.foresee(changes);
+  preview(changes: readonly AppliedObject[]): readonly Problem[] {
+    return this.#knowledge.preview(changes);
   }
 
   /** Takes in a notification of the kernel. Requests a pass if an item of Weir's may have changed. */

@@ -154,7 +154,7 @@ export class AgentBackend implements Backend {
         "apply objects",
         changes.map(({ key }) => key),
       );
-    return changeItems(changes, options.dryRun ? this.#agent.foresee(changes) : await this.problems());
+    return changeItems(changes, options.dryRun ? this.#agent.preview(changes) : await this.problems());
   }
 
   async deleteObject({ kind, namespace, name }: ObjectName): Promise<void> {

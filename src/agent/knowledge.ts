@@ -172,11 +172,11 @@ export class Knowledge {
   }
 
   /** Returns the problems there would be if these changes were applied. Users' programs are not checked. */
-  foresee(changes: readonly AppliedObject[]): readonly Problem[] {
+  preview(changes: readonly AppliedObject[]): readonly Problem[] {
     const { cluster } = this.#planner;
     const now = Date.now();
     for (const { key, object } of changes) cluster.put(key, this.#parts.manifests?.object(key) ?? object);
-    this.#planner.foresee(now);
+    this.#planner.preview(now);
     const problems = this.#planner.problems();
     for (const { key } of changes) cluster.put(key, this.#objectOf(key));
     this.#planner.settle(now);

@@ -72,7 +72,7 @@ export class Planner {
 
   /** Plans what changed, and updates `lastGood`. @param now ms since the epoch */
   settle(now: number): void {
-    this.foresee(now);
+    this.preview(now);
     if (this.#remember()) this.store.settle(now);
   }
 
@@ -80,7 +80,7 @@ export class Planner {
    * Plans what changed like `settle`, but does not update `lastGood`: for a dry run, whose changes are reverted
    * afterwards.
    */
-  foresee(now: number): void {
+  preview(now: number): void {
     this.#now = now;
     this.store.settle(now);
   }

@@ -31,7 +31,7 @@ function written(text: string): string {
   return path;
 }
 
-let foreseen: Problem[] = [];
+let previewed: Problem[] = [];
 const lab = {
   apply: async (options: unknown) => {
     calls.push(["apply", options]);
@@ -48,7 +48,7 @@ const lab = {
       { key: "Pod/default/same", before: { a: 1 }, after: { a: 1 } },
     ],
     problems: [],
-    foreseen,
+    previewed,
   }),
 } as unknown as LabModule;
 const modules: Partial<Modules> = {
@@ -158,12 +158,12 @@ describe("in a lab", () => {
   });
 
   test("a dry run tells what would be wrong, and ends by it; a difference is no failure", async () => {
-    foreseen = [{ object: "Pod/default/new", message: "it would be bad" }];
+    previewed = [{ object: "Pod/default/new", message: "it would be bad" }];
     const ran = await run(["apply", "-f", "x", "--lab", "x", "--dry-run"]);
     expect(ran).toMatchObject({ code: 1, err: "✖ Pod/default/new: it would be bad\n" });
     expect(ran.out).toContain("would be created: Pod/default/new\n");
     expect(await run(["diff", "-f", "x", "--lab", "x"])).toMatchObject({ code: 1, err: ran.err });
-    foreseen = [];
+    previewed = [];
   });
 
   test.each([

@@ -25,7 +25,7 @@ function recorder() {
   const lab: LabModule = {
     up: note("up"),
     apply: note("apply", 0),
-    changes: async () => ({ changes: [], problems: [], foreseen: [] }),
+    changes: async () => ({ changes: [], problems: [], previewed: [] }),
     objects: async () => [],
     del: note("del", 1),
     exec: note("exec", 42),

@@ -100,7 +100,7 @@ export interface LabModule {
   changes(
     options: Change,
     io: Io,
-  ): Promise<{ changes: readonly ObjectChange[]; problems: readonly Problem[]; foreseen: readonly Problem[] }>;
+  ): Promise<{ changes: readonly ObjectChange[]; problems: readonly Problem[]; previewed: readonly Problem[] }>;
   /** The lab's own objects. */
   objects(options: { name: string }, io: Io): Promise<readonly HeldObject[]>;
   del(options: Change & { keys?: readonly string[] | undefined; dryRun?: boolean | undefined }, io: Io): Result;

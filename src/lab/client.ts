@@ -50,8 +50,8 @@ export class LabClient {
   }
 
   /** The problems that objects would have if they were applied. */
-  foresee(objects: readonly ManifestObject[]): Promise<Problem[]> {
-    return this.#json("POST", "/v1/foresee", { objects }) as Promise<Problem[]>;
+  preview(objects: readonly ManifestObject[]): Promise<Problem[]> {
+    return this.#json("POST", "/v1/preview", { objects }) as Promise<Problem[]>;
   }
 
   delete(keys: readonly string[], report: Report): Promise<{ removed: string[]; problems: Problem[] }> {

@@ -92,7 +92,7 @@ export class Cluster {
    * The problems that objects would have beside the current ones, those of `ofPods` included. Programs are not checked:
    * only agents know the list of programs.
    */
-  foresee(objects: readonly ManifestObject[], ofPods: (pods: readonly Pod[]) => Problem[]): Problem[] {
+  preview(objects: readonly ManifestObject[], ofPods: (pods: readonly Pod[]) => Problem[]): Problem[] {
     const store = new ObjectStore();
     store.put([...this.store.all, ...objects]);
     const { pods, owners, problems } = this.#place(store.all);

@@ -147,8 +147,8 @@ export class Lab {
   }
 
   /** The problems that objects would have if they were applied, as far as they can be known without applying them. */
-  foresee(objects: readonly ManifestObject[]): Problem[] {
-    return this.#ready().foresee(objects, (pods) => commandProblems(pods, this.#images));
+  preview(objects: readonly ManifestObject[]): Problem[] {
+    return this.#ready().preview(objects, (pods) => commandProblems(pods, this.#images));
   }
 
   /** The objects as given; empty if they are in a Kubernetes API. */

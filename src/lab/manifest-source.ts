@@ -63,8 +63,8 @@ export class ManifestSource implements ObjectSource {
     return this.#cluster.ownerOf(pod);
   }
 
-  foresee(objects: readonly ManifestObject[], ofPods: (pods: readonly Pod[]) => Problem[]): Problem[] {
-    return this.#cluster.foresee(objects, ofPods);
+  preview(objects: readonly ManifestObject[], ofPods: (pods: readonly Pod[]) => Problem[]): Problem[] {
+    return this.#cluster.preview(objects, ofPods);
   }
 
   addresses(bound: BoundPod, ips: readonly string[], ended?: Ended): void {

@@ -49,9 +49,9 @@ export async function serveLab(socket: string, lab: Lab, up: UpProgress): Promis
       const { objects } = (await body(request)) as { objects: ManifestObject[] };
       await stream(response, (report) => lab.apply(objects, report).then((problems) => ({ problems })));
     },
-    "POST /v1/foresee": async (request, response) => {
+    "POST /v1/preview": async (request, response) => {
       const { objects } = (await body(request)) as { objects: ManifestObject[] };
-      answer(response, 200, lab.foresee(objects));
+      answer(response, 200, lab.preview(objects));
     },
     "POST /v1/delete": async (request, response) => {
       const { keys } = (await body(request)) as { keys: string[] };

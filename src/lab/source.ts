@@ -28,7 +28,7 @@ export interface ObjectSource {
   /** Key of the workload of a pod, started or not, by the pod's key. */
   ownerOf(pod: string): string | undefined;
   /** The problems that objects would have if they were put. Throws like `put`. */
-  foresee(objects: readonly ManifestObject[], ofPods: (pods: readonly Pod[]) => Problem[]): Problem[];
+  preview(objects: readonly ManifestObject[], ofPods: (pods: readonly Pod[]) => Problem[]): Problem[];
   /** Called when a pod has got its addresses, or has ended and releases them. */
   addresses(bound: BoundPod, ips: readonly string[], ended?: Ended): void;
   /** Called when the state of the kubelet's pods has changed. */

@@ -30,7 +30,7 @@ export class Subject {
       if (change.of === "restart" || change.of === "last good") {
         this.#restart(change, now);
       } else if (change.of === "dry run") {
-        this.#foresee(change.value, now);
+        this.#preview(change.value, now);
       } else {
         this.#told.set(subjectOf(change), change);
         tell(this.planner, change);
@@ -57,9 +57,9 @@ export class Subject {
     this.#follower = new Follower();
   }
 
-  #foresee(changes: readonly RandomChange[], now: number): void {
+  #preview(changes: readonly RandomChange[], now: number): void {
     for (const one of changes) tell(this.planner, one);
-    this.planner.foresee(now);
+    this.planner.preview(now);
     this.planner.problems();
     for (const one of changes) {
       const before = this.#told.get(subjectOf(one));

@@ -71,9 +71,9 @@ async function apply(io: Io, load: Programs, flags: Flags): Promise<unknown> {
   const lab = await chooseLab(io, flags);
   if (lab !== undefined) {
     if (flags.dryRun) {
-      const { changes, foreseen } = await labChanges(io, load, lab, flags);
+      const { changes, previewed } = await labChanges(io, load, lab, flags);
       for (const one of changes) io.stdout.write(`${words(actionOf(one), flags)} ${one.key}\n`);
-      return tell(io, unique(foreseen)) ? 1 : 0;
+      return tell(io, unique(previewed)) ? 1 : 0;
     }
     return (await load.lab()).apply({ name: lab, ...(await given(io, flags)) }, io);
   }
@@ -107,7 +107,7 @@ async function diff(io: Io, load: Programs, flags: Flags): Promise<number> {
     if (lab === undefined) changes = await agentChanges(io, load, flags);
     else {
       const would = await labChanges(io, load, lab, flags);
-      tell(io, unique(would.foreseen));
+      tell(io, unique(would.previewed));
       changes = would.changes;
     }
   } catch (error) {

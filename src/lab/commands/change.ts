@@ -43,13 +43,13 @@ export async function apply(options: ChangeOptions, io: LabIo): Promise<number> 
 }
 
 /**
- * The changes that `apply` would make. `problems`: why it would be refused; `foreseen`: problems that the objects would
+ * The changes that `apply` would make. `problems`: why it would be refused; `previewed`: problems that the objects would
  * have.
  */
 export async function changes(
   options: ChangeOptions,
   io: LabIo,
-): Promise<{ changes: ObjectChange[]; problems: readonly Problem[]; foreseen: readonly Problem[] }> {
+): Promise<{ changes: ObjectChange[]; problems: readonly Problem[]; previewed: readonly Problem[] }> {
   const client = running(options.name, io);
   const { objects, problems } = read(options);
   if (objects.length === 0 && !problems.some(isError)) {
@@ -62,7 +62,7 @@ export async function changes(
   return {
     changes: objects.map((object) => ({ key: keyOf(object), before: held.get(keyOf(object)), after: plain(object) })),
     problems,
-    foreseen: problems.some(isError) ? [] : await client.foresee(objects),
+    previewed: problems.some(isError) ? [] : await client.preview(objects),
   };
 }
 

@@ -15,6 +15,7 @@ import { type Feed, type KubeApi, paths, statusOf } from "./api.ts";
 import { ApiRules } from "./api-rules.ts";
 import type { Health } from "./node.ts";
 import { ApiNodes, finalise } from "./nodes.ts";
+import { unsupported } from "./notes.ts";
 import type { ApiPod } from "./objects.ts";
 import { type ReadPod, readConfigMap, readPod, readSecret } from "./read.ts";
 import { Reporter } from "./reporter.ts";
@@ -103,16 +104,7 @@ export class ApiSource implements ObjectSource {
     const object = `Lab/${this.#options.lab.name}`;
     const writers = [...this.#apiNodes.troubles, ...this.#reporter.troubles, ...(this.#results?.troubles ?? [])];
     const late = [...this.#late, ...writers, ...this.#troubles.values()];
-    const tokens = [...this.#raw.values()].some(({ spec }) =>
-      spec?.volumes?.some((one) => one.projected !== undefined),
-    );
-    const absent = this.#rules?.absent ?? [];
-    const notes = [
-      ...(tokens ? ["tokens of service accounts are not mounted in a lab's pods"] : []),
-      ...absent.map(
-        (kind) => `the API does not know ${kind}s: apply deploy/crds/${kind.toLowerCase()}s.yaml to use them`,
-      ),
-    ];
+    const notes = unsupported([...this.#raw.values()], this.#rules?.absent ?? []);
     return [
       ...late.map((message) => ({ object, message, severity: "warning" as const })),
       ...notes.map((message) => ({ object, message, severity: "skipped" as const })),
@@ -164,7 +156,7 @@ export class ApiSource implements ObjectSource {
     return undefined;
   }
 
-  foresee(): never {
+  preview(): never {
     throw readOnly(this.#options.lab.name);
   }
 

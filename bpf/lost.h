@@ -38,29 +38,8 @@ WEIR_INLINE int weir_gone(struct __sk_buff *skb)
 	return bpf_redirect(config->recirc_ifindex, 0);
 }
 
-/* Reports a drop to userspace, with the packet's first bytes. */
-WEIR_INLINE void weir_drop_event(struct __sk_buff *skb, const struct weir_drop_key *key)
-{
-	struct weir_config *config = weir_configuration();
-	struct weir_event *event;
-
-	if (!config || !config->events)
-		return;
-	event = bpf_ringbuf_reserve(&weir_events, sizeof(*event), 0);
-	if (!event)
-		return;
-	event->time = bpf_ktime_get_ns();
-	event->drop = *key;
-	event->ifindex = skb->ifindex;
-	event->len = skb->len;
-	event->reserved = 0;
-	__builtin_memset(event->data, 0, sizeof(event->data));
-	weir_head(skb, event->data, sizeof(event->data));
-	bpf_ringbuf_submit(event, 0);
-}
-
 /*
- * Counts and reports a drop. Gives no verdict, since the packet may continue as another one, e.g. as an ICMP
+ * Counts a drop. Gives no verdict, since the packet may continue as another one, e.g. as an ICMP
  * error.
  *
  * @instance: the instance that dropped it; 0: the panel itself
@@ -88,7 +67,6 @@ WEIR_INLINE void weir_count_drop_of(struct __sk_buff *skb, enum weir_drop_reason
 	}
 	if (count)
 		weir_count_add(count, skb);
-	weir_drop_event(skb, &key);
 }
 
 WEIR_INLINE void weir_count_drop(struct __sk_buff *skb, enum weir_drop_reason reason)

@@ -138,7 +138,6 @@ enum weir_abi { WEIR_ABI_VERSION = WEIR_ABI };
 
 struct weir_config {
 	__u32 gen;            /* active generation: 0 or 1. One write changes it */
-	__u32 events;         /* non-zero: drops are also reported as events */
 	__u32 recirc_ifindex; /* the recirculation pair: packets return at the hop in their mark */
 	__u32 split_ifindex;  /* the splitting pair, without segmentation offload: GSO packets return as segments */
 	enum weir_abi abi;
@@ -181,15 +180,6 @@ struct weir_count {
 struct weir_port_count {
 	struct weir_count rx; /* into the panel */
 	struct weir_count tx; /* delivered to the peer */
-};
-
-struct weir_event {
-	__u64 time; /* ktime, ns */
-	struct weir_drop_key drop;
-	__u32 ifindex;
-	__u32 len;
-	__u32 reserved;
-	__u8 data[64]; /* the packet's first bytes */
 };
 
 struct weir_trace_step {
@@ -287,11 +277,6 @@ struct {
 	__type(value, struct weir_port_count);
 	__uint(max_entries, WEIR_PORTS);
 } weir_ports SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 256 * 1024);
-} weir_events SEC(".maps");
 
 /* packets for the slow path */
 struct {

@@ -283,7 +283,7 @@ export class Datapath {
 
   /**
    * Compares the next slice of what is in force with the kernel, and repairs it. `done`: this was the last slice, and
-   * the next call starts again. There are a few dozen slices at most.
+   * the next call starts again.
    */
   scrub(): { writes: number; done: boolean } {
     const before = this.#writes();
@@ -339,7 +339,6 @@ export class Datapath {
 
   #config() {
     return {
-      events: this.#parts.events,
       recirc: this.devices.ifindex(RECIRC.device) ?? 0,
       split: this.devices.ifindex(SPLIT.device) ?? 0,
       processors: cpus().length,

@@ -102,7 +102,6 @@ const change = fc.oneof(
 test("1,000 random changes of chains in front of a full queue: no packet is judged twice or lost", async () => {
   const ids = fixedIds();
   const config = {
-    events: false,
     recirc: world.bench.ifindex("weir_recirc0") ?? 0,
     split: world.bench.ifindex("weir_split0") ?? 0,
     processors: 1,

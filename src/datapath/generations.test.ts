@@ -9,7 +9,7 @@ import type { PanelTables } from "./port-rows.ts";
 import { idKey } from "./tables.ts";
 import { memoryPanel, memoryTable } from "./testing/memory.ts";
 
-const config = { events: false, recirc: 10, split: 11, processors: 2 };
+const config = { recirc: 10, split: 11, processors: 2 };
 const identity = { abi: 2, epoch: 3 };
 const hop = (op: Hop["op"], instance = 0, target = 0): Hop => ({ op, slot: instance ? 1 : 0, instance, target });
 
@@ -153,10 +153,10 @@ describe("Generations", () => {
     const { tables, generations, apply, order } = bench();
     apply(port(1, 7));
     order.length = 0;
-    generations.commit({ ...config, events: true });
+    generations.commit({ ...config, processors: 3 });
     expect(order).toEqual(["write config"]);
     const [row] = tables.config.entries();
-    expect(row && tables.config.value.decode(row[1])).toMatchObject({ gen: 0, events: 1, ...identity });
+    expect(row && tables.config.value.decode(row[1])).toMatchObject({ gen: 0, processors: 3, ...identity });
   });
 
   test("a port that cannot be written does not affect others", () => {

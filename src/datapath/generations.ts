@@ -6,7 +6,6 @@ import { encodePort, type PanelTables } from "./port-rows.ts";
 
 /** The row of `weir_config`, without the generation. */
 export interface PanelConfig {
-  events: boolean;
   recirc: number; // ifindex
   split: number; // ifindex
   /** The number of processors to which returning packets are steered. */
@@ -264,7 +263,6 @@ export class Generations {
     const { config: table } = this.#tables;
     const row = table.value.encode({
       gen,
-      events: config.events ? 1 : 0,
       recirc_ifindex: config.recirc,
       split_ifindex: config.split,
       ...this.#identity,

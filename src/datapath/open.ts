@@ -12,7 +12,6 @@ export interface DatapathOptions {
   state?: readonly string[];
   /** The path of a linked build of a user's program. */
   programs?: (build: string) => string;
-  events?: boolean;
   owner?: string | undefined;
 }
 
@@ -21,18 +20,12 @@ const noPrograms = (build: string): string => {
 };
 
 /** Opens the datapath of this network namespace on a panel. */
-export function openDatapath({
-  panel,
-  state = [],
-  events = false,
-  programs = noPrograms,
-  ...rest
-}: DatapathOptions): Datapath {
+export function openDatapath({ panel, state = [], programs = noPrograms, ...rest }: DatapathOptions): Datapath {
   const kernel = {
     ports: new PanelPorts(panel.generations, panel.names),
     network: kernelNetwork,
     attacher: new KernelAttacher(join(panel.root, "links"), panel.programs),
     programs: new KernelUserPrograms(panel, programs),
   };
-  return new Datapath({ ...rest, ...kernel, panel, state, events });
+  return new Datapath({ ...rest, ...kernel, panel, state });
 }

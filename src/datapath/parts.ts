@@ -36,8 +36,6 @@ export interface DatapathParts {
   tables: readonly string[];
   /** Maps that programs fill, keyed by instance. Rows of removed instances are removed. */
   state: readonly string[];
-  /** Drops are also reported as events. */
-  events: boolean;
   /** Owner of failures that belong to no object. */
   owner?: string | undefined;
   clocks?: Clocks | undefined;

@@ -28,7 +28,7 @@ const open = (root: string, build: Build): Panel =>
 
 /** Puts a panel in force without any device attached to it. */
 function putInForce(panel: Panel): Panel {
-  panel.ports.commit({ events: false, recirc: 0, split: 0, processors: 1 });
+  panel.ports.commit({ recirc: 0, split: 0, processors: 1 });
   return panel;
 }
 

@@ -13,7 +13,6 @@ const NOT_CARRIED = new Set([
   "weir_devices",
   "weir_hops",
   "weir_functions",
-  "weir_events",
   "weir_upcalls",
   "weir_traces",
   "weir_elders",

@@ -4,7 +4,7 @@ import type { Stage } from "../../src/bench/stage.ts";
 import { BpfMap } from "../../src/kernel/index.ts";
 
 /** Maps that BPF programs write, or that have no readable rows. */
-const MOVING = new Set(["weir_drops", "weir_ports", "weir_up_rates", "weir_traces", "weir_events", "weir_upcalls"]);
+const MOVING = new Set(["weir_drops", "weir_ports", "weir_up_rates", "weir_traces", "weir_upcalls"]);
 
 /** The folder of a node's pins, searched in the lab's bpffs. */
 export function panelRoot(stage: Stage, node: string): string {

@@ -75,7 +75,6 @@ export class World {
     this.#placed = new Set(compiled.keys());
     for (const [name, port] of compiled) of.ports.set(name, port);
     const config = {
-      events: true,
       recirc: known.device("weir_recirc0") ?? 0,
       split: known.device("weir_split0") ?? 0,
       processors: 1,

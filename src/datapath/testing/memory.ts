@@ -159,7 +159,7 @@ export class Memory {
     };
     const { network, ports, attacher } = this;
     const parts: DatapathParts = {
-      ...{ panel, network, ports, attacher, events: false, state: [] },
+      ...{ panel, network, ports, attacher, state: [] },
       programs: this.#ownPrograms(),
       tables: Object.keys(this.#options.tables),
       clocks: { wall: () => this.now, monotonic: () => BigInt(this.now) * 1_000_000n },

@@ -86,7 +86,7 @@ export class Bench {
     for (const name of this.#placed) if (!compiled.has(name)) this.panel.ports.remove(name);
     this.#placed = new Set(compiled.keys());
     for (const [name, one] of compiled) this.panel.ports.set(name, one);
-    const failed = this.panel.ports.commit({ events: false, recirc: 0, split: 0, processors: 1 });
+    const failed = this.panel.ports.commit({ recirc: 0, split: 0, processors: 1 });
     for (const error of failed.values()) throw error;
     for (const name of router.tables) {
       const table = this.panel.table(name);

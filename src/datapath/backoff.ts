@@ -5,6 +5,8 @@ export class Backoff {
   readonly #most: number;
   #wait = 0;
   #due: number | undefined;
+  /** When the next try would be, had it not been hurried. */
+  #next: number | undefined;
 
   /** @param now monotonic clock, ms @param bounds delay between two tries, ms */
   constructor(now: () => number, { least = 50, most = 30_000 } = {}) {
@@ -24,6 +26,12 @@ export class Backoff {
 
   /** Records that a try left failures. @param isNew one of them had not failed before */
   fail(isNew: boolean): void {
+    const next = this.#next;
+    this.#next = undefined;
+    if (!isNew && next !== undefined && next > this.#now()) {
+      this.#due = next; // a try before its time tells nothing of how long it takes
+      return;
+    }
     this.#wait = isNew || this.#wait === 0 ? this.#least : Math.min(this.#most, 2 * this.#wait);
     this.#due = this.#now() + this.#wait;
   }
@@ -32,10 +40,13 @@ export class Backoff {
   clear(): void {
     this.#wait = 0;
     this.#due = undefined;
+    this.#next = undefined;
   }
 
   /** Makes a retry due now, since what caused the failure may be gone. */
   hurry(): void {
-    if (this.#due !== undefined) this.#due = this.#now();
+    if (this.#due === undefined) return;
+    this.#next ??= this.#due;
+    this.#due = this.#now();
   }
 }

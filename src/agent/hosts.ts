@@ -137,8 +137,9 @@ const isSame = (a: HostPod, b: HostPod): boolean =>
   a.id === b.id && a.device === b.device && a.mtu === b.mtu && a.cgroup === b.cgroup && a.ips.join() === b.ips.join();
 
 function problem({ metadata }: Pod, fault: string): Problem {
-  const message = `its rules are not enforced: the pod uses its node's network, and ${fault}`;
-  return { object: objectKey("Pod", metadata), path: "spec.hostNetwork", message, severity: "warning" };
+  const notFound = `the pod uses its node's network, and ${fault}`;
+  const message = `its rules are not enforced: ${notFound}`;
+  return { object: objectKey("Pod", metadata), path: "spec.hostNetwork", message, severity: "warning", notFound };
 }
 
 function signature(looked: ReadonlyMap<string, Found>): string {

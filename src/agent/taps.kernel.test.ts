@@ -39,6 +39,7 @@ const tap = (name: string, ips: readonly string[]) => ({ namespace: "ns", name, 
 const refused = (name: string, why: RegExp) => ({
   ...{ object: `Pod/ns/${name}`, path: "status.podIPs", severity: "warning" },
   message: expect.stringMatching(new RegExp(`^its rules are not enforced: ${why.source}`)),
+  notFound: expect.stringMatching(new RegExp(`^${why.source}`)),
 });
 const assign = (name: string, device: string, ...addresses: string[]): void => {
   ip(name, "link", "set", device, "up");

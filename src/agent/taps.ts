@@ -136,7 +136,8 @@ export class TapFinder {
       return [];
     }
     const message = `its rules are not enforced: ${fault}`;
-    return [{ object: objectKey("Pod", metadata), path: "status.podIPs", message, severity: "warning" }];
+    const object = objectKey("Pod", metadata);
+    return [{ object, path: "status.podIPs", message, severity: "warning", notFound: fault }];
   }
 
   /** Host-side devices by the addresses behind them. */

@@ -9,4 +9,6 @@ export interface Problem {
   severity?: "error" | "warning" | "skipped" | undefined;
   /** Position in a manifest: `file:line:column`. */
   at?: string | undefined;
+  /** Set if a pod's rules are not in force because Weir found no device or cgroup of it: the reason alone. */
+  notFound?: string | undefined;
 }

@@ -33,8 +33,7 @@ const NO_NETWORK = "the pod has no network of Weir's on this node";
 
 /** Why a pod without a port has none of its rules in force. */
 export function whyNoPort(problemsOf: ProblemsOf, key: string): string {
-  const known = problemsOf(`Pod/${key}`).find(({ path }) => path === "spec.hostNetwork" || path === "status.podIPs");
-  return known?.message.replace("its rules are not enforced: ", "") ?? NO_NETWORK;
+  return problemsOf(`Pod/${key}`).find(({ notFound }) => notFound !== undefined)?.notFound ?? NO_NETWORK;
 }
 
 /** Why a rule is overruled. @param until when the winner ends */

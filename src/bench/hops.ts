@@ -2,21 +2,24 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { BpfMap, type BpfObject, type Codec, inspectObject, loadObject, Program } from "../kernel/index.ts";
 
-/** Hops of one port, as `bpf/weir.h` has them. */
-const PORT_HOPS = 32;
-/** A port that no node of a measurement reaches: room for a chain of up to 31 hops. */
-export const SPARE = 4095 * PORT_HOPS;
-/** A slot of the program array that no function has. */
-export const PASS_SLOT = 63;
+/** Ports that no node of a measurement reaches: room for a chain of up to 31 hops. */
+const SPARE_PORT = 4094;
+/** ABI 1 has a row for each hop: generations follow each other. */
+const ABI1_CHAIN_HOPS = 8;
+const ABI1_HOPS = 4096 * 2 * ABI1_CHAIN_HOPS;
+/** A slot of the program array that no function of a measured node has, and of those that are called directly (`weir_call`). */
+export const PASS_SLOT = 4;
 export const OP = { down: 0, call: 1, jump: 2, peer: 3 } as const;
 
-/** A hop, as a row of `weir_hops` holds 32. */
+/** A hop, as a row of `weir_hops` holds 32, or one where the panel's ABI is 1. */
 export interface HopRow {
   op: number;
   flags: number;
   slot: number;
   instance: number;
   target: number;
+  /** ABI 1: the port whose chain it is in. */
+  port?: number;
 }
 
 export interface HopsOptions {
@@ -37,10 +40,13 @@ export class Hops {
   readonly pass: Program;
   /** The generation of rows that is in force, 0 or 1. */
   readonly generation: number;
+  /** Hops of one chain, of which a port has two. */
+  readonly chainHops: number;
   readonly #programs: string;
   readonly #object: BpfObject;
   readonly #hops: BpfMap;
   readonly #codec: Codec;
+  readonly #rowHops: number;
   readonly #ports: ReadonlyMap<string, number>;
   readonly #slots: BpfMap;
   readonly #changed = new Map<number, Buffer>();
@@ -57,6 +63,9 @@ export class Hops {
     };
     this.#hops = BpfMap.open(join(maps, "weir_hops"));
     this.#codec = spec.codecs("weir_hops").value;
+    const row = this.#codec.decode(Buffer.alloc(this.#codec.size)) as unknown as { hop?: HopRow[] };
+    this.#rowHops = row.hop?.length ?? 1;
+    this.chainHops = row.hop ? row.hop.length / 2 : ABI1_CHAIN_HOPS;
     const config = rows("weir_config")[0] as { value: { gen: number } };
     this.generation = config.value.gen & 1;
     const names = rows("weir_names") as { key: { name: string }; value: { id: number } }[];
@@ -77,41 +86,61 @@ export class Hops {
     return Program.open(join(this.#programs, pin));
   }
 
-  /** First hop of a port's ingress chain; ports are named `instance:port`. */
+  /** First hop of a port's ingress chain; ports are named `instance:port`. The egress chain's is `chainHops` on. */
   ingress(port: string): number {
     const id = this.#ports.get(`port:${port}`);
     if (id === undefined) throw new Error(`find port ${port}: the panel has ${[...this.#ports.keys()].join(", ")}`);
-    return id * PORT_HOPS;
+    return id * 2 * this.chainHops;
+  }
+
+  /** First of the hops that no packet comes to by itself. */
+  get spare(): number {
+    return SPARE_PORT * 2 * this.chainHops;
   }
 
   read(hop: number): HopRow {
-    const row = this.#rowOf(hop)[hop % PORT_HOPS];
+    const row = this.#rowOf(hop)[hop % this.#rowHops];
     if (!row) throw new Error(`read hop ${hop}: no such row`);
     return row;
   }
 
   write(hop: number, row: HopRow): void {
-    const key = u32(this.#key(hop));
+    const at = this.#key(hop);
+    const key = u32(at);
     const rows = this.#rowOf(hop);
-    if (!this.#changed.has(this.#key(hop))) this.#changed.set(this.#key(hop), this.#hops.lookup(key) as Buffer);
-    rows[hop % PORT_HOPS] = row;
-    this.#hops.update(key, this.#codec.encode({ hop: rows } as unknown as Record<string, number>));
+    if (!this.#changed.has(at)) this.#changed.set(at, this.#hops.lookup(key) as Buffer);
+    rows[hop % this.#rowHops] = row;
+    const value = this.#rowHops === 1 ? row : { hop: rows };
+    this.#hops.update(key, this.#codec.encode(value as unknown as Record<string, number>));
   }
 
-  /** All hops of a hop's port. */
+  /** All hops of a hop's row. */
   #rowOf(hop: number): HopRow[] {
     const bytes = this.#hops.lookup(u32(this.#key(hop)));
-    return bytes ? (this.#codec.decode(bytes) as unknown as { hop: HopRow[] }).hop : [];
+    if (!bytes) return [];
+    const row = this.#codec.decode(bytes) as unknown as HopRow & { hop: HopRow[] };
+    return this.#rowHops === 1 ? [row] : row.hop;
   }
 
   #key(hop: number): number {
-    return Math.floor(hop / PORT_HOPS) * 2 + this.generation;
+    if (this.#rowHops === 1) return this.generation * ABI1_HOPS + hop;
+    return Math.floor(hop / this.#rowHops) * 2 + this.generation;
   }
 
   /** Makes the chain that begins at `first` another one: a jump to spare rows that hold `rows`. */
   detour(first: number, rows: readonly HopRow[]): void {
-    for (const [i, row] of rows.entries()) this.write(SPARE + i, row);
-    this.write(first, { op: OP.jump, flags: 0, slot: 0, instance: 0, target: SPARE });
+    for (const [i, row] of rows.entries()) this.write(this.spare + i, this.#of(first, row));
+    this.write(first, this.#of(first, { op: OP.jump, flags: 0, slot: 0, instance: 0, target: this.spare }));
+  }
+
+  /** Makes the chain that begins at `first` end there, with `row`. */
+  end(first: number, row: HopRow): void {
+    this.write(first, this.#of(first, row));
+  }
+
+  /** ABI 1: a row names the port whose chain it is in. */
+  #of(first: number, row: HopRow): HopRow {
+    return this.#rowHops === 1 ? { ...row, port: Math.floor(first / (2 * this.chainHops)) } : row;
   }
 
   close(): void {

@@ -2,7 +2,6 @@ import { inNamespace } from "../kernel/index.ts";
 import { binomialInterval, binomialTest } from "../model/statistics.ts";
 import type { BenchContext } from "./context.ts";
 import { withHops } from "./cost.ts";
-import { SPARE } from "./hops.ts";
 import { manifest } from "./loss-case.ts";
 import { type Finding, judge, publish } from "./report.ts";
 import { Stage } from "./stage.ts";
@@ -66,7 +65,7 @@ async function runs(stage: Stage, context: BenchContext, times: number): Promise
       throw new Error(`find the rule in pod a's chain: it has ${chain.length} functions`);
     hops.detour(first, [rule, { ...rule, op: 0 }]);
     const state = RESUMED | (hops.generation ? SECOND_GENERATION : 0);
-    const packet = { data: datagram(), ctx: { cb: [SPARE, rule.instance, state, 0, 0] }, repeat: CHUNK };
+    const packet = { data: datagram(), ctx: { cb: [hops.spare, rule.instance, state, 0, 0] }, repeat: CHUNK };
     const netns = stage.nodeNetns("node-1");
     const program = hops.open("weir_impair");
     let empties = 0;

@@ -172,6 +172,11 @@ export class Stage {
     return found.netns;
   }
 
+  /** The way from one pod to another, over IPv4. */
+  async path(from: string, to: string): Promise<{ from: string; to: string; address: string }> {
+    return { from: await this.netns(from), to: await this.netns(to), address: this.ip(to, 4) };
+  }
+
   /** Path of a node's network namespace. */
   nodeNetns(node: string): string {
     return `/run/netns/weir.${this.name}.${node}`;

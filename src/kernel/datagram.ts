@@ -113,8 +113,10 @@ export class Arrivals {
 }
 
 export interface DatagramOptions {
-  /** Receives on this port, with arrival times. */
+  /** Receives on this port. */
   port?: number | undefined;
+  /** Whether arrivals on the port are timestamped; true by default. */
+  stamps?: boolean | undefined;
   /** Sizes of the kernel's buffers, bytes; may exceed the system's limits, which needs CAP_NET_ADMIN. */
   sendBuffer?: number | undefined;
   receiveBuffer?: number | undefined;
@@ -124,12 +126,12 @@ export interface DatagramOptions {
 export class DatagramSocket {
   readonly #fd: Fd;
 
-  constructor({ port, sendBuffer, receiveBuffer }: DatagramOptions = {}) {
+  constructor({ port, stamps = true, sendBuffer, receiveBuffer }: DatagramOptions = {}) {
     this.#fd = new Fd("a UDP socket", answer("open a UDP socket", libc.socket(AF_INET, SOCK_DGRAM, 0)));
     try {
       if (port !== undefined) {
         answer(`bind UDP port ${port}`, libc.bind(this.#fd.number, socketAddress("0.0.0.0", port), 16));
-        this.#set(SO_TIMESTAMPNS, 1);
+        if (stamps) this.#set(SO_TIMESTAMPNS, 1);
       }
       if (sendBuffer !== undefined) this.#set(SO_SNDBUFFORCE, sendBuffer);
       if (receiveBuffer !== undefined) this.#set(SO_RCVBUFFORCE, receiveBuffer);

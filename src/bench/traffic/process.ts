@@ -1,3 +1,4 @@
+import { Flood, type FloodOptions, Sink } from "./flood.ts";
 import { Gaps } from "./gaps.ts";
 import { type ReceiveOptions, Receiver } from "./receive.ts";
 import { Answerer, Requester, type RequestOptions } from "./request.ts";
@@ -15,6 +16,8 @@ const ROLES: Readonly<
   receive: (options) => new Receiver(options as ReceiveOptions),
   answer: (options) => new Answerer(options as { port: number }),
   request: (options) => new Requester(options as RequestOptions),
+  flood: (options) => new Flood(options as FloodOptions),
+  sink: (options) => new Sink(options as { port: number }),
   gaps: () => new Gaps(),
 };
 const make = ROLES[role];

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { ofTree } from "../tree.ts";
 import { type Beside, start } from "../weir.ts";
+import type { FloodOptions } from "./flood.ts";
 import type { Gap } from "./gaps.ts";
 import type { Received, ReceiveOptions } from "./receive.ts";
 import type { RequestOptions } from "./request.ts";
@@ -8,6 +9,7 @@ import type { SendOptions, Sent } from "./send.ts";
 
 /** A process in a pod's namespace that sends or receives. */
 export interface Traffic<Result> {
+  pid: number;
   /** Ends it, if it has not, and gives what it saw. */
   stop(): Promise<Result>;
   ended: Promise<Result>;
@@ -22,8 +24,19 @@ export const receive = (netns: string, options: ReceiveOptions): Promise<Traffic
  * each other at any veth. Resolves once it has begun.
  */
 export function send(netns: string, options: SendOptions): Promise<Traffic<Sent>> {
+  return onOneProcessor("send", netns, options);
+}
+
+/** Sends the same datagram from a namespace as fast as it goes, from one processor, until it is stopped. */
+export const flood = (netns: string, options: FloodOptions): Promise<Traffic<null>> =>
+  onOneProcessor("flood", netns, options);
+
+/** Has a port of a namespace that takes datagrams and reads none, until it is stopped. */
+export const sink = (netns: string, options: { port: number }): Promise<Traffic<null>> => begin("sink", netns, options);
+
+function onOneProcessor<Result>(role: string, netns: string, options: object): Promise<Traffic<Result>> {
   const [cpu = 0] = cpuList(readFileSync("/proc/self/status", "utf8"));
-  return launch("send", ["nsenter", `--net=${netns}`, "--", "taskset", "-c", String(cpu)], options);
+  return launch(role, ["nsenter", `--net=${netns}`, "--", "taskset", "-c", String(cpu)], options);
 }
 
 /** Answers requests at a port of a namespace until it is stopped. */
@@ -39,7 +52,11 @@ export async function schedulingGaps(): Promise<Traffic<Gap[]>> {
   const cpus = cpuList(readFileSync("/proc/self/status", "utf8"));
   const each = await Promise.all(cpus.map((cpu) => launch<Gap[]>("gaps", ["taskset", "-c", String(cpu)], {})));
   const all = async (results: Promise<Gap[]>[]): Promise<Gap[]> => (await Promise.all(results)).flat();
-  return { ended: all(each.map((one) => one.ended)), stop: () => all(each.map((one) => one.stop())) };
+  return {
+    pid: each[0]?.pid ?? 0,
+    ended: all(each.map((one) => one.ended)),
+    stop: () => all(each.map((one) => one.stop())),
+  };
 }
 
 /** Processors that a process may use, from the text of /proc/PID/status. */
@@ -65,6 +82,7 @@ async function launch<Result>(role: string, within: readonly string[], options: 
   ended.catch(() => {}); // who stops it is told
   await Promise.race([listening, ended]);
   return {
+    pid: beside.child.pid ?? 0,
     ended,
     stop: async () => {
       await beside.stop();

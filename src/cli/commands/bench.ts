@@ -97,6 +97,7 @@ export function addBench(program: Command, io: Io, load: Modules["bench"]): void
 
 /** Cases that `--only` chooses, as an example. */
 const WORDS: Partial<Record<BenchName, string>> = {
+  forward: "cost",
   matrix: "10M ingress udp",
   pairs: "10M ingress udp",
   loss: "burst across ipv6",
@@ -130,6 +131,8 @@ function addOwnOptions(command: Command, what: BenchName, cwd: string): void {
     many: () => command.option("--pods <n>", "so many pods (200)", parsePods),
     cpu: against,
     pairs: () => lasting("run (10)") && against(),
+    forward: () =>
+      command.option("--against <path>", "another build's bin/weir beside it, by turns: what a packet costs", atBuild),
     scale: () =>
       command
         .option("--against <path>", "another build's bin/weir beside it, by turns", atBuild)

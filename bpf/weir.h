@@ -34,6 +34,7 @@
 #define WEIR_PORTS 4096
 #define WEIR_MAX_SLOTS 1024  /* functions, and users' own programs */
 #define WEIR_NODES 8192      /* other nodes, by tunnels */
+#define WEIR_NEAR 2048       /* rows of weir_near in each generation, a power of two; also in src/datapath/near.ts */
 
 enum weir_direction { WEIR_INGRESS = 0, WEIR_EGRESS = 1 };
 
@@ -155,6 +156,11 @@ struct weir_device {
 	__u32 reserved;
 };
 
+struct weir_near {
+	__u32 ifindex; /* 0: none */
+	__u32 port;
+};
+
 struct weir_tunnel {
 	__u32 family; /* 4 or 6: of the underlay */
 	__u32 vni;
@@ -221,6 +227,17 @@ struct {
 	__type(value, struct weir_device);
 	__uint(max_entries, 2 * WEIR_PORTS);
 } weir_devices SEC(".maps");
+
+/*
+ * The same of most devices, without a hash, which takes longer than all else on a packet's way in: row ifindex % WEIR_NEAR
+ * * 2 + generation. Another device may have the row.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct weir_near);
+	__uint(max_entries, 2 * WEIR_NEAR);
+} weir_near SEC(".maps");
 
 /* ports in two generations: row port * 2 + generation */
 struct {

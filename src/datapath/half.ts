@@ -1,4 +1,5 @@
 import { type Chain, hopRow } from "./layout.ts";
+import { Near } from "./near.ts";
 import { decodeCourses, type PanelTables } from "./port-rows.ts";
 import { idKey } from "./tables.ts";
 
@@ -14,10 +15,12 @@ export class Half {
   /** Ports by index of the device that leads to them, and the reverse. */
   readonly #ports = new Map<number, number>();
   readonly #devices = new Map<number, number>();
+  readonly #near: Near;
 
   constructor(tables: PanelTables, gen: number) {
     this.#tables = tables;
     this.#gen = gen;
+    this.#near = new Near(tables.near, gen);
   }
 
   /** Reads all device rows, and the hops of these ports. A row equal to the other generation's shares its buffer. */
@@ -33,6 +36,7 @@ export class Half {
       const { gen, ifindex } = devices.key.decode(key) as { gen: number; ifindex: number };
       if (gen === this.#gen) this.#note(Number(devices.value.decode(value)["port"]), ifindex);
     }
+    this.#near.reload(this.#ports);
   }
 
   /** Compares these ports' hops with the kernel's, and rewrites those that somebody changed. */
@@ -112,10 +116,13 @@ export class Half {
     // a device that leads to another port by now is left alone
     if (held !== undefined && held !== device && this.#ports.get(held) === port) {
       devices.remove([key(held)]);
+      this.#near.set(held, undefined);
       this.#ports.delete(held);
     }
     this.#devices.delete(port);
-    if (device !== undefined) this.#note(port, device);
+    if (device === undefined) return;
+    this.#note(port, device);
+    this.#near.set(device, port);
   }
 
   #note(port: number, device: number): void {

@@ -91,6 +91,7 @@ export class Panel {
         hops: this.table("weir_hops"),
         courses: this.table("weir_courses"),
         devices: this.table("weir_devices"),
+        near: this.table("weir_near"),
       },
       courses: this.table("weir_courses").map.maxEntries,
       ports: this.names.all("port").keys(),

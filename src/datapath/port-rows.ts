@@ -7,6 +7,7 @@ export interface PanelTables {
   hops: Table;
   courses: Table;
   devices: Table;
+  near: Table;
 }
 
 /**

@@ -11,6 +11,7 @@ import { type PanelSizes, rowsFor } from "./sizes.ts";
 const NOT_CARRIED = new Set([
   "weir_config",
   "weir_devices",
+  "weir_near",
   "weir_hops",
   "weir_functions",
   "weir_upcalls",

@@ -40,6 +40,7 @@ export function memoryPanel(): PanelTables & Record<string, MemoryTable> {
     hops: new MemoryTable("weir_hops", jsonCodec(), jsonCodec(4096)),
     courses: table("courses"),
     devices: table("devices"),
+    near: table("near"),
   };
 }
 

@@ -6,14 +6,12 @@
 #pragma once
 #include "panel.h"
 
-WEIR_INLINE struct weir_hop *weir_hop_row(struct __sk_buff *skb, __u32 id)
+/* @state: tells the generation */
+WEIR_INLINE struct weir_hop *weir_hop_row(__u32 id, __u32 state)
 {
-	__u32 key = id / WEIR_PORT_HOPS << 1;
-	struct weir_port_hops *port;
+	__u32 key = id / WEIR_PORT_HOPS << 1 | state / WEIR_META_GEN % 2;
+	struct weir_port_hops *port = bpf_map_lookup_elem(&weir_hops, &key);
 
-	if (weir_get(skb, state) & WEIR_META_GEN)
-		key |= 1;
-	port = bpf_map_lookup_elem(&weir_hops, &key);
 	if (!port)
 		return 0;
 	barrier_var(port); /* keeps clang from adding the offset before the check */
@@ -34,7 +32,7 @@ struct weir_spot {
 /* The spot of a hop in the current generation. */
 WEIR_INLINE struct weir_spot weir_spot(struct __sk_buff *skb, __u32 id)
 {
-	struct weir_hop *hop = weir_hop_row(skb, id);
+	struct weir_hop *hop = weir_hop_row(id, weir_get(skb, state));
 
 	return (struct weir_spot){ id, hop ? hop->course : 0 };
 }
@@ -74,7 +72,7 @@ WEIR_INLINE __u32 weir_position(const struct weir_course *is, __u16 instance)
  */
 __noinline __u32 weir_find_hop(struct __sk_buff *skb, __u32 first, __u32 course, __u32 from)
 {
-	struct weir_hop *head = weir_hop_row(skb, first);
+	struct weir_hop *head = weir_hop_row(first, weir_get(skb, state));
 	struct weir_course *was = weir_course_row(course);
 	struct weir_course *is = weir_course_row(head ? head->course : 0);
 	__u32 at, now = WEIR_PLACE_AT;

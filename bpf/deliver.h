@@ -4,7 +4,7 @@
 #include "panel.h"
 
 /* Sets the tunnel key from a row of weir_tunnels, and sends the packet to the tunnel device. */
-WEIR_INLINE int weir_tunnel_deliver(struct __sk_buff *skb, const struct weir_hop *hop, __u32 id)
+WEIR_RARE int weir_tunnel_deliver(struct __sk_buff *skb, const struct weir_hop *hop, __u32 id)
 {
 	struct weir_tunnel *tunnel = bpf_map_lookup_elem(&weir_tunnels, &id);
 	struct bpf_tunnel_key key = {};
@@ -43,38 +43,43 @@ WEIR_INLINE int weir_back(struct __sk_buff *skb, const struct weir_hop *hop, __u
 	return bpf_redirect(hop->target, direction);
 }
 
-WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop, __u32 id)
+/* A packet that has lost its tunnel on a detour: the port's function looks where it goes, and is asked no more than once. */
+WEIR_INLINE int weir_ask(struct __sk_buff *skb, const struct weir_hop *hop, __u32 id, __u32 state)
 {
-	__u32 port = id / WEIR_PORT_HOPS, tunnel = weir_get(skb, tunnel);
+	if (state & WEIR_META_ASKED)
+		return weir_undeliverable(skb, WEIR_DROP_DELIVERY);
+	weir_set(skb, state, state | WEIR_META_ASKED);
+	weir_set(skb, instance, hop->instance);
+	weir_set(skb, hop, id);
+	bpf_tail_call(skb, &weir_functions, hop->slot);
+	return weir_drop(skb, WEIR_DROP_NO_FUNCTION);
+}
+
+WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop, __u32 id, __u32 state)
+{
+	__u32 port = id / WEIR_PORT_HOPS;
 	struct weir_port_count *count;
 
 	weir_set(skb, hop, weir_out(port));
 	if (weir_unlikely(hop->op == WEIR_OP_DOWN))
 		return weir_undeliverable(skb, WEIR_DROP_PORT_DOWN);
-	if (weir_unlikely(weir_tracing(skb)))
+	if (weir_unlikely(state & WEIR_META_TRACE))
 		return TC_ACT_SHOT;
-	if (hop->op == WEIR_OP_TUNNEL && !tunnel) {
-		/* the tunnel was lost on a detour: ask the port's function for it, at most once */
-		if (weir_get(skb, state) & WEIR_META_ASKED)
-			return weir_undeliverable(skb, WEIR_DROP_DELIVERY);
-		weir_set(skb, state, weir_get(skb, state) | WEIR_META_ASKED);
-		weir_set(skb, instance, hop->instance);
-		weir_set(skb, hop, id);
-		bpf_tail_call(skb, &weir_functions, hop->slot);
-		return weir_drop(skb, WEIR_DROP_NO_FUNCTION);
-	}
+	if (hop->op == WEIR_OP_TUNNEL && !weir_get(skb, tunnel))
+		return weir_ask(skb, hop, id, state);
 	count = bpf_map_lookup_elem(&weir_ports, &port);
 	if (count)
 		weir_count_add(&count->tx, skb);
-	switch (hop->op) {
-	case WEIR_OP_PEER:
+	if (weir_likely(hop->op == WEIR_OP_PEER)) {
 		/*
 		 * a packet that entered with another MAC address (through a tunnel or a shaping pair) would not
 		 * be accepted in the pod
 		 */
-		if (skb->pkt_type != 0 /* PACKET_HOST */)
+		if (weir_unlikely(skb->pkt_type != 0 /* PACKET_HOST */))
 			bpf_skb_change_type(skb, 0);
 		return bpf_redirect_peer(hop->target, 0);
+	}
+	switch (hop->op) {
 	case WEIR_OP_REDIRECT:
 		return bpf_redirect(hop->target, 0);
 	case WEIR_OP_RECEIVE:
@@ -82,7 +87,7 @@ WEIR_INLINE int weir_deliver(struct __sk_buff *skb, const struct weir_hop *hop, 
 	case WEIR_OP_NEIGH:
 		return bpf_redirect_neigh(hop->target, 0, 0, 0);
 	case WEIR_OP_TUNNEL:
-		return weir_tunnel_deliver(skb, hop, tunnel);
+		return weir_tunnel_deliver(skb, hop, weir_get(skb, tunnel));
 	case WEIR_OP_STACK:
 		return TC_ACT_UNSPEC;
 	case WEIR_OP_BACK:

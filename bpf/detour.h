@@ -22,9 +22,9 @@ WEIR_INLINE int weir_split(struct __sk_buff *skb)
  * Addresses the packet to a class of a shaping device, from which it returns to this instance, and stamps the
  * time of queueing. Returns 0, or -1: too many recirculations.
  */
-WEIR_INLINE int weir_to_class(struct __sk_buff *skb, __u32 classid)
+WEIR_INLINE int weir_to_class(struct __sk_buff *skb, __u32 classid, __u64 now)
 {
-	bpf_skb_set_tstamp(skb, bpf_ktime_get_ns(), BPF_SKB_TSTAMP_DELIVERY_MONO);
+	bpf_skb_set_tstamp(skb, now, BPF_SKB_TSTAMP_DELIVERY_MONO);
 	skb->priority = classid;
 	return weir_depart(skb, weir_here(skb), WEIR_MARK_RESUMED);
 }
@@ -52,12 +52,12 @@ WEIR_INLINE long weir_shape_pad(struct __sk_buff *skb, __u32 ifindex, __u32 clas
 	return bpf_clone_redirect(skb, ifindex, 0);
 }
 
-/* Queues the packet in a class of a shaping device (qdisc handle). It returns here with weir_resumed(). */
-WEIR_INLINE int weir_shape(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
+/* Queues the packet in a class of a shaping device (qdisc handle). It returns here with weir_resumed(). `now` is the ktime, ns. */
+WEIR_INLINE int weir_shape(struct __sk_buff *skb, __u32 ifindex, __u32 classid, __u64 now)
 {
 	if (weir_unlikely(weir_tracing(skb)))
 		return weir_next(skb);
-	if (weir_to_class(skb, classid))
+	if (weir_to_class(skb, classid, now))
 		return weir_drop(skb, WEIR_DROP_LOOP);
 	return bpf_redirect(ifindex, 0);
 }
@@ -66,11 +66,11 @@ WEIR_INLINE int weir_shape(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
  * Like weir_shape, but the packet is no longer charged to the sender's socket: a copy is queued, which has no
  * socket.
  */
-WEIR_INLINE int weir_shape_detached(struct __sk_buff *skb, __u32 ifindex, __u32 classid)
+WEIR_INLINE int weir_shape_detached(struct __sk_buff *skb, __u32 ifindex, __u32 classid, __u64 now)
 {
 	if (weir_unlikely(weir_tracing(skb)))
 		return weir_next(skb);
-	if (weir_to_class(skb, classid))
+	if (weir_to_class(skb, classid, now))
 		return weir_drop(skb, WEIR_DROP_LOOP);
 	if (bpf_clone_redirect(skb, ifindex, 0) < 0)
 		return weir_drop(skb, WEIR_DROP_DELIVERY);

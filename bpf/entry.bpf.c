@@ -15,30 +15,36 @@ WEIR_INLINE void weir_begin(struct __sk_buff *skb, __u32 hop, __u32 state)
 	weir_set(skb, tunnel, 0);
 }
 
+/* The port of the packet's device in a generation; 0: none. */
+WEIR_INLINE __u32 weir_port_of(struct __sk_buff *skb, __u32 gen)
+{
+	struct weir_device_key key = { .ifindex = skb->ifindex, .gen = gen };
+	__u32 row = key.ifindex % WEIR_NEAR * 2 + gen;
+	struct weir_near *near = bpf_map_lookup_elem(&weir_near, &row);
+	struct weir_device *device;
+
+	if (weir_likely(near && near->ifindex == key.ifindex && near->port))
+		return near->port;
+	device = bpf_map_lookup_elem(&weir_devices, &key);
+	return device ? device->port : 0;
+}
+
 /* On a device's ingress: finds the port and starts its ingress chain. */
 SEC("tc")
 int weir_entry(struct __sk_buff *skb)
 {
 	struct weir_config *config = weir_configuration();
-	struct weir_device_key key = { .ifindex = skb->ifindex };
-	struct weir_device *device;
+	__u32 gen = config ? config->gen & 1 : 0, state = gen * WEIR_META_GEN;
 	struct weir_port_count *count;
-	__u32 port;
+	__u32 port = weir_port_of(skb, gen);
 
-	weir_begin(skb, 0, 0);
-	if (!config)
+	weir_begin(skb, 0, state);
+	if (weir_unlikely(!port))
 		return weir_drop(skb, WEIR_DROP_NO_PORT);
-	key.gen = config->gen & 1;
-	device = bpf_map_lookup_elem(&weir_devices, &key);
-	if (!device)
-		return weir_drop(skb, WEIR_DROP_NO_PORT);
-	if (key.gen)
-		weir_set(skb, state, WEIR_META_GEN);
-	port = device->port;
 	count = bpf_map_lookup_elem(&weir_ports, &port);
 	if (count)
 		weir_count_add(&count->rx, skb);
-	return weir_enter(skb, port * WEIR_PORT_HOPS);
+	return weir_enter(skb, port * WEIR_PORT_HOPS, state);
 }
 
 /* Whether the packet has passed its chains already and is back on its device. Clears the mark. */
@@ -58,25 +64,22 @@ WEIR_INLINE int weir_came_back(struct __sk_buff *skb)
 WEIR_INLINE int weir_tap_at(struct __sk_buff *skb, enum weir_direction direction)
 {
 	struct weir_config *config = weir_configuration();
-	struct weir_device_key key = { .ifindex = skb->ifindex };
-	struct weir_device *device;
 	struct weir_port_count *count;
-	__u32 port;
+	__u32 port, state;
 
 	if (weir_came_back(skb) || !config)
 		return TC_ACT_UNSPEC;
-	key.gen = config->gen & 1;
-	device = bpf_map_lookup_elem(&weir_devices, &key);
-	if (!device)
+	port = weir_port_of(skb, config->gen & 1);
+	if (!port)
 		return TC_ACT_UNSPEC;
-	port = device->port;
-	weir_begin(skb, 0, (key.gen ? WEIR_META_GEN : 0) | (direction == WEIR_EGRESS ? WEIR_META_LEAVING : 0));
+	state = (config->gen & 1 ? WEIR_META_GEN : 0) | (direction == WEIR_EGRESS ? WEIR_META_LEAVING : 0);
+	weir_begin(skb, 0, state);
 	if (direction == WEIR_INGRESS) {
 		count = bpf_map_lookup_elem(&weir_ports, &port);
 		if (count)
 			weir_count_add(&count->rx, skb);
 	}
-	return weir_enter(skb, port * WEIR_PORT_HOPS + direction * WEIR_CHAIN_HOPS);
+	return weir_enter(skb, port * WEIR_PORT_HOPS + direction * WEIR_CHAIN_HOPS, state);
 }
 
 /* The pod's egress. */
@@ -102,15 +105,16 @@ WEIR_INLINE int weir_host_at(struct __sk_buff *skb, struct weir_cgroup *found, e
 	struct weir_config *config = weir_configuration();
 	struct weir_port_count *count;
 	struct weir_hop *hop;
-	__u32 port, id;
+	__u32 port, id, state;
 
 	if (!found || !config)
 		return TC_ACT_UNSPEC;
 	port = found->port;
 	id = port * WEIR_PORT_HOPS + chain * WEIR_CHAIN_HOPS;
-	weir_begin(skb, 0, (config->gen & 1 ? WEIR_META_GEN : 0) | (chain == WEIR_INGRESS ? WEIR_META_LEAVING : 0));
+	state = (config->gen & 1 ? WEIR_META_GEN : 0) | (chain == WEIR_INGRESS ? WEIR_META_LEAVING : 0);
+	weir_begin(skb, 0, state);
 	weir_set(skb, hop, id);
-	hop = weir_hop_row(skb, id);
+	hop = weir_hop_row(id, state);
 	if (!hop || hop->op == WEIR_OP_DOWN)
 		return TC_ACT_UNSPEC;
 	if (chain == WEIR_INGRESS) {
@@ -118,7 +122,7 @@ WEIR_INLINE int weir_host_at(struct __sk_buff *skb, struct weir_cgroup *found, e
 		if (count)
 			weir_count_add(&count->rx, skb);
 	}
-	return weir_enter(skb, id);
+	return weir_enter(skb, id, state);
 }
 
 /* Packets from the node's own sockets. */
@@ -145,7 +149,7 @@ int weir_host_ingress(struct __sk_buff *skb)
  */
 WEIR_INLINE __u32 weir_come_back(struct __sk_buff *skb, __u32 id, __u32 course)
 {
-	struct weir_hop *hop = weir_hop_row(skb, id);
+	struct weir_hop *hop = weir_hop_row(id, weir_get(skb, state));
 	__u32 at = id & WEIR_PLACE_AT, found;
 
 	if (hop && hop->course == course)
@@ -194,7 +198,9 @@ int weir_resume(struct __sk_buff *skb)
 	weir_begin(skb, id, state);
 	if (!config)
 		return weir_drop(skb, WEIR_DROP_NO_PORT);
-	return weir_enter(skb, mark & WEIR_MARK_COURSE ? weir_come_back(skb, id, course) : id);
+	if (mark & WEIR_MARK_COURSE)
+		id = weir_come_back(skb, id, course);
+	return weir_enter(skb, id, weir_get(skb, state));
 }
 
 char weir_license[] SEC("license") = "Dual BSD/GPL";

@@ -21,7 +21,7 @@ WEIR_INLINE int weir_link_control(struct __sk_buff *skb)
 
 	if (skb->protocol == bpf_htons(ETH_P_ARP))
 		return 1;
-	if (skb->protocol != bpf_htons(ETH_P_IPV6) || bpf_skb_load_bytes(skb, ETH_HLEN + 6, next, 2))
+	if (skb->protocol != bpf_htons(ETH_P_IPV6) || weir_load(skb, ETH_HLEN + 6, next, 2))
 		return 0;
 	if (next[0] != IPPROTO_ICMPV6 || next[1] != 255)
 		return 0;

@@ -45,7 +45,7 @@ WEIR_INLINE int weir_gone(struct __sk_buff *skb)
  * @instance: the instance that dropped it; 0: the panel itself
  * @rule: the instance's rule that dropped it; 0: none
  */
-WEIR_INLINE void weir_count_drop_of(struct __sk_buff *skb, enum weir_drop_reason reason, __u32 instance, __u32 rule)
+WEIR_RARE void weir_count_drop_of(struct __sk_buff *skb, enum weir_drop_reason reason, __u32 instance, __u32 rule)
 {
 	struct weir_drop_key key = {
 		.port = weir_port(skb),
@@ -74,23 +74,26 @@ WEIR_INLINE void weir_count_drop(struct __sk_buff *skb, enum weir_drop_reason re
 	weir_count_drop_of(skb, reason, weir_instance(skb), 0);
 }
 
+WEIR_RARE int weir_lose(struct __sk_buff *skb, enum weir_drop_reason reason, __u32 instance, __u32 rule)
+{
+	weir_count_drop_of(skb, reason, instance, rule);
+	return weir_gone(skb);
+}
+
 /* A function drops the packet. */
 WEIR_INLINE int weir_drop(struct __sk_buff *skb, enum weir_drop_reason reason)
 {
-	weir_count_drop(skb, reason);
-	return weir_gone(skb);
+	return weir_lose(skb, reason, weir_instance(skb), 0);
 }
 
 /* A rule of a function drops the packet. */
 WEIR_INLINE int weir_drop_by(struct __sk_buff *skb, enum weir_drop_reason reason, __u32 rule)
 {
-	weir_count_drop_of(skb, reason, weir_instance(skb), rule);
-	return weir_gone(skb);
+	return weir_lose(skb, reason, weir_instance(skb), rule);
 }
 
 /* The panel drops a packet that it cannot deliver. */
 WEIR_INLINE int weir_undeliverable(struct __sk_buff *skb, enum weir_drop_reason reason)
 {
-	weir_count_drop_of(skb, reason, 0, 0);
-	return weir_gone(skb);
+	return weir_lose(skb, reason, 0, 0);
 }

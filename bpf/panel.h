@@ -8,6 +8,9 @@
 #include "weir.h"
 
 #define WEIR_INLINE static __always_inline
+/* For code that few packets run: a single copy in a program, so that the usual path stays short. */
+#define WEIR_RARE static __noinline
+#define weir_likely(x) __builtin_expect(!!(x), 1)
 #define weir_unlikely(x) __builtin_expect(!!(x), 0)
 
 /*
@@ -31,6 +34,33 @@
 			     : "memory");                                               \
 	} while (0)
 #define WEIR_CB __builtin_offsetof(struct __sk_buff, cb)
+
+/*
+ * Copies bytes of the packet. Linear bytes, as headers nearly always are, are read directly, which takes a tenth of
+ * the helper's time. Returns 0, or a negative error if the packet is shorter.
+ *
+ * @offset: from the start of the frame
+ * @size: a constant
+ */
+#define WEIR_LINEAR 1024 /* beyond it the helper is used: the verifier needs a bound */
+WEIR_INLINE long weir_load(struct __sk_buff *skb, __u32 offset, void *to, const __u32 size)
+{
+	void *from = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+
+	if (!__builtin_constant_p(offset))
+		barrier_var(offset);
+	from += offset;
+	if (weir_unlikely(offset >= WEIR_LINEAR || from + size > end))
+		return bpf_skb_load_bytes(skb, offset, to, size);
+	/* clang would copy byte by byte; unaligned words are allowed */
+	if (size % 4 == 0)
+		__builtin_memcpy(to, __builtin_assume_aligned(from, 4), size);
+	else if (size % 2 == 0)
+		__builtin_memcpy(to, __builtin_assume_aligned(from, 2), size);
+	else
+		__builtin_memcpy(to, from, size);
+	return 0;
+}
 
 /*
  * The instance whose rows the function uses, and the port that the packet came in by (in a chain: the chain's
@@ -104,7 +134,7 @@ WEIR_INLINE struct weir_config *weir_configuration(void)
 	return bpf_map_lookup_elem(&weir_config, &zero);
 }
 
-WEIR_INLINE void weir_trace_add(struct __sk_buff *skb, __u32 id, const struct weir_hop *hop, __u8 op, __u8 reason)
+WEIR_RARE void weir_trace_add(struct __sk_buff *skb, __u32 id, const struct weir_hop *hop, __u8 op, __u8 reason)
 {
 	__u32 zero = 0;
 	struct weir_trace *trace = bpf_map_lookup_elem(&weir_traces, &zero);
@@ -176,7 +206,7 @@ WEIR_INLINE int weir_recirculate(struct __sk_buff *skb, __u32 id)
  * Continues at hop id, or at the packet's position on its course, after a recirculation: no tail calls are
  * left.
  */
-WEIR_INLINE int weir_go_on_later(struct __sk_buff *skb, __u32 id)
+WEIR_RARE int weir_go_on_later(struct __sk_buff *skb, __u32 id)
 {
 	__u32 place = weir_get(skb, place);
 
@@ -186,29 +216,59 @@ WEIR_INLINE int weir_go_on_later(struct __sk_buff *skb, __u32 id)
 	return weir_go_round(skb, weir_here(skb));
 }
 
-/* Runs hop id. The only place where a packet moves on. */
-WEIR_INLINE int weir_enter(struct __sk_buff *skb, __u32 id)
+/*
+ * Calls a function. Returns if the slot is empty. On x86 a tail call of a constant slot is a direct jump; any other
+ * goes through a retpoline and takes four times as long. A node's first functions have the first slots.
+ */
+WEIR_INLINE void weir_call(struct __sk_buff *skb, __u32 slot)
 {
-	struct weir_hop *hop = weir_hop_row(skb, id);
+	switch (slot) {
+	case 1:
+		bpf_tail_call_static(skb, &weir_functions, 1);
+		break;
+	case 2:
+		bpf_tail_call_static(skb, &weir_functions, 2);
+		break;
+	case 3:
+		bpf_tail_call_static(skb, &weir_functions, 3);
+		break;
+	case 4:
+		bpf_tail_call_static(skb, &weir_functions, 4);
+		break;
+	default:
+		bpf_tail_call(skb, &weir_functions, slot);
+	}
+}
 
-	if (hop && hop->op == WEIR_OP_JUMP) {
+/* Runs hop id with the packet's state. The only place where a packet moves on. */
+WEIR_INLINE int weir_enter(struct __sk_buff *skb, __u32 id, __u32 state)
+{
+	struct weir_hop *hop = weir_hop_row(id, state);
+
+	if (weir_unlikely(hop && hop->op == WEIR_OP_JUMP)) {
 		id = hop->target;
-		hop = weir_hop_row(skb, id);
+		hop = weir_hop_row(id, state);
 		weir_set(skb, place, 0); /* entering another chain */
 	}
-	if (!hop)
+	if (weir_unlikely(!hop))
 		return weir_drop(skb, WEIR_DROP_PORT_DOWN);
-	if (weir_unlikely(weir_tracing(skb)) && hop->op != WEIR_OP_DOWN)
+	if (weir_unlikely(state & WEIR_META_TRACE) && hop->op != WEIR_OP_DOWN)
 		weir_trace_add(skb, id, hop, hop->op, 0);
 	if (hop->op != WEIR_OP_CALL)
-		return weir_deliver(skb, hop, id);
-	if ((weir_get(skb, state) & WEIR_META_CALLS) >= WEIR_MAX_CALLS)
+		return weir_deliver(skb, hop, id, state);
+	if (weir_unlikely((state & WEIR_META_CALLS) >= WEIR_MAX_CALLS))
 		return weir_go_on_later(skb, id);
-	weir_set(skb, state, weir_get(skb, state) + 1);
+	weir_set(skb, state, state + 1);
 	weir_set(skb, hop, id);
 	weir_set(skb, instance, hop->instance);
-	bpf_tail_call(skb, &weir_functions, hop->slot);
+	weir_call(skb, hop->slot);
 	return weir_drop(skb, WEIR_DROP_NO_FUNCTION);
+}
+
+/* State of a packet that continues at another hop. */
+WEIR_INLINE __u32 weir_onward(struct __sk_buff *skb)
+{
+	return weir_get(skb, state) & ~(WEIR_META_RESUMED | WEIR_META_HELD);
 }
 
 /* Verdict of a transparent function: continue at the next hop of the chain. */
@@ -216,10 +276,9 @@ WEIR_INLINE int weir_next(struct __sk_buff *skb)
 {
 	__u32 place = weir_get(skb, place), hop = weir_get(skb, hop), id = hop + 1;
 
-	weir_set(skb, state, weir_get(skb, state) & ~(WEIR_META_RESUMED | WEIR_META_HELD));
 	if (weir_unlikely(place))
 		id = weir_find_hop(skb, hop & ~WEIR_PLACE_AT, place >> WEIR_PLACE_COURSE_SHIFT, (place & WEIR_PLACE_AT) + 1);
-	return weir_enter(skb, id);
+	return weir_enter(skb, id, weir_onward(skb));
 }
 
 /*
@@ -229,10 +288,9 @@ WEIR_INLINE int weir_next(struct __sk_buff *skb)
  */
 WEIR_INLINE int weir_forward_to(struct __sk_buff *skb, __u32 port, __u32 tunnel)
 {
-	weir_set(skb, state, weir_get(skb, state) & ~(WEIR_META_RESUMED | WEIR_META_HELD));
 	weir_set(skb, place, 0);
 	weir_set(skb, tunnel, tunnel);
-	return weir_enter(skb, weir_out(port));
+	return weir_enter(skb, weir_out(port), weir_onward(skb));
 }
 
 WEIR_INLINE int weir_forward(struct __sk_buff *skb, __u32 port)
@@ -252,7 +310,7 @@ WEIR_INLINE int weir_asked(struct __sk_buff *skb)
 WEIR_INLINE int weir_forward_by(struct __sk_buff *skb, __u32 tunnel)
 {
 	weir_set(skb, tunnel, tunnel);
-	return weir_enter(skb, weir_get(skb, hop));
+	return weir_enter(skb, weir_get(skb, hop), weir_get(skb, state));
 }
 
 /* Also sends a copy to a spot. Returns 0, or a negative error. */

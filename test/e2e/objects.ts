@@ -13,7 +13,7 @@ export interface Objects {
 }
 
 /** A statement without effect in a function that every packet passes: the programs differ, their behaviour does not. */
-const PASSED = "struct weir_hop *hop = weir_hop_row(skb, id);";
+const PASSED = "struct weir_hop *hop = weir_hop_row(id, state);";
 const NOTHING = `${PASSED}\n\n\tasm volatile("r0 = 7" ::: "r0");`;
 
 /** Swaps two fields of a limit's counters; the struct keeps its size. */

@@ -149,7 +149,7 @@ int weir_act(struct __sk_buff *skb)
 	case ACT_SPLIT:
 		return weir_resumed(skb) ? weir_next(skb) : weir_split(skb);
 	case ACT_SHAPE:
-		return weir_resumed(skb) ? weir_next(skb) : weir_shape(skb, act->extra, act->extra2);
+		return weir_resumed(skb) ? weir_next(skb) : weir_shape(skb, act->extra, act->extra2, bpf_ktime_get_ns());
 	case ACT_RECIRCULATE:
 		return weir_recirculate(skb, act->arg);
 	case ACT_TRACK:

@@ -32,7 +32,7 @@ WEIR_INLINE void read_ports(struct __sk_buff *skb, struct packet *packet, int eg
 
 	if (packet->protocol != IPPROTO_TCP && packet->protocol != IPPROTO_UDP && packet->protocol != IPPROTO_SCTP)
 		return;
-	if (bpf_skb_load_bytes(skb, packet->offset, port, sizeof(port)))
+	if (weir_load(skb, packet->offset, port, sizeof(port)))
 		return;
 	packet->has_ports = 1;
 	packet->pod_port = bpf_ntohs(egress ? port[0] : port[1]);
@@ -48,13 +48,13 @@ WEIR_INLINE int read_packet(struct __sk_buff *skb, struct packet *packet, int eg
 
 	*packet = (struct packet){ .peer.prefixlen = PROBE_BITS };
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
-		if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip4, sizeof(ip4)))
+		if (weir_load(skb, ETH_HLEN, &ip4, sizeof(ip4)))
 			return -1;
 		put_ip4(packet->peer.address, egress ? ip4.daddr : ip4.saddr);
 		packet->protocol = ip4.protocol;
 		packet->offset = weir_ip4_later_fragment(&ip4) ? 0 : ETH_HLEN + ip4.ihl * 4;
 	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
-		if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip6, sizeof(ip6)))
+		if (weir_load(skb, ETH_HLEN, &ip6, sizeof(ip6)))
 			return -1;
 		__builtin_memcpy(packet->peer.address, egress ? &ip6.daddr : &ip6.saddr, 16);
 		if (weir_ip6_l4(skb, ip6.nexthdr, &l4))

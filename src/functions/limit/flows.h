@@ -47,22 +47,23 @@ WEIR_INLINE __u32 mix(__u32 hash, __u32 value)
 /* Ports, or an ICMP echo identifier: what distinguishes flows between two addresses. */
 WEIR_INLINE __u32 flow_ports(struct __sk_buff *skb, __u8 protocol, __u32 offset)
 {
+	int echo = protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
 	__u32 ports = 0;
 
-	if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6)
-		offset += 4;
+	if (echo)
+		offset += 4; /* identifier, sequence number */
 	else if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP && protocol != IPPROTO_SCTP && protocol != IPPROTO_UDPLITE)
 		return 0;
-	if (bpf_skb_load_bytes(skb, offset, &ports, protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6 ? 2 : 4))
+	if (weir_load(skb, offset, &ports, sizeof(ports)))
 		return 0;
-	return ports;
+	return echo ? ports & bpf_htonl(0xffff0000) : ports;
 }
 
 WEIR_INLINE void flow_of_ip4(struct __sk_buff *skb, struct weir_limit_packet *packet, __u32 *offset)
 {
 	struct iphdr ip;
 
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+	if (weir_load(skb, ETH_HLEN, &ip, sizeof(ip)))
 		return;
 	packet->protocol = ip.protocol;
 	packet->ect = ip.tos & 3;
@@ -85,7 +86,7 @@ WEIR_INLINE void flow_of_ip6(struct __sk_buff *skb, struct weir_limit_packet *pa
 	struct weir_l4 l4 = { .protocol = 0 };
 	__u32 id = 0;
 
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+	if (weir_load(skb, ETH_HLEN, &ip, sizeof(ip)))
 		return;
 	packet->ect = ip.class[1] >> 4 & 3;
 	packet->jumbo = skb->gso_size && !ip.length && ip.next == IPPROTO_HOPOPTS ? 8 : 0;
@@ -117,7 +118,7 @@ WEIR_INLINE __u32 header_bytes(struct __sk_buff *skb, struct weir_limit_packet *
 
 	if (packet->protocol == IPPROTO_UDP)
 		return offset - WEIR_LIMIT_ETH + 8;
-	if (packet->protocol != IPPROTO_TCP || bpf_skb_load_bytes(skb, offset + 12, tcp, sizeof(tcp)))
+	if (packet->protocol != IPPROTO_TCP || weir_load(skb, offset + 12, tcp, sizeof(tcp)))
 		return 0;
 	packet->opening = tcp[1] >> 1 & 1;
 	return offset - WEIR_LIMIT_ETH + (tcp[0] >> 4) * 4;

@@ -43,11 +43,10 @@ WEIR_INLINE struct weir_limit_datagram *datagram_of(struct weir_limit_queue *que
  * packet's hash to the carried value. A function of its own, so that the verifier walks it once.
  */
 __attribute__((noinline)) __u32 weir_limit_admit(const struct weir_limit *limit, struct weir_limit_queue *queue,
-						  struct weir_limit_packet *packet, int charged)
+						  struct weir_limit_packet *packet, int charged, __u64 now)
 {
 	struct weir_limit_datagram *datagram;
 	struct weir_limit_flow *flow;
-	__u64 now = bpf_ktime_get_ns();
 	__u32 place, row, marks = 0;
 	int room = 1;
 
@@ -152,11 +151,12 @@ WEIR_INLINE int arrive(struct __sk_buff *skb, struct weir_limit_key *key, const 
 	struct weir_limit_queue *queue = weir_limit_queued(key);
 	struct weir_limit_use *use = weir_limit_used(key);
 	int charged = limit->deep && packet->protocol == IPPROTO_TCP && !packet->opening && skb->sk;
+	__u64 now = bpf_ktime_get_ns();
 	__u32 place;
 
 	if (!queue || !use)
 		return weir_next(skb);
-	place = weir_limit_admit(limit, queue, packet, charged);
+	place = weir_limit_admit(limit, queue, packet, charged, now);
 	receive(use, packet, place);
 	if (!place)
 		return weir_drop(skb, WEIR_DROP_RATE_LIMIT);
@@ -169,8 +169,8 @@ WEIR_INLINE int arrive(struct __sk_buff *skb, struct weir_limit_key *key, const 
 	charge(skb, limit, queue, packet, place);
 	/* on a receiver's limit no local sender is charged, so TCP is paced by acknowledgements as usual */
 	if (!limit->deep && skb->sk)
-		return weir_shape_detached(skb, limit->device, limit->block + place);
-	return weir_shape(skb, limit->device, limit->block + place);
+		return weir_shape_detached(skb, limit->device, limit->block + place, now);
+	return weir_shape(skb, limit->device, limit->block + place, now);
 }
 
 SEC("tc")

@@ -8,7 +8,7 @@
 SEC("tc")
 int weir_tap(struct __sk_buff *skb)
 {
-	struct weir_hop *hop = weir_hop_row(skb, weir_get(skb, hop));
+	struct weir_hop *hop = weir_hop_row(weir_get(skb, hop), weir_get(skb, state));
 
 	if (!hop || weir_tracing(skb))
 		return weir_drop(skb, WEIR_DROP_DELIVERY);

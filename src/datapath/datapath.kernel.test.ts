@@ -43,7 +43,7 @@ describe("a node's datapath", () => {
     const limited = (rate: number) => node.apply({ limits: limits(rate) });
     expect(limited(10e6).failed).toEqual([]);
     const id = node.panel.names.find("instance", `limit:${device}:egress`) ?? 0;
-    const rates = () => node.shaped().map((one) => Number(one.htb?.rate));
+    const rates = () => node.shaped().map((one) => Number(one.rate));
     // the parent's and the sparse flows' class; leaves have no rate of their own
     const own = () => rates().filter((rate) => rate > 8);
     const charged = (rate: number) => Math.round((rate * 647) / 640 / 8) * 8;

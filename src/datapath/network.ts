@@ -1,11 +1,11 @@
 import {
   addRoute,
-  type ClassInfo,
   changeTc,
   classBacklogs,
-  classes,
   type DeviceInfo,
   findLink,
+  type HtbRate,
+  htbRates,
   KernelError,
   links,
   type QdiscInfo,
@@ -52,7 +52,8 @@ export interface Network {
   removeRoute(route: RouteInfo): void;
   /** The qdiscs of a device; none if it does not exist. */
   qdiscs(device: string): QdiscInfo[];
-  classes(device: string): ClassInfo[];
+  /** The HTB classes of a device. */
+  classes(device: string): HtbRate[];
   /** Queued bytes of some classes, by handle; without those that do not exist. */
   classBacklogs(device: string, handles: readonly number[]): ReadonlyMap<number, number>;
   changeTc(device: string, changes: TcChange[]): void;
@@ -78,7 +79,7 @@ export const kernelNetwork: Network = {
   addRoute: (route) => addRoute(route),
   removeRoute: ({ cidr, ifindex, metric }) => void removeRoute({ cidr, device: ifindex, metric }),
   qdiscs: (device) => ofDevice(() => qdiscs(undefined, device)),
-  classes: (device) => ofDevice(() => classes(device)),
+  classes: (device) => ofDevice(() => htbRates(device)),
   classBacklogs: (device, handles) => new Map(ofDevice(() => [...classBacklogs(device, handles)])),
   changeTc: (device, changes) => changeTc(device, changes),
 };

@@ -1,4 +1,4 @@
-import { type ClassInfo, type HtbClass, handle, type TcChange } from "../kernel/index.ts";
+import { type HtbClass, type HtbRate, handle, type TcChange } from "../kernel/index.ts";
 import type { Shaper } from "../model/document.ts";
 import { memo } from "../model/memo.ts";
 import { BLOCK, PLACE, SETS, type Shape, shape } from "../model/shape.ts";
@@ -40,19 +40,18 @@ export const kernelRate = (bits: number): bigint => ((BigInt(Math.round(bits)) +
 export const DRAINING = kernelRate(shape(DRAIN).parent.rate);
 
 /** Classes by shaper id. */
-export function readClasses(infos: readonly ClassInfo[]): Map<number, Classes> {
+export function readClasses(infos: readonly HtbRate[]): Map<number, Classes> {
   const held = new Map<number, Classes>();
-  for (const { kind, handle: own, htb } of infos) {
-    if (kind !== "htb") continue;
+  for (const { handle: own, rate, quantum } of infos) {
     const id = Math.floor((own & 0xffff) / BLOCK);
     const place = (own & 0xffff) % BLOCK;
     const one = held.get(id) ?? { rate: 0n, leaves: new Map<number, number>(), quanta: new Map(), draining: false };
     held.set(id, one);
     const set = SETS.findLast((first) => place >= first);
-    if (place === PLACE.parent) one.rate = htb?.rate ?? 0n;
+    if (place === PLACE.parent) one.rate = rate;
     if (place === PLACE.parent || set === undefined) continue;
     one.leaves.set(set, (one.leaves.get(set) ?? 0) + 1);
-    one.quanta.set(set, Math.min(one.quanta.get(set) ?? Number.POSITIVE_INFINITY, htb?.quantum ?? 0));
+    one.quanta.set(set, Math.min(one.quanta.get(set) ?? Number.POSITIVE_INFINITY, quantum));
   }
   for (const one of held.values()) one.draining = one.rate === DRAINING;
   return held;

@@ -131,7 +131,7 @@ export class KernelNode {
 
   /** HTB classes, without those of the tbf below a leaf. */
   shaped() {
-    return this.inNode(() => kernelNetwork.classes("weir_shape0").filter(({ kind }) => kind === "htb"));
+    return this.inNode(() => kernelNetwork.classes("weir_shape0"));
   }
 
   close(): void {

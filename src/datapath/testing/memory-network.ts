@@ -1,6 +1,6 @@
 import {
-  type ClassInfo,
   type DeviceInfo,
+  type HtbRate,
   handle,
   KernelError,
   type QdiscInfo,
@@ -29,7 +29,7 @@ export class MemoryNetwork implements Network {
   dumps = 0;
   /** Queued bytes of each class. */
   backlog = 0;
-  #classes = new Map<number, ClassInfo>();
+  #classes = new Map<number, HtbRate>();
   #root: QdiscInfo | undefined;
   #index = 1;
   readonly #refuses: (what: string) => boolean;
@@ -148,7 +148,7 @@ export class MemoryNetwork implements Network {
     return this.#root ? [this.#root] : [];
   }
 
-  classes(): ClassInfo[] {
+  classes(): HtbRate[] {
     return [...this.#classes.values()];
   }
 
@@ -164,11 +164,9 @@ export class MemoryNetwork implements Network {
         this.#root = { ifindex, kind: "htb", handle: handle(2), parent, stats: STATS };
       } else if (change.kind === "htb-class") {
         this.#check(`class ${change.handle}`);
-        const { rate, quantum, ceil = rate, prio = 0 } = change.htb;
-        const kept = (value: number | bigint): bigint => ((BigInt(Math.round(Number(value))) + 4n) / 8n) * 8n;
-        const htb = { rate: kept(rate), ceil: kept(ceil), quantum, prio };
-        const { handle: own, parent } = change;
-        this.#classes.set(own, { ifindex, kind: "htb", handle: own, parent, stats: STATS, htb });
+        const { rate, quantum } = change.htb;
+        const kept = ((BigInt(Math.round(Number(rate))) + 4n) / 8n) * 8n;
+        this.#classes.set(change.handle, { handle: change.handle, rate: kept, quantum });
       } else if (change.op === "remove" && change.kind === "class") this.#classes.delete(change.handle);
     }
   }

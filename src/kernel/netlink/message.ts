@@ -106,6 +106,23 @@ export function attributes(bytes: Buffer): Attributes {
   return found;
 }
 
+/**
+ * Where an attribute's value begins among those between two offsets; -1 if it is absent. For large dumps: it makes no
+ * object.
+ */
+export function findAttribute(bytes: Buffer, type: number, from: number, end: number): number {
+  for (let at = from; at + 4 <= end; ) {
+    const length = bytes.readUInt16LE(at);
+    if (length < 4 || at + length > end) return -1;
+    if ((bytes.readUInt16LE(at + 2) & TYPE_MASK) === type) return at + 4;
+    at += align(length);
+  }
+  return -1;
+}
+
+/** Length of the attribute whose value begins here, bytes. */
+export const attributeLength = (bytes: Buffer, at: number): number => bytes.readUInt16LE(at - 4) - 4;
+
 /** The integer in an attribute, or `undefined` if it is absent. */
 export function uint(from: Attributes, type: number): number | undefined {
   const bytes = from.get(type);

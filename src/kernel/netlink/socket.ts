@@ -79,24 +79,31 @@ export class Netlink {
 
   /** All replies to a dump request. Repeats the dump if the kernel reports that it was inconsistent. */
   dump(type: number, body: Buffer): Reply[] {
+    return this.dumpAs(type, body, (reply) => ({ ...reply, body: Buffer.from(reply.body) }));
+  }
+
+  /** The same, read at once: `read` must not keep the body, which the next answer overwrites. */
+  dumpAs<T>(type: number, body: Buffer, read: (reply: Reply) => T): T[] {
     for (let attempt = 1; ; attempt++) {
-      const replies = this.#dumpOnce(type, body);
-      if (attempt === RETRIES || !replies.some(({ flags }) => (flags & FLAG.interrupted) !== 0)) return replies;
+      const { replies, isInterrupted } = this.#dumpOnce(type, body, read);
+      if (attempt === RETRIES || !isInterrupted) return replies;
     }
   }
 
-  #dumpOnce(type: number, body: Buffer): Reply[] {
+  #dumpOnce<T>(type: number, body: Buffer, read: (reply: Reply) => T): { replies: T[]; isInterrupted: boolean } {
     const first = this.#transmit([{ type, flags: FLAG.request | FLAG.dump, body }]);
-    const replies: Reply[] = [];
+    const replies: T[] = [];
+    let isInterrupted = false;
     for (;;) {
       for (const reply of this.#receive()) {
         if (reply.sequence !== first) continue;
         if (reply.type === ERROR || reply.type === DONE) {
           const refusal = readError(reply, 0);
           if (refusal) throw refused("list by netlink", refusal);
-          return replies;
+          return { replies, isInterrupted };
         }
-        replies.push({ ...reply, body: Buffer.from(reply.body) });
+        isInterrupted ||= (reply.flags & FLAG.interrupted) !== 0;
+        replies.push(read(reply));
       }
     }
   }

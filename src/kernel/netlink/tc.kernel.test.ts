@@ -6,7 +6,17 @@ import { runName } from "../testdata/harness.ts";
 import { addAddress } from "./ifaddr.ts";
 import { createVeth, ifindexOf, setLink } from "./link.ts";
 import { addNeighbour } from "./route.ts";
-import { changeTc, classBacklogs, classes, formatHandle, handle, qdiscs, type TcChange, TcError } from "./tc.ts";
+import {
+  changeTc,
+  classBacklogs,
+  classes,
+  formatHandle,
+  handle,
+  htbRates,
+  qdiscs,
+  type TcChange,
+  TcError,
+} from "./tc.ts";
 
 const name = runName("tc");
 let netns: string;
@@ -135,7 +145,11 @@ test("hundreds of classes are created and removed in batches", () => {
     { op: "set", kind: "bfifo", handle: handle(0x100 + i), parent: handle(1, 0x100 + i), limit: 60_000 },
   ]).flat();
   changeTc("w0", many, netns);
-  expect(classes("w0", netns).filter(({ kind }) => kind === "htb")).toHaveLength(503);
+  const all = classes("w0", netns).filter(({ kind }) => kind === "htb");
+  expect(all).toHaveLength(503);
+  expect(htbRates("w0", netns)).toEqual(
+    all.map(({ handle, htb }) => ({ handle, rate: htb?.rate, quantum: htb?.quantum })),
+  );
   expect(qdiscs(netns, "w0")).toHaveLength(503);
   changeTc("w0", [{ op: "remove", kind: "class", handle: handle(1, 0x100) }], netns);
   expect(classes("w0", netns).filter(({ kind }) => kind === "htb")).toHaveLength(502);

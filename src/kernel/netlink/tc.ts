@@ -1,6 +1,19 @@
 import { KernelError } from "../errors.ts";
 import { ifindexOf } from "./link.ts";
-import { attr, attributes, FLAG, nest, type Reply, type Request, string, text, u32, u64 } from "./message.ts";
+import {
+  attr,
+  attributeLength,
+  attributes,
+  FLAG,
+  findAttribute,
+  nest,
+  type Reply,
+  type Request,
+  string,
+  text,
+  u32,
+  u64,
+} from "./message.ts";
 import { type At, type Refusal, refused, withNetlink } from "./socket.ts";
 
 const RTM = { qdisc: 36, tclass: 40 };
@@ -317,6 +330,36 @@ export function classes(device: string | number, at?: At): ClassInfo[] {
     const ifindex = typeof device === "string" ? ifindexOf(device, netlink) : device;
     return netlink.dump(RTM.tclass + OFFSET.get, header(ifindex, 0, 0)).map(readClass);
   });
+}
+
+/** The rate of an HTB class as the kernel has it, bit/s, and its quantum, bytes. */
+export interface HtbRate {
+  handle: number;
+  rate: bigint;
+  quantum: number;
+}
+
+/** The HTB classes of a device, of which there may be thousands. */
+export function htbRates(device: string | number, at?: At): HtbRate[] {
+  return withNetlink(at, (netlink) => {
+    const ifindex = typeof device === "string" ? ifindexOf(device, netlink) : device;
+    const all = netlink.dumpAs(RTM.tclass + OFFSET.get, header(ifindex, 0, 0), readHtbRate);
+    return all.filter((one) => one !== undefined);
+  });
+}
+
+const HTB_KIND = Buffer.from("htb\0");
+
+function readHtbRate({ body }: Reply): HtbRate | undefined {
+  const kind = findAttribute(body, TCA.kind, HEADER, body.length);
+  const options = findAttribute(body, TCA.options, HEADER, body.length);
+  if (kind < 0 || options < 0 || body.compare(HTB_KIND, 0, 4, kind, kind + 4) !== 0) return undefined;
+  const end = options + attributeLength(body, options);
+  const parameters = findAttribute(body, HTB.parameters, options, end);
+  if (parameters < 0 || attributeLength(body, parameters) < 44) return undefined;
+  const wide = findAttribute(body, HTB.rate64, options, end);
+  const bytes = wide < 0 ? BigInt(body.readUInt32LE(parameters + 8)) : body.readBigUInt64LE(wide);
+  return { handle: body.readUInt32LE(8), rate: bytes * 8n, quantum: body.readUInt32LE(parameters + 32) };
 }
 
 /** Queued bytes of some classes of a device by handle; a class that does not exist has none. */

@@ -52,7 +52,7 @@ export class Generations {
   #config: Buffer | undefined;
   #active: 0 | 1 = 0;
   /** Ports and courses that this round of comparing has not reached. */
-  #unscrubbed: { ports: number[]; courses: number[] } = { ports: [], courses: [] };
+  #unscrubbed: { ports: number[]; courses: number[]; near: Half[] } = { ports: [], courses: [], near: [] };
   /** Digest of the map of devices when it was as it should be, and the writes that it had seen. */
   #goodDevices = { digest: "", writes: -1 };
 
@@ -83,20 +83,25 @@ export class Generations {
 
   /**
    * Compares a slice of the rows with the kernel's, and rewrites what somebody else changed: at first the configuration
-   * and devices' rows, then the hops of `count` ports and as many courses as they may have. False after the last.
+   * and devices' rows, then the devices near of each generation, then the hops of `count` ports and as many courses as they may have. False after the last.
    */
   scrub(count: number): boolean {
-    const { ports, courses } = this.#unscrubbed;
+    const { ports, courses, near } = this.#unscrubbed;
+    const half = near.pop();
+    if (half) {
+      half.scrubNear();
+      return near.length + ports.length + courses.length > 0;
+    }
     if (ports.length + courses.length > 0) {
       const some = ports.splice(0, count);
-      for (const half of this.#halves) half.scrub(some);
+      for (const one of this.#halves) one.scrub(some);
       this.#courses.scrub(courses.splice(0, CHAINS.length * count));
       return ports.length + courses.length > 0;
     }
     this.#scrubConfig();
     this.#scrubDevices();
-    this.#unscrubbed = { ports: [...this.ports()], courses: this.#courses.ids() };
-    return this.#unscrubbed.ports.length + this.#unscrubbed.courses.length > 0;
+    this.#unscrubbed = { ports: [...this.ports()], courses: this.#courses.ids(), near: [...this.#halves] };
+    return true;
   }
 
   #scrubConfig(): void {

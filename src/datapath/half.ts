@@ -50,6 +50,11 @@ export class Half {
     }
   }
 
+  /** The same for the devices that programs find without hashing. */
+  scrubNear(): void {
+    this.#near.scrub();
+  }
+
   /** The port to which a device leads, by ifindex. */
   leads(): ReadonlyMap<number, number> {
     return this.#ports;

@@ -112,6 +112,7 @@ test.each([
   ["rows of rules", empty("weir_limits")],
   ["the panel's devices", empty("weir_devices")],
   ["the panel's hops", empty("weir_hops")],
+  ["the panel's near devices", empty("weir_near")],
   ["courses of packets that wait", empty("weir_courses")],
   ["the panel's configuration", empty("weir_config")],
   ["another port's device", () => lead("lo", "router:host")],

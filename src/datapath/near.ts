@@ -31,6 +31,22 @@ export class Near {
     for (const [ifindex, port] of ports) this.set(ifindex, port);
   }
 
+  /** Compares the rows with the kernel's, and rewrites those that somebody changed. */
+  scrub(): void {
+    const missing = new Map(this.#held);
+    for (const [key, value] of this.#table.entries()) {
+      const row = key.readUInt32LE();
+      if (row % 2 !== this.#gen) continue;
+      const slot = Math.floor(row / 2);
+      const held = missing.get(slot);
+      if (!held) this.#table.remove([key]);
+      else if (this.#table.value.encode({ ...held }).equals(value)) missing.delete(slot);
+    }
+    this.#table.write(
+      [...missing].map(([slot, held]) => [idKey(slot * 2 + this.#gen), this.#table.value.encode({ ...held })]),
+    );
+  }
+
   /** A device leads to a port now; undefined: to none. */
   set(ifindex: number, port: number | undefined): void {
     const slot = ifindex % SLOTS;

@@ -7,6 +7,8 @@ export interface Sliced {
 
 /** ms in which everything is compared: less than a minute. */
 const ROUND = 55_000;
+/** Slices of a kind, at most, beside those for its items. */
+const FIXED = 4;
 /** The longest time between two slices, ms. */
 const LONGEST = 2000;
 
@@ -30,7 +32,7 @@ export class Scrub {
 
   /** ms between two slices with which a round takes less than a minute. */
   get every(): number {
-    const counts = this.#sliced.map(([{ size }, count]) => 1 + Math.ceil(size / count));
+    const counts = this.#sliced.map(([{ size }, count]) => FIXED + Math.ceil(size / count));
     const slices = counts.reduce((sum, count) => sum + count, this.#whole.length);
     return Math.min(LONGEST, ROUND / slices);
   }

@@ -24,7 +24,8 @@
 #define WEIR_FLOW_PLACE_SHIFT 5 /* a row's place is bucket << 5 | way */
 #define WEIR_FLOW_BUCKETS 4096	/* default size, a power of two */
 #define WEIR_FLOW_OWNERS 16384	/* default size; owners are ids of ports */
-#define WEIR_FLOW_UNIT 24	/* a unit of time is 2^24 ns, 16.8 ms */
+#define WEIR_FLOW_UNIT 27	/* a unit of time is 2^27 ns, 134 ms */
+#define WEIR_FLOW_SECONDS(seconds) ((__u32)((seconds) * 1000000000ULL >> WEIR_FLOW_UNIT))
 
 /* The key of a flow, in the direction of its first packet. 48 bytes, compared as words. */
 struct weir_flow_tuple {
@@ -217,7 +218,10 @@ WEIR_INLINE struct weir_flow_bucket *weir_flow_bucket_of(__u32 index)
 	return bpf_map_lookup_elem(&weir_flow_buckets, &index);
 }
 
-/* Whether a time is in the future. Times wrap around after 2.3 years. */
+/*
+ * Whether a time is in the future. Times wrap around after 18 years. A row that nothing has replaced would seem alive
+ * again 9 years after its expiry: longer than a machine runs.
+ */
 WEIR_INLINE int weir_flow_alive(__u32 expires, __u32 now)
 {
 	return (__s32)(expires - now) > 0;

@@ -19,14 +19,15 @@ struct weir_flow_new {
 	struct weir_flow flow;
 	__u16 owner;	 /* the port that is charged for the row */
 	__u8 translated; /* 1: flow.translated differs from flow.original */
-	__u8 reserved;
+	__u8 reversed;	 /* FOUND: 1: the packet has the direction of that flow's replies */
 	__u32 anew; /* match.stamp of a flow to replace, after WEIR_FLOW_AGAIN or for another choice; or 0 */
 	__u32 now;
 	__u32 place; /* the flow's place, once it is OPENED or FOUND */
 	__u32 stamp;
 	struct weir_flow_put put;
 	__u64 alias; /* reference to the alias by the translated tuple */
-	__u32 own;   /* 1: the alias was written for this flow, not found */
+	__u16 own;   /* 1: the alias was written for this flow, not found */
+	__u16 other; /* FOUND: 1: the packet carries that flow's translated tuple */
 };
 
 /*
@@ -144,6 +145,7 @@ WEIR_INLINE int weir_flow_settle(struct weir_flow_new *new)
 	result = weir_flow_put_once(put);
 	new->place = put->place;
 	new->stamp = put->stamp;
+	new->reversed = result == WEIR_FLOW_THERE && put->how == WEIR_FLOW_BACKWARD;
 	if (result == WEIR_FLOW_PUT)
 		return weir_flow_finish(new) ? WEIR_FLOW_REFUSED : WEIR_FLOW_OPENED;
 	if (new->own && (result != WEIR_FLOW_THERE || put->twin != new->alias))
@@ -152,7 +154,8 @@ WEIR_INLINE int weir_flow_settle(struct weir_flow_new *new)
 		return WEIR_FLOW_REFUSED;
 	if (put->kind == WEIR_FLOW_ROW)
 		return WEIR_FLOW_FOUND;
-	new->place = put->twin >> 32; /* the tuple is the translated one of another flow */
+	new->other = 1; /* the tuple is the translated one of another flow */
+	new->place = put->twin >> 32;
 	new->stamp = put->twin;
 	return put->twin ? WEIR_FLOW_FOUND : WEIR_FLOW_REFUSED;
 }
@@ -171,6 +174,7 @@ __noinline int weir_flow_open(struct weir_flow_new *new)
 		return WEIR_FLOW_REFUSED;
 	new->alias = 0;
 	new->own = 0;
+	new->other = 0;
 	if (new->translated)
 		result = weir_flow_claim(new);
 	if (result == WEIR_FLOW_OPENED)
@@ -184,14 +188,16 @@ __noinline int weir_flow_open(struct weir_flow_new *new)
 }
 
 /*
- * The flow that weir_flow_open() has opened or found, for a packet in the direction of the first. 0: it is
- * gone.
+ * The flow that weir_flow_open() has opened or found. Its direction is as weir_flow_find() gives it: both ends may
+ * have opened the flow at the same time. 0: it is gone.
  */
 WEIR_INLINE struct weir_flow *weir_flow_at(const struct weir_flow_new *new, struct weir_flow_match *match)
 {
 	*match = (struct weir_flow_match){};
 	if (weir_flow_follow(weir_flow_twin(new->place, new->stamp), match))
 		match->flow = 0;
+	match->reversed = new->reversed;
+	match->translated = new->other;
 	return match->flow;
 }
 
@@ -207,7 +213,7 @@ WEIR_INLINE void weir_flow_end(const struct weir_flow_match *match)
 /*
  * Records that later fragments of this datagram belong to the flow. They find it by the datagram's
  * identification for the timeout of WEIR_FLOW_FRAGMENTS. Fragments that arrive before the first one find
- * nothing. Returns 0, or a negative number.
+ * nothing. A datagram that an ICMP error quotes is refused: it may be forged. Returns 0, or a negative number.
  */
 WEIR_INLINE int weir_flow_expect(const struct weir_flow_match *match, const struct weir_flow_packet *packet, __u32 now)
 {
@@ -215,7 +221,7 @@ WEIR_INLINE int weir_flow_expect(const struct weir_flow_match *match, const stru
 	struct weir_flow_new *new = bpf_map_lookup_elem(&weir_flow_scratch, &zero);
 	struct weir_flow_put *put;
 
-	if (!new || packet->part != WEIR_FLOW_HEAD)
+	if (!new || packet->part != WEIR_FLOW_HEAD || packet->error)
 		return -1;
 	put = &new->put;
 	__builtin_memset(&put->row, 0, sizeof(put->row));

@@ -16,13 +16,13 @@
 #pragma once
 #include "flow_find.h"
 
-#define WEIR_FLOW_BRIEF (300 * 60) /* 5 minutes, in units of time */
+#define WEIR_FLOW_BRIEF WEIR_FLOW_SECONDS(300)
 #define WEIR_FLOW_NOBODY 0x10000   /* no owner */
 #define WEIR_FLOW_ANYBODY 0x10001
 
 enum weir_flow_put_result {
 	WEIR_FLOW_PUT = 0, /* the row is written; `twin` is the twin of the replaced row, to be ended too */
-	WEIR_FLOW_THERE,   /* a live row has the tuple: `place`, `stamp`, `twin`, `kind` and `same` describe it */
+	WEIR_FLOW_THERE,   /* a live row has the tuple: `place`, `stamp`, `twin`, `kind`, `how` and `same` describe it */
 	WEIR_FLOW_FULL,
 };
 
@@ -35,7 +35,7 @@ struct weir_flow_put {
 	__u32 replace; /* stamp of the live row with the same tuple that it may replace; or WEIR_FLOW_ANY */
 	__u16 owner;
 	__u8 same; /* THERE: the row is an alias of the same flow */
-	__u8 reserved;
+	__u8 how;  /* THERE: WEIR_FLOW_FORWARD; WEIR_FLOW_BACKWARD: the row's replies have the tuple */
 	__u32 place;
 	__u32 stamp;
 	__u32 expires; /* PUT: its expiry */
@@ -219,6 +219,7 @@ WEIR_INLINE int weir_flow_try(struct weir_flow_bucket *bucket, __u16 tag, struct
 
 		put->same = row->kind == put->row.kind && how == WEIR_FLOW_FORWARD &&
 			    weir_flow_compare(&row->translated, &put->row.translated) == WEIR_FLOW_FORWARD;
+		put->how = how;
 		put->stamp = stamp;
 		put->kind = row->kind;
 		put->twin = row->twin;

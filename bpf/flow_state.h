@@ -4,23 +4,19 @@
 #include "flow.h"
 #include "flow_packet.h"
 
-#define WEIR_FLOW_SLACK 480 /* 8 s, in units: a row's expiry is written when it moves by this, or by 1/16 of its timeout */
+#define WEIR_FLOW_SLACK WEIR_FLOW_SECONDS(8) /* a row's expiry is written when it moves by this, or by 1/16 of its timeout */
+#define WEIR_FLOW_MOVES 4 /* CPUs that may change the state of one flow at the same time */
 
 /* weir_flow_see(): the connection has ended, and this is the first packet of a new one, which must be opened */
 #define WEIR_FLOW_AGAIN (-1)
 
-/* State, ends and kind, as in weir_flow.life. */
-struct weir_flow_life {
-	__u32 stamp;
-	__u8 state;
-	__u8 ends;
-	__u8 kind;
-	__u8 reserved;
-};
-union weir_flow_life_word {
-	__u64 word;
-	struct weir_flow_life life;
-};
+/* State and ends in weir_flow.life, above the stamp. */
+#define WEIR_FLOW_LIFE_STATE(life) ((__u8)((life) >> 32))
+#define WEIR_FLOW_LIFE_ENDS(life) ((__u8)((life) >> 40))
+#define WEIR_FLOW_LIFE(life, state, ends) (((life) & ~0xffff00000000ULL) | (__u64)(__u8)(state) << 32 | (__u64)(ends) << 40)
+_Static_assert(__builtin_offsetof(struct weir_flow, state) == __builtin_offsetof(struct weir_flow, life) + 4, "shifts");
+_Static_assert(__builtin_offsetof(struct weir_flow, ends) == __builtin_offsetof(struct weir_flow, life) + 5, "shifts");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "shifts");
 
 WEIR_INLINE __u32 weir_flow_timeout(const struct weir_flow_config *config, __u8 state)
 {
@@ -96,6 +92,14 @@ WEIR_INLINE void weir_flow_note_ack(struct weir_flow *flow, const struct weir_fl
 		flow->side[!side].word = is.word;
 }
 
+/* The state of a connection that was reset and continues. */
+WEIR_INLINE int weir_flow_open_state(__u8 ends, __u8 state)
+{
+	if (ends & (WEIR_FLOW_RST(0) | WEIR_FLOW_RST(1)))
+		return state;
+	return (ends & 3) == 3 ? WEIR_FLOW_TCP_CLOSED : ends & 3 ? WEIR_FLOW_TCP_HALF_CLOSED : WEIR_FLOW_TCP_ESTABLISHED;
+}
+
 /*
  * The TCP state after a packet of this side; sets the bits of *ends. WEIR_FLOW_AGAIN: the packet belongs to a
  * new connection.
@@ -119,6 +123,11 @@ WEIR_INLINE int weir_flow_tcp_state(struct weir_flow *flow, const struct weir_fl
 	}
 	if (packet->flags & WEIR_TCP_ACK)
 		weir_flow_note_ack(flow, packet, side, state);
+	/* an end that continues has refused the RST (RFC 5961), or is reset again */
+	if (weir_unlikely(state == WEIR_FLOW_TCP_RESET && *ends & WEIR_FLOW_RST(!side))) {
+		*ends &= ~WEIR_FLOW_RST(!side);
+		return weir_flow_open_state(*ends, state);
+	}
 	if (side && state == WEIR_FLOW_TCP_NEW)
 		return WEIR_FLOW_TCP_REPLIED;
 	if (!side && state == WEIR_FLOW_TCP_REPLIED)
@@ -159,37 +168,82 @@ WEIR_INLINE void weir_flow_renew(const struct weir_flow_match *match, __u32 expi
 		weir_flow_extend(&alias, expires);
 }
 
+/* The state after a packet of the flow, and its ends. Negative: WEIR_FLOW_AGAIN. */
+WEIR_INLINE int weir_flow_next(struct weir_flow *flow, const struct weir_flow_packet *packet, int side, __u8 state,
+			       __u8 *ends)
+{
+	if (packet->tuple.protocol == IPPROTO_TCP && packet->part != WEIR_FLOW_LATER)
+		return weir_flow_tcp_state(flow, packet, side, state, ends);
+	return weir_flow_plain_state(state, side);
+}
+
+/*
+ * Changes the state again, after another CPU has changed it. Returns the state, or WEIR_FLOW_AGAIN. A function of its
+ * own, since its registers would cost weir_flow_see() stack.
+ */
+static __noinline int weir_flow_move_again(__u64 twin, const struct weir_flow_packet *packet, int side)
+{
+	struct weir_flow_match match;
+	int state = WEIR_FLOW_NONE;
+	struct weir_flow *flow;
+	__u64 was;
+
+	if (weir_flow_follow(twin, &match))
+		return state;
+	flow = match.flow;
+	was = *(volatile __u64 *)&flow->life;
+	state = WEIR_FLOW_LIFE_STATE(was);
+#pragma clang loop unroll(disable)
+	for (int tries = 0; tries < WEIR_FLOW_MOVES && (__u32)was == match.stamp; tries++) {
+		__u8 ends = WEIR_FLOW_LIFE_ENDS(was);
+		__u64 is;
+
+		state = weir_flow_next(flow, packet, side & 1, WEIR_FLOW_LIFE_STATE(was), &ends);
+		if (state < 0)
+			return state;
+		is = WEIR_FLOW_LIFE(was, state, ends);
+		if (is == was)
+			return state;
+		is = __sync_val_compare_and_swap(&flow->life, was, is);
+		if (is == was)
+			return state;
+		was = is;
+	}
+	return state;
+}
+
 /*
  * Handles a packet of a flow found by weir_flow_find(): updates state and expiry. Returns the state, or
- * WEIR_FLOW_AGAIN. Only writes on a change of state, once in 8 s, and once per quarter of a TCP window. An ICMP
- * error about the flow changes nothing.
+ * WEIR_FLOW_AGAIN. Only writes on a change of state, once in 8 s, and once per quarter of a TCP window. If two CPUs
+ * change the state at the same time, the second continues from the first's. An ICMP error about the flow changes
+ * nothing.
  */
 WEIR_INLINE int weir_flow_see(struct weir_flow_match *match, const struct weir_flow_packet *packet, __u32 now)
 {
-	struct weir_flow *flow = match->flow;
-	union weir_flow_life_word was = { *(volatile __u64 *)&flow->life }, is = was;
 	const struct weir_flow_config *config = weir_flow_configuration();
+	struct weir_flow *flow = match->flow;
+	__u64 was = *(volatile __u64 *)&flow->life, is;
+	__u8 ends = WEIR_FLOW_LIFE_ENDS(was);
 	__u32 expires, timeout, slack;
-	int state;
+	int state = WEIR_FLOW_LIFE_STATE(was);
 
-	if (was.life.stamp != match->stamp || packet->error || !config)
-		return was.life.state;
-	if (packet->tuple.protocol == IPPROTO_TCP && packet->part != WEIR_FLOW_LATER) {
-		state = weir_flow_tcp_state(flow, packet, match->reversed, was.life.state, &is.life.ends);
+	if ((__u32)was != match->stamp || packet->error || !config)
+		return state;
+	state = weir_flow_next(flow, packet, match->reversed, state, &ends);
+	if (state < 0)
+		return state;
+	is = WEIR_FLOW_LIFE(was, state, ends);
+	if (weir_unlikely(is != was) && __sync_val_compare_and_swap(&flow->life, was, is) != was) {
+		state = weir_flow_move_again(weir_flow_twin(match->place, match->stamp), packet, match->reversed);
 		if (state < 0)
 			return state;
-	} else {
-		state = weir_flow_plain_state(was.life.state, match->reversed);
 	}
-	is.life.state = state;
-	if (weir_unlikely(is.word != was.word))
-		__sync_val_compare_and_swap(&flow->life, was.word, is.word);
 	timeout = weir_flow_timeout(config, state);
 	slack = timeout >> 4 < WEIR_FLOW_SLACK ? timeout >> 4 : WEIR_FLOW_SLACK;
 	expires = now + timeout;
 	/* too early or, after a race of two CPUs, too late */
 	if (expires - match->bucket->expires[weir_flow_way(match->place)] + slack > 2 * slack ||
-	    weir_unlikely(is.life.state != was.life.state))
+	    weir_unlikely(state != WEIR_FLOW_LIFE_STATE(was)))
 		weir_flow_renew(match, expires);
 	return state;
 }

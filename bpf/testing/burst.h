@@ -19,6 +19,8 @@ enum track_work {
 	TRACK_SEE,	   /* find, and handle a packet */
 	TRACK_OPEN,	   /* find; open if there is none; find again by the reply's tuple */
 	TRACK_INSERT,	   /* open */
+	TRACK_SEE_ANSWER,  /* as TRACK_SEE, a reply */
+	TRACK_INSERT_ANSWER, /* open by the reply's tuple, as if the responder had begun */
 };
 
 /* A kind of numbered flows, and the results. Each thread has a row of its own. */
@@ -39,7 +41,9 @@ struct track_burst {
 	__u64 taken;
 	__u64 refused;
 	__u64 lost; /* opened, but not found right after */
-	__u8 apart[160]; /* keeps rows of two threads in different cache lines */
+	__u64 reversed; /* found or opened, in the direction of replies */
+	__u32 flags;	/* of TCP segments to handle; 0: ACK */
+	__u8 apart[148]; /* keeps rows of two threads in different cache lines */
 };
 
 struct {

@@ -140,8 +140,18 @@ int weir_track_burst(struct __sk_buff *skb)
 	case TRACK_FIND:
 		result = weir_flow_find(&packet.tuple, now, &match) ? TRACK_FOUND : TRACK_MISSED;
 		break;
+	case TRACK_SEE_ANSWER:
+	case TRACK_INSERT_ANSWER:
+		track_answer(&packet.tuple, &answer);
+		packet.tuple = answer;
+		packet.ack = 1; /* the opener's SYN has number 0 */
+		if (burst->work == TRACK_INSERT_ANSWER) {
+			result = track_open(&match, &packet, &asked, now, 0);
+			break;
+		}
+		/* fall through */
 	case TRACK_SEE:
-		packet.flags = WEIR_TCP_ACK;
+		packet.flags = burst->flags ? burst->flags : WEIR_TCP_ACK;
 		result = weir_flow_find(&packet.tuple, now, &match) ? TRACK_FOUND : TRACK_MISSED;
 		if (match.flow)
 			weir_flow_see(&match, &packet, now);
@@ -156,6 +166,7 @@ int weir_track_burst(struct __sk_buff *skb)
 		result = track_open(&match, &packet, &asked, now, 0);
 		break;
 	}
+	burst->reversed += match.flow && match.reversed;
 	track_count(burst, result);
 	return TC_ACT_OK;
 }

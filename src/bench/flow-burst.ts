@@ -5,8 +5,8 @@ import { type BpfObject, type Codec, inspectObject, loadObject } from "../kernel
 /** Rows of a bucket, and states that have a time-out, as `bpf/flow.h` has them. */
 const WAYS = 32;
 const STATES = 16;
-/** A time-out that no run lasts: an hour, in units of 2^24 ns. */
-const HOUR = 214_000;
+/** A time-out that no run lasts: an hour, in units of 2^27 ns. */
+const HOUR = 26_822;
 const WORKS = { nothing: 0, find: 1, answer: 2, see: 3, insert: 5 } as const;
 const FRAME = Buffer.alloc(64);
 const ZERO = u32(0);
@@ -22,7 +22,7 @@ export interface Burst {
   protocol?: number;
   /** Port of the destination after translation. */
   translate?: number;
-  /** Units of 2^24 ns from now. */
+  /** Units of 2^27 ns from now. */
   later?: number;
 }
 

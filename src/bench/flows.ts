@@ -8,7 +8,7 @@ const BUCKETS = 4096;
 const ROWS = BUCKETS * 32;
 /** So many that no bucket is full. */
 const MANY = (ROWS * 3) / 8;
-const HOUR = 230_000;
+const HOUR = 29_000;
 const TCP = 6;
 
 /** One kind of work, and what has to be in the table for it. */

@@ -14,15 +14,15 @@ test("a half-closed connection has the timeout of an open one", () => {
 });
 
 test.each([
-  ["forwards", 100, 100 + 59.6046, 1],
-  ["backwards", 160, 100, -1.0066],
-  ["across the wrap of 32 bits", 0xfffffff0, 0x0000002c, 1.0066],
+  ["forwards", 100, 160, 8.0531],
+  ["backwards", 160, 100, -8.0531],
+  ["across the wrap of 32 bits", 0xfffffff0, 0x0000002c, 8.0531],
 ])("time %s", (_, from, to, seconds) => {
   expect(flowSeconds(from, to)).toBeCloseTo(seconds, 1);
 });
 
 test("timeouts are in units of the monotonic clock, and at least one", () => {
-  const now = Number(BigInt.asUintN(32, process.hrtime.bigint() >> 24n));
-  expect(Math.abs(flowTime() - now)).toBeLessThan(600);
-  expect([flowUnits(0), flowUnits(1), flowUnits(60)]).toEqual([1, 60, 3576]);
+  const now = Number(BigInt.asUintN(32, process.hrtime.bigint() >> 27n));
+  expect(Math.abs(flowTime() - now)).toBeLessThan(75);
+  expect([flowUnits(0), flowUnits(1), flowUnits(60)]).toEqual([1, 7, 447]);
 });

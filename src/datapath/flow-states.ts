@@ -36,9 +36,9 @@ export const FLOW_TIMEOUTS: Readonly<Record<FlowState, number>> = {
 /** `WEIR_FLOW_STATES`: the number of timeouts in the table's row. */
 const SLOTS = 16;
 /** `WEIR_FLOW_UNIT`: nanoseconds in a unit of the table's time, as a power of two. */
-const UNIT_SHIFT = 24;
+const UNIT_SHIFT = 27;
 
-/** The table's time: 32 bits, in units of 2^24 ns of the monotonic clock. */
+/** The table's time: 32 bits, in units of 2^27 ns of the monotonic clock. */
 export const flowTime = (): number => Number(BigInt.asUintN(32, process.hrtime.bigint() >> BigInt(UNIT_SHIFT)));
 
 /** Converts seconds to units of the table's time, at least one. */

@@ -1,14 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { echo, icmp, icmp6, ip, ip4, ip6, type Layer3, type Layer4, PROTO, raw, tcp, udp } from "../../test/packets.ts";
 import { familyOf } from "../model/ip.ts";
+import { ACK, Connection, FIN, RST, RST_ACK, SYN, SYN_ACK } from "./testing/connection.ts";
 import { type Asked, type Told, Tracker } from "./testing/tracking.ts";
 
-const FIN = 0x11;
-const SYN = 0x02;
-const SYN_ACK = 0x12;
-const RST = 0x04;
-const RST_ACK = 0x14;
-const ACK = 0x10;
 /** Addresses of initiator and responder, for both families. */
 const ENDS: readonly (readonly [string, string])[] = [
   ["10.0.0.1", "10.0.0.2"],
@@ -27,36 +22,8 @@ const zone = (): number => zones++;
 
 const track = (packet: Layer3, asked: Asked): Told => tracker.track(packet, asked);
 
-/** One TCP connection in a zone of its own. */
-class Connection {
-  readonly zone = zone();
-  readonly src: string;
-  readonly dst: string;
-  constructor([src, dst] = ENDS[0] ?? ["", ""]) {
-    this.src = src;
-    this.dst = dst;
-  }
-
-  /** Sends a segment from the initiator. */
-  out(flags: number, seq: number, ack = 0, more: Asked = {}): Told {
-    const segment = tcp({ sport: 4000, dport: 80, flags, seq, ack });
-    return track(ip({ src: this.src, dst: this.dst }, segment), { zone: this.zone, ...more });
-  }
-
-  /** Sends a segment from the responder. */
-  back(flags: number, seq: number, ack = 0, more: Asked = {}): Told {
-    const segment = tcp({ sport: 80, dport: 4000, flags, seq, ack });
-    return track(ip({ src: this.dst, dst: this.src }, segment), { zone: this.zone, ...more });
-  }
-
-  /** Opens the connection. The initiator's sequence numbers continue at 1001, the responder's at 5001. */
-  open(): this {
-    this.out(SYN, 1000);
-    this.back(SYN_ACK, 5000, 1001);
-    this.out(ACK, 1001, 5001);
-    return this;
-  }
-}
+/** A TCP connection in a zone of its own. */
+const connect = (): Connection => new Connection(tracker, zone());
 
 /** An ICMP error that quotes a packet. @param type ICMP type of its family */
 function errorAbout(quoted: Buffer, family: 4 | 6, type = family === 4 ? 3 : 1): Layer4 {
@@ -204,7 +171,7 @@ describe.each(ENDS)("from %s to %s", (src, dst) => {
 
 describe("TCP", () => {
   test("a three-way handshake opens a connection", () => {
-    const connection = new Connection();
+    const connection = connect();
     expect(connection.out(SYN, 1000).state).toBe("tcp-new");
     expect(connection.out(SYN, 1000).state).toBe("tcp-new");
     expect(connection.back(SYN_ACK, 5000, 1001).state).toBe("tcp-replied");
@@ -212,14 +179,14 @@ describe("TCP", () => {
   });
 
   test("a connection older than the table is opened by a segment each way", () => {
-    const connection = new Connection();
+    const connection = connect();
     expect(connection.out(ACK, 77, 99)).toMatchObject({ result: "opened", state: "tcp-new" });
     expect(connection.back(ACK, 99, 77).state).toBe("tcp-replied");
     expect(connection.out(ACK, 77, 99).state).toBe("tcp-established");
   });
 
   test("a half-closed connection has the timeout of an open one", () => {
-    const connection = new Connection().open();
+    const connection = connect().open();
     expect(connection.out(FIN, 1001, 5001).state).toBe("tcp-half-closed");
     expect(connection.back(ACK, 5001, 1002).state).toBe("tcp-half-closed");
     const hours = 4 * 24 * 3600;
@@ -237,18 +204,18 @@ describe("TCP", () => {
     ["the answerer's", (c: Connection, seq: number) => c.back(RST_ACK, seq, 1001), 5001],
   ])("%s RST ends the connection only if it is within the window", (_, reset, next) => {
     for (const seq of [next - 2, next - 1_000_000, next + 200_000, next + 0x7fffffff]) {
-      const connection = new Connection().open();
+      const connection = connect().open();
       expect([seq, reset(connection, seq >>> 0).state]).toEqual([seq, "tcp-established"]);
     }
     for (const seq of [next, next + 30_000]) {
-      const connection = new Connection().open();
+      const connection = connect().open();
       expect([seq, reset(connection, seq).state]).toEqual([seq, "tcp-reset"]);
       expect(connection.out(ACK, 1001, 5001, { later: 15 }).result).toBe("opened");
     }
   });
 
   test("a FIN outside of the window is ignored", () => {
-    const connection = new Connection().open();
+    const connection = connect().open();
     expect(connection.out(FIN, 0x7fffffff, 5001).state).toBe("tcp-established");
     expect(connection.back(FIN, 0x7fffffff, 1001).state).toBe("tcp-established");
   });
@@ -256,9 +223,9 @@ describe("TCP", () => {
   test("windows follow acknowledgements, scaled by the SYN's option", () => {
     const scaled = (flags: number, seq: number, ack: number, shift: number) =>
       tcp({ sport: 80, dport: 4000, flags, seq, ack, options: Buffer.from([1, 3, 3, shift]) });
-    const connection = new Connection();
+    const connection = connect();
     const back = (flags: number, seq: number, ack: number) =>
-      track(ip({ src: connection.dst, dst: connection.src }, scaled(flags, seq, ack, 7)), { zone: connection.zone });
+      track(ip({ src: "10.0.0.2", dst: "10.0.0.1" }, scaled(flags, seq, ack, 7)), { zone: connection.zone });
     connection.out(SYN, 1000);
     back(SYN_ACK, 5000, 1001);
     connection.out(ACK, 1001, 5001);
@@ -271,23 +238,23 @@ describe("TCP", () => {
   });
 
   test("acknowledgements outside of the window are ignored", () => {
-    const connection = new Connection().open();
+    const connection = connect().open();
     connection.back(ACK, 0x70000000, 0x60000000); // as a blind attacker would send
     expect(connection.out(RST, 0x60000000).state).toBe("tcp-established");
     expect(connection.out(RST, 1001).state).toBe("tcp-reset");
   });
 
   test("a SYN within an open connection is ignored", () => {
-    const connection = new Connection().open();
+    const connection = connect().open();
     expect(connection.out(SYN, 0x60000000)).toMatchObject({ state: "tcp-established", again: false });
     expect(connection.out(RST, 0x60000001).state).toBe("tcp-established");
   });
 
   test("a RST ends the attempt only if it acknowledges the SYN", () => {
-    const stray = new Connection();
+    const stray = connect();
     stray.out(SYN, 1000);
     expect(stray.back(RST_ACK, 0, 77).state).not.toBe("tcp-reset");
-    const refused = new Connection();
+    const refused = connect();
     refused.out(SYN, 1000);
     expect(refused.back(RST_ACK, 0, 1001).state).toBe("tcp-reset");
   });
@@ -296,7 +263,7 @@ describe("TCP", () => {
     ["from the same side", (c: Connection, asked: Asked) => c.out(SYN, 9000, 0, asked)],
     ["from the other side", (c: Connection, asked: Asked) => c.back(SYN, 9000, 0, asked)],
   ])("a SYN after the end, %s, opens a new connection with its own translation", (_, begin) => {
-    const connection = new Connection();
+    const connection = connect();
     connection.out(SYN, 1000, 0, { translate: { dstPort: 8080 } });
     const before = tracker.table.owner(1).held;
     connection.back(RST_ACK, 0, 1001);

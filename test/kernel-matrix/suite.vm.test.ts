@@ -11,7 +11,9 @@ const FUNCTIONS = readdirSync(join(ROOT, "src/functions")).map(
   (name) => `src/functions/${name}/${name}.kernel.test.ts`,
 );
 const FILES = [
-  ...["panel", "flows", "flows-flood", "flows-kept"].map((name) => `src/datapath/${name}.kernel.test.ts`),
+  ...["panel", "flows", "flows-flood", "flows-hostile", "flows-kept", "flows-traffic"].map(
+    (name) => `src/datapath/${name}.kernel.test.ts`,
+  ),
   ...FUNCTIONS.filter((path) => existsSync(join(ROOT, path))),
 ];
 

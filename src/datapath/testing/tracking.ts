@@ -21,7 +21,7 @@ const FRAME = Buffer.alloc(64);
 
 /** `enum track_result` in `bpf/testing/track.bpf.c`, in its order. */
 const RESULTS = ["found", "opened", "no-flow", "missed", "taken", "refused"] as const;
-const WORKS = ["nothing", "find", "find-answer", "see", "open", "insert"] as const;
+const WORKS = ["nothing", "find", "find-answer", "see", "open", "insert", "see-answer", "insert-answer"] as const;
 
 /** How a packet is tracked. */
 export interface Asked {
@@ -63,10 +63,12 @@ export interface Burst {
   later?: number;
   perSecond?: number;
   protocol?: number;
+  /** Of TCP segments that are seen; ACK if left out. */
+  flags?: number;
   /** Destination port after translation; the source port is not translated. */
   translate?: number;
 }
-export type Counted = Record<"found" | "opened" | "missed" | "taken" | "refused" | "lost", number>;
+export type Counted = Record<"found" | "opened" | "missed" | "taken" | "refused" | "lost" | "reversed", number>;
 
 /** A flow table with functions that only track. */
 export class Tracker {
@@ -97,7 +99,7 @@ export class Tracker {
   /** Tracks one packet. */
   track(packet: Layer3, { zone = 1, owner = 1, later = 0, translate, service = 0 }: Asked = {}): Told {
     const ports = translate ? ((translate.srcPort ?? 0) << 16) | (translate.dstPort ?? 0) : 0;
-    const cb = [zone, owner, Math.round(later * flowUnits(1)), ports, service];
+    const cb = [zone, owner, unitsFrom(later), ports, service];
     const { ctx } = this.#program("weir_track").testRun({ data: ethernet(MACS, packet), ctx: { cb } });
     const [result = 0, state = 0, how = 0, place = 0, found = 0] = ctx.cb;
     return {
@@ -115,11 +117,11 @@ export class Tracker {
   /** Sets a row to this burst, with zero counters. */
   prepare(burst: Burst, row = 0): void {
     const { work, later = 0, perSecond, owners = 1, ...rest } = burst;
-    const pace = perSecond === undefined ? 0xffffffff : Math.max(1, Math.round(perSecond / flowUnits(1)));
+    const pace = perSecond === undefined ? 0xffffffff : Math.max(1, Math.round((perSecond * 1000) / flowUnits(1000)));
     const fields = {
-      ...{ zone: 1, owner: 1, next: 0, protocol: 17, translate: 0 },
+      ...{ zone: 1, owner: 1, next: 0, protocol: 17, translate: 0, flags: 0 },
       ...rest,
-      ...{ work: WORKS.indexOf(work), later: Math.round(later * flowUnits(1)), pace, owners },
+      ...{ work: WORKS.indexOf(work), later: unitsFrom(later), pace, owners },
     };
     this.#object.map("weir_track_bursts").update(u32(row), this.#burst.encode(fields));
   }
@@ -137,8 +139,11 @@ export class Tracker {
 
   counted(row = 0): Counted {
     const bytes = this.#object.map("weir_track_bursts").lookup(u32(row)) as Buffer;
-    const { found, opened, missed, taken, refused, lost } = this.#burst.decode(bytes) as Record<string, bigint>;
-    const counts = { found, opened, missed, taken, refused, lost };
+    const { found, opened, missed, taken, refused, lost, reversed } = this.#burst.decode(bytes) as Record<
+      string,
+      bigint
+    >;
+    const counts = { found, opened, missed, taken, refused, lost, reversed };
     return Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, Number(count)])) as Counted;
   }
 
@@ -159,6 +164,9 @@ export class Tracker {
     return this.#object.program(name);
   }
 }
+
+/** Seconds from now as the programs are told them: none are no unit. */
+const unitsFrom = (seconds: number): number => (seconds === 0 ? 0 : flowUnits(seconds));
 
 function u32(value: number): Buffer {
   const bytes = Buffer.alloc(4);

@@ -26,9 +26,11 @@ export function printable(text: string): string {
 
 /** Compares with numbers by value: `node-2` before `node-10`. */
 export function naturally(a: string, b: string): number {
+  collator ??= new Intl.Collator("en", { numeric: true });
   return collator.compare(a, b);
 }
-const collator = new Intl.Collator("en", { numeric: true });
+/** Made when asked for: it loads 3 MB of tables. */
+let collator: Intl.Collator | undefined;
 
 /** A share of packets as `2.01 %`, to three digits; `-` if there is none. */
 export function formatShare(share: number | null): string {

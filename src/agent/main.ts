@@ -22,7 +22,7 @@ import { ensureBpffs } from "./bpffs.ts";
 import { HostFinder } from "./hosts.ts";
 import { lockNode } from "./lock.ts";
 import { createLogger, type Logger } from "./log.ts";
-import { preferSmallHeap } from "./memory.ts";
+import { Tidying } from "./memory.ts";
 import { followNode, nodeContext, nodeName } from "./node.ts";
 import type { AgentParts } from "./parts.ts";
 import { objectsDir, panelRoot, programCache } from "./paths.ts";
@@ -41,7 +41,6 @@ export interface AgentOptions {
 
 /** Runs a node's agent until the signal. Resolves once everything is removed from the kernel, or kept. */
 export async function runAgent(options: AgentOptions, { signal }: { signal: AbortSignal }): Promise<void> {
-  preferSmallHeap();
   const { config } = options;
   const log = createLogger(options.logLevel, nodeName(config));
   const stop = new AbortController();
@@ -54,6 +53,7 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
   let lock: Lock | undefined;
   let undo = () => {};
   let parts: AgentParts | undefined;
+  const tidying = new Tidying();
   try {
     if (source) await Promise.race([source.synced, stopped, tellWaiting(source, log, stop.signal)]);
     if (signal.aborted) return;
@@ -72,6 +72,7 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     agent.onPass = (seconds) => {
       server.metrics.reconciled(seconds);
       results?.mark();
+      tidying.worked();
     };
     watchNetwork((news) => agent?.noticed(news), stop.signal);
     agent.start();
@@ -85,6 +86,7 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     log.info({ kept: options.keep }, "agent stopped");
   } finally {
     stop.abort();
+    tidying.stop();
     await source?.close();
     undo();
     parts?.programs.close();

@@ -2,7 +2,11 @@ import type { Modules } from "./modules.ts";
 
 /** The programs of this build, each loaded when its command runs. */
 export const systemModules: Partial<Modules> = {
-  agent: () => import("../agent/main.ts"),
+  agent: async () => {
+    const { preferSmallHeap } = await import("../agent/heap.ts");
+    preferSmallHeap();
+    return import("../agent/main.ts");
+  },
   uninstall: () => import("../agent/uninstall.ts"),
   doctor: () => import("../agent/doctor.ts"),
   functions: () => import("../agent/functions.ts"),

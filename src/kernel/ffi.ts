@@ -197,5 +197,6 @@ export const libc = functions(
     ioctl: ["int", "int", "ulong", P],
     if_nametoindex: ["uint32_t", S],
     inotify_init1: ["int", "int"],
+    malloc_trim: ["int", "size_t"],
   },
 );

@@ -17,6 +17,7 @@ export { type Codec, codec, type Decoded, type FieldValue } from "./codec.ts";
 export { Arrivals, Batch, DatagramSocket, wallClock } from "./datagram.ts";
 export { errnoName, KernelError, VerifierError } from "./errors.ts";
 export { waitForPrograms } from "./grace.ts";
+export { trimHeap } from "./heap.ts";
 export { linkObjects } from "./linker.ts";
 export { type Lock, lockPath } from "./lock.ts";
 export { BpfMap, type MapType, possibleCpus, UPDATE } from "./map.ts";

@@ -17,6 +17,12 @@ import { routes } from "./routes.ts";
 
 const BODY_LIMIT = 64 * 1024;
 
+/** In the place of fastify's own compilers, which are never loaded then. Its types know no other schemas than JSON's. */
+const compilersFactory: object = {
+  buildValidator: () => validatorCompiler,
+  buildSerializer: () => serializerCompiler,
+};
+
 export interface App {
   app: FastifyInstance;
   metrics: Metrics;
@@ -30,9 +36,8 @@ export async function buildApp(backend: Backend, metrics: Metrics = createMetric
     routerOptions: { maxParamLength: 4096 },
     clientErrorHandler: (error, socket) => refuse(error, socket),
     frameworkErrors: (error, _request, reply) => answer(error, reply),
+    schemaController: { compilersFactory },
   });
-  app.setValidatorCompiler(validatorCompiler);
-  app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler((error: FastifyError, _request: FastifyRequest, reply) => answer(error, reply));
   app.setNotFoundHandler((request, reply) =>
     answer(

@@ -1,5 +1,5 @@
 import { isMap, isScalar, parseDocument, visit } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { parseCidr, sizeOf } from "../model/addresses.ts";
 import { apiVersion } from "../model/version.ts";
 import { inWords } from "../model/wording.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** Schemas of single fields that several objects share. All input is hostile: each has a bound and an alphabet. */
 

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Document, RowFields, RowValue } from "../model/document.ts";
 import { apiVersion } from "../model/version.ts";
 import * as field from "./fields.ts";

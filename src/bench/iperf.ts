@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { IPERF_PORTS } from "./pods.ts";
 import type { Stage } from "./stage.ts";
 import { CommandError, type Ended } from "./weir.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TopLevelSpec } from "vega-lite";
 import { stringify } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import {
   attachDevice,
   type BpfObject,

@@ -116,6 +116,12 @@ test("an agent loads neither charts nor statistics, and knows of none", () => {
   expect(bench?.filter((name) => measuring.test(name)).length).toBeGreaterThan(1); // they would be seen
 });
 
+test("zod's messages are bundled in one language", () => {
+  const inputs = Object.values(metafile.outputs).flatMap((output) => Object.keys(output.inputs));
+  const languages = new Set(inputs.filter((path) => /zod\/v4\/locales\/\w+\.js$/.test(path)));
+  expect([...languages].map((path) => path.split("/").at(-1))).toEqual(["en.js"]);
+});
+
 test("a measurement says at once what an agent's installation lacks for it", async () => {
   expect(await ended("bench", "limits")).toEqual({
     ...{ code: 1, stdout: "" },
@@ -128,8 +134,8 @@ test("what every start loads holds none of the heavy libraries", async () => {
   expect(packagesOf("src/cli/main.ts", false)).toEqual(["commander"]);
 
   const imported = Object.values(metafile.outputs).flatMap(({ imports }) => imports);
-  const eager = imported.filter(({ path, kind }) => /^(node:)?http$/.test(path) && kind !== "require-call");
-  expect(eager).toEqual([]); // scripts/http.cjs
+  const eager = imported.filter(({ path, kind }) => isBuiltin(path) && kind !== "require-call");
+  expect(eager).toEqual([]); // lateModules of scripts/bundle.mjs
 
   const times: number[] = [];
   for (let i = 0; i < 5; i++) {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
-import { z } from "zod";
+import * as z from "zod";
 import { LabError, messageOf } from "./errors.ts";
 import { readTar } from "./tar.ts";
 

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
-import { z } from "zod";
+import * as z from "zod";
 import { codeOf } from "./errors.ts";
 import { mounts } from "./mounts.ts";
 import { listLabs } from "./record.ts";

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { z } from "zod";
+import * as z from "zod";
 import { writeAtomically } from "../sources/atomic.ts";
 import { codeOf, LabError, messageOf } from "./errors.ts";
 import { LABS_ROOT, type LabNames, labNames, type NodeNames, nodeNames } from "./names.ts";

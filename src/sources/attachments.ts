@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { isAddress } from "../model/ip.ts";
 import { AddressPool, podDevice } from "../model/ipam.ts";
 import type { PodAttachment } from "../model/node-context.ts";

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { MAXIMUM_RATE, MINIMUM_RATE } from "../model/bandwidth.ts";
 import { EXPONENTIAL } from "../model/impair.ts";
 import type { Problem } from "../model/problem.ts";

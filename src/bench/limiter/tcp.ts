@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Span } from "../iperf.ts";
 import { type Beside, start } from "../weir.ts";
 import type { Path } from "./bed.ts";

@@ -138,8 +138,11 @@ function matches(field: Field, path: string): boolean {
 }
 
 async function schemaOf(name: string): Promise<JsonSchema> {
-  const [{ z }, schemas] = await Promise.all([import("zod"), import("../../api/schemas.ts")]);
-  const toJson = (schema: ZodType): JsonSchema => z.toJSONSchema(schema, { io: "input" }) as JsonSchema;
+  const [{ jsonSchemaOf }, schemas] = await Promise.all([
+    import("../../api/json-schema.ts"),
+    import("../../api/schemas.ts"),
+  ]);
+  const toJson = (schema: ZodType): JsonSchema => jsonSchemaOf(schema) as JsonSchema;
   if (name === "config") return toJson((await import("../../api/config.ts")).agentConfig);
   if (name === "topology") return toJson((await import("../../api/topology.ts")).topology);
   if (name === "status") return toJson(schemas.status);

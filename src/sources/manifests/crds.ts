@@ -1,5 +1,5 @@
 import { stringify } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { apiVersion } from "../../model/version.ts";
 import { specs } from "./rules.ts";
 

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { checkConfigKey, checkSubdomain } from "../../model/names.ts";
 import type { EnvFrom, EnvSource, EnvVar } from "../../model/objects.ts";
 import { parseQuantity } from "../../model/quantity.ts";

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { z } from "zod";
+import * as z from "zod";
 import { judgeObject } from "./judge.ts";
 import { parseManifests } from "./parse.ts";
 import { watchManifests } from "./watch.ts";

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import { checkLabelName, checkSubdomain, objectKey } from "../../model/names.ts";
 import type { ManifestObject } from "../../model/objects.ts";
 import { quote } from "../../model/text.ts";

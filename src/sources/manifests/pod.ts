@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { isAddress } from "../../model/ip.ts";
 import { checkLabelName, checkSubdomain } from "../../model/names.ts";
 import type { Ended, Metadata, Pod } from "../../model/objects.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Probe } from "../../model/objects.ts";
 import { listOf, maybe, plainText, whole } from "./fields.ts";
 

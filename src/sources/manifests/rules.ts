@@ -1,5 +1,5 @@
 import { containsCidr } from "cidr-tools";
-import { z } from "zod";
+import * as z from "zod";
 import { parseCidr } from "../../model/addresses.ts";
 import { MAXIMUM_RATE, MINIMUM_RATE, parseRate } from "../../model/bandwidth.ts";
 import { MAX_HOLD, MAX_RULE_PORTS } from "../../model/impair.ts";

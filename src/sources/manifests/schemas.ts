@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { parseAddress, parseCidr } from "../../model/addresses.ts";
 import { checkLabelName, checkSubdomain } from "../../model/names.ts";
 import type { ManifestObject, Node, Secret } from "../../model/objects.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { checkLabelValue, checkQualifiedName } from "../../model/names.ts";
 import { checked, labels, listOf } from "./fields.ts";
 import * as hints from "./hints.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { parseAddress } from "../../model/addresses.ts";
 import { checkLabelName } from "../../model/names.ts";
 import type { EndpointSlice, Service } from "../../model/objects.ts";

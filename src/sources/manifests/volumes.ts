@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { checkConfigKey, checkLabelName, checkSubdomain } from "../../model/names.ts";
 import type { Volume } from "../../model/objects.ts";
 import { checked, listOf, maybe, plainText } from "./fields.ts";

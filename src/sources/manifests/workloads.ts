@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { parseSchedule } from "../../model/cron.ts";
 import { checkLabelName, checkSubdomain } from "../../model/names.ts";
 import { selectsLabels } from "../../model/selector.ts";

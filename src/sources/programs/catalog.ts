@@ -1,5 +1,5 @@
 import { parseDocument, visit } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { type Catalog, type CatalogProgram, NO_CATALOG } from "../../model/catalog.ts";
 import { checkMacroName, checkProgramName } from "../../model/program-rules.ts";
 import { bad, good, quote, type Result } from "../../model/text.ts";

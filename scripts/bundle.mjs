@@ -51,6 +51,8 @@ export const bundle = {
   },
   external: [
     "koffi", // a native add-on finds its binary beside itself
+    // Parts of fastify that nothing here asks for; what it is given takes the place of the first two.
+    ...["@fastify/ajv-compiler", "@fastify/fast-json-stringify-compiler", "light-my-request"],
     // Statistics and charts of measurements: an agent is built and runs without them.
     ...["simple-statistics", "vega", "vega-lite", "@resvg/resvg-js"],
   ],

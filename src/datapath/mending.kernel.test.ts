@@ -13,6 +13,8 @@ import {
   TC_ROOT,
 } from "../kernel/index.ts";
 import { DELAY } from "../model/panel.ts";
+import { NEAR } from "./near.ts";
+import { idKey } from "./tables.ts";
 import { KernelNode, limitOf } from "./testing/kernel-node.ts";
 
 let node: KernelNode;
@@ -97,10 +99,19 @@ const lead = (name: string, port: string): void => {
   const ifindex = node.inNode(() => findLink(name)?.ifindex);
   map.update(key.encode({ ifindex, gen: 1 }), value.encode({ port: node.panel.names.id("port", port) }));
 };
+/** The same in the array, whose row another device may have. */
+const leadNear = (name: string, port: string, other = 0): void => {
+  const { value, map } = node.panel.table("weir_near");
+  const ifindex = node.inNode(() => findLink(name)?.ifindex ?? 0) + other;
+  const row = { ifindex, port: node.panel.names.id("port", port) };
+  for (const gen of [0, 1]) map.update(idKey((ifindex % NEAR) * 2 + gen), value.encode(row));
+};
 const ipv6 = (name: string) => node.run("node", "sysctl", "-qw", `net.ipv6.conf.${name}.disable_ipv6=0`);
 const pinned = () => readdirSync(node.panel.own, { recursive: true }).length;
 const held = () =>
-  ["weir_courses", "weir_devices", "weir_functions", "weir_config"].map((name) => node.panel.table(name).digest());
+  ["weir_courses", "weir_devices", "weir_near", "weir_functions", "weir_config"].map((name) =>
+    node.panel.table(name).digest(),
+  );
 const settings = () =>
   node.inNode(() => {
     const silent = ["weir_shape0", device()].map((name) => readSysctl(`net/ipv6/conf/${name}/disable_ipv6`));
@@ -111,6 +122,8 @@ test.each([
   ["rows of functions", empty("weir_rt_hosts")],
   ["rows of rules", empty("weir_limits")],
   ["the panel's devices", empty("weir_devices")],
+  ["the array of devices", empty("weir_near")],
+  ["a device of the array that leads to another port", () => leadNear(device(), "router:host")],
   ["the panel's hops", empty("weir_hops")],
   ["the panel's near devices", empty("weir_near")],
   ["courses of packets that wait", empty("weir_courses")],
@@ -135,6 +148,15 @@ test.each([
   expect([held(), settings(), pinned()]).toEqual(whole);
   expect(node.failed).toEqual([]);
   expect(node.ping("a", "10.244.1.3")).toContain("2 received");
+});
+
+test.each([
+  ["that the array does not have", empty("weir_near")],
+  ["whose row in the array another device has", () => leadNear(device(), "router:host", NEAR)],
+])("a device %s is found all the same", (_, damage) => {
+  damage();
+  expect(node.ping("a", "10.244.1.3")).toContain("2 received");
+  expect(node.scrub()).toBeGreaterThan(0);
 });
 
 test("a foreign route is never replaced; Weir's is added once it is gone", async () => {

@@ -1,7 +1,7 @@
 import { idKey, type Table } from "./tables.ts";
 
 /** `WEIR_NEAR`, of each generation. */
-const SLOTS = 2048;
+export const NEAR = 2048;
 
 /**
  * The devices of one generation that programs find without hashing, in `weir_near`: one for each slot, which is the low
@@ -25,7 +25,7 @@ export class Near {
       if (row % 2 !== this.#gen) continue;
       const { ifindex, port } = this.#table.value.decode(value) as { ifindex: number; port: number };
       const slot = Math.floor(row / 2);
-      if (ports.get(ifindex) === port && ifindex % SLOTS === slot) this.#held.set(slot, { ifindex, port });
+      if (ports.get(ifindex) === port && ifindex % NEAR === slot) this.#held.set(slot, { ifindex, port });
       else this.#table.remove([key]);
     }
     for (const [ifindex, port] of ports) this.set(ifindex, port);
@@ -49,7 +49,7 @@ export class Near {
 
   /** A device leads to a port now; undefined: to none. */
   set(ifindex: number, port: number | undefined): void {
-    const slot = ifindex % SLOTS;
+    const slot = ifindex % NEAR;
     const held = this.#held.get(slot);
     if (held?.port === port && held?.ifindex === ifindex) return;
     if (held && held.ifindex !== ifindex) return;

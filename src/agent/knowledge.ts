@@ -247,8 +247,10 @@ export class Knowledge {
   #seek(): void {
     if (!this.#seeks) return;
     this.#seeks = false;
-    const { cluster, node, rules } = this.#planner;
     const { taps, hosts } = this.#parts;
+    // A pod's gateway is an address of the node that came with the pod's device. Rules spare it from the first packet.
+    if (taps) this.#followNode();
+    const { cluster, node, rules } = this.#planner;
     const pods = (index: string) => cluster.pods.keys(index, NODE).flatMap((key) => cluster.pods.get(key) ?? []);
     const hasRules = (key: string): boolean =>
       [rules.limits, rules.impairments, rules.programs].some((one) => (one.get(key)?.rules.length ?? 0) > 0);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type NetworkNews, WEIR_ROUTE_PROTOCOL } from "../kernel/index.ts";
 import type { NodeContext } from "../model/node-context.ts";
+import type { TapFinder } from "./taps.ts";
 import { memoryKernel, agentOn as newAgent } from "./testing/agent.ts";
 
 const NODE: NodeContext = {
@@ -41,10 +42,10 @@ const LIMITED = {
  * An agent after its first pass, on an in-memory kernel, with one pod that has a limit; and the passes that
  * notifications caused.
  */
-async function agentOn(follow = (before: NodeContext) => before) {
+async function agentOn(follow = (before: NodeContext) => before, taps?: TapFinder) {
   const kernel = memoryKernel();
   const agent = newAgent({
-    ...{ node: NODE, folder, kernel, signal: stop.signal },
+    ...{ node: NODE, folder, kernel, signal: stop.signal, taps },
     follow: (_object, before) => follow(before),
   });
   agent.parts.endpoints.put("ns", "a", { uid: "u1", netns: "/run/netns/a", ifname: "eth0" });
@@ -121,4 +122,24 @@ test("if the node's state cannot be read, the last one is used and the status ha
   await agent.runner.settled(false);
   expect(agent.standing.failures()).toEqual([{ object: "Node/n1", message: fault }]);
   expect(agent.planner.node).toBe(NODE);
+});
+
+test("a rule that appears beside another network has the node read first: its gateway may have come with the device", async () => {
+  let addresses = NODE.addresses;
+  const now = (before: NodeContext) => (before.addresses === addresses ? before : { ...before, addresses });
+  const found: (readonly string[])[] = [];
+  const taps = {
+    find: () => {
+      found.push(addresses);
+      return { taps: [], problems: [] };
+    },
+  } as unknown as TapFinder;
+  const { agent } = await agentOn(now, taps);
+  addresses = ["192.0.2.1", "192.0.2.11"];
+  agent.parts.applied.put([{ ...LIMITED, metadata: { ...LIMITED.metadata, name: "b", uid: "u2" } }]);
+  agent.changed(["Pod/ns/b"]);
+  agent.runner.mark();
+  await agent.runner.settled(false);
+  expect(found).toEqual([NODE.addresses, addresses]);
+  expect(agent.planner.node.addresses).toEqual(addresses);
 });

@@ -18,7 +18,7 @@ export function memoryKernel(most: MemoryOptions["tables"] = {}): Memory {
   return new Memory({ tables, functions: functions.map(({ name }) => name) });
 }
 
-export interface TestAgent extends Partial<Pick<AgentParts, "manifests" | "follow">> {
+export interface TestAgent extends Partial<Pick<AgentParts, "manifests" | "follow" | "taps">> {
   node: NodeContext;
   /** State folder. */
   folder: string;
@@ -37,10 +37,11 @@ export function agentOn({
   podCIDRs = node.podCIDRs,
   manifests,
   follow,
+  taps,
 }: TestAgent): Agent {
   const datapath = kernel.datapath();
   return new Agent({
-    ...{ node, follow, manifests, datapath, signal },
+    ...{ node, follow, taps, manifests, datapath, signal },
     settings: DEFAULT_RULE_SETTINGS,
     endpoints: openAttachments({ folder, podCIDRs }),
     lastGood: new LastGoodFile(folder),

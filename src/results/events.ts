@@ -48,7 +48,7 @@ export class EventQuota {
   #filled: number;
   #told = new Map<string, { object: string; at: number }>();
 
-  /** `now`: ms. */
+  /** @param now ms of a clock that never goes back, like the other times */
   constructor(now: number) {
     this.#filled = now;
   }

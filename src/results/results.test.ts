@@ -1,4 +1,4 @@
-import { describe, expect, it, test } from "vitest";
+import { describe, expect, it, onTestFinished, test, vi } from "vitest";
 import { ApiStatusError, type ObjectStatus } from "../sources/kubernetes/index.ts";
 import { conditionsOf, type NodeEntry, nodeEntry } from "./conditions.ts";
 import { EventQuota, eventOf } from "./events.ts";
@@ -124,6 +124,29 @@ describe("events", () => {
     expect(many(() => "Pod/y")).toBe(10);
     expect(many((index) => `Pod/z${index}`)).toBe(14);
     expect(quota.take("late", "Pod/late", 60_000)).toBe(true);
+  });
+  it("do not depend on the time of day", async () => {
+    const told: string[] = [];
+    const client = { create: async (_: object, __: object, body: { message: string }) => void told.push(body.message) };
+    const clock = vi.spyOn(Date, "now");
+    const abort = new AbortController();
+    onTestFinished(() => {
+      abort.abort();
+      clock.mockRestore();
+    });
+    const quota = new EventQuota(performance.now());
+    for (const [day, message] of ["first", "second"].entries()) {
+      clock.mockReturnValue(1e12 - day * 86_400_000); // set back by a day
+      const results = { statuses: [], findings: new Map(), problems: [{ ...problem, message }], nodes: NODES };
+      const one = new ResultWriter({
+        ...{ client: client as never, node: "n1", quota, signal: abort.signal, times: { settle: 1 } },
+        collect: async () => ({ ...results, uid: () => undefined }),
+        log: { warn: () => {}, info: () => {} },
+      });
+      one.mark();
+      await expect.poll(() => told.length).toBe(day + 1);
+    }
+    expect(told).toEqual(["first", "second"].map((message) => `${problem.path}: ${message}`));
   });
 });
 

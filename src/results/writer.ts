@@ -12,6 +12,7 @@ import {
 } from "../sources/kubernetes/index.ts";
 import { conditionsOf, entriesOf, knownConditions, nodeEntry, type ObjectResult } from "./conditions.ts";
 import { EventQuota, eventOf } from "./events.ts";
+import { Turns } from "./turns.ts";
 
 /** What an agent has to say at one moment. */
 export interface Results {
@@ -22,7 +23,7 @@ export interface Results {
   /** `metadata.uid` of an object that problems name. */
   uid(object: string): string | undefined;
   /** Names of the cluster's nodes. */
-  nodes: Pick<ReadonlySet<string>, "has">;
+  nodes: Pick<ReadonlySet<string>, "has" | "size">;
 }
 
 /** What writing results needs of a client. */
@@ -53,7 +54,7 @@ export interface ResultTimes {
   /** A round that failed is tried again after this time, doubled up to `longest`. */
   shortest: number;
   longest: number;
-  /** Agents without one of its pods leave an object to those that have, for this time and up to twice as much. */
+  /** One agent writes an object's conditions; the next one in turn waits for this time and up to twice as much. */
   leave: number;
 }
 
@@ -71,9 +72,8 @@ export class ResultWriter {
   readonly #times: ResultTimes;
   readonly #manager: string;
   readonly #quota: EventQuota;
-  /** When an object that is others' to report is reported all the same, ms since the epoch. */
-  readonly #left = new Map<string, number>();
-  /** Objects whose report the server has refused, with how often and when it is tried again, ms since the epoch. */
+  readonly #turns: Turns;
+  /** Objects whose report the server has refused, with how often and when it is tried again, `performance.now()`. */
   readonly #refused = new Map<string, { times: number; due: number }>();
   #timer: NodeJS.Timeout | undefined;
   /** When the next round is, as `performance.now()` counts. */
@@ -87,7 +87,8 @@ export class ResultWriter {
     this.#options = options;
     this.#times = { ...TIMES, ...options.times };
     this.#manager = managerOf(options.node);
-    this.#quota = options.quota ?? new EventQuota(Date.now());
+    this.#quota = options.quota ?? new EventQuota(performance.now());
+    this.#turns = new Turns(options.node, this.#times.leave);
     options.signal.addEventListener("abort", () => clearTimeout(this.#timer), { once: true });
   }
 
@@ -143,13 +144,14 @@ export class ResultWriter {
     for (const standing of results.statuses) {
       const key = objectKey(standing.kind, standing);
       keys.add(key);
-      if ((this.#refused.get(key)?.due ?? 0) <= Date.now()) first ??= await this.#try(key, standing, results);
+      if ((this.#refused.get(key)?.due ?? 0) <= performance.now()) first ??= await this.#try(key, standing, results);
     }
-    for (const map of [this.#left, this.#refused]) for (const key of map.keys()) if (!keys.has(key)) map.delete(key);
+    for (const key of this.#refused.keys()) if (!keys.has(key)) this.#refused.delete(key);
+    this.#turns.keep(keys);
     for (const problem of results.problems) await this.#event(problem, results).catch((error) => (first ??= error));
     if (first !== undefined) throw first;
-    const dues = [...this.#left.values(), ...[...this.#refused.values()].map(({ due }) => due)];
-    return dues.length > 0 ? Math.max(50, Math.min(...dues) - Date.now()) : undefined;
+    const dues = [...this.#turns.dues, ...[...this.#refused.values()].map(({ due }) => due)];
+    return dues.length > 0 ? Math.max(50, Math.min(...dues) - performance.now()) : undefined;
   }
 
   /** Gives the error if the server has not even answered. */
@@ -170,7 +172,7 @@ export class ResultWriter {
     if (status === 409 || status === 404) return;
     const times = this.#refused.get(key)?.times ?? 0;
     const pause = Math.min(this.#times.longest, this.#times.shortest * 2 ** Math.min(times, 16));
-    this.#refused.set(key, { times: times + 1, due: Date.now() + Math.max(pause, retryAfter) });
+    this.#refused.set(key, { times: times + 1, due: performance.now() + Math.max(pause, retryAfter) });
     if (times === 0) this.#tell(message);
   }
 
@@ -188,9 +190,9 @@ export class ResultWriter {
     const isSaid = conditions.every((one) =>
       knownConditions(standing.status).some((known) => isDeepStrictEqual(known, one)),
     );
-    if (isSaid) return void this.#left.delete(key);
-    if (!entry && this.#leave(key)) return;
-    this.#left.delete(key);
+    if (isSaid) return this.#turns.forget(key);
+    if (!this.#turns.isDue(key, standing, nodes, performance.now())) return;
+    this.#turns.forget(key);
     // Only if nobody has written meanwhile: what was read would be old.
     await this.#apply(
       standing,
@@ -198,13 +200,6 @@ export class ResultWriter {
       { conditions, observedGeneration: standing.generation },
       standing.resourceVersion,
     );
-  }
-
-  /** Is it left to another for now? */
-  #leave(key: string): boolean {
-    const due = this.#left.get(key) ?? Date.now() + this.#times.leave * (1 + Math.random());
-    this.#left.set(key, due);
-    return due > Date.now();
   }
 
   async #apply(standing: ObjectStatus, fieldManager: string, status: object, resourceVersion?: string): Promise<void> {
@@ -215,7 +210,7 @@ export class ResultWriter {
   async #event(problem: Problem, { uid }: Results): Promise<void> {
     const { client, node, signal } = this.#options;
     const event = eventOf(problem, uid(problem.object), node, seconds());
-    if (!event || !this.#quota.take(event.name, problem.object, Date.now())) return;
+    if (!event || !this.#quota.take(event.name, problem.object, performance.now())) return;
     try {
       await client.create(EVENTS, { namespace: event.namespace }, event.body, { signal });
     } catch (error) {

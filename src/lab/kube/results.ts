@@ -47,7 +47,7 @@ const PAUSES = { shortest: 100, longest: 2000 };
 export class LabResults {
   readonly #options: LabResultsOptions;
   readonly #abort = new AbortController();
-  readonly #quota = new EventQuota(Date.now());
+  readonly #quota = new EventQuota(performance.now());
   readonly #troubles = new Map<string, string>();
   readonly #nodes: readonly { writer: ResultWriter; hurry: () => void; done: Promise<void> }[];
 

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { ApiError } from "../api/errors.ts";
 import { MemoryTable } from "../datapath/tables.ts";
 import { jsonCodec, type Memory } from "../datapath/testing/memory.ts";
@@ -288,4 +288,30 @@ test("a dry run changes nothing, including the last valid rules", async () => {
   backend.agent.changed(["Pod/ns/a"]);
   await backend.agent.runner.settled(false);
   expect(rates()).toEqual([1e6]);
+});
+
+test("an Impairment is over by the node's clock, also when that is set ahead or back", async () => {
+  const backend = start();
+  await backend.putEndpoint("ns", "a", POD);
+  const begin = Date.now();
+  const clock = vi.spyOn(Date, "now");
+  onTestFinished(() => clock.mockRestore());
+  const impairment = (name: string, more: object) => ({
+    ...{ apiVersion: "weir.dev/v1alpha1", kind: "Impairment", metadata: { name, namespace: "ns" } },
+    spec: { pod: "a", loss: "5%", ...more },
+  });
+  const until = new Date(begin + 3_600_000).toISOString();
+  const objects = [POD_OBJECT("1 mbps egress"), impairment("brief", { until }), impairment("lasting", {})];
+  await backend.putObjects(objects, { dryRun: false });
+  const overruled = () => {
+    const { overruled = [] } = backend.agent.planner.rules.impairments.get("ns/a") ?? {};
+    return new Set(overruled.map(({ rule }) => rule.source));
+  };
+  const BRIEF = new Set(["Impairment/ns/lasting"]);
+  await expect.poll(overruled).toEqual(BRIEF);
+  clock.mockReturnValue(begin + 7_200_000);
+  await expect.poll(overruled).toEqual(new Set());
+  clock.mockReturnValue(begin);
+  backend.agent.runner.mark();
+  await expect.poll(overruled).toEqual(BRIEF);
 });

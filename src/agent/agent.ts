@@ -45,7 +45,7 @@ export class Agent {
   readonly #report: Report;
   readonly #timers = new Map<string, NodeJS.Timeout>();
   /** The next time at which the plan changes by itself, ms since the epoch. */
-  #endsAt: number | undefined;
+  #changesAt = Number.POSITIVE_INFINITY;
 
   constructor(parts: AgentParts) {
     const { node, settings, signal, log } = parts;
@@ -127,7 +127,7 @@ export class Agent {
     const begin = performance.now();
     const { datapath } = this.parts;
     this.standing.begin();
-    this.#endsAt = this.#knowledge.follow(Date.now());
+    const endsAt = this.#knowledge.follow(Date.now());
     const { writes } = datapath.apply(this.planner.take(), { whole: this.generation === 0 });
     try {
       this.#knowledge.save(); // last: a full disk must not prevent limits from being in force
@@ -138,7 +138,7 @@ export class Agent {
     this.generation++;
     this.reconciledAt = new Date();
     this.passSeconds = (performance.now() - begin) / 1000;
-    this.#schedule();
+    this.#schedule(endsAt);
     this.onPass(this.passSeconds);
     const failures = this.standing.failures();
     this.#report.applied(writes, this.passSeconds);
@@ -154,11 +154,12 @@ export class Agent {
   }
 
   /** Sets timers for work that no event triggers. */
-  #schedule(): void {
+  #schedule(endsAt: number | undefined): void {
     const { datapath } = this.parts;
     const pass = () => this.runner.mark();
-    const ends = [this.#endsAt, this.planner.store.wakeAt].filter((at) => at !== undefined);
-    if (ends.length > 0) this.#after("end", Math.min(...ends) - Date.now(), pass);
+    const ends = [endsAt, this.planner.store.wakeAt].filter((at) => at !== undefined);
+    this.#changesAt = Math.min(...ends);
+    if (ends.length > 0) this.#after("end", this.#changesAt - Date.now(), pass);
     if (datapath.retryIn !== undefined) this.#after("retry", datapath.retryIn, pass);
     this.#renewLater();
   }
@@ -194,7 +195,8 @@ export class Agent {
 
   #lookAgain(): void {
     this.#after("look", LOOK_EVERY, () => {
-      if (this.#knowledge.isStale()) this.runner.mark();
+      const isLate = this.#changesAt <= Date.now(); // timers do not follow a clock that is set ahead
+      if (this.#knowledge.isStale() || isLate) this.runner.mark();
       this.#lookAgain();
     });
   }

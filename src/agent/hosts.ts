@@ -36,7 +36,7 @@ export class HostFinder {
   #wanted: readonly Pod[] = [];
   #seen = "";
 
-  constructor({ folder, now = Date.now }: HostPlaces & { now?: () => number } = {}) {
+  constructor({ folder, now = () => performance.now() }: HostPlaces & { now?: () => number } = {}) {
     this.#folder = folder;
     this.#now = now;
   }

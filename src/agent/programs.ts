@@ -83,7 +83,7 @@ export class Programs {
 
   constructor(options: ProgramsOptions) {
     this.#options = options;
-    this.#now = options.now ?? Date.now;
+    this.#now = options.now ?? (() => performance.now());
     for (const name of options.held) {
       const instance = readCustomInstance(name);
       if (instance) this.#held.set(stateKey(instance.port, instance.direction), instance.build);

@@ -15,7 +15,10 @@ export interface View {
   selectsSome(of: AnySelected, selector: Key): boolean;
   /** Keys of the selectors that match a row. */
   selectorsOf(of: AnySelected, row: Key): readonly Key[];
-  /** Whether a time (ms since the epoch) has passed. If it has not, the row is derived again at that time. */
+  /**
+   * Whether a time (ms since the epoch) has passed. If it has not, the row is derived again at that time; if it has, the
+   * row is derived again when the clock is set back to before it.
+   */
   isPast(moment: number): boolean;
   /** Reports a problem of the objects that this row is derived from. It is kept until the row is derived again. */
   tell(problem: Problem): void;
@@ -26,12 +29,11 @@ type AnySelected = Pick<Selected<unknown, unknown>, "name" | "place" | "rowSet" 
 /** Derives one row. Must be pure: the same reads give the same row and problems. `undefined` means no row. */
 export type Derive<T> = (key: Key, view: View) => T | undefined;
 
-/** The store's current time, ms since the epoch, and the readers that wait for a later time. */
+/** The store's current time, and the readers that depend on it. Times are ms since the epoch. */
 export interface Moments {
-  now: number;
-  /** Invalidates the reader at that time. */
-  wake(at: number, reader: Reader): void;
-  /** Cancels what `wake` registered. */
+  /** Whether this time has passed. Invalidates the reader when that changes. */
+  isPast(moment: number, reader: Reader): boolean;
+  /** Cancels what `isPast` registered. */
   forget(reader: Reader): void;
 }
 
@@ -167,10 +169,8 @@ class Cell implements View, Reader {
   }
 
   isPast(moment: number): boolean {
-    if (moment <= this.#moments.now) return true;
-    this.#moments.wake(moment, this);
     this.#waits = true;
-    return false;
+    return this.#moments.isPast(moment, this);
   }
 
   tell(problem: Problem): void {

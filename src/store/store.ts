@@ -35,15 +35,22 @@ export class Store {
   readonly #steps: Step[] = [];
   readonly #derived: Derived<unknown>[] = [];
   readonly #names = new Set<string>();
+  /** The next time at which each reader is stale. */
   readonly #wakes = new Map<Reader, number>();
+  /** The last time that has passed for each reader. */
+  readonly #passed = new Map<Reader, number>();
   readonly #moments: Moments;
+  #now: number;
 
   /** @param now ms since the epoch */
   constructor(now = 0) {
+    this.#now = now;
     this.#moments = {
-      now,
-      wake: (at, reader) => void this.#wakes.set(reader, Math.min(at, this.#wakes.get(reader) ?? at)),
-      forget: (reader) => void this.#wakes.delete(reader),
+      isPast: (moment, reader) => this.#isPast(moment, reader),
+      forget: (reader) => {
+        this.#wakes.delete(reader);
+        this.#passed.delete(reader);
+      },
     };
   }
 
@@ -86,12 +93,14 @@ export class Store {
   }
 
   /**
-   * Derives the rows that are stale at time `now`, collection by collection in the order of declaration. Returns how
-   * many rows were derived.
+   * Derives the rows that are stale at time `now`, collection by collection in the order of declaration. The time may
+   * be earlier than before: clocks are set back. Returns how many rows were derived.
    */
   settle(now: number): number {
-    this.#moments.now = Math.max(now, this.#moments.now);
-    for (const [reader, at] of this.#wakes) if (at <= this.#moments.now) reader.stale();
+    const isBack = now < this.#now;
+    this.#now = now;
+    for (const [reader, at] of this.#wakes) if (at <= now) reader.stale();
+    if (isBack) for (const [reader, at] of this.#passed) if (at > now) reader.stale();
     return this.#steps.reduce((sum, step) => sum + step.settle(), 0);
   }
 
@@ -104,6 +113,13 @@ export class Store {
       for (const [key, { message }] of errors)
         yield { object: `${name} ${key}`, message: `cannot be derived: ${message}` };
     }
+  }
+
+  #isPast(moment: number, reader: Reader): boolean {
+    const isPast = moment <= this.#now;
+    if (isPast) this.#passed.set(reader, Math.max(moment, this.#passed.get(reader) ?? moment));
+    else this.#wakes.set(reader, Math.min(moment, this.#wakes.get(reader) ?? moment));
+    return isPast;
   }
 
   #place(name: string): number {

@@ -17,7 +17,7 @@ export function jsonCodec(size = 512): RowCodec {
     size,
     encode(fields) {
       const bytes = Buffer.alloc(size);
-      const text = JSON.stringify(fields, (_, value) => (value instanceof Uint8Array ? [...value] : value));
+      const text = JSON.stringify(fields, (_, value) => plain(value));
       if (text.length > size)
         throw new KernelError("encode row", { code: "codec-value", hint: `${text.length} bytes` });
       bytes.write(text);
@@ -31,6 +31,11 @@ export function jsonCodec(size = 512): RowCodec {
 
 export const memoryTable = (name: string, maxEntries?: number): MemoryTable =>
   new MemoryTable(name, jsonCodec(), jsonCodec(), maxEntries);
+
+const plain = (value: unknown): unknown => {
+  if (value instanceof Uint8Array) return [...value];
+  return typeof value === "bigint" ? Number(value) : value;
+};
 
 /** The panel's tables in memory. */
 export function memoryPanel(): PanelTables & Record<string, MemoryTable> {

@@ -8,6 +8,7 @@ import { jsonCodec, type Memory } from "../datapath/testing/memory.ts";
 import { KernelError } from "../kernel/index.ts";
 import { podDevice } from "../model/ipam.ts";
 import { objectKey } from "../model/names.ts";
+import type { PodAttachment } from "../model/node-context.ts";
 import type { ManifestObject } from "../model/objects.ts";
 import { type ManifestWatch, parseManifests, type Trouble } from "../sources/manifests/index.ts";
 import type { Agent } from "./agent.ts";
@@ -314,4 +315,16 @@ test("an Impairment is over by the node's clock, also when that is set ahead or 
   clock.mockReturnValue(begin);
   backend.agent.runner.mark();
   await expect.poll(overruled).toEqual(BRIEF);
+});
+
+test("a pod whose rows cannot be planned does not keep others from their network", async () => {
+  const backend = start();
+  const { endpoint } = await backend.putEndpoint("ns", "a", POD);
+  const { attachments } = backend.agent.planner.cluster;
+  const attachment = attachments.get("ns/a") as PodAttachment;
+  attachments.set("ns/bad", { ...attachment, name: "bad", device: "weir00000000001", ips: ["nowhere"] });
+  expect(await backend.putEndpoint("ns", "b", { ...POD, uid: "u2" })).toMatchObject({ created: true });
+  const message = 'plan rows of Pod/ns/bad: read address "nowhere": not an IP address';
+  expect(await backend.problems()).toEqual([{ object: "Pod/ns/bad", message }]);
+  expect(endpoint.ips).toEqual(["10.244.1.2"]);
 });

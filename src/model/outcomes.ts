@@ -17,7 +17,7 @@ export type OutcomeCode =
   | "chain-full"
   /** It refers to a port, instance or shaper that does not exist. */
   | "missing"
-  /** A field does not fit the struct. */
+  /** It cannot be planned, or a field does not fit the struct. */
   | "encode"
   /** The map is full. */
   | "full"

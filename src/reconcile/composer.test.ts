@@ -48,6 +48,38 @@ describe("two fragments with the same row", () => {
   });
 });
 
+describe("a fragment whose rows cannot be generated", () => {
+  const all = composer();
+  const broken = (): Row[] => {
+    throw new Error('read address "x": not an IP address');
+  };
+  const message = 'plan rows of Pod/n/b: read address "x": not an IP address';
+  const outcome = { owner: "pods b", code: "encode", message, severity: "error" };
+
+  test("is an outcome of its owner, and adds nothing", () => {
+    all.set("pods", "b", { owner: "Pod/n/b", ports: [port("b")], rows: broken });
+    all.set("pods", "c", { owner: "Pod/n/c", ports: [port("c")], rows: () => [row(1, 1)] });
+    const { rows, ports } = all.take();
+    expect([rows, ports].map((changes) => changes.map(({ owner }) => owner))).toEqual([["pods c"], ["pods c"]]);
+    expect(all.outcomes()).toEqual([outcome]);
+    expect(all.objectOf("pods b")).toBe("Pod/n/b");
+  });
+
+  test("leaves the old one in the document, until one with rows or none replaces it", () => {
+    all.set("pods", "b", { owner: "Pod/n/b", ports: [port("b")], rows: () => [row(2, 1)] });
+    expect(all.take().rows).toHaveLength(1);
+    expect(all.outcomes()).toEqual([]);
+    all.set("pods", "b", { owner: "Pod/n/b", links: [], rows: broken });
+    expect(all.outcomes()).toEqual([outcome]);
+    all.take();
+    expect(all.whole()).toMatchObject({ ports: [{ name: "b" }, { name: "c" }], rows: [row(1, 1), row(2, 1)] });
+    all.set("pods", "b", undefined);
+    expect(all.outcomes()).toEqual([]);
+    all.take();
+    expect(all.whole()).toMatchObject({ ports: [{ name: "c" }], rows: [row(1, 1)] });
+  });
+});
+
 describe("chains", () => {
   const all = composer();
   const chain = (delta: Delta) => delta.ports.map(({ item, gone }) => (gone ? "gone" : item.ingress.join(" ")));

@@ -50,6 +50,8 @@ export class Composer {
   readonly #ports = new Map<string, Held<Port>>();
   /** Outcomes of attachments that are in no chain, by port: the port is missing, or its chain is full. */
   readonly #unplaced = new Map<string, Outcome[]>();
+  /** Fragments whose items cannot be enumerated, by claim. */
+  readonly #refused = new Map<string, { object: string; outcome: Outcome }>();
 
   constructor({ authors, maxChain }: ComposerOptions) {
     this.#orders = new Map(authors.map((author, order) => [author, order]));
@@ -69,28 +71,41 @@ export class Composer {
 
   /** The object that a claim's items belong to, as `Kind/namespace/name`. @param claim owner id of an item */
   objectOf(claim: string): string | undefined {
-    return this.#claims.get(claim)?.fragment.owner;
+    return this.#claims.get(claim)?.fragment.owner ?? this.#refused.get(claim)?.object;
   }
 
   /**
-   * Sets the fragment of one key of an author; `undefined` removes it. Its items get the owner `claimOf(author, key)`.
+   * Sets the fragment of one key of an author; `undefined` removes it. Its items get the owner `claimOf(author, key)`. If
+   * its rows cannot be generated, the old fragment stays, and the owner gets an outcome.
    */
   set(author: string, key: string, after: Fragment | undefined): void {
     const order = this.#orders.get(author);
     if (order === undefined) throw new Error(`compose fragment of ${author}: no such author`);
     const id = claimOf(author, key);
+    this.#refused.delete(id);
+    try {
+      this.#replace(id, order, key, after);
+    } catch (error) {
+      const object = after?.owner ?? this.objectOf(id) ?? "";
+      const message = `plan rows of ${object}: ${(error as Error).message}`;
+      this.#refused.set(id, { object, outcome: { owner: id, code: "encode", message, severity: "error" } });
+    }
+  }
+
+  #replace(id: string, order: number, key: string, after: Fragment | undefined): void {
     const known = this.#claims.get(id);
     if (!known && !after) return;
     const before = known?.fragment;
     const claim = known ?? { id, order, key, fragment: after as Fragment };
     // Contests find items through the claim's fragment. It must stay the old one until every contest has been updated.
+    // Rows are first: only they are generated, so if that fails, nothing has changed yet.
     const contests = [
+      this.rows,
       this.instances,
       this.links,
       this.routes,
       this.shapers,
       this.leases,
-      this.rows,
       this.#specs,
       this.#attachments,
     ];
@@ -146,7 +161,8 @@ export class Composer {
         return { owner: loser.id, code: "conflict", message, severity: "error" };
       }),
     );
-    return [...lost, ...[...this.#unplaced.values()].flat()];
+    const refused = [...this.#refused.values()].map(({ outcome }) => outcome);
+    return [...refused, ...lost, ...[...this.#unplaced.values()].flat()];
   }
 
   #takePorts(): Change<Port>[] {

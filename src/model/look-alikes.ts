@@ -155,6 +155,9 @@ function nearest(map: Known["map"], key: string, value: string, settings: RuleSe
   return near.sort((a, b) => a.rank - b.rank)[0]?.known;
 }
 
+/** Whether a key is certainly another tool's: it is no rule, and no look-alike of one. */
+export const isForeign = (key: string): boolean => prefixLike(split(key)[0]) === undefined;
+
 /** The known prefix that is similar; empty: no prefix; undefined: another tool's. */
 function prefixLike(prefix: string): string | undefined {
   if (prefix === "") return "";

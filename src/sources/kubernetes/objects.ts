@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { isForeign } from "../../model/look-alikes.ts";
 import { objectKey } from "../../model/names.ts";
 import type { ManifestObject } from "../../model/objects.ts";
 import type { Problem } from "../../model/problem.ts";
@@ -36,7 +37,7 @@ export function readObject({ kind, apiVersion }: Resource, raw: RawObject, befor
   if (!known) throw new TypeError(`there is no schema of ${kind}`);
   // items of a list have no kind and apiVersion
   const standing = readStatus(kind, raw);
-  const fields: Fields = { ...(standing ? withoutStatus(raw) : raw), kind, apiVersion };
+  const fields: Fields = { ...(standing ? withoutStatus(raw) : withoutForeign(raw)), kind, apiVersion };
   const { key, object, findings } = judgeObject(kind, known, fields, "api");
   const named = key ?? objectKey(kind, { namespace: raw.metadata.namespace, name: raw.metadata.name });
   const isSame = object !== undefined && isDeepStrictEqual(object, before?.object);
@@ -68,4 +69,15 @@ export function readStatus(kind: string, { metadata, status }: RawObject): Objec
 function withoutStatus({ metadata, status: _, ...rest }: RawObject): Fields {
   const { resourceVersion: __, managedFields: ___, generation: ____, ...kept } = metadata;
   return { ...rest, metadata: kept };
+}
+
+/**
+ * Leaves out annotations of other tools, e.g. `kubectl.kubernetes.io/last-applied-configuration`: a pod may have many
+ * kilobytes of them, and agents keep the pods of the whole cluster.
+ */
+function withoutForeign({ metadata, ...rest }: RawObject): Fields {
+  const { annotations } = metadata;
+  if (!isFields(annotations)) return { ...rest, metadata };
+  const kept = Object.entries(annotations).filter(([key]) => !isForeign(key));
+  return { ...rest, metadata: { ...metadata, annotations: Object.fromEntries(kept) } };
 }

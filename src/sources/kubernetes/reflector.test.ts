@@ -81,6 +81,34 @@ describe("without failures", () => {
     expect(server.seen.map(({ query }) => query["limit"])).toEqual(["500", "500", undefined]);
   });
 
+  it("reads each page before it asks for the next one, so that memory holds one page", async () => {
+    const lists = [list([pod("a", "1")], "5", "p2"), list([pod("b", "2")], "5")];
+    const order: string[] = [];
+    const server = await scriptedServer({ [LIST]: lists, [WATCH]: [HOLD] });
+    const client = new KubernetesClient(fixedAccess(server.config));
+    const reflector = new Reflector({
+      client: {
+        server: client.server,
+        watch: (...args) => client.watch(...args),
+        list: (...args) => {
+          order.push("list");
+          return client.list(...args);
+        },
+      },
+      resource: PODS,
+      read: ({ metadata }: RawObject) => order.push(`read ${metadata.name}`),
+      onChange: () => {},
+      times: TIMES,
+    });
+    cleanup.push(
+      () => server.close(),
+      () => client.close(),
+      () => reflector.close(),
+    );
+    await reflector.synced;
+    expect(order).toEqual(["list", "read a", "list", "read b"]);
+  });
+
   it("resumes from the newest bookmark when the server ends the watch", async () => {
     const watches = [stream([event("ADDED", pod("a", "6")), bookmark("9")], "end"), HOLD];
     const { server, until } = await reflect([list([], "5")], watches);

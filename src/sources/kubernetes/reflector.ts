@@ -156,35 +156,31 @@ export class Reflector<T> {
   }
 
   async #list(): Promise<void> {
-    const { items, resourceVersion } = await this.#pages().catch((error: unknown) => {
+    const { objects, version } = await this.#pages(PAGE).catch((error: unknown) => {
       // the list expired between two pages, which cannot happen without pages
-      if (isGone(error)) return this.#page(undefined, undefined);
+      if (isGone(error)) return this.#pages(undefined);
       throw error;
     });
-    const objects = new Map<string, T>();
-    const changed = new Set(this.#objects.keys());
-    for (const raw of items) {
-      const key = keyOf(raw);
-      const before = this.#objects.get(key);
-      const next = this.#options.read(raw, before);
-      objects.set(key, next);
-      if (next === before) changed.delete(key);
-      else changed.add(key);
-    }
+    const changed = new Set<string>();
+    for (const [key, next] of objects) if (next !== this.#objects.get(key)) changed.add(key);
+    for (const key of this.#objects.keys()) if (!objects.has(key)) changed.add(key);
     this.#objects = objects;
-    this.#version = resourceVersion;
+    this.#version = version;
     this.#told(changed, false);
   }
 
-  async #pages() {
-    const items: RawObject[] = [];
-    let page = await this.#page(PAGE, undefined);
-    items.push(...page.items);
-    while (page.continue !== undefined) {
-      page = await this.#page(PAGE, page.continue);
-      items.push(...page.items);
+  /** Lists the collection. Each page is read at once, so that memory holds the whole objects of one page only. */
+  async #pages(limit: number | undefined): Promise<{ objects: Map<string, T>; version: string }> {
+    const objects = new Map<string, T>();
+    for (let from: string | undefined; ; ) {
+      const page = await this.#page(limit, from);
+      for (const raw of page.items) {
+        const key = keyOf(raw);
+        objects.set(key, this.#options.read(raw, this.#objects.get(key)));
+      }
+      from = page.continue;
+      if (from === undefined) return { objects, version: page.resourceVersion };
     }
-    return { items, resourceVersion: page.resourceVersion };
   }
 
   #page(limit: number | undefined, from: string | undefined) {

@@ -201,6 +201,25 @@ describe("objects", () => {
     expect(readObject(PODS, rich("Running"))).toMatchObject({ object: { ips: ["10.0.0.7"] }, problems: [] });
     expect(readObject(PODS, rich("Failed")).object).not.toHaveProperty("ips");
   });
+  it("keeps annotations that are rules or similar to one, and not those of other tools", () => {
+    const kept = {
+      "kubernetes.io/egress-bandwidth": "10M",
+      "weir.dev/loss": "2%",
+      loss: "2%",
+      "kubernets.io/ingress-bandwidth": "1M",
+      "k8s.io/Egress-Bandwidth": "1M",
+      "weir.dev/lost": "2%",
+    };
+    const foreign = {
+      "kubectl.kubernetes.io/last-applied-configuration": "{}",
+      "k8s.v1.cni.cncf.io/network-status": "[]",
+      "sidecar.istio.io/status": "{}",
+    };
+    for (const kind of ["Pod", "Service"]) {
+      const raw = { ...rich("Running"), metadata: { ...meta, annotations: { ...foreign, ...kept } } };
+      expect(readObject({ ...PODS, kind }, raw).object?.metadata.annotations).toEqual(kept);
+    }
+  });
   it("returns the identical result if nothing has changed", () => {
     const first = readObject(PODS, rich("Running"));
     expect(readObject(PODS, structuredClone(rich("Running")), first)).toBe(first);

@@ -31,6 +31,7 @@ import { reportResults } from "./results.ts";
 import { openSource } from "./source.ts";
 import { TapFinder } from "./taps.ts";
 import { removeNode, undoStart } from "./uninstall.ts";
+import { untilKnown } from "./waiting.ts";
 
 export interface AgentOptions {
   config: AgentConfig;
@@ -49,13 +50,18 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     if (signal.aborted) resolve();
   });
   let agent: Agent | undefined;
-  const source = openSource(config, (keys) => agent?.changed(keys), stop.signal);
+  const changes = new EventTarget();
+  const changed = (keys: ReadonlySet<string>): void => {
+    agent?.changed(keys);
+    changes.dispatchEvent(new Event("change"));
+  };
+  const source = openSource(config, changed, stop.signal);
   let lock: Lock | undefined;
   let undo = () => {};
   let parts: AgentParts | undefined;
   const tidying = new Tidying();
   try {
-    if (source) await Promise.race([source.synced, stopped, tellWaiting(source, log, stop.signal)]);
+    if (source) await Promise.race([untilKnown(source, { config, changes, log, signal: stop.signal }), stopped]);
     if (signal.aborted) return;
     const node = ownNode(config, source);
     await clearSocket(config.socket); // refuses a second agent of the same node before it changes anything
@@ -93,20 +99,6 @@ export async function runAgent(options: AgentOptions, { signal }: { signal: Abor
     parts?.panel.close();
     lock?.release();
   }
-}
-
-/** Interval between two log lines while waiting for objects, ms. */
-const WAITING = 5000;
-
-/** Logs what the agent is waiting for. Never resolves. */
-function tellWaiting(source: ManifestWatch, log: Logger, signal: AbortSignal): Promise<never> {
-  const timer = setInterval(() => {
-    const problems = source.snapshot().problems.filter(({ severity }) => severity !== "skipped");
-    for (const { object, message } of problems) log.warn({ object, message }, "waiting for objects");
-  }, WAITING);
-  source.synced.finally(() => clearInterval(timer)).catch(() => {});
-  signal.addEventListener("abort", () => clearInterval(timer), { once: true });
-  return new Promise(() => {});
 }
 
 function ownNode(config: AgentConfig, manifests: ManifestWatch | undefined): NodeContext {

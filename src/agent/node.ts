@@ -16,7 +16,7 @@ const VXLAN_OVERHEAD = { 4: 50, 6: 70 } as const;
 const ETHERNET_MTU = 1500;
 
 /** The configured node name, else the host name. */
-export const nodeName = (config: AgentConfig): string => config.node ?? hostname();
+export const nodeName = (config: Pick<AgentConfig, "node">): string => config.node ?? hostname();
 
 /** Maximum MTU of a veth. Loopback's is one byte more. */
 const LARGEST_MTU = 65535;

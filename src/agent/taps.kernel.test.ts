@@ -86,6 +86,14 @@ test("pods are found by any of their addresses, and keep their identity", () => 
   expect(second.taps.map((one, index) => one === first.taps[index])).toEqual([true, true]);
 });
 
+test("an address of a pod that is being deleted belongs to the other pod that has it", () => {
+  const leaving = pod("a", B, { isLeaving: true });
+  expect(find(leaving)).toEqual({ taps: [{ ...tap("a", B), device: "veth-b" }], problems: [] });
+  start();
+  expect(find(leaving, pod("b", B))).toEqual({ taps: [tap("b", B)], problems: [] });
+  expect(isStale()).toBe(false);
+});
+
 test.each([
   ["of another node", pod("a", A, { nodeName: "n2" })],
   ["with the host's network", pod("a", A, { hostNetwork: true })],

@@ -93,7 +93,11 @@ export class TapFinder {
     const isSame = this.#last.links === seen && this.#last.question === this.#question(missing);
     if (isSame && this.#now() < this.#last.until) return;
     const byAddress = this.#scan(own);
-    const problems = missing.flatMap(([key, pod]) => this.#settle(key, pod, byAddress));
+    // the address of a pod that is being deleted may be another's already
+    const last = ([, pod]: readonly [string, Pod]): number => (pod.isLeaving ? 1 : 0);
+    const problems = missing
+      .toSorted((a, b) => last(a) - last(b))
+      .flatMap(([key, pod]) => this.#settle(key, pod, byAddress));
     const wait = isSame ? Math.min(2 * this.#last.wait, LONGEST_WAIT) : FIRST_WAIT;
     const question = this.#question(missing.filter(([key]) => !this.#known.has(key)));
     this.#last = { question, links: seen, problems, wait, until: this.#now() + wait };
@@ -135,6 +139,7 @@ export class TapFinder {
       this.#known.set(key, { tap, found: only });
       return [];
     }
+    if (pod.isLeaving) return []; // its network is gone before its object
     const message = `its rules are not enforced: ${fault}`;
     const object = objectKey("Pod", metadata);
     return [{ object, path: "status.podIPs", message, severity: "warning", notFound: fault }];

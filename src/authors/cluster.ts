@@ -18,6 +18,7 @@ import type { ProgramInForce } from "../model/programs.ts";
 import type { Remembered } from "../model/remembered.ts";
 import { sameValue } from "../model/same.ts";
 import type { Source, Store } from "../store/store.ts";
+import { PodAddresses } from "./pod-addresses.ts";
 import { hasRules } from "./readings.ts";
 import { CHOICE_INDEXES, type LabelledPod, type RuleRow, ruleRowOf } from "./rule-rows.ts";
 
@@ -55,7 +56,7 @@ export class Cluster {
   readonly localPods: Source<Annotated | typeof GONE>;
   /** All pods, with the fields that selectors match. */
   readonly labelledPods: Source<LabelledPod>;
-  /** Addresses of all pods that have one. */
+  /** Addresses of all pods that have one, from their status. */
   readonly addresses: Source<readonly string[]>;
   readonly services: Source<ServiceRow>;
   /** Services with rules, or with keys that look like rules. */
@@ -75,6 +76,7 @@ export class Cluster {
   readonly lastGood: Source<Remembered>;
   readonly #own: string | undefined;
   readonly #settings: RuleSettings;
+  readonly #podAddresses: PodAddresses;
   readonly #namespaces = new Map<string, Readonly<Record<string, string>>>();
 
   /** @param own name of this node; undefined: every pod counts as this node's */
@@ -92,6 +94,7 @@ export class Cluster {
       indexes: { namespace: ({ namespace }) => [namespace] },
     });
     this.addresses = store.source<readonly string[]>("pods' addresses", { same });
+    this.#podAddresses = new PodAddresses(this.addresses, (key) => this.pods.get(key));
     this.services = store.source<ServiceRow>("services", { same });
     this.annotatedServices = store.source<Annotated>("services with rules", { same });
     this.slices = store.source<{ service: string; addresses: readonly string[] }>("endpoint slices", {
@@ -131,9 +134,10 @@ export class Cluster {
 
   #putPod(key: string, pod: Pod | undefined): void {
     const namespace = pod?.metadata.namespace ?? "";
+    const before = this.pods.get(key);
     write(this.pods, key, pod);
     write(this.labelledPods, key, pod && this.#labelledPod(namespace, pod.metadata.labels));
-    write(this.addresses, key, pod?.ips);
+    this.#podAddresses.change(key, before, pod);
     this.#place(key);
   }
 

@@ -140,6 +140,8 @@ export interface Pod {
   /** Addresses from its status; none of one that has ended, since they may be another's already. */
   ips?: readonly string[] | undefined;
   ended?: Ended | undefined;
+  /** It is being deleted: its network may be gone already, and its addresses another pod's. */
+  isLeaving?: boolean | undefined;
 }
 
 /** A cluster node: where its pods' addresses come from and where its tunnel ends. */
@@ -212,7 +214,7 @@ export type ClusterObject = Pod | Node | Namespace | ConfigMap | RuleObject;
 export interface PodTemplate {
   labels: Readonly<Record<string, string>>;
   annotations: Readonly<Record<string, string>>;
-  spec: Omit<Pod, "kind" | "metadata" | "owner" | "ips" | "ended">;
+  spec: Omit<Pod, "kind" | "metadata" | "owner" | "ips" | "ended" | "isLeaving">;
 }
 
 interface WorkloadBase {

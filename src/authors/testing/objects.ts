@@ -56,7 +56,10 @@ const own = (dice: Dice) => ({ namespace: dice.namespace(), name: dice.name(), u
 const pod: Make = (dice) => ({
   apiVersion: "v1",
   kind: "Pod",
-  metadata: { ...own(dice), labels: dice.pick(values.LABELS), annotations: dice.pick(values.ANNOTATIONS) } as never,
+  metadata: {
+    ...{ ...own(dice), labels: dice.pick(values.LABELS), annotations: dice.pick(values.ANNOTATIONS) },
+    ...(dice.once(5) && { deletionTimestamp: "2026-01-01T00:00:00Z" }),
+  } as never,
   ...({
     spec: {
       ...(dice.once(8) ? {} : { nodeName: `node-${dice.random(2)}` }),

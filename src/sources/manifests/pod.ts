@@ -155,7 +155,7 @@ const phase = z.unknown().optional();
 const status = maybe(z.object({ podIPs, phase }));
 
 interface Written {
-  metadata: Metadata & { namespace: string; ownerReferences: z.output<typeof owners> };
+  metadata: Metadata & { namespace: string; ownerReferences: z.output<typeof owners>; deletionTimestamp?: unknown };
   spec: Partial<z.output<typeof podSpec>>;
   status: z.output<typeof status>;
 }
@@ -163,7 +163,8 @@ interface Written {
 const endedBy = (said: unknown): Ended | undefined => (said === "Succeeded" || said === "Failed" ? said : undefined);
 
 /** The addresses of a pod that has ended may be in use by another. */
-function podOf({ metadata: { ownerReferences, ...metadata }, spec, status: said }: Written): Pod {
+function podOf({ metadata: whole, spec, status: said }: Written): Pod {
+  const { ownerReferences, deletionTimestamp, ...metadata } = whole;
   const owner = ownerReferences.find((one) => one.controller) ?? ownerReferences[0];
   const ended = endedBy(said?.phase);
   const ips = ended ? [] : (said?.podIPs ?? []).map(({ ip }) => ip).filter(isAddress);
@@ -177,6 +178,7 @@ function podOf({ metadata: { ownerReferences, ...metadata }, spec, status: said 
     ...(owner && { owner: `${owner.kind}/${owner.name}` }),
     ...(ips.length > 0 && { ips }),
     ...(ended && { ended }),
+    ...(typeof deletionTimestamp === "string" && { isLeaving: true }),
   };
 }
 
@@ -192,7 +194,7 @@ export const pod = z
 export const ruledPod = z
   .object({
     kind: z.literal("Pod"),
-    metadata: namespaced().extend({ ownerReferences: owners.catch([]) }),
+    metadata: namespaced().extend({ ownerReferences: owners.catch([]), deletionTimestamp: z.unknown().optional() }),
     spec: z.object({ nodeName, hostNetwork }).transform((spec) => ({
       ...(spec.nodeName && { nodeName: spec.nodeName }),
       hostNetwork: spec.hostNetwork ?? false,

@@ -1,3 +1,4 @@
+import { MAX_PEER_NETWORKS } from "../model/impair.ts";
 import { objectKey } from "../model/names.ts";
 import type { ImpairmentSpec } from "../model/rule-objects.ts";
 import { sameValue } from "../model/same.ts";
@@ -55,7 +56,15 @@ class Peers {
     if (!ruleRow || !peers) return undefined;
     const ofPods = view.selected(this.#pods, key).flatMap((pod) => this.#addressesOf(pod, view));
     const ofServices = peers.flatMap((peer, index) => this.#ofService(ruleRow, peer.service, index, view));
-    return merged([...namedNetworks(peers), ...ofPods, ...ofServices]);
+    const named = namedNetworks(peers);
+    return (named && merged([...named, ...ofPods, ...ofServices])) ?? this.#tooMany(ruleRow, view);
+  }
+
+  /** A rule with too many peers matches nobody: it must neither fill the table nor apply to all. */
+  #tooMany(ruleRow: RuleRow<ImpairmentSpec>, view: View): string[] {
+    const message = `they are more than ${MAX_PEER_NETWORKS} networks, so the peers match nobody; name fewer, or larger ones`;
+    view.tell({ object: objectKey("Impairment", ruleRow), path: "spec.match.peers", message });
+    return [];
   }
 
   /**

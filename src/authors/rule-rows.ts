@@ -1,9 +1,10 @@
-import { excludeCidr, mergeCidr } from "cidr-tools";
+import { mergeCidr } from "cidr-tools";
 import { parseBandwidthQuantity } from "../model/bandwidth.ts";
-import type { ImpairRule } from "../model/impair.ts";
+import { type ImpairRule, MAX_PEER_NETWORKS } from "../model/impair.ts";
 import { impairmentRules } from "../model/impairments.ts";
 import type { LimitRule, RuleSettings } from "../model/limits.ts";
 import { objectKey } from "../model/names.ts";
+import { unite } from "../model/network-sets.ts";
 import type { Limit } from "../model/objects.ts";
 import { ONE_OFF } from "../model/one-off.ts";
 import { type Candidate, RANK } from "../model/precedence.ts";
@@ -119,15 +120,16 @@ const ALL: LabelSelector = {};
 /** Whether a peer is given by labels. */
 export const isLabelled = ({ cidr, service }: PeerSpec): boolean => cidr === undefined && service === undefined;
 
-/** The CIDRs that peers name directly. */
-export function namedNetworks(peers: readonly PeerSpec[]): string[] {
-  return peers.flatMap(({ cidr, except = [] }) => {
-    if (cidr === undefined) return [];
-    return except.length > 0 ? excludeCidr([cidr], [...except]) : [cidr];
-  });
+/** The CIDRs that peers name directly; undefined: too many. */
+export function namedNetworks(peers: readonly PeerSpec[]): string[] | undefined {
+  const cuts = peers.flatMap(({ cidr, except }) => (cidr === undefined ? [] : [{ cidr, except }]));
+  return unite(cuts, MAX_PEER_NETWORKS);
 }
 
-/** The smallest set of CIDRs with the same addresses, sorted. */
-export const merged = (networks: readonly string[]): string[] => mergeCidr([...networks]).toSorted();
+/** The smallest set of CIDRs with the same addresses, sorted; undefined: too many. */
+export function merged(networks: readonly string[]): string[] | undefined {
+  const found = mergeCidr([...networks]);
+  return found.length > MAX_PEER_NETWORKS ? undefined : found.toSorted();
+}
 
 export const hostCidr = (ip: string): string => `${ip}/${ip.includes(":") ? 128 : 32}`;

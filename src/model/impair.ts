@@ -78,6 +78,9 @@ export interface ImpairRule {
 /** The most impairments per pod and direction. A chain also needs places for other functions. */
 export const MAX_IMPAIRMENTS = 4;
 
+/** The most networks that the peers of one Impairment may be: an eighth of `weir_impair_peers`. */
+export const MAX_PEER_NETWORKS = 32_768;
+
 /** Probability that a packet is lost; with bursts, in the long run. */
 export function lossProbability(loss: Loss): number {
   switch (loss.model) {

@@ -158,5 +158,5 @@ const SERVICE = "Service/";
 
 /** Removes duplicates: the same problem of one Service is reported for each pod that it selects. */
 const distinct = (problems: readonly Problem[]): Problem[] => [
-  ...new Map(problems.map((one) => [`${one.object} ${one.path} ${one.message}`, one])).values(),
+  ...new Map([...new Set(problems)].map((one) => [`${one.object} ${one.path} ${one.message}`, one])).values(),
 ];

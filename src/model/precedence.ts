@@ -2,6 +2,7 @@ import type { Direction } from "./directions.ts";
 import { type Effect, type Effects, type ImpairRule, MAX_IMPAIRMENTS } from "./impair.ts";
 import { describeEffects } from "./impairments.ts";
 import type { LimitRule } from "./limits.ts";
+import { memo, memoMembers } from "./memo.ts";
 import type { Problem } from "./problem.ts";
 import { describeProgram, type ProgramRule } from "./programs.ts";
 import { formatRate } from "./text.ts";
@@ -89,9 +90,21 @@ function lost<T>(
   return { object, path, rule, what: theirs, by, isConflict, ...how };
 }
 
+/** Results for more candidates than this are shared by the pods that have the same ones. */
+const FEW = 16;
+
+/** Pods that the same objects select have the same result, not one each: there may be thousands of either. */
+function shared<T>(
+  choose: (candidates: readonly Candidate<T>[]) => Chosen<T>,
+): (candidates: readonly Candidate<T>[]) => Chosen<T> {
+  const known = memoMembers(choose);
+  return (candidates) => (candidates.length > FEW ? known(candidates) : choose(candidates));
+}
+
 /** At most one limit per direction, ingress first. */
-export const chooseLimits = (candidates: readonly Candidate<LimitRule>[]): Chosen<LimitRule> =>
-  chooseOne(candidates, ({ rate }) => formatRate(rate));
+export const chooseLimits = shared((candidates: readonly Candidate<LimitRule>[]) =>
+  chooseOne(candidates, ({ rate }) => formatRate(rate)),
+);
 
 /** At most one program per direction, ingress first. */
 export const choosePrograms = (candidates: readonly Candidate<ProgramRule>[]): Chosen<ProgramRule> =>
@@ -110,10 +123,11 @@ function chooseOne<T extends { direction: Direction }>(
     const [winner, ...others] = said;
     if (!winner) continue;
     rules.push(winner.rule);
-    const what = ({ rule }: Candidate<T>): string => `${describe(rule)} ${direction}`;
+    const ours = describe(winner.rule);
     for (const other of others) {
-      const agrees = describe(other.rule) === describe(winner.rule);
-      const one = lost(winner, other, [what(winner), what(other)], { agrees, whole: true });
+      const theirs = describe(other.rule);
+      const texts: [string, string] = [`${ours} ${direction}`, `${theirs} ${direction}`];
+      const one = lost(winner, other, texts, { agrees: theirs === ours, whole: true });
       overruled.push(one);
       if (one.isConflict) problems.push(...conflict(winner, other, [one.by.what, one.what]));
     }
@@ -125,7 +139,9 @@ function chooseOne<T extends { direction: Direction }>(
  * Combines impairments: if two ask for the same effect on the same packets, the first counts; other effects of the
  * second are kept. At most `MAX_IMPAIRMENTS` per direction.
  */
-export function chooseImpairments(candidates: readonly Candidate<ImpairRule>[]): Chosen<ImpairRule> {
+export const chooseImpairments = shared(combineImpairments);
+
+function combineImpairments(candidates: readonly Candidate<ImpairRule>[]): Chosen<ImpairRule> {
   const rules: ImpairRule[] = [];
   const overruled: Overruled<ImpairRule>[] = [];
   const problems: Problem[] = [];
@@ -155,9 +171,18 @@ interface Left {
   conflicts: Problem[];
 }
 
+/** A match as text, to compare: it may have thousands of peers, and is compared for each pod and rival. */
+const textOf = memo((match: ImpairRule["match"]): string => JSON.stringify(match));
+
+/** The description of each effect of a rule. */
+const effectTexts = memo(
+  (effects: Effects): Readonly<Record<string, string>> =>
+    Object.fromEntries(Object.entries(effects).map(([effect, one]) => [effect, describeEffects({ [effect]: one })])),
+);
+
 function withoutTaken(one: Candidate<ImpairRule>, taken: readonly Candidate<ImpairRule>[]): Left {
-  const match = JSON.stringify(one.rule.match);
-  const rivals = taken.filter(({ rule }) => JSON.stringify(rule.match) === match);
+  const match = textOf(one.rule.match);
+  const rivals = taken.filter(({ rule }) => textOf(rule.match) === match);
   const left: Partial<Record<Effect, unknown>> = {};
   const losses: { effect: Effect; rival: Candidate<ImpairRule> }[] = [];
   for (const [effect, wanted] of Object.entries(one.rule.effects) as [Effect, unknown][]) {
@@ -170,8 +195,7 @@ function withoutTaken(one: Candidate<ImpairRule>, taken: readonly Candidate<Impa
   const whole = Object.keys(left).length === 0;
   const conflicts: Problem[] = [];
   const found = losses.map(({ effect, rival }) => {
-    const what = ({ rule }: Candidate<ImpairRule>): string =>
-      `${describeEffects({ [effect]: rule.effects[effect] })} ${rule.direction}`;
+    const what = ({ rule }: Candidate<ImpairRule>): string => `${effectTexts(rule.effects)[effect]} ${rule.direction}`;
     const agrees = JSON.stringify(rival.rule.effects[effect]) === JSON.stringify(one.rule.effects[effect]);
     const loss = lost(rival, one, [what(rival), what(one)], { agrees, whole });
     if (loss.isConflict) conflicts.push(...conflict(rival, one, [loss.by.what, loss.what]));

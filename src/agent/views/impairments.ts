@@ -48,7 +48,7 @@ export function impairmentItems(
   return rules.impairments.keys().flatMap((key) => {
     const { rules: all = [], overruled: lost = [] } = rules.impairments.get(key) ?? {};
     const inForce = all.filter(({ source }) => isShown(source));
-    const told = lost.filter(isTold).filter(({ rule }) => isShown(rule.source));
+    const told = firstMissed(lost).filter(({ rule }) => isShown(rule.source));
     if (inForce.length + told.length === 0) return [];
     const at = ports.get(key);
     const why = whyNoPort(problemsOf, key);
@@ -60,10 +60,14 @@ export function impairmentItems(
   });
 }
 
-/** Keeps one receipt per overruled rule, however many effects are overruled: of the first that is missed. */
-function isTold(one: Overruled<ImpairRule>, _: number, all: readonly Overruled<ImpairRule>[]): boolean {
-  const same = all.filter(({ rule }) => rule === one.rule);
-  return one.whole && one === (same.find(({ agrees }) => !agrees) ?? same[0]);
+/** One of each rule that is overruled as a whole, for its receipt: the first effect that is missed, else the first. */
+function firstMissed(all: readonly Overruled<ImpairRule>[]): Overruled<ImpairRule>[] {
+  const byRule = new Map<ImpairRule, Overruled<ImpairRule>>();
+  for (const one of all) {
+    const known = byRule.get(one.rule);
+    if (!known || (known.agrees && !one.agrees)) byRule.set(one.rule, one);
+  }
+  return [...byRule.values()].filter(({ whole }) => whole);
 }
 
 /** Adds to the receipt of a rule in force which of its effects are overruled. */

@@ -118,13 +118,14 @@ function read({ files, text }: ChangeOptions): { objects: ManifestObject[]; prob
   const parsed = text === undefined ? undefined : parseManifests(text, "stdin");
   const objects = [...snapshots.flatMap((one) => one.objects), ...(parsed?.objects ?? []).map(({ object }) => object)];
   const keys = objects.map(keyOf);
-  const twice = [...new Set(keys.filter((key, index) => keys.indexOf(key) !== index))];
+  const seen = new Set<string>();
+  const twice = new Set(keys.filter((key) => seen.size === seen.add(key).size));
   return {
     objects,
     problems: [
       ...snapshots.flatMap((one) => one.problems),
       ...(parsed?.problems ?? []),
-      ...twice.map((object) => ({ object, message: "is in two of the given files; remove one" })),
+      ...[...twice].map((object) => ({ object, message: "is in two of the given files; remove one" })),
     ],
   };
 }

@@ -258,6 +258,7 @@ export class Datapath {
     }
     const device = this.devices.nameOf(news.ifindex);
     const link = this.#links.get(device)?.item;
+    if (news.kind === "class" && !(device === SHAPE.device && this.#shapers.holds(news.handle))) return false;
     if (device === SHAPE.device) this.#shapers.doubt();
     else if (link?.kind === "pair" && link.qdisc && link.device === device) this.#links.doubt(device);
     else return false;

@@ -1,4 +1,5 @@
 import {
+  acceptsVni,
   allowVni,
   changeTc,
   createVeth,
@@ -89,7 +90,8 @@ function activatePair({ device, other, ipv6, offloads, qdisc }: PairLink): void 
 /** Whether the settings of a link's devices in this namespace are still those of `activateLink`. */
 export function isConfigured(link: Link): boolean {
   const { device } = link;
-  if (link.kind !== "pair") return isSilent(device);
+  if (link.kind === "vxlan") return isSilent(device) && acceptsVni(device, link.vni);
+  if (link.kind === "pod") return isSilent(device);
   const own = link.ipv6 ? !isSilent(device, false) : isSilent(device);
   return own && isSilent(link.other) && (link.offloads || !hasOffloads(device, ["segmentation", "txChecksum"]));
 }

@@ -1,8 +1,11 @@
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { limitInstance } from "../functions/limit/limit.ts";
 import {
+  acceptsVni,
   findLink,
+  formatHandle,
   hasOffloads,
   hasQdisc,
   links,
@@ -13,7 +16,9 @@ import {
   TC_ROOT,
 } from "../kernel/index.ts";
 import { DELAY } from "../model/panel.ts";
+import { BLOCK, PLACE, SETS } from "../model/shape.ts";
 import { NEAR } from "./near.ts";
+import { blockOf } from "./shaper-classes.ts";
 import { idKey } from "./tables.ts";
 import { KernelNode, limitOf } from "./testing/kernel-node.ts";
 
@@ -31,6 +36,13 @@ const endQueue = (name: string) => () => node.run("node", "tc", "qdisc", "del", 
 const device = () => node.endpoints[0]?.device ?? "";
 const del = (name: string) => () => node.ip("link", "del", name);
 
+const tc = (what: string, how: string, where: string, ...rest: string[]) =>
+  node.run("node", "tc", what, how, "dev", "weir_shape0", where, ...rest);
+/** The class at a place in the block of pod a's limit, as tc names it. */
+const ofLimit = (place: number): string =>
+  formatHandle(blockOf(node.panel.names.id("shaper", limitInstance(device(), "egress"))) + place);
+const leaves = () => node.shaped().filter(({ handle }) => (handle & 0xffff) % BLOCK >= SETS[0]).length;
+
 /** The devices, routes and classes that the datapath has created. */
 const state = () =>
   node.inNode(() => ({
@@ -40,7 +52,10 @@ const state = () =>
     routes: routes()
       .map(({ cidr, protocol }) => `${cidr} ${protocol}`)
       .toSorted(),
-    classes: node.shaped().length,
+    classes: node
+      .shaped()
+      .map(({ handle, rate, queue }) => [handle, rate, queue].join(" "))
+      .toSorted(),
     fq: FQ ? qdiscs(undefined, DELAY.device).find(({ parent }) => parent === TC_ROOT)?.kind : "none",
   }));
 
@@ -62,6 +77,11 @@ test.each<readonly [string, () => void]>([
   ["the shaping device's classes", endQueue("weir_shape0")],
   ...(FQ ? [["the delaying device's queue", endQueue(DELAY.device)] as const] : []),
   ["the shaping pair", del("weir_shape0")],
+  ["a class of a limit", () => tc("class", "del", "classid", ofLimit(PLACE.first))],
+  ["the last leaf of a limit", () => tc("class", "del", "classid", ofLimit(SETS[0] + leaves() - 1))],
+  ["a leaf of a limit among others", () => tc("class", "del", "classid", ofLimit(SETS[0] + 1))],
+  ["a leaf's queue", () => tc("qdisc", "del", "parent", ofLimit(SETS[0]))],
+  ["a leaf's queue that another replaces", () => tc("qdisc", "replace", "parent", ofLimit(SETS[0]), "pfifo")],
 ])("a change that the kernel notifies of is repaired: %s", async (_, damage) => {
   const before = state();
   node.heard = [];
@@ -115,7 +135,8 @@ const held = () =>
 const settings = () =>
   node.inNode(() => {
     const silent = ["weir_shape0", device()].map((name) => readSysctl(`net/ipv6/conf/${name}/disable_ipv6`));
-    return [...silent, hasOffloads("weir_split0", ["segmentation", "txChecksum"])];
+    const offloads = hasOffloads("weir_split0", ["segmentation", "txChecksum"]);
+    return [...silent, offloads, acceptsVni("weir_vxlan", 1), state().classes];
   });
 
 test.each([
@@ -136,6 +157,12 @@ test.each([
   ["a setting of the node's device", () => ipv6("weir_shape0")],
   ["a setting of a pod's device", () => ipv6(device())],
   ["offloads of the splitting pair", () => node.run("node", "ethtool", "-K", "weir_split0", "tx", "on", "tso", "on")],
+  ["the rate of a limit", () => tc("class", "change", "classid", ofLimit(PLACE.parent), "htb", "rate", "1mbit")],
+  ["the rate of a leaf", () => tc("class", "change", "classid", ofLimit(SETS[0]), "htb", "rate", "1mbit")],
+  [
+    "the VNI of the tunnel's device",
+    () => node.run("node", "bridge", "vni", "delete", "vni", "1", "dev", "weir_vxlan"),
+  ],
   ["a program that is detached", () => openBpfLink(join(node.root, "links", device())).detach()],
   ["a program's pin", () => rmSync(join(node.root, "links", device()))],
 ])("a change without a notification is repaired by a scrub: %s", (_, damage) => {

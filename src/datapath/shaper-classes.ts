@@ -32,29 +32,71 @@ export interface Classes {
   /** The smallest quantum in each set, bytes. It grows with the largest packet that a leaf accepts. */
   quanta: Map<number, number>;
   draining: boolean;
+  /** Sets, by place, with a class or queue that is missing or not as it was made; `TOP`: the classes in no set. */
+  broken: Set<number>;
 }
 
 /** The kernel stores whole bytes per second. */
 export const kernelRate = (bits: number): bigint => ((BigInt(Math.round(bits)) + 4n) / 8n) * 8n;
+/** The rate of all leaves, as the kernel rounds it. */
+const LEAF_RATE = kernelRate(shape(DRAIN).leaf.rate);
 /** The same as the kernel rounds it. */
 export const DRAINING = kernelRate(shape(DRAIN).parent.rate);
 
 /** Classes by shaper id. */
 export function readClasses(infos: readonly HtbRate[]): Map<number, Classes> {
   const held = new Map<number, Classes>();
-  for (const { handle: own, rate, quantum } of infos) {
-    const id = Math.floor((own & 0xffff) / BLOCK);
-    const place = (own & 0xffff) % BLOCK;
-    const one = held.get(id) ?? { rate: 0n, leaves: new Map<number, number>(), quanta: new Map(), draining: false };
+  /** The number of classes of each set, by the minor number of its place. */
+  const counts = new Map<number, number>();
+  for (const info of infos) {
+    const own = info.handle & 0xffff;
+    const place = own % BLOCK;
+    const id = (own - place) / BLOCK;
+    const one = held.get(id) ?? noClasses();
     held.set(id, one);
-    const set = SETS.findLast((first) => place >= first);
-    if (place === PLACE.parent) one.rate = rate;
-    if (place === PLACE.parent || set === undefined) continue;
-    one.leaves.set(set, (one.leaves.get(set) ?? 0) + 1);
-    one.quanta.set(set, Math.min(one.quanta.get(set) ?? Number.POSITIVE_INFINITY, quantum));
+    const set = setAt(place);
+    counts.set(minor(id, set), (counts.get(minor(id, set)) ?? 0) + 1);
+    addClass(one, set, place, info);
   }
-  for (const one of held.values()) one.draining = one.rate === DRAINING;
+  for (const [id, one] of held) {
+    one.draining = one.rate === DRAINING;
+    for (const [set, count] of [[TOP, TOP_CLASSES] as const, ...one.leaves]) {
+      if (counts.get(minor(id, set)) !== count) one.broken.add(set);
+    }
+  }
   return held;
+}
+
+function addClass(one: Classes, set: number, place: number, info: HtbRate): void {
+  if (place === PLACE.parent) one.rate = info.rate;
+  else if (!isOwn(info, place)) one.broken.add(set);
+  if (set === TOP) return;
+  one.leaves.set(set, Math.max(one.leaves.get(set) ?? 0, place - set + 1));
+  one.quanta.set(set, Math.min(one.quanta.get(set) ?? Number.POSITIVE_INFINITY, info.quantum));
+}
+
+/** The set of a place in a block. */
+const setAt = (place: number): number => SETS.findLast((first) => place >= first) ?? TOP;
+
+/** Stands for the classes that are in no set. */
+export const TOP = PLACE.parent;
+const TOP_CLASSES = Object.keys(PLACE).length;
+
+export const noClasses = (): Classes => ({
+  ...{ rate: 0n, leaves: new Map(), quanta: new Map(), draining: false, broken: new Set() },
+});
+
+/** Whether a class below a limit's parent has the queue and, unless it is the first, the rate that Weir gave it. */
+function isOwn({ handle: own, rate, queue }: HtbRate, place: number): boolean {
+  return queue === handle(own & 0xffff) && (place === PLACE.first || rate === LEAF_RATE);
+}
+
+/** Whether the class with this handle is among these. @param held classes by shaper id */
+export function hasClass(held: ReadonlyMap<number, Classes> | undefined, own: number): boolean {
+  const place = (own & 0xffff) % BLOCK;
+  const one = held?.get(((own & 0xffff) - place) / BLOCK);
+  const set = setAt(place);
+  return one !== undefined && place - set < (set === TOP ? TOP_CLASSES : (one.leaves.get(set) ?? 0));
 }
 
 export const sumOf = (minors: readonly number[], backlog: ReadonlyMap<number, number>): number =>

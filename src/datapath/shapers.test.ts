@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import type { Change, Delta, Shaper } from "../model/document.ts";
 import { panelLinks } from "../model/panel.ts";
-import { kernelRate, readClasses, shapeOf } from "./shaper-classes.ts";
+import { PLACE, SETS } from "../model/shape.ts";
+import { blockOf, kernelRate, readClasses, shapeOf } from "./shaper-classes.ts";
 import { MOST_SPARES } from "./spare-shapers.ts";
 import { Memory } from "./testing/memory.ts";
 
@@ -41,6 +42,25 @@ test("a new limit takes the classes of one that is gone, and creates none", () =
   expect([idOf("b"), idOf("a"), held().size]).toEqual([id, -1, 2]);
   expect(memory.network.classes()).toHaveLength(count);
   expect([rate("b"), rate("stays")]).toEqual([rateOf(12e6), rateOf(10e6)]);
+});
+
+test.each([
+  ["the first class", PLACE.first],
+  ["a leaf", SETS[0] + 1],
+])("%s of a limit that was removed is made again once, with its queue", (_, place) => {
+  const { memory, datapath, apply, idOf } = bench();
+  apply(set("a", 10e6), set("stays", 10e6));
+  const classes = () => memory.network.classes().toSorted((one, other) => one.handle - other.handle);
+  const whole = classes();
+  memory.network.changeTc("weir_shape0", [{ op: "remove", kind: "class", handle: blockOf(idOf("a")) + place }]);
+  expect(classes()).toHaveLength(whole.length - 1);
+  const round = (): number => {
+    const { writes, done } = datapath.scrub();
+    return writes + (done ? 0 : round());
+  };
+  expect(round()).toBeGreaterThan(0);
+  expect(classes()).toEqual(whole);
+  expect(round()).toBe(0);
 });
 
 test("one with other leaves does not, and a limit that comes back has its own", () => {

@@ -10,13 +10,16 @@ import {
   type Classes,
   DRAIN,
   DRAINING,
+  hasClass,
   kernelRate,
   leafChanges,
   leavesOf,
   minorsOf,
+  noClasses,
   removalOf,
   shapeOf,
   sumOf,
+  TOP,
   topChanges,
 } from "./shaper-classes.ts";
 import { type Cut, waitForQueues } from "./shaper-cuts.ts";
@@ -127,6 +130,11 @@ export class Shapers {
     for (const instance of [...this.#wanted.keys(), ...this.#ids.keys()]) this.#due.add(instance);
   }
 
+  /** Whether a class is one of those that are known to exist. */
+  holds(own: number): boolean {
+    return hasClass(this.#held, own);
+  }
+
   /** Handles a shaping device that was created again: it has no classes. */
   follow(devices: ReadonlySet<string>): void {
     if (!devices.has(this.#device.name)) return;
@@ -211,22 +219,25 @@ export class Shapers {
   #ensureOne({ instance, id, target }: Cut, held: Map<number, Classes>, isSpare: boolean): void {
     const now = held.get(id);
     const rate = kernelRate(target.parent.rate);
-    const made = now?.leaves.get(target.set.place) ?? 0;
+    const { place } = target.set;
+    const made = now?.leaves.get(place) ?? 0;
     // Leaves made for smaller packets would refuse larger ones, so all are changed, which drops nothing. They never
     // shrink: a queued packet must not be larger than its leaf's bucket.
-    const fits = (now?.quanta.get(target.set.place) ?? 0) >= target.leaf.quantum;
+    const fits = (now?.quanta.get(place) ?? 0) >= target.leaf.quantum;
     const isCut = now !== undefined && now.rate > rate && !isSpare;
     if (isCut) this.#cuts.push({ instance, id, target });
-    if ((isCut || now?.rate === rate) && made >= target.leaves && fits) return;
+    const isBroken = now?.broken.has(TOP) || now?.broken.has(place);
+    if ((isCut || now?.rate === rate) && made >= target.leaves && fits && !isBroken) return;
     held.delete(id);
     const count = Math.max(made, target.leaves);
     this.#device.change([
       ...(isCut ? [] : topChanges(id, target)),
-      ...leafChanges(id, { ...target, leaves: count }, fits ? made : 0),
+      ...leafChanges(id, { ...target, leaves: count }, fits && !isBroken ? made : 0),
     ]);
-    const leaves = new Map(now?.leaves).set(target.set.place, count);
-    const quanta = fits ? now?.quanta : new Map(now?.quanta).set(target.set.place, target.leaf.quantum);
-    held.set(id, { rate: isCut ? now.rate : rate, leaves, quanta: quanta ?? new Map(), draining: false });
+    const leaves = new Map(now?.leaves).set(place, count);
+    const quanta = fits ? now?.quanta : new Map(now?.quanta).set(place, target.leaf.quantum);
+    const broken = new Set([...(now?.broken ?? [])].filter((set) => set !== place && (isCut || set !== TOP)));
+    held.set(id, { ...noClasses(), rate: isCut ? now.rate : rate, leaves, quanta: quanta ?? new Map(), broken });
     this.#writes++;
   }
 
@@ -260,6 +271,7 @@ export class Shapers {
     this.#device.change([...topChanges(id, target), ...removed]);
     const leaves = new Map(now.leaves);
     for (const [place] of late) leaves.delete(place);
+    now.broken.delete(TOP);
     this.#held?.set(id, { ...now, leaves, rate: kernelRate(target.parent.rate), draining: false });
     this.#writes++;
   }

@@ -36,7 +36,6 @@ export {
 export { deviceFeatures, type Feature, hasOffloads, type Offloads, setOffloads } from "./netlink/ethtool.ts";
 export { type AddressInfo, type AddressOptions, addAddress, addresses, removeAddress } from "./netlink/ifaddr.ts";
 export {
-  allowVni,
   createLink,
   createVeth,
   createVxlan,
@@ -84,6 +83,7 @@ export {
   TcError,
   type TcStats,
 } from "./netlink/tc.ts";
+export { acceptsVni, allowVni } from "./netlink/vni.ts";
 export {
   BpfObject,
   inspectDefinitions,

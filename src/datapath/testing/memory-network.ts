@@ -166,7 +166,11 @@ export class MemoryNetwork implements Network {
         this.#check(`class ${change.handle}`);
         const { rate, quantum } = change.htb;
         const kept = ((BigInt(Math.round(Number(rate))) + 4n) / 8n) * 8n;
-        this.#classes.set(change.handle, { handle: change.handle, rate: kept, quantum });
+        const queue = this.#classes.get(change.handle)?.queue ?? 0;
+        this.#classes.set(change.handle, { handle: change.handle, rate: kept, quantum, queue });
+      } else if (change.kind === "bfifo" || change.kind === "tbf") {
+        const known = this.#classes.get(change.parent);
+        if (known) this.#classes.set(change.parent, { ...known, queue: change.handle });
       } else if (change.op === "remove" && change.kind === "class") this.#classes.delete(change.handle);
     }
   }

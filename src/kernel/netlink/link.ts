@@ -17,7 +17,7 @@ import {
 } from "./message.ts";
 import { type At, perform, refused, withNetlink } from "./socket.ts";
 
-const RTM = { newLink: 16, deleteLink: 17, getLink: 18, getNamespace: 90, newTunnel: 120 };
+const RTM = { newLink: 16, deleteLink: 17, getLink: 18, getNamespace: 90 };
 const NETNSA = { id: 1, fd: 3 };
 const IFLA = {
   address: 1,
@@ -45,8 +45,6 @@ const SKIP_STATS = 8;
 const INFO = { kind: 1, data: 2 };
 const VETH_PEER = 1;
 const VXLAN = { vni: 1, learning: 7, port: 15, zeroChecksum6Receive: 20, collectMetadata: 25, vniFilter: 30 };
-const VNI_ENTRY = { entry: 1, start: 1 };
-const AF_BRIDGE = 7;
 const IFF = { up: 1, running: 0x40 };
 const HEADER = 16;
 
@@ -243,18 +241,6 @@ export function createVxlan({ name, port, vni, ...rest }: VxlanSpec, at?: At): v
     u8(VXLAN.zeroChecksum6Receive, 1),
   ];
   create(name, "vxlan", settings(rest), data, at);
-}
-
-/** Lets a VXLAN device accept a VNI. Idempotent. */
-export function allowVni(device: string, vni: number, at?: At): void {
-  withNetlink(at, (netlink) => {
-    const header = Buffer.alloc(8);
-    header.writeUInt8(AF_BRIDGE, 0);
-    header.writeUInt32LE(ifindexOf(device, netlink), 4);
-    const body = Buffer.concat([header, nest(VNI_ENTRY.entry, u32(VNI_ENTRY.start, vni))]);
-    const request = { type: RTM.newTunnel, flags: FLAG.request, body };
-    perform(netlink, `let device ${device} take VNI ${vni}`, request, ["EEXIST"]);
-  });
 }
 
 /** Creates a device that needs no options: `ifb`, `bridge`, `dummy`. */

@@ -7,19 +7,10 @@ import { readSysctl, writeSysctl } from "../sysctl.ts";
 import { openFds, runName } from "../testdata/harness.ts";
 import { deviceFeatures, setOffloads } from "./ethtool.ts";
 import { addAddress, addresses, removeAddress } from "./ifaddr.ts";
-import {
-  allowVni,
-  createLink,
-  createVeth,
-  createVxlan,
-  findLink,
-  ifindexOf,
-  links,
-  removeLink,
-  setLink,
-} from "./link.ts";
+import { createLink, createVeth, createVxlan, findLink, ifindexOf, links, removeLink, setLink } from "./link.ts";
 import { addNeighbour, addRoute, defaultRoute, neighbours, removeNeighbour, removeRoute, routes } from "./route.ts";
 import { Netlink } from "./socket.ts";
+import { acceptsVni, allowVni } from "./vni.ts";
 
 const names = [runName("a"), runName("b")] as const;
 let a: string;
@@ -108,7 +99,9 @@ describe("links", () => {
   test("vxlan in collect-metadata mode, ifb, moves and removals", () => {
     createVxlan({ name: "vx", port: 4790, vni: 7, mtu: 1400, mac: "02:00:00:00:00:0a" }, a);
     expect(findLink("vx", a)).toMatchObject({ udpPort: 4790, vni: 7 });
+    expect(acceptsVni("vx", 7, a)).toBe(false);
     for (let time = 0; time < 2; time++) allowVni("vx", 7, a);
+    expect([acceptsVni("vx", 7, a), acceptsVni("vx", 8, a)]).toEqual([true, false]);
     expect(code(() => allowVni("lo", 7, a))).toBe("netlink-refused");
     const data = { external: true, port: 4790, learning: false };
     expect(ip(a, "link", "show", "vx")[0]).toMatchObject({

@@ -18,28 +18,30 @@ const LINK = [16, 17];
 const ADDRESS = [20, 21];
 const ROUTE = [24, 25];
 const QDISC_GONE = 37;
+const CLASS_GONE = 41;
 /** `RTNLGRP_LINK`, `_TC`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_IFADDR`, `_IPV6_ROUTE`. */
 const MASK = [1, 4, 5, 7, 9, 11].reduce((mask, group) => mask | (1 << (group - 1)), 0);
 /** Larger than any message of these groups. */
 const LARGEST = 1 << 16;
 
 /**
- * A change in the network namespace. `qdisc`: a device's root qdisc was removed or replaced. `lost`: the socket
- * overran, so anything may have changed.
+ * A change in the network namespace. `qdisc`: a device's root qdisc was removed or replaced. `class`: a class, or its
+ * qdisc, was. `lost`: the socket overran, so anything may have changed.
  */
 export type NetworkNews =
   | { kind: "link"; device: DeviceInfo; gone: boolean }
   | { kind: "address"; ifindex: number }
   | { kind: "route"; route: RouteInfo; gone: boolean }
   | { kind: "qdisc"; ifindex: number }
+  | { kind: "class"; ifindex: number; handle: number }
   | { kind: "lost" };
 
 /** Delay before a socket that could not be opened is tried again, ms. */
 const PAUSE = 1000;
 
 /**
- * Reports every change of devices, addresses, routes of the main table, and removed root qdiscs in a network namespace,
- * until the signal. Occupies one thread of Node.js's pool, which waits for the kernel.
+ * Reports every change of devices, addresses, routes of the main table, and removed qdiscs and classes in a network
+ * namespace, until the signal. Occupies one thread of Node.js's pool, which waits for the kernel.
  * @param netns path of the namespace; default: this thread's
  * @throws KernelError `netlink-failed`, `namespace-missing`
  */
@@ -103,8 +105,10 @@ function newsOf(message: Reply): NetworkNews | undefined {
   if (ROUTE.includes(type) && isMainUnicast(message)) {
     return { kind: "route", route: readRoute(message), gone: type === ROUTE[1] };
   }
-  const isRoot = type === QDISC_GONE && body.readUInt32LE(12) === TC_ROOT;
-  return isRoot ? { kind: "qdisc", ifindex: body.readInt32LE(4) } : undefined;
+  if (type === CLASS_GONE) return { kind: "class", ifindex: body.readInt32LE(4), handle: body.readUInt32LE(8) };
+  if (type !== QDISC_GONE) return undefined;
+  const [ifindex, parent] = [body.readInt32LE(4), body.readUInt32LE(12)];
+  return parent === TC_ROOT ? { kind: "qdisc", ifindex } : { kind: "class", ifindex, handle: parent };
 }
 
 function failed(action: string): KernelError {

@@ -147,8 +147,14 @@ test("hundreds of classes are created and removed in batches", () => {
   changeTc("w0", many, netns);
   const all = classes("w0", netns).filter(({ kind }) => kind === "htb");
   expect(all).toHaveLength(503);
+  const queues = new Map(qdiscs(netns, "w0").map(({ parent, handle }) => [parent, handle]));
   expect(htbRates("w0", netns)).toEqual(
-    all.map(({ handle, htb }) => ({ handle, rate: htb?.rate, quantum: htb?.quantum })),
+    all.map((one) => ({
+      handle: one.handle,
+      rate: one.htb?.rate,
+      quantum: one.htb?.quantum,
+      queue: queues.get(one.handle) ?? 0,
+    })),
   );
   expect(qdiscs(netns, "w0")).toHaveLength(503);
   changeTc("w0", [{ op: "remove", kind: "class", handle: handle(1, 0x100) }], netns);

@@ -332,11 +332,15 @@ export function classes(device: string | number, at?: At): ClassInfo[] {
   });
 }
 
-/** The rate of an HTB class as the kernel has it, bit/s, and its quantum, bytes. */
+/** An HTB class as the kernel has it. */
 export interface HtbRate {
   handle: number;
+  /** bit/s. */
   rate: bigint;
+  /** Bytes. */
   quantum: number;
+  /** The handle of its queue; 0: it has classes below it, or the queue that the kernel gives a class without one. */
+  queue: number;
 }
 
 /** The HTB classes of a device, of which there may be thousands. */
@@ -359,7 +363,8 @@ function readHtbRate({ body }: Reply): HtbRate | undefined {
   if (parameters < 0 || attributeLength(body, parameters) < 44) return undefined;
   const wide = findAttribute(body, HTB.rate64, options, end);
   const bytes = wide < 0 ? BigInt(body.readUInt32LE(parameters + 8)) : body.readBigUInt64LE(wide);
-  return { handle: body.readUInt32LE(8), rate: bytes * 8n, quantum: body.readUInt32LE(parameters + 32) };
+  const quantum = body.readUInt32LE(parameters + 32);
+  return { handle: body.readUInt32LE(8), rate: bytes * 8n, quantum, queue: body.readUInt32LE(16) };
 }
 
 /** Queued bytes of some classes of a device by handle; a class that does not exist has none. */

@@ -2,11 +2,11 @@ import type { Problem } from "../model/problem.ts";
 import type { Trouble } from "../sources/manifests/index.ts";
 import type { Logger } from "./log.ts";
 
-/** Writes the agent's log: one line per change of state, not per pass. */
+/** Writes the agent's log: one line per change of state, neither per pass nor again for what is unchanged. */
 export class Report {
   readonly #log: Logger;
-  #failures = "[]";
-  #warnings = "[]";
+  #failures: ReadonlySet<string> = new Set();
+  #warnings: ReadonlySet<string> = new Set();
   #hindered: readonly string[] = [];
   #isFirst = true;
 
@@ -18,21 +18,24 @@ export class Report {
     if (writes > 0) this.#log.info({ writes, ms: Math.round(seconds * 1000) }, "state applied");
   }
 
-  /** Logs changes of what is not in force, and of what is degraded. */
+  /** Logs what is not in force, and what is degraded, if it was not so before; and once when all is in force. */
   standing(failures: readonly Problem[], warnings: readonly Problem[]): void {
-    const text = JSON.stringify(failures);
-    if (text !== this.#failures || this.#isFirst) {
-      for (const { object, message } of failures) this.#log.warn({ object, message }, "not in force; trying again");
-      if (failures.length === 0) this.#log.info("everything is in force");
-    }
-    this.#failures = text;
+    const isOver = failures.length === 0 && (this.#failures.size > 0 || this.#isFirst);
+    this.#failures = this.#warnNew(this.#failures, failures, "not in force; trying again");
+    if (isOver) this.#log.info("everything is in force");
     this.#isFirst = false;
-    const warned = JSON.stringify(warnings);
-    if (warned === this.#warnings) return;
-    this.#warnings = warned;
-    for (const { object, message } of warnings) {
-      this.#log.warn({ object, message }, "in force, but not as good as it should be");
+    this.#warnings = this.#warnNew(this.#warnings, warnings, "in force, but not as good as it should be");
+  }
+
+  /** Returns what was told, to compare with the next. */
+  #warnNew(known: ReadonlySet<string>, problems: readonly Problem[], text: string): Set<string> {
+    const now = new Set<string>();
+    for (const { object, message } of problems) {
+      const one = `${object} ${message}`;
+      if (!known.has(one) && !now.has(one)) this.#log.warn({ object, message }, text);
+      now.add(one);
     }
+    return now;
   }
 
   /** Logs once when a source has trouble, and once when that is over. */

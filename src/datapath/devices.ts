@@ -26,6 +26,8 @@ export class Devices {
   readonly #network: Network;
   readonly #known = new Map<string, DeviceInfo | undefined>();
   readonly #names = new Map<number, string>();
+  /** Devices that are gone, as they were. */
+  readonly #gone = new Map<string, DeviceInfo>();
   /** Devices that must be read again. */
   readonly #doubtful = new Set<string>();
   #changed: Changed = { all: new Set(), replaced: new Set() };
@@ -45,6 +47,11 @@ export class Devices {
   /** Index of a device; undefined while it does not exist. */
   ifindex(name: string): number | undefined {
     return this.info(name)?.ifindex;
+  }
+
+  /** A device as it was before it went: removed, or renamed. */
+  gone(name: string): DeviceInfo | undefined {
+    return this.#gone.get(name);
   }
 
   /** Devices that the kernel told of, and that no pass has read since. */
@@ -113,7 +120,11 @@ export class Devices {
 
   /** Forgets devices that neither exist nor are named by any item. */
   prune(isNamed: (device: string) => boolean): void {
-    for (const [name, info] of this.#known) if (!info && !isNamed(name)) this.#known.delete(name);
+    for (const [name, info] of this.#known) {
+      if (info || isNamed(name)) continue;
+      this.#known.delete(name);
+      this.#gone.delete(name);
+    }
   }
 
   #readAll(): void {
@@ -127,6 +138,8 @@ export class Devices {
     this.#known.set(name, info);
     if (before && this.#names.get(before.ifindex) === name) this.#names.delete(before.ifindex);
     if (info) this.#names.set(info.ifindex, name);
+    if (info) this.#gone.delete(name);
+    else if (before) this.#gone.set(name, before);
     if ((before && stateOf(before)) !== (info && stateOf(info))) this.#changed.all.add(name);
     if (before?.ifindex !== info?.ifindex || before?.maxMtu !== info?.maxMtu) this.#changed.replaced.add(name);
   }

@@ -146,6 +146,7 @@ export class Links {
   ensure(): void {
     for (const { owner, item } of this.#each(this.#due)) {
       this.#attempt({ owner, item }, "make", () => {
+        for (const end of endsOf(item)) this.#recall(end);
         if (this.#other.has(item.device) || !this.#serves(item)) this.#make(item);
         const now = this.#devices.info(item.device);
         if (!now || this.#fits(item)) return;
@@ -239,6 +240,14 @@ export class Links {
     const known = this.#devices.info(link.device);
     if (known?.kind !== (link.kind === "vxlan" ? "vxlan" : "veth")) return false;
     return link.kind !== "vxlan" || (known.udpPort === link.port && known.vni === link.vni);
+  }
+
+  /** Gives a device its name back: under another one it would be in the way of its successor. */
+  #recall(device: string): void {
+    const before = this.#devices.info(device) ? undefined : this.#devices.gone(device);
+    if (!before || !this.#network.recall(before)) return;
+    this.#devices.reread([device]);
+    this.writes++;
   }
 
   #make(link: Link): void {

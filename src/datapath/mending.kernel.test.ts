@@ -77,6 +77,10 @@ test.each<readonly [string, () => void]>([
   ["the shaping device's classes", endQueue("weir_shape0")],
   ...(FQ ? [["the delaying device's queue", endQueue(DELAY.device)] as const] : []),
   ["the shaping pair", del("weir_shape0")],
+  ...(["weir_vxlan", "weir_host", "weir_panel", "weir_shape1"] as const).map(
+    (name) => [`${name} that is renamed`, () => node.ip("link", "set", name, "name", "foreign")] as const,
+  ),
+  ["a pod's device that is renamed", () => node.ip("link", "set", device(), "name", "foreign")],
   ["a class of a limit", () => tc("class", "del", "classid", ofLimit(PLACE.first))],
   ["the last leaf of a limit", () => tc("class", "del", "classid", ofLimit(SETS[0] + leaves() - 1))],
   ["a leaf of a limit among others", () => tc("class", "del", "classid", ofLimit(SETS[0] + 1))],

@@ -37,6 +37,8 @@ export interface Network {
   isBare(link: PodLink): boolean;
   /** Whether the settings of a link's devices in this namespace are those that `activate` makes. */
   isConfigured(link: Link): boolean;
+  /** Gives a renamed device its name back. Returns false if it does not exist any more. */
+  recall(device: DeviceInfo): boolean;
   /** Returns false if there was no such device. */
   remove(device: string): boolean;
   setMtu(device: string, mtu: number): void;
@@ -67,6 +69,12 @@ export const kernelNetwork: Network = {
   activate: activateLink,
   isBare,
   isConfigured,
+  recall({ ifindex, kind, mac, name }) {
+    const now = findLink(ifindex);
+    if (now?.kind !== kind || now.mac !== mac) return false; // another device may have the index by now
+    setLink(ifindex, { name });
+    return true;
+  },
   remove: (device) => removeLink(device),
   setMtu: (device, mtu) => setLink(device, { mtu }),
   steer: (device) => steerFlows(device),

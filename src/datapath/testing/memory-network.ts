@@ -90,6 +90,11 @@ export class MemoryNetwork implements Network {
     return false;
   }
 
+  /** Nobody renames a device here. */
+  recall(): boolean {
+    return false;
+  }
+
   remove(device: string): boolean {
     this.#check(`remove ${device}`);
     const pair = /^(weir_[a-z]+)([01])$/.exec(device);

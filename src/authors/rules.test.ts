@@ -297,27 +297,6 @@ describe("peers", () => {
     expect(state.impairments.get("shop/a")?.[0]?.match.peers).toEqual(expected);
   });
 
-  test("that are too many networks match nobody, and cost only their object", () => {
-    const part = (peer: number, index: number) => `${(0x2000 + peer).toString(16)}:${index}:7::${index + 1}/128`;
-    const excepts = Array.from({ length: 64 }, (_, peer) => ({
-      cidr: `${(0x2000 + peer).toString(16)}::/16`,
-      except: Array.from({ length: 64 }, (_, index) => part(peer, index + 1)),
-    }));
-    const objects = [
-      pod("a", { labels: WEB }),
-      own("Impairment", "good", { pod: "a", loss: "1%", match: { peers: [{ cidr: "10.0.0.0/8" }] } }),
-      own("Impairment", "greedy", { pod: "a", duplicate: "1%", match: { peers: excepts } }),
-    ];
-    const { state, problems } = reduce(objects, new Map(), [endpoint("a")]);
-    const peers = Object.fromEntries(
-      (state.impairments.get("shop/a") ?? []).map((one) => [one.source, one.match.peers]),
-    );
-    expect(peers).toEqual({ "Impairment/shop/good": ["10.0.0.0/8"], "Impairment/shop/greedy": [] });
-    expect(problems).toEqual([
-      "Impairment/shop/greedy spec.match.peers: they are more than 32768 networks, so the peers match nobody; name fewer, or larger ones",
-    ]);
-  });
-
   test("a Service's peers are those of its EndpointSlices, and follow their changes", () => {
     const objects = [
       pod("a"),

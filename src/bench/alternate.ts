@@ -9,24 +9,24 @@ export interface Path {
   address: string;
 }
 
-/** Bytes that a namespace's IP layer took in, and how long its flow had its turn, ms. */
+/** Bytes that a namespace's IP layer received, and how long its flow ran, ms. */
 interface Turns {
   bytes: number;
   ms: number;
 }
 
-/** ms. Long enough for thousands of packets, short enough that a busy neighbour spoils both flows alike. */
+/** Length of a turn, ms: long enough for thousands of packets, short enough that other load affects both flows equally. */
 const TURN = 20;
-/** What a stopped sender has left in its queues is received within this, ms. */
+/** Time in which the receiver gets what a stopped sender had queued, ms. */
 const DRAIN = 5;
 const WARM_UP = 250;
 const PORT = 5301;
 const HOUR = "3600";
 
 /**
- * bit/s at layer 3 of two paths: endless cubic flows of which one runs at a time, by turns of 20 ms, begun anew after
- * every `turns` of each. Whatever else a shared machine does meanwhile meets both, and so does the luck of a flow's start:
- * one flow after the other, for seconds each, differs by 10 % and more with nothing changed.
+ * Measures two paths, bit/s at layer 3. Each has a cubic flow; they run alternately for 20 ms each, and are restarted after
+ * `turns` turns of each. So other load on the machine and variation between flows affect both paths equally. Flows that run
+ * one after the other, for seconds each, differ by 10 % and more without any change.
  */
 export async function alternate(a: Path, b: Path, rounds: number, turns: number): Promise<[a: number, b: number]> {
   const sums: [Turns, Turns] = [

@@ -2,9 +2,9 @@ import { run } from "./weir.ts";
 
 let count = 0;
 
-/** Two namespaces joined by a Linux bridge in a third: what pods' traffic is compared with. */
+/** Two namespaces connected by a Linux bridge in a third one. Pods' traffic is compared with theirs. */
 export class Bridge {
-  /** Paths of the ends' namespaces. */
+  /** Paths of the two namespaces. */
   readonly ends: readonly [string, string];
   readonly addresses = ["10.99.0.1", "10.99.0.2"] as const;
   readonly #names: readonly string[];
@@ -14,7 +14,7 @@ export class Bridge {
     this.ends = [`/run/netns/${this.#names[0]}`, `/run/netns/${this.#names[1]}`];
   }
 
-  /** Makes it, with devices of `mtu` bytes at layer 3. */
+  /** Creates it. @param mtu of the devices, bytes at layer 3 */
   static async make(mtu: number): Promise<Bridge> {
     const bridge = new Bridge(`t${process.pid}b${++count}`);
     const net = bridge.#names[2] as string;

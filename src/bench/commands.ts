@@ -3,10 +3,10 @@ import { requirePackages } from "./packages.ts";
 import type { Finding } from "./report.ts";
 import { ofTree } from "./tree.ts";
 
-/** One measurement: publishes its report and gives its findings. Takes down all that it made, on abort too. */
+/** One measurement: publishes its report and returns its findings. Removes everything that it created, also on abort. */
 export type Bench = (context: BenchContext) => Promise<readonly Finding[]>;
 
-/** Measurements by name, each loaded when it runs, in the order of `all`, which leaves some out. */
+/** Measurements by name, each loaded when it runs. `all` runs them in this order, except those of `LONG`. */
 export const benches = {
   limits: async () => (await import("./limits.ts")).limits,
   forward: async () => (await import("./forward.ts")).forward,
@@ -30,7 +30,7 @@ export const benches = {
   scale: async () => (await import("./scale/scale.ts")).scale,
 } as const satisfies Record<string, () => Promise<Bench>>;
 
-/** Not in `all`: they take hours, or need another build. */
+/** Not run by `all`: they take hours, or need another build. */
 const LONG: readonly string[] = ["matrix", "steps", "changes", "shares", "cpu", "pairs", "scale"];
 
 export type BenchName = keyof typeof benches | "all";
@@ -42,7 +42,7 @@ interface BenchIo {
   signal: AbortSignal;
 }
 
-/** Exit code after Ctrl+C, as shells have it. */
+/** Exit code after Ctrl+C, as in shells. */
 const INTERRUPTED = 130;
 
 /** Runs one measurement, or all. A missed target is a result, not a failure: exit code 0. */
@@ -56,7 +56,7 @@ export async function bench(
     pods?: number | undefined;
     sample?: number | undefined;
     only?: readonly string[] | undefined;
-    /** Another build's bin/weir to measure instead of this one's. It runs on the Node.js that it finds itself. */
+    /** Another build's bin/weir, to be measured instead of this one's. It finds its own Node.js. */
     weir?: string | undefined;
     against?: string | undefined;
     changes?: number | undefined;
@@ -98,7 +98,7 @@ export async function bench(
       if (!io.signal.aborted) throw error;
     }
     if (io.signal.aborted) {
-      say("interrupted; what it made is gone again");
+      say("interrupted; everything that it created has been removed");
       return INTERRUPTED;
     }
   }

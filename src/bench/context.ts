@@ -1,26 +1,26 @@
-/** What a measurement runs with. */
+/** Settings and environment of a measurement. */
 export interface BenchContext {
   /** The command under test with its first arguments. */
   weir: readonly string[];
   /** Folder of the results. */
   out: string;
-  /** Short runs that show that all works; the figures mean little. */
+  /** Short runs that only show that the measurement works; their figures are not reliable. */
   quick: boolean;
-  /** Length of one run where a measurement has runs of one length, seconds. */
+  /** Length of one run, seconds, for measurements whose runs have equal length. */
   seconds?: number | undefined;
-  /** Packets of one case where they are counted. */
+  /** Packets of one case, for measurements that count packets. */
   packets?: number | undefined;
-  /** Pods of a measurement that can have more or fewer. */
+  /** Number of pods, for measurements where it can be set. */
   pods?: number | undefined;
-  /** Of a measurement with named cases: so many of them, by a seeded choice. */
+  /** For measurements with named cases: the number of cases to run, chosen by a seed. */
   sample?: number | undefined;
-  /** Of a measurement with named cases: those whose names hold all of these words. */
+  /** For measurements with named cases: runs those whose names contain all of these words. */
   only?: readonly string[] | undefined;
-  /** Another build's command, of a measurement that compares two. */
+  /** Another build's command, for measurements that compare two builds. */
   against?: string | undefined;
-  /** Changes of each kind where they are measured one by one. */
+  /** Number of changes of each kind, for measurements of single changes. */
   changes?: number | undefined;
-  /** Of a measurement of the agent's CPU: tell where it is spent. */
+  /** For measurements of the agent's CPU: also profile it. */
   profile?: boolean | undefined;
   env: NodeJS.ProcessEnv;
   signal: AbortSignal;

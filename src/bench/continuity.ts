@@ -5,7 +5,7 @@ import { type Flow, flow } from "./iperf.ts";
 import { type PodSpec, trafficCommands } from "./pods.ts";
 import type { Stage } from "./stage.ts";
 
-/** Pods of a load that crosses the nodes both ways, and within one. UDP and TCP have ends of their own, so that counters tell them apart. */
+/** Pods of a load between nodes in both directions, and within a node. UDP and TCP use different pods, so that their counters are separate. */
 export const LOAD_PODS: readonly PodSpec[] = [
   { name: "udp-from", node: "node-1", commands: trafficCommands(1) },
   { name: "udp-to", node: "node-2", commands: trafficCommands(1) },
@@ -15,37 +15,37 @@ export const LOAD_PODS: readonly PodSpec[] = [
 
 export interface Load {
   seconds: number;
-  /** Packets a second of 64 bytes of payload. */
+  /** Packets per second, each with 64 bytes of payload. */
   packets: number;
   /** TCP, bit/s. */
   rate: number;
 }
 
-/** What one load went through. */
+/** Counters of one load. */
 export interface Round {
   /** Datagrams sent and arrived, as the pods' kernels counted them. */
   udpSent: number;
   udpArrived: number;
   tcpBytes: number;
-  /** Segments sent again. A busy machine makes TCP impatient, so some of them were never lost. */
+  /** Retransmitted segments. On a busy machine some are retransmitted by timeout although they were not lost. */
   tcpRetransmitted: number;
-  /** Segments that arrived with one before them missing: lost, or overtaken where the sender changed CPUs. */
+  /** Segments that arrived out of order: an earlier one was lost, or overtaken after the sender changed CPUs. */
   tcpGaps: number;
-  /** Bytes that the sender's IP sent and the receiver's did not get; null where a tunnel merges packets on the way. */
+  /** Bytes that the sender's IP sent and the receiver's did not receive; null if a tunnel merges packets. */
   tcpOctetsLost: number | null;
-  /** Connections reset while the flows ran. */
+  /** Connections reset during the flows. */
   tcpResets: number;
-  /** Packets that this machine's receive queues dropped for want of CPU, all namespaces together. */
+  /** Packets that this machine's receive queues dropped because of missing CPU time, in all namespaces. */
   backlogDrops: number;
-  /** What was done meanwhile. */
+  /** Number of calls of `act`. */
   done: number;
 }
 
 const PAYLOAD = 64;
 
 /**
- * Runs a UDP and a TCP flow for `seconds`, and calls `act` again and again meanwhile: the flows begin before the first
- * call and go on after the last. Throws if a flow breaks.
+ * Runs a UDP and a TCP flow for `seconds`, and meanwhile calls `act` repeatedly: the flows begin before the first
+ * call and end after the last. Throws if a flow breaks.
  */
 export async function underLoad(stage: Stage, load: Load, act: () => Promise<unknown>): Promise<Round> {
   const names = ["udp-from", "udp-to", "tcp-from", "tcp-to"];
@@ -62,13 +62,13 @@ export async function underLoad(stage: Stage, load: Load, act: () => Promise<unk
   await sleep(1500);
   let done = 0;
   let resets = 0;
-  // The slowest action seen so far must fit, or it would outlive the flows.
+  // An action as long as the slowest so far must still end before the flows.
   for (let slowest = 500; !ended && performance.now() + 1.5 * slowest + 1500 < end; done++) {
     const begin = performance.now();
     await act();
     slowest = Math.max(slowest, performance.now() - begin);
     const seen = (await read()).reduce((sum, now, i) => sum + now.tcpResets - (before[i] as Counters).tcpResets, 0);
-    // At its end iperf3 may itself reset a flow that it has not read to the last byte: an action may last beyond it.
+    // iperf3 may itself reset a flow at its end if it has not read all bytes: resets after the end do not count.
     if (!ended && performance.now() < end) resets = seen;
   }
   const [, tcp] = await settle;
@@ -112,8 +112,8 @@ export function softnetDrops(text = readFileSync("/proc/net/softnet_stat", "utf8
 }
 
 /**
- * What of a round was lost that no full receive queue accounts for, in words. A machine without CPU to spare drops packets
- * in its queues, and counts each: they are nobody's fault, and all others are.
+ * Losses of a round, as text, that full receive queues do not explain. A machine without spare CPU time drops packets
+ * in its queues and counts each; any other loss is a fault.
  */
 export function unaccounted(round: Round): string[] {
   const { udpSent, udpArrived, backlogDrops } = round;
@@ -122,7 +122,7 @@ export function unaccounted(round: Round): string[] {
   return losses({ ...round, udpArrived: udpArrived + excused, tcpOctetsLost: null, backlogDrops: 0 });
 }
 
-/** What of a round was lost, in words; empty if nothing was. */
+/** Losses of a round, as text; empty if there were none. */
 export function losses(round: Round): string[] {
   const lost = round.udpSent - round.udpArrived;
   return [

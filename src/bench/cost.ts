@@ -8,29 +8,29 @@ import { type HopRow, Hops, OP, PASS_SLOT } from "./hops.ts";
 import { objectsFolder } from "./objects.ts";
 import type { Stage } from "./stage.ts";
 
-/** What a path holds: so many copies of a function that does nothing, or of a limit; or the router, or nothing. */
+/** Functions in a path: a number of copies of a function without effect, or of a limit; or the router, or none. */
 export interface Shape {
   series: "nothing" | "direct" | "routed" | "hop" | "limit";
   copies: number;
 }
 
-/** What a packet of 64 bytes cost in one turn. */
+/** Cost of a packet of 64 bytes in one turn. */
 export interface Turn {
-  /** ns of BPF programs a packet. */
+  /** ns of BPF programs per packet. */
   bpf: number;
-  /** ns between two packets of a sender that does nothing else; null where nothing was sent. */
+  /** ns between two packets of a sender that does nothing else; null if nothing was sent. */
   wall: number | null;
 }
 
-/** Frames of one call of BPF_PROG_TEST_RUN: each takes one off the TTL. */
+/** Runs of one call of BPF_PROG_TEST_RUN: each decrements the TTL. */
 const RUNS = 200;
 const CALLS = 200;
-/** What was sent before the path changed has passed by then, ms. */
+/** Time after which packets that were sent before the path's change have passed, ms. */
 const SETTLE = 20;
-/** `WEIR_MARK_GONE`: weir_resume ends such a packet at once. */
+/** `WEIR_MARK_GONE`: weir_resume discards such a packet immediately. */
 const GONE = 0x08000000;
 
-/** Stops the node's agent, which would put changed rows right, lets `body` change them, and puts all back. */
+/** Stops the node's agent, which would repair changed rows, calls `body`, which changes them, and restores everything. */
 export async function withHops<T>(
   stage: Stage,
   context: BenchContext,
@@ -50,7 +50,7 @@ export async function withHops<T>(
   }
 }
 
-/** The path from pod a to pod b as the agent made it. */
+/** The path from pod a to pod b as the agent configured it. */
 export interface Path {
   /** First hop of a's chain. */
   first: number;
@@ -79,7 +79,7 @@ function readPath(stage: Stage, hops: Hops): Path {
 const PASS: HopRow = { op: OP.call, flags: 0, slot: PASS_SLOT, instance: 0, target: 0 };
 const times = (row: HopRow, copies: number): HopRow[] => Array.from({ length: copies }, () => row);
 
-/** Makes pod a's path one of these. A limit's path still ends in the router. */
+/** Changes pod a's path to this shape. A limit's path still ends in the router. */
 export function shape(hops: Hops, { first, chain, route, direct }: Path, { series, copies }: Shape): void {
   if (series === "nothing") return;
   if (series === "limit") hops.detour(first, [...times(limitOf(chain), copies), route]);
@@ -93,7 +93,7 @@ function limitOf(chain: readonly HopRow[]): HopRow {
   throw new Error(`find the limit in pod a's chain: it has ${chain.length} functions`);
 }
 
-/** What a packet of the traffic that runs cost, in the mean of `ms`, by the kernel's run statistics. */
+/** Mean cost of a packet of the running traffic over `ms`, from the kernel's run statistics. */
 export async function overTraffic({ entry, resume }: Hops, ms: number): Promise<Turn> {
   const read = () => [entry, resume].map((program: Program) => runStatistics(program));
   const statistics = enableStatistics();
@@ -114,8 +114,8 @@ export async function overTraffic({ entry, resume }: Hops, ms: number): Promise<
 }
 
 /**
- * What a frame from pod a to pod b costs in BPF_PROG_TEST_RUN, with the node's own rows: the median of many short calls.
- * A redirect's target gets nothing.
+ * Cost of a frame from pod a to pod b in BPF_PROG_TEST_RUN with the node's own rows: the median of many short calls.
+ * The target of a redirect receives nothing.
  */
 export function inTestRun(stage: Stage, hops: Hops, { ifindex }: Path, { series }: Shape): Turn {
   const data = frame64(stage.ip("a", 4), stage.ip("b", 4));

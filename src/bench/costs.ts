@@ -10,7 +10,7 @@ import { type Finding, judge } from "./report.ts";
 import type { Stage } from "./stage.ts";
 import { pairedRatio } from "./stats.ts";
 
-/** A build that is measured: a lab of it with pods a and b on one node. The first of several is the one under test. */
+/** A measured build: its lab with pods a and b on one node. The first of several builds is the one under test. */
 export interface Build {
   stage: Stage;
   context: BenchContext;
@@ -40,7 +40,7 @@ const PATHS: readonly Shape[] = [
 const LIMITED: readonly Shape[] = copies("limit", 0, 1, 2, 4);
 const LIMIT = { "kubernetes.io/egress-bandwidth": "5G" };
 
-/** Cost in ns a packet of 64 bytes, builds by turns: of a hop, of entry and delivery, of the router, of a limit. */
+/** Cost of a packet of 64 bytes, ns, builds alternately: of a hop, of entry and delivery, of the router, of a limit. */
 export async function costs(builds: readonly Build[], { quick, say }: BenchContext): Promise<CostReport> {
   say("cost of a hop and of the router");
   const paths = await withAll(builds, (open) =>
@@ -79,7 +79,7 @@ interface Open {
   path: Path;
 }
 
-/** Opens all builds' hops, their agents stopped. */
+/** Stops all builds' agents and opens their hops. */
 function withAll<T>(
   builds: readonly Build[],
   body: (open: readonly Open[]) => Promise<T>,
@@ -91,7 +91,7 @@ function withAll<T>(
   return withHops(stage, context, (hops, path) => withAll(builds, body, [...open, { build, hops, path }]));
 }
 
-/** Each shape in each round on each build, in an order that changes from round to round. */
+/** Measures each shape in each round on each build, in an order that changes with each round. */
 async function turns(
   open: readonly Open[],
   shapes: readonly Shape[],
@@ -111,7 +111,7 @@ async function turns(
   return samples;
 }
 
-/** A cost that is made of a round's turns of one build, ns. */
+/** A cost that is computed from the turns of one build in one round, ns. */
 type Cost = (turns: readonly Sample[]) => number;
 type Field = "bpf" | "wall";
 
@@ -127,7 +127,7 @@ const slope =
 interface Figure {
   what: string;
   cost: Cost;
-  /** Most that it may be of the other build's; none: it is only shown. */
+  /** Highest allowed ratio to the other build's cost; undefined: it is only shown. */
   most?: number;
 }
 const FIGURES: readonly Figure[] = [
@@ -142,7 +142,7 @@ const FIGURES: readonly Figure[] = [
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** Each figure of the build under test and, if there is one, beside the other's in the same rounds. */
+/** Figures of the build under test, compared with the other build's in the same rounds if there is one. */
 export function findings(samples: readonly Sample[], compared: boolean): Finding[] {
   return FIGURES.map(({ what, cost, most }) => {
     const [own = [], other = []] = [0, 1].map((build) => byRound(samples, build).map(cost).filter(Number.isFinite));

@@ -1,15 +1,15 @@
 import type { Stage } from "./stage.ts";
 
-/** A pod's own counters: datagrams, TCP segments sent again, connections reset. */
+/** A pod's own counters: datagrams, retransmitted TCP segments, reset connections. */
 export interface Counters {
   udpOut: number;
-  /** Datagrams that reached the pod's UDP, whether or not their reader took them. */
+  /** Datagrams that reached the pod's UDP, including those that its reader did not read. */
   udpArrived: number;
   tcpRetransmitted: number;
   tcpResets: number;
-  /** TCP segments that arrived with one before them missing. */
+  /** TCP segments that arrived out of order. */
   tcpGaps: number;
-  /** Bytes of IPv4 packets, headers and all. */
+  /** Bytes of IPv4 packets, including headers. */
   octetsOut: number;
   octetsIn: number;
 }
@@ -33,8 +33,8 @@ export function parseSnmp(text: string): Map<string, number> {
 }
 
 /**
- * Reads a pod's counters, both families together. UDP's own counter of arrivals moves only when the reader takes a
- * datagram, so arrivals are what IP delivered less what TCP and ICMP got.
+ * Reads a pod's counters, the sum of both families. UDP's own counter of arrivals only counts what the reader has
+ * read, so arrivals are what IP delivered minus what TCP and ICMP received.
  */
 export async function counters(stage: Stage, pod: string): Promise<Counters> {
   return fromSnmp(await stage.exec(pod, ["cat", ...["snmp", "snmp6", "netstat"].map((name) => `/proc/net/${name}`)]));
@@ -54,7 +54,7 @@ export function fromSnmp(text: string): Counters {
   };
 }
 
-/** What was added between two readings. */
+/** Differences between two readings. */
 export function since(before: Counters, after: Counters): Counters {
   const fields = Object.keys(after) as (keyof Counters)[];
   return Object.fromEntries(fields.map((field) => [field, after[field] - before[field]])) as unknown as Counters;

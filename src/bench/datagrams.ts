@@ -4,14 +4,14 @@ import { softnetDrops } from "./continuity.ts";
 import { fromSnmp, since } from "./counters.ts";
 import type { Stage } from "./stage.ts";
 
-/** Numbered datagrams from one pod to another: how many came, by the pods' kernels, and which ones. */
+/** Numbered datagrams from one pod to another: how many arrived, as the pods' kernels count, and which ones. */
 
 export const PORT = 7009;
-/** Datagrams of one flight, at most. */
+/** Maximum number of datagrams of a run. */
 export const MOST = 2 ** 21;
 const FILES = `["snmp", "snmp6", "netstat"].map((name) => require("node:fs").readFileSync("/proc/net/" + name, "utf8")).join("")`;
 
-/** Notes the numbers that arrive; on a TCP connection of its own pod gives what it has, and the pod's counters. */
+/** Records the numbers that arrive. Answers a TCP connection from its own pod with the record and the pod's counters. */
 const SINK = `
 const seen = new Map();
 const socket = require("node:dgram").createSocket("udp6");
@@ -32,7 +32,7 @@ const ASK = `
 const client = require("node:net").connect(${PORT}, "127.0.0.1", () => client.write(process.argv[1]));
 client.pipe(process.stdout);
 `;
-/** Sends COUNT datagrams of run RUN, some at a time and no faster than a reader takes them; gives its pod's counters. */
+/** Sends COUNT datagrams of run RUN in small groups, no faster than the reader reads; prints its pod's counters. */
 const SEND = `
 const [address, run, count] = [process.argv[1], Number(process.argv[2]), Number(process.argv[3])];
 const snmp = () => ${FILES};
@@ -53,25 +53,25 @@ const more = () => {
 };
 more();
 `;
-/** A pod's command that takes datagrams. */
+/** A pod's command that receives datagrams. */
 export const sink = [process.execPath, "-e", SINK];
 
-/** What became of a run of datagrams. */
+/** Result of a run of datagrams. */
 export interface Flight {
   sent: number;
-  /** Of those, by the receiver's kernel. */
+  /** Lost datagrams, as the receiver's kernel counts. */
   lost: number;
-  /** Numbers that did not come, in order. */
+  /** Numbers that did not arrive, ascending. */
   missing: number[];
-  /** What this machine's queues dropped meanwhile, for want of CPU. */
+  /** Packets that this machine's queues dropped meanwhile because of missing CPU time. */
   backlogDrops: number;
 }
 
-/** A reader that was too slow says nothing of which datagrams were lost: so often a flight is flown again. */
+/** Attempts of a run: if the reader was too slow, it is unknown which datagrams were lost, and the run is repeated. */
 const TRIES = 3;
 let runs = 0;
 
-/** Sends `count` datagrams, at most `MOST`, after `prepare`. One CPU sends them, so that they come in their order. */
+/** Sends `count` datagrams, at most `MOST`, after `prepare`. One CPU sends them, so that they arrive in order. */
 export async function fly(
   stage: Stage,
   { from, to, family, count }: { from: string; to: string; family: 4 | 6; count: number },
@@ -119,7 +119,7 @@ export function unset(bits: Uint8Array, count: number): number[] {
   return Array.from({ length: count }, (_, i) => i).filter((i) => (((bits[i >> 3] ?? 0) >> (i & 7)) & 1) === 0);
 }
 
-/** How many runs of 1, 2, … numbers follow each other without a gap, runs of `longest` or more together. */
+/** Number of runs of 1, 2, … consecutive numbers; runs of `longest` or more are counted together. */
 export function runsOf(numbers: readonly number[], longest: number): number[] {
   const counts = Array<number>(longest).fill(0);
   let length = 0;

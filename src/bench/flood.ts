@@ -4,14 +4,14 @@ import type { Path } from "./alternate.ts";
 import { fromSnmp } from "./counters.ts";
 import { flood, sink, type Traffic } from "./traffic/traffic.ts";
 
-/** UDP payload of a packet of 64 bytes, with the Ethernet checksum that a wire has. */
+/** UDP payload of a packet of 64 bytes, which includes the Ethernet checksum. */
 const BYTES = 18;
 const PORT = 9;
-/** What a stopped sender has left in its queues is received within this, ms. */
+/** Time in which the receiver gets what a stopped sender had queued, ms. */
 const DRAIN = 3;
 const WARM_UP = 100;
 
-/** Packets of 64 bytes on a path, by turns, from one processor that does nothing else. */
+/** Packets of 64 bytes on a path, sent in turns by one processor that does nothing else. */
 export class Packets {
   readonly #source: Traffic<null>;
   readonly #sink: Traffic<null>;
@@ -42,7 +42,7 @@ export class Packets {
     process.kill(this.#source.pid, "SIGSTOP");
   }
 
-  /** What arrived in a turn of so many ms, packets a second. */
+  /** Sends for `ms` and returns the rate of arrivals, packets per second. */
   async turn(ms: number): Promise<number> {
     const before = this.received();
     const begin = performance.now();

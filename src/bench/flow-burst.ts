@@ -2,31 +2,31 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type BpfObject, type Codec, inspectObject, loadObject } from "../kernel/index.ts";
 
-/** Rows of a bucket, and states that have a time-out, as `bpf/flow.h` has them. */
+/** Rows of a bucket, and number of states with a timeout, as in `bpf/flow.h`. */
 const WAYS = 32;
 const STATES = 16;
-/** A time-out that no run lasts: an hour, in units of 2^27 ns. */
+/** A timeout longer than any run: an hour, in units of 2^27 ns. */
 const HOUR = 26_822;
 const WORKS = { nothing: 0, find: 1, answer: 2, see: 3, insert: 5 } as const;
 const FRAME = Buffer.alloc(64);
 const ZERO = u32(0);
 
-/** So many numbered flows, worked on one after another: `struct track_burst` of `bpf/testing/burst.h`. */
+/** A sequence of numbered flows: `struct track_burst` of `bpf/testing/burst.h`. */
 export interface Burst {
   work: keyof typeof WORKS;
-  /** Numbers begin anew after this many. */
+  /** Number of different flows; then the numbers repeat. */
   flows: number;
   next?: number;
   owner?: number;
   owners?: number;
   protocol?: number;
-  /** Port of the destination after translation. */
+  /** Destination port after translation. */
   translate?: number;
   /** Units of 2^27 ns from now. */
   later?: number;
 }
 
-/** Programs that work on numbered flows, loaded with maps that nobody else has. */
+/** Programs that process numbered flows, loaded with maps of their own. */
 export class Bursts {
   readonly object: BpfObject;
   readonly #row: Codec;
@@ -39,7 +39,7 @@ export class Bursts {
     if (buckets !== undefined) this.#begin(buckets);
   }
 
-  /** Sets what a thread's runs work on. */
+  /** Sets the flows of a thread's runs. */
   prepare(burst: Burst, thread = 0): void {
     const fields = {
       ...{ zone: 1, owner: 1, owners: 1, next: 0, protocol: 17, translate: 0, later: 0, pace: 0xffffffff },
@@ -49,18 +49,18 @@ export class Bursts {
     this.object.map("weir_track_bursts").update(u32(thread), this.#row.encode(fields));
   }
 
-  /** Runs so many times, as this thread; mean ns of a run. */
+  /** Runs a program `times` times as this thread. Returns the mean ns of a run. */
   run(program: string, times: number, thread = 0): number {
     return this.object.program(program).testRun({ data: FRAME, ctx: { mark: thread }, repeat: times }).durationNs;
   }
 
-  /** The same beside others. */
+  /** Like `run`, concurrently with other threads. */
   async runBeside(program: string, times: number, thread: number): Promise<number> {
     const run = { data: FRAME, ctx: { mark: thread }, repeat: times };
     return (await this.object.program(program).testRunBeside(run)).durationNs;
   }
 
-  /** Throws unless all runs since `prepare` came to this. */
+  /** Throws unless all runs since `prepare` had this result. */
   expect(what: "found" | "opened", times: number, thread = 0): void {
     const row = this.#row.decode(this.object.map("weir_track_bursts").lookup(u32(thread)) as Buffer);
     if (Number(row[what]) !== times) {

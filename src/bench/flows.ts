@@ -6,21 +6,21 @@ import { type Finding, publish } from "./report.ts";
 
 const BUCKETS = 4096;
 const ROWS = BUCKETS * 32;
-/** So many that no bucket is full. */
+/** A number of flows at which no bucket is full. */
 const MANY = (ROWS * 3) / 8;
 const HOUR = 29_000;
 const TCP = 6;
 
-/** One kind of work, and what has to be in the table for it. */
+/** One kind of work, and the contents of the table that it needs. */
 interface Case {
   what: string;
   program?: "weir_track_burst" | "weir_hash_burst" | "weir_lru_burst";
-  /** Flows that are put first; each a burst of inserts. */
+  /** Bursts of inserts that fill the table before. */
   before?: Burst[];
   burst: Burst;
-  /** Runs, where each number must be new. */
+  /** Number of runs, if each flow must be new. */
   runs?: number;
-  /** What each run must come to; undecided if left out: some flows are evicted by then. */
+  /** Expected result of each run; undefined if it varies, since some flows have been evicted. */
   each?: "found" | "opened";
   threads?: 2;
 }
@@ -124,7 +124,7 @@ interface Sample {
   ns: number[];
 }
 
-/** Cost of the flow table in ns, by its parts, beside the kernel's hash maps with the same keys and rows. */
+/** Cost of each operation of the flow table, ns, compared with the kernel's hash maps with the same keys and rows. */
 export async function flows(context: BenchContext): Promise<readonly Finding[]> {
   const rounds = context.quick ? 1 : 7;
   const samples: Sample[] = [];
@@ -150,7 +150,7 @@ export async function flows(context: BenchContext): Promise<readonly Finding[]> 
   return findings;
 }
 
-/** ns of one case in a table of its own, less what the same run costs without its work. */
+/** ns of one case in a table of its own, minus the same run's cost without the operation. */
 async function measure(
   { program = "weir_track_burst", before = [], burst, runs, each, threads }: Case,
   context: BenchContext,

@@ -16,7 +16,7 @@ const IDLE_PERCENT = 0.5;
 /** Edits of one pod's limit, for the CPU of a change. */
 const CHANGES = 40;
 
-/** With rules: a limit and a loss on each. */
+/** A pod with a limit and a loss. */
 const ruled = (name: string, mbps = 10): PodSpec => ({
   name,
   uid: `u-${name}`,
@@ -26,8 +26,8 @@ const ruled = (name: string, mbps = 10): PodSpec => ({
 const sleepers = (count: number): PodSpec[] => Array.from({ length: count }, (_, i) => ({ name: `pod-${i + 1}` }));
 
 /**
- * Start-up times, the agent's memory with 100 pods, its CPU while nothing changes. With `pods`: memory and CPU with so many
- * pods with rules, and what one change costs.
+ * Start-up times, the agent's memory with 100 pods, its CPU while nothing changes. With `pods`: memory and CPU with that many
+ * pods with rules, and the cost of one change.
  */
 export async function footprint(context: BenchContext): Promise<readonly Finding[]> {
   const { quick, say } = context;
@@ -100,7 +100,7 @@ async function withRules({ weir, quick, say, signal, ...context }: BenchContext,
   }
 }
 
-/** Mbit/s that a pod was given in the end. */
+/** A pod's limit after all edits, Mbit/s. */
 function rateAfter(pod: string): number {
   const number = Number(pod.replace("pod-", ""));
   return number <= CHANGES ? 19 + number : 10;

@@ -7,18 +7,18 @@ import { type Finding, judge, publish } from "./report.ts";
 import { Stage } from "./stage.ts";
 import { pairedRatio, type Ratio } from "./stats.ts";
 
-/** bit/s, or packets a second, of two paths that took turns. */
+/** bit/s, or packets per second, of two paths that were measured alternately. */
 type Pair = [a: number, b: number];
 
-/** Of turns there are so many in each of a pair's rounds, for each path. */
+/** `count` pairs, each of `rounds` rounds with `turns` turns of each path. */
 const FULL = { count: 20, rounds: 6, turns: 20 };
 const QUICK = { count: 3, rounds: 1, turns: 5 };
-/** ms. */
+/** Length of a turn, ms. */
 const TURN = 20;
 
 /**
- * Same-node TCP and packets a second beside a Linux bridge, Weir against itself, and what a packet costs: beside another
- * build too, if there is one.
+ * Same-node TCP and packets per second compared with a Linux bridge, Weir compared with itself, and the cost of a packet,
+ * also compared with another build if there is one.
  */
 export async function forward(context: BenchContext): Promise<readonly Finding[]> {
   const { quick, say, against: other } = context;
@@ -73,7 +73,7 @@ async function comparePaths(
   return pairs;
 }
 
-/** Packets of 64 bytes a second on two paths, from one processor, by turns of 20 ms. */
+/** Packets of 64 bytes per second on two paths, from one processor, in alternating turns of 20 ms. */
 async function comparePackets(
   a: Path,
   b: Path,

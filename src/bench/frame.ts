@@ -1,5 +1,5 @@
 /**
- * An Ethernet frame of 64 bytes with its checksum, 60 here: an IPv4 datagram with a right header that may be routed 254 times.
+ * An Ethernet frame of 60 bytes, 64 with its checksum: an IPv4 datagram with a valid header and a TTL for 254 hops.
  *
  * @param from, to dotted IPv4 addresses
  */

@@ -2,16 +2,16 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { BpfMap, type BpfObject, type Codec, inspectObject, loadObject, Program } from "../kernel/index.ts";
 
-/** Ports that no node of a measurement reaches: room for a chain of up to 31 hops. */
+/** A port that no measured node uses, with room for a chain of up to 31 hops. */
 const SPARE_PORT = 4094;
-/** ABI 1 has a row for each hop: generations follow each other. */
+/** Hops of a chain in ABI 1, which has one row per hop, one generation after the other. */
 const ABI1_CHAIN_HOPS = 8;
 const ABI1_HOPS = 4096 * 2 * ABI1_CHAIN_HOPS;
-/** A slot of the program array that no function of a measured node has, and of those that are called directly (`weir_call`). */
+/** A slot of the program array that no function of a measured node uses, and that is called directly (`weir_call`). */
 export const PASS_SLOT = 4;
 export const OP = { down: 0, call: 1, jump: 2, peer: 3 } as const;
 
-/** A hop, as a row of `weir_hops` holds 32, or one where the panel's ABI is 1. */
+/** A hop. A row of `weir_hops` has 32 hops, in ABI 1 one. */
 export interface HopRow {
   op: number;
   flags: number;
@@ -30,17 +30,17 @@ export interface HopsOptions {
 }
 
 /**
- * A running node's hop rows, changed by hand to lengthen a path. The node's agent must not run meanwhile, or it would put
- * them right. `close` puts them right.
+ * A running node's hop rows, which measurements change to lengthen a path. The node's agent must be stopped, or it would
+ * repair them. `close` restores them.
  */
 export class Hops {
   readonly entry: Program;
   readonly resume: Program;
-  /** A function that does nothing. */
+  /** A function without effect. */
   readonly pass: Program;
-  /** The generation of rows that is in force, 0 or 1. */
+  /** The active generation, 0 or 1. */
   readonly generation: number;
-  /** Hops of one chain, of which a port has two. */
+  /** Hops of one chain. A port has two chains. */
   readonly chainHops: number;
   readonly #programs: string;
   readonly #object: BpfObject;
@@ -86,14 +86,14 @@ export class Hops {
     return Program.open(join(this.#programs, pin));
   }
 
-  /** First hop of a port's ingress chain; ports are named `instance:port`. The egress chain's is `chainHops` on. */
+  /** First hop of a port's ingress chain; ports are named `instance:port`. The egress chain begins `chainHops` later. */
   ingress(port: string): number {
     const id = this.#ports.get(`port:${port}`);
     if (id === undefined) throw new Error(`find port ${port}: the panel has ${[...this.#ports.keys()].join(", ")}`);
     return id * 2 * this.chainHops;
   }
 
-  /** First of the hops that no packet comes to by itself. */
+  /** First of the hops that are unused unless a measurement jumps to them. */
   get spare(): number {
     return SPARE_PORT * 2 * this.chainHops;
   }
@@ -127,18 +127,18 @@ export class Hops {
     return Math.floor(hop / this.#rowHops) * 2 + this.generation;
   }
 
-  /** Makes the chain that begins at `first` another one: a jump to spare rows that hold `rows`. */
+  /** Replaces the chain that begins at `first` by a jump to spare rows with `rows`. */
   detour(first: number, rows: readonly HopRow[]): void {
     for (const [i, row] of rows.entries()) this.write(this.spare + i, this.#of(first, row));
     this.write(first, this.#of(first, { op: OP.jump, flags: 0, slot: 0, instance: 0, target: this.spare }));
   }
 
-  /** Makes the chain that begins at `first` end there, with `row`. */
+  /** Ends the chain that begins at `first` with `row`. */
   end(first: number, row: HopRow): void {
     this.write(first, this.#of(first, row));
   }
 
-  /** ABI 1: a row names the port whose chain it is in. */
+  /** In ABI 1 a row contains the port of its chain. */
   #of(first: number, row: HopRow): HopRow {
     return this.#rowHops === 1 ? { ...row, port: Math.floor(first / (2 * this.chainHops)) } : row;
   }

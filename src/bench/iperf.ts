@@ -28,15 +28,15 @@ export interface Interval extends Span {
   bytes: number;
 }
 
-/** What the receiver saw. */
+/** The receiver's results. */
 export interface Flow {
   intervals: Interval[];
-  /** TCP alone: bytes of payload in a full segment as iperf3 read it, and segments sent again. */
+  /** Only TCP: payload bytes of a full segment as iperf3 reports it, and retransmitted segments. */
   mss: number | undefined;
   retransmits: number | undefined;
-  /** Intervals of the sender at whose end a flow had a window of no more than BBR's least, by which it holds back. */
+  /** Intervals of the sender at whose end a flow's window was at BBR's minimum (ProbeRTT). */
   pauses: Span[];
-  /** UDP alone. */
+  /** Only UDP. */
   packets: number | undefined;
   lost: number | undefined;
   /** Per cent of one core: sender, receiver. */
@@ -51,17 +51,17 @@ export interface FlowOptions {
   protocol?: "tcp" | "udp" | undefined;
   congestion?: string | undefined;
   flows?: number | undefined;
-  /** Offered rate of each flow, bit/s of payload; 0 or none: as fast as it goes (UDP needs it). */
+  /** Offered rate of each flow, bit/s of payload; 0 or undefined: unlimited. Required for UDP. */
   rate?: number | undefined;
-  /** Bytes of one write; for UDP of one packet's payload. */
+  /** Bytes of one write; for UDP the payload of one packet. */
   length?: number | undefined;
-  /** s between the sender's readings of its windows; iperf3's own second if none. */
+  /** Seconds between the sender's readings of its windows; default: iperf3's, 1. */
   interval?: number | undefined;
-  /** Index of the receiver's server: flows that run together take different ones. */
+  /** Index of the receiver's server: concurrent flows need different ones. */
   server?: number | undefined;
 }
 
-/** Segments of BBR's window in its ProbeRTT: 0.2 s every 10 s in which it asks what an empty path takes. */
+/** Segments of BBR's window in ProbeRTT: for 0.2 s every 10 s it measures the round trip of an empty path. */
 const LEAST_WINDOW = 4;
 
 /** Reads the client's report of `iperf3 -J --get-server-output` whose server ran with -J too. */
@@ -114,7 +114,7 @@ export function flow(stage: Stage, options: FlowOptions): Promise<Flow> {
 
 const PATIENCE = 60;
 
-/** Runs a client again while its server is busy or not there yet: one that has just served or started needs a moment. */
+/** Runs a client, again while its server is busy or not started yet. */
 export async function untilServed(argv: readonly string[], client: () => Promise<Ended>): Promise<Flow> {
   for (let tries = 0; ; tries++) {
     const ended = await client();
@@ -126,7 +126,7 @@ export async function untilServed(argv: readonly string[], client: () => Promise
   }
 }
 
-/** What went wrong: with -J iperf3 tells that in its report, and ends with code 0. */
+/** The error of a client: with -J iperf3 writes it into its report and exits with code 0. */
 export function errorOf({ code, stdout, stderr }: Ended): string | undefined {
   try {
     const { error } = JSON.parse(stdout) as { error?: string };
@@ -136,7 +136,7 @@ export function errorOf({ code, stdout, stderr }: Ended): string | undefined {
   }
 }
 
-/** Payload rate in bit/s over the receiver's intervals from `after` seconds on; the last, unless full, is left out. */
+/** Payload rate in bit/s over the receiver's intervals from `after` seconds on, without a last one that is not full. */
 export function goodput(flow: { readonly intervals: readonly Interval[] }, after = 0): number {
   const full = flow.intervals.filter(({ start, end }) => start >= after - 0.1 && end - start > 0.5);
   const bytes = full.reduce((sum, interval) => sum + interval.bytes, 0);
@@ -144,7 +144,7 @@ export function goodput(flow: { readonly intervals: readonly Interval[] }, after
   return seconds > 0 ? (8 * bytes) / seconds : 0;
 }
 
-/** The intervals that no pause touches; the two ends' clocks start within 0.1 s. */
+/** The intervals that overlap no pause. The clocks of the two ends start within 0.1 s. */
 export function outside(intervals: readonly Interval[], pauses: readonly Span[]): Interval[] {
   return intervals.filter((one) => !pauses.some(({ start, end }) => start - 0.1 < one.end && end + 0.1 > one.start));
 }

@@ -25,15 +25,15 @@ export interface LoadResult {
   firstSecond: number;
   /** In seconds 2 to 6. */
   early?: number | undefined;
-  /** In the seconds in which BBR did not hold back by itself, and how many these are. */
+  /** In the seconds without BBR's ProbeRTT, and their number. */
   unpaused?: { rate: number; seconds: number } | undefined;
-  /** TCP segments sent again; null for UDP. */
+  /** Retransmitted TCP segments; null for UDP. */
   retransmits: number | null;
-  /** A ping-pong between the same pods meanwhile. */
+  /** Round trips between the same pods during the load. */
   pingPong: Trips;
 }
 
-/** The pod that is limited, and whom it talks to: `same` on its node, `across` on the other. */
+/** The limited pod, and its peers: `same` on its node, `across` on the other. */
 export const LIMITED = "limited";
 export const LIMIT_PODS: readonly PodSpec[] = [
   { name: LIMITED, node: "node-1", commands: trafficCommands(1) },
@@ -45,7 +45,7 @@ export function limitStage(options: Omit<StageOptions, "pods" | "nodes">): Promi
   return Stage.up({ ...options, nodes: 2, pods: LIMIT_PODS });
 }
 
-/** Sets the limits of the pod, or takes them away; resolves once that is in force. */
+/** Sets or removes the pod's limits; resolves once that is in force. */
 export async function setLimits(stage: Stage, rates: Partial<Record<Load["direction"], number>>): Promise<void> {
   const entries = Object.entries(rates).map(([direction, rate]) => [
     `kubernetes.io/${direction}-bandwidth`,
@@ -56,8 +56,8 @@ export async function setLimits(stage: Stage, rates: Partial<Record<Load["direct
 }
 
 /**
- * Writes of TCP: those of about 10 ms of the rate, since iperf3 counts only whole ones; at most its own default.
- * Packets of UDP: as many bytes as fit the MTU.
+ * Length of one write. TCP: about 10 ms at the rate, since iperf3 counts whole writes only; at most its default.
+ * UDP: the payload that fits the MTU.
  */
 export function writeLength(load: Load, rate: number | undefined, mtu: number): number {
   if (load.protocol === "udp") return mtu - headerBytes(load.family, "udp");
@@ -68,16 +68,16 @@ export function writeLength(load: Load, rate: number | undefined, mtu: number): 
 /** Bits of one round of ping-pong in one direction at layer 3: ping's own 56 bytes and their headers, of IPv6. */
 const ROUND_BITS = 8 * 104;
 
-/** ping that waits for less, ms, spins: it takes a processor from what it measures. */
+/** With a shorter interval, ms, ping busy-waits, and takes CPU time from what it measures. */
 const LEAST_GAP = 20;
 
-/** ms between rounds of ping-pong: what it takes from the limit stays a small part of the tolerance. */
+/** ms between pings: their share of the limit is small compared with the tolerance. */
 export function pingGap(rate: number | undefined): number {
   const share = (rate ?? Number.POSITIVE_INFINITY) >= 10e6 ? 0.001 : 0.004;
   return Math.max(LEAST_GAP, Math.round((1000 * ROUND_BITS) / (share * (rate ?? Number.POSITIVE_INFINITY))));
 }
 
-/** Saturates the pod in one way for `seconds`, and plays ping-pong beside. UDP is offered at 10 times the rate. */
+/** Saturates the pod's limit for `seconds` and pings meanwhile. UDP is offered at 10 times the rate. */
 export async function runLoad(
   stage: Stage,
   load: Load,
@@ -89,7 +89,7 @@ export async function runLoad(
   const length = writeLength(load, rate, mtu);
   const offered = protocol === "udp" && rate ? (10 * rate) / flows : undefined;
   const interval = congestion === "bbr" ? 0.1 : undefined;
-  // what the reader gets is late by what was lost, and UDP's may be slower than what comes
+  // counted by the kernel: the reader gets data after a loss late, and a UDP reader may be too slow
   const watch = new Watch(await stage.netns(to), undefined, headerBytes(family, protocol));
   const common = { from, to, family, seconds, protocol, congestion, flows, length, interval, rate: offered };
   const [result, trips] = await Promise.all([
@@ -107,7 +107,7 @@ export async function runLoad(
   };
 }
 
-/** Rates by what the receiver's kernel has taken in. */
+/** Rates from the receiver kernel's counters. */
 function arrivals(readings: readonly Reading[], seconds: number): Pick<LoadResult, "rate" | "firstSecond" | "early"> {
   const begin = firstArrival(readings);
   const between = (start: number, end: number): number =>
@@ -115,7 +115,7 @@ function arrivals(readings: readonly Reading[], seconds: number): Pick<LoadResul
   return { rate: between(1, seconds - 0.2), firstSecond: between(0, 1), early: between(1, 6) };
 }
 
-/** A case in words that are also its key. */
+/** A case's name, which is also its key. */
 export function caseName(load: Load & { rate?: number | undefined }): string {
   const { rate, direction, where, family, protocol, congestion, flows } = load;
   const how = protocol === "udp" ? "udp" : `${congestion ?? "tcp"}×${flows}`;

@@ -25,7 +25,7 @@ import { Stage } from "./stage.ts";
 import { attempt, start } from "./weir.ts";
 
 const MBIT = 1e6;
-/** Those of podmgr's figure 3.7 and around them, bit/s. */
+/** Rates of podmgr's figure 3.7 and similar ones, bit/s. */
 const RATES = [1, 3, 10, 37, 100, 200, 400, 600, 650, 1000, 2000, 4000, 5000].map((rate) => rate * MBIT);
 const METHODS = ["Weir", "tbf qdisc", "token bucket"] as const;
 type Method = (typeof METHODS)[number];
@@ -49,18 +49,18 @@ interface Run {
 /** One run. Rates in bit/s at layer 3. */
 interface Sample {
   method: Method | "unlimited";
-  /** 0: none. */
+  /** 0: unlimited. */
   rate: number;
   /** After the first second. */
   measured: number;
   firstSecond: number;
   retransmits: number;
-  /** CPU time that the hypervisor gave to others meanwhile, ms over all cores. */
+  /** CPU time that the hypervisor gave to others meanwhile, ms, sum of all cores. */
   denied: number;
   intervals: readonly Interval[];
 }
 
-/** How exactly limits hold, beside a tbf qdisc and a plain token bucket in the same run: one cubic flow each. */
+/** Exactness of limits, compared with a tbf qdisc and a plain token bucket in the same run, with one cubic flow each. */
 export async function limits(context: BenchContext): Promise<readonly Finding[]> {
   const { quick, say, seconds = quick ? 3 : SECONDS } = context;
   const pods = ["a", "b"].map((name) => ({ name, node: "node-1" }));
@@ -109,14 +109,14 @@ async function podPath(stage: Stage): Promise<Path> {
   return { from: netns("a"), to: netns("b"), address: stage.ip("b", 4) };
 }
 
-/** Weir's limit of what pod a sends, as a user sets it; in force when this resolves. */
+/** Limits pod a's egress like a user does; resolves once the limit is in force. */
 async function limitPod(stage: Stage, rate: number): Promise<() => void> {
   const annotations = { "kubernetes.io/egress-bandwidth": String(rate) };
   await stage.applyText(stringify(podObject({ name: "a", node: "node-1", annotations })));
   return () => {};
 }
 
-/** The others' limit, on the path over a bridge. */
+/** Limits the path over a bridge by another method. */
 async function limitPath(method: Method, path: Path, rate: number, context: BenchContext): Promise<() => void> {
   if (method === "token bucket") return attachBucket(path, rate, context);
   const burst = Math.max(2 * (MTU + 14), Math.round(rate / 8 / 250));
@@ -153,8 +153,8 @@ async function measure(method: Sample["method"], rate: number, path: Path, secon
 }
 
 /**
- * The receiver's own report: under a plain token bucket iperf3's control connection starves as well, and the sender
- * often ends without one.
+ * Uses the receiver's own report: under a plain token bucket iperf3's control connection starves too, and the sender
+ * often ends without a report.
  */
 async function iperf({ from, to, address }: Path, seconds: number): Promise<Run> {
   const server = start(["nsenter", `--net=${to}`, "--", "iperf3", "-s", "-1", "-J", "-p", String(PORT)]);
@@ -188,7 +188,7 @@ function parseRun(received: string, sent: string): Run {
   };
 }
 
-/** Milliseconds of CPU time that the hypervisor gave to others since boot, over all cores: `steal` of /proc/stat. */
+/** CPU time that the hypervisor gave to others since boot, ms, sum of all cores: `steal` of /proc/stat. */
 function deniedMs(): number {
   const [, , , , , , , , steal = "0"] = readFileSync("/proc/stat", "utf8").split("\n", 1)[0]?.split(/\s+/) ?? [];
   return Number(steal) * 10;
@@ -213,7 +213,7 @@ function judgeSample(
   return judge(what, text, target, Math.abs(error) <= tolerance && first <= 1.05 * rate);
 }
 
-/** The figure as published, measured over configured; and the error, where methods differ by orders of magnitude. */
+/** Charts of the measured rate by the configured one, and of its error, where methods differ by orders of magnitude. */
 function charts(samples: readonly Sample[]): Record<string, TopLevelSpec> {
   const values = samples
     .filter(({ rate }) => rate > 0)

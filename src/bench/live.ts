@@ -6,7 +6,7 @@ import { type Finding, judge, publish } from "./report.ts";
 import { Stage } from "./stage.ts";
 import { spread } from "./stats.ts";
 
-/** The pod whose annotation is edited, and the one that it sends to. */
+/** The pod whose annotation is edited. */
 export const EDITED: PodSpec = { name: "edited", node: "node-1", commands: trafficCommands(0) };
 export const EDIT_PODS: readonly PodSpec[] = [
   ...LOAD_PODS,
@@ -25,13 +25,13 @@ export function limited(rate: number): PodSpec {
 export interface Edit {
   how: "file" | "apply";
   rate: number;
-  /** ms from the edit until the flow's rate was the new one; null if it never was. */
+  /** ms from the edit until the flow had the new rate; null if it never had. */
   wireMs: number | null;
   /** ms until `weir lab apply` returned. */
   returnedMs: number | null;
 }
 
-/** Edits the annotation once, in the watched folder or by `weir lab apply`, and times its effect on the wire. */
+/** Edits the annotation once, in the watched folder or by `weir lab apply`, and measures the time until the flow's rate changes. */
 export async function edit(stage: Stage, meter: Meter, how: Edit["how"], old: number, rate: number): Promise<Edit> {
   const begin = monotonic();
   let returnedMs: number | null = null;
@@ -44,7 +44,7 @@ export async function edit(stage: Stage, meter: Meter, how: Edit["how"], old: nu
   return { how, rate, wireMs: wireMs ?? null, returnedMs };
 }
 
-/** Edits one annotation to and fro under a flow of its pod while other pods' flows run beside; gives edits and rounds. */
+/** Edits one annotation back and forth under a flow of its pod while other pods' flows run. Returns edits and rounds. */
 export async function editUnderLoad(
   stage: Stage,
   options: { edits: number; seconds: number; onRound?: (done: number, round: Round) => void },
@@ -72,7 +72,7 @@ export async function editUnderLoad(
   }
 }
 
-/** How soon an edited annotation holds on the wire, and what other pods' flows notice. */
+/** Time until an edited annotation takes effect on traffic, and losses of other pods' flows. */
 export async function live(context: BenchContext): Promise<readonly Finding[]> {
   const wanted = context.quick ? 10 : 100;
   const stage = await Stage.up({ ...context, nodes: 2, overlay: "direct", pods: EDIT_PODS });

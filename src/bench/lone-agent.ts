@@ -10,7 +10,7 @@ import { type Beside, start } from "./weir.ts";
 
 const ADDRESS = "192.0.2.1";
 
-/** Starts an agent in a network namespace. `config`: the file with its configuration. */
+/** Starts an agent in a network namespace. @param config path of its configuration file */
 export function startAgent(
   weir: readonly string[],
   { netns, config, env }: { netns: string; config: string; env?: NodeJS.ProcessEnv | undefined },
@@ -18,7 +18,7 @@ export function startAgent(
   return start(["nsenter", `--net=${netns}`, "--", ...weir, "agent", "--config", config], { env });
 }
 
-/** Asks again and again until there is an answer. Rejects with what the agent said last if it ends before. */
+/** Calls `ask` until it returns an answer. Rejects with the agent's stderr if the agent ends before. */
 export async function answers<T>(agent: Beside, ask: () => Promise<T | undefined>, signal: AbortSignal): Promise<T> {
   const died = agent.ended.then(({ stderr }) => Promise.reject(new Error(`start an agent: ${stderr}`)));
   died.catch(() => {});
@@ -29,7 +29,7 @@ export async function answers<T>(agent: Beside, ask: () => Promise<T | undefined
   }
 }
 
-/** An agent with more pods than a lab's node has addresses for; its pods are namespaces without a process. */
+/** An agent with more pods than a lab's node has addresses. Its pods are namespaces without a process. */
 export class LoneAgent {
   readonly client: Client;
   readonly #scratch = mkdtempSync(join(tmpdir(), "weir-lone-"));
@@ -43,7 +43,7 @@ export class LoneAgent {
     this.client = new Client({ socket: join(this.#scratch, "run", "agent.sock") });
   }
 
-  /** Resolves once all pods' networks and rules are in force. Takes all down again if that fails. */
+  /** Resolves once all pods' networks and rules are in force. Removes everything if that fails. */
   static async up(weir: readonly string[], pods: readonly PodSpec[], signal: AbortSignal): Promise<LoneAgent> {
     const lone = new LoneAgent();
     try {
@@ -61,7 +61,7 @@ export class LoneAgent {
     return lone;
   }
 
-  /** Writes a pod into the watched folder. */
+  /** Writes a pod to the watched folder. */
   write(pod: PodSpec): void {
     const beside = join(this.#scratch, "new");
     writeFileSync(beside, manifests([pod]));
@@ -89,7 +89,7 @@ export class LoneAgent {
     return full;
   }
 
-  /** Ends the agent, which takes down what it made, and removes the namespaces. */
+  /** Stops the agent, which removes what it created, and removes the namespaces. */
   async down(): Promise<void> {
     await this.#agent?.stop();
     for (const name of this.#namespaces) removeNamespace(name);

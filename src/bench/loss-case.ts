@@ -1,12 +1,12 @@
 import { type Loss, lossProbability } from "../model/impair.ts";
 
-/** What is measured of a rule: the share of packets lost, or whether its seed decides which ones. */
+/** The measured property of a rule: the share of lost packets, or that its seed determines which ones. */
 export type What = "uniform" | "exponential" | "burst" | "seed";
 
-/** One rule, one way. */
+/** One rule in one direction. */
 export interface Case {
   what: What;
-  /** The rule in words, e.g. `uniform 2%`. */
+  /** The rule's text, e.g. `uniform 2%`. */
   setting: string;
   loss: Loss;
   expected: number;
@@ -47,12 +47,12 @@ const settings: { what: What; setting: string; loss: Loss }[] = [
   { what: "seed", setting: `seed ${percent(SEEDED)}`, loss: uniform(SEEDED) },
 ];
 
-/** `uniform 2% egress across ipv6`: by it a case is chosen, and found again. */
+/** A case's name and key, e.g. `uniform 2% egress across ipv6`. */
 export function caseName({ setting, direction, to, family }: Omit<Case, "what" | "loss" | "expected">): string {
   return `${setting} ${direction} ${to === "near" ? "same" : "across"} ipv${family}`;
 }
 
-/** All cases, or with `quick` one for each direction, place and family; with words those whose names hold them all. */
+/** All cases, or with `quick` one for each direction, place and family; with words only those whose names contain all of them. */
 export function cases(quick: boolean, only: readonly string[] = []): Case[] {
   const ways = (["egress", "ingress"] as const).flatMap((direction) =>
     (["near", "far"] as const).flatMap((to) => ([4, 6] as const).map((family) => ({ direction, to, family }))),
@@ -66,7 +66,7 @@ export function cases(quick: boolean, only: readonly string[] = []): Case[] {
     .filter((one) => only.every((word) => caseName(one).split(" ").includes(word)));
 }
 
-/** The manifest of a case's rule: an Impairment of one pod, for the measured datagrams alone. */
+/** The manifest of a case's rule: an Impairment of one pod, which only matches the measured datagrams. */
 export function manifest(
   { loss, direction }: Pick<Case, "loss" | "direction">,
   pod: string,
@@ -87,7 +87,7 @@ export function manifest(
   });
 }
 
-/** A loss as an Impairment has it. */
+/** A loss as a field of an Impairment. */
 function written(loss: Loss): string | object {
   if (loss.model === "uniform") return percent(loss.probability);
   if (loss.model === "exponential") return { exponential: { threshold: loss.threshold } };
@@ -95,7 +95,7 @@ function written(loss: Loss): string | object {
   return { burst: Object.fromEntries(Object.entries(burst).map(([key, value]) => [key, percent(value)])) };
 }
 
-/** What one case came to; counts are the pods' kernels'. */
+/** Result of one case. Counts are from the pods' kernels. */
 export interface LossSample extends Case {
   name: string;
   packets: number;
@@ -103,14 +103,14 @@ export interface LossSample extends Case {
   lost: number;
   low: number;
   high: number;
-  /** Of the count: exact, binomial or of the bursts' own distribution. */
+  /** p-value of the count: exact, by the binomial or the bursts' distribution. */
   p: number;
-  /** Bursts: how often 1, 2, … in a row were lost, and how well their lengths fit. */
+  /** Bursts: how often 1, 2, … consecutive packets were lost, and the p-value of their lengths. */
   runs?: number[];
   runsP?: number;
-  /** Seeds: was the same lost the second time, and something else with another seed? */
+  /** Seeds: whether the same packets were lost the second time, and others with another seed. */
   repeats?: boolean;
   differs?: boolean;
-  /** What this machine's queues dropped meanwhile, for want of CPU. */
+  /** Packets that this machine's queues dropped meanwhile because of missing CPU time. */
   backlogDrops: number;
 }

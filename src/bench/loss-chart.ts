@@ -2,7 +2,7 @@ import type { TopLevelSpec } from "vega-lite";
 import { runLengths } from "../model/bursts.ts";
 import type { LossSample } from "./loss-case.ts";
 
-/** Measured shares with their 95 % intervals over those asked for, and the line on which they should lie. */
+/** Measured shares with their 95 % intervals by the configured ones, and the line of equality. */
 export function shareChart(samples: readonly LossSample[], what: "uniform" | "exponential"): TopLevelSpec {
   const values = samples
     .filter((one) => one.what === what)
@@ -37,10 +37,10 @@ export function shareChart(samples: readonly LossSample[], what: "uniform" | "ex
   };
 }
 
-/** Longer ones are too rare to be drawn. */
+/** Longest drawn burst; longer ones are too rare. */
 const DRAWN = 60;
 
-/** How many bursts were at least so long: counted as points, by the model as lines. */
+/** Share of bursts of at least each length: measured as points, by the model as lines. */
 export function burstChart(samples: readonly LossSample[]): TopLevelSpec {
   const values = samples.flatMap(({ loss, setting, runs }) => {
     if (loss.model !== "burst" || !runs) return [];

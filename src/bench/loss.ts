@@ -13,15 +13,15 @@ import { Stage } from "./stage.ts";
 
 const pod = (name: string, node: string): PodSpec => ({ name, node, commands: [sink] });
 const PODS = { from: pod("from", "node-1"), near: pod("near", "node-1"), far: pod("far", "node-2") };
-/** A true figure fails this once in ten thousand. */
+/** Probability that a correct build fails a test. */
 const UNLIKELY = 1e-4;
-/** Runs of so many lost packets or more are counted together. */
+/** Runs of this many lost packets or more are counted together. */
 const LONGEST = 200;
 const SEEDS = { first: 7, other: 8 };
 
 /**
- * Losses by chance, as podmgr's figures 3.8 and 3.9 show them, in bursts and by seeds: asked for and measured. Results are
- * appended to `loss.jsonl` one by one; a run goes on where the last one ended.
+ * Random losses (podmgr's figures 3.8 and 3.9), bursts and seeds, configured and measured. Results are
+ * appended to `loss.jsonl` one by one; a run continues where the last one ended.
  */
 export async function loss(context: BenchContext): Promise<readonly Finding[]> {
   const { quick, say, out, only } = context;
@@ -75,7 +75,7 @@ async function measureAll(
   }
 }
 
-/** Each flight begins with a rule made anew, since its sequence then begins anew. */
+/** The rule is created again for each run, so that its random sequence restarts. */
 async function measure(stage: Stage, one: Case, packets: number): Promise<LossSample> {
   const flight = async (seed?: number): Promise<Flight> => {
     const rule = manifest(one, one.direction === "egress" ? PODS.from.name : PODS[one.to].name, PORT, seed);
@@ -103,7 +103,7 @@ async function measure(stage: Stage, one: Case, packets: number): Promise<LossSa
   return { ...sample, p, repeats: same(again), differs: !same(other), backlogDrops: drops };
 }
 
-/** The count by its exact distribution, the lengths of runs by theirs. */
+/** Tests the count and the lengths of runs, each by its exact distribution. */
 export function judgeBursts(
   loss: Burst,
   sent: number,
@@ -117,7 +117,7 @@ export function judgeBursts(
   };
 }
 
-/** One row a case: all that was tested of it must hold, unless the machine itself dropped packets. */
+/** One finding per case: all its tests must hold, unless the machine itself dropped packets. */
 export function finding(sample: LossSample): Finding {
   const { loss, expected, sent, lost, p, runs, runsP, repeats, differs, backlogDrops } = sample;
   const says = [`${percent(lost / sent)} of ${sent} (p = ${p.toPrecision(3)})`];

@@ -3,7 +3,7 @@ import { arch, cpus, loadavg, release, totalmem } from "node:os";
 import { version } from "../model/version.ts";
 import { attempt } from "./weir.ts";
 
-/** Where and with what figures were taken. */
+/** The machine and software of a measurement. */
 export interface Machine {
   time: string;
   weir: string;
@@ -12,7 +12,7 @@ export interface Machine {
   cpu: string;
   cores: number;
   memoryBytes: number;
-  /** 1 minute, at the start of the measurement: other work on the machine shows here. */
+  /** Load average over 1 minute at the start of the measurement: shows other work on the machine. */
   load: number;
   node: string;
   iperf3: string;

@@ -21,7 +21,7 @@ import { LEAST_GAP_MS } from "./traffic/gaps.ts";
 import { schedulingGaps } from "./traffic/traffic.ts";
 
 const MTU = 1450;
-/** Of one case. */
+/** Length of one case, s. */
 const SECONDS = 30;
 const RATES = [1e6, 3e6, 10e6, 37e6, 100e6, 300e6, 650e6, 1e9, 4e9, 5e9];
 const HOW = [
@@ -32,15 +32,15 @@ const HOW = [
   { protocol: "udp", flows: 1 },
 ] as const;
 
-/** A case with what it gave, and the same load without the limit. */
+/** A case's result, and that of the same load without the limit. */
 export interface CaseResult extends LimitCase {
   name: string;
   result: LoadResult;
-  /** The same load with no limit, shorter; measured once for all rates of a `matrix.jsonl`. */
+  /** The same load without a limit, shorter; measured once for all rates of a `matrix.jsonl`. */
   unlimited: LoadResult;
-  /** Ping-pong with neither limit nor load, as often. */
+  /** Round trips without limit and load, at the same interval. */
   idle: Trips;
-  /** The longest time until second 6 in which a processor did not run what was due, ms; 0: none over 20. */
+  /** The longest time until second 6 in which a processor did not run a due process, ms; 0: none over 20. */
   earlyGap?: number | undefined;
 }
 
@@ -59,7 +59,7 @@ function loads(): Load[] {
   );
 }
 
-/** The cases of a run. With words: those whose names hold them all. */
+/** The cases of a run. With words: those whose names contain all of them. */
 export function selectCases(quick: boolean, only: readonly string[]): LimitCase[] {
   const all = quick
     ? cases(
@@ -70,7 +70,7 @@ export function selectCases(quick: boolean, only: readonly string[]): LimitCase[
   return all.filter((one) => only.every((word) => caseName(one).split(" ").includes(word)));
 }
 
-/** Every rate under every load. Results are appended to `matrix.jsonl` one by one; a run goes on where the last one ended. */
+/** Every rate under every load. Results are appended to `matrix.jsonl` one by one; a run continues where the last one ended. */
 export async function matrix(context: BenchContext): Promise<readonly Finding[]> {
   const { out, quick, say, seconds = quick ? 4 : SECONDS } = context;
   mkdirSync(out, { recursive: true });
@@ -122,7 +122,7 @@ async function runCases(
     const pace = paceName({ rate, ...load });
     const idle = idles.get(pace) ?? (await measureIdle(stage, load, rate, quick));
     idles.set(pace, idle);
-    await setLimits(stage, {}); // what the last case left in the queue, megabytes of TCP's, leaves at once
+    await setLimits(stage, {}); // empties the last case's queue, which has megabytes of TCP
     await setLimits(stage, { [load.direction]: rate });
     const gaps = await schedulingGaps();
     const begin = wallClock();
@@ -136,10 +136,10 @@ async function runCases(
 /** Until iperf3's second 6 has ended, µs: its start included. */
 const EARLY = 7e6;
 
-/** A load whatever its rate. */
+/** A load's name without its rate. */
 const loadName = (load: Load): string => caseName({ ...load, rate: undefined });
 
-/** The ping-pong of a case. */
+/** A key for equal round-trip measurements without load. */
 const paceName = ({ where, family, rate }: LimitCase): string => `${where} ${family} ${pingGap(rate)}`;
 
 async function measureUnlimited(stage: Stage, load: Load, quick: boolean): Promise<LoadResult> {
@@ -147,7 +147,7 @@ async function measureUnlimited(stage: Stage, load: Load, quick: boolean): Promi
   return runLoad(stage, load, { seconds: quick ? 3 : 5, mtu: MTU });
 }
 
-/** As often as beside the load: a processor that has slept between two rounds answers later. */
+/** At the same interval as with the load: a processor that has slept between two rounds answers later. */
 async function measureIdle(stage: Stage, load: Load, rate: number, quick: boolean): Promise<Trips> {
   await setLimits(stage, {});
   const gap = pingGap(rate);
@@ -166,19 +166,19 @@ function summary({ name, rate, result }: CaseResult): string {
 }
 
 /**
- * A median round trip below is none that anybody can tell, µs: two idle processes take as long to answer each other. The
- * kernels' own takes 3 to 7 µs, of which three times are a few other packets on the same processor.
+ * Median round trips below this always pass, µs: two idle processes take as long to answer each other. The
+ * kernels take 3 to 7 µs, so a factor of three is a few other packets on the same processor.
  */
 const NOTICEABLE = 50;
-/** Four segments a round trip are more than lower rates need, bit/s. */
+/** From this rate BBR's four segments per round trip in ProbeRTT are too few, bit/s. */
 const PAUSED = 1e9;
-/** Fewer seconds without a pause decide nothing. */
+/** Smallest number of seconds without a pause for a verdict. */
 const ENOUGH = 5;
 
 /**
- * One row a case: the rate decides. Only shown: a rate that the machine cannot carry without the limit, beside what it
- * can; and one that BBR does not offer throughout, if it holds while it does: in ProbeRTT, 0.2 s in 10 s, BBR keeps to
- * four segments a round trip, which is less than several Gbit/s.
+ * One finding per case, judged by the rate. Only shown: a rate that the machine cannot carry without the limit; and a
+ * rate that BBR does not always offer, if the limit holds while it does: in ProbeRTT, 0.2 s in 10 s, BBR sends
+ * four segments per round trip, which is less than several Gbit/s.
  */
 export function judgeCase(one: CaseResult): Finding[] {
   const { name, rate, result, unlimited, idle } = one;
@@ -205,8 +205,8 @@ export function judgeCase(one: CaseResult): Finding[] {
 }
 
 /**
- * Seconds 2 to 6, before what a limit catches up has evened out; from 10 Mbit/s on. Only shown where a processor did not
- * run for 20 ms and more: what was due then comes later.
+ * Seconds 2 to 6, in which a limit's burst still shows; from 10 Mbit/s on. Only shown if a processor did not
+ * run due processes for 20 ms or more, which delays packets.
  */
 export function judgeEarly(one: CaseResult): Finding[] {
   const { name, rate, result, unlimited, earlyGap } = one;

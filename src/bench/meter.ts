@@ -2,7 +2,7 @@ import type { Stage } from "./stage.ts";
 import type { Beside } from "./weir.ts";
 
 const PORT = 7010;
-/** A line of the sink: time in ms of CLOCK_MONOTONIC, bytes received in the BIN_MS before it. */
+/** Each line of the sink has a time in ms of CLOCK_MONOTONIC and the bytes received in the BIN_MS before it. */
 const BIN_MS = 20;
 
 const SINK = `
@@ -23,7 +23,7 @@ export function monotonic(): number {
   return Number(process.hrtime.bigint() / 1000n) / 1000;
 }
 
-/** A greedy TCP flow between two pods whose rate at the receiver is known at every moment. */
+/** A greedy TCP flow between two pods whose rate at the receiver is recorded. */
 export class Meter {
   /** Times (ms) and bytes of bins, in order. */
   readonly bins: { time: number; bytes: number }[] = [];
@@ -51,7 +51,7 @@ export class Meter {
     return meter;
   }
 
-  /** Payload rate in bit/s between two moments; undefined until the bins reach so far. */
+  /** Payload rate in bit/s between two moments; undefined until the bins cover them. */
   rate(begin: number, end: number): number | undefined {
     return windowRate(this.bins, begin, end);
   }
@@ -89,7 +89,7 @@ export function windowRate(
 const WINDOW_MS = 100;
 
 /**
- * When, in ms after `begin`, a flow's rate changed from `old` to `wanted`: the middle of the first window of 100 ms whose
+ * The time, in ms after `begin`, at which a flow's rate changed from `old` to `wanted`: the middle of the first window of 100 ms whose
  * mean is beyond their geometric middle. undefined if it has not within `patience` ms.
  */
 export async function changeTime(

@@ -2,7 +2,7 @@ import { existsSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { BenchContext } from "./context.ts";
 
-/** Where the command under test has its BPF objects. */
+/** The folder with the BPF objects of the command under test. */
 export function objectsFolder({ weir, env }: Pick<BenchContext, "weir" | "env">): string {
   const own = env["WEIR_BPF_DIR"];
   if (own) return own;

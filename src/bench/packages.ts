@@ -1,10 +1,10 @@
 import { findPackageJSON } from "node:module";
 
-/** Statistics and charts: what an agent's installation leaves out. */
+/** Packages for statistics and charts, which an installation of the agent alone does not have. */
 const PACKAGES = ["simple-statistics", "vega", "vega-lite", "@resvg/resvg-js"];
 
 /**
- * Told before a measurement begins, not after hours of it.
+ * Checks before a measurement begins that packages are installed.
  * @throws Error that names what is not installed
  */
 export function requirePackages(what: string, names: readonly string[] = PACKAGES): void {

@@ -7,19 +7,19 @@ export interface Trips extends Spread {
   lost: number;
 }
 
-/** What a packet that never came back counts as, µs. */
+/** Round trip of a lost packet in the statistics, µs. */
 export const LOST = 10_000_000;
 
 /**
- * Reads what `ping` writes. Its times are the network's: the far end's kernel answers, and this end's notes when an
- * answer came in. A process that answers is woken first, which takes an idle or busy machine several times as long as
- * the network takes, and more at the 99th percentile (a Node.js pair: p50 375 µs beside ping's 55, at a round in 84 ms).
+ * Parses the output of `ping`. Its times are the network's: the far end's kernel answers, and this end's kernel takes the time when an
+ * answer arrives. A process that answers must be woken first, which on an idle or busy machine takes several times as long as
+ * the network, and more at the 99th percentile (a Node.js pair: p50 375 µs compared with ping's 55, one round in 84 ms).
  */
 export function parsePing(text: string): Trips {
   const samples = [...text.matchAll(/ time=([\d.]+) ms/g)].map(([, ms]) => 1000 * Number(ms));
   const [, sent] = /^(\d+) packets transmitted/m.exec(text) ?? [];
   if (sent === undefined) throw new Error(`read ping: no summary in ${JSON.stringify(text.slice(-200))}`);
-  // the last one may be under way when time is up
+  // the last one may not have been answered yet
   const lost = Math.max(0, Number(sent) - samples.length - 1);
   return { ...spread([...samples, ...Array<number>(lost).fill(LOST)]), lost };
 }

@@ -6,10 +6,10 @@ import { type Finding, judge, publish } from "./report.ts";
 
 const CHANGES = 1_000_000;
 const QUICK = 10_000;
-/** Changes of one sequence, which begins with nothing. */
+/** Changes of one sequence, which begins with an empty cluster. */
 const SEQUENCE = 10_000;
 
-/** Random sequences of changes: planning change by change equals planning from nothing after every pass. */
+/** Random sequences of changes: incremental planning equals planning from nothing after every pass. */
 export async function planning(context: BenchContext): Promise<readonly Finding[]> {
   const all = context.changes ?? (context.quick ? QUICK : CHANGES);
   const kinds = new Map<string, number>();
@@ -43,7 +43,7 @@ export async function planning(context: BenchContext): Promise<readonly Finding[
 
 const shown = (what: string, measured: string): Finding => ({ what, measured, target: "–", verdict: "shown" });
 
-/** What differs, part by part. */
+/** The differing parts. */
 function textOf({ difference }: NonNullable<PropertyResult["failure"]>): string {
   if (difference instanceof Error) return difference.stack ?? difference.message;
   const [one, other] = [difference.byChange, difference.fromNothing] as Record<string, unknown>[];

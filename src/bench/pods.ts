@@ -1,16 +1,16 @@
 import { stringify } from "yaml";
 
-/** A pod for a measurement. Its container sleeps unless told otherwise. */
+/** A pod for a measurement. Without commands its container sleeps. */
 export interface PodSpec {
   name: string;
   namespace?: string | undefined;
   uid?: string | undefined;
-  /** `node-1` …; spread if left out. */
+  /** `node-1` …; default: pods are spread over the nodes. */
   node?: string | undefined;
   annotations?: Record<string, string> | undefined;
   labels?: Record<string, string> | undefined;
   hostNetwork?: boolean | undefined;
-  /** One container a command. */
+  /** One container for each command. */
   commands?: readonly (readonly string[])[] | undefined;
 }
 
@@ -40,7 +40,7 @@ export function manifests(pods: readonly PodSpec[]): string {
   return pods.map((pod) => `---\n${stringify(podObject(pod))}`).join("");
 }
 
-/** Ports of a traffic pod's iperf3 servers. Each serves one client at a time, so flows that run together take different ones. */
+/** Ports of a traffic pod's iperf3 servers. Each serves one client at a time, so concurrent flows need different ones. */
 export const IPERF_PORTS = [5201, 5202, 5203, 5204] as const;
 
 /** Commands of a pod that takes part in traffic: iperf3 servers, and an echo for TCP and UDP. */

@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Kernel's clock ticks a second in /proc/PID/stat; 100 on every Linux that Node.js runs on. */
+/** Clock ticks per second in /proc/PID/stat; 100 on every Linux that Node.js runs on. */
 const TICKS = 100;
 
 /** CPU time in seconds, user and system, from the text of /proc/PID/stat. */
 export function cpuSeconds(stat: string): number {
-  // The command's name may hold spaces and parentheses, so fields count from the last one.
+  // The command's name may contain spaces and parentheses, so fields are counted from the last parenthesis.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / TICKS;
 }
@@ -23,7 +23,7 @@ export function readResident(pid: number): number {
   return residentBytes(readFileSync(`/proc/${pid}/status`, "utf8"));
 }
 
-/** Bytes that were resident at most since the process's start, from the text of /proc/PID/status. */
+/** Highest resident bytes since the process's start, from the text of /proc/PID/status. */
 export function peakBytes(status: string): number {
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
 }
@@ -37,15 +37,15 @@ export function runNs(schedstat: string): number {
 }
 
 /**
- * CPU time of a process's threads in ms, user and system, to the nanosecond while it rests: /proc/PID/stat has the same by
- * ticks of 10 ms. What a thread that has ended used is missing.
+ * CPU time of a process's threads in ms, user and system, with nanosecond resolution while it sleeps; /proc/PID/stat has
+ * ticks of 10 ms. Excludes threads that have ended.
  */
 export function readCpuMs(pid: number): number {
   const threads = readdirSync(`/proc/${pid}/task`);
   return threads.reduce((sum, thread) => sum + runNs(readThread(pid, thread)), 0) / 1e6;
 }
 
-/** A thread may end between the list and the look at it. */
+/** Returns an empty text if the thread has ended since it was listed. */
 function readThread(pid: number, thread: string): string {
   try {
     return readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8");

@@ -9,11 +9,11 @@ import { Stage } from "./stage.ts";
 const PROBABILITY = 1e-5;
 const UNLIKELY = 1e-4;
 const PORT = 7009;
-/** Runs of one call of the kernel, which cannot be interrupted meanwhile. */
+/** Runs in one system call, which cannot be interrupted. */
 const CHUNK = 1_000_000;
-/** So many chunks of the program for one of an empty one. */
+/** Number of chunks of the program for each chunk of an empty one. */
 const OURS = 5;
-/** A packet that has come back from the splitting pair, `WEIR_META_RESUMED`, of the hop rows' second generation. */
+/** State of a packet that has returned from the splitting pair, `WEIR_META_RESUMED`, in the second generation. */
 const RESUMED = 0x1000;
 const SECOND_GENERATION = 0x40000000;
 
@@ -23,7 +23,7 @@ interface Receipt {
   lost: number;
 }
 
-/** A rare loss over 10⁸ runs of its program in BPF_PROG_TEST_RUN, and what a run costs beside one of an empty function. */
+/** A rare loss over 10⁸ runs of its program in BPF_PROG_TEST_RUN, and the cost of a run compared with an empty function. */
 export async function repeat(context: BenchContext): Promise<readonly Finding[]> {
   const { say } = context;
   const times = Math.ceil((context.packets ?? (context.quick ? 1e6 : 1e8)) / CHUNK) * CHUNK;
@@ -33,7 +33,7 @@ export async function repeat(context: BenchContext): Promise<readonly Finding[]>
     const rule = JSON.parse(
       manifest({ loss: { model: "uniform", probability: PROBABILITY }, direction: "egress" }, "a", PORT),
     );
-    // the agent, which would renew a shorter one, stands still meanwhile
+    // the agent, which would renew a shorter lease, is stopped meanwhile
     await stage.applyText(JSON.stringify({ ...rule, spec: { ...rule.spec, lease: "12h" } }));
     say(`${times} runs`);
     const cost = await runs(stage, context, times);
@@ -56,7 +56,7 @@ export async function repeat(context: BenchContext): Promise<readonly Finding[]>
   }
 }
 
-/** Runs the program and, in between, an empty one in its place. Mean ns of a run. */
+/** Runs the program and, alternately, an empty one in its place. Mean ns of a run. */
 async function runs(stage: Stage, context: BenchContext, times: number): Promise<{ impair: number; empty: number }> {
   const cost = { impair: 0, empty: 0 };
   await withHops(stage, context, async (hops, { first, chain }) => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { TopLevelSpec } from "vega-lite";
 import { type Machine, machine } from "./machine.ts";
 
-/** One figure beside its target. `shown`: there is no target, or this machine cannot decide it. */
+/** One figure and its target. `shown`: there is no target, or this machine cannot decide it. */
 export interface Finding {
   what: string;
   measured: string;
@@ -11,7 +11,7 @@ export interface Finding {
   verdict: "holds" | "misses" | "shown";
 }
 
-/** What one measurement found. `samples` is raw: everything that the findings were computed from. */
+/** The results of one measurement. `samples` are the raw data from which the findings were computed. */
 export interface Report {
   /** Name of the files, e.g. `forward`. */
   name: string;
@@ -24,7 +24,7 @@ export interface Report {
 }
 
 export interface Sink {
-  /** Folder of the results; made if missing. */
+  /** Folder of the results; created if missing. */
   out: string;
   write(text: string): unknown;
 }
@@ -34,7 +34,7 @@ export function judge(what: string, measured: string, target: string, holds: boo
   return { what, measured, target, verdict: holds ? "holds" : "misses" };
 }
 
-/** Writes `NAME.json` and the charts as SVG and PNG, and prints the table. Gives the files' paths. */
+/** Writes `NAME.json` and the charts as SVG and PNG, and prints the table. Returns the files' paths. */
 export async function publish(report: Report, sink: Sink, taken?: Machine): Promise<string[]> {
   mkdirSync(sink.out, { recursive: true });
   const { charts = {}, ...rest } = report;

@@ -17,7 +17,7 @@ export interface StageOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** A pod as `weir get pods -o json` tells it, as far as measurements need it. */
+/** A pod in `weir get pods -o json`: the fields that measurements need. */
 export interface PodItem {
   namespace: string;
   name: string;
@@ -39,7 +39,7 @@ export interface LimitItem {
   measured: number | null;
   reason: string | null;
 }
-/** One agent as `weir status -o json` tells it, as far as measurements need it. */
+/** One agent in `weir status -o json`: the fields that measurements need. */
 export interface AgentStatus {
   node: string;
   state: "starting" | "ready" | "degraded";
@@ -56,7 +56,7 @@ export interface LabNode {
 
 let count = 0;
 
-/** A lab that a measurement runs in, driven only through the `weir` command. `down` is safe to call at any time, twice too. */
+/** The lab of a measurement, only used through the `weir` command. `down` may be called at any time, and repeatedly. */
 export class Stage {
   readonly name: string;
   /** The watched folder of manifests. */
@@ -78,7 +78,7 @@ export class Stage {
     mkdirSync(this.folder);
   }
 
-  /** Starts a lab and waits until its pods are ready. Takes it down again if that fails. */
+  /** Starts a lab and waits until its pods are ready. Removes it if that fails. */
   static async up(options: StageOptions): Promise<Stage> {
     const stage = new Stage(options);
     const { nodes = 1, pods, programs } = options;
@@ -92,13 +92,13 @@ export class Stage {
       await stage.refresh();
     } catch (error) {
       const log = stage.logs();
-      await stage.down().catch(() => {}); // what went wrong first is told
+      await stage.down().catch(() => {}); // the first error is reported
       throw log === "" ? error : new Error(`start the lab: ${(error as Error).message}\n${log}`, { cause: error });
     }
     return stage;
   }
 
-  /** Runs `weir ARGS` and gives stdout; throws if it fails. */
+  /** Runs `weir ARGS` and returns stdout; throws if it fails. */
   weir(args: readonly string[], timeout = 180_000, input?: string): Promise<string> {
     const { env, signal } = this.#options;
     return run([...this.#options.weir, ...args], { env, signal, timeout, input });
@@ -109,7 +109,7 @@ export class Stage {
     return this.weir(["lab", verb, "--name", this.name, ...rest], timeout);
   }
 
-  /** How `weir lab VERB …` ended, whatever the code. */
+  /** Runs `weir lab VERB …` and returns its result, with any exit code. */
   attemptLab([verb = "", ...rest]: readonly string[], timeout?: number): Promise<Ended> {
     const { env } = this.#options;
     return attempt([...this.#options.weir, "lab", verb, "--name", this.name, ...rest], { env, timeout });
@@ -132,7 +132,7 @@ export class Stage {
     ];
   }
 
-  /** Runs a program in a pod and gives its stdout; throws if it fails. */
+  /** Runs a program in a pod and returns its stdout; throws if it fails. */
   exec(pod: string, argv: readonly string[], timeout?: number): Promise<string> {
     const { env, signal } = this.#options;
     return run(this.execArgv(pod, argv), { env, signal, timeout });
@@ -143,7 +143,7 @@ export class Stage {
     return attempt(this.execArgv(pod, argv), { env, signal, timeout });
   }
 
-  /** Starts a program in a pod beside. */
+  /** Starts a program in a pod, without waiting for its end. */
   startExec(pod: string, argv: readonly string[], onLine?: (line: string) => void): Beside {
     const { env, signal } = this.#options;
     return start(this.execArgv(pod, argv), { env, signal, ...(onLine ? { onLine } : {}) });
@@ -160,7 +160,7 @@ export class Stage {
   }
 
   async nodes(): Promise<LabNode[]> {
-    const ended = await this.attemptLab(["status", "-o", "json"]); // exit code 1 says that not all is ready
+    const ended = await this.attemptLab(["status", "-o", "json"]); // exit code 1: not ready
     if (ended.stdout === "") throw new CommandError(["weir", "lab", "status"], ended);
     return (JSON.parse(ended.stdout) as { nodes: LabNode[] }).nodes;
   }
@@ -172,7 +172,7 @@ export class Stage {
     return found.netns;
   }
 
-  /** The way from one pod to another, over IPv4. */
+  /** The path from one pod to another over IPv4. */
   async path(from: string, to: string): Promise<{ from: string; to: string; address: string }> {
     return { from: await this.netns(from), to: await this.netns(to), address: this.ip(to, 4) };
   }
@@ -182,7 +182,7 @@ export class Stage {
     return `/run/netns/weir.${this.name}.${node}`;
   }
 
-  /** Reads the pods' rows anew. */
+  /** Reads the pods again. */
   async refresh(): Promise<PodItem[]> {
     const pods = await this.get<PodItem>("pods");
     this.#pods = new Map(pods.map((pod) => [`${pod.namespace}/${pod.name}`, pod]));
@@ -202,7 +202,7 @@ export class Stage {
     return found;
   }
 
-  /** Writes one pod into the watched folder, whole. Not awaited by anyone: the lab takes it when it sees it. */
+  /** Writes one pod atomically to the watched folder. Does not wait until the lab has applied it. */
   writePod(pod: PodSpec): void {
     this.writeManifest(`${pod.namespace ?? "default"}-${pod.name}.yaml`, manifests([pod]));
   }
@@ -227,17 +227,17 @@ export class Stage {
     return this.lab(["apply", "-f", this.scratchFile(text)]);
   }
 
-  /** `weir lab apply` of any text, however it ends. */
+  /** `weir lab apply` of any text; returns its result, with any exit code. */
   attemptApply(text: string): Promise<Ended> {
     return this.attemptLab(["apply", "-f", this.scratchFile(text)]);
   }
 
-  /** `weir lab delete` of what a text names: returns when it is gone. */
+  /** `weir lab delete` of the objects in a text: returns when they are removed. */
   deleteText(text: string): Promise<string> {
     return this.lab(["delete", "-f", this.scratchFile(text)]);
   }
 
-  /** A file of that text, gone with the lab. */
+  /** Writes a file with this text, which is removed with the lab. */
   scratchFile(text: string): string {
     const file = join(this.#scratch, `apply-${++this.#files}.yaml`);
     writeFileSync(file, text);
@@ -252,14 +252,14 @@ export class Stage {
     return pid;
   }
 
-  /** Kills the lab's supervisor and then its agents with -9: nobody is left to start them again. */
+  /** Kills the lab's supervisor and then its agents with -9, so that they are not restarted. */
   async killAll(): Promise<void> {
     const { stdout } = await this.attemptLab(["status", "-o", "json"]);
     const { supervisorPid, nodes } = JSON.parse(stdout) as { supervisorPid: number; nodes: LabNode[] };
     for (const pid of [supervisorPid, ...nodes.map(({ agentPid }) => agentPid)]) process.kill(pid, "SIGKILL");
   }
 
-  /** Waits until a node's agent runs under another pid and is ready. */
+  /** Waits until a node's agent has another pid and is ready. */
   async awaitAgent(node: string, oldPid: number, timeout = 120_000): Promise<void> {
     const end = Date.now() + timeout;
     for (;;) {
@@ -270,7 +270,7 @@ export class Stage {
     }
   }
 
-  /** What a node's agent says of itself. Throws while it does not answer. */
+  /** The status of a node's agent. Throws while it does not answer. */
   async status(node: string): Promise<AgentStatus> {
     const text = await this.weir(["status", "--lab", this.name, "--node", node, "-o", "json"]);
     const found = (JSON.parse(text) as { items: AgentStatus[] }).items.find((item) => item.node === node);

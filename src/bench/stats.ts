@@ -58,7 +58,7 @@ const STEPS = 2000;
 /** P(T > t) of Student's t with `freedom` degrees, by Simpson's rule on its density. */
 export function upperT(t: number, freedom: number): number {
   const scale = Math.exp(gammaln((freedom + 1) / 2) - gammaln(freedom / 2)) / Math.sqrt(freedom * Math.PI);
-  // by angle, t = √freedom · tan(angle), the whole line is a finite span
+  // substitution t = √freedom · tan(angle), which makes the interval finite
   const density = (angle: number): number => scale * Math.sqrt(freedom) * Math.cos(angle) ** (freedom - 1);
   const from = Math.atan(t / Math.sqrt(freedom));
   const width = (Math.PI / 2 - from) / STEPS;
@@ -68,8 +68,8 @@ export function upperT(t: number, freedom: number): number {
 }
 
 /**
- * One-sided p of a paired t test: how probable differences of this size or more are if their mean is 0 or below. Differences
- * that are all alike leave no doubt.
+ * One-sided p of a paired t test: the probability of differences of at least this size if their mean is at most 0. For equal
+ * differences p is 0 or 1.
  * @throws RangeError with fewer than two
  */
 export function pairedT(differences: readonly number[]): number {
@@ -80,7 +80,7 @@ export function pairedT(differences: readonly number[]): number {
   return upperT((centre * Math.sqrt(differences.length)) / deviation, differences.length - 1);
 }
 
-/** Which of many tests are refused together at a level, by Holm's method: in the order of `values`. */
+/** Which hypotheses are rejected at a joint level by Holm's method, in the order of `values`. */
 export function holm(values: readonly number[], level: number): boolean[] {
   const order = values.map((p, i) => ({ p, i })).toSorted((a, b) => a.p - b.p);
   const refused = values.map(() => false);

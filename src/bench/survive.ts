@@ -31,7 +31,7 @@ export async function survive(context: BenchContext): Promise<readonly Finding[]
   }
 }
 
-/** Kills one agent and waits for the next; gives what that one wrote by the time it was ready. */
+/** Kills one agent and waits for the next. Returns the number of writes of the new agent until it was ready. */
 export async function restart(stage: Stage, node: string): Promise<number> {
   const old = await stage.killAgent(node);
   await stage.awaitAgent(node, old);

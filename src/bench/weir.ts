@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 
-/** How a program ended. `code` is null if a signal ended it. */
+/** Result of a program. `code` is null if a signal ended it. */
 export interface Ended {
   code: number | null;
   stdout: string;
@@ -9,13 +9,13 @@ export interface Ended {
 
 export interface RunOptions {
   input?: string | undefined;
-  /** Milliseconds, then SIGKILL; 60 s unless told. */
+  /** Milliseconds until SIGKILL; default: 60,000. */
   timeout?: number | undefined;
   env?: NodeJS.ProcessEnv | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** A program ended badly: its command, code and the first lines of its stderr. */
+/** A program failed. The message has its command, exit code and the first lines of its stderr. */
 export class CommandError extends Error {
   readonly code = "command-failed";
   readonly ended: Ended;
@@ -27,7 +27,7 @@ export class CommandError extends Error {
   }
 }
 
-/** Runs a program by argument vector and gives how it ended, whatever the code. */
+/** Runs a program by argument vector and returns its result, with any exit code. */
 export function attempt(command: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const [file = "", ...args] = command;
   const { timeout = 180_000, env, signal } = options;
@@ -41,34 +41,34 @@ export function attempt(command: readonly string[], options: RunOptions = {}): P
         resolve({ code, stdout, stderr: code === null ? `${stderr}\n${error?.message ?? ""}` : stderr });
       },
     );
-    child.stdin?.on("error", () => {}); // a program that ends before it has read all says so by its exit code
+    child.stdin?.on("error", () => {}); // a program that ends before it has read everything reports that by its exit code
     child.stdin?.end(options.input ?? "");
   });
 }
 
-/** The same, but throws CommandError unless the exit code is 0; gives stdout. */
+/** Like `attempt`, but throws CommandError unless the exit code is 0. Returns stdout. */
 export async function run(command: readonly string[], options: RunOptions = {}): Promise<string> {
   const ended = await attempt(command, options);
   if (ended.code !== 0) throw new CommandError(command, ended);
   return ended.stdout;
 }
 
-/** A program that runs beside: `ended` resolves when it does; `stop` asks it to end (SIGTERM) and waits. */
+/** A running program. `ended` resolves when it ends; `stop` sends SIGTERM and waits. */
 export interface Beside {
   child: ChildProcess;
   ended: Promise<Ended>;
   stop(): Promise<Ended>;
 }
 
-/** What `start` has started and has not ended. */
+/** Programs started by `start` that have not ended. */
 const running = new Set<ChildProcess>();
 
-/** Kills what `start` has started and nobody has stopped: a measurement that fails leaves no traffic behind. */
+/** Kills all programs that are still running, so that a failed measurement leaves no traffic behind. */
 export function killStarted(): void {
   for (const child of running) child.kill("SIGKILL");
 }
 
-/** Starts a program and goes on. `onLine` gets each line of its stdout as it comes. */
+/** Starts a program without waiting for its end. @param onLine receives each line of its stdout */
 export function start(
   command: readonly string[],
   options: RunOptions & { onLine?: (line: string) => void } = {},

@@ -12,14 +12,14 @@ export type Where = "same" | "across";
 /** How a limit is written: in the pod's annotation, or by a Limit object. */
 export type How = "annotation" | "Limit";
 
-/** A rule beside the limit, as its author writes it: by annotations of the pod, or as an object of its own. */
+/** A rule in addition to the limit: annotations of the pod, or an object. */
 export interface Rule {
   annotations?: Record<string, string> | undefined;
   /** A manifest. */
   object?: object | undefined;
 }
 
-/** What the pod's node has counted of one direction that is not on its way any more, or waits in the limit: packets. */
+/** Packets of one direction that the pod's node has dropped, or that wait in the limit. */
 export interface Tally {
   dropped: Record<string, number>;
   /** By the limit. */
@@ -27,12 +27,12 @@ export interface Tally {
   queued: number;
 }
 
-/** A way between two pods. */
+/** A path between two pods. */
 export interface Path {
   /** Network namespaces of the sender and the receiver. */
   from: string;
   to: string;
-  /** The receiver's. */
+  /** The receiver's address. */
   address: string;
 }
 
@@ -41,14 +41,14 @@ const NODE = "node-1";
 const PATIENCE = 15_000;
 /** File of the other rule. */
 const RULE = "rule.yaml";
-/** Pods that send to and receive from the limited one; `other` sends beside. */
+/** Peers of the limited pod; `other` sends additional traffic. */
 const PEERS: readonly PodSpec[] = [
   { name: "same", node: NODE },
   { name: "other", node: NODE },
   { name: "across", node: "node-2" },
 ];
 
-/** A pod whose limit is written and watched, on a lab of its own. A pod whose limit got stuck is replaced by a new one. */
+/** A pod whose limit is changed and observed, in a lab of its own. A pod whose limit got stuck is replaced by a new one. */
 export class Bed {
   readonly stage: Stage;
   readonly #context: BenchContext;
@@ -57,7 +57,7 @@ export class Bed {
   readonly #netns = new Map<string, string>();
   #generation = 1;
   #device = "";
-  /** Annotations of the pod: the limit's, and another rule's. */
+  /** Annotations of the pod: of the limit, and of another rule. */
   #limit: Record<string, string> = {};
   #rule: Record<string, string> = {};
 
@@ -93,13 +93,13 @@ export class Bed {
     return path;
   }
 
-  /** From or to the limited pod, as its limited direction says. */
+  /** The path from the limited pod (egress) or to it (ingress). */
   path(direction: Direction, peer: Where | "other"): Path {
     const [from, to] = direction === "egress" ? [this.name, peer] : [peer, this.name];
     return { from: this.netns(from), to: this.netns(to), address: this.stage.ip(to, 4) };
   }
 
-  /** Writes a limit, bit/s, or takes it away (null), into the watched folder: an edit, not awaited. */
+  /** Writes a limit, bit/s, to the watched folder, or removes it (null). Does not wait until it is in force. */
   write(direction: Direction, rate: number | null, how: How = "annotation"): void {
     const annotated = how === "annotation" && rate !== null;
     if (how === "annotation") {
@@ -109,7 +109,7 @@ export class Bed {
     else this.stage.writeManifest("limit.yaml", limitObject(this.name, direction, rate));
   }
 
-  /** Writes a limit as the only one and waits until it is in force. */
+  /** Writes a limit, removes any other, and waits until it is in force. */
   async set(direction: Direction, rate: number | null, how: How = "annotation"): Promise<void> {
     this.stage.removeManifest("limit.yaml");
     if (how === "Limit") this.write(direction, null);
@@ -121,7 +121,7 @@ export class Bed {
     });
   }
 
-  /** Writes another rule, in place of the one before, or takes it away (null): an edit, not awaited. */
+  /** Replaces the other rule, or removes it (null). Does not wait until it is in force. */
   writeRule(rule: Rule | null): void {
     const { annotations = {}, object } = rule ?? {};
     const isAnnotated = Object.keys({ ...this.#rule, ...annotations }).length > 0;
@@ -136,7 +136,7 @@ export class Bed {
     return (await this.#client.list(kind)).filter((one) => one.pod === this.name && one.direction === direction);
   }
 
-  /** What became of the pod's packets of one direction at its own port. */
+  /** Counts the pod's packets of one direction at its port. */
   async tally(direction: Direction): Promise<Tally> {
     const [drops, limits] = await Promise.all([this.#client.list("drops"), this.#client.list("limits")]);
     const own = drops.filter((one) => one.owner === `default/${this.name}` && one.direction === direction);
@@ -148,17 +148,17 @@ export class Bed {
     };
   }
 
-  /** What the limit has counted; undefined if there is none. */
+  /** The limit's counters; undefined if there is no limit. */
   use(direction: Direction): Use | undefined {
     return this.#uses.read(this.#device, direction);
   }
 
-  /** Reads the limit's counter, and its receiver's, until it is stopped. */
+  /** Reads the counters of the limit and of the receiver until it is stopped. */
   watch(direction: Direction, netns: string): Watch {
     return new Watch(netns, () => this.use(direction)?.bytes ?? null);
   }
 
-  /** A new pod in the limited one's place, without a limit. */
+  /** Replaces the limited pod by a new one without a limit. */
   async renew(): Promise<void> {
     this.stage.removeManifest("limit.yaml");
     this.stage.removeManifest(`default-${this.name}.yaml`);

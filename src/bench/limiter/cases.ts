@@ -6,7 +6,7 @@ import { Bed } from "./bed.ts";
 import { Results } from "./results.ts";
 import { sampleOf } from "./sample.ts";
 
-/** A measurement of many cases on one bed. */
+/** A measurement with many cases in one lab. */
 export interface Cases<Case, Result extends { name: string }> {
   /** Name of the files. */
   name: string;
@@ -14,7 +14,7 @@ export interface Cases<Case, Result extends { name: string }> {
   cases: readonly Case[];
   /** Cases of `--quick`. */
   few: number;
-  /** A case in words that are also its key. */
+  /** A case's name, which is also its key. */
   nameOf(one: Case): string;
   run(bed: Bed, one: Case, before: readonly Result[]): Promise<Result>;
   judge(result: Result): readonly Finding[];
@@ -25,7 +25,7 @@ export interface Cases<Case, Result extends { name: string }> {
 
 const SEED = 9;
 
-/** Runs the cases that `--only` and `--sample` choose and no earlier run has done; publishes all that were chosen. */
+/** Runs the cases that `--only` and `--sample` choose, except those of earlier runs; publishes the results of all chosen ones. */
 export async function runCases<Case, Result extends { name: string }>(
   { name, title, cases, few, nameOf, run, judge, notes, programs }: Cases<Case, Result>,
   context: BenchContext,

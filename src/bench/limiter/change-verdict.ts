@@ -7,7 +7,7 @@ import type { Load } from "./load.ts";
 type Check = [text: string, verdict: Finding["verdict"]];
 const holdsIf = (holds: boolean): Finding["verdict"] => (holds ? "holds" : "misses");
 
-/** One finding of a case: the worst of its checks; what misses is said to. */
+/** The finding of a case, with the worst verdict of its checks. */
 export function judgeChange(result: ChangeResult): Finding {
   const { name: what, inForce, limit } = result;
   const late = inForce.some((ms) => ms === null || ms > MOST);
@@ -26,10 +26,10 @@ export function judgeChange(result: ChangeResult): Finding {
   return { what, measured, target: `in force ≤ 1 s, no gap over 1 s, none lost but by rules, then ${rate}`, verdict };
 }
 
-/** Looks at the sender come every 50 ms, and later on a busy machine, ms. */
+/** Longest time between two readings of the sender, ms: they are 50 ms apart, more on a busy machine. */
 const LOOK = 200;
 
-/** None over a second, unless UDP's sender stood still as long. */
+/** No gap exceeds a second, unless the UDP sender did not send for as long. */
 function checkGap({ gap, idle }: ChangeResult): Check {
   const text = `longest gap ${gap.toFixed(0)} ms`;
   if (gap <= MOST) return [text, "holds"];
@@ -37,12 +37,12 @@ function checkGap({ gap, idle }: ChangeResult): Check {
   return [`${text}, of the sender ${idle.toFixed(0)} ms`, idle >= gap - LOOK ? "shown" : "misses"];
 }
 
-/** What a right build fails once in ten thousand times. */
+/** Probability that a correct build fails. */
 const UNLIKELY = 1e-4;
-/** A held packet may come back so much later: a part, and s. */
+/** Tolerated lateness of held packets: a fraction of the delay, and seconds. */
 const LATE = { part: 0.05, fixed: 0.002 };
 
-/** Does what the rule counted show each of its values? */
+/** Checks the rule's counters against each of its values. */
 function checkEffect({ rule, protocol, phases, enforced }: ChangeResult): Check[] {
   if (!enforced) return [[`${rule} not enforced on this kernel`, "shown"]];
   return phases.map((phase, i) => {
@@ -63,7 +63,7 @@ function showsEffect(
   if (rule === "loss") return binomialTest(hits, packets, value) > UNLIKELY;
   if (rule === "delay") return wait !== null && wait >= value && wait <= value * (1 + LATE.part) + LATE.fixed;
   if (rule === "mark-dscp") return hits === 0;
-  // counted one after the other; of TCP each that it drops stands for several on the wire
+  // packets are counted in sequence; a dropped TCP packet stands for several on the wire
   return protocol === "tcp" || Math.abs(hits - packets / value) <= 2;
 }
 
@@ -81,7 +81,7 @@ const TOLERANCE = 0.02;
 const LEAST = 0.9;
 const percent = (value: number): string => `${value >= 0 ? "+" : ""}${(100 * value).toFixed(2)} %`;
 
-/** Within ±2 % of the limit, or of what came where the machine sent less; a load that fell short before is shown too. */
+/** Within ±2 % of the limit, or of the arrivals if the machine sent less; only shown if the load was too low before the change. */
 function checkLimit({ before, after, offered }: ChangeResult, limit: number): Check {
   const error = (after ?? 0) / limit - 1;
   if (Math.abs(error) <= TOLERANCE) return [percent(error), "holds"];
@@ -93,7 +93,7 @@ function checkLimit({ before, after, offered }: ChangeResult, limit: number): Ch
   return [text, error < 0 && (asOffered || asBefore) ? "shown" : "misses"];
 }
 
-/** At least 0.9 of what it was; where the same load anew reaches no more, the machine decides. */
+/** At least 0.9 of the rate before; only shown if the same load, started again, does not reach more. */
 function checkFree({ before, after, anew }: ChangeResult): Check {
   const share = (after ?? 0) / (before || Number.POSITIVE_INFINITY);
   const text = `${share.toFixed(3)} of ${rateText(before ?? 0)}`;
@@ -102,6 +102,6 @@ function checkFree({ before, after, anew }: ChangeResult): Check {
   return [`${text}, anew ${rateText(anew)}`, after !== null && after >= LEAST * anew ? "shown" : "misses"];
 }
 
-/** Is a case's last rate to be compared with the same load's, made anew? */
+/** Whether a case's last rate must be compared with the same load, started again. */
 export const needsAnew = ({ limit, before, after }: ChangeResult): boolean =>
   limit === null && (after ?? 0) < LEAST * (before ?? 0);

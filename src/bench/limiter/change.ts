@@ -6,17 +6,17 @@ import { longestGap, type Reading, rateIn, type Times, without } from "./watch.t
 
 export type RuleName = "loss" | "delay" | "drop-one-of" | "mark-dscp";
 
-/** A rule that comes, changes and goes under one load. */
+/** A rule that is added, changed and removed under one load. */
 export interface Change extends Load {
   rule: RuleName;
   how: "annotation" | "Impairment";
-  /** Of the same pod and direction, bit/s at layer 3; null: none. */
+  /** Limit of the same pod and direction, bit/s at layer 3; null: none. */
   limit: number | null;
   direction: Direction;
   where: Where;
 }
 
-/** What a rule asks for, first and then: probability, seconds, or a macro's value. */
+/** A rule's first and second value: probability, seconds, or a macro's value. */
 export const VALUES: Readonly<Record<RuleName, readonly [first: number, second: number]>> = {
   loss: [0.01, 0.001],
   delay: [0.01, 0.03],
@@ -24,32 +24,32 @@ export const VALUES: Readonly<Record<RuleName, readonly [first: number, second: 
   "mark-dscp": [10, 46],
 };
 
-/** ms of the readings' clock. */
+/** Times of the edits, ms of the readings' clock. */
 export interface Edits {
   came: number;
   changed: number;
   gone: number;
 }
 
-/** Datagrams of a whole case, and what of them was counted as dropped. */
+/** Datagrams of a whole case, and how many were counted as dropped. */
 export interface Datagrams {
   sent: number;
   received: number;
   /** By the rule and the limit, at the pod's own port. */
   dropped: number;
-  /** Went with a queue of the limit's, or waits in one. */
+  /** Lost with a removed queue of the limit, or still queued. */
   lost: number;
   queued: number;
-  /** What processors' full backlogs dropped meanwhile, of all traffic. */
+  /** Packets of all traffic that full processor backlogs dropped meanwhile. */
   backlogDrops: number;
 }
 
-/** What a rule counted while it had one value. */
+/** A rule's counters while it had one value. */
 export interface Phase {
   packets: number;
   /** Lost or dropped. */
   hits: number;
-  /** s that held packets waited, mean; null if none was held. */
+  /** Mean time that packets were held, s; null if none was. */
   wait: number | null;
 }
 
@@ -57,33 +57,33 @@ export interface ChangeResult extends Change {
   name: string;
   /** ms from each edit until the rule's receipt showed it, with packets counted; null: not before the next edit. */
   inForce: (number | null)[];
-  /** Counted by the rule with each value: from a second after the edit to the next one. */
+  /** The rule's counters for each value, from a second after the edit until the next edit. */
   phases: Phase[];
-  /** Did the node do what was asked? Without the fq qdisc there is no delay. */
+  /** Whether the node enforced the rule. Without the fq qdisc there is no delay. */
   enforced: boolean;
-  /** The longest time without an arrival from the first edit on, ms. */
+  /** The longest time without an arrival after the first edit, ms. */
   gap: number;
-  /** Of UDP: the longest time in which its sender was not seen to send anything, ms. */
+  /** The longest time in which the UDP sender sent nothing, ms; null for TCP. */
   idle: number | null;
-  /** bit/s before the rule came and after it has gone, by the limit's own counter, without one by the receiver's. */
+  /** bit/s before the rule was added and after it was removed, from the limit's counter, or the receiver's if there is no limit. */
   before: number | null;
   after: number | null;
-  /** What the same load reached anew, with no rule, where that was needed to judge. */
+  /** Rate of the same load, started again without the rule; null unless it was needed for the verdict. */
   anew: number | null;
-  /** Of UDP after the rule has gone: what a limit could have let through of what came, bit/s. */
+  /** UDP after the rule was removed: the rate that the limit could have passed, given what was sent, bit/s. */
   offered: number | null;
   datagrams: Datagrams | null;
-  /** Mean rates of 200 ms at the receiver, Mbit/s, from 1 s before the first edit on. */
+  /** Mean rates over 200 ms at the receiver, Mbit/s, beginning 1 s before the first edit. */
   course: number[];
 }
 
-/** Spans in ms: before the first edit, and after the last one. */
+/** Measured spans before the first edit and after the last one, ms. */
 export const BEFORE = 1500;
 export const AFTER = { udp: { start: 1000, end: 6000 }, tcp: { start: 3000, end: 8000 } } as const;
-/** An edit is in force within this, and traffic never stops for longer, ms. */
+/** Highest allowed time until an edit is in force, and without traffic, ms. */
 export const MOST = 1000;
 const COURSE = { before: 1000, bin: 200 };
-/** Clocks of iperf3 and of readings agree so far, ms. */
+/** Highest difference between the clocks of iperf3 and of the readings, ms. */
 const SLACK = 100;
 
 export interface Seen {
@@ -94,14 +94,14 @@ export interface Seen {
   datagrams: Datagrams | null;
 }
 
-/** What a case's readings say. */
+/** Evaluates a case's readings. */
 export function evaluateChange(one: Change, { readings, glimpses, edits, pauses, datagrams }: Seen): ChangeResult {
   const { start, end } = AFTER[one.protocol];
   const spans = [
     { start: edits.came - BEFORE, end: edits.came },
     { start: edits.gone + start, end: edits.gone + end },
   ] as const;
-  // BBR holds back by itself; a limit's queue bridges that
+  // BBR sends less in ProbeRTT; with a limit its queue bridges that
   const held = one.limit === null ? pauses.map((at) => ({ start: at.start - SLACK, end: at.end + SLACK })) : [];
   const what = one.limit === null ? "received" : "limit";
   const [before = null, after = null] = spans.map((span) => rateIn(readings, what, without(span, held)) ?? null);
@@ -144,7 +144,7 @@ export function evaluateChange(one: Change, { readings, glimpses, edits, pauses,
 
 const asReading = ({ time, offered }: Glimpse): Reading => ({ time, limit: null, received: offered });
 
-/** Mean of what was sent, at no moment more than the limit: a sender that stands still does not make up for it. */
+/** Mean of the sent rate, capped at the limit at each moment, so that a burst does not compensate for a pause of the sender. */
 function offeredIn(glimpses: readonly Glimpse[], { start, end }: Times, limit: number): number | null {
   const within = glimpses.filter(({ time }) => time >= start && time <= end);
   const [first, last] = [within[0], within.at(-1)];
@@ -156,7 +156,7 @@ function offeredIn(glimpses: readonly Glimpse[], { start, end }: Times, limit: n
   return (1000 * bits) / (last.time - first.time);
 }
 
-/** What was counted between the first and the last look at a rule. */
+/** Differences between the first and the last reading of a rule. */
 function phaseOf(glimpses: readonly Glimpse[]): Phase {
   const [a, b] = [glimpses[0], glimpses.at(-1)];
   if (!a || !b) return { packets: 0, hits: 0, wait: null };
@@ -165,7 +165,7 @@ function phaseOf(glimpses: readonly Glimpse[]): Phase {
   return { packets: b.packets - a.packets, hits: b.hits - a.hits, wait };
 }
 
-/** A case in words that are also its key. */
+/** A case's name, which is also its key. */
 export function changeName(one: Change): string {
   const { rule, how, limit, direction, where } = one;
   return `${rule} ${how} ${limit === null ? "unlimited" : rateText(limit)} ${direction} ${where} ${loadText(one)}`;

@@ -49,12 +49,12 @@ const LOADS = [
   { protocol: "udp", flows: 1 },
 ] as const;
 
-/** Every rule beside a limit and alone, same node and across, under every load. */
+/** Every rule, with and without a limit, on one node and across nodes, under every load. */
 export function allChanges(): Change[] {
   return RULES.flatMap((rule) => PLACES.flatMap((place) => LOADS.map((load) => ({ ...rule, ...place, ...load }))));
 }
 
-/** Impairments and programs that come, change and go under load. */
+/** Impairments and programs that are added, changed and removed under load. */
 export async function changes(context: BenchContext): Promise<readonly Finding[]> {
   const programs = mkdtempSync(join(tmpdir(), "weir-bench-programs-"));
   cpSync(ofTree("examples/programs"), programs, { recursive: true });
@@ -75,7 +75,7 @@ export async function changes(context: BenchContext): Promise<readonly Finding[]
   }
 }
 
-/** A rule with one of its values as its author writes it. */
+/** A rule with one of its values, as annotations or object. */
 export function ruleOf({ rule, how, direction }: Change, value: number, pod: string): Rule {
   const percent = `${Number((100 * value).toPrecision(6))}%`;
   const effects: Readonly<Record<RuleName, object>> = {
@@ -95,9 +95,9 @@ export function ruleOf({ rule, how, direction }: Change, value: number, pod: str
 /** From a load's start to the first edit, and from one edit to the next, ms. */
 const SETTLE = 1000 + BEFORE;
 const HOLD = 3500;
-/** What a load has left under way arrives within this, ms. */
+/** Time in which packets that are still on their way arrive, ms. */
 const DRAIN = 500;
-/** bit/s that a UDP sender offers: times a limit, or without one. */
+/** Offered rate of a UDP sender: times the limit, or bit/s without a limit. */
 const OFFERED = { times: 1.2, free: 60e6 };
 const offered = ({ limit }: Change): number => (limit === null ? OFFERED.free : OFFERED.times * limit);
 
@@ -127,7 +127,7 @@ async function runChange(bed: Bed, one: Change): Promise<ChangeResult> {
   return needsAnew(result) ? { ...result, anew: await measureAnew(bed, one) } : result;
 }
 
-/** bit/s that the load reaches once more, without a rule from its start, over as long as it was judged. */
+/** Rate that the same load reaches without a rule, over an equally long span, bit/s. */
 async function measureAnew(bed: Bed, one: Change): Promise<number> {
   const { direction, where, protocol } = one;
   const { start, end } = AFTER[protocol];
@@ -144,7 +144,7 @@ async function measureAnew(bed: Bed, one: Change): Promise<number> {
 /** Where a rule or a limit drops a packet on purpose. */
 const OWN_REASONS = ["impaired", "custom", "rate_limit"];
 
-/** Datagrams from one moment to another, by both pods' kernels and the node's own counters. */
+/** Counts datagrams between two moments, from both pods' kernels and the node's counters. */
 class Account {
   readonly #bed: Bed;
   readonly #change: Change;

@@ -9,7 +9,7 @@ import { killStarted } from "../weir.ts";
 import { Bed, type Direction, MTU } from "./bed.ts";
 import { TcpLoad } from "./tcp.ts";
 
-/** A load whose packets are counted and timed. Packets' size in bytes at layer 3; of TCP none. */
+/** A load whose packets are counted. Packet size in bytes at layer 3; undefined for TCP. */
 interface CpuCase {
   rate: number;
   direction: Direction;
@@ -18,9 +18,9 @@ interface CpuCase {
 
 /** One turn. */
 export interface Turn {
-  /** ns of all processors for a packet that the limit let through. */
+  /** ns of CPU time of all processors per packet that the limit passed. */
   cost: number;
-  /** How busy the processors were, 0 to 1. */
+  /** Utilization of the processors, 0 to 1. */
   busy: number;
 }
 
@@ -43,7 +43,7 @@ const PAIRS = 10;
 const TURN = 3000;
 const SETTLE = 500;
 
-/** CPU of a packet under a limit, of this build and another one (`--against`), by turns. */
+/** CPU time per packet under a limit, of this build and another one (`--against`), measured alternately. */
 export async function cpu(context: BenchContext): Promise<readonly Finding[]> {
   const { against, quick, say, signal } = context;
   if (against === undefined) throw new Error("measure cpu: name another build (--against PATH/bin/weir)");
@@ -115,7 +115,7 @@ async function startLoad(bed: Bed, { direction, rate, bytes }: CpuCase): Promise
   };
 }
 
-/** Ticks are this long on every Linux that Node.js runs on, ns. */
+/** Length of a tick on every Linux that Node.js runs on, ns. */
 const TICK_NS = 1e7;
 const readTicks = (): Ticks => parseTicks(readFileSync("/proc/stat", "utf8"));
 
@@ -124,7 +124,7 @@ interface Ticks {
   all: number;
 }
 
-/** Ticks of all processors since boot, from the text of /proc/stat. Busy: neither idle nor waiting for a disk nor stolen. */
+/** Ticks of all processors since boot, from the text of /proc/stat. Busy excludes idle, iowait and steal. */
 export function parseTicks(text: string): Ticks {
   const [user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, softirq = 0, steal = 0] = (
     text.split("\n", 1)[0] ?? ""
@@ -136,7 +136,7 @@ export function parseTicks(text: string): Ticks {
   return { busy, all: busy + idle + wait + steal };
 }
 
-/** A machine that is busier has no time left that a packet's cost could show in. */
+/** Highest utilization at which the cost of a packet can be measured. */
 const MOST_BUSY = 0.95;
 const MOST = 1.1;
 

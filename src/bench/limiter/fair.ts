@@ -5,12 +5,12 @@ import { BIN_MS, type Received } from "../traffic/receive.ts";
 import { type Direction, MTU } from "./bed.ts";
 import type { Interval } from "./tcp.ts";
 
-/** Bytes of payload to bytes at layer 3, of TCP. */
+/** Ratio of layer-3 bytes to payload bytes of TCP. */
 export const TCP_LAYER3 = MTU / (MTU - headerBytes(4, "tcp"));
 
-/** What shares a limit. Rates in bit/s at layer 3. */
+/** Flows that share a limit. Rates in bit/s at layer 3. */
 export interface ShareCase {
-  /** `fair`: greedy flows; `swarm`: many flows of a packet each beside TCP; `ecn`: TCP that is marked. */
+  /** `fair`: greedy flows; `swarm`: TCP and many flows of one packet each; `ecn`: TCP with ECN marks. */
   kind: "fair" | "swarm" | "ecn";
   rate: number;
   direction: Direction;
@@ -24,15 +24,15 @@ export interface ShareResult extends ShareCase {
   name: string;
   /** Rates of flows at the receiver after the first seconds: TCP's by congestion control, and UDP's. */
   flows: Record<string, number[]>;
-  /** Segments sent again after the first two seconds. */
+  /** Segments retransmitted after the first two seconds. */
   retransmits: number;
-  /** Packets that reached the receiver marked. */
+  /** Packets with an ECN mark that reached the receiver. */
   marks: number;
-  /** What the limit itself has counted as dropped; null if it does not. */
+  /** Packets that the limit has dropped; null if it does not count them. */
   dropped: number | null;
 }
 
-/** Jain's index of shares: 1 if all are alike, 1/n if one has all. */
+/** Jain's fairness index: 1 if all shares are equal, 1/n if one flow has everything. */
 export function jain(rates: readonly number[]): number {
   const sum = rates.reduce((a, b) => a + b, 0);
   const squares = rates.reduce((a, b) => a + b * b, 0);
@@ -56,17 +56,17 @@ export function udpRate({ bins }: Pick<Received, "bins">, begin: number, end: nu
   return (8 * bytes) / (end - begin);
 }
 
-/** A case in words that are also its key. */
+/** A case's name, which is also its key. */
 export function shareName({ kind, rate, direction, tcp, udp }: ShareCase): string {
   const flows = Object.entries(tcp).map(([congestion, count]) => `${congestion}×${count}`);
   return [kind, rateText(rate), direction, ...flows, ...(udp ? ["udp"] : [])].join(" ");
 }
 
 const FAIR = 0.95;
-/** Of its share, at the least. */
+/** Smallest allowed fraction of a flow's fair share. */
 const LEAST = 0.5;
 const QUARTER = 0.25;
-/** From here on flows are fair, below none starves, bit/s. */
+/** From this rate flows must be fair; below it none may starve, bit/s. */
 const EVEN = 10e6;
 
 export function judgeShare(result: ShareResult): Finding[] {
@@ -81,7 +81,7 @@ export function judgeShare(result: ShareResult): Finding[] {
   }
   if (kind === "ecn") {
     const told = `${marks} marks, ${retransmits} sent again after 2 s${dropped === null ? "" : `, ${dropped} dropped in all`}`;
-    // a pod's own TCP is held back by what its sockets are charged for: it has no queue to mark
+    // a pod's own TCP is limited by its sockets' send buffers, so there is no queue to mark
     if (direction === "egress") return finding(told, "none sent again", retransmits === 0);
     return finding(told, "marks, none sent again", marks > 0 && retransmits === 0);
   }

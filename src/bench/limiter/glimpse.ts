@@ -1,16 +1,16 @@
-/** One look at a rule's receipt. */
+/** One reading of a rule's receipt. */
 export interface Glimpse {
-  /** ms of CLOCK_MONOTONIC at which it was answered. */
+  /** Time of the answer, ms of CLOCK_MONOTONIC. */
   time: number;
-  /** What is in force: probability, seconds, a macro's value; null: there is no such rule. */
+  /** Value in force: probability, seconds or a macro's value; null: there is no such rule. */
   value: number | null;
   packets: number;
   /** Lost or dropped. */
   hits: number;
   delayed: number;
-  /** s that those waited, together. */
+  /** Sum of the times that they waited, s. */
   waited: number;
-  /** Does the node do what is asked? A program that is being made is not in force, and the one before still is. */
+  /** Whether the node enforces the rule. While a program is built, the one before stays in force. */
   enforced: boolean;
   /** Bytes at layer 3 of the datagrams that the sender's kernel has sent. */
   offered: number;

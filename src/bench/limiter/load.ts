@@ -10,14 +10,14 @@ export interface Load {
   flows: number;
 }
 
-/** A load in words. */
+/** A load's name. */
 export const loadText = ({ protocol, congestion, flows }: Load): string =>
   protocol === "udp" ? "udp" : `${congestion}×${flows}`;
 
 const PORT = 9000;
 
 export interface RunningLoad {
-  /** Ends it; gives BBR's pauses by the clock of the receiver's readings, which began before it or soon after. */
+  /** Stops it. Returns BBR's pauses by the clock of the receiver's readings, which began before it or soon after. */
   stop(readings: readonly Reading[]): Promise<readonly Times[]>;
 }
 
@@ -40,6 +40,6 @@ export async function startLoad(path: Path, load: Load, offered: number): Promis
   };
 }
 
-/** Seconds since a load's begin as ms of the clock by which it began. */
+/** Converts seconds since the start of a load to ms of the clock of `begin`. */
 const shifted = (spans: readonly Times[], begin: number): Times[] =>
   spans.map(({ start, end }) => ({ start: begin + 1000 * start, end: begin + 1000 * end }));

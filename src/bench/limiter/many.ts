@@ -12,21 +12,21 @@ import { receivedBytes } from "./watch.ts";
 
 const PODS = 200;
 const EDITS = 100;
-/** The edited limits, bit/s, and what is sent through them. */
+/** The two values of an edited limit, bit/s. */
 const RATES = [10e6, 20e6] as const;
 const OFFERED = 30e6;
-/** A limit that binds nothing. */
+/** A limit that is never reached, bit/s. */
 const WIDE = 1e9;
 const PATIENCE = 5000;
 
-/** One edit: ms until the wire shows it; null if it never did. */
+/** One edit: ms until the measured rate changed; null if it never did. */
 interface Edit {
   direction: Direction;
   rate: number;
   ms: number | null;
 }
 
-/** Two flows whose limits are edited: the receiver's of the first, the sender's of the second. */
+/** Two flows whose limits are edited: the first's at the receiver, the second's at the sender. */
 const FLOWS: readonly { direction: Direction; edited: string; from: string; to: string }[] = [
   { direction: "ingress", edited: "pod-1", from: "pod-3", to: "pod-1" },
   { direction: "egress", edited: "pod-2", from: "pod-2", to: "pod-4" },
@@ -42,7 +42,7 @@ const limited = (name: string, rates: Partial<Record<Direction, number>> = {}): 
   },
 });
 
-/** How soon an edit is in force on a node of many pods that are limited both ways, and the agent's memory. */
+/** Time until an edit is in force on a node with many pods that are limited in both directions, and the agent's memory. */
 export async function many(context: BenchContext): Promise<readonly Finding[]> {
   const { quick, say, signal, weir, pods = PODS } = context;
   const edits = quick ? 10 : EDITS;
@@ -107,7 +107,7 @@ async function startFlows(lone: LoneAgent): Promise<RunningFlow[]> {
 
 const EVERY_MS = 10;
 
-/** Notes what arrives, every 10 ms, until the function that it gives is called. */
+/** Records arrivals every 10 ms. Returns a function that ends it. */
 function watchArrivals(netns: string, bins: Bins): () => void {
   let before = receivedBytes(netns);
   const timer = setInterval(() => {

@@ -14,11 +14,11 @@ export interface OrderCase {
   rate: number;
   direction: Direction;
   where: Where;
-  /** Payloads in turn. Of more than the MTU: in fragments. */
+  /** Payload sizes, in turn. Payloads larger than the MTU are sent in fragments. */
   sizes: readonly number[];
-  /** Offered, times the limit. */
+  /** Offered rate, as a multiple of the limit. */
   times: number;
-  /** Of the limit, what arrives whole at least; none: order alone is judged. */
+  /** Smallest allowed rate of complete datagrams, as a fraction of the limit; undefined: only the order is judged. */
   whole?: number | undefined;
 }
 
@@ -26,12 +26,12 @@ export interface OrderResult extends OrderCase {
   name: string;
   sent: number;
   received: number;
-  /** Came after a later one; by how many at most. */
+  /** Datagrams that arrived after a later one, and the largest distance. */
   late: number;
   farthest: number;
-  /** Of the limit, what came whole after the first second. */
+  /** Rate of complete datagrams after the first second, as a fraction of the limit. */
   share: number;
-  /** Another pod's datagrams in fragments to the same receiver. */
+  /** Another pod's fragmented datagrams to the same receiver. */
   others: { sent: number; received: number } | null;
 }
 
@@ -56,7 +56,7 @@ export function allOrders(): OrderCase[] {
 export const orderName = ({ rate, direction, where, sizes }: OrderCase): string =>
   `${rateText(rate)} ${direction} ${where} ${sizes.join(",")}`;
 
-/** Order of datagrams of mixed sizes, and what arrives of those in fragments. */
+/** Order of datagrams of mixed sizes, and the share of fragmented ones that arrives. */
 export function order(context: BenchContext): Promise<readonly Finding[]> {
   const cases = {
     name: "order",
@@ -71,7 +71,7 @@ export function order(context: BenchContext): Promise<readonly Finding[]> {
 }
 
 const PORT = 9000;
-/** What is queued at the sender's end comes within this, or not in time, ms. */
+/** Time for queued datagrams to arrive after the sender has ended, ms. */
 const DRAIN = 1000;
 /** The other pod's datagrams: payload, rate in bit/s, and their flow's number. */
 const OTHERS = { sizes: [3000], rate: 1e6, flow: 1 };
@@ -85,7 +85,7 @@ async function runOrder(bed: Bed, one: OrderCase, seconds: number): Promise<Orde
   const sink = await receive(to, { port: PORT, mtu: MTU });
   const common = { address, port: PORT, mtu: MTU, seconds };
   const source = await send(from, { ...common, sizes, rate: times * rate, buffer: BUFFER });
-  // toward the limited pod both share its limit
+  // in the ingress direction both share the pod's limit
   const beside = whole !== undefined && direction === "egress";
   const { flow, ...load } = OTHERS;
   const other = beside ? await send(bed.netns("other"), { ...common, ...load, firstFlow: flow }) : undefined;

@@ -9,24 +9,24 @@ import { MTU } from "./bed.ts";
 import { Results } from "./results.ts";
 import { sampleOf } from "./sample.ts";
 
-/** What one run of a case came to: the share of the rate that it missed by, and the ping-pong's median, µs. */
+/** Result of one run of a case: relative error of the rate, and median round trip, µs. */
 interface Run {
   error: number;
   p50: number;
 }
-/** Runs of one case by turns. */
+/** Alternating runs of one case. */
 export interface PairsResult {
   name: string;
   pairs: { own: Run; other: Run }[];
 }
 
-/** Of each rate. */
+/** Number of cases of each rate. */
 const CASES = 4;
 const PAIRS = 5;
 const SECONDS = 10;
 const SEED = 9;
 
-/** Cases of the matrix by turns under this build and another one (`--against`). */
+/** Cases of the matrix, alternately under this build and another one (`--against`). */
 export async function pairs(context: BenchContext): Promise<readonly Finding[]> {
   const { against, quick, only = [], sample = quick ? 1 : CASES, say, signal, out } = context;
   const seconds = context.seconds ?? (quick ? 4 : SECONDS);
@@ -61,12 +61,12 @@ export async function pairs(context: BenchContext): Promise<readonly Finding[]> 
   return findings;
 }
 
-/** So many cases of each rate, by a seeded choice: of a rate always the same ones. */
+/** Chooses `count` cases of each rate by a seed, always the same ones. */
 export function choosePairs(cases: readonly LimitCase[], count: number): LimitCase[] {
   const rates = [...new Set(cases.map(({ rate }) => rate))];
   return rates.flatMap((rate) => {
     const all = cases.filter((one) => one.rate === rate);
-    return sampleOf(all, count, SEED + rate); // each rate other loads
+    return sampleOf(all, count, SEED + rate); // other loads for each rate
   });
 }
 
@@ -88,18 +88,18 @@ async function runPairs(
 
 async function runOne(stage: Stage, one: LimitCase, seconds: number): Promise<Run> {
   const { rate } = one;
-  await setLimits(stage, {}); // what the last run left in the queue leaves at once
+  await setLimits(stage, {}); // empties the queue of the last run
   await setLimits(stage, { [one.direction]: rate });
   const result = await runLoad(stage, one, { seconds, mtu: MTU, rate });
   return { error: Math.abs(result.rate / rate - 1), p50: result.pingPong.p50 };
 }
 
-/** What nobody can tell from none: a tenth of a per cent, 50 µs. */
+/** Differences below these are ignored: a tenth of a per cent, 50 µs. */
 const LEAST: Run = { error: 0.001, p50: 50 };
 const LEVEL = 0.05;
 
 /**
- * None is worse: paired t tests of both figures of all cases, together at a level of 5 % by Holm's method.
+ * Judges whether any figure is worse: paired t tests of both figures of all cases, at a joint level of 5 % by Holm's method.
  */
 export function judgePairs(results: readonly PairsResult[]): Finding[] {
   const tests = results.flatMap((result) =>

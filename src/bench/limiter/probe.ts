@@ -5,7 +5,7 @@ import { answer, request } from "../traffic/traffic.ts";
 import { attempt } from "../weir.ts";
 import type { Path } from "./bed.ts";
 
-/** What somebody with little to say waits for, µs: ping of 64 and 1,000 bytes, and a 2 kB request on a new connection. */
+/** Response times of sparse traffic, µs: ping of 64 and 1,000 bytes, and a 2 kB request on a new connection. */
 export interface Probe {
   ping64: Trips;
   ping1000: Trips;
@@ -14,20 +14,20 @@ export interface Probe {
 
 const IP_ICMP = 28;
 const SEGMENTS = 2;
-/** Bytes at layer 3 of what each needs to have sent before it is answered: the request a SYN and its segments. */
+/** Bytes at layer 3 that each sends before it is answered; the request sends a SYN and its segments. */
 export const PROBE_BYTES: Readonly<Record<keyof Probe, number>> = {
   ping64: 56 + IP_ICMP,
   ping1000: 1000 + IP_ICMP,
   request: 60 + REQUEST_BYTES + SEGMENTS * 52,
 };
-/** All of a round with the request's acknowledgements. */
+/** Bytes of a round, including the request's acknowledgements. */
 const ROUND_BYTES = Object.values(PROBE_BYTES).reduce((sum, bytes) => sum + bytes, 0) + 3 * 52;
-/** Of the limit, at most; and ms between rounds, at least. */
+/** Highest share of the limit, and shortest time between rounds, ms. */
 const SHARE = 0.1;
 const LEAST_GAP = 50;
 const PORT = 9100;
 
-/** ms between rounds, so that all three together take a tenth of a rate at most. */
+/** ms between rounds, such that all three together take at most a tenth of a rate. */
 export function probeGap(rate: number): number {
   return Math.max(LEAST_GAP, Math.ceil((8000 * ROUND_BYTES) / (SHARE * rate)));
 }
@@ -56,7 +56,7 @@ async function ping(
 }
 
 function tripsOf(times: readonly number[]): Trips {
-  // one that never came to an end counts too
+  // requests that were never answered count too
   const all = times.length > 0 ? times : [LOST];
   return { ...spread(all), lost: all.filter((time) => time >= LOST).length };
 }

@@ -10,7 +10,7 @@ import { TCP_LAYER3 } from "./fair.ts";
 import { PROBE_BYTES, type Probe, probe, probeGap } from "./probe.ts";
 import { TcpLoad } from "./tcp.ts";
 
-/** What fills a limit's queue. */
+/** A load that fills a limit's queue. */
 export interface QueueCase {
   rate: number;
   direction: Direction;
@@ -20,14 +20,14 @@ export interface QueueCase {
 
 export interface QueueResult extends QueueCase {
   name: string;
-  /** ms from entering the limit to leaving it, and for how long after its sender something still came; of UDP alone. */
+  /** Only UDP: ms from entering the limit to leaving it, and ms from the sender's end to the last arrival. */
   delay: Received["delay"] | null;
   tail: number | null;
-  /** Beside the load. */
+  /** With the load. */
   beside: Probe;
-  /** With neither limit nor load. */
+  /** Without limit and load. */
   idle: Probe;
-  /** Beside as much load without a limit. */
+  /** With the same load and without a limit. */
   unlimited: Probe;
 }
 
@@ -42,7 +42,7 @@ export function allQueues(): QueueCase[] {
 
 export const queueName = ({ rate, direction, load }: QueueCase): string => `${rateText(rate)} ${direction} ${load}`;
 
-/** How long a full queue is in time, and what it costs those who have little to say. */
+/** Waiting time in a full queue, and its effect on sparse traffic. */
 export function queue(context: BenchContext): Promise<readonly Finding[]> {
   const cases = {
     name: "queue",
@@ -62,10 +62,10 @@ export function queue(context: BenchContext): Promise<readonly Finding[]> {
 const PORT = 9000;
 const PAYLOAD = 1400;
 const TIMES = 4;
-/** From here on a sender sends as fast as it goes, bit/s. */
+/** From this rate a sender is not paced, bit/s. */
 const FLOOD = 1e9;
 const SETTLE = 1500;
-/** What has not left after this is not waited for, ms. */
+/** Longest wait for arrivals after the sender's end, ms. */
 const TAIL = 3000;
 
 async function runQueue(bed: Bed, one: QueueCase, ms: number): Promise<QueueResult> {
@@ -112,11 +112,11 @@ async function besideLoad(
   return { probed, delay, tail: (last - end) / 1000 };
 }
 
-/** ms. */
+/** Highest allowed delay, ms. */
 const MOST_DELAY = 100;
 const MOST_TAIL = 200;
 const TIMES_IDLE = 3;
-/** A median below is none that anybody can tell, µs. */
+/** Medians below this always pass, µs. */
 const NOTICEABLE = 50;
 
 export function judgeQueue(result: QueueResult): Finding[] {
@@ -141,7 +141,7 @@ export function judgeQueue(result: QueueResult): Finding[] {
   ];
 }
 
-/** Only shown: what holds beside as much load without a limit, but not beside an idle machine. */
+/** Only shown if it holds compared with the same load without a limit, but not compared with an idle machine. */
 function judgeProbe({ name, rate, beside, idle, unlimited }: QueueResult, what: keyof Probe): Finding {
   const own = (8e6 * PROBE_BYTES[what]) / rate;
   const { p50, lost } = beside[what];

@@ -10,7 +10,7 @@ import type { Glimpse } from "./glimpse.ts";
 const EVERY_MS = 50;
 const NONE = { value: null, packets: 0, hits: 0, delayed: 0, waited: 0, enforced: true };
 
-/** Looks at a rule's receipt, and at what is sent, again and again until it is stopped. */
+/** Reads a rule's receipt and the sender's counters repeatedly until it is stopped. */
 export class Receipts {
   readonly #bed: Bed;
   readonly #change: Change;
@@ -22,7 +22,7 @@ export class Receipts {
     this.#bed = bed;
     this.#change = change;
     this.#running = this.#run();
-    this.#running.catch(() => {}); // who stops it is told
+    this.#running.catch(() => {}); // `stop` rethrows it
   }
 
   async #run(): Promise<void> {

@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** Results by name in a file of JSON lines: a run goes on where the last one ended. */
+/** Results by name in a file of JSON lines: a run continues where the last one ended. */
 export class Results<T extends { name: string }> {
   readonly file: string;
   readonly #known = new Map<string, T>();

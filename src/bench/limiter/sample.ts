@@ -1,4 +1,4 @@
-/** Numbers in [0, 1) that a seed decides (mulberry32). */
+/** Pseudo-random numbers in [0, 1) from a seed (mulberry32). */
 export function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -9,7 +9,7 @@ export function seeded(seed: number): () => number {
   };
 }
 
-/** So many of the items, the same ones for the same seed; in an order that the seed decides, so that a part of them is a sample too. */
+/** Chooses `count` items by a seed. Their order is random too, so that any first part of them is a sample. */
 export function sampleOf<T>(items: readonly T[], count: number, seed: number): T[] {
   const left = [...items];
   const random = seeded(seed);

@@ -18,7 +18,7 @@ const FLOWS: readonly Pick<ShareCase, "tcp" | "udp">[] = [
   ...[1, 4, 8].map((count) => ({ tcp: { cubic: count, bbr: count }, udp: false })),
 ];
 
-/** How flows share a limit, and what ECN saves them. */
+/** Cases of how flows share a limit, and of the effect of ECN. */
 export function allShares(): ShareCase[] {
   const at = <K extends ShareCase["kind"]>(kind: K, rates: readonly number[], flows: typeof FLOWS): ShareCase[] =>
     rates.flatMap((rate) => DIRECTIONS.flatMap((direction) => flows.map((one) => ({ kind, rate, direction, ...one }))));
@@ -51,7 +51,7 @@ export function shares(context: BenchContext): Promise<readonly Finding[]> {
 }
 
 const PORT = 9000;
-/** Datagrams of the flow beside TCP, and of the many flows; bytes of payload. */
+/** Payload of the datagrams of all UDP flows, bytes. */
 const SMALL = 160 - 28;
 const LARGE = 1200 - 28;
 /** Seconds that are not judged. */
@@ -100,7 +100,7 @@ function ratesOf(
 ): Record<string, number[]> {
   const tcp = reports.map(({ congestion, report }) => {
     const rates = tcpRates(report.intervals, START, seconds);
-    // a flow that never got through is in no report
+    // a flow that never connected is in no report
     return [congestion, Array.from({ length: wanted[congestion] ?? 0 }, (_, i) => rates[i] ?? 0)] as const;
   });
   return { ...Object.fromEntries(tcp), ...(received && { udp: [udpRate(received, START, seconds - 1)] }) };
@@ -109,7 +109,7 @@ function ratesOf(
 const laterRetransmits = ({ retransmits }: TcpReport): number =>
   retransmits.filter(({ start }) => start >= START - 0.1).reduce((sum, { count }) => sum + count, 0);
 
-/** One flow of small datagrams at 1.5 times the limit, or 5,000 flows at 3 times; gives what was received. */
+/** One flow of small datagrams at 1.5 times the limit, or 5,000 flows at 3 times. Returns a function that stops it and returns what was received. */
 async function startUdp(bed: Bed, one: ShareCase, seconds: number): Promise<() => Promise<Received>> {
   const { from, to, address } = bed.path(one.direction, "same");
   const sink = await receive(to, { port: PORT, mtu: MTU });
@@ -122,12 +122,12 @@ async function startUdp(bed: Bed, one: ShareCase, seconds: number): Promise<() =
   };
 }
 
-/** 1: a pod's TCP asks for ECN; 2, the default: it answers. */
+/** net.ipv4.tcp_ecn. 1: connections request ECN; 2, the default: they accept it. */
 function setEcn(netns: string, value: 1 | 2): void {
   writeSysctl("net/ipv4/tcp_ecn", value, netns);
 }
 
-/** Packets that a namespace has received with a mark. */
+/** Packets with an ECN mark that a namespace has received. */
 function marked(netns: string): number {
   const text = inNamespace(netns, () => readFileSync("/proc/thread-self/net/netstat", "utf8"));
   return parseSnmp(text).get("IpExtInCEPkts") ?? 0;

@@ -19,9 +19,9 @@ export interface SizeCase {
 export interface SizeResult extends SizeCase {
   name: string;
   offered: number;
-  /** The sender's socket had no room at times: it offered more than it was let. */
+  /** Whether the sender's socket was full at times, so that it offered more than was accepted. */
   pressed: boolean;
-  /** By the limit's own counter, and at the receiver. */
+  /** Rates from the limit's own counter, and at the receiver. */
   counted: number;
   received: number;
 }
@@ -37,7 +37,7 @@ export function allSizes(): SizeCase[] {
 
 export const sizeName = ({ bytes, rate, direction }: SizeCase): string => `${rateText(rate)} ${direction} ${bytes}`;
 
-/** How exact a limit is at layer 3 for packets of every size. */
+/** Exactness of a limit at layer 3 for packets of every size. */
 export function sizes(context: BenchContext): Promise<readonly Finding[]> {
   const cases = {
     name: "sizes",

@@ -15,27 +15,27 @@ export interface Step extends Load {
 
 export interface StepResult extends Step {
   name: string;
-  /** Mean over the span that is judged, by the limit's own counter, without a limit by the receiver's; null if it counted nothing. */
+  /** Mean rate over the judged span, from the limit's counter, or the receiver's if there is no limit; null if nothing was counted. */
   rate: number | null;
   /** The longest time without an arrival after the edit, ms. */
   gap: number;
-  /** What the same load reaches with no limit, bit/s. */
+  /** Rate of the same load without a limit, bit/s. */
   unlimited: number;
-  /** ms of the span in which BBR held back by itself. */
+  /** ms of the span in which BBR was in ProbeRTT. */
   paused: number;
-  /** Mean rates of 200 ms at the receiver, Mbit/s, from 1 s before the edit on. */
+  /** Mean rates over 200 ms at the receiver, Mbit/s, beginning 1 s before the edit. */
   course: number[];
 }
 
-/** The span after an edit that is judged, ms. */
+/** The judged span after an edit, ms. */
 export const SPAN = { udp: { start: 1000, end: 6000 }, tcp: { start: 3000, end: 8000 } } as const;
 const COURSE = { before: 1000, bin: 200 };
-/** From here on BBR's ProbeRTT needs more than its four segments a round trip, bit/s. */
+/** From this rate the four segments per round trip of BBR's ProbeRTT are too few, bit/s. */
 const PAUSED = 2e9;
-/** Clocks of iperf3 and of readings agree so far, ms. */
+/** Highest difference between the clocks of iperf3 and of the readings, ms. */
 const SLACK = 100;
 
-/** What a case's readings say. Times are those of the readings. */
+/** Evaluates a case's readings. Times are those of the readings. */
 export function evaluateStep(
   step: Step,
   seen: { readings: readonly Reading[]; edited: number; pauses: readonly Times[]; unlimited: number },
@@ -66,10 +66,10 @@ export function evaluateStep(
 const percent = (value: number): string => `${value >= 0 ? "+" : ""}${(100 * value).toFixed(2)} %`;
 const TOLERANCE = 0.02;
 const LEAST = 0.9;
-/** ms. */
+/** Longest allowed time without an arrival, ms. */
 const MOST_GAP = 1000;
 
-/** Within ±2 % of the new rate and, of TCP, no gap over a second; to unlimited: at least 0.9 of what it was without. */
+/** Within ±2 % of the new rate and, for TCP, no gap over a second. Without a new limit: at least 0.9 of the unlimited rate. */
 export function judgeStep(result: StepResult): Finding {
   const { name: what, to, rate, gap, unlimited, protocol } = result;
   const gapless = protocol === "udp" || gap <= MOST_GAP;
@@ -93,7 +93,7 @@ export function judgeStep(result: StepResult): Finding {
 
 const stepRate = (rate: number | null): string => (rate === null ? "unlimited" : rateText(rate));
 
-/** A case in words that are also its key. */
+/** A case's name, which is also its key. */
 export function stepName(step: Step): string {
   const { from, to, direction, where, how } = step;
   return `${stepRate(from)}→${stepRate(to)} ${direction} ${where} ${how} ${loadText(step)}`;

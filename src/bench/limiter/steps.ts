@@ -32,7 +32,7 @@ export function allSteps(): Step[] {
   return loads.flatMap((load) => pairs.map((pair) => ({ ...pair, ...load })).filter(carried));
 }
 
-/** Limits that are changed, taken away and given under load. */
+/** Limits that are changed, removed and added under load. */
 export function steps(context: BenchContext): Promise<readonly Finding[]> {
   const cases = {
     name: "steps",
@@ -48,9 +48,9 @@ export function steps(context: BenchContext): Promise<readonly Finding[]> {
 
 /** From a load's start to the edit, ms. */
 const SETTLE = 2500;
-/** A load without a limit is watched so long, ms. */
+/** Time for which a load without a limit is measured, ms. */
 const FREE = 2000;
-/** bit/s that a UDP sender offers at least, and how many times the larger rate. */
+/** Offered rate of a UDP sender: a multiple of the larger rate, and at least so many bit/s. */
 const OFFERED = { least: 60e6, times: 1.2 };
 
 const offered = ({ from, to }: Step): number => Math.max(OFFERED.least, OFFERED.times * Math.max(from ?? 0, to ?? 0));
@@ -59,7 +59,7 @@ const loadName = (step: Step): string =>
 
 async function runStep(bed: Bed, step: Step, before: readonly StepResult[]): Promise<StepResult> {
   const { direction, where, from, to, how, protocol } = step;
-  // where it is what is judged, it is measured anew: a shared machine carries now more, now less
+  // measured again if it is judged: what a shared machine can carry varies
   const known = to === null ? undefined : before.find((one) => loadName(one) === loadName(step))?.unlimited;
   const unlimited = known ?? (await measureUnlimited(bed, step));
   await bed.set(direction, from, how);
@@ -76,7 +76,7 @@ async function runStep(bed: Bed, step: Step, before: readonly StepResult[]): Pro
   return result;
 }
 
-/** bit/s that the load reaches without a limit. */
+/** Rate of the load without a limit, bit/s. */
 async function measureUnlimited(bed: Bed, step: Step): Promise<number> {
   await bed.set(step.direction, null);
   const path = bed.path(step.direction, step.where);

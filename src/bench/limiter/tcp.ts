@@ -15,32 +15,32 @@ export interface Interval extends Span {
   flows: number[];
 }
 
-/** What a load's ends saw. */
+/** Reports of a load's sender and receiver. */
 export interface TcpReport {
   intervals: Interval[];
-  /** Segments sent again, by the sender's intervals. */
+  /** Retransmitted segments by the sender's intervals. */
   retransmits: (Span & { count: number })[];
-  /** Intervals at whose end a flow had a window of no more than BBR's least. */
+  /** Intervals at whose end a flow's window was at BBR's minimum. */
   pauses: Span[];
 }
 
 export interface TcpLoadOptions extends Path {
   congestion: string;
   flows: number;
-  /** bit/s of payload of each flow; as fast as it goes if none. */
+  /** bit/s of payload of each flow; undefined: unlimited. */
   rate?: number | undefined;
-  /** s between readings of windows; 1 if none. */
+  /** Seconds between readings of windows; default: 1. */
   interval?: number | undefined;
 }
 
 /** Segments of BBR's window in its ProbeRTT. */
 const LEAST_WINDOW = 4;
 const HOUR = "3600";
-/** A stopped iperf3 that does not end within this is stuck in its own connection, ms. */
+/** Time after which a stopped iperf3 is killed, since it is stuck in its own connection, ms. */
 const GRACE = 2000;
 let ports = 0;
 
-/** Greedy TCP flows with a server of their own, so that a stuck one holds up no later one. */
+/** Greedy TCP flows with a server of their own, so that a stuck flow does not block later ones. */
 export class TcpLoad {
   readonly #server: Beside;
   readonly #client: Beside;
@@ -70,7 +70,7 @@ export class TcpLoad {
     return new TcpLoad(server, inside(from, args));
   }
 
-  /** Ends it and gives what its ends saw, also if it got stuck. */
+  /** Stops it and returns the reports of both ends, also if it got stuck. */
   async stop(): Promise<TcpReport> {
     const [client, server] = [await ended(this.#client), await ended(this.#server)];
     return { ...parseSender(client), intervals: parseServer(server) };
@@ -84,7 +84,7 @@ async function ended(beside: Beside): Promise<string> {
   return stdout;
 }
 
-/** The sender's side, of `iperf3 -J`; empty if it was killed before it could tell. */
+/** The sender's report, from `iperf3 -J`; empty if it was killed before. */
 export function parseSender(text: string): Omit<TcpReport, "intervals"> {
   let json: unknown;
   try {
@@ -108,8 +108,8 @@ const spanOf = ({ start: begin, end }: Span): Span => ({ start: begin, end });
 const UNITS: Readonly<Record<string, number>> = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4 };
 
 /**
- * The receiver's side, of plain `iperf3 -s`: what it writes as it goes survives whatever becomes of the sender. The last
- * interval comes twice if the sender is stopped.
+ * The receiver's report, from `iperf3 -s` without -J, which writes each interval at once, also if the sender gets stuck. The last
+ * interval is written twice if the sender is stopped.
  */
 export function parseServer(text: string): Interval[] {
   const line = /^\[\s*(\d+)\]\s+([\d.]+)-([\d.]+)\s+sec\s+([\d.]+)\s+([KMGT]?)Bytes\s+[\d.]+ \S*bits\/sec\s*$/gm;

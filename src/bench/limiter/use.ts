@@ -5,7 +5,7 @@ import type { BenchContext } from "../context.ts";
 import { objectsFolder } from "../objects.ts";
 import type { Stage } from "../stage.ts";
 
-/** What a limit has counted at layer 3: what it let through; the rest is null in a build that does not count it. */
+/** A limit's counters at layer 3: what it passed, and others, which are null in a build that does not count them. */
 export interface Use {
   packets: number;
   bytes: number;
@@ -13,7 +13,7 @@ export interface Use {
   marked: number | null;
 }
 
-/** Reads a limit's row: the one place that knows its fields. Builds that refuse nothing themselves have not all of them. */
+/** Reads a limit's row. Older builds do not have all fields. */
 export function readUse(row: Readonly<Record<string, unknown>>): Use {
   const number = (name: string): number | null => (row[name] === undefined ? null : Number(row[name]));
   const [packets, bytes] = [number("packets"), number("bytes")];
@@ -23,7 +23,7 @@ export function readUse(row: Readonly<Record<string, unknown>>): Use {
   return { packets, bytes, dropped: number("refused_packets"), marked: number("marked_packets") };
 }
 
-/** A node's limits as its own program counts them, read from its maps: a reading costs microseconds. */
+/** Counters of a node's limits, read from its maps, which takes microseconds. */
 export class Uses {
   readonly #names: BpfMap;
   readonly #uses: BpfMap;
@@ -43,7 +43,7 @@ export class Uses {
     this.#uses = BpfMap.open(join(root, panel, "maps/weir_limit_use"));
   }
 
-  /** What the limit of a pod's device has counted; undefined if there is none, or it has seen nothing yet. */
+  /** Counters of the limit of a pod's device; undefined if there is none, or it has seen no packet yet. */
   read(device: string, direction: "ingress" | "egress"): Use | undefined {
     const name = this.#names.lookup(this.#name.encode({ name: `instance:limit:${device}:${direction}` }));
     if (!name) return undefined;

@@ -8,20 +8,20 @@ import { monotonic } from "../meter.ts";
 export interface Reading {
   /** ms of CLOCK_MONOTONIC. */
   time: number;
-  /** Bytes at layer 3 that the limit has let through; null while there is none. */
+  /** Bytes at layer 3 that the limit has passed; null while there is no limit. */
   limit: number | null;
-  /** Bytes that the receiver's IP has taken in. */
+  /** Bytes that the receiver's IP has received. */
   received: number;
 }
 
 const EVERY_MS = 20;
 
-/** Wire packets by their ECN bits, of which IP counts all that a merged packet stands for. */
+/** Counters of packets by ECN bits. They count each wire packet that a merged packet stands for. */
 const WIRE = ["NoECTPkts", "ECT1Pkts", "ECT0Pkts", "CEPkts"];
 
 /**
- * Bytes that a namespace's IP has taken in, both families. IP counts the headers of a merged packet once: `headers` are
- * added for each other wire packet, bytes of IP's and of the transport's.
+ * Bytes that a namespace's IP has received, both families. IP counts the headers of a merged packet once: `headers` bytes are
+ * added for each further wire packet (of IP and transport).
  */
 export function receivedBytes(netns: string, headers = 0): number {
   const texts = inNamespace(netns, () =>
@@ -35,7 +35,7 @@ export function receivedBytes(netns: string, headers = 0): number {
   return count("IpExtInOctets") + count("Ip6InOctets") + missing * headers;
 }
 
-/** Reads a namespace's counter, and a limit's, again and again, until it is stopped. */
+/** Reads the counters of a namespace and of a limit repeatedly until it is stopped. */
 export class Watch {
   readonly readings: Reading[] = [];
   readonly #netns: string;
@@ -44,13 +44,13 @@ export class Watch {
   #ended = false;
   readonly #running: Promise<void>;
 
-  /** `limit`: bytes that it has let through. `headers`: of a packet, to be counted for those of merged ones too. */
+  /** @param limit reads the bytes that the limit has passed @param headers bytes of a packet's headers, as in `receivedBytes` */
   constructor(netns: string, limit: () => number | null = () => null, headers = 0) {
     this.#netns = netns;
     this.#headers = headers;
     this.#limit = limit;
     this.#running = this.#run();
-    this.#running.catch(() => {}); // who stops it is told
+    this.#running.catch(() => {}); // `stop` rethrows it
   }
 
   async #run(): Promise<void> {
@@ -68,7 +68,7 @@ export class Watch {
   }
 }
 
-/** When a load's first packets had come, ms: iperf3 counts its seconds from there. */
+/** Time of a load's first arrival, ms: iperf3 counts its seconds from there. */
 export function firstArrival(readings: readonly Reading[]): number {
   const first = readings[0];
   const begun = readings.find(({ received }) => received > (first?.received ?? 0) + 10_000);
@@ -82,7 +82,7 @@ export interface Times {
 }
 
 /**
- * Mean rate in bit/s over spans of time, by the readings nearest to their ends.
+ * Mean rate in bit/s over spans of time, from the readings nearest to their ends.
  * @returns undefined if there are no two readings in any, or no limit at one
  */
 export function rateIn(
@@ -116,7 +116,7 @@ export function longestGap(readings: readonly Reading[], { start, end }: Times):
   return longest;
 }
 
-/** What is left of a span without others, in order. */
+/** The parts of a span that no other span covers, in order. */
 export function without(span: Times, others: readonly Times[]): Times[] {
   let left = [span];
   for (const { start, end } of others) {

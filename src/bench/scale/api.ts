@@ -9,7 +9,7 @@ import { inNamespace } from "../../kernel/index.ts";
 import { Collection } from "./collection.ts";
 import type { ApiObject } from "./objects.ts";
 
-/** What an agent asks for: the collections, by their plural, with the folder of their path. */
+/** The collections that an agent lists and watches, by plural, with the prefix of their path. */
 const SERVED = {
   pods: { folder: "/api/v1", kind: "Pod", apiVersion: "v1" },
   nodes: { folder: "/api/v1", kind: "Node", apiVersion: "v1" },
@@ -23,8 +23,8 @@ export type Plural = keyof typeof SERVED;
 export type Seed = Partial<Record<Plural, readonly ApiObject[]>>;
 
 /**
- * A Kubernetes API server of one agent, over HTTPS in the agent's network namespace: lists in pages, watches with bookmarks,
- * and takes what the agent reports. Many times faster than a real one, so that what is measured is the agent.
+ * A Kubernetes API server for one agent, over HTTPS in the agent's network namespace. It serves lists in pages and watches with
+ * bookmarks, and accepts the agent's reports. It is many times faster than a real one, so that the agent is measured.
  */
 export class ScaleApi {
   readonly kubeconfig: object;
@@ -37,7 +37,7 @@ export class ScaleApi {
     this.kubeconfig = kubeconfig;
   }
 
-  /** @param netns path of the network namespace that it listens in, at 127.0.0.1 */
+  /** @param netns path of the network namespace in which it listens at 127.0.0.1 */
   static async up(netns: string, seed: Seed): Promise<ScaleApi> {
     const versions = { last: 0 };
     const entries = Object.entries(SERVED).map(([plural, { folder, ...names }]): [string, Collection] => {
@@ -48,14 +48,14 @@ export class ScaleApi {
     const collections = new Map(entries);
     const certificate = makeCertificate();
     const server = createServer(certificate, (request, response) => void answer(collections, request, response));
-    // a listener without a host is made at once, while the thread is there
+    // without a host name the socket is created synchronously, in this namespace
     inNamespace(netns, () => server.listen(0));
     await new Promise<void>((done, failed) => server.once("listening", done).once("error", failed));
     const { port } = server.address() as AddressInfo;
     return new ScaleApi(server, collections, kubeconfigOf(port, certificate.cert));
   }
 
-  /** Creates or replaces an object, as whoever may do so, and tells those that watch. */
+  /** Creates or replaces an object, like another client, and notifies watches. */
   put(plural: Plural, object: ApiObject): void {
     this.#collection(plural).put(object);
   }
@@ -64,7 +64,7 @@ export class ScaleApi {
     this.#collection(plural).remove(object);
   }
 
-  /** All objects that it has. */
+  /** Number of all objects. */
   get size(): number {
     return [...this.#collections.values()].reduce((sum, { size }) => sum + size, 0);
   }
@@ -124,7 +124,7 @@ function kubeconfigOf(port: number, certificate: string): object {
   };
 }
 
-/** A certificate of 127.0.0.1 that is its own authority, PEM. */
+/** A self-signed certificate for 127.0.0.1, PEM. */
 function makeCertificate(): { cert: string; key: string } {
   const folder = mkdtempSync(join(tmpdir(), "weir-scale-tls-"));
   try {

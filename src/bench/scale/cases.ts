@@ -1,15 +1,15 @@
 import { nodeObject, type PodShape } from "./objects.ts";
 import { limitObject, localPod, PEERS, remotePod, type SceneName, TEAM, type World } from "./world.ts";
 
-/** One kind of change. Turns count from 0, and no two make the same state. */
+/** One kind of change. Turns count from 0, and each turn makes another state. */
 export interface Step {
   what: string;
   make(world: World, turn: number): void | Promise<void>;
-  /** What is there before the change and is no part of it. */
+  /** Prepares the state before the change; not measured. */
   prepare?(world: World, turn: number): void;
 }
 
-/** Kinds of changes that belong together: what one makes the next takes away. */
+/** Kinds of changes that belong together: one creates what the next removes. */
 export interface ChangeCase {
   kind: "change";
   name: string;
@@ -22,7 +22,7 @@ export interface SyncCase {
   name: string;
   scene: SceneName;
 }
-/** An agent to which nothing happens. */
+/** An idle agent. */
 export interface RestCase {
   kind: "rest";
   name: string;
@@ -30,7 +30,7 @@ export interface RestCase {
 }
 export type ScaleCase = ChangeCase | SyncCase | RestCase;
 
-/** A step through all, so that one is not edited twice in a row. */
+/** Distance between the edited pods, so that no pod is edited twice in a row. */
 const STRIDE = 37;
 const own = ({ size }: World, turn: number): PodShape => localPod((turn * STRIDE) % size.local);
 const remote = ({ size }: World, turn: number): PodShape =>
@@ -58,7 +58,7 @@ const loss: Step = {
   make: annotate("weir.dev/loss", (turn) => `uniform egress ${1 + (turn + 1) / 1000}%`),
 };
 
-/** A pod that comes to the node: its object, its network, its addresses in its status. */
+/** A new pod of the node: its object, its network, its addresses in its status. */
 const newPod = (turn: number): PodShape => ({ ...localPod(turn), name: `new-${turn}`, uid: `new-${turn}` });
 const pods: readonly Step[] = [
   {
@@ -85,7 +85,7 @@ const nodes: readonly Step[] = [
   { what: "a node deleted", make: (world, turn) => world.site.api.remove("nodes", newNode(world, turn)) },
 ];
 
-/** Beyond all that the cluster has: of another node each, in the order of nodes. */
+/** A new remote pod, each of another node, in the order of nodes. */
 const newRemote = ({ size }: World, turn: number): PodShape => ({
   ...remotePod(size.pods + turn, size.nodes - 1),
   name: `new-remote-${turn}`,
@@ -105,7 +105,7 @@ const change = (name: string, ...steps: readonly Step[]): ChangeCase => ({
   scene: name.split(" ")[0] as SceneName,
 });
 
-/** In the order in which they run. */
+/** All cases, in the order in which they run. */
 export const CASES: readonly ScaleCase[] = [
   { kind: "rest", name: "small rest", scene: "small" },
   { kind: "rest", name: "local rest", scene: "local" },

@@ -1,42 +1,42 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** What one change cost, ms. */
+/** Cost of one change, ms. */
 export interface Sample {
-  /** CPU until its rows are in the kernel and the agent rests. */
+  /** CPU time until its rows are in the kernel and the agent is idle. */
   cpu: number;
-  /** The same with what follows: what the agent reports of it. */
+  /** The same, including the agent's later reports about it. */
   all: number;
-  /** From the event to the last row that the kernel holds for it; null if it writes none that is seen. */
+  /** Time from the event to its last row in the kernel; null if it writes no observed row. */
   time: number | null;
 }
 
-/** An agent as it is watched from outside. */
+/** An agent, observed from outside. */
 export interface Watched {
-  /** CPU time that it has used, ms. */
+  /** CPU time used so far, ms. */
   cpu(): number;
-  /** What the kernel's maps that matter hold; undefined if none does. */
+  /** Digest of the maps that the change writes; undefined if it writes none. */
   digest?: (() => string) | undefined;
-  /** CPU ms in a ms, while nothing changes. */
+  /** CPU ms per ms while nothing changes. */
   idle: number;
 }
 
 export interface Pace {
-  /** The agent rests once it has used so little for so long, ms. */
+  /** The agent is idle once it has used almost no CPU time for so long, ms. */
   rest: number;
-  /** Between the rows and the look at what followed, ms. */
+  /** Time from the rows to the reading that includes the reports, ms. */
   follow: number;
-  /** After this it is taken as it is, ms. */
+  /** Longest wait for an idle agent, ms. */
   patience: number;
 }
 export const PACE: Pace = { rest: 60, follow: 280, patience: 20_000 };
 
-/** CPU ms in the time of a rest that is none of the change's; as much again as it uses anyway is none either. */
+/** CPU ms in the time of `rest` that do not count as activity, in addition to twice the idle consumption. */
 const NOTHING = 0.4;
-/** ms between two looks. */
+/** ms between two readings. */
 const LOOK = 1;
 const LOOK_CPU = 5;
 
-/** Makes one change and waits until all of it is done. */
+/** Makes one change and waits until it is complete. */
 export async function measureChange(
   agent: Watched,
   make: () => void | Promise<void>,
@@ -53,7 +53,7 @@ export async function measureChange(
   return { cpu, all: spent(end), time: rows.last === null ? null : rows.last - start.time };
 }
 
-/** Looks at the rows while a change is being made that takes its time. */
+/** Reads the rows while a change is being made that takes longer. */
 async function raced(made: Promise<number>, rows: RowTimes): Promise<number> {
   let end: number | undefined;
   made.then(
@@ -69,7 +69,7 @@ async function raced(made: Promise<number>, rows: RowTimes): Promise<number> {
   }
 }
 
-/** Resolves with the time at which the agent has used next to nothing for a while. */
+/** Resolves with the time at which the agent became idle. */
 async function untilRest(
   agent: Watched,
   { pace, begin, rows }: { pace: Pace; begin: number; rows: RowTimes },
@@ -86,7 +86,7 @@ async function untilRest(
   return performance.now();
 }
 
-/** Has next to nothing been used in the last `rest` ms? `marks`: times and CPU used until then, in order. */
+/** Whether almost no CPU time was used in the last `rest` ms. @param marks times and CPU time used until then, ascending */
 export function isResting(marks: readonly { time: number; cpu: number }[], rest: number, idle = 0): boolean {
   const end = marks.at(-1);
   if (end === undefined) return false;
@@ -94,7 +94,7 @@ export function isResting(marks: readonly { time: number; cpu: number }[], rest:
   return before !== undefined && end.cpu - before.cpu < NOTHING + 2 * idle * (end.time - before.time);
 }
 
-/** When the rows changed last. */
+/** Time of the last change of the rows. */
 class RowTimes {
   last: number | null = null;
   readonly #digest: (() => string) | undefined;

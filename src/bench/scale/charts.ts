@@ -35,7 +35,7 @@ export function costChart(results: readonly ChangeResult[], scene: SceneName, of
   };
 }
 
-/** A logarithmic axis has no place for less, ms. */
+/** Lower end of the logarithmic axis, ms. */
 const LEAST = 0.05;
 
 function point(what: string, build: string, samples: readonly Sample[], of: "cpu" | "time"): object[] {

@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { ApiObject } from "./objects.ts";
 
-/** Numbers that all collections of a server share. */
+/** Resource versions, shared by all collections of a server. */
 export interface Versions {
   last: number;
 }
@@ -11,14 +11,14 @@ interface Logged {
   line: string;
 }
 
-/** Events that a watch can go on from. */
+/** Number of events from which a watch can be resumed. */
 const KEPT = 5000;
 const BOOKMARK_MS = 60_000;
 const JSON_TYPE = { "content-type": "application/json" };
 
 const keyOf = ({ metadata: { namespace, name } }: ApiObject): string => (namespace ? `${namespace}/${name}` : name);
 
-/** Objects of one kind as the texts that a server sends. */
+/** Objects of one kind, as JSON text. */
 export class Collection {
   readonly #names: { kind: string; apiVersion: string };
   readonly #versions: Versions;
@@ -40,12 +40,12 @@ export class Collection {
     return this.#texts.size;
   }
 
-  /** Objects that were there before anybody watched. */
+  /** Adds initial objects, without events. */
   load(objects: readonly ApiObject[]): void {
     for (const object of objects) this.#texts.set(keyOf(object), this.#stamped(object));
   }
 
-  /** One that says nothing of its status keeps what was reported. */
+  /** Creates or replaces an object. Without a status the reported one is kept. */
   put(object: ApiObject): void {
     const key = keyOf(object);
     const text = this.#stamped("status" in object ? object : { ...object, ...this.#statusOf(key) });
@@ -58,7 +58,7 @@ export class Collection {
     if (this.#texts.delete(keyOf(object))) this.#happened("DELETED", this.#stamped(object));
   }
 
-  /** Takes a status as it is reported, whoever reports it; gives the object. Undefined if there is none. */
+  /** Stores a reported status, without field ownership. Returns the object; undefined if there is none. */
   report(key: string, status: object): string | undefined {
     const text = this.#texts.get(key);
     if (text === undefined) return undefined;
@@ -67,7 +67,7 @@ export class Collection {
     return this.#texts.get(key);
   }
 
-  /** A page, in the order of creation. */
+  /** Answers with one page of the list, in order of creation. */
   list(query: URLSearchParams, response: ServerResponse): void {
     const from = Number(query.get("continue") ?? 0);
     const limit = Number(query.get("limit") ?? Number.POSITIVE_INFINITY);

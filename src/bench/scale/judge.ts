@@ -4,16 +4,16 @@ import type { Sample } from "./change.ts";
 import type { Both, ChangeResult, RestResult, ScaleResult, StepResult, SyncResult } from "./results.ts";
 import type { SceneName } from "./world.ts";
 
-/** Of the other build's CPU, with rules on many pods of one node. */
+/** Highest allowed ratio to the other build's CPU time, with rules on many pods of one node. */
 const MOST_OF_OTHER = 0.2;
-/** ms of CPU at the 99th percentile, in a large cluster. */
+/** Highest allowed CPU time at the 99th percentile in a large cluster, ms. */
 const MOST_CPU = 5;
 const MOST_START = 3;
-/** MB. */
+/** Highest allowed resident memory, MB. */
 const MOST_RESIDENT: Partial<Record<SceneName, number>> = { cluster: 140, small: 90 };
-/** Per cent of a core. */
+/** Highest allowed CPU time while nothing changes, per cent of a core. */
 const MOST_IDLE = 0.3;
-/** Less cannot be told from what an agent does anyway, ms of CPU. */
+/** Smallest CPU time that can be distinguished from an idle agent's, ms. */
 const LEAST_CPU = 0.05;
 
 const SCENES: Readonly<Record<SceneName, string>> = {
@@ -29,7 +29,7 @@ export function pooled({ rounds }: StepResult): Both<Sample[]> {
   return { own, other: others.length > 0 ? others : null };
 }
 
-/** CPU of a change by that of the other build's, from the means of each round; undefined without another build. */
+/** Ratio of the CPU time of a change to the other build's, from the means of each round; undefined without another build. */
 export function ratioOf({ rounds }: StepResult): Ratio | undefined {
   const pairs = rounds.flatMap(({ own, other }) => (other ? [[meanCpu(own), meanCpu(other)] as const] : []));
   return pairs.length > 1 ? pairedRatio(pairs) : undefined;
@@ -40,13 +40,13 @@ function meanCpu(samples: readonly Sample[]): number {
   return Math.max(LEAST_CPU, sum / samples.length);
 }
 
-/** Times of changes that were seen in the kernel, and how many were not. */
+/** Times of changes that were observed in the kernel, and the number of those that were not. */
 export function timesOf(samples: readonly Sample[]): Spread & { missing: number } {
   const seen = samples.flatMap(({ time }) => time ?? []);
   return { ...spread(seen), missing: seen.length === 0 ? 0 : samples.length - seen.length };
 }
 
-/** Findings of all results together: memory is judged by the highest of all that a scene went through. */
+/** Findings of all results. Memory is judged by the highest value of all cases of a scene. */
 export function judgeScale(results: readonly ScaleResult[]): Finding[] {
   const scenes = (Object.keys(SCENES) as SceneName[]).filter((name) => results.some(({ scene }) => scene === name));
   return scenes.flatMap((scene) => {

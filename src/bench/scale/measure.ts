@@ -7,17 +7,17 @@ import { changedMaps } from "./rows.ts";
 import type { Start } from "./site.ts";
 import type { World } from "./world.ts";
 
-/** How often and how long. */
+/** Numbers of rounds and changes, and durations. */
 export interface Plan {
   rounds: number;
-  /** Changes of a build in a round. */
+  /** Changes per build and round. */
   turns: number;
-  /** Of an agent that rests. */
+  /** Time for which an idle agent is measured, s. */
   seconds: number;
   starts: number;
 }
 
-/** When something was measured of this build, ms of CLOCK_MONOTONIC. */
+/** Span in which this build was measured, ms of CLOCK_MONOTONIC. */
 export interface Span {
   what: string;
   from: number;
@@ -25,13 +25,13 @@ export interface Span {
   changes: number;
 }
 
-/** Changes of a kind before it counts. */
+/** Changes of a kind that are not measured, at first. */
 const WARM_UP = 2;
 
 type Worlds = Both<World>;
 const names = ["own", "other"] as const;
 
-/** Makes the changes of a case by turns at each build. */
+/** Makes the changes of a case alternately at each build. */
 export async function runChanges(
   one: ChangeCase,
   worlds: Worlds,
@@ -66,7 +66,7 @@ interface Learnt {
   maps: ReadonlySet<string>;
 }
 
-/** Each kind of change a few times: code is compiled, and which maps it writes is seen. */
+/** Makes each kind of change a few times, so that its code is compiled, and records which maps it writes. */
 async function learn(steps: readonly Step[], world: World): Promise<Learnt[]> {
   const learnt: Learnt[] = [];
   for (const step of steps) {
@@ -77,7 +77,7 @@ async function learn(steps: readonly Step[], world: World): Promise<Learnt[]> {
   return learnt;
 }
 
-/** So many changes of each kind, one kind after the other. */
+/** Makes `turns` changes of each kind, one kind after the other. */
 async function runSteps(
   steps: readonly Learnt[],
   world: World,
@@ -110,7 +110,7 @@ async function runStep(
   return samples;
 }
 
-/** Starts each build's agent so many times; the last ones go on to run. */
+/** Starts each build's agent several times. The last one keeps running. */
 export async function runStarts(
   one: SyncCase,
   worlds: Worlds,
@@ -129,7 +129,7 @@ export async function runStarts(
   return { kind: "sync", name: one.name, scene: one.scene, starts: all };
 }
 
-/** Watches agents while nothing happens. */
+/** Measures idle agents. */
 export async function runRest(
   one: RestCase,
   worlds: Worlds,

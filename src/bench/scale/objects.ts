@@ -1,4 +1,4 @@
-/** Objects as a Kubernetes API server has them, with all that kubelets and controllers write into them. */
+/** Objects as a Kubernetes API server has them, with the fields that kubelets and controllers write. */
 
 export interface ObjectMeta {
   name: string;
@@ -10,7 +10,7 @@ export interface ApiObject {
   [field: string]: unknown;
 }
 
-/** A pod of a Deployment; the rest of its object is the same for all. */
+/** The varying fields of a Deployment's pod. */
 export interface PodShape {
   name: string;
   namespace: string;
@@ -19,14 +19,14 @@ export interface PodShape {
   ips?: readonly string[] | undefined;
   labels?: Record<string, string> | undefined;
   annotations?: Record<string, string> | undefined;
-  /** Of its container: nothing else of its status tells one state from the next. */
+  /** Restarts of its container: the only field of its status that changes. */
   restarts?: number | undefined;
 }
 
 const CREATED = "2026-01-01T00:00:00Z";
 const condition = (type: string) => ({ type, status: "True", lastProbeTime: null, lastTransitionTime: CREATED });
 
-/** Some 4 kB of JSON, as of a usual pod with one container. */
+/** A pod with one container, about 4 kB of JSON as usual. */
 export function podObject(shape: PodShape): ApiObject {
   const { name, namespace, node, uid, ips, labels = {}, annotations = {} } = shape;
   return {
@@ -142,23 +142,23 @@ function podStatus({ restarts = 0 }: PodShape, podIPs: readonly { ip: string }[]
   };
 }
 
-/** A node's number in the cluster, 0 to 65535: its name, networks and addresses follow from it. */
+/** A node by its number in the cluster, 0 to 65535, which determines its name, networks and addresses. */
 export interface NodeShape {
   index: number;
-  /** Of its status; nothing else changes with it. */
+  /** Number of its heartbeat, the only field that changes. */
   beat?: number | undefined;
 }
 
 export const nodeName = (index: number): string => `node-${index + 1}`;
 
-/** The first node has room for as many pods as one node can have; each other for 254. */
+/** Pod networks of a node. The first node's have room for as many pods as one node can have, others' for 254. */
 export const nodeNetworks = (index: number): string[] =>
   index === 0 ? ["10.244.0.0/16", "fd00:10:244::/64"] : [`${prefix4(index)}.0/24`, `${prefix6(index)}::/64`];
 
 const prefix4 = (index: number): string => `10.${index >> 8}.${index & 255}`;
 const prefix6 = (index: number): string => `fd00:10:0:${(index + 0x1000).toString(16)}`;
 
-/** Addresses of the nth pod (from 0) of another node than the first. */
+/** Addresses of the nth pod (from 0) of a node other than the first. */
 export const remoteIps = (node: number, pod: number): string[] => [
   `${prefix4(node)}.${2 + pod}`,
   `${prefix6(node)}::${(2 + pod).toString(16)}`,

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { basename, join } from "node:path";
 import type { Span } from "./measure.ts";
 
-/** What of a `.cpuprofile` is read. Times in µs, of CLOCK_MONOTONIC. */
+/** The fields of a `.cpuprofile` that are read. Times in µs of CLOCK_MONOTONIC. */
 export interface CpuProfile {
   nodes: readonly {
     id: number;
@@ -14,22 +14,22 @@ export interface CpuProfile {
   timeDeltas: readonly number[];
 }
 
-/** CPU of one function in a span, ms: its own, and with what it called. */
+/** CPU time of one function in a span, ms: its own, and including its callees. */
 export interface FunctionCost {
   name: string;
   self: number;
   total: number;
 }
 
-/** Neither is a function's, nor CPU. */
+/** Entries that are not CPU time of a function. */
 const NONE = new Set(["(idle)", "(root)"]);
 const SHOWN = 25;
 
 const folderOf = (out: string): string => join(out, "scale-profiles");
 
 /**
- * Loaded into the agent: profiles from the first SIGUSR2 on, and writes at the end. Not from the start (`--cpu-prof`): the
- * profiler's signals interrupt the kernel as it verifies programs, again and again.
+ * Loaded into the agent. Profiles from the first SIGUSR2 on, and writes the profile at the end. Not from the start (`--cpu-prof`):
+ * the profiler's signals would interrupt the kernel's verification of programs again and again.
  */
 const HOOK = `
 const { Session } = require("node:inspector");
@@ -48,7 +48,7 @@ process.once("SIGUSR2", () => {
 /** Starts an agent's profile that was started with `profiled`. */
 export const PROFILE = "SIGUSR2";
 
-/** The same command with a profiler that waits for its signal. */
+/** The same command with a profiler that waits for `PROFILE`. */
 export function profiled(weir: readonly string[], out: string): string[] {
   const folder = folderOf(out);
   rmSync(folder, { recursive: true, force: true });
@@ -57,7 +57,7 @@ export function profiled(weir: readonly string[], out: string): string[] {
   return ["env", `NODE_OPTIONS=--require ${JSON.stringify(join(folder, "hook.cjs"))}`, ...weir];
 }
 
-/** Costs of functions in a span, the most expensive by itself first. A sample's time goes to what ran when it was taken. */
+/** Costs of functions in a span, sorted by own time, descending. A sample's time is charged to the function that ran. */
 export function costsIn(profile: CpuProfile, { from, to }: Pick<Span, "from" | "to">): FunctionCost[] {
   const parents = new Map(
     profile.nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id] as const)),
@@ -89,7 +89,7 @@ function nameOf({ functionName, url, lineNumber }: CpuProfile["nodes"][number]["
   return url === "" ? name : `${name} ${basename(url)}:${lineNumber + 1}`;
 }
 
-/** Writes which functions each kind of change spent its time in, as `scale-profile-SCENE.txt`. */
+/** Writes the functions' CPU time of each kind of change to `scale-profile-SCENE.txt`. */
 export function writeProfile(out: string, scene: string, spans: readonly Span[]): string {
   const files = readdirSync(folderOf(out)).filter((name) => name.endsWith(".cpuprofile"));
   const profiles = files.map((name) => JSON.parse(readFileSync(join(folderOf(out), name), "utf8")) as CpuProfile);
@@ -118,7 +118,7 @@ function merged(costs: readonly FunctionCost[]): FunctionCost[] {
   return [...sums.values()].toSorted((a, b) => b.self - a.self);
 }
 
-/** ms a change: by itself, and with what it called. */
+/** Table of ms per change: own time, and including callees. */
 function tableOf(what: string, costs: readonly FunctionCost[], changes: number): string {
   const line = ({ name, self, total }: FunctionCost): string =>
     `${(self / changes).toFixed(2).padStart(9)} ${(total / changes).toFixed(2).padStart(9)}  ${name}`;

@@ -1,13 +1,13 @@
 import type { Sample } from "./change.ts";
 import type { SceneName } from "./world.ts";
 
-/** What one build came to, and the other one beside it if there is one. */
+/** A result of this build, and of the other one if there is one. */
 export interface Both<T> {
   own: T;
   other: T | null;
 }
 
-/** Changes of one kind, round by round: each build's in one go, in an order that changes. */
+/** Changes of one kind by rounds. In a round each build's changes run together, in an order that changes. */
 export interface StepResult {
   what: string;
   rounds: Both<Sample[]>[];
@@ -22,7 +22,7 @@ export interface ChangeResult {
   residentMB: Both<number>;
 }
 
-/** Starts of an agent, of each build by turns. */
+/** Starts of an agent, alternately of each build. */
 export interface SyncResult {
   kind: "sync";
   name: string;
@@ -30,7 +30,7 @@ export interface SyncResult {
   starts: Both<{ seconds: number; cpuSeconds: number; peakMB: number }[]>;
 }
 
-/** An agent to which nothing happens. */
+/** An idle agent. */
 export interface RestResult {
   kind: "rest";
   name: string;
@@ -38,7 +38,7 @@ export interface RestResult {
   seconds: number;
   /** Per cent of a core. */
   idlePercent: Both<number>;
-  /** Every second. */
+  /** Read every second. */
   residentMB: Both<number[]>;
 }
 

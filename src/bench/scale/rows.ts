@@ -5,19 +5,19 @@ import { BpfMap } from "../../kernel/index.ts";
 
 /** A map that an agent has pinned. */
 export interface PinnedMap {
-  /** Its file, which has its whole name. */
+  /** The pin's file name, which is the map's complete name. */
   name: string;
   map: Pick<BpfMap, "entries" | "close">;
 }
 
-/** Rows by the map's type: of more it takes longer to read them than what is measured. Other types are not looked at. */
+/** Maps of these types with at most so many rows are read; reading larger ones takes longer than the measured changes. */
 const MOST_ROWS: Readonly<Record<string, number>> = { hash: 4096, lpm_trie: 512 };
-/** Renewed by the agent itself, whatever else happens. */
+/** Names of maps that the agent writes regularly. */
 const RENEWED = /lease/;
 
 /**
- * Sees by the kernel's maps when a change is in force, whatever build wrote them: the agent is not asked, which would cost
- * it time of its own. Which maps a kind of change writes is learnt from the first of its kind.
+ * Finds from the kernel's maps when a change is in force, with any build. The agent is not queried, which would cost
+ * CPU time. The maps that a kind of change writes are recorded at its first change.
  */
 export class RowWatch {
   readonly #maps: readonly PinnedMap[];
@@ -26,7 +26,7 @@ export class RowWatch {
     this.#maps = maps;
   }
 
-  /** Opens the maps that are pinned below a folder. */
+  /** Opens the maps pinned below a folder. */
   static open(folder: string): RowWatch {
     const found = pins(folder).filter(({ map }) => {
       const most = MOST_ROWS[map.type];
@@ -37,12 +37,12 @@ export class RowWatch {
     return new RowWatch(found.filter(({ name }) => !RENEWED.test(name)));
   }
 
-  /** What each map holds, by its name. */
+  /** Digests of the maps' rows by name. */
   digests(): Map<string, string> {
     return new Map(this.#maps.map(({ name, map }) => [name, digestOf(map)]));
   }
 
-  /** What these maps hold together. */
+  /** One digest of these maps' rows. */
   digest(names: ReadonlySet<string>): string {
     return this.#maps.flatMap(({ name, map }) => (names.has(name) ? [digestOf(map)] : [])).join(" ");
   }
@@ -52,7 +52,7 @@ export class RowWatch {
   }
 }
 
-/** Names of what differs. */
+/** Names of the maps whose digests differ. */
 export function changedMaps(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): Set<string> {
   return new Set([...after].filter(([name, digest]) => before.get(name) !== digest).map(([name]) => name));
 }
@@ -72,7 +72,7 @@ function pins(folder: string): { name: string; map: BpfMap }[] {
   });
 }
 
-/** A pin may be a program's or a link's. */
+/** Opens a pin; undefined if it is a program or a BPF link. */
 function openMap(path: string): BpfMap | undefined {
   try {
     return BpfMap.open(path);

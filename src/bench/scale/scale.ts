@@ -14,17 +14,17 @@ import { othersRoutes, type SceneName, SIZES, seedOf, World } from "./world.ts";
 const FULL: Plan = { rounds: 6, turns: 17, seconds: 60, starts: 3 };
 const QUICK: Plan = { rounds: 2, turns: 2, seconds: 2, starts: 1 };
 
-/** A build's changes of each kind are shared out to the rounds. */
+/** The changes of each kind are divided among the rounds. */
 export function planOf({ quick, changes }: Pick<BenchContext, "quick" | "changes">): Plan {
   const plan = quick ? QUICK : FULL;
   return changes === undefined ? plan : { ...plan, turns: Math.ceil(changes / plan.rounds) };
 }
 
-/** How long an agent is watched before its changes, ms: what it uses then is none of theirs. A lease is renewed meanwhile. */
+/** Time for which an agent's idle consumption is measured before its changes, ms. Includes the renewal of a lease. */
 const WATCHED = { full: 22_000, quick: 2000 };
 
 /**
- * What one change costs an agent, by its real sources into the kernel, and what its start, its memory and its rest do: with
+ * CPU time of one change of an agent, from its real sources to the kernel, and of its start, its memory, and its idle CPU time: with
  * rules on many pods of one node, and in a large cluster.
  */
 export async function scale(context: BenchContext): Promise<readonly Finding[]> {
@@ -56,7 +56,7 @@ export async function scale(context: BenchContext): Promise<readonly Finding[]> 
   return findings;
 }
 
-/** Brings up each build's agent in a scene and runs its cases. */
+/** Starts each build's agent in a scene and runs the scene's cases. */
 async function runScene(
   scene: SceneName,
   cases: readonly ScaleCase[],

@@ -12,39 +12,39 @@ import { type PodShape, podObject } from "./objects.ts";
 import { RowWatch } from "./rows.ts";
 
 const ADDRESS = "192.0.2.1";
-/** All networks of the cluster's pods, for agents that would else take fewer nodes' word. */
+/** All networks of the cluster's pods; without this setting an agent accepts fewer Nodes' claims. */
 const CLUSTER = ["10.0.0.0/8", "fd00:10::/32"];
-/** Routes of a routing daemon, of which the agent knows nothing: the kernel's number of BIRD. */
+/** Protocol number of routes of a routing daemon (BIRD), which the agent ignores. */
 const PROTOCOL = "12";
-/** An agent still works on the last reports of its pods for so long, ms. */
+/** Time for which an agent still processes its pods' last reports, ms. */
 const SETTLE = 3000;
-/** Pods whose network is asked for at once. */
+/** Pods that are attached concurrently. */
 const TOGETHER = 20;
 
 export interface SiteOptions {
-  /** The build's command with its first arguments. */
+  /** The build's command and its first arguments. */
   command: readonly string[];
   env: NodeJS.ProcessEnv;
   /** Part of its namespaces' names. */
   label: string;
-  /** What the API server has at first. */
+  /** The API server's initial objects. */
   seed: Seed;
-  /** Routes of others in the node's kernel. */
+  /** Number of foreign routes in the node's kernel. */
   routes: number;
 }
 
-/** How long an agent took from its start until all that it knows was in force, and what it used. */
+/** Time of an agent from its start until everything is in force, and the resources that it used. */
 export interface Start {
   seconds: number;
   cpuSeconds: number;
   peakMB: number;
 }
 
-/** One build's agent on a node of its own, with an API server of its own; its pods are namespaces without a process. */
+/** One build's agent on its own node with its own API server. Its pods are namespaces without a process. */
 export class Site {
   readonly client: Client;
   readonly api: ScaleApi;
-  /** CPU ms in a ms, while nothing changes. */
+  /** CPU ms per ms while nothing changes. */
   idle = 0;
   readonly #options: SiteOptions;
   readonly #scratch: string;
@@ -64,7 +64,7 @@ export class Site {
     this.client = new Client({ socket: this.#at("run/agent.sock") });
   }
 
-  /** Makes the node and its API server; the agent is yet to be started. */
+  /** Creates the node and its API server, without the agent. */
   static async prepare(options: SiteOptions): Promise<Site> {
     const run = `weir-t${process.pid}-scale-${options.label}`;
     createNamespace(run);
@@ -84,7 +84,7 @@ export class Site {
     return join(this.#scratch, name);
   }
 
-  /** Starts the agent; resolves once all objects are read and what follows from them is in force. */
+  /** Starts the agent; resolves once it has read all objects and its state is `ready`. */
   async start(signal: AbortSignal): Promise<Start> {
     const config = {
       ...{ apiVersion: "weir.dev/v1alpha1", kind: "AgentConfig", node: "node-1", uplink: "lo", addresses: [ADDRESS] },
@@ -110,7 +110,7 @@ export class Site {
     return { seconds, cpuSeconds: this.cpu() / 1000, peakMB: readPeak(this.#pid) / 1e6 };
   }
 
-  /** Ends the agent, which takes down what it made. */
+  /** Stops the agent, which removes what it created. */
   async stop(): Promise<void> {
     this.#rows?.close();
     this.#rows = undefined;
@@ -122,7 +122,7 @@ export class Site {
     process.kill(this.#pid, signal);
   }
 
-  /** CPU time that the agent has used, ms. */
+  /** CPU time used by the agent, ms. */
   cpu(): number {
     return readCpuMs(this.#pid);
   }
@@ -136,7 +136,7 @@ export class Site {
     return this.#rows;
   }
 
-  /** Waits until the agent has settled, and takes its CPU while nothing changes as what it uses in this time after that. */
+  /** Waits until the agent is idle, then measures its idle CPU time for `ms`. */
   async rest(ms: number, signal: AbortSignal): Promise<void> {
     await sleep(SETTLE, undefined, { signal });
     const before = { cpu: this.cpu(), time: performance.now() };
@@ -144,7 +144,7 @@ export class Site {
     this.idle = (this.cpu() - before.cpu) / (performance.now() - before.time);
   }
 
-  /** Asks for the network of pods that the API server has, and reports their addresses as a kubelet does. */
+  /** Attaches pods that the API server has, and reports their addresses like a kubelet. */
   async connect(pods: readonly PodShape[], signal: AbortSignal): Promise<void> {
     for (let from = 0; from < pods.length; from += TOGETHER) {
       signal.throwIfAborted();
@@ -159,7 +159,7 @@ export class Site {
     this.api.put("pods", podObject({ ...pod, ips }));
   }
 
-  /** A network namespace for the pod, made before it is asked for. */
+  /** Creates the pod's network namespace. Returns its path. */
   makeNamespace({ uid }: Pick<PodShape, "uid">): string {
     const full = `${this.#run}-${uid}`;
     const path = createNamespace(full);
@@ -172,7 +172,7 @@ export class Site {
     return this.#pods.get(pod.uid) ?? this.makeNamespace(pod);
   }
 
-  /** Takes all of it down. */
+  /** Stops the agent and the API server and removes the namespaces. */
   async down(): Promise<void> {
     await this.stop();
     await this.api.close();
@@ -181,7 +181,7 @@ export class Site {
   }
 }
 
-/** Routes of 100.64.0.0/10, each of one address. */
+/** Adds routes to single addresses of 100.64.0.0/10. */
 async function addRoutes(netns: string, count: number): Promise<void> {
   if (count === 0) return;
   const lines = Array.from({ length: count }, (_, i) => {

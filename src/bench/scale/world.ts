@@ -3,14 +3,14 @@ import type { ApiObject } from "./objects.ts";
 import { namespaceObject, nodeName, nodeNetworks, nodeObject, type PodShape, podObject, remoteIps } from "./objects.ts";
 import type { Site } from "./site.ts";
 
-/** A cluster as one node of it sees it. */
+/** Size of a cluster, as seen by one node. */
 export interface Size {
-  /** On the node whose agent is measured. */
+  /** Pods on the node whose agent is measured. */
   local: number;
-  /** In the cluster, these among them. */
+  /** Pods in the cluster, including the local ones. */
   pods: number;
   nodes: number;
-  /** In the node's kernel: to other nodes' pods, and others' for the rest. */
+  /** Routes in the node's kernel: those to other nodes' pods, the rest foreign. */
   routes: number;
 }
 
@@ -33,13 +33,13 @@ export const SIZES: Readonly<Record<SceneName, { full: Size; quick: Size }>> = {
 
 const TEAMS = 20;
 const APPS = 100;
-/** The namespace of the node's own pods, and the app in it whose pods the Impairment's match names. */
+/** The namespace of the node's own pods. It also has the app that the Impairment's match selects. */
 export const TEAM = "team-7";
 export const PEERS = "app-7";
-/** What the Limit selects: every other pod of the node. */
+/** The Limit's selector, which matches every second pod of the node. */
 const LIMITED = { tier: "limited" };
 
-/** A limit and a loss, as both are written in annotations. */
+/** Annotations of a limit and a loss. */
 export const ruled = (mbps: number, loss: number): Record<string, string> => ({
   "weir.dev/bandwidth": `${mbps} mbps egress`,
   "weir.dev/loss": `uniform egress ${loss}%`,
@@ -54,7 +54,7 @@ export const localPod = (index: number): PodShape => ({
   labels: { app: "own", ...(index % 2 === 0 ? LIMITED : {}) },
 });
 
-/** The nth pod of other nodes, from 0. `others`: how many nodes these are. */
+/** The nth pod of other nodes, from 0. @param others number of other nodes */
 export function remotePod(index: number, others: number): PodShape {
   const node = 1 + (index % others);
   return {
@@ -72,7 +72,7 @@ const rule = (kind: string, name: string, spec: object): ApiObject => ({
   spec,
 });
 
-/** A Limit of half of the node's pods. */
+/** A Limit for half of the node's pods. */
 export const limitObject = (mbps: number): ApiObject =>
   rule("limit", "limited", { selector: { matchLabels: LIMITED }, ingress: `${mbps}M` });
 
@@ -83,7 +83,7 @@ const impairmentObject = (): ApiObject =>
     match: { peers: [{ podSelector: { matchLabels: { app: PEERS } } }] },
   });
 
-/** All that the API server has at first. */
+/** The API server's initial objects. */
 export function seedOf({ local, pods, nodes }: Size): Seed {
   const numbers = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
   return {
@@ -97,13 +97,13 @@ export function seedOf({ local, pods, nodes }: Size): Seed {
   };
 }
 
-/** Routes that are not to other nodes' pods. */
+/** Number of foreign routes. */
 export function othersRoutes({ nodes, routes }: Size): number {
   const own = Array.from({ length: nodes - 1 }, (_, i) => nodeNetworks(i + 1).length);
   return Math.max(0, routes - own.reduce((sum, count) => sum + count, 0));
 }
 
-/** A site and what its API server has now, for edits of it. */
+/** A site and the current state of its API server's pods. */
 export class World {
   readonly site: Site;
   readonly size: Size;
@@ -114,7 +114,7 @@ export class World {
     this.size = size;
   }
 
-  /** Gives the node's own pods their networks. */
+  /** Attaches the node's own pods. */
   async connect(signal: AbortSignal): Promise<void> {
     const own = Array.from({ length: this.size.local }, (_, i) => localPod(i));
     await this.site.connect(own, signal);
@@ -122,7 +122,7 @@ export class World {
     for (const pod of own) this.#pods.set(pod.name, { ...pod, ips: ips.get(pod.name) });
   }
 
-  /** Edits a pod as it is now. `first`: as it was at first. */
+  /** Edits a pod's current state. @param first its initial state */
   edit(first: PodShape, change: (now: PodShape) => Partial<PodShape>): void {
     const now = this.#pods.get(first.name) ?? first;
     const next = { ...now, ...change(now) };

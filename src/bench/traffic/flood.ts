@@ -8,10 +8,10 @@ export interface FloodOptions {
 }
 
 const SLOTS = 256;
-/** Batches between two looks at the signals. */
+/** Batches between two checks for signals. */
 const TURNS = 20;
 
-/** The same datagram again and again, as fast as it goes. To be made in the sender's namespace; `run` then sends. */
+/** Sends the same datagram without pause. To be created in the sender's namespace; `run` then sends. */
 export class Flood {
   readonly #socket = new DatagramSocket();
   readonly #batch: Batch;
@@ -34,7 +34,7 @@ export class Flood {
   }
 }
 
-/** A port whose datagrams nobody reads: its kernel has them, and soon no room for more. */
+/** A port whose datagrams are not read, so that its socket buffer fills up. */
 export class Sink {
   readonly #socket: DatagramSocket;
 

@@ -1,17 +1,17 @@
 import { wallClock } from "../../kernel/index.ts";
 
-/** A time in which a processor did not run a process that was due. */
+/** A time in which a processor did not run a due process. */
 export interface Gap {
   /** µs of CLOCK_REALTIME at its end. */
   end: number;
   ms: number;
 }
 
-/** Shorter ones are the course of things, ms. */
+/** Shortest recorded gap, ms. */
 export const LEAST_GAP_MS = 20;
 const EVERY_MS = 2;
 
-/** Is due every other millisecond and notes when it was not run. */
+/** Is due every second millisecond and records when it was not run. */
 export class Gaps {
   async run(signal: AbortSignal): Promise<Gap[]> {
     const gaps: Gap[] = [];

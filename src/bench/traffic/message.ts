@@ -1,4 +1,4 @@
-/** What a datagram of a measurement holds: its flow, its number in it, and when it was sent. The rest is padding. */
+/** Payload of a measurement's datagram: its flow, its number in the flow, and its time of sending. The rest is padding. */
 export interface Message {
   flow: number;
   number: number;
@@ -6,7 +6,7 @@ export interface Message {
   sent: number;
 }
 
-/** Bytes of a message; datagrams are no shorter. */
+/** Bytes of a message, and shortest payload of a datagram. */
 export const MESSAGE_BYTES = 16;
 
 export function writeMessage(data: Buffer, at: number, { flow, number, sent }: Message): void {

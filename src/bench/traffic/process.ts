@@ -6,7 +6,7 @@ import { Sender, type SendOptions } from "./send.ts";
 
 /**
  * A process that sends, receives or waits in its network namespace: `traffic.js ROLE JSON`. Writes `ready` once its sockets are
- * there, and what it saw as one line of JSON when it has sent all or gets SIGTERM.
+ * open, and its result as one line of JSON when it has sent everything or receives SIGTERM.
  */
 const [role = "", json = ""] = process.argv.slice(2);
 const ROLES: Readonly<

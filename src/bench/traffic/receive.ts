@@ -6,12 +6,12 @@ export interface ReceiveOptions {
   mtu: number;
 }
 
-/** What came of one flow. */
+/** Arrivals of one flow. */
 export interface FlowArrivals {
   packets: number;
   /** At layer 3. */
   bytes: number;
-  /** Came after one with a higher number; and by how many numbers at most. */
+  /** Datagrams that arrived after one with a higher number, and the largest distance. */
   late: number;
   farthest: number;
   highest: number;
@@ -32,10 +32,10 @@ export interface Received extends Omit<FlowArrivals, "highest"> {
 export const BIN_MS = 100;
 const SLOTS = 256;
 const BUFFER = 64 << 20;
-/** Delays kept: of more packets, a sample of every second, fourth, … */
+/** Number of delays kept: of more packets every second, fourth, … is kept. */
 const KEPT = 1 << 20;
 
-/** Takes numbered datagrams. To be made in the receiver's namespace. */
+/** Receives numbered datagrams. To be created in the receiver's namespace. */
 export class Receiver {
   readonly #socket: DatagramSocket;
   readonly #arrivals = new Arrivals(SLOTS, MESSAGE_BYTES);

@@ -1,12 +1,12 @@
 import { connect, createServer, type Server } from "node:net";
 
-/** Bytes that a request takes, and that its answer does. */
+/** Bytes of a request, and of its answer. */
 export const REQUEST_BYTES = 2048;
 const ANSWER = Buffer.alloc(100);
-/** A request without an answer counts as this, ms; and the next one follows. */
+/** Timeout of a request, ms. */
 const PATIENCE = 10_000;
 
-/** Answers requests at a port, each on a connection of its own, until it is stopped. */
+/** Answers requests on a port, each on its own connection, until it is stopped. */
 export class Answerer {
   readonly #server: Server;
 
@@ -27,18 +27,18 @@ export class Answerer {
 
   close(): void {
     this.#server.close();
-    setImmediate(() => process.exit()); // connections that hang are nobody's
+    setImmediate(() => process.exit()); // ends open connections
   }
 }
 
 export interface RequestOptions {
   address: string;
   port: number;
-  /** ms from one request's beginning to the next's, or to its own end. */
+  /** ms from one request's start to the next one's, or to its end if that is later. */
   gap: number;
 }
 
-/** Sends requests, one after the other, each on a new connection; gives their times from connect to answer, µs. */
+/** Sends requests sequentially, each on a new connection. Returns their times from connect to answer, µs. */
 export class Requester {
   readonly #options: RequestOptions;
 

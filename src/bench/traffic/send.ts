@@ -6,15 +6,15 @@ export interface SendOptions {
   port: number;
   /** Payloads in bytes, in turn within each flow. */
   sizes: readonly number[];
-  /** Bit/s at layer 3 of all flows together; null: as fast as it goes. */
+  /** Rate of all flows, bit/s at layer 3; null: unlimited. */
   rate: number | null;
   seconds: number;
   mtu: number;
-  /** Sockets, each a flow; 1 if none is told. */
+  /** Number of sockets, each a flow; default: 1. */
   flows?: number | undefined;
   /** Number of the first flow. */
   firstFlow?: number | undefined;
-  /** Bytes of each socket's queue; the system's own if none. */
+  /** Bytes of each socket's send buffer; default: the system's. */
   buffer?: number | undefined;
 }
 
@@ -24,21 +24,21 @@ export interface Sent {
   bytes: number;
   /** By flow, of the first few. */
   flows: number[];
-  /** Times, µs of CLOCK_REALTIME, of the first and the last. */
+  /** Times of the first and the last datagram, µs of CLOCK_REALTIME. */
   start: number;
   end: number;
-  /** How often a socket had no room. */
+  /** How often a socket's buffer was full. */
   refused: number;
 }
 
 const SLOTS = 32;
 const SHOWN_FLOWS = 64;
-/** Batches between two looks at the clock by who sends as fast as it goes. */
+/** Batches between two readings of the clock if the rate is unlimited. */
 const FLOOD = 20;
-/** A sender that was kept from running catches up this much at most, µs. */
+/** Most that a delayed sender catches up, µs. */
 const BEHIND = 50_000;
 
-/** Numbered and timed datagrams, evenly by the millisecond. To be made in the sender's namespace; `run` then sends. */
+/** Sends numbered and timed datagrams, evenly by the millisecond. To be created in the sender's namespace; `run` then sends. */
 export class Sender {
   readonly #options: SendOptions;
   readonly #sockets: DatagramSocket[];
@@ -76,7 +76,7 @@ export class Sender {
     };
   }
 
-  /** Sends what is due every millisecond; `rate` in bytes a microsecond. */
+  /** Sends what is due every millisecond. @param rate bytes per microsecond */
   #pace(rate: number, begin: number): () => Promise<void> {
     let since = begin;
     let paid = 0;
@@ -93,7 +93,7 @@ export class Sender {
     };
   }
 
-  /** Sends up to a batch from the next flow, about `due` bytes; gives the bytes at layer 3 that the socket took. */
+  /** Sends up to a batch from the next flow, about `due` bytes. Returns the bytes at layer 3 that the socket accepted. */
   #some(due: number): number {
     const { sizes, firstFlow = 0 } = this.#options;
     const flow = this.#flow;

@@ -10,28 +10,28 @@ import type { SendOptions, Sent } from "./send.ts";
 /** A process in a pod's namespace that sends or receives. */
 export interface Traffic<Result> {
   pid: number;
-  /** Ends it, if it has not, and gives what it saw. */
+  /** Stops it, unless it has ended, and returns its result. */
   stop(): Promise<Result>;
   ended: Promise<Result>;
 }
 
-/** Takes datagrams at a port of a namespace until it is stopped. Resolves once it listens. */
+/** Receives datagrams on a port of a namespace until it is stopped. Resolves once it listens. */
 export const receive = (netns: string, options: ReceiveOptions): Promise<Traffic<Received>> =>
   begin("receive", netns, options);
 
 /**
- * Sends datagrams from a namespace, all from the first processor that may run it: those of a process that moves overtake
- * each other at any veth. Resolves once it has begun.
+ * Sends datagrams from a namespace, all from the first permitted processor: those of a process that changes processors overtake
+ * each other in a veth. Resolves once it has begun.
  */
 export function send(netns: string, options: SendOptions): Promise<Traffic<Sent>> {
   return onOneProcessor("send", netns, options);
 }
 
-/** Sends the same datagram from a namespace as fast as it goes, from one processor, until it is stopped. */
+/** Sends the same datagram from a namespace without pause, from one processor, until it is stopped. */
 export const flood = (netns: string, options: FloodOptions): Promise<Traffic<null>> =>
   onOneProcessor("flood", netns, options);
 
-/** Has a port of a namespace that takes datagrams and reads none, until it is stopped. */
+/** Opens a port of a namespace and does not read its datagrams, until it is stopped. */
 export const sink = (netns: string, options: { port: number }): Promise<Traffic<null>> => begin("sink", netns, options);
 
 function onOneProcessor<Result>(role: string, netns: string, options: object): Promise<Traffic<Result>> {
@@ -39,15 +39,15 @@ function onOneProcessor<Result>(role: string, netns: string, options: object): P
   return launch(role, ["nsenter", `--net=${netns}`, "--", "taskset", "-c", String(cpu)], options);
 }
 
-/** Answers requests at a port of a namespace until it is stopped. */
+/** Answers requests on a port of a namespace until it is stopped. */
 export const answer = (netns: string, options: { port: number }): Promise<Traffic<null>> =>
   begin("answer", netns, options);
 
-/** Sends requests from a namespace, one after the other, until it is stopped; gives their times, µs. */
+/** Sends requests from a namespace sequentially until it is stopped. Returns their times, µs. */
 export const request = (netns: string, options: RequestOptions): Promise<Traffic<number[]>> =>
   begin("request", netns, options);
 
-/** Notes on every processor when it did not run what was due, until it is stopped; gives all gaps. */
+/** Records on every processor when it did not run a due process, until it is stopped. Returns all gaps. */
 export async function schedulingGaps(): Promise<Traffic<Gap[]>> {
   const cpus = cpuList(readFileSync("/proc/self/status", "utf8"));
   const each = await Promise.all(cpus.map((cpu) => launch<Gap[]>("gaps", ["taskset", "-c", String(cpu)], {})));
@@ -79,7 +79,7 @@ async function launch<Result>(role: string, within: readonly string[], options: 
     if (code !== 0) throw new Error(`run ${argv.join(" ")}: exit code ${code}\n${stderr}`);
     return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Result;
   });
-  ended.catch(() => {}); // who stops it is told
+  ended.catch(() => {}); // `stop` rethrows it
   await Promise.race([listening, ended]);
   return {
     pid: beside.child.pid ?? 0,

@@ -31,8 +31,8 @@ export async function labNodes(io: Io, lab: string): Promise<string[]> {
 }
 
 /**
- * The agents that the flags mean: all of a lab, or the one of this machine. Without flags and without an agent of this
- * machine, the only lab that runs is meant, and it is said on stderr.
+ * The agents that the flags select: all of a lab, or the one of this machine. Without flags and without an agent of this
+ * machine, the only running lab is selected, and named on stderr.
  */
 export async function chooseAgents(io: Io, flags: AgentFlags): Promise<Agent[]> {
   const lab = await chooseLab(io, flags);
@@ -40,7 +40,7 @@ export async function chooseAgents(io: Io, flags: AgentFlags): Promise<Agent[]> 
   return [ownAgent(io, flags)];
 }
 
-/** The lab that the flags mean, by name or as the only one; undefined if they mean one agent. */
+/** The lab that the flags select, by name or as the only one; undefined if they select one agent. */
 export async function chooseLab(
   io: Io,
   { lab, socket }: AgentFlags,
@@ -92,7 +92,7 @@ export interface Answers<T> {
   failures: string[];
 }
 
-/** Asks all agents at once; one that fails takes nothing from the others' answers. */
+/** Queries all agents concurrently. Failures are returned beside the other agents' answers. */
 export async function ask<T>(
   io: Io,
   agents: readonly Agent[],
@@ -108,7 +108,7 @@ export async function ask<T>(
   return { values, failures };
 }
 
-/** The agent of the node on which a pod is. `what` begins the message if there is none. */
+/** The agent of the pod's node. @param what beginning of the error message if there is none */
 export async function agentOf(
   io: Io,
   agents: readonly Agent[],
@@ -132,7 +132,7 @@ async function explainFailure(io: Io, { label, client }: Agent, reason: unknown)
   return `${describe(reason)}${hint}`;
 }
 
-/** One that may not be looked at may be there. */
+/** Whether the path exists; true if access is denied. */
 async function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
@@ -147,7 +147,7 @@ async function names(directory: string): Promise<string[]> {
   });
 }
 
-/** Names become parts of paths. */
+/** Whether a name is valid. Names become parts of paths. */
 function isName(text: string): boolean {
   return /^[a-z0-9][a-z0-9-]*$/.test(text);
 }

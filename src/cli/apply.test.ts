@@ -88,7 +88,7 @@ describe("at an agent", () => {
     expect(await run(["delete", "-f", path, "pods/b", "Pod/none", "--dry-run"])).toEqual({
       code: 0,
       out: "would delete Pod/default/b\nwould delete Pod/default/a\n",
-      err: "! Pod/default/none: not there\n",
+      err: "! Pod/default/none: does not exist\n",
     });
     expect((await run(["delete", "-f", path, "pods/b"])).out).toBe("deleted Pod/default/b\ndeleted Pod/default/a\n");
     expect(backend.state.objects).toEqual([]);
@@ -109,12 +109,12 @@ describe("at an agent", () => {
     );
   });
 
-  test("one that is wrong is said with its place, and nothing is applied", async () => {
+  test("an invalid object is reported with its place, and nothing is applied", async () => {
     const path = written(`${POD("a")}---\n${POD("B")}`);
     const ran = await run(["apply", "-f", path]);
     expect(ran.code).toBe(1);
     expect(ran.err).toMatch(
-      /^✖ objects.yaml metadata.name: "B" must be .* \(objects.yaml:8:18\)\nweir: .*nothing was done/,
+      /^✖ objects.yaml metadata.name: "B" must be .* \(objects.yaml:8:18\)\nweir: .*nothing was changed/,
     );
     expect(backend.state.objects).toEqual([]);
     expect((await run(["diff", "-f", path])).code).toBe(2);

@@ -8,7 +8,7 @@ import type { Column } from "./table.ts";
 /** Item type by kind. */
 export type Item<K extends KindName> = K extends keyof Items ? Items[K] : Topology;
 
-/** How `weir get` shows a kind: its columns and by what its rows are sorted. */
+/** How `weir get` shows a kind: its columns, and the order of its rows. */
 export interface View<T> {
   columns: readonly Column<T>[];
   order: readonly ((item: T) => string)[];
@@ -18,7 +18,7 @@ export interface View<T> {
 }
 
 const dash = (text: string | null | undefined): string => (text ? text : "-");
-/** What `-o wide` shows whole. */
+/** Texts that are only shown completely with `-o wide`. */
 const cropped = (text: string): string => (text.length > 40 ? `${text.slice(0, 39)}…` : text);
 const node = { title: "NODE", value: (item: { node: string }) => item.node };
 const owner = { title: "POD", value: (item: { owner: string | null }) => dash(item.owner) };
@@ -40,7 +40,7 @@ const longestWait = (name: "p50" | "p99", wide = true): Column<Limit> => ({
   wide,
 });
 
-/** What a limit did, in packets. */
+/** A limit's packet counters. */
 const limitCounts: readonly Column<Limit>[] = [
   amount("received"),
   amount("sent"),
@@ -53,7 +53,7 @@ const limitCounts: readonly Column<Limit>[] = [
   longestWait("p99", false),
 ];
 
-/** Wider than a class of waits is not told; longer than the last one's end is. */
+/** A waiting time, which is only known up to the upper bound of its class; the last class has none. */
 function formatWait(end: number | null, packets: number): string {
   if (end !== null) return `< ${1000 * end} ms`;
   return packets > 0 ? `> ${WAIT_ENDS.at(-1)} ms` : "-";

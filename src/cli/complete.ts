@@ -7,10 +7,10 @@ import type { Io } from "./io.ts";
 
 /** Stands for the shell's own completion of paths. */
 export const FILES = ":files";
-/** Completion must not keep a person waiting. */
+/** Timeout of completion, ms. */
 const PATIENCE_MS = 1000;
 
-/** Candidates for the last of the words (those after `weir`), which may be empty. Never throws. */
+/** Candidates for the last word (of those after `weir`), which may be empty. Never throws. */
 export async function complete(program: Command, words: readonly string[], io: Io): Promise<string[]> {
   const partial = words.at(-1) ?? "";
   const line = read(program, words.slice(0, -1));
@@ -23,9 +23,9 @@ interface Line {
   /** Values of flags by long name, e.g. `--lab`. */
   flags: Map<string, string>;
   operands: string[];
-  /** The flag whose value comes next. */
+  /** The flag whose value is expected next. */
   pending: Option | undefined;
-  /** A `--` was there: no more flags. */
+  /** Whether there was a `--`, after which there are no flags. */
   ended: boolean;
 }
 
@@ -147,7 +147,7 @@ async function pods(line: Line, io: Io): Promise<{ namespace: string; name: stri
 function agentsOf(line: Line, io: Io) {
   const socket = line.flags.get("--socket");
   const inLab = line.flags.has("--lab") || line.command.parent?.name() === "lab";
-  // what is said beside the answer would disturb the line that is being written
+  // messages would disturb the command line that is being edited
   const quiet = { ...patient(io), stderr: { write: () => true } };
   return chooseAgents(quiet, inLab ? { lab: labOf(line) } : { socket });
 }

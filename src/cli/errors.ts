@@ -7,7 +7,7 @@ export class UsageError extends Error {
   }
 }
 
-/** A command did its work and found that something is not right; it has said so. Exit code 1. */
+/** A command has failed, or found a problem and reported it. Exit code 1. */
 export class Failure extends Error {
   readonly code = "failed";
   constructor(message: string) {
@@ -16,7 +16,7 @@ export class Failure extends Error {
   }
 }
 
-/** One line for people: the message and, if it is not part of it, the hint. */
+/** The error in one line: the message and, unless it contains it, the hint. */
 export function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { hint } = error as { hint?: unknown };

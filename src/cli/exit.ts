@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 
-/** Exit codes that commands ended with, by program: commander's actions give none. */
+/** Exit codes of commands by program, since commander's actions return none. */
 const codes = new WeakMap<Command, number>();
 
 export function setExitCode(command: Command, code: unknown): void {

@@ -1,4 +1,4 @@
-/** A JSON Schema as far as the reference of fields needs it. */
+/** The parts of a JSON Schema that the reference of fields needs. */
 export interface JsonSchema {
   $ref?: string;
   $defs?: Record<string, JsonSchema>;
@@ -46,7 +46,7 @@ function walk(schema: JsonSchema, prefix: string, defs: Definitions, seen: Reado
   return merge(fields);
 }
 
-/** Kinds of one thing share fields: each is shown once, with all its types. */
+/** Merges fields with the same path: variants of a union share fields, each of which is shown once with all its types. */
 function merge(fields: readonly Field[]): Field[] {
   const merged = new Map<string, Field>();
   for (const field of fields) {

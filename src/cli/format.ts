@@ -1,4 +1,4 @@
-/** Values as people read them. */
+/** Formatting of values for people. */
 
 const units = [
   ["Tbit/s", 1e12],
@@ -16,7 +16,7 @@ export function formatRate(bits: number | null): string {
   return `${Number((rounded / size).toPrecision(4))} ${name}`;
 }
 
-/** Text that others wrote, safe on a terminal: control and formatting characters are escaped. */
+/** Makes untrusted text safe for a terminal: escapes control and formatting characters. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029]/gu, (char) => {
     const code = char.codePointAt(0) ?? 0;
@@ -29,7 +29,7 @@ export function naturally(a: string, b: string): number {
   collator ??= new Intl.Collator("en", { numeric: true });
   return collator.compare(a, b);
 }
-/** Made when asked for: it loads 3 MB of tables. */
+/** Created at first use, since it loads 3 MB of tables. */
 let collator: Intl.Collator | undefined;
 
 /** A share of packets as `2.01 %`, to three digits; `-` if there is none. */

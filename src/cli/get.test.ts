@@ -261,7 +261,7 @@ describe("failures", () => {
     [["get", "pods", "--lab", "b"], 1, 'find lab "b": not running (start it with weir lab up --name b; running: a)'],
     [["get", "pods", "--lab", "../.."], 1, 'find lab "../..": not running'],
     [["get", "pods", "--lab", "a", "--node", "node-11"], 1, "find node node-11 in lab a: did you mean node-1?"],
-    [["get", "pods", "nobody", "--lab", "a"], 1, 'get pods "nobody": not there'],
+    [["get", "pods", "nobody", "--lab", "a"], 1, 'get pods "nobody": it does not exist'],
     [["gett"], 2, "Did you mean get?"],
     [[], 2, "Usage: weir"],
   ])("%j", async (argv, code, message) => {

@@ -6,7 +6,7 @@ import type { Result } from "../model/text.ts";
 import { quote } from "../model/text.ts";
 import { parseDuration, parsePercent } from "../model/units.ts";
 
-/** Flags of `weir impair` that say what is done to which packets. */
+/** Flags of `weir impair` for effects and matched packets. */
 export interface EffectFlags {
   direction: "ingress" | "egress" | "both";
   loss?: LossSpec | undefined;
@@ -33,7 +33,7 @@ function checked<T>(parse: (text: string) => Result<T>): (text: string) => strin
 
 export const percent = checked(parsePercent);
 export const rate = checked(parseRate);
-/** @param example what is usual for the flag */
+/** @param example a typical value of the flag */
 export const time = (example: string) => checked((text) => parseDuration(text, example));
 
 /** `2%`, `exponential 300`, `burst p=1% r=20% good=0% bad=100%`. */
@@ -108,7 +108,7 @@ export function seed(text: string): number {
   throw new InvalidArgumentError(`${quote(text)} is no seed. Write a whole number from 0 to 4294967295.`);
 }
 
-/** The flag that a field of the spec is made of. */
+/** The flag of a field of the spec. */
 export function flagOf(path: string): string {
   const [, peers, ports, jitter, name] =
     /^spec\.(?:(match\.peers)|(match\.ports)|(delay\.jitter)|(\w+))/.exec(path) ?? [];
@@ -117,7 +117,7 @@ export function flagOf(path: string): string {
   return jitter ? "--jitter" : name === "until" ? "--for" : `--${name ?? path}`;
 }
 
-/** The flags as an Impairment's spec. What contradicts itself is the agent's to judge. */
+/** Converts the flags to an Impairment's spec. The agent refuses contradictions. */
 export function specOf(flags: EffectFlags): Omit<ImpairmentSpec, "pod" | "until"> {
   const { direction, loss: lost, duplicate, corrupt, reorder, delay, jitter, pace, lease, override } = flags;
   const match = {

@@ -77,7 +77,7 @@ describe("weir impair", () => {
   });
 
   test.each<[string, () => void, string]>([
-    ["pod", () => backend.state.pods.splice(0), "the pod is gone"],
+    ["pod", () => backend.state.pods.splice(0), "the pod was removed"],
     ["object", () => backend.state.objects.splice(0), "was deleted"],
   ])("a %s that goes meanwhile ends the wait at once, with the reason", async (_what, remove, reason) => {
     const { impairments } = backend;
@@ -107,12 +107,12 @@ describe("weir impair", () => {
     expect(calls).toBeGreaterThan(3);
   });
 
-  test("what is not enforced is taken back", async () => {
+  test("a rule that is not enforced is removed", async () => {
     state = "not enforced";
     expect(await run("--loss", "2%", "--for", "30s")).toEqual({
       code: 1,
       out: "",
-      err: "weir: impair shop/web-10: not enforced: no room; taken back\n",
+      err: "weir: impair shop/web-10: not enforced: no room; removed\n",
     });
     expect(backend.state.objects).toEqual([]);
   });
@@ -149,7 +149,7 @@ describe("weir impair", () => {
     expect(await run(...egress)).toEqual({
       code: 1,
       out: "",
-      err: `weir: impair shop/web-10: overruled: ${name} comes first (loss egress); taken back (--override takes its place meanwhile)\n`,
+      err: `weir: impair shop/web-10: overruled: ${name} comes first (loss egress); removed (--override takes precedence meanwhile)\n`,
     });
     expect(backend.state.objects).toEqual([]);
   });
@@ -158,7 +158,7 @@ describe("weir impair", () => {
     beside({});
     const ran = await run(...egress, "--override");
     expect(ran).toMatchObject({ code: 0, out: expect.stringContaining("active") });
-    const text = "shop/web-10 egress: Impairment/shop/slow (loss 7%) does not count until 2026-01-02T03:04:35.000Z";
+    const text = "shop/web-10 egress: Impairment/shop/slow (loss 7%) is overruled until 2026-01-02T03:04:35.000Z";
     expect(ran.err).toBe(`! ${text}\n`);
     expect(applied).toMatchObject([{ spec: { override: true } }]);
   });

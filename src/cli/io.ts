@@ -4,7 +4,7 @@ export interface Output {
   isTTY?: boolean | undefined;
 }
 
-/** All that a command may touch of its process; tests inject their own. */
+/** The parts of the process that a command may use; tests inject their own. */
 export interface Io {
   stdout: Output;
   stderr: Output;
@@ -15,11 +15,11 @@ export interface Io {
   runDir: string;
   /** Aborted by the first Ctrl+C, SIGTERM or SIGHUP. */
   signal: AbortSignal;
-  /** Milliseconds of a clock that only goes forward. */
+  /** Milliseconds of a monotonic clock. */
   now(): number;
   /** Milliseconds since the epoch. */
   wall(): number;
-  /** Resolves after so many milliseconds, or at once when the signal is aborted. */
+  /** Resolves after `ms` milliseconds, or when the signal is aborted. */
   sleep(ms: number): Promise<void>;
 }
 
@@ -27,7 +27,7 @@ export function systemIo(signal: AbortSignal): Io {
   return {
     stdout: process.stdout,
     stderr: process.stderr,
-    // opened only where it is read: some commands hand it to a pod
+    // only opened when it is read: some commands pass it to a pod
     stdin: { [Symbol.asyncIterator]: () => process.stdin[Symbol.asyncIterator]() },
     env: process.env,
     cwd: process.cwd(),
@@ -43,7 +43,7 @@ export function systemIo(signal: AbortSignal): Io {
           signal.removeEventListener("abort", done);
           resolve();
         };
-        const timer = setTimeout(done, Math.min(ms, 2 ** 31 - 1)); // a longer one would end at once
+        const timer = setTimeout(done, Math.min(ms, 2 ** 31 - 1)); // longer timeouts would fire immediately
         signal.addEventListener("abort", done);
       }),
   };

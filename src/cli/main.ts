@@ -3,8 +3,8 @@ import { systemModules } from "./load.ts";
 import { run } from "./program.ts";
 
 /**
- * The first signal ends the command in good order, a second one at once: but one that somebody sends, not the same one
- * passed on by a wrapper and by the terminal.
+ * The first signal ends the command gracefully, a second one immediately. The same signal sent twice within a moment, by a
+ * wrapper and by the terminal, counts once.
  */
 const controller = new AbortController();
 const SAME_SIGNAL_MS = 500;
@@ -22,7 +22,7 @@ for (const [name, code] of [
     } else if (now - first > SAME_SIGNAL_MS) process.exit(code);
   });
 }
-// a reader such as head that has seen enough is no failure
+// a reader that closes the pipe, such as head, is no failure
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
 process.exitCode = await run(process.argv.slice(2), systemIo(controller.signal), systemModules);

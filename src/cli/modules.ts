@@ -5,8 +5,8 @@ import type { Problem } from "../model/problem.ts";
 import type { Io } from "./io.ts";
 
 /**
- * The programs behind `weir agent`, `uninstall`, `doctor`, `lab` and `bench`: what the command line expects of them.
- * Each is loaded by the command that needs it and not before. A number is the exit code.
+ * Interfaces of the programs behind `weir agent`, `uninstall`, `doctor`, `lab` and `bench`.
+ * Each is loaded by the command that needs it. A number is the exit code.
  */
 export interface Modules {
   agent(): Promise<AgentModule>;
@@ -26,12 +26,12 @@ export type LogLevel = "debug" | "info" | "warn" | "error";
 
 export interface AgentOptions {
   config: AgentConfig;
-  /** At the end leave everything in the kernel, for the next start. */
+  /** Leave everything in the kernel at the end, for the next start. */
   keep: boolean;
   logLevel: LogLevel;
 }
 export interface AgentModule {
-  /** Runs until the signal; resolves once all is taken down, or kept. */
+  /** Runs until the signal; resolves once everything is removed, or kept. */
   runAgent(options: AgentOptions, context: { signal: AbortSignal }): Promise<void>;
 }
 
@@ -39,11 +39,11 @@ export interface UninstallOptions {
   bpffs: string;
   state: string;
   socket: string;
-  /** Only say what would be removed. */
+  /** Only report what would be removed. */
   plan: boolean;
 }
 export interface UninstallModule {
-  /** Removes all that agents left on this machine; gives it by name, e.g. `link weir_host`. */
+  /** Removes everything that agents left on this machine. Returns the names, e.g. `link weir_host`. */
   uninstall(options: UninstallOptions, context: { signal: AbortSignal }): Promise<readonly string[]>;
 }
 
@@ -57,14 +57,14 @@ interface Container {
   name: string;
   namespace: string;
   pod: string;
-  /** The first one unless given. */
+  /** Default: the first one. */
   container?: string | undefined;
 }
 interface Change {
   /** The lab's. */
   name: string;
   files: readonly string[];
-  /** Manifests from elsewhere. */
+  /** Manifests from another source than files. */
   text?: string | undefined;
 }
 /** An object before and after a change; `before` is undefined if it would be new. */
@@ -90,13 +90,13 @@ export interface LabModule {
       /** Path of a local archive or directory by image name. */
       images: Readonly<Record<string, string>>;
       programs?: string;
-      /** Make the lab's nodes those of a Kubernetes API: absolute path of a kubeconfig, a context unless the current one. */
+      /** Registers the lab's nodes at a Kubernetes API: absolute path of a kubeconfig; context, default: the current one. */
       kubernetes?: { kubeconfig: string; context?: string | undefined } | undefined;
     },
     io: Io,
   ): Result;
   apply(options: Change, io: Io): Result;
-  /** What `apply` would change. */
+  /** The changes that `apply` would make. */
   changes(
     options: Change,
     io: Io,
@@ -109,23 +109,23 @@ export interface LabModule {
   status(options: { name: string; output: "table" | "json" | "yaml" }, io: Io): Result;
   list(options: { output: "table" | "json" | "yaml" }, io: Io): Result;
   down(options: { name: string }, io: Io): Result;
-  /** What `up` leaves running. `capabilities`: what the nodes' agents keep of root's, e.g. `net_admin`. */
+  /** The process that `up` leaves running. @param capabilities those that the nodes' agents keep, e.g. `net_admin` */
   supervise(options: { name: string; capabilities: readonly string[] }, io: Io): Result;
 }
 
 export interface CapabilitiesModule {
-  /** All that an agent needs, as setpriv names them. */
+  /** All capabilities that an agent needs, by setpriv's names. */
   capabilityNames: readonly string[];
 }
 
 export type ManifestInput = { path: string } | { text: string; name: string };
 export interface ManifestsModule {
-  /** Documents that the schemas have judged good, lists taken apart, and what is wrong with others. */
+  /** Valid documents, with lists split into items, and the problems of others. */
   readManifestDocuments(inputs: readonly ManifestInput[]): {
     documents: readonly { key: string; document: Readonly<Record<string, unknown>> }[];
     problems: readonly Problem[];
   };
-  /** The kind that a word names in any case, singular or plural. */
+  /** The kind of a word in any case, singular or plural. */
   findKind(word: string): { kind: string; namespaced: boolean } | undefined;
   /** JSON Schemas of the specs of Weir's own kinds. */
   specSchemas(): Readonly<Record<"Limit" | "Impairment", object>>;
@@ -133,10 +133,10 @@ export interface ManifestsModule {
 
 /** Objects at a Kubernetes API. */
 export interface Cluster {
-  /** Of objects that name none. */
+  /** Default namespace of objects. */
   namespace: string;
   put(document: Readonly<Record<string, unknown>>, options: { dryRun: boolean }): Promise<ObjectChange>;
-  /** By `Kind/namespace/name`; false if there is none. */
+  /** Removes `Kind/namespace/name`; false if it does not exist. */
   remove(key: string, options: { dryRun: boolean }): Promise<boolean>;
   close(): void;
 }

@@ -1,6 +1,6 @@
 import type { Io } from "./io.ts";
 
-/** Prints documents for machines: JSON, or YAML with `---` between several. */
+/** Prints documents as JSON, or as YAML with `---` between several. */
 export async function print(io: Io, format: "json" | "yaml", ...documents: readonly unknown[]): Promise<void> {
   if (format === "json") {
     for (const document of documents) io.stdout.write(`${JSON.stringify(document, null, 2)}\n`);

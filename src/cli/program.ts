@@ -21,10 +21,10 @@ import type { Modules } from "./modules.ts";
 const OK = 0;
 const FAILED = 1;
 const USAGE = 2;
-/** As a shell says that SIGINT ended it. */
+/** Exit code after SIGINT, as in shells. */
 const INTERRUPTED = 130;
 
-/** The `weir` command. Commands whose module is left out are not there. */
+/** The `weir` command, without commands whose module is missing. */
 export function buildProgram(io: Io, modules: Partial<Modules>): Command {
   const program = new Command("weir")
     .description("Weir: network functions for pods, limited and measured.")
@@ -62,7 +62,7 @@ export function buildProgram(io: Io, modules: Partial<Modules>): Command {
   return program;
 }
 
-/** Runs one command line (without the program's name). Gives the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted, or the command's own. */
+/** Runs one command line (without the program's name). Returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted, or the command's own. */
 export async function run(argv: readonly string[], io: Io, modules: Partial<Modules>): Promise<number> {
   const program = buildProgram(io, modules);
   try {
@@ -85,7 +85,7 @@ function report(error: unknown, io: Io): number {
   return FAILED;
 }
 
-/** Whoever pressed Ctrl+C knows why the answer did not come. */
+/** Whether an error is due to Ctrl+C, and need not be reported. */
 function isAbort(error: unknown): boolean {
   const { name, code } = error as { name?: unknown; code?: unknown };
   return name === "AbortError" || code === "ABORT_ERR" || error instanceof Failure;

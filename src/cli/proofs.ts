@@ -12,15 +12,15 @@ import {
   type Verdict,
 } from "../model/proof.ts";
 
-/** What was measured of one rule, or of one effect of it. */
+/** The measurement of one rule, or of one of its effects. */
 export interface Proof {
   kind: "limit" | "impairment" | "program";
   direction: string | null;
   source: string;
   rule: string;
-  /** Which effect of an impairment. */
+  /** The effect of an impairment. */
   effect: string | null;
-  /** Of the four numbers: shares from 0 to 1, bit/s, packets in a row, seconds. */
+  /** Unit of the four numbers: shares from 0 to 1, bit/s, consecutive packets, seconds. */
   unit: "share" | "bit/s" | "packets" | "s";
   expected: number | null;
   measured: number | null;
@@ -28,7 +28,7 @@ export interface Proof {
   low: number | null;
   high: number | null;
   packets: number | null;
-  /** Packets that a limit dropped as they came. */
+  /** Packets that a limit dropped at arrival. */
   dropped?: number;
   /** Packets that a limit marked with congestion experienced. */
   marked?: number;
@@ -40,7 +40,7 @@ type Receipt = Items["impairments"];
 
 const NOTHING = { expected: null, measured: null, low: null, high: null } as const;
 
-/** `rates`: of busy seconds that were watched, bit/s; `before`: the receipt when the watch began. */
+/** @param rates of the observed busy seconds, bit/s @param before the receipt at the beginning */
 export function limitProof(
   limit: Items["limits"],
   rates: readonly number[],
@@ -59,7 +59,7 @@ export function limitProof(
   return { ...what, effect: null, packets, dropped: dropped.packets, marked, ...judged };
 }
 
-/** What a limit counted since a receipt; counters that were set anew since count from zero. Undefined if it counts nothing. */
+/** A limit's counters since a receipt; counters that were reset meanwhile count from zero. Undefined if it counts nothing. */
 function passedSince(
   now: Items["limits"],
   before: Items["limits"] | undefined,
@@ -75,7 +75,7 @@ function passedSince(
   return { sent: amount("sent"), dropped: amount("dropped"), marked: marked - (since?.marked ?? 0) };
 }
 
-/** Of a user's program it is proven that it ran, and with what result. A new build counts from zero. */
+/** Verifies that a user's program ran, and with which results. A new build counts from zero. */
 export function programProof(now: Items["programs"], before: Items["programs"] | undefined): Proof {
   const { direction, source, configured, state, reason } = now;
   const what = {
@@ -94,7 +94,7 @@ export function programProof(now: Items["programs"], before: Items["programs"] |
   return { ...what, expected: null, packets, ...judgeProgram(now.dropped - (since?.dropped ?? 0), packets) };
 }
 
-/** One proof for each effect that can be judged by what happened between two receipts. */
+/** One proof for each effect that the counters of two receipts can verify. */
 export function impairmentProofs(now: Receipt, before: Receipt | undefined): Proof[] {
   const { direction, source, configured, state, reason, effects } = now;
   const what = { kind: "impairment" as const, direction, source, rule: configured };
@@ -121,7 +121,7 @@ export function impairmentProofs(now: Receipt, before: Receipt | undefined): Pro
     const chosen = counts.corrupted + counts.spared;
     proofs.push(proof("corrupt", "share", judgeShare(chosen, kept, effects.corrupt, "part")));
   }
-  // what found the paced queue full is neither kept nor lost by chance
+  // packets dropped by a full pacing queue are neither kept nor randomly lost
   const copied = (): Measured => judgeShare(counts.duplicated, kept, effects.duplicate ?? 0, "part");
   if (effects.duplicate !== undefined) {
     proofs.push(proof("duplicate", "share", effects.pace === undefined ? copied() : PACED));
@@ -143,7 +143,7 @@ function lossProofs({ packets, lost, bursts }: Counts, { loss }: Receipt["effect
   ];
 }
 
-/** What needs the fq qdisc: a receipt's reason says that there is none. */
+/** Proofs of the effects that need the fq qdisc, refuted if the receipt's reason says that it is missing. */
 function timeProofs(counts: Counts, { effects, reason }: Receipt, proof: Make): Proof[] {
   const { packets, lost, delayed, reordered, waited } = counts;
   const proofs: Proof[] = [];
@@ -166,14 +166,14 @@ function timeProofs(counts: Counts, { effects, reason }: Receipt, proof: Make): 
 
 const COUNTS = ["packets", "lost", "duplicated", "corrupted", "reordered", "delayed", "bursts", "spared"] as const;
 
-/** What was counted between two receipts; counters that were set anew since count from zero. */
+/** Counters between two receipts; those that were reset meanwhile count from zero. */
 function difference(now: Receipt, before: Receipt | undefined) {
   const since = before && COUNTS.every((name) => before[name] <= now[name]) ? before : undefined;
   const counts = COUNTS.map((name) => [name, now[name] - (since?.[name] ?? 0)] as const);
   const waited = (one: Receipt | undefined): number => (one?.meanDelay ?? 0) * (one?.delayed ?? 0);
   return {
     ...(Object.fromEntries(counts) as Record<(typeof COUNTS)[number], number>),
-    /** s, all delayed packets together */
+    /** Sum over all delayed packets, s. */
     waited: waited(now) - waited(since),
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Completion scripts. All ask `weir __complete -- WORDS…` for one candidate a line; `:files` stands for the shell's
+ * Completion scripts. All call `weir __complete -- WORDS…`, which prints one candidate per line; `:files` stands for the shell's
  * own completion of paths.
  */
 export const scripts = {

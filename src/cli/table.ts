@@ -1,7 +1,7 @@
 import { naturally, printable } from "./format.ts";
 import { type Io, wantsColour } from "./io.ts";
 
-/** A column of a table: its heading and what it shows of an item. */
+/** A column of a table: its heading and its text for an item. */
 export interface Column<T> {
   title: string;
   value(item: T): string | number;
@@ -13,7 +13,7 @@ export interface Column<T> {
   colour?(item: T): "red" | "green" | "yellow" | undefined;
 }
 
-/** Prints rows without borders, two spaces apart. Loads its libraries only now. */
+/** Prints rows without borders, two spaces apart. Loads its libraries at first use. */
 export async function printTable<T>(io: Io, columns: readonly Column<T>[], items: readonly T[]): Promise<void> {
   const [{ default: Table }, { default: picocolors }] = await Promise.all([import("cli-table3"), import("picocolors")]);
   const paint = picocolors.createColors(wantsColour(io));
@@ -38,7 +38,7 @@ export async function printTable<T>(io: Io, columns: readonly Column<T>[], items
   io.stdout.write(`${lines.map((line) => line.trimEnd()).join("\n")}\n`);
 }
 
-/** Sorted by columns' texts from left to right, numbers in them by value. */
+/** Sorts rows by their columns' texts from left to right, numbers in them by value. */
 export function sorted<T>(items: readonly T[], ...keys: ((item: T) => string)[]): T[] {
   return [...items].sort((a, b) => {
     for (const key of keys) {

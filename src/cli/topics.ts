@@ -1,4 +1,4 @@
-/** Keys of pods and Services that `weir explain` knows: what a user may write, and what it means. */
+/** Keys of pods and Services that `weir explain` describes: their grammar and meaning. */
 export interface KeyTopic {
   name: string;
   where: string;
@@ -26,7 +26,7 @@ function quantity(name: string, direction: "ingress" | "egress", setting: string
 
 const always = "always read";
 
-/** In the order of precedence: of two that speak of one direction, the earlier counts. */
+/** In order of precedence: of two keys for one direction the earlier one applies. */
 export const keyTopics: readonly KeyTopic[] = [
   quantity("weir.dev/ingress-bandwidth", "ingress", always),
   quantity("weir.dev/egress-bandwidth", "egress", always),

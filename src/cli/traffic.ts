@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { Failure } from "./errors.ts";
 
-/** Datagrams from one network namespace to an address: traffic for rules to be proven by. */
+/** Datagrams from one network namespace to an address, as traffic for verification. */
 
 export interface Flow {
   /** Path of the sender's network namespace. */
@@ -10,9 +10,9 @@ export interface Flow {
   port: number;
 }
 
-/** Nobody listens at discard. */
+/** The port `discard`, on which nobody listens. */
 export const DISCARD = 9;
-/** Datagrams of a kilobyte, so many at a time: half a gigabit a second where the machine can. */
+/** The sender's script: batches of 1 kB datagrams, up to half a gigabit per second. */
 const SEND = `
 const [address, port] = [process.argv[1], Number(process.argv[2])];
 const socket = require("node:dgram").createSocket(address.includes(":") ? "udp6" : "udp4");
@@ -26,7 +26,7 @@ const more = () => {
 more();
 `;
 
-/** Sends until it is stopped. Only root may enter another namespace. */
+/** Sends until it is stopped. Entering another namespace needs root. */
 export class Traffic {
   readonly #children: ChildProcess[];
   #error = "";
@@ -45,7 +45,7 @@ export class Traffic {
     });
   }
 
-  /** @throws Failure if a sender ended by itself: nothing was proven then */
+  /** @throws Failure if a sender ended by itself, so that nothing was verified */
   async stop(): Promise<void> {
     const ended = this.#children.filter(({ exitCode, pid }) => exitCode !== null || pid === undefined);
     for (const child of this.#children) child.kill("SIGKILL");

@@ -1,15 +1,15 @@
 import type { Items } from "../api/schemas.ts";
 
-/** A limit's rates are over so long at least, ms. */
+/** Shortest window of a limit's rates, ms. */
 const WINDOW = 1000;
-/** Two readings of one window differ by less, ms: what asking takes. */
+/** Highest difference between two readings of one window, ms: the duration of a query. */
 const JITTER = 400;
 
-/** Busy seconds of limits, each read once. Times in ms since the watch began. */
+/** Busy seconds of limits, each counted once. Times in ms since the beginning of the watch. */
 export class Windows {
   readonly #seen = new Map<string, { ended: number; rates: number[] }>();
 
-  /** Takes a receipt that was read at `time`. What ended before the watch began, or began before it, is none of it. */
+  /** Adds a receipt that was read at `time`. Ignores a window that began before the watch. */
   add(limit: Items["limits"], time: number): void {
     if (limit.measured === null || limit.measuredAge === null) return;
     const ended = time - 1000 * limit.measuredAge;

@@ -129,10 +129,10 @@ describe("how apply and delete end", () => {
     const argv = ["impair", "a", "--direction", "egress", "--loss", "1%", "--for", "1h"];
     const refused = await weir(...argv);
     expect(refused).toMatchObject({ code: 1, stdout: "" });
-    expect(refused.stderr).toMatch(/Impairment\/default\/zz comes first \(loss 5% egress\); taken back \(--override /);
+    expect(refused.stderr).toMatch(/Impairment\/default\/zz comes first \(loss 5% egress\); removed \(--override /);
     const taken = await weir(...argv, "--override");
     expect(taken).toMatchObject({ code: 0, stdout: expect.stringContaining("egress: loss 1%, active") });
-    expect(taken.stderr).toContain("Impairment/default/zz (loss 5%) does not count until ");
+    expect(taken.stderr).toContain("Impairment/default/zz (loss 5%) is overruled until ");
     const { items } = JSON.parse((await weir("get", "impairments", "-o", "json")).stdout);
     const lost = {
       source: "Impairment/default/zz",

@@ -54,7 +54,7 @@ test("creates, compares, changes and deletes; a dry run does nothing", async () 
   expect((await egress()).code).toBe(0);
   expect(weir(["delete"], [limit("20M")])).toMatchObject({ code: 0, out: "deleted Limit/shop/slow\n" });
   expect((await egress()).code).toBe(1);
-  expect(weir(["delete", "Limit/shop/slow"])).toEqual({ code: 0, out: "", err: "! Limit/shop/slow: not there\n" });
+  expect(weir(["delete", "Limit/shop/slow"])).toEqual({ code: 0, out: "", err: "! Limit/shop/slow: does not exist\n" });
 });
 
 test("another manager's fields are not taken over, and the server's refusals are reported for their object", async () => {

@@ -20,7 +20,7 @@ interface Flags extends AgentFlags, ClusterFlags {
   namespace?: string | undefined;
 }
 
-/** Differences are 1, as diff has it. */
+/** Exit code of `weir diff` on errors; 1 means differences, as with diff. */
 const NOT_COMPARED = 2;
 
 function withTarget(command: Command): Command {
@@ -35,10 +35,10 @@ export function addApply(program: Command, io: Io, load: Programs): void {
   withTarget(program.command("apply"))
     .summary("create or change objects")
     .description(
-      "Create or change the objects of manifests, at an agent, in a lab, or at a Kubernetes API. Returns once they are in force; from an API, once it has taken them.",
+      "Create or change the objects of manifests, at an agent, in a lab, or at a Kubernetes API. Returns once they are in force; with an API, once it has accepted them.",
     )
     .requiredOption("-f, --file <path>", FILES, collect)
-    .option("--dry-run", "only say what would happen")
+    .option("--dry-run", "only report what would happen")
     .action(async (flags: Flags) => setExitCode(program, await apply(io, load, flags)));
 }
 
@@ -53,11 +53,11 @@ export function addDiff(program: Command, io: Io, load: Programs): void {
 export function addDelete(program: Command, io: Io, load: Programs): void {
   withTarget(program.command("delete"))
     .summary("delete objects that were applied")
-    .description("Delete the objects that manifests or arguments name. Returns once they are gone.")
+    .description("Delete the objects that manifests or arguments name. Returns once they are removed.")
     .argument("[object...]", "KIND/NAME, or KIND/NAMESPACE/NAME")
     .option("-f, --file <path>", FILES, collect)
     .option("-n, --namespace <namespace>", "the objects' namespace", "default")
-    .option("--dry-run", "only say what would happen")
+    .option("--dry-run", "only report what would happen")
     .action(async (names: string[], flags: Flags) => setExitCode(program, await remove(io, load, names, flags)));
 }
 
@@ -120,13 +120,13 @@ async function diff(io: Io, load: Programs, flags: Flags): Promise<number> {
   return found.length > 0 ? 1 : 0;
 }
 
-/** What is different about an object, as lines; undefined if nothing is. */
+/** The differences of an object, as lines; undefined if there are none. */
 function different(one: ObjectChange): string | undefined {
   const action = actionOf(one);
   return action === "unchanged" ? undefined : `${action} ${one.key}\n${fields(one)}`;
 }
 
-/** A line for each field: `+` new, `-` gone, `~` changed. */
+/** A line for each field: `+` new, `-` removed, `~` changed. */
 function fields({ before, after }: ObjectChange): string {
   const value = (it: unknown): string => printable(JSON.stringify(it));
   return differences(before ?? {}, after)
@@ -143,7 +143,7 @@ async function agentChanges(io: Io, load: Programs, flags: Flags): Promise<Objec
   return documents.map(({ key, document }) => ({ key, before: held.get(key), after: named(key, document) }));
 }
 
-/** As the agent holds it: with the namespace that is meant. */
+/** The object with its default namespace, as the agent holds it. */
 function named(key: string, document: Readonly<Record<string, unknown>>): object {
   const [, namespace, name] = key.split("/");
   if (name === undefined) return document;
@@ -152,7 +152,7 @@ function named(key: string, document: Readonly<Record<string, unknown>>): object
 
 async function labChanges(io: Io, load: Programs, lab: string, flags: Flags) {
   const would = await (await load.lab()).changes({ name: lab, ...(await given(io, flags)) }, io);
-  if (tell(io, would.problems)) throw new Failure("read manifests: not all of them are right (above)");
+  if (tell(io, would.problems)) throw new Failure("read manifests: some are invalid (see above)");
   return would;
 }
 
@@ -179,7 +179,7 @@ async function removeAll(io: Io, client: Client, keys: readonly string[], { dryR
   const there = new Map((await client.list("objects")).map((one) => [keyOf(one), one]));
   for (const key of keys) {
     const one = there.get(key);
-    if (!one) io.stderr.write(`! ${key}: not there\n`);
+    if (!one) io.stderr.write(`! ${key}: does not exist\n`);
     else {
       if (!dryRun) await client.deleteObject({ ...one, namespace: one.namespace ?? undefined });
       io.stdout.write(`${dryRun ? "would delete" : "deleted"} ${key}\n`);
@@ -213,15 +213,15 @@ function parseName(text: string, fallback: string, findKind: FindKind): string {
 const keyOf = ({ kind, namespace, name }: { kind: string; namespace: string | null; name: string }): string =>
   objectKey(kind, { namespace: namespace ?? undefined, name });
 
-/** Good documents; throws once it has said what is wrong with others: all are applied or none. */
+/** Reads the documents. If any is invalid, reports the problems and throws: all are applied or none. */
 async function read(io: Io, load: Programs, flags: Flags) {
   const { files, text } = await given(io, flags);
   const inputs: ManifestInput[] = files.map((path) => ({ path }));
   if (text !== undefined) inputs.push({ text, name: "stdin" });
   const { documents, problems } = (await load.manifests()).readManifestDocuments(inputs);
-  if (tell(io, problems)) throw new Failure("read manifests: not all of them are right (above); nothing was done");
+  if (tell(io, problems)) throw new Failure("read manifests: some are invalid (see above); nothing was changed");
   if (documents.length === 0)
-    throw new Failure("read manifests: they hold no object that Weir acts on; nothing was done");
+    throw new Failure("read manifests: no object of a kind that Weir uses; nothing was changed");
   return documents;
 }
 
@@ -229,7 +229,7 @@ function unique(problems: readonly Problem[]): Problem[] {
   return [...new Map(problems.map((one) => [`${one.object} ${one.path} ${one.message}`, one])).values()];
 }
 
-/** Writes problems to stderr; gives whether any is an error. */
+/** Writes problems to stderr. Returns whether any is an error. */
 function tell(io: Io, problems: readonly Problem[]): boolean {
   const isError = ({ severity = "error" }: Problem): boolean => severity === "error";
   for (const one of problems) {

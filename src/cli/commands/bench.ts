@@ -6,32 +6,41 @@ import type { BenchName, Modules } from "../modules.ts";
 
 const benches: readonly [BenchName, string][] = [
   ["all", "Run every measurement."],
-  ["limits", "Measure how exactly bandwidth limits hold, beside a tbf qdisc and a plain token bucket."],
-  ["matrix", "Measure limits at every rate under every load; hours; goes on where the last run ended."],
-  ["loss", "Measure losses, in bursts and by seeds too, beside what was asked for; goes on where the last run ended."],
-  ["repeat", "Run a rule of 0.001 % loss 100,000,000 times in the kernel, with an exact test, and time it."],
-  ["live", "Measure how soon an edited annotation holds, and what other pods' flows notice."],
-  ["survive", "Kill agents under load and count what is lost."],
-  ["forward", "Measure forwarding: throughput beside a Linux bridge, the cost of a hop and of each function."],
+  ["limits", "Measure the exactness of bandwidth limits, compared with a tbf qdisc and a plain token bucket."],
+  ["matrix", "Measure limits at every rate under every load; takes hours; continues where the last run ended."],
+  ["loss", "Compare measured losses, bursts and seeds with the configured ones; continues where the last run ended."],
+  ["repeat", "Run a rule of 0.001 % loss 100,000,000 times in the kernel, with an exact test, and measure its time."],
+  ["live", "Measure the time until an edited annotation takes effect, and losses of other pods' flows."],
+  ["survive", "Kill agents under load and count lost packets."],
+  ["forward", "Measure forwarding: throughput compared with a Linux bridge, the cost of a hop and of each function."],
   [
     "flows",
-    "Measure the flow table: ns to find and to open flows, in empty and full tables, beside the kernel's maps.",
+    "Measure the flow table: ns to find and to open flows, in empty and full tables, compared with the kernel's maps.",
   ],
-  ["planning", "Compare planning change by change with planning from nothing, over a million random changes."],
-  ["steps", "Change limits under load: every pair of rates under every load; hours; goes on where the last run ended."],
-  ["changes", "Measure traffic while impairments and programs come, change and go; goes on where the last run ended."],
-  ["shares", "Measure how flows share a limit, and what ECN saves them; goes on where the last run ended."],
-  ["queue", "Measure the time in a limit's queue, and beside it; goes on where the last run ended."],
-  ["order", "Measure order and fragments under a limit; goes on where the last run ended."],
-  ["sizes", "Measure limits of packets of every size; goes on where the last run ended."],
-  ["many", "Measure how soon an edit is in force on a node of 200 pods limited both ways, and the agent's memory."],
-  ["cpu", "Measure the CPU of a packet under a limit beside another build's."],
-  ["pairs", "Measure cases of the matrix by turns beside another build; goes on where the last run ended."],
-  ["scale", "Measure what one change costs an agent at scale, its start, memory and rest; goes on where it ended."],
+  ["planning", "Compare incremental planning with planning from nothing, over a million random changes."],
+  [
+    "steps",
+    "Change limits under load: every pair of rates under every load; takes hours; continues where the last run ended.",
+  ],
+  [
+    "changes",
+    "Measure traffic while impairments and programs are added, changed and removed; continues where the last run ended.",
+  ],
+  ["shares", "Measure how flows share a limit, and the effect of ECN; continues where the last run ended."],
+  ["queue", "Measure the waiting time in a limit's queue, and of sparse traffic; continues where the last run ended."],
+  ["order", "Measure order and fragments under a limit; continues where the last run ended."],
+  ["sizes", "Measure limits of packets of every size; continues where the last run ended."],
+  ["many", "Measure the time until an edit is in force on a node with 200 limited pods, and the agent's memory."],
+  ["cpu", "Measure the CPU time per packet under a limit, compared with another build."],
+  ["pairs", "Compare cases of the matrix with another build, alternately; continues where the last run ended."],
+  [
+    "scale",
+    "Measure an agent at scale: CPU time of one change, start, memory, idle CPU time; continues where the last run ended.",
+  ],
   ["footprint", "Measure memory, CPU and start-up times."],
 ];
 
-/** Those with more cases than a day has hours for. */
+/** Measurements with so many cases that they can be sampled. */
 const SAMPLED: readonly BenchName[] = ["steps", "changes", "shares", "queue", "order", "sizes", "pairs"];
 
 function parseSeconds(text: string): number {
@@ -70,7 +79,7 @@ function parseSample(text: string): number {
   throw new InvalidArgumentError("a whole number from 1");
 }
 
-/** Words that a case's name must all hold: `10M ingress ipv6`. */
+/** Words that a case's name must contain: `10M ingress ipv6`. */
 const parseWords = (text: string): string[] => text.split(/\s+/).filter(Boolean);
 
 export function addBench(program: Command, io: Io, load: Modules["bench"]): void {
@@ -83,7 +92,7 @@ export function addBench(program: Command, io: Io, load: Modules["bench"]): void
       .command(what)
       .description(description)
       .option("--out <dir>", "where results go", "bench-results")
-      .option("--quick", "short runs, to see that all works; the figures mean little", false)
+      .option("--quick", "short runs that only show that the measurement works; their figures are not reliable", false)
       .option("--weir <path>", "measure another build's bin/weir")
       .action(async ({ out, quick, weir, ...rest }) => {
         const module = await load();
@@ -95,7 +104,7 @@ export function addBench(program: Command, io: Io, load: Modules["bench"]): void
   }
 }
 
-/** Cases that `--only` chooses, as an example. */
+/** Examples of values of `--only`. */
 const WORDS: Partial<Record<BenchName, string>> = {
   forward: "cost",
   matrix: "10M ingress udp",
@@ -110,13 +119,13 @@ const WORDS: Partial<Record<BenchName, string>> = {
   scale: "cluster nodes",
 };
 
-/** Options that not all measurements have. */
+/** Adds the options that only some measurements have. */
 function addOwnOptions(command: Command, what: BenchName, cwd: string): void {
   const words = WORDS[what];
   if (words) command.option("--only <words>", `cases with all of these words, e.g. "${words}"`, parseWords);
   if (SAMPLED.includes(what)) {
     const of = what === "pairs" ? "the cases of each rate" : "the cases";
-    command.option("--sample <n>", `so many of ${of}, always the same ones`, parseSample);
+    command.option("--sample <n>", `the number of ${of} to run, chosen by a fixed seed`, parseSample);
   }
   const atBuild = (path: string): string => resolve(cwd, path);
   const against = (): Command => command.requiredOption("--against <path>", "the other build's bin/weir", atBuild);
@@ -124,19 +133,19 @@ function addOwnOptions(command: Command, what: BenchName, cwd: string): void {
   const options: Partial<Record<BenchName, () => Command>> = {
     limits: () => lasting("run (60: as published)"),
     matrix: () => lasting("case (30)"),
-    loss: () => command.option("--packets <n>", "datagrams a case (100000: as published)", parsePackets),
+    loss: () => command.option("--packets <n>", "datagrams per case (100000: as published)", parsePackets),
     repeat: () => command.option("--packets <n>", "runs, whole millions (100000000)", parsePackets),
-    footprint: () => command.option("--pods <n>", "instead: so many pods, each with rules", parsePods),
+    footprint: () => command.option("--pods <n>", "instead: this number of pods, each with rules", parsePods),
     planning: () => command.option("--changes <n>", "together (1000000)", parseManyChanges),
-    many: () => command.option("--pods <n>", "so many pods (200)", parsePods),
+    many: () => command.option("--pods <n>", "number of pods (200)", parsePods),
     cpu: against,
     pairs: () => lasting("run (10)") && against(),
     forward: () =>
-      command.option("--against <path>", "another build's bin/weir beside it, by turns: what a packet costs", atBuild),
+      command.option("--against <path>", "another build's bin/weir, to compare the cost of a packet", atBuild),
     scale: () =>
       command
-        .option("--against <path>", "another build's bin/weir beside it, by turns", atBuild)
-        .option("--changes <n>", "of each kind and build (102: as published)", parseChanges)
+        .option("--against <path>", "another build's bin/weir to compare with", atBuild)
+        .option("--changes <n>", "changes of each kind and build (102: as published)", parseChanges)
         .option("--profile", "show the functions in which the agent spends its time; slower"),
   };
   options[what]?.();

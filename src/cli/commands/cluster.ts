@@ -15,7 +15,7 @@ export interface ClusterFlags {
 
 type Documents = readonly { key: string; document: Readonly<Record<string, unknown>> }[];
 
-/** Do the flags mean a Kubernetes API? */
+/** Whether the flags select a Kubernetes API. */
 export function meansCluster({ kubeconfig, context, lab, socket }: ClusterFlags): boolean {
   if (kubeconfig === undefined && context === undefined) return false;
   if (lab !== undefined || socket !== undefined)
@@ -23,7 +23,7 @@ export function meansCluster({ kubeconfig, context, lab, socket }: ClusterFlags)
   return true;
 }
 
-/** Opens the API that the flags mean for as long as `work` takes. */
+/** Opens the API that the flags select, and closes it after `work`. */
 export async function withCluster<T>(
   io: Io,
   load: Pick<Modules, "cluster">,
@@ -40,7 +40,7 @@ export async function withCluster<T>(
   }
 }
 
-/** Applies one after the other, namespaces first, and says what became of each. Resolves to the exit code. */
+/** Applies objects sequentially, namespaces first, and reports each result. Resolves to the exit code. */
 export async function putAll(
   io: Io,
   cluster: Cluster,
@@ -59,7 +59,7 @@ export async function putAll(
   return failed > 0 ? 1 : 0;
 }
 
-/** Says what apply would change. Resolves to the exit code: 0 nothing, 1 something, 2 not all could be compared. */
+/** Reports what apply would change. Resolves to the exit code: 0 nothing, 1 something, 2 not all could be compared. */
 export async function compareAll(
   io: Io,
   cluster: Cluster,
@@ -81,13 +81,13 @@ export async function compareAll(
   return code;
 }
 
-/** Deletes one after the other. Resolves to the exit code. */
+/** Deletes objects sequentially. Resolves to the exit code. */
 export async function deleteAll(io: Io, cluster: Cluster, keys: readonly string[], dryRun: boolean): Promise<number> {
   let failed = 0;
   for (const key of new Set(keys)) {
     try {
       if (await cluster.remove(key, { dryRun })) io.stdout.write(`${dryRun ? "would delete" : "deleted"} ${key}\n`);
-      else io.stderr.write(`! ${key}: not there\n`);
+      else io.stderr.write(`! ${key}: does not exist\n`);
     } catch (error) {
       failed += tell(io, key, error);
     }

@@ -10,7 +10,7 @@ export function addCompletion(program: Command, io: Io): void {
     .description("Print a completion script, e.g.: source <(weir completion bash)")
     .addArgument(new Argument("<shell>", "which shell").choices(Object.keys(scripts)))
     .action((shell: keyof typeof scripts) => void io.stdout.write(scripts[shell]));
-  // asked by the scripts: the words so far, the last one unfinished
+  // called by the scripts with the words so far, the last one incomplete
   program
     .command("__complete", { hidden: true })
     .argument("[words...]")

@@ -33,7 +33,7 @@ async function examine(io: Io, modules: Partial<Modules>, flags: DoctorFlags): P
     if (flags.node !== undefined) throw new UsageError("--node needs --lab");
     if (modules.doctor) return (await modules.doctor()).examine();
   }
-  // the nodes of a lab are one machine: one answer is enough
+  // all nodes of a lab are on one machine, so one answer is enough
   const [agent] = await chooseAgents(io, flags);
   const { values, failures } = await ask(io, agent ? [agent] : [], (client) => client.doctor());
   if (!values[0]) throw new Failure(failures.join("\n"));

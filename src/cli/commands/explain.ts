@@ -18,7 +18,7 @@ const objects = [
   { name: "config", summary: "the agent's configuration file" },
 ];
 
-/** Told from kinds of receipts, limits and impairments, by its capital. */
+/** Distinguished from the receipts `limits` and `impairments` by the capital letter. */
 const manifests = [
   { name: "Limit", summary: "a manifest's limit of pods' bandwidth: weir.dev/v1alpha1" },
   { name: "Impairment", summary: "a manifest's loss, delay and the like for pods: weir.dev/v1alpha1" },
@@ -62,7 +62,7 @@ async function overview(io: Io, functions: readonly FunctionTopic[]): Promise<vo
   io.stdout.write(`${lines.join("\n\n")}\n\nweir explain TOPIC says more, weir explain KIND.FIELD about one field.\n`);
 }
 
-/** `Limit`, `Limit.spec.egress`, `Impairment.delay`. False if it is no such topic. */
+/** Explains `Limit`, `Limit.spec.egress`, `Impairment.delay`. Returns false for another topic. */
 async function explainManifest(io: Io, topic: string, modules: Partial<Modules>): Promise<boolean> {
   const [written = "", ...below] = topic.split(".");
   const manifest = manifests.find(({ name }) => name === written);
@@ -78,7 +78,7 @@ async function explain(io: Io, topic: string, functions: readonly FunctionTopic[
   const key = keyTopics.find(({ name }) => name.toLowerCase() === word);
   if (key) return explainKey(io, key);
   const [first = "", ...rest] = word.split(".");
-  // the function limit goes before the alias of limits
+  // the function `limit` has precedence over the alias of `limits`
   const found = functions.find(({ name }) => name === word);
   if (found) return void io.stdout.write(`${found.name}: ${found.kind} network function\n\n${found.summary}\n`);
   const kind = kinds.find(({ name, aliases }) => name === first || aliases.includes(first));

@@ -35,7 +35,7 @@ export function addGet(program: Command, io: Io, modules: Pick<Partial<Modules>,
     );
 }
 
-/** Takes aliases too. */
+/** Parses a kind or its alias. */
 export function parseKind(word: string): KindName {
   const found = kinds.find(({ name, aliases }) => name === word.toLowerCase() || aliases.includes(word.toLowerCase()));
   if (found) return found.name;
@@ -65,17 +65,17 @@ async function get<K extends KindName>(
       (flags.node === undefined || view.node(item) === flags.node) &&
       (flags.namespace === undefined || kind === "topology" || podOf(item)?.namespace === flags.namespace),
   );
-  // one agent that fails leaves nothing to show
+  // if the only agent fails there is nothing to show
   const isMissing = only !== undefined && items.length === 0;
   if (values.length > 0 && !(isMissing && isText(flags))) await show(io, kind, view, items, flags);
   if (isText(flags) && !isMissing) await tellIdle(io, kind, items, flags);
   if (failures.length > 0) throw new Failure(failures.join("\n"));
-  if (isMissing) throw new Failure(`get ${kind} ${JSON.stringify(only)}: not there`);
+  if (isMissing) throw new Failure(`get ${kind} ${JSON.stringify(only)}: it does not exist`);
 }
 
 const isText = ({ output }: GetFlags): boolean => output === "table" || output === "wide";
 
-/** Objects that would have a line here and have none: they choose no pod, or are refused. */
+/** Reports objects without a row: they select no pod, or are invalid. */
 async function tellIdle(io: Io, kind: KindName, items: readonly object[], flags: GetFlags): Promise<void> {
   const own = { limits: "Limit/", impairments: "Impairment/" }[kind as string];
   if (own === undefined) return;
@@ -90,14 +90,14 @@ async function tellIdle(io: Io, kind: KindName, items: readonly object[], flags:
   for (const line of new Set(lines)) io.stderr.write(`${line}\n`);
 }
 
-/** What a lab holds itself: no node's agent was given it. */
+/** Objects that a lab itself holds, and that no node's agent has. */
 async function labObjects(io: Io, { lab: load }: Pick<Partial<Modules>, "lab">, flags: GetFlags) {
   const lab = load && flags.node === undefined ? await chooseLab(io, flags, { quiet: true }) : undefined;
   if (!load || lab === undefined) return [];
   return (await (await load()).objects({ name: lab }, io)).map((one) => ({ ...one, node: "" }));
 }
 
-/** The pod that an item is, or belongs to. */
+/** The pod of an item. */
 function podOf(item: object): { namespace: string; name: string } | undefined {
   const { namespace, name, pod, owner, object } = item as Partial<Record<string, string | null>>;
   if (namespace) return { namespace, name: pod ?? name ?? "" };
@@ -119,7 +119,7 @@ async function show<T extends object>(
 ): Promise<void> {
   if (flags.output === "json") return print(io, "json", { items });
   if (flags.output === "yaml") {
-    // a topology is a document of its own, to be kept and edited
+    // a topology is a document by itself, which can be stored and edited
     return kind === "topology" ? print(io, "yaml", ...items) : print(io, "yaml", { items });
   }
   if (items.length === 0) return void io.stderr.write(`no ${kind}\n`);

@@ -22,15 +22,15 @@ interface Flags extends AgentFlags, EffectFlags {
 
 const INTERRUPTED = 130;
 const LONGEST = "8760h";
-/** Receipts are read this often while a command waits, ms. */
+/** Interval at which a waiting command reads receipts, ms. */
 const PAUSE = 500;
-/** The datapath's clock and ours differ by less, ms. */
+/** Highest difference between the datapath's clock and this process's, ms. */
 const MARGIN = 50;
 
 export function addImpair(program: Command, io: Io, modules: Pick<Partial<Modules>, "manifests">): void {
   withAgents(program.command("impair").summary("impair a pod for some time"))
     .description(
-      "Lose, duplicate, corrupt or delay a pod's packets for some time. The datapath itself ends it, whatever becomes of Weir.",
+      "Lose, duplicate, corrupt or delay a pod's packets for some time. The datapath ends it by itself, even if Weir stops.",
     )
     .argument("<pod>", "the pod's name")
     .option("-n, --namespace <namespace>", "the pod's namespace", "default")
@@ -41,22 +41,22 @@ export function addImpair(program: Command, io: Io, modules: Pick<Partial<Module
         .default("both"),
     )
     .option("--loss <loss>", '2%, "exponential 300", or "burst p=1% r=20%"', loss)
-    .option("--duplicate <share>", "share of packets that come twice, e.g. 1%", percent)
+    .option("--duplicate <share>", "share of packets that are duplicated, e.g. 1%", percent)
     .option("--corrupt <share>", "share of packets with a flipped bit", percent)
-    .option("--delay <duration>", "how long packets wait, e.g. 50ms", time("50ms"))
-    .option("--jitter <duration>", "how much that varies, both ways", time("10ms"))
-    .option("--reorder <share>", "share of packets that do not wait", percent)
+    .option("--delay <duration>", "delay of packets, e.g. 50ms", time("50ms"))
+    .option("--jitter <duration>", "largest deviation from the delay, in both directions", time("10ms"))
+    .option("--reorder <share>", "share of packets that are not delayed", percent)
     .option("--pace <rate>", "bit/s at which packets leave, e.g. 10M", rate)
-    .option("--seed <number>", "same seed and same packets, same fate", seed)
+    .option("--seed <number>", "the same seed affects the same packets in the same way", seed)
     .option(
       "--peer <network>",
       "only packets to or from these addresses, e.g. 10.0.0.0/8 or 10.0.0.7; may be given several times",
       peer,
     )
     .option("--port <port>", "only this port, e.g. 53/UDP; may be given several times", port)
-    .option("--lease <duration>", "how long it outlives its agent", time("30s"))
-    .option("--override", "come before all that others say of the same packets; says whose place it takes")
-    .option("--wait", "return when it is over, with what it did; Ctrl+C ends it early")
+    .option("--lease <duration>", "how long it lasts if no agent renews it", time("30s"))
+    .option("--override", "take precedence over all other rules for the same packets; names the overruled ones")
+    .option("--wait", "return at its end, with the measured effect; Ctrl+C ends it early")
     .action(async (pod: string, flags: Flags) => setExitCode(program, await impair(io, modules, pod, flags)));
 }
 
@@ -76,7 +76,7 @@ async function impair(
     pod,
   });
   await check(modules, oneOffManifest(one));
-  // Calls that clean up must not end with the command's signal.
+  // Clean-up calls must not be aborted by the command's signal.
   const client = new Client({ socket: agent.client.socket });
   const object = { kind: "Impairment", namespace, name: oneOffName(one) };
   const [change] = await client.putObjects([oneOffManifest(one)]);
@@ -88,8 +88,8 @@ async function impair(
   if (wrong || receipts.length < wanted) {
     await client.deleteObject(object);
     const told = wrong?.reason ?? change?.problems.map(({ message }) => message).join("; ");
-    const hint = wrong?.overruledBy === undefined || flags.override ? "" : " (--override takes its place meanwhile)";
-    throw new Failure(`impair ${namespace}/${pod}: ${printable(told || "no rule came of it")}; taken back${hint}`);
+    const hint = wrong?.overruledBy === undefined || flags.override ? "" : " (--override takes precedence meanwhile)";
+    throw new Failure(`impair ${namespace}/${pod}: ${printable(told || "no rule resulted")}; removed${hint}`);
   }
   tellLosers(io, all, source, until);
   for (const each of receipts) io.stdout.write(`${line(each)}; ends at ${new Date(one.until).toISOString()}\n`);
@@ -100,7 +100,7 @@ async function impair(
   const { last, gone } = await follow(io, client, one, source, receipts);
   await client
     .deleteObject(object)
-    .catch((error) => io.stderr.write(`! ${describe(error)}; it is over all the same\n`));
+    .catch((error) => io.stderr.write(`! ${describe(error)}; the impairment has ended anyway\n`));
   for (const each of last) io.stdout.write(`${measured(each)}\n`);
   if (gone !== undefined) throw new Failure(`impair ${namespace}/${pod}: ended early: ${printable(gone)}`);
   return io.signal.aborted ? INTERRUPTED : 0;
@@ -115,14 +115,14 @@ function checkFlags(pod: string, flags: EffectFlags): void {
   throw new UsageError(`impair ${pod}: give one of ${EFFECTS.map((name) => `--${name}`).join(", ")}`);
 }
 
-/** The flag by which other commands find the same agent; empty if they find it by themselves. */
+/** The flag with which other commands select the same agent; empty if none is needed. */
 async function targetOf(io: Io, flags: AgentFlags): Promise<string> {
   if (flags.socket !== undefined) return ` --socket ${flags.socket}`;
   const lab = await chooseLab(io, flags, { quiet: true });
   return lab === undefined ? "" : ` --lab ${lab}`;
 }
 
-/** Judges the manifest as an agent would, but in the command line's words: a wrong flag is wrong usage. */
+/** Validates the manifest like an agent, but reports the flag rather than the field, as wrong usage. */
 async function check(
   { manifests }: Pick<Partial<Modules>, "manifests">,
   manifest: Record<string, unknown>,
@@ -132,29 +132,29 @@ async function check(
   if (wrong) throw new UsageError(`impair: ${flagOf(wrong.path ?? "")}: ${printable(wrong.message)}`);
 }
 
-/** Names the rules whose place is taken: their authors may not know. */
+/** Names the overruled rules, since their authors may not know. */
 function tellLosers(io: Io, all: readonly Receipt[], source: string, until: number): void {
   for (const { namespace, pod, direction, source: loser, configured, overruledBy } of all) {
     if (overruledBy !== source) continue;
     const end = new Date(until).toISOString();
-    const text = `${namespace}/${pod} ${direction}: ${loser} (${configured}) does not count until ${end}`;
+    const text = `${namespace}/${pod} ${direction}: ${loser} (${configured}) is overruled until ${end}`;
     io.stderr.write(`! ${printable(text)}\n`);
   }
 }
 
-/** Of two with the same rank the first by name counts: the one that was there first. */
+/** Names sort by time of creation: of two rules of equal rank the first by name has precedence, the older one. */
 const idOf = (now: number): string => `${now.toString(36)}${randomBytes(2).toString("hex")}`;
 
 const receiptsOf = async (client: Client, source: string): Promise<Receipt[]> =>
   (await client.list("impairments")).filter((one) => one.source === source);
 
-/** How a wait ended: the last receipts that could be read, and why it was before its time. */
+/** Result of a wait: the last receipts, and the reason if it ended early. */
 interface Followed {
   last: readonly Receipt[];
   gone?: string | undefined;
 }
 
-/** Waits for the end. An agent that dies meanwhile ends nothing early; a pod or an object that goes does. */
+/** Waits for the end. A failing agent does not end the wait early; a removed pod or object does. */
 async function follow(
   io: Io,
   client: Client,
@@ -186,11 +186,11 @@ async function look(client: Client, one: OneOff, source: string): Promise<{ rece
   return gone === undefined ? {} : { gone };
 }
 
-/** What a rule without receipts has lost. Undefined if nothing is missing: an agent that starts has no receipts yet. */
+/** What is missing if a rule has no receipts, its pod or its object; undefined if both exist: a starting agent has no receipts yet. */
 async function goneOf(client: Client, one: OneOff): Promise<string | undefined> {
   const { namespace, pod } = one;
   const pods = await client.list("pods");
-  if (!pods.some((each) => each.namespace === namespace && each.name === pod)) return "the pod is gone";
+  if (!pods.some((each) => each.namespace === namespace && each.name === pod)) return "the pod was removed";
   const objects = await client.list("objects");
   const name = oneOffName(one);
   const isThere = objects.some((each) => each.namespace === namespace && each.name === name);

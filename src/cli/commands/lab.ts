@@ -81,7 +81,7 @@ export function addLab(program: Command, io: Io, load: Modules["lab"], capabilit
     });
 }
 
-/** Only the flag makes a lab part of a cluster: whose $KUBECONFIG happens to be set did not ask for nodes in it. */
+/** Only the flag makes a lab part of a cluster, not $KUBECONFIG, which may be set for another purpose. */
 function kubernetesOf(
   io: Io,
   { kubeconfig, context, file }: { kubeconfig?: string; context?: string; file?: string[] },

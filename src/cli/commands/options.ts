@@ -21,15 +21,15 @@ export function output(...choices: string[]): Option {
   return new Option("-o, --output <format>", "output format").choices(choices).default(choices[0]);
 }
 
-/** Bounds of a duration, as they are written. */
+/** Bounds of a duration, as text. */
 export interface Span {
   least: string;
   most: string;
-  /** Shown to who writes none. */
+  /** Shown if the value is invalid. */
   example: string;
 }
 
-/** A flag's duration, ms: written as in manifests. */
+/** Parses a flag's duration, written as in manifests, to ms. */
 export function duration({ least, most, example }: Span): (text: string) => number {
   const ms = (text: string): number => {
     const result = parseDuration(text, example);
@@ -43,13 +43,13 @@ export function duration({ least, most, example }: Span): (text: string) => numb
   };
 }
 
-/** For a flag of paths that may be given several times. An empty one is a variable that was not set, not this folder. */
+/** Collects paths of a flag that may be given several times. Refuses an empty path, which comes from an unset variable. */
 export function collect(text: string, previous: readonly string[] = []): string[] {
   if (text === "") throw new InvalidArgumentError("Write a path.");
   return [...previous, text];
 }
 
-/** What `-f` takes where manifests are read once. */
+/** Description of `-f` where manifests are read once. */
 export const FILES = "manifest file or folder, - for standard input; may be given several times";
 
 /** Paths of `-f`, absolute, and the text of standard input if `-` is among them. */

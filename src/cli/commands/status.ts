@@ -45,10 +45,10 @@ async function once(io: Io, flags: StatusFlags): Promise<Answers<Status>> {
   return ask(io, agents, (client) => client.status());
 }
 
-/** Asks until all are ready, a moment apart. A lab or an agent that is not there yet is waited for. */
+/** Queries at intervals until all agents are ready. Also waits for a lab or an agent that does not exist yet. */
 async function wait(io: Io, flags: StatusFlags): Promise<Answers<Status>> {
   const end = io.now() + flags.timeout;
-  // which lab is meant is said once
+  // the selected lab is only named once
   const quiet: Io = { ...io, stderr: { write: () => true } };
   for (let first = true; ; first = false) {
     const answers = await once(first ? io : quiet, flags).catch((error: unknown) => {

@@ -20,9 +20,9 @@ interface Flags extends AgentFlags {
   output: "table" | "json" | "yaml";
 }
 
-/** What is under way when the traffic ends has this long to arrive, ms, and what a rule holds. */
+/** Time for packets to arrive after the traffic has ended, ms, in addition to a rule's delay. */
 const SETTLE = 300;
-/** How often limits are read, ms: their rates are those of the last busy second. */
+/** Interval of reading limits, ms: their rates are those of the last busy second. */
 const READ_EVERY = 500;
 
 export function addVerify(program: Command, io: Io): void {
@@ -72,7 +72,7 @@ async function verify(io: Io, pod: string, flags: Flags): Promise<number> {
 const longestDelay = (rules: readonly Items["impairments"][]): number =>
   Math.max(0, ...rules.map(({ effects: { delay } }) => (delay ? (delay.base + delay.jitter) / 1e6 : 0)));
 
-/** Both ways between the pod and another one. A rule for one UDP port is met there. */
+/** Traffic in both directions between the pod and another one, to the port of a rule for one UDP port. */
 async function flowsOf(
   io: Io,
   agents: readonly Agent[],
@@ -99,7 +99,7 @@ async function flowsOf(
   ];
 }
 
-/** Calls `read` now and then; it may ask how long it has been, ms. */
+/** Calls `read` at intervals, with the elapsed time, ms. */
 async function watch(io: Io, ms: number, read: (time: () => number) => Promise<void>): Promise<void> {
   const begin = io.now();
   const time = (): number => io.now() - begin;
@@ -116,7 +116,7 @@ interface Receipts {
   limits: readonly Items["limits"][];
 }
 
-/** Another's rule acts in its place, and is judged by itself. */
+/** An overruled rule has no effect; the rule that overrules it is verified by itself. */
 const isOverruled = ({ overruledBy, effective }: Loser): boolean => overruledBy !== undefined && effective === null;
 type Loser = Pick<Items["limits"] | Items["impairments"], "overruledBy" | "effective">;
 
@@ -144,7 +144,7 @@ interface Rule {
 }
 const same = (a: Rule) => (b: Rule) => a.source === b.source && a.direction === b.direction;
 
-/** To three digits, with its unit. */
+/** A value with its unit, to three digits. */
 function shown(unit: Proof["unit"], value: number | null): string {
   if (value === null) return "-";
   if (unit === "share") return formatShare(value);

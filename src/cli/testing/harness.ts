@@ -7,14 +7,14 @@ import type { Io } from "../io.ts";
 import type { Modules } from "../modules.ts";
 import { run } from "../program.ts";
 
-/** What a command line gave. */
+/** Result of a command line. */
 export interface Ran {
   code: number;
   out: string;
   err: string;
 }
 
-/** A machine of its own: agents in memory on real sockets, and the command line beside them in one process. */
+/** A test machine: in-memory agents on real sockets, and the command line, in one process. */
 export class Machine {
   readonly runDir: string;
   readonly #servers: ApiServer[] = [];
@@ -27,7 +27,7 @@ export class Machine {
     return new Machine(await mkdtemp(join(tmpdir(), "weir-t")));
   }
 
-  /** Starts an agent: of the machine, or of a lab. */
+  /** Starts an agent of the machine or of a lab. */
   async agent(node: string, state: Partial<MemoryState> = {}, lab?: string): Promise<MemoryBackend> {
     const backend = new MemoryBackend(node, state);
     await this.serve(backend, lab);

@@ -25,9 +25,9 @@ export interface ObjectChange {
   after: object;
 }
 
-const NOT_READ = "read manifests: not all of them are right (above); nothing was done";
+const NOT_READ = "read manifests: some are invalid (see above); nothing was changed";
 const nothing = (what: string) =>
-  new LabError("manifests", `${what}: the manifests hold no object that a lab acts on; nothing was done`);
+  new LabError("manifests", `${what}: the manifests have no object of a kind that a lab uses; nothing was changed`);
 
 /**
  * Creates or changes objects, all or none; resolves when the change is in force. Exit code 1, with reasons, if a part

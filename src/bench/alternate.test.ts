@@ -7,7 +7,7 @@ IpExt: InNoRoutes InOctets OutOctets
 IpExt: 0 1234567890123 7
 `;
 
-test("received bytes are IP's own, found by name", () => {
+test("received bytes are IP's counter, found by name", () => {
   expect(octets(TEXT)).toBe(1234567890123);
 });
 

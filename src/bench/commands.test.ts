@@ -7,7 +7,7 @@ const io = (signal: AbortSignal) => {
   return { said, stdout: out, stderr: out, env: { NODE_EXTRA_CA_CERTS: "x", KEPT: "1" }, signal };
 };
 
-test("all of them run in order but those that take hours or another build, in an environment that starts Node.js fast", async () => {
+test("all run in order, except those that take hours or need another build, in an environment that starts Node.js fast", async () => {
   const ran: string[] = [];
   for (const name of Object.keys(benches) as (keyof typeof benches)[]) {
     vi.spyOn(benches, name).mockResolvedValue(async ({ env, weir, quick, out }) => {
@@ -26,7 +26,7 @@ test("all of them run in order but those that take hours or another build, in an
   vi.restoreAllMocks();
 });
 
-test("Ctrl+C ends in good order, another error is told", async () => {
+test("Ctrl+C ends gracefully, another error is thrown", async () => {
   const controller = new AbortController();
   vi.spyOn(benches, "live").mockResolvedValue(async () => {
     controller.abort();

@@ -20,7 +20,7 @@ test("the running kernel's own files have the counters that the proofs rely on",
   for (const name of names) expect(all.get(name), name).toBeTypeOf("number");
 });
 
-test("datagrams that no reader took have arrived all the same", () => {
+test("datagrams that no process has read count as arrived", () => {
   const text =
     "Ip: InDelivers\nIp: 100\nTcp: InSegs RetransSegs\nTcp: 10 0\nUdp: InDatagrams\nUdp: 0\nIp6InDelivers 5\nIcmp6InMsgs 2\n";
   expect(fromSnmp(text).udpArrived).toBe(93);

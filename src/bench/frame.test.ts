@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { frame64 } from "./frame.ts";
 
-test("a frame of 64 bytes with a header whose checksum holds", () => {
+test("a frame of 64 bytes has a valid header checksum", () => {
   const frame = frame64("10.1.2.3", "10.4.5.6");
   expect(frame.length).toBe(60);
   expect([...frame.subarray(26, 34)]).toEqual([10, 1, 2, 3, 10, 4, 5, 6]);

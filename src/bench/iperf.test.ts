@@ -13,7 +13,7 @@ import {
 
 const second = (start: number, bytes: number, length = 1) => ({ start, end: start + length, bytes });
 
-test("goodput leaves out the first second and a rest that is no full interval", () => {
+test("goodput excludes the first second and an incomplete last interval", () => {
   const intervals = [second(0, 500), second(1, 100), second(2, 120), second(3, 9000, 0.01)];
   expect(goodput({ intervals }, 1)).toBe(880);
   expect(goodput({ intervals })).toBe(1920);
@@ -21,7 +21,7 @@ test("goodput leaves out the first second and a rest that is no full interval", 
   expect(goodput({ intervals: [] })).toBe(0);
 });
 
-test("a pause takes with it the seconds that it touches, clocks that differ included", () => {
+test("seconds that overlap a pause are excluded, allowing for different clocks", () => {
   const intervals = [0, 1, 2, 3].map((start) => second(start, 100));
   expect(outside(intervals, [{ start: 2.05, end: 2.15 }])).toEqual([second(0, 100), second(3, 100)]);
   expect(outside(intervals, [])).toEqual(intervals);
@@ -70,7 +70,7 @@ describe("iperf3", () => {
     expect(errorOf({ ...ended, stderr: "said" })).toBe(error);
   });
 
-  test("a client waits for its server, but not for another error", async () => {
+  test("a client is retried until its server is ready, but not after another error", async () => {
     const answers = ["Connection refused", "the server is busy", "boom"];
     const client = async () => ({ code: 0, stderr: "", stdout: JSON.stringify({ error: answers.shift() }) });
     await expect(untilServed(["iperf3"], client)).rejects.toThrow("boom");

@@ -3,7 +3,7 @@ import { runsOf, unset } from "./datagrams.ts";
 import { finding, judgeBursts } from "./loss.ts";
 import { caseName, cases, manifest } from "./loss-case.ts";
 
-test("every setting, both ways, same node and across, both families", () => {
+test("every setting, both directions, same node and across, both families", () => {
   const all = cases(false);
   expect(all).toHaveLength((7 + 5 + 3 + 1) * 8);
   expect(new Set(all.map(caseName)).size).toBe(all.length);
@@ -18,13 +18,13 @@ test("words choose cases by whole words of their names", () => {
   expect(cases(false, ["nothing"])).toEqual([]);
 });
 
-test("a quick run has each way once, and every kind", () => {
+test("a quick run has each direction once, and every kind", () => {
   const quick = cases(true);
   expect(new Set(quick.map(({ direction, to, family }) => `${direction} ${to} ${family}`)).size).toBe(8);
   expect(new Set(quick.map(({ what }) => what))).toEqual(new Set(["uniform", "exponential", "burst", "seed"]));
 });
 
-test("a rule is for the measured datagrams alone", () => {
+test("a rule only matches the measured datagrams", () => {
   const [one] = cases(false, ["burst", "r=20%", "ingress", "same", "ipv4"]);
   if (!one) throw new Error("no case");
   expect(JSON.parse(manifest(one, "near", 7009, 7)).spec).toEqual({
@@ -36,7 +36,7 @@ test("a rule is for the measured datagrams alone", () => {
   });
 });
 
-test("numbers that did not come, and how many of them in a row", () => {
+test("missing numbers, and the lengths of their runs", () => {
   const missing = unset(Buffer.from([0b11110000, 0b11111110]), 20);
   expect(missing).toEqual([0, 1, 2, 3, 8, 16, 17, 18, 19]);
   expect(runsOf(missing, 3)).toEqual([1, 0, 2]);

@@ -8,7 +8,7 @@ const steps = (from: number, change: number, count = 100) =>
     bytes: time <= change ? 1000 : 4000,
   }));
 
-test("the rate between two moments is of the bins that end there", () => {
+test("the rate between two times is that of the bins that end between them", () => {
   const bins = steps(0, 1000);
   expect(windowRate(bins, 100, 200)).toBeCloseTo(400_000);
   expect(windowRate(bins, 1100, 1200)).toBeCloseTo(1_600_000);
@@ -24,7 +24,7 @@ test.each([0, 300, 700])("a change after %i ms is found within half a window", a
   expect(Math.abs((found ?? Number.NaN) - delay)).toBeLessThanOrEqual(60);
 });
 
-test("no change is no time", async () => {
+test("without a change there is no time", async () => {
   const now = monotonic();
   const bins = steps(now - 500, now + 5000);
   const meter = { rate: (begin: number, end: number) => windowRate(bins, begin, end) };

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { requirePackages } from "./packages.ts";
 
-test("what measurements need is installed with the tests", () => {
+test("packages for measurements are installed with the tests", () => {
   expect(() => requirePackages("limits")).not.toThrow();
 });
 

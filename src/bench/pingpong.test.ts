@@ -14,11 +14,11 @@ test("times of answers, in µs", () => {
   });
 });
 
-test("what is lost counts as long, but for one that is still under way", () => {
+test("a lost ping counts as a long one, except the last if it is still awaited", () => {
   expect(parsePing(line("1") + summary(2, 1))).toMatchObject({ count: 1, lost: 0 });
   expect(parsePing(line("1") + summary(4, 1))).toMatchObject({ count: 3, lost: 2, max: LOST });
 });
 
-test("something else is an error", () => {
+test("other text is an error", () => {
   expect(() => parsePing("connect: Network is unreachable")).toThrow("no summary");
 });

@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
 import { holm, pairedRatio, pairedT, quantile, spread, upperT } from "./stats.ts";
 
-test("pairs that all have one ratio have no margin", () => {
+test("pairs with equal ratios have equal bounds", () => {
   const ratio = pairedRatio([1, 2, 3].map((b) => [1.25 * b, b] as const));
   expect(ratio.pairs).toBe(3);
   for (const value of [ratio.mean, ratio.lower, ratio.upper]) expect(value).toBeCloseTo(1.25);
 });
 
-test("the bounds are Student's", () => {
+test("the bounds are those of Student's t", () => {
   // logs ±ln 1.1, mean 0, s = √2 · ln 1.1, t(1) = 6.314
   const ratio = pairedRatio([
     [1.1, 1],
@@ -55,7 +55,7 @@ test("a paired test: t of the differences' mean", () => {
   expect(() => pairedT([1])).toThrow("1 are too few");
 });
 
-test("Holm: the smallest against all, the next against one less, and none after the first that stays", () => {
+test("Holm: the smallest p is compared with level / n, the next with level / (n - 1), and none after the first that is not rejected", () => {
   expect(holm([0.04, 0.01, 0.02], 0.05)).toEqual([true, true, true]);
   expect(holm([0.03, 0.01, 0.03], 0.05)).toEqual([false, true, false]);
   expect(holm([0.026, 0.0001], 0.05)).toEqual([true, true]);

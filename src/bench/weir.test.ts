@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { killStarted, start } from "./weir.ts";
 
-test("what was started and not stopped is killed; what has ended is not touched", async () => {
+test("running programs are killed; ended ones are not", async () => {
   const over = start(["true"]);
   expect((await over.ended).code).toBe(0);
   const beside = start([process.execPath, "-e", "setInterval(() => {}, 1000)"]);

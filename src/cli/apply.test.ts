@@ -70,7 +70,7 @@ describe("at an agent", () => {
     backend = await machine.agent("node-1");
   });
 
-  test("apply, diff and delete, over one set's life", async () => {
+  test("apply, diff and delete of one set of objects", async () => {
     const path = written(`${POD("a")}---\n${POD("b")}`);
     const dry = await run(["apply", "-f", path, "--dry-run"]);
     expect(dry).toEqual({
@@ -146,7 +146,7 @@ describe("in a lab", () => {
     ]);
   });
 
-  test("standard input is one of the files of the lab's own commands too", async () => {
+  test("the lab's own commands read standard input too", async () => {
     for (const verb of ["apply", "delete"]) {
       expect((await run(["lab", verb, "-f", "-", "--name", "x"], "text")).code).toBe(0);
     }
@@ -157,7 +157,7 @@ describe("in a lab", () => {
     ]);
   });
 
-  test("a dry run tells what would be wrong, and ends by it; a difference is no failure", async () => {
+  test("a dry run reports problems, with their exit code; a difference is no failure", async () => {
     previewed = [{ object: "Pod/default/new", message: "it would be bad" }];
     const ran = await run(["apply", "-f", "x", "--lab", "x", "--dry-run"]);
     expect(ran).toMatchObject({ code: 1, err: "✖ Pod/default/new: it would be bad\n" });
@@ -177,7 +177,7 @@ describe("in a lab", () => {
     expect(err).not.toContain("\u001b");
   });
 
-  test("diff shows fields, with what others wrote made harmless", async () => {
+  test("diff shows fields, with untrusted text escaped", async () => {
     expect(await run(["diff", "-f", "x", "--lab", "x"])).toEqual({
       code: 1,
       out: [

@@ -137,7 +137,7 @@ describe("weir lab", () => {
     expect(calls).toEqual([]);
   });
 
-  test("an error of the lab is said with its hint", async () => {
+  test("an error of the lab is reported with its hint", async () => {
     const { modules } = recorder();
     const lab = await modules.lab();
     lab.down = () => Promise.reject(Object.assign(new Error("remove netns x: EBUSY"), { hint: "try again" }));
@@ -153,7 +153,7 @@ describe("weir agent", () => {
   });
   afterEach(() => rm(folder, { recursive: true }));
 
-  test("flags win over the file; paths are absolute", async () => {
+  test("flags have precedence over the file; paths are absolute", async () => {
     const file = join(folder, "agent.yaml");
     await writeFile(file, "apiVersion: weir.dev/v1alpha1\nkind: AgentConfig\nnode: a\nuplink: eth0\nmtu: 1450\n");
     const { calls, modules } = recorder();
@@ -191,7 +191,7 @@ describe("weir agent", () => {
   });
 });
 
-test("weir uninstall says what it removes, or would", async () => {
+test("weir uninstall reports what it removes, or would remove", async () => {
   const { calls, modules } = recorder();
   expect(await machine.run(["uninstall", "--plan"], modules)).toEqual({
     code: 0,

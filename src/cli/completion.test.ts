@@ -102,7 +102,7 @@ test("sub-commands, without the hidden ones", async () => {
   expect(await complete("lab", "")).not.toContain("supervise");
 });
 
-test("an agent that hangs does not keep a person waiting", async () => {
+test("an agent that hangs does not delay completion", async () => {
   const backend = await machine.agent("node-3", {}, "default");
   backend.pods = () => new Promise(() => {});
   expect(await complete("get", "pods", "--lab", "default", "web")).toEqual(["web-10", "web-9"]);

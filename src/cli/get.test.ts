@@ -18,7 +18,7 @@ describe("tables", () => {
     return `\n${out}`;
   };
 
-  test("pods, in natural order, with what others wrote made harmless", async () => {
+  test("pods, in natural order, with untrusted text escaped", async () => {
     expect(await table("pods")).toMatchInlineSnapshot(`
       "
       NAMESPACE  NAME    NODE    IPS                          PROBLEMS
@@ -151,7 +151,7 @@ test("colours are for terminals that want them", async () => {
   expect(await outputs(true, { NO_COLOR: "1" })).not.toContain("\u001b");
 });
 
-test("nothing to show is said beside the output", async () => {
+test("an empty list is reported on stderr", async () => {
   await machine.agent("node-1");
   expect(await machine.run(["get", "pods"])).toEqual({ code: 0, out: "", err: "no pods\n" });
   expect(await machine.run(["get", "pods", "-o", "json"])).toMatchObject({ code: 0, out: '{\n  "items": []\n}\n' });
@@ -175,7 +175,7 @@ describe("machine formats", () => {
     expect(parse((await machine.run(["get", "pods", "-o", "yaml"])).out)).toEqual(json);
   });
 
-  test("a topology is a document a node", async () => {
+  test("a topology is one document per node", async () => {
     await machine.agent("node-1", {}, "a");
     await machine.agent("node-2", {}, "a");
     const { out } = await machine.run(["get", "topology", "--lab", "a", "-o", "yaml"]);
@@ -224,7 +224,7 @@ describe("choosing", () => {
   });
 });
 
-describe("what belongs to a pod", () => {
+describe("items of a pod", () => {
   test.each([
     [["ports", "-n", "shop"], 1],
     [["ports", "-n", "default"], 0],
@@ -244,7 +244,7 @@ describe("what belongs to a pod", () => {
   });
 });
 
-test("get --help sets each kind apart from what it is", async () => {
+test("get --help separates each kind from its description", async () => {
   const { out } = await machine.run(["get", "--help"]);
   for (const { name } of kinds) expect(out).toMatch(new RegExp(`^ {2}${name} +\\S`, "m"));
 });
@@ -271,7 +271,7 @@ describe("failures", () => {
     expect(ran.err).toContain(message);
   });
 
-  test("no agent and no lab, or more labs than one: what to do is said", async () => {
+  test("no agent and no lab, or several labs: a hint is given", async () => {
     const none = await machine.run(["get", "pods"]);
     expect(none).toMatchObject({ code: 1, out: "" });
     expect(none.err).toMatch(
@@ -282,7 +282,7 @@ describe("failures", () => {
     expect((await machine.run(["get", "pods"])).err).toContain("; labs that run: a, b (--lab NAME)\n");
   });
 
-  test("no agent but one lab: it is meant, and said", async () => {
+  test("no agent but one lab: the lab is selected and named", async () => {
     await machine.agent("node-1", shop(), "a");
     expect(await machine.run(["get", "pods"])).toMatchObject({
       code: 0,
@@ -293,7 +293,7 @@ describe("failures", () => {
     expect(await machine.run(["get", "pods"])).toMatchObject({ code: 0, err: "no pods\n" });
   });
 
-  test("of one agent take nothing from the others' answers", async () => {
+  test("of one agent do not affect the others' answers", async () => {
     await machine.agent("node-1", shop(), "a");
     const dead = await machine.agent("node-2", {}, "a");
     dead.pods = () => Promise.reject(new Error("map gone"));

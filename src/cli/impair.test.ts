@@ -39,7 +39,7 @@ const modules = { manifests: async () => ({ findKind, readManifestDocuments, spe
 const run = (...argv: string[]) => machine.run(["impair", "web-10", "-n", "shop", ...argv], modules);
 
 describe("weir impair", () => {
-  test("applies an Impairment with an end, and says that it is in force", async () => {
+  test("applies an Impairment with an end, and reports that it is in force", async () => {
     const ran = await run("--direction", "egress", "--loss", "2%", "--for", "30s");
     expect(ran).toEqual({
       code: 0,
@@ -55,7 +55,7 @@ describe("weir impair", () => {
     expect(backend.state.objects).toHaveLength(1);
   });
 
-  test("waits, says what was measured, and removes it", async () => {
+  test("waits, reports what was measured, and removes it", async () => {
     const ran = await run("--loss", "2%", "--for", "3s", "--wait");
     expect(ran.code).toBe(0);
     expect(ran.out.split("\n").slice(2)).toEqual([
@@ -98,7 +98,7 @@ describe("weir impair", () => {
     expect(backend.state.objects).toEqual([]);
   });
 
-  test("an agent that starts anew meanwhile and has no receipts yet ends nothing", async () => {
+  test("a restarted agent without receipts does not end the wait", async () => {
     const { impairments } = backend;
     let calls = 0;
     backend.impairments = async () => (calls++ === 1 ? [] : impairments());
@@ -154,7 +154,7 @@ describe("weir impair", () => {
     expect(backend.state.objects).toEqual([]);
   });
 
-  test("--override takes the place of others and says whose", async () => {
+  test("--override overrules other rules and names them", async () => {
     beside({});
     const ran = await run(...egress, "--override");
     expect(ran).toMatchObject({ code: 0, out: expect.stringContaining("active") });
@@ -163,7 +163,7 @@ describe("weir impair", () => {
     expect(applied).toMatchObject([{ spec: { override: true } }]);
   });
 
-  test("of two that were made one after the other the first comes first by name", async () => {
+  test("names sort by time of creation", async () => {
     await run(...egress);
     await machine.run(["impair", "web-10", "-n", "shop", ...egress], modules, { wall: () => Date.UTC(2026, 5, 1) });
     const names = applied.map(({ metadata }) => metadata.name);

@@ -40,7 +40,7 @@ const ended = (...argv: string[]) =>
     ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({ code, stdout, stderr }),
   );
 
-test("the launcher gives codes and streams of the command", async () => {
+test("the launcher passes on the command's exit code and streams", async () => {
   expect(await ended("version")).toEqual({ code: 0, stdout: "weir 0.1.0\n", stderr: "" });
   expect(await ended("nonsense")).toMatchObject({ code: 2, stdout: "" });
   const socket = join(folder, "none.sock");
@@ -50,7 +50,7 @@ test("the launcher gives codes and streams of the command", async () => {
   });
 });
 
-test("the bundle loads what commands load late", async () => {
+test("the bundle loads modules that commands load at first use", async () => {
   const backend = new MemoryBackend("node-1", shop());
   const server = await serve({ backend, socket: join(folder, "run", "agent.sock") });
   const get = (...argv: string[]) => ended(...argv, "--socket", join(folder, "run", "agent.sock"));
@@ -108,7 +108,7 @@ function packagesOf(source: string, late: boolean): string[] {
   return [...packages].filter((name) => name !== "" && !isBuiltin(name)).sort();
 }
 
-test("an agent loads neither charts nor statistics, and knows of none", () => {
+test("an agent loads neither charts nor statistics, and its bundle has no code of them", () => {
   const measuring = /^(simple-statistics|vega.*|@resvg.*|d3-.*)$/;
   const [agent, bench] = ["src/agent/main.ts", "src/bench/commands.ts"].map((source) => packagesOf(source, true));
   expect(agent).toEqual(expect.arrayContaining(["fastify", "koffi"]));
@@ -122,7 +122,7 @@ test("zod's messages are bundled in one language", () => {
   expect([...languages].map((path) => path.split("/").at(-1))).toEqual(["en.js"]);
 });
 
-test("a measurement says at once what an agent's installation lacks for it", async () => {
+test("a measurement reports at its start which packages an agent's installation lacks", async () => {
   expect(await ended("bench", "limits")).toEqual({
     ...{ code: 1, stdout: "" },
     stderr:
@@ -130,7 +130,7 @@ test("a measurement says at once what an agent's installation lacks for it", asy
   });
 });
 
-test("what every start loads holds none of the heavy libraries", async () => {
+test("no start loads one of the large libraries", async () => {
   expect(packagesOf("src/cli/main.ts", false)).toEqual(["commander"]);
 
   const imported = Object.values(metafile.outputs).flatMap(({ imports }) => imports);

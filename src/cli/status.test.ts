@@ -48,7 +48,7 @@ describe("weir status", () => {
     `);
   });
 
-  test("--wait waits for agents that are not there yet or not ready", async () => {
+  test("--wait waits for agents that do not exist yet or are not ready", async () => {
     const backend = new MemoryBackend("node-1");
     backend.state.status.state = "starting";
     const steps = [
@@ -62,7 +62,7 @@ describe("weir status", () => {
     expect(slept).toBe(3);
   });
 
-  test("--wait says once which lab is meant", async () => {
+  test("--wait names the selected lab once", async () => {
     const backend = await machine.agent("node-1", {}, "a");
     backend.state.status.state = "starting";
     const sleep = async () => void Object.assign(backend.state.status, { state: "ready" });
@@ -79,7 +79,7 @@ describe("weir status", () => {
     expect(err).toContain(`weir: wait for ready: ${message}`);
   });
 
-  test("--wait ends by signal, and a wrong duration is said", async () => {
+  test("--wait ends by signal, and an invalid duration is reported", async () => {
     const signal = AbortSignal.abort();
     expect(await machine.run(["status", "--wait"], {}, { signal })).toEqual({ code: 130, out: "", err: "" });
     const { code, err } = await machine.run(["status", "--timeout", "soon"]);
@@ -118,7 +118,7 @@ describe("weir doctor", () => {
     `);
   });
 
-  test("asks an agent of a lab, and fails for what is needed", async () => {
+  test("queries an agent of a lab, and fails if a required feature is missing", async () => {
     const [tcx, btf] = doctor.probes;
     if (!tcx || !btf) throw new Error("no sample");
     await machine.agent("node-1", { doctor: { ...doctor, ok: false, probes: [{ ...btf, available: false }] } }, "a");

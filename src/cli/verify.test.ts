@@ -96,12 +96,12 @@ test.each<[string, Change, number | null, string[]]>([
   expect(found).toMatchObject({ verdicts, proven, code: proven ? 0 : 1 });
 });
 
-test("only what passed meanwhile counts", async () => {
+test("only packets of the observed time count", async () => {
   const { items } = await verify({ packets: 1000, lost: 21 });
   expect(items[1]).toMatchObject({ packets: 1000, measured: 0.021, expected: 0.02 });
 });
 
-test("a limit is judged by the busy seconds that were watched, with their interval", async () => {
+test("a limit is judged by the observed busy seconds, with their interval", async () => {
   const [limit] = backend.state.limits;
   if (!limit) throw new Error("no sample");
   backend.state.impairments = [];
@@ -130,7 +130,7 @@ test("a limit is judged by the busy seconds that were watched, with their interv
   });
 });
 
-test("what a limit dropped and marked meanwhile is told, and judged", async () => {
+test("a limit's drops and marks are reported and judged", async () => {
   const [limit] = backend.state.limits;
   if (!limit) throw new Error("no sample");
   backend.state.impairments = [];
@@ -174,7 +174,7 @@ test("what a limit dropped and marked meanwhile is told, and judged", async () =
   expect(JSON.parse(anew.out).items[0]).toMatchObject({ packets: 2, dropped: 0, marked: 0 });
 });
 
-test("of a program it is proven that it ran", async () => {
+test("a program is verified to have run", async () => {
   const [program] = backend.state.programs;
   if (!program) throw new Error("no sample");
   backend.state.limits = [];
@@ -196,7 +196,7 @@ test("of a program it is proven that it ran", async () => {
   expect(await verify({ ...seen, state: "refused", reason: "no" })).toMatchObject({ verdict: "refuted", reason: "no" });
 });
 
-test("traffic of its own needs another pod", async () => {
+test("generated traffic needs another pod", async () => {
   const { err, code } = await machine.run(["verify", "web-10", "-n", "shop", "--traffic"]);
   expect(code).toBe(1);
   expect(err).toMatch(
@@ -204,12 +204,12 @@ test("traffic of its own needs another pod", async () => {
   );
 });
 
-test("a pod without rules, and one that is not there", async () => {
+test("a pod without rules, and a missing pod", async () => {
   expect((await machine.run(["verify", "web-9", "-n", "shop"])).err).toContain("it has no rules");
   expect((await machine.run(["verify", "web-11", "-n", "shop"])).err).toContain("did you mean web-10?");
 });
 
-test("a rule that another comes before is not asked for a proof", async () => {
+test("an overruled rule is not verified", async () => {
   const [limit] = backend.state.limits;
   if (!limit) throw new Error("no sample");
   const lost = {

@@ -5,7 +5,7 @@ import type { ClientError } from "../../src/api/client.ts";
 import { BpfMap, namespacePath, removeNamespace } from "../../src/kernel/index.ts";
 import { LoneNode } from "./lone.ts";
 
-/** The least that a node can have: ids of 61 pods, rows of 256 limits. */
+/** The smallest panel of a node: ids of 61 pods, rows of 256 limits. */
 const PORTS = 64;
 const OTHERS = ["b", "c", "d", "e"];
 const world = new LoneNode("faults", ["192.0.2.1/24", "fd00:192::1/64"]);
@@ -26,7 +26,7 @@ const effective = async () => {
   return Object.fromEntries(limits.map(({ pod, effective: rate, reason }) => [pod, rate ?? reason]));
 };
 
-/** Fills a panel's map as a stranger with bpffs may, and gives how to make room again. */
+/** Fills a panel's map like another process with access to the bpffs. Returns a function that makes room again. */
 function fill(name: string): () => void {
   const root = join(world.folder, "bpf/weir/n1");
   const panel = readdirSync(root).find((one) => one.startsWith("abi-")) ?? "";
@@ -49,7 +49,7 @@ function fill(name: string): () => void {
   };
 }
 
-/** Changes limits of the other pods so many times; what they must be then. */
+/** Changes limits of the other pods `count` times. Returns their expected values. */
 async function changes(count: number): Promise<Record<string, number>> {
   let rate = 10;
   for (let done = 0; done < count; done += OTHERS.length) {
@@ -69,7 +69,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-test("a name that is too long, or no name, is refused, and nothing else is", async () => {
+test("only objects with a name that is too long or invalid are refused", async () => {
   const spec = { uid: uidOf("xxxxxxxxxxxxxxxxxxxxx"), netns: namespacePath(world.namespace("long")), ifname: "eth0" };
   await expect(world.client.putEndpoint("default", "x".repeat(254), spec)).rejects.toMatchObject({ code: "invalid" });
   await expect(world.client.putObjects([limited("x".repeat(254), 1)])).rejects.toMatchObject({ code: "invalid" });
@@ -82,7 +82,7 @@ test("a name that is too long, or no name, is refused, and nothing else is", asy
   expect([await problems(), await stateOf()]).toEqual([[], "ready"]);
 });
 
-test("more pods than the panel has ids for: the last is refused, others are not, and one that goes makes room", async () => {
+test("more pods than the panel has ids for: only the last is refused, and a removed pod makes room", async () => {
   const put = (index: number) => {
     const name = `m${index}`;
     const spec = { uid: name, netns: namespacePath(world.namespace(name)), ifname: "eth0" };
@@ -115,7 +115,7 @@ describe("with a full map and a pod without a device", () => {
   const GONE = /^Pod\/default\/gone: /;
   const ofWhom = async () => (await problems()).map((one) => [FULL, GONE].find((pattern) => pattern.test(one)) ?? one);
 
-  test("their owners alone are told, and 1,000 changes of others go through", async () => {
+  test("only their owners are affected, and 1,000 changes of others are in force", async () => {
     makeRoom = fill("weir_limits");
     removeNamespace(world.namespace("gone"));
     await world.client.putObjects([limited("a", 5)]);
@@ -133,7 +133,7 @@ describe("with a full map and a pod without a device", () => {
     expect([reaches("a", b[0]), reaches("b", b[1])]).toEqual([true, true]);
   });
 
-  test("what waits for room comes when there is some, without a change of anything", async () => {
+  test("waiting items are in force when room becomes available, without another change", async () => {
     makeRoom();
     await expect.poll(async () => (await effective())["a"]).toBe(5e6);
     expect(new Set(await ofWhom())).toEqual(new Set([GONE]));

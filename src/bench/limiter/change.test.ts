@@ -70,7 +70,7 @@ function seen({ rate = () => 100e6, loss = () => 0, late = 100, limited = true, 
 const verdict = (one: Change, of: Parameters<typeof evaluateChange>[1]): string =>
   judgeChange(evaluateChange(one, of)).verdict;
 
-describe("what a case's readings say", () => {
+describe("evaluation of a case's readings", () => {
   test.each([
     ["all as it should be", {}, "holds"],
     ["an edit that takes 1.1 s", { late: 1100 }, "misses"],
@@ -82,13 +82,13 @@ describe("what a case's readings say", () => {
     expect(verdict(change, seen(of))).toBe(expected);
   });
 
-  test("a gap of the sender's own is shown", () => {
+  test("a gap caused by the sender is only shown", () => {
     const rate = (ms: number): number => (ms > 6000 && ms < 7200 ? 0 : 100e6);
     expect(verdict(change, seen({ rate, sent: rate }))).toBe("shown");
     expect(verdict({ ...change, ...tcp }, seen({ rate, sent: rate }))).toBe("misses");
   });
 
-  test("TCP is judged from the third second on", () => {
+  test("TCP is judged from the third second", () => {
     const rate = (ms: number): number => (ms > 9000 && ms < 11_900 ? 60e6 : 100e6);
     expect([verdict({ ...change, ...tcp }, seen({ rate })), verdict(change, seen({ rate }))]).toEqual([
       "holds",
@@ -96,13 +96,13 @@ describe("what a case's readings say", () => {
     ]);
   });
 
-  test("a limit that the machine did not reach before either is only shown, more than the limit never", () => {
+  test("a rate below the limit is only shown if it was too low before too; a rate above the limit misses", () => {
     expect(verdict(change, seen({ rate: () => 90e6 }))).toBe("shown");
     expect(verdict(change, seen({ rate: (ms) => (ms > 9000 ? 70e6 : 90e6) }))).toBe("misses");
     expect(verdict(change, seen({ rate: () => 110e6 }))).toBe("misses");
   });
 
-  test("what the machine did not send is not asked of a limit, what it sent at other times neither", () => {
+  test("a limit is not expected to pass what was not sent; earlier bursts do not compensate", () => {
     const rate = (ms: number): number => (ms > 9000 ? 70e6 : 100e6);
     const pausing = (ms: number): number => (ms % 1000 < 700 ? 150e6 : 0);
     expect(verdict(change, seen({ rate, sent: rate }))).toBe("shown");
@@ -110,7 +110,7 @@ describe("what a case's readings say", () => {
     expect(verdict(change, seen({ rate, sent: () => 90e6 }))).toBe("misses");
   });
 
-  test("without a limit: a share of what it was, or of what the same load reaches anew", () => {
+  test("without a limit: a share of the rate before, or of the same load started again", () => {
     const free = { ...change, ...tcp, limit: null };
     const result = (share: number): ChangeResult =>
       evaluateChange(free, seen({ limited: false, rate: (ms) => (ms > 9000 ? share * 1e9 : 1e9) }));
@@ -120,7 +120,7 @@ describe("what a case's readings say", () => {
     expect(judgeChange({ ...result(0.8), anew: 0.95e9 })).toMatchObject({ verdict: "misses" });
   });
 
-  test("every datagram is accounted for; what a processor's full backlog dropped is shown", () => {
+  test("every datagram is accounted for; drops of full processor backlogs are only shown", () => {
     const of = seen();
     const missing = { ...of.datagrams, received: 897 };
     expect(verdict(change, { ...of, datagrams: missing })).toBe("misses");
@@ -129,7 +129,7 @@ describe("what a case's readings say", () => {
     expect(verdict(change, { ...of, datagrams: { ...of.datagrams, received: 901 } })).toBe("misses");
   });
 
-  test("what this kernel cannot do is shown", () => {
+  test("a rule that this kernel does not support is only shown", () => {
     const of = seen();
     const glimpses = of.glimpses.map((one) => ({ ...one, enforced: one.value === null }));
     expect(verdict(change, { ...of, glimpses })).toBe("shown");

@@ -23,7 +23,7 @@ test("the rate of datagrams in a span", () => {
   expect(udpRate({ bins: [...Array(10).fill(999), ...Array(20).fill(100)] }, 1, 3)).toBe(8000);
 });
 
-test("cases have names of their own", () => {
+test("cases have unique names", () => {
   const all = allShares();
   expect(new Set(all.map(shareName)).size).toBe(all.length);
   expect(all.map(shareName)).toContain("fair 10M ingress cubic×8 udp");

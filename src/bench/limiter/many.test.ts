@@ -2,11 +2,11 @@ import { expect, test } from "vitest";
 import { judgeCpu, parseTicks, type Turn } from "./cpu.ts";
 import { judgeMany } from "./many.ts";
 
-test("busy ticks are all but idle, waiting and stolen ones", () => {
+test("busy ticks are all except idle, iowait and steal", () => {
   expect(parseTicks("cpu  100 20 30 9000 500 6 7 800 0 0\ncpu0 1 2 3")).toEqual({ busy: 163, all: 10_463 });
 });
 
-test("a ratio holds if its upper bound does; a machine that is busy throughout shows none", () => {
+test("a ratio holds if its upper bound does; on a machine that is always busy it is only shown", () => {
   const turn = (cost: number, busy: number) => ({ cost, busy });
   const verdict = (ratio: number, busy = 0.6) => {
     const pairs = [1, 2, 3].map((i): [Turn, Turn] => [turn(ratio * (1000 + i), busy), turn(1000 + i, 0.5)]);
@@ -15,7 +15,7 @@ test("a ratio holds if its upper bound does; a machine that is busy throughout s
   expect([verdict(1.05), verdict(1.15), verdict(1, 0.99)]).toEqual(["holds", "misses", "shown"]);
 });
 
-test("an edit that is never seen misses, and so does a limit that is not in force", () => {
+test("an edit without effect misses, and so does a limit that is not in force", () => {
   const edit = (ms: number | null) => ({ direction: "ingress" as const, rate: 1, ms });
   const verdicts = (edits: (number | null)[], inForce: number) =>
     judgeMany(2, edits.map(edit), inForce, [1e6]).map(({ verdict }) => verdict);

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { allOrders, judgeOrder, type OrderResult, orderName } from "./order.ts";
 import { allSizes, judgeSize, sizeName } from "./sizes.ts";
 
-test("cases have names of their own", () => {
+test("cases have unique names", () => {
   const names = [...allOrders().map(orderName), ...allSizes().map(sizeName)];
   expect(new Set(names).size).toBe(names.length);
 });

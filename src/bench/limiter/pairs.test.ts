@@ -13,7 +13,7 @@ const result = (name: string, more: number, p50 = 40): PairsResult => ({
 });
 const verdicts = (results: PairsResult[]): string[] => judgePairs(results).map(({ verdict }) => verdict);
 
-test("four cases of each rate are chosen, of one rate alone the same ones", () => {
+test("four cases of each rate are chosen, the same ones if only one rate is selected", () => {
   const all = choosePairs(selectCases(false, []), 4).map(caseName);
   expect(new Set(all).size).toBe(40);
   const some = choosePairs(selectCases(false, ["37M"]), 4).map(caseName);
@@ -28,7 +28,7 @@ test("a case that is worse in every pair misses; the others hold", () => {
   ]);
 });
 
-test("what nobody can tell from none is not worse; a longer median is", () => {
+test("negligible differences are not worse; a longer median is", () => {
   const tiny = { own: { error: 0.0009, p50: 49 }, other: { error: 0.0001, p50: 10 } };
   expect(verdicts([{ name: "a", pairs: Array(5).fill(tiny) }])).toEqual(["holds"]);
   expect(verdicts([result("a", -0.001, 400)])).toEqual(["misses"]);

@@ -7,7 +7,7 @@ test("a round of probes takes a tenth of a limit at most", () => {
   for (const rate of [1e6, 10e6, 1e9]) expect((8000 * bytes) / probeGap(rate)).toBeLessThan(0.1 * rate);
 });
 
-test("cases have names of their own", () => {
+test("cases have unique names", () => {
   const all = allQueues();
   expect(new Set(all.map(queueName)).size).toBe(all.length);
 });
@@ -28,22 +28,22 @@ const result: QueueResult = {
 const verdicts = (change: Partial<QueueResult>): string[] =>
   judgeQueue({ ...result, ...change }).map(({ verdict }) => verdict);
 
-test("all that is in its bounds holds; of TCP there are probes alone", () => {
+test("results within their bounds hold; TCP has only probes", () => {
   expect(verdicts({})).toEqual(["holds", "holds", "holds", "holds", "holds"]);
   expect(verdicts({ delay: null, tail: null })).toEqual(["holds", "holds", "holds"]);
 });
 
-test("a long queue and what leaves it late miss", () => {
+test("a long queue and late arrivals miss", () => {
   expect(verdicts({ delay: { p50: 1, p99: 101, max: 101 } })[0]).toBe("misses");
   expect(verdicts({ tail: 201 })[1]).toBe("misses");
 });
 
-test("a probe that waits misses, but not for what as much load costs without a limit", () => {
+test("a delayed probe misses, unless the same load delays it as much without a limit", () => {
   expect(verdicts({ beside: all(700) }).slice(2)).toEqual(["misses", "misses", "misses"]);
   expect(verdicts({ beside: all(500) }).slice(2)).toEqual(["shown", "shown", "shown"]);
 });
 
-test("its own time to be sent is no wait, nor is what nobody can tell", () => {
+test("a probe's own transmission time and negligible delays are not counted", () => {
   const slow = { rate: 1e6, beside: all(300 + 8 * 84 - 1) };
   expect(verdicts(slow)[2]).toBe("holds");
   expect(verdicts({ beside: all(45), idle: all(10) })[2]).toBe("holds");

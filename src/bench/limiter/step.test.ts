@@ -32,7 +32,7 @@ function seen(rate: (ms: number) => number, limited = true) {
   return { readings, edited: 1000, pauses: [], unlimited: 10e9 };
 }
 
-describe("what a case's readings say", () => {
+describe("evaluation of a case's readings", () => {
   test.each([
     ["the new rate from the third second on", () => (ms: number) => (ms < 2900 ? 80e6 : 20.3e6), "holds"],
     ["2.5 % more", () => () => 20.5e6, "misses"],
@@ -42,7 +42,7 @@ describe("what a case's readings say", () => {
     expect(judgeStep(evaluateStep(step, seen(rate())))).toMatchObject({ verdict });
   });
 
-  test("UDP is judged from the first second on, without its gaps", () => {
+  test("UDP is judged from the first second, without gaps", () => {
     const udp = { ...step, protocol: "udp" as const };
     const late = seen((ms) => (ms < 2900 ? 80e6 : 20e6));
     expect(judgeStep(evaluateStep(udp, late)).verdict).toBe("misses");
@@ -56,14 +56,14 @@ describe("what a case's readings say", () => {
     ).toBe("holds");
   });
 
-  test("to unlimited: a share of what the load is without, by what was received", () => {
+  test("to unlimited: a share of the load's rate without a limit, at the receiver", () => {
     const free = { ...step, to: null };
     const shared = (share: number) => ({ ...seen(() => share * 1e9, false), unlimited: 1e9 });
     expect(judgeStep(evaluateStep(free, shared(0.91))).verdict).toBe("holds");
     expect(judgeStep(evaluateStep(free, shared(0.89))).verdict).toBe("misses");
   });
 
-  test("BBR's pauses are left out from 2 Gbit/s on, and only there", () => {
+  test("BBR's pauses are excluded from 2 Gbit/s on, and only there", () => {
     const pauses = [{ start: 5000, end: 5200 }];
     const course = (to: number) => ({ ...seen((ms) => (ms > 4000 && ms < 4200 ? 0 : to)), pauses });
     const bbr = { ...step, congestion: "bbr" };
@@ -74,7 +74,7 @@ describe("what a case's readings say", () => {
     expect(judgeStep(evaluateStep({ ...step, to: 4e9 }, course(4e9))).verdict).toBe("misses");
   });
 
-  test("a rate that the machine does not carry is only shown, a stall never", () => {
+  test("a rate that the machine cannot carry is only shown; a stall misses", () => {
     const slow = {
       ...evaluateStep(
         { ...step, to: 4e9 },

@@ -20,7 +20,7 @@ test("a receiver's text: bytes of each flow by interval, without sums and summar
   ]);
 });
 
-test("a sender's report: what it sent again, and when a window was the least", () => {
+test("a sender's report: retransmissions, and times with the minimum window", () => {
   const streams = (start: number, windows: number[], retransmits: number) => ({
     streams: windows.map((snd_cwnd) => ({ start, end: start + 0.1, bytes: 1, snd_cwnd, retransmits })),
   });
@@ -38,6 +38,6 @@ test("a sender's report: what it sent again, and when a window was the least", (
   });
 });
 
-test("a sender that was killed has told nothing", () => {
+test("a killed sender has no report", () => {
   expect(parseSender("")).toEqual({ retransmits: [], pauses: [] });
 });

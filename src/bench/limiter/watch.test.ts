@@ -10,7 +10,7 @@ function readings(bytes: readonly number[], limited = true): Reading[] {
   });
 }
 
-test("a rate is the bytes between a span's first and last reading over their time", () => {
+test("a rate is the bytes between a span's first and last reading, divided by their time", () => {
   const all = readings([500, 100, 100, 100, 900]);
   expect(rateIn(all, "limit", [{ start: 100, end: 400 }])).toBe(8000);
   expect(rateIn(all, "received", [{ start: 0, end: 500 }])).toBe((1700 * 8) / 0.5);

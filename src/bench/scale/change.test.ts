@@ -3,7 +3,7 @@ import { isResting, measureChange } from "./change.ts";
 
 const marks = (...all: [time: number, cpu: number][]) => all.map(([time, cpu]) => ({ time, cpu }));
 
-test("an agent rests once it has used next to nothing for long enough", () => {
+test("an agent is idle once it has used almost no CPU time for long enough", () => {
   expect(isResting(marks([0, 0], [30, 10], [60, 10.1], [90, 10.2]), 60)).toBe(true);
   expect(isResting(marks([0, 0], [30, 10], [60, 12], [90, 12.1]), 60)).toBe(false);
   expect(isResting(marks([60, 10], [90, 10]), 60)).toBe(false);
@@ -37,7 +37,7 @@ class FakeAgent {
 
 const PACE = { rest: 30, follow: 120, patience: 5000 };
 
-test("a change costs what is used until its rows are there, and with its report what is used after", async () => {
+test("the cost of a change is the CPU time until its rows are written; with its reports, also the time after", async () => {
   const agent = new FakeAgent();
   const { cpu, all, time } = await measureChange(agent, () => agent.change(), PACE);
   expect([7, 10]).toContain(cpu); // a busy machine may be late to look
@@ -45,14 +45,14 @@ test("a change costs what is used until its rows are there, and with its report 
   expect(time).toBeGreaterThan(3);
 });
 
-test("what the agent uses anyway is taken off; a change without rows has no time", async () => {
+test("idle CPU time is subtracted; a change without rows has no time", async () => {
   const { cpu, all, time } = await measureChange({ idle: 0.5, cpu: () => 100 }, () => {}, PACE);
   expect(cpu).toBeLessThanOrEqual(-0.5 * PACE.rest);
   expect(all).toBeLessThanOrEqual(-0.5 * (PACE.rest + PACE.follow));
   expect(time).toBeNull();
 });
 
-test("a change that fails is no measurement", async () => {
+test("a change that fails is not measured", async () => {
   const agent = new FakeAgent();
   const failing = measureChange(agent, () => Promise.reject(new Error("refused")), PACE);
   await expect(failing).rejects.toThrow("refused");

@@ -27,7 +27,7 @@ const response = () => new FakeResponse() as FakeResponse & ServerResponse;
 const pod = (name: string, more: object = {}) => ({ metadata: { name, namespace: "n" }, ...more });
 const collection = () => new Collection({ kind: "Pod", apiVersion: "v1" }, { last: 0 });
 
-test("a list comes in pages", () => {
+test("a list is returned in pages", () => {
   const pods = collection();
   pods.load(["a", "b", "c"].map((name) => pod(name)));
   const [first, second] = [response(), response()];
@@ -40,7 +40,7 @@ test("a list comes in pages", () => {
   expect(read(second).items).toHaveLength(1);
 });
 
-test("a watch goes on from a version, and is told what happens", () => {
+test("a watch resumes at a version and receives later events", () => {
   const pods = collection();
   pods.load([pod("a")]);
   pods.put(pod("b"));
@@ -62,7 +62,7 @@ test("a watch goes on from a version, and is told what happens", () => {
   pods.close();
 });
 
-test("what was reported stays when its object is edited", () => {
+test("a reported status is kept when its object is edited", () => {
   const limits = collection();
   limits.put(pod("slow", { spec: 1 }));
   expect(limits.report("n/none", {})).toBeUndefined();

@@ -29,7 +29,7 @@ test("there is no ratio without another build, and none of a single round", () =
   expect(ratioOf(step([[1], [5]]))).toBeUndefined();
 });
 
-test("what cannot be told from nothing counts as the least that can", () => {
+test("CPU times below the smallest measurable one count as that", () => {
   expect(ratioOf(step([[-0.2], [0.5]], [[0], [0.5]]))?.mean).toBeCloseTo(0.1);
 });
 
@@ -47,12 +47,12 @@ test("in a large cluster CPU at the 99th percentile is judged", () => {
   expect(of(step([[1, 2, 5.1], null]))).toBe("misses");
 });
 
-test("rows that were never seen are counted, but where no row is written there is nothing to see", () => {
+test("changes whose rows were not observed are counted, except those that write no row", () => {
   expect(timesOf([sample(1, 8), sample(1, null), sample(1, 10)])).toMatchObject({ p50: 8, max: 10, missing: 1 });
   expect(timesOf([sample(1), sample(1)])).toMatchObject({ count: 0, missing: 0 });
 });
 
-test("memory is the highest of a scene, whatever it went through", () => {
+test("memory is the highest of all cases of a scene", () => {
   const rest: ScaleResult = {
     ...{ kind: "rest", name: "cluster rest", scene: "cluster", seconds: 60 },
     ...{ idlePercent: { own: 0.31, other: null }, residentMB: { own: [70, 141, 90], other: null } },

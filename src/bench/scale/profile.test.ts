@@ -18,7 +18,7 @@ const PROFILE: CpuProfile = {
   timeDeltas: [1000, 2000, 50_000, 4000, 1000],
 };
 
-test("a span's samples are those of its time; callers have what they called too, and rest is nobody's", () => {
+test("samples count for the span of their time and for all callers; idle samples count for none", () => {
   const costs = costsIn(PROFILE, { from: 1000, to: 1057.5 });
   expect(costs).toEqual([
     { name: "plan weir.js:10", self: 6, total: 6 },
@@ -30,7 +30,7 @@ test("a span's samples are those of its time; callers have what they called too,
   ]);
 });
 
-test("an agent is started with the profiler by its own launcher, wherever results go", () => {
+test("an agent is started with the profiler by its own launcher, with any folder of results", () => {
   const out = mkdtempSync(join(tmpdir(), "weir 'profile' "));
   try {
     const [file = "", ...args] = profiled([process.execPath, "-p", "process.listenerCount('SIGUSR2')"], out);

@@ -6,7 +6,7 @@ const mapOf = (rows: [string, string][]) => ({
   close: () => {},
 });
 
-test("maps that a change writes are told from those that it leaves", () => {
+test("maps that a change writes are distinguished from unchanged ones", () => {
   const limits: [string, string][] = [["pod-1", "10M"]];
   const watch = new RowWatch([
     { name: "limits", map: mapOf(limits) },

@@ -3,7 +3,7 @@ import { CASES } from "./cases.ts";
 import { nodeNetworks, podObject } from "./objects.ts";
 import { othersRoutes, PEERS, remotePod, SIZES, seedOf, TEAM } from "./world.ts";
 
-test("a large cluster has as many objects as it says, no two of one name, address or network", () => {
+test("a large cluster has the stated number of objects, with unique names, addresses and networks", () => {
   const size = SIZES.cluster.full;
   const { pods = [], nodes = [] } = seedOf(size);
   expect([pods.length, nodes.length]).toEqual([10_000, 1000]);
@@ -30,13 +30,13 @@ test("the pods that the Impairment names exist, in its namespace", () => {
   expect(peers).toHaveLength(100);
 });
 
-test("a pod's object is as large as one of an API server", () => {
+test("a pod's object has the size of an API server's", () => {
   const { length } = JSON.stringify(podObject(remotePod(0, 9)));
   expect(length).toBeGreaterThan(4000);
   expect(length).toBeLessThan(8000);
 });
 
-test("cases have names of their own, by which they are resumed", () => {
+test("cases have unique names, by which a run is resumed", () => {
   expect(new Set(CASES.map(({ name }) => name)).size).toBe(CASES.length);
   for (const { name, scene } of CASES) expect(name.split(" ")[0]).toBe(scene);
 });

@@ -38,7 +38,9 @@ export function readKeys<T, S>(
     }
     const kept = Object.hasOwn(before, rule.key) ? before[rule.key] : undefined;
     if (kept) byKey[rule.key] = kept;
-    problems.push({ object, path: fieldPath(rule.map, rule.key), message: `${parsed.reason}; ${describe(kept)}` });
+    const { map, key } = rule;
+    const message = `${parsed.reason}; ${describe(kept)}`;
+    problems.push({ object, path: fieldPath(map, key), invalidKey: { map, key }, message });
   }
   return { byKey, problems };
 }

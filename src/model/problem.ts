@@ -4,6 +4,8 @@ export interface Problem {
   object: string;
   /** Field, e.g. `metadata.annotations["bandwidth"]`. */
   path?: string | undefined;
+  /** Set if the value of this rule's key is invalid. */
+  invalidKey?: { map: "annotations" | "labels"; key: string } | undefined;
   message: string;
   /** Default: `error`. `skipped`: something that Weir does not do. */
   severity?: "error" | "warning" | "skipped" | undefined;

@@ -139,15 +139,13 @@ interface Fault {
   message: string;
 }
 
-/** Invalid values of a pod by key. The problem's path is `metadata.annotations["KEY"]`. */
+/** Invalid values of a pod's limits by key. */
 function faultsOf(problems: readonly Problem[], pod: Pod | undefined): Map<string, Fault> {
   const faults = new Map<string, Fault>();
-  for (const { path, message, severity } of problems) {
-    if ((severity ?? "error") !== "error") continue;
-    const [, map, source] = /^metadata\.(annotations|labels)\["(.+)"\]$/.exec(path ?? "") ?? [];
-    if (!source || faults.has(source) || !RULE_KEYS.some(({ key: own }) => own === source)) continue;
-    const written = pod?.metadata[map as "annotations" | "labels"][source] ?? "";
-    faults.set(source, { written, message });
+  for (const { invalidKey, message } of problems) {
+    if (!invalidKey || faults.has(invalidKey.key) || !RULE_KEYS.some(({ key }) => key === invalidKey.key)) continue;
+    const written = pod?.metadata[invalidKey.map][invalidKey.key] ?? "";
+    faults.set(invalidKey.key, { written, message });
   }
   return faults;
 }

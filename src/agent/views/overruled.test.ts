@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { plannerOf } from "../../authors/testing/plan.ts";
 import { NOT_COUNTED, NOTHING_YET } from "../../model/limit-counts.ts";
 import type { NodeContext } from "../../model/node-context.ts";
+import type { Problem } from "../../model/problem.ts";
 import { objectResultsOf } from "../../results/index.ts";
 import { parseManifests } from "../../sources/manifests/index.ts";
 import { impairmentItems } from "./impairments.ts";
@@ -30,11 +31,16 @@ const rule = (kind: "Limit" | "Impairment", name: string, spec: object, labels =
   spec: { pod: "web", ...spec },
 });
 
-function story(documents: object[], change: Partial<NodeContext> = {}, inForce = true) {
+function story(
+  documents: object[],
+  change: Partial<NodeContext> = {},
+  inForce = true,
+  others: readonly Problem[] = [],
+) {
   const text = documents.map((one) => JSON.stringify(one)).join("\n---\n");
   const objects = parseManifests(text, "x.yaml").objects.map(({ object }) => object);
   const planner = plannerOf({ node: { ...node, ...change }, objects, endpoints: [endpoint] });
-  const told = planner.problems();
+  const told = [...others, ...planner.problems()];
   const problemsOf = (object: string) => told.filter((one) => one.object === object);
   const enforced = (_: unknown, { rate }: { rate: number }) => (inForce ? { rate } : { reason: "no htb" });
   const limits = limitItems(planner, problemsOf, { enforced, measured: () => undefined, counted: () => undefined });
@@ -132,5 +138,31 @@ describe("Impairments", () => {
     expect(impairments).toMatchObject([{ state: "active", effective: "loss 1%", reason: why }]);
     expect(problems).toEqual([`error Impairment/shop/far: ${why}`]);
     expect(findings["Impairment/shop/far"]?.faults).toContain(`web egress: ${why}`);
+  });
+});
+
+describe("a problem at the path of a limit's key", () => {
+  const key = "kubernetes.io/egress-bandwidth";
+  const other = {
+    object: "Pod/shop/web",
+    path: `metadata.annotations["${key}"]`,
+    message: "is not read by this agent",
+  };
+
+  test("marks the limit's receipt as invalid if the value is", () => {
+    expect(story([pod({ [key]: "fast" })], {}, true, [other]).limits).toMatchObject([
+      {
+        direction: "egress",
+        source: key,
+        written: "fast",
+        configured: null,
+        reason: expect.stringContaining('"fast"'),
+      },
+    ]);
+  });
+
+  test("of another kind does not", () => {
+    const { limits } = story([pod({ [key]: "10M" })], {}, true, [other]);
+    expect(limits).toMatchObject([{ source: key, configured: 10e6, effective: 10e6, reason: null }]);
   });
 });

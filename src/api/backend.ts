@@ -1,12 +1,12 @@
 import type { Document } from "../model/document.ts";
 import type * as schema from "./schemas.ts";
 
-/** An item as the agent gives it; the server adds the node and, to what belongs to a port, the pod. */
+/** An item as the agent returns it. The server adds the node and, to items of a port, the pod. */
 export type Plain<T> = Omit<T, "node" | "owner">;
 
 /**
- * What the server asks of an agent. Methods give plain, JSON-compatible data read at the time of the call and throw
- * `ApiError` for any answer but success; anything else that they throw is answered with 500 `internal`.
+ * The agent's interface for the server. Methods return plain, JSON-compatible data, read at the time of the call, and throw
+ * `ApiError` for any answer but success; any other exception is answered with 500 `internal`.
  */
 export interface Backend {
   /** The node's name; added to every item. */
@@ -19,32 +19,32 @@ export interface Backend {
   ports(): Promise<readonly Plain<schema.Port>[]>;
   chains(): Promise<readonly Plain<schema.Chain>[]>;
   drops(): Promise<readonly Plain<schema.Drop>[]>;
-  /** Pods, `namespace/name`, by the last part of their ports' names: a device, or what stands for a host-network pod. */
+  /** Pods, `namespace/name`, by the last part of their ports' names: a device, or the id of a host-network pod. */
   owners(): Promise<ReadonlyMap<string, string>>;
   problems(): Promise<readonly schema.Problem[]>;
   endpoints(): Promise<readonly Plain<schema.Endpoint>[]>;
-  /** What the node should hold. */
+  /** The node's desired state. */
   topology(): Promise<Document>;
   doctor(): Promise<schema.Doctor>;
   /**
-   * Gives a pod its network and returns once it is in force. Idempotent: the same spec again gives the same endpoint
-   * with `created: false`. Throws `exists` (another uid has the name), `invalid`, `refused` (the kernel's words about this
-   * pod), `unavailable` (the node's trouble).
+   * Attaches a pod and returns once its network is in force. Idempotent: the same spec again returns the same endpoint
+   * with `created: false`. Throws `exists` (another uid has the name), `invalid`, `refused` (the kernel's error about this
+   * pod), `unavailable` (the node cannot do it now).
    */
   putEndpoint(namespace: string, name: string, spec: schema.EndpointSpec): Promise<EndpointResult>;
   /**
-   * Takes it away and returns once it is gone. A missing one succeeds, and so does one that is not `which`. Throws
+   * Detaches a pod and returns once its network is removed. Succeeds if there is no endpoint, or only one that is not `which`. Throws
    * `unavailable`.
    */
   deleteEndpoint(namespace: string, name: string, which: schema.EndpointWhich): Promise<void>;
   /** Objects that were applied. */
   objects(): Promise<readonly Plain<schema.AppliedObject>[]>;
   /**
-   * Takes a set of manifests, all or none, and returns once they are in force. Throws `invalid` with the field's path,
+   * Applies a set of manifests, all or none, and returns once they are in force. Throws `invalid` with the field's path,
    * `unavailable`.
    */
   putObjects(documents: readonly unknown[], options: { dryRun: boolean }): Promise<Plain<schema.ObjectChange>[]>;
-  /** Forgets an applied object and returns once that is in force. A missing one succeeds. */
+  /** Deletes an applied object and returns once that is in force. Succeeds if it is missing. */
   deleteObject(object: ObjectName): Promise<void>;
 }
 

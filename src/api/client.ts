@@ -4,7 +4,7 @@ import type { ListName } from "./kinds.ts";
 import type * as schema from "./schemas.ts";
 import type { Topology } from "./topology.ts";
 
-/** Where a node's agent listens unless told otherwise. */
+/** The default socket of a node's agent. */
 export const defaultSocket = "/run/weir/agent.sock";
 
 export interface ClientOptions {
@@ -12,13 +12,13 @@ export interface ClientOptions {
   socket: string;
   /** Ends every request of this client. */
   signal?: AbortSignal | undefined;
-  /** How long an agent may say nothing before a request fails, ms. A frozen one takes connections all the same. */
+  /** Timeout of a request without any data, ms. The kernel accepts connections of a frozen agent too. */
   patience?: number | undefined;
 }
 
 const PATIENCE = 60_000;
 
-/** What an agent answered, or why it could not be asked. `code` is the API's, or the system's (`ENOENT`). */
+/** An agent's error, or why there was no answer. `code` is the API's, or the system's (`ENOENT`). */
 export class ClientError extends Error {
   readonly code: string;
   readonly status: number | undefined;
@@ -68,7 +68,7 @@ export class Client {
     return this.#call("GET", "/v1/topology");
   }
 
-  /** What it says of every limit and impairment on every pod. */
+  /** The receipts of all limits and impairments. */
   async receipts(): Promise<(schema.Items["limits"] | schema.Items["impairments"])[]> {
     return (await Promise.all([this.list("limits"), this.list("impairments")])).flat();
   }
@@ -79,7 +79,7 @@ export class Client {
     return items;
   }
 
-  /** Gives a pod its network; resolves once it is in force. `ifname` is `eth0` unless given. */
+  /** Attaches a pod; resolves once its network is in force. Default of `ifname`: `eth0`. */
   putEndpoint(
     namespace: string,
     name: string,
@@ -88,7 +88,7 @@ export class Client {
     return this.#call("PUT", endpointPath(namespace, name), spec);
   }
 
-  /** Takes a pod's network away; resolves once it is gone. A missing one succeeds, and so does one that is not `which`. */
+  /** Detaches a pod; resolves once its network is removed. Succeeds if there is no endpoint, or only one that is not `which`. */
   deleteEndpoint(namespace: string, name: string, which: schema.EndpointWhich = {}): Promise<void> {
     const query = new URLSearchParams(Object.entries(which).filter(([, value]) => value !== undefined));
     return this.#call("DELETE", `${endpointPath(namespace, name)}${query.size > 0 ? `?${query}` : ""}`);
@@ -103,7 +103,7 @@ export class Client {
     return (await this.#call<{ items: schema.ObjectChange[] }>("PUT", path, { items })).items;
   }
 
-  /** Deletes an applied object; resolves once that is in force. A missing one succeeds. */
+  /** Deletes an applied object; resolves once that is in force. Succeeds if it is missing. */
   deleteObject({ kind, namespace, name }: ObjectName): Promise<void> {
     const parts = [kind, ...(namespace ? [namespace] : []), name].map(encodeURIComponent);
     return this.#call("DELETE", `/v1/objects/${parts.join("/")}`);

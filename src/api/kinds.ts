@@ -1,12 +1,12 @@
 /**
- * What an agent can be asked for: the one list behind the REST routes, `weir get`, `weir explain` and completion.
+ * The kinds of items of an agent, for the REST routes, `weir get`, `weir explain` and completion.
  * Plain data without imports, since the command line reads it at every start.
  */
 
 export interface Kind {
   /** Name in URLs and on the command line, e.g. `pods`. */
   name: KindName;
-  /** Other words that `weir get` takes. */
+  /** Other names that `weir get` accepts. */
   aliases: readonly string[];
   /** One line for help and docs. */
   summary: string;
@@ -25,14 +25,14 @@ export type KindName =
   | "endpoints"
   | "objects";
 
-/** The kinds whose route gives `{items: […]}`; `topology` gives one document. */
+/** The kinds whose route returns `{items: […]}`; `topology` returns one document. */
 export type ListName = Exclude<KindName, "topology">;
 
 export const kinds: readonly Kind[] = [
   {
     name: "pods",
     aliases: ["pod", "po"],
-    summary: "pods of the node with their addresses and what was wrong with their rules",
+    summary: "pods of the node with their addresses and problems",
   },
   {
     name: "limits",
@@ -42,12 +42,12 @@ export const kinds: readonly Kind[] = [
   {
     name: "impairments",
     aliases: ["impairment"],
-    summary: "impairments: configured, effective, what they did to how many packets, and when they end",
+    summary: "impairments: configured, effective, counters of their effects, and when they end",
   },
   {
     name: "programs",
     aliases: ["program"],
-    summary: "users' own programs: configured, effective, what they said of how many packets, and why not",
+    summary: "users' programs: configured, effective, counters of their verdicts, and why they are not in force",
   },
   {
     name: "ports",
@@ -72,12 +72,12 @@ export const kinds: readonly Kind[] = [
   {
     name: "problems",
     aliases: ["problem"],
-    summary: "what could not be taken or enforced, and why",
+    summary: "what was refused or could not be enforced, and why",
   },
   {
     name: "endpoints",
     aliases: ["endpoint", "ep"],
-    summary: "pods whose network a runtime asked for, with their devices",
+    summary: "pods that a runtime has attached, with their devices",
   },
   {
     name: "objects",

@@ -2,7 +2,7 @@ import { withoutId } from "../model/one-off.ts";
 import { cumulated } from "../model/waits.ts";
 import type { Backend } from "./backend.ts";
 
-/** One value. `part` tells what is counted here from others of the same labels; it comes and goes within its pod's life. */
+/** One value. `part` distinguishes counters with the same labels, which may begin and end during the pod's life. */
 export interface Sample {
   labels: Readonly<Record<string, string>>;
   value: number;
@@ -18,7 +18,7 @@ export interface Family {
   read(scrape: Scrape): Promise<readonly Sample[]>;
 }
 
-/** What families are read from. */
+/** The lists from which families are read. */
 export type Scrape = Pick<
   Backend,
   "status" | "problems" | "pods" | "limits" | "impairments" | "programs" | "drops" | "ports" | "owners"
@@ -29,7 +29,7 @@ const RULED = [...DIRECTED, "source"];
 
 type Counts<Item> = { [Field in keyof Item]: Item[Field] extends number ? Field : never }[keyof Item] & string;
 
-/** Families of counters that the items of one list have: `help` by field, which is the name's last part. */
+/** Families of counters of one list's items: `help` by field, which is the last part of the name. */
 function counted<Item>(
   prefix: string,
   labels: readonly string[],
@@ -53,15 +53,15 @@ interface OfRule {
   source: string;
 }
 
-/** One-offs of a pod are one series: each has a name of its own, and series would be without end. */
+/** Labels of a rule. A pod's one-offs are one series: each has its own name, and the number of series would be unbounded. */
 function ruled({ namespace, pod, direction, source }: OfRule): Omit<Sample, "value"> {
   const stable = withoutId(source, { namespace, pod });
   return { labels: { namespace, pod, direction, source: stable }, ...(stable !== source && { part: source }) };
 }
 
 const LIMITS = {
-  configured: "Rate at layer 3 that a pod's limit asks for.",
-  effective: "Rate at layer 3 to which a pod is held; absent while its limit is not enforced.",
+  configured: "Configured layer-3 rate of a pod's limit.",
+  effective: "Enforced layer-3 rate of a pod's limit; absent while the limit is not enforced.",
   measured: "Rate at layer 3 in the last busy second under a limit.",
 } as const;
 
@@ -82,7 +82,7 @@ const limits = (["configured", "effective", "measured"] as const).map(
 
 type Limit = Awaited<ReturnType<Scrape["limits"]>>[number];
 
-/** One sample for each limit in the datapath, whichever rules ask for it. */
+/** One sample for each limit in the datapath, from any of its rules. */
 async function ofLimits<T>(scrape: Scrape, read: (limit: Limit) => T | null): Promise<{ limit: Limit; value: T }[]> {
   return (await scrape.limits()).flatMap((limit) => {
     const value = limit.direction === null || limit.overruledBy !== undefined ? null : read(limit);
@@ -91,7 +91,7 @@ async function ofLimits<T>(scrape: Scrape, read: (limit: Limit) => T | null): Pr
 }
 
 const place = ({ namespace, pod, direction }: Limit) => ({ namespace, pod, direction: direction ?? "" });
-/** A limit is counted in one place, which comes and goes within its pod's life. */
+/** A limit has one counter, which may begin and end during the pod's life. */
 const part = "limit";
 
 const counter = (name: string, help: string, read: (limit: Limit) => number | null): Family => ({
@@ -118,13 +118,9 @@ const AMOUNTS = [
 
 const limitCounters: readonly Family[] = [
   ...AMOUNTS.flatMap(({ unit, subject }) => [
-    counter(`received_${unit}`, `${subject} that came to a limit.`, ({ received }) => received?.[unit] ?? null),
-    counter(`sent_${unit}`, `${subject} that a limit sent on.`, ({ sent }) => sent?.[unit] ?? null),
-    counter(
-      `dropped_${unit}`,
-      `${subject} that a limit dropped as they came.`,
-      ({ dropped }) => dropped?.[unit] ?? null,
-    ),
+    counter(`received_${unit}`, `${subject} that arrived at a limit.`, ({ received }) => received?.[unit] ?? null),
+    counter(`sent_${unit}`, `${subject} that a limit passed.`, ({ sent }) => sent?.[unit] ?? null),
+    counter(`dropped_${unit}`, `${subject} that a limit dropped at arrival.`, ({ dropped }) => dropped?.[unit] ?? null),
     gauge(`queued_${unit}`, `${subject} that wait in a limit now.`, ({ queued }) => queued?.[unit] ?? null),
   ]),
   counter("marked_packets", "Packets that a limit marked with congestion experienced.", ({ marked }) => marked),
@@ -134,10 +130,10 @@ const limitCounters: readonly Family[] = [
     ({ delayed }) => delayed,
   ),
   {
-    // not a histogram: how long all packets waited together is not counted
+    // not a histogram: there is no counter of the sum of waiting times
     name: "weir_limit_waited_packets_total",
     type: "counter",
-    help: "Packets sent on that had waited in a limit for fewer seconds than this, as a histogram has them.",
+    help: "Packets that a limit passed after waiting fewer seconds than this, cumulative as in a histogram.",
     labels: [...DIRECTED, "within"],
     read: async (scrape) =>
       (await ofLimits(scrape, ({ waits }) => waits && cumulated(waits))).flatMap(({ limit, value }) =>
@@ -152,17 +148,17 @@ const limitCounters: readonly Family[] = [
 
 const impairments: readonly Family[] = [
   ...counted("weir_impairment", RULED, (scrape) => scrape.impairments(), ruled, {
-    packets: "Packets that an impairment was for.",
+    packets: "Packets that matched an impairment.",
     lost: "Packets that an impairment lost.",
-    duplicated: "Packets that an impairment sent twice.",
+    duplicated: "Packets that an impairment duplicated.",
     corrupted: "Packets in which an impairment changed a bit.",
-    reordered: "Packets that an impairment let overtake others.",
-    delayed: "Packets that an impairment held back.",
+    reordered: "Packets that an impairment did not delay, so that they overtook others.",
+    delayed: "Packets that an impairment delayed.",
   }),
   {
     name: "weir_impairment_active",
     type: "gauge",
-    help: "Impairments that act now.",
+    help: "Impairments in force.",
     labels: RULED,
     read: async (scrape) => {
       const items = await scrape.impairments();
@@ -191,7 +187,7 @@ const drops = UNITS.flatMap(({ unit, drops: name, subject }): Family[] => [
   {
     name: `weir_${name}_total`,
     type: "counter",
-    help: `${subject} that the node dropped, those of pods that are gone included.`,
+    help: `${subject} that the node dropped, including those of removed pods.`,
     labels: ["reason"],
     read: async (scrape) =>
       sums((await scrape.drops()).map(({ reason, [unit]: value }) => ({ labels: { reason }, value }))),
@@ -199,7 +195,7 @@ const drops = UNITS.flatMap(({ unit, drops: name, subject }): Family[] => [
   {
     name: `weir_pod_${name}_total`,
     type: "counter",
-    help: `${subject} that were dropped of what a pod sent (egress) or was to receive (ingress).`,
+    help: `${subject} to a pod (ingress) or from it (egress) that were dropped.`,
     labels: [...DIRECTED, "reason"],
     read: async (scrape) => {
       const podOf = await podsByPort(scrape);
@@ -230,7 +226,7 @@ const ports = UNITS.flatMap(({ unit, subject }): Family[] => [
   {
     name: `weir_port_${unit}_total`,
     type: "counter",
-    help: `${subject} that the router received by or sent to a port that is no pod's.`,
+    help: `${subject} that the router received from or sent to a port of the node itself.`,
     labels: ["port", "direction"],
     read: async (scrape) => {
       const podOf = await podsByPort(scrape);
@@ -267,7 +263,7 @@ export const families: readonly Family[] = [
   {
     name: "weir_problems",
     type: "gauge",
-    help: "Things that could not be taken or enforced.",
+    help: "Objects and items that were refused or could not be enforced.",
     labels: [],
     read: async (scrape) => [{ labels: {}, value: (await scrape.problems()).length }],
   },

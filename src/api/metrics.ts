@@ -4,16 +4,16 @@ import type { Backend } from "./backend.ts";
 import { type Family, families, type Sample, type Scrape } from "./metric-families.ts";
 import { Totals } from "./totals.ts";
 
-/** Prometheus metrics of one agent. Everything but the times of passes is read from the backend at each scrape. */
+/** Prometheus metrics of one agent. All but the durations of passes are read from the backend at each scrape. */
 export interface Metrics {
   contentType: string;
   /** The text exposition. */
   text(): Promise<string>;
-  /** One pass took so many seconds. */
+  /** Records the duration of a pass, seconds. */
   reconciled(seconds: number): void;
 }
 
-/** How the process does: injected, so that tests are exact. */
+/** The process's resource usage, injected so that tests are exact. */
 export interface ProcessUsage {
   /** Resident memory, bytes. */
   memory(): number;
@@ -48,7 +48,7 @@ const processFamilies = (usage: ProcessUsage): Family[] => [
   {
     name: "weir_agent_cpu_seconds_total",
     type: "counter",
-    help: "CPU time that the agent has used.",
+    help: "CPU time used by the agent.",
     labels: [],
     read: async () => [{ labels: {}, value: usage.cpu() }],
   },
@@ -58,7 +58,7 @@ export function createMetrics(backend: Backend, usage: ProcessUsage = ownUsage):
   const registry = new Registry();
   const passes = new Histogram({
     name: "weir_agent_reconcile_seconds",
-    help: "Time that a pass took to bring the kernel in line with what is wanted.",
+    help: "Duration of a pass, from planning to the last write to the kernel.",
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
     registers: [registry],
   });
@@ -107,7 +107,7 @@ function show(family: Family, registry: Registry): Shown {
   };
 }
 
-/** Each list of the backend, read when it is first asked for, and once. */
+/** Reads each list of the backend at most once, when it is first needed. */
 function readOnce(backend: Backend): Scrape {
   const known = new Map<keyof Scrape, unknown>();
   const once = <Name extends keyof Scrape>(name: Name): Scrape[Name] =>

@@ -4,12 +4,12 @@ import * as z from "zod";
 import type { Backend } from "./backend.ts";
 import * as schema from "./schemas.ts";
 
-/** What a manifest file may have, bytes. */
+/** Largest size of a set of manifests, bytes. */
 const LARGEST_SET = 4 * 1024 * 1024;
 
 const errors = { "4xx": schema.apiError, "5xx": schema.apiError };
 
-/** The routes that change what is applied; `GET /v1/objects` is a list as all others. */
+/** The routes that change applied objects. `GET /v1/objects` is a list like all others. */
 export function objectRoutes(backend: Backend): FastifyPluginAsync {
   return async (instance) => {
     const app = instance.withTypeProvider<ZodTypeProvider>();

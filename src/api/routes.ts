@@ -8,7 +8,7 @@ import { objectRoutes } from "./object-routes.ts";
 import * as schema from "./schemas.ts";
 import { topology, topologyDocument } from "./topology.ts";
 
-/** The routes under /v1: each is its schemas and a call of the backend. */
+/** The routes under /v1. Each consists of its schemas and a call of the backend. */
 export function routes(backend: Backend): FastifyPluginAsync {
   return async (instance) => {
     const app = instance.withTypeProvider<ZodTypeProvider>();
@@ -57,7 +57,7 @@ export function routes(backend: Backend): FastifyPluginAsync {
       path,
       {
         schema: {
-          summary: "give a pod its network; answers once it is in force",
+          summary: "attach a pod; answers once its network is in force",
           params,
           body: schema.endpointSpec,
           response: { 200: schema.endpoint, 201: schema.endpoint, ...errors },
@@ -72,7 +72,7 @@ export function routes(backend: Backend): FastifyPluginAsync {
       path,
       {
         schema: {
-          summary: "take a pod's network away; a missing one succeeds, and the query tells which one is meant",
+          summary: "detach a pod; succeeds if it is missing; the query selects one of several sandboxes",
           params,
           querystring: schema.endpointWhich,
           response: { 204: z.undefined().describe("gone"), ...errors },
@@ -104,7 +104,7 @@ function list<K extends ListName>(
   }));
 }
 
-/** Names the pod whose device a port is called after. */
+/** Adds to each item the pod of its port. */
 async function owned<T>(backend: Backend, items: readonly T[], portOf: (item: T) => string) {
   const pods = await backend.owners();
   return items.map((item) => ({ owner: pods.get(portOf(item).replace(/^.*:/, "")) ?? null, ...item }));

@@ -2,25 +2,25 @@ import * as z from "zod";
 import * as field from "./fields.ts";
 
 /**
- * Everything that the API gives and takes. REST, OpenAPI, the client's types and `weir explain` come from here.
+ * Schemas of all requests and answers. REST, OpenAPI, the client's types and `weir explain` are derived from them.
  * Rates are bit/s at layer 3, times are ISO 8601 in UTC.
  */
 
 export const problem = z
   .object({
-    object: z.string().describe("what it is about: `Kind/namespace/name`, or a file"),
+    object: z.string().describe("the object concerned, `Kind/namespace/name`, or a file"),
     path: z.string().optional().describe('field, e.g. `metadata.annotations["bandwidth"]`'),
-    message: z.string().describe("what is wrong and what would be right"),
+    message: z.string().describe("what is wrong, and what would be valid"),
     severity: z
       .enum(["error", "warning", "skipped"])
       .optional()
-      .describe("error if left out; a warning is in force all the same; what is skipped is not acted on"),
+      .describe("default: error; warning: the rule is in force; skipped: Weir ignores it"),
   })
-  .meta({ id: "Problem", description: "something that could not be taken or enforced, and why" });
+  .meta({ id: "Problem", description: "something that was refused or could not be enforced, and why" });
 
 const nodeProblem = z
   .object({ node: field.node, ...problem.shape })
-  .meta({ id: "NodeProblem", description: "a problem and the node that saw it" });
+  .meta({ id: "NodeProblem", description: "a problem and the node that reports it" });
 
 export const status = z
   .object({
@@ -30,7 +30,7 @@ export const status = z
     state: z
       .enum(["starting", "ready", "degraded"])
       .describe(
-        "starting: sources not yet read or rows not yet written; degraded: something that the node itself needs is not in force, something of any object is still worked at or was removed and is not back, or a source is away",
+        "starting: sources not yet read or rows not yet written; degraded: an item that the node itself needs is not in force, an object's item is being retried, a removed item has not been restored, or a source is unavailable",
       ),
     reason: z.string().nullable().describe("why the state is not `ready`"),
     kernel: z.string().describe("kernel release, e.g. `6.1.0-18-amd64`"),
@@ -44,15 +44,15 @@ export const status = z
           .array(
             z.object({
               name: z.string().describe("e.g. `manifests`"),
-              synced: z.boolean().describe("has delivered all that it knew at its start"),
-              objects: field.count.describe("objects that it holds"),
+              synced: z.boolean().describe("has delivered its initial state"),
+              objects: field.count.describe("number of its objects"),
             }),
           )
           .describe("where the cluster state comes from"),
-        generation: field.count.describe("how many times a desired state was applied"),
+        generation: field.count.describe("number of desired states that were applied"),
         rows: field.count.describe("rows of the desired state"),
-        pending: field.count.describe("what keeps the state from being `ready`; before the first pass all rows"),
-        failed: field.count.describe("what is not in force, of the node or of any object; it is tried again"),
+        pending: field.count.describe("items that keep the state from being `ready`; before the first pass all rows"),
+        failed: field.count.describe("items of the node and of objects that are not in force; they are retried"),
         writes: field.count.describe("kernel objects and map rows written or removed since start"),
         reconciledAt: z.iso.datetime().nullable().describe("end of the last reconciliation"),
         resourceVersion: z
@@ -60,7 +60,7 @@ export const status = z
           .nullable()
           .describe("metadata.resourceVersion of the node's own Node object in force"),
       })
-      .describe("what the agent has seen and done"),
+      .describe("what the agent has read and applied"),
   })
   .meta({ id: "Status", description: "state of one agent" });
 
@@ -79,7 +79,7 @@ export const pod = z
 const overruledBy = z
   .string()
   .optional()
-  .describe("`Kind/namespace/name` of the object whose word comes first; left out if none does");
+  .describe("`Kind/namespace/name` of the object that overrules it; absent if none does");
 
 const amount = z
   .object({ packets: field.count.describe("as on the wire"), bytes: field.count.describe("at layer 3") })
@@ -91,39 +91,37 @@ export const limit = z
     namespace: field.namespace,
     pod: z.string().describe("the pod's name"),
     node: field.node,
-    direction: field.direction.nullable().describe("as the pod sees it; null if the value does not tell"),
-    source: z.string().describe("key that the rule came from, e.g. `kubernetes.io/egress-bandwidth`"),
+    direction: field.direction.nullable().describe("from the pod's view; null if the value does not say"),
+    source: z.string().describe("key of the rule, e.g. `kubernetes.io/egress-bandwidth`"),
     written: z.string().describe("the value as its author wrote it"),
-    configured: field.rate.nullable().describe("bit/s that the value stands for; null if it stands for none"),
+    configured: field.rate.nullable().describe("bit/s of the value; null if it is invalid"),
     effective: field.rate.nullable().describe("bit/s that the datapath enforces; null if it enforces none"),
     measured: field.rate
       .nullable()
       .describe("bit/s over the last second of steady traffic, also once that has ended; null if there was none"),
     measuredAge: z.number().min(0).nullable().describe("seconds since that second ended; null if there was none"),
     received: amount.describe(
-      "what came to the limit: exactly `sent` + `dropped` + `queued` + `lost`; null if it is not in the datapath",
+      "what arrived at the limit: exactly `sent` + `dropped` + `queued` + `lost`; null if it is not in the datapath",
     ),
-    sent: amount.describe("what it sent on"),
-    dropped: amount.describe("what it dropped as it came, for its queue was full: `rate_limit` in drops"),
-    queued: amount.describe(
-      "what waits now; while packets come and go too fast to tell it from `lost`, that is in here too",
-    ),
+    sent: amount.describe("what it passed"),
+    dropped: amount.describe("what it dropped at arrival because its queue was full: `rate_limit` in drops"),
+    queued: amount.describe("what waits now; includes `lost` while traffic is too fast to distinguish the two"),
     lost: amount.describe(
-      "what waited when its queue was removed, as by an edit that left more than the new rate lets go in time; if some still waits, its packets are reckoned from its bytes",
+      "what was in its queue when that was removed, e.g. by an edit to a rate that is too low to drain it; while packets still wait, their number is estimated from bytes",
     ),
     marked: field.count.nullable().describe("packets that it marked with ECN's congestion experienced"),
-    delayed: field.count.nullable().describe("packets sent on that had waited for 1 ms or longer"),
+    delayed: field.count.nullable().describe("packets passed after waiting for 1 ms or longer"),
     wait: z
       .object({ p50: seconds.describe("of half of the packets"), p99: seconds.describe("of 99 % of the packets") })
       .describe(
-        "seconds that packets sent on had waited, as the upper end of a class of `waits`; null if none was sent, and beyond 0.5",
+        "seconds that passed packets had waited, as the upper bound of a class of `waits`; null if none was passed, and above 0.5",
       ),
     waits: z
       .array(field.count)
       .nullable()
-      .describe("packets sent on by how long they had waited: below 1, 2, 5, 10, 20, 50, 100, 200, 500 ms, and longer"),
+      .describe("passed packets by how long they had waited: below 1, 2, 5, 10, 20, 50, 100, 200, 500 ms, and longer"),
     mechanism: z.string().nullable().describe("how it is enforced, e.g. `htb`"),
-    reason: z.string().nullable().describe("why effective is not configured"),
+    reason: z.string().nullable().describe("why `effective` differs from `configured`"),
     overruledBy,
   })
   .meta({ id: "Limit", description: "a bandwidth limit of one pod in one direction, and whether it is in force" });
@@ -146,69 +144,65 @@ const effects = z
     delay: z
       .object({ base: z.number(), jitter: z.number() })
       .optional()
-      .describe("ns: `base` ± `jitter`, evenly spread"),
+      .describe("ns: `base` ± `jitter`, uniformly distributed"),
     pace: z.number().optional().describe("bit/s at layer 3"),
   })
-  .describe("what it asks for, in numbers");
+  .describe("its effects, as numbers");
 export const impairment = z
   .object({
     namespace: field.namespace,
     pod: z.string().describe("the pod's name"),
     node: field.node,
-    direction: field.direction.describe("as the pod sees it"),
+    direction: field.direction.describe("from the pod's view"),
     source: z.string().describe("where it is written: a key of the pod, or `Kind/namespace/name`"),
     configured: z.string().describe("what it asks for"),
-    match: z.string().nullable().describe("whom and which ports it is for; null: all traffic"),
-    effective: z.string().nullable().describe("what the datapath does; null if it does nothing"),
+    match: z.string().nullable().describe("matched peers and ports; null: all traffic"),
+    effective: z.string().nullable().describe("effects in the datapath; null if there are none"),
     state: z.enum(["active", "expired", "not enforced"]).describe("expired: its lease is over"),
     remaining: z.number().nonnegative().nullable().describe("seconds until its lease ends unless it is renewed"),
-    packets: field.count.describe("packets that it was for"),
+    packets: field.count.describe("packets that it matched"),
     lost: field.count.describe("of these, lost"),
     duplicated: field.count.describe("sent twice"),
     corrupted: field.count.describe("with a flipped bit"),
     reordered: field.count.describe("that overtook delayed ones"),
     delayed: field.count.describe("that were held"),
-    bursts: field.count.describe("losses with none right before them: lost packets ÷ this is the mean burst"),
+    bursts: field.count.describe("losses that begin a burst: lost packets ÷ this is the mean burst"),
     spared: field.count.describe("to be corrupted, but without a payload"),
-    meanDelay: z
-      .number()
-      .nonnegative()
-      .nullable()
-      .describe("how long held packets waited, mean, s; null before the first"),
+    meanDelay: z.number().nonnegative().nullable().describe("mean delay of delayed packets, s; null before the first"),
     effects,
-    expectedLoss: probability.describe("probability of a loss that it asks for"),
-    measuredLoss: probability.describe("part of the packets that was lost; null before the first packet"),
+    expectedLoss: probability.describe("configured probability of a loss"),
+    measuredLoss: probability.describe("share of the packets that was lost; null before the first packet"),
     lossLow: probability.describe("lower end of the exact 95 % interval of the loss (Clopper and Pearson)"),
     lossHigh: probability.describe("upper end of that interval"),
-    reason: z.string().nullable().describe("why effective is not configured"),
+    reason: z.string().nullable().describe("why `effective` differs from `configured`"),
     overruledBy,
   })
-  .meta({ id: "Impairment", description: "an impairment of one pod in one direction, and what it did" });
+  .meta({ id: "Impairment", description: "an impairment of one pod in one direction, and its counters" });
 
 export const program = z
   .object({
     namespace: field.namespace,
     pod: z.string().describe("the pod's name"),
     node: field.node,
-    direction: field.direction.describe("as the pod sees it"),
+    direction: field.direction.describe("from the pod's view"),
     source: z.string().describe("where it is written: a key of the pod, or `Kind/namespace/name`"),
     program: z.string().describe("its name in the administrator's list"),
     configured: z.string().describe("the rule as its author wrote it"),
     effective: z
       .string()
       .nullable()
-      .describe("what acts, with all macros; null if nothing does, or not known since the agent's start"),
-    build: z.string().nullable().describe("name of the build that acts; null if none does"),
+      .describe("program in force, with all macros; null if there is none, or it is not known since the agent's start"),
+    build: z.string().nullable().describe("name of the build in force; null if there is none"),
     state: z
       .enum(["active", "compiling", "refused", "not enforced"])
-      .describe("compiling, refused: the build before it acts on, if there is one"),
-    packets: field.count.describe("packets that the build saw, as the wire has them"),
+      .describe("compiling, refused: the previous build stays in force, if there is one"),
+    packets: field.count.describe("packets that the build processed, as on the wire"),
     bytes: field.count.describe("their bytes at layer 3"),
-    dropped: field.count.describe("of the packets, those that it dropped"),
-    other: field.count.describe("of the packets, those with a verdict that is neither pass nor drop: they passed"),
-    reason: z.string().nullable().describe("why it is not active: the compiler's, the verifier's or Weir's words"),
+    dropped: field.count.describe("packets that it dropped"),
+    other: field.count.describe("packets with a verdict that is neither pass nor drop: they passed"),
+    reason: z.string().nullable().describe("why it is not active: the message of the compiler, the verifier or Weir"),
   })
-  .meta({ id: "Program", description: "a user's own program at one pod in one direction, and what it did" });
+  .meta({ id: "Program", description: "a user's program at one pod in one direction, and its counters" });
 
 export const port = z
   .object({
@@ -218,7 +212,7 @@ export const port = z
     instance: z.string().describe("instance of a function that has the port"),
     function: z.string().describe("function of the instance"),
     peer: z.string().describe("what it is connected to: a device, a tunnel, `instance:port`, the stack, or none"),
-    device: z.string().nullable().describe("device whose packets enter here"),
+    device: z.string().nullable().describe("device whose packets enter the panel here"),
     state: z.enum(["up", "down"]).describe("down: no peer; packets are dropped"),
     ingress: z.array(z.string()).describe("instances in the ingress chain, in order"),
     egress: z.array(z.string()).describe("instances in the egress chain, in order"),
@@ -240,22 +234,22 @@ export const chain = z
           function: z.string().describe("function of the instance"),
         }),
       )
-      .describe("transparent functions in the order in which they see packets"),
+      .describe("transparent functions in the order in which they process packets"),
     end: z.string().describe("where the chain ends: the port's function or its peer"),
   })
-  .meta({ id: "Chain", description: "functions that see the packets of a port in one direction" });
+  .meta({ id: "Chain", description: "functions that process the packets of a port in one direction" });
 
 export const drop = z
   .object({
     node: field.node,
     owner: field.owner,
-    port: z.string().describe("`instance:port`; `-` if the packet came in by no port; `gone` of ports that are gone"),
+    port: z.string().describe("`instance:port`; `-` if the packet entered by no port; `gone` for removed ports"),
     direction: field.direction
       .nullable()
-      .describe("of the pod: `egress` is what it sent; null at a port that is no pod's"),
+      .describe("from the pod's view: `egress` is what it sent; null for a port of the node itself"),
     reason: z.string().describe("e.g. `no_route`"),
-    description: z.string().describe("the reason in words"),
-    packets: field.count.describe("packets since the port was made"),
+    description: z.string().describe("explanation of the reason"),
+    packets: field.count.describe("packets since the port was created"),
     bytes: field.count.describe(
       "bytes since the port was made, at layer 2; of a packet of several segments the headers once",
     ),
@@ -269,7 +263,7 @@ export const endpointSpec = z
     ifname: field.deviceName.default("eth0").describe("device name inside the pod"),
     sandbox: field.sandbox.optional(),
   })
-  .meta({ id: "EndpointSpec", description: "what a runtime asks for" });
+  .meta({ id: "EndpointSpec", description: "a runtime's request" });
 
 export const endpoint = z
   .object({
@@ -279,12 +273,12 @@ export const endpoint = z
     uid: z.string().describe("the pod's metadata.uid"),
     netns: z.string().describe("path of the pod's network namespace"),
     ifname: z.string().describe("device name inside the pod"),
-    sandbox: z.string().optional().describe("the runtime's id of the pod's sandbox, if it told one"),
+    sandbox: z.string().optional().describe("the runtime's id of the pod's sandbox, if given"),
     device: z.string().describe("device on the node's side"),
     mac: z.string().describe("address of the pod's device"),
     ips: z.array(z.string()).describe("addresses without prefix length, at most one of each family"),
   })
-  .meta({ id: "Endpoint", description: "a pod whose network is in force because a runtime asked for it" });
+  .meta({ id: "Endpoint", description: "a pod that a runtime has attached" });
 
 const objectNames = {
   kind: field.kind,
@@ -308,13 +302,13 @@ export const objectChange = z
   .object({
     node: field.node,
     ...objectNames,
-    action: z.enum(["created", "changed", "unchanged"]).describe("what became of it, or would in a dry run"),
-    problems: z.array(problem).describe("what is not acted on, or not in force, and why"),
+    action: z.enum(["created", "changed", "unchanged"]).describe("result, or expected result of a dry run"),
+    problems: z.array(problem).describe("what is ignored or not in force, and why"),
   })
-  .meta({ id: "ObjectChange", description: "what applying did to one object" });
+  .meta({ id: "ObjectChange", description: "result of applying one object" });
 
 export const dryRun = z.object({
-  dryRun: z.enum(["true", "false"]).default("false").describe("true: say what would happen, and do nothing"),
+  dryRun: z.enum(["true", "false"]).default("false").describe("true: only report what would happen"),
 });
 
 export const objectParams = z.object({
@@ -327,33 +321,33 @@ export const probe = z
   .object({
     name: z.string().describe("e.g. `tcx links`"),
     minimum: z.string().nullable().describe("kernel release from which it exists, e.g. `6.6`"),
-    available: z.boolean().describe("the machine can do it"),
+    available: z.boolean().describe("whether the machine supports it"),
     required: z.boolean().describe("Weir does not work without it"),
-    hint: z.string().nullable().describe("what follows from its absence, and what to do"),
+    hint: z.string().nullable().describe("consequence of its absence, and what to do"),
   })
-  .meta({ id: "Probe", description: "one thing that the machine can or cannot do" });
+  .meta({ id: "Probe", description: "one feature that the machine has or lacks" });
 
 export const doctor = z
   .object({
     kernel: z.string().describe("kernel release"),
     arch: z.string().describe("machine type, e.g. `x64`"),
     ok: z.boolean().describe("every required probe is available"),
-    probes: z.array(probe).describe("what was looked for"),
+    probes: z.array(probe).describe("the probed features"),
   })
-  .meta({ id: "Doctor", description: "what this machine can and cannot do, and what follows" });
+  .meta({ id: "Doctor", description: "what this machine supports, with the consequences" });
 
 export const apiError = z
   .object({
     error: z.object({
       code: z.string().describe("stable: invalid, missing, exists, refused, unavailable or internal"),
       message: z.string().describe("verb, object, cause"),
-      path: z.string().optional().describe("field that is wrong, e.g. `netns`"),
+      path: z.string().optional().describe("invalid field, e.g. `netns`"),
       hint: z.string().optional().describe("what to do"),
     }),
   })
-  .meta({ id: "Error", description: "the shape of every error" });
+  .meta({ id: "Error", description: "any error" });
 
-/** Whose network of a name is taken away: a late call about an old sandbox must not be about its successor. */
+/** Selects the sandbox to detach: a late call for an old sandbox must not detach its successor. */
 export const endpointWhich = z.strictObject({
   uid: field.uid.optional(),
   netns: field.absolutePath.describe("path of the pod's network namespace").optional(),

@@ -9,7 +9,7 @@ export interface ServeOptions {
   backend: Backend;
   /** Path of the unix socket, e.g. `/run/weir/agent.sock`. */
   socket: string;
-  /** `HOST:PORT` for /metrics and /healthz alone; none if left out. Port 0 takes a free one. */
+  /** `HOST:PORT` that serves /metrics and /healthz only; default: none. Port 0 selects a free one. */
   metricsAddress?: string | undefined;
   /** Closes the server. */
   signal?: AbortSignal | undefined;
@@ -17,9 +17,9 @@ export interface ServeOptions {
 
 export interface ApiServer {
   metrics: Metrics;
-  /** `HOST:PORT` of the metrics, with the port that was taken. */
+  /** `HOST:PORT` of the metrics, with the selected port. */
   metricsAddress: string | undefined;
-  /** Ends running requests and removes the socket. Idempotent. */
+  /** Aborts running requests and removes the socket. Idempotent. */
   close(): Promise<void>;
 }
 

@@ -17,7 +17,7 @@ import { routes } from "./routes.ts";
 
 const BODY_LIMIT = 64 * 1024;
 
-/** In the place of fastify's own compilers, which are never loaded then. Its types know no other schemas than JSON's. */
+/** Replaces fastify's own compilers, so that they are not loaded. Untyped, since fastify's types only allow JSON schemas. */
 const compilersFactory: object = {
   buildValidator: () => validatorCompiler,
   buildSerializer: () => serializerCompiler,
@@ -32,7 +32,7 @@ export interface App {
 export async function buildApp(backend: Backend, metrics: Metrics = createMetrics(backend)): Promise<App> {
   const app = fastify({
     bodyLimit: BODY_LIMIT,
-    // long enough for every name, so that a longer one is answered with its reason and not with 404
+    // longer than any valid name, so that a name that is too long gets an explanation and not 404
     routerOptions: { maxParamLength: 4096 },
     clientErrorHandler: (error, socket) => refuse(error, socket),
     frameworkErrors: (error, _request, reply) => answer(error, reply),
@@ -59,7 +59,7 @@ export async function buildApp(backend: Backend, metrics: Metrics = createMetric
   await app.register(routes(backend));
   await app.register(async (plain) => {
     plain.get("/openapi.json", { schema: { hide: true } }, (_request, reply) =>
-      // as text: the document is no answer of a schema
+      // as text, since the document has no response schema
       reply.type("application/json").serializer(JSON.stringify).send(referenced(app.swagger())),
     );
     plain.get("/metrics", { schema: { hide: true } }, async (_request, reply) =>
@@ -73,7 +73,7 @@ export async function buildApp(backend: Backend, metrics: Metrics = createMetric
   return { app, metrics };
 }
 
-/** What is no HTTP at all is answered in the same shape. */
+/** Answers input that is not HTTP with an error of the same form. */
 function refuse(cause: Error, socket: Socket): void {
   if (!socket.writable) return void socket.destroy();
   const body = JSON.stringify(new ApiError("invalid", `read request: ${printable(cause.message)}`));
@@ -103,14 +103,14 @@ function toApiError(error: unknown): ApiError {
     return new ApiError("internal", `write answer to ${error.method} ${error.url}: ${where}`, { cause: error });
   }
   const { statusCode, message } = error as FastifyError;
-  // too large, not JSON, another media type: all are the caller's
+  // too large, not JSON, another media type: the caller's errors
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return new ApiError("invalid", `read request: ${message}`, { cause: error });
   }
   return new ApiError("internal", error instanceof Error ? error.message : String(error), { cause: error });
 }
 
-/** The document without the schemas that nothing refers to: each has an input and an output variant. */
+/** Removes unreferenced schemas from the document: each has an input and an output variant. */
 function referenced(document: object): object {
   const { components, ...rest } = document as { components?: { schemas?: Record<string, unknown> } };
   const schemas = components?.schemas ?? {};
@@ -126,14 +126,14 @@ function referenced(document: object): object {
   return { ...rest, components: { ...components, schemas: used } };
 }
 
-/** `/a/0` is `a.0`; a key that should not be there is its own path. */
+/** Converts `/a/0` to `a.0`. The path of an unknown key ends with the key. */
 function issuePath(instancePath: string, params: Readonly<Record<string, unknown>> = {}): string {
   const { keys } = params;
   const unknown = Array.isArray(keys) ? [printable(String(keys[0]))] : [];
   return [...instancePath.split("/").filter(Boolean), ...unknown].join(".");
 }
 
-/** For error messages, which people read in terminals: a URL or a key may hold anything. */
+/** Escapes untrusted text, such as a URL or a key, for error messages that are read in terminals. */
 function printable(text: string): string {
   return text.slice(0, 200).replace(/[^ -~]/g, (char) =>
     JSON.stringify(char)

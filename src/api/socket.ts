@@ -3,12 +3,12 @@ import { connect, type Server } from "node:net";
 import { dirname } from "node:path";
 import { ApiError } from "./errors.ts";
 
-/** sun_path holds 108 bytes with its NUL. */
+/** sun_path has 108 bytes including its NUL. */
 const MAX_PATH = 107;
 
 /**
- * Listens on a unix socket that its owner alone may use: missing directories are made with mode 0700, the socket has
- * 0600 from its first moment. A socket file left by a dead process is replaced; a live one is an error.
+ * Listens on a unix socket that only its owner may use: missing directories are created with mode 0700, the socket has
+ * 0600 from its creation. A socket file left by a dead process is replaced; one in use is an error.
  */
 export async function listenUnix(server: Server, path: string): Promise<void> {
   await clearSocket(path);
@@ -28,7 +28,7 @@ export async function listenUnix(server: Server, path: string): Promise<void> {
   });
 }
 
-/** Makes way for a socket: its directory is there and nothing is at its path. Throws as `listenUnix` does. */
+/** Prepares the path of a socket: creates its directory and removes a stale socket. Throws like `listenUnix`. */
 export async function clearSocket(path: string): Promise<void> {
   if (Buffer.byteLength(path) > MAX_PATH) {
     throw failed(path, "ENAMETOOLONG", `unix socket paths hold at most ${MAX_PATH} bytes`);
@@ -54,7 +54,7 @@ async function removeStale(path: string): Promise<void> {
   await unlink(path);
 }
 
-/** Does a process listen on this socket? */
+/** Whether a process listens on this socket. */
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
@@ -62,7 +62,7 @@ function answers(path: string): Promise<boolean> {
       socket.destroy();
       resolve(true);
     });
-    // only a refused connection proves that nobody is there: EAGAIN is a full backlog
+    // only ECONNREFUSED proves that no process listens: EAGAIN is a full backlog
     socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code !== "ECONNREFUSED"));
   });
 }

@@ -4,7 +4,7 @@ import { apiVersion } from "../model/version.ts";
 import * as field from "./fields.ts";
 
 /**
- * What a node should hold as a document in JSON or YAML.
+ * A node's desired state as a document in JSON or YAML.
  * In rows, bytes are `{bytes: "0a0b"}` and integers beyond 2^53 are `{integer: "…"}`, since JSON has neither.
  */
 
@@ -19,17 +19,19 @@ const peer = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("device"),
     device: z.string(),
-    delivery: z.enum(["peer", "redirect", "receive", "neigh"]).describe("how packets are handed to the device"),
+    delivery: z.enum(["peer", "redirect", "receive", "neigh"]).describe("how packets are delivered to the device"),
   }),
   z
     .object({ kind: z.literal("tunnel"), device: z.string() })
-    .describe("a device by which packets leave in the tunnel of the node that they are for: rows of `weir_tunnels`"),
+    .describe("a tunnel device; the tunnel of the destination node is a row of `weir_tunnels`"),
   z.object({ kind: z.literal("port"), port: z.string().describe("`instance:port`") }),
   z.object({ kind: z.literal("stack") }),
-  z.object({ kind: z.literal("back"), device: z.string() }).describe("another network's device, which gets all back"),
+  z
+    .object({ kind: z.literal("back"), device: z.string() })
+    .describe("a device of another network, to which all packets return"),
   z
     .object({ kind: z.literal("sockets"), device: z.string() })
-    .describe("a device of the node's own, which gets back what sockets of a pod send and receive by it"),
+    .describe("a device of the node, to which packets of a host-network pod's sockets return"),
   z.object({ kind: z.literal("none") }),
 ]);
 
@@ -51,10 +53,10 @@ const link = z.discriminatedUnion("kind", [
     other: z.string(),
     mac: z.string(),
     mtu: field.count,
-    ipv6: z.boolean().describe("the first end carries the node's own packets of IPv6"),
-    offloads: z.boolean().describe("segmentation offloads; off: packets come out split to the wire's size"),
+    ipv6: z.boolean().describe("the first end has IPv6 enabled, for the node's own packets"),
+    offloads: z.boolean().describe("segmentation offloads; off: packets are segmented to wire size"),
     qdisc: z.enum(["fq"]).optional().describe("of the first end; `fq` holds packets until their time"),
-    resume: z.boolean().describe("packets that come out of the second end go on at the hop in their mark"),
+    resume: z.boolean().describe("packets from the second end continue at the hop in their mark"),
   }),
   z.object({ kind: z.literal("vxlan"), device: z.string(), port: field.count, vni: field.count, mtu: field.count }),
 ]);
@@ -65,14 +67,14 @@ export const topology = z
     kind: z.literal("Topology"),
     metadata: z.object({ name: z.string().describe("the node") }),
     spec: z.object({
-      links: z.array(link).describe("devices that Weir makes"),
+      links: z.array(link).describe("devices that Weir creates"),
       routes: z
         .array(
           z.object({
             cidr: z.string(),
             device: z.string(),
-            via: z.string().optional().describe("next hop; none: the device's own link"),
-            source: z.string().optional().describe("source address of what the node itself sends there"),
+            via: z.string().optional().describe("next hop; absent: directly on the device's link"),
+            source: z.string().optional().describe("source address of the node's own packets"),
           }),
         )
         .describe("kernel routes of the node"),
@@ -85,7 +87,7 @@ export const topology = z
             instance: z.string(),
             name: z.string(),
             peer,
-            entry: z.string().optional().describe("device whose ingress enters the panel here"),
+            entry: z.string().optional().describe("device whose received packets enter the panel here"),
             ingress: z.array(z.string()).describe("transparent functions into the port's function, in order"),
             egress: z.array(z.string()).describe("transparent functions out of it, in order"),
           }),
@@ -98,7 +100,7 @@ export const topology = z
             device: z.string(),
             rate: field.rate.describe("bit/s at layer 3"),
             mtu: field.count,
-            sender: z.string().optional().describe("host-side device of the pod that sends all that is shaped"),
+            sender: z.string().optional().describe("host-side device of the only pod whose packets are shaped"),
           }),
         )
         .describe("classes on the shaping devices"),
@@ -106,11 +108,11 @@ export const topology = z
         .array(
           z.object({
             instance: z.string(),
-            seconds: z.number().describe("how long it acts after its last renewal"),
+            seconds: z.number().describe("seconds until it ends after its last renewal"),
             until: z.number().optional().describe("ms since the epoch at which it ends, renewed or not"),
           }),
         )
-        .describe("instances that end by themselves unless they are renewed"),
+        .describe("leases of instances, which end unless they are renewed"),
       rows: z
         .array(z.object({ table: z.string().describe("the map's name"), key: cells, value: cells }))
         .describe("rows of the functions' tables, fields as in their C structs"),
@@ -120,7 +122,7 @@ export const topology = z
 
 export type Topology = z.infer<typeof topology>;
 
-/** The document in words that JSON has. Pure; items keep their order. */
+/** Converts the document to JSON types. Pure; items keep their order. */
 export function topologyDocument(node: string, document: Document): Topology {
   const { links, routes, instances, ports, shapers, leases, rows } = document;
   return topology.parse({

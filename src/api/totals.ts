@@ -2,20 +2,20 @@ import type { Sample } from "./metric-families.ts";
 
 interface Series {
   labels: Sample["labels"];
-  /** Of parts that are gone, or were counted anew. */
+  /** Sum of parts that were removed or reset. */
   kept: number;
-  /** What each part that is there has counted. */
+  /** The last value of each existing part. */
   parts: Map<string, number>;
 }
 
 /**
- * Counters of one name, whose parts come and go: what a part counted before it went, or began anew, stays in the sum. So
- * a series never falls while its pod is there, and one with parts stays for as long.
+ * Sums counters by labels. The last value of a part that was removed or reset stays in the sum, so
+ * a series never decreases while its pod exists, and is reported as long as the pod exists.
  */
 export class Totals {
   #series = new Map<string, Series>();
 
-  /** Takes what is counted now; the sums by labels. `isThere`: whether the labels' pod is on the node. */
+  /** Adds the current values and returns the sums by labels. @param isThere whether the labels' pod is on the node */
   update(samples: readonly Sample[], isThere: (labels: Sample["labels"]) => boolean): Sample[] {
     const before = this.#series;
     this.#series = new Map();

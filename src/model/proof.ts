@@ -41,7 +41,7 @@ const open = (reason: string): Judged => ({ verdict: "open", reason });
 export function judgeShare(hits: number, trials: number, expected: number, name = "loss"): Measured {
   const [least, most] = binomialInterval(hits, trials, CONFIDENCE);
   const judged = (): Judged => {
-    if (trials === 0) return open("no packet was for it");
+    if (trials === 0) return open("no packet matched it");
     if (expected < least || expected > most) return refuted(`the expected ${name} is outside of the interval`);
     if (expected > 0 && trials * expected < ENOUGH) {
       return open(`too few packets: ${Math.ceil(ENOUGH / expected)} or more would tell`);
@@ -55,7 +55,7 @@ export function judgeShare(hits: number, trials: number, expected: number, name 
 /** Judges the number of losses in bursts by the model's variance, since they are not independent. */
 export function judgeBurstLoss(lost: number, packets: number, loss: Burst): Measured {
   const expected = lossProbability(loss);
-  if (packets === 0) return { expected, measured: null, low: null, high: null, ...open("no packet was for it") };
+  if (packets === 0) return { expected, measured: null, low: null, high: null, ...open("no packet matched it") };
   const measured = lost / packets;
   const deviation = Math.sqrt(burstVariance(loss, packets)) / packets;
   const judged = (): Judged => {
@@ -142,7 +142,7 @@ export function judgeRate(rates: readonly number[], limit: number, passed?: Pass
 
 /** Judges that a user's program ran. Which packets it should drop is not known. */
 export function judgeProgram(dropped: number, packets: number): Omit<Measured, "expected"> {
-  if (packets === 0) return { measured: null, low: null, high: null, ...open("no packet was for it") };
+  if (packets === 0) return { measured: null, low: null, high: null, ...open("no packet matched it") };
   const [low, high] = binomialInterval(dropped, packets);
   return { measured: dropped / packets, low, high, ...proven };
 }

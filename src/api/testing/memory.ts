@@ -4,7 +4,7 @@ import type { Backend, EndpointResult, ObjectName, Plain } from "../backend.ts";
 import { ApiError } from "../errors.ts";
 import type * as schema from "../schemas.ts";
 
-/** What a `MemoryBackend` holds. Tests change it at will. */
+/** The state of a `MemoryBackend`, which tests may change. */
 export interface MemoryState {
   status: Plain<schema.Status>;
   pods: Plain<schema.Pod>[];
@@ -26,7 +26,7 @@ interface Manifest {
   metadata?: { name?: string; namespace?: string };
 }
 
-/** An agent that holds plain data and no kernel: for tests of the API and the command line. */
+/** An agent with plain data and without a kernel, for tests of the API and the command line. */
 export class MemoryBackend implements Backend {
   readonly node: string;
   readonly state: MemoryState;

@@ -6,7 +6,7 @@
 #pragma once
 #include "panel.h"
 
-/* @state: tells the generation */
+/* @state: contains the generation */
 WEIR_INLINE struct weir_hop *weir_hop_row(__u32 id, __u32 state)
 {
 	__u32 key = id / WEIR_PORT_HOPS << 1 | state / WEIR_META_GEN % 2;

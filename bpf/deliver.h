@@ -43,7 +43,7 @@ WEIR_INLINE int weir_back(struct __sk_buff *skb, const struct weir_hop *hop, __u
 	return bpf_redirect(hop->target, direction);
 }
 
-/* A packet that has lost its tunnel on a detour: the port's function looks where it goes, and is asked no more than once. */
+/* Calls the port's function, at most once, for a packet that has lost its tunnel on a detour. The function looks up the destination. */
 WEIR_INLINE int weir_ask(struct __sk_buff *skb, const struct weir_hop *hop, __u32 id, __u32 state)
 {
 	if (state & WEIR_META_ASKED)

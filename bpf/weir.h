@@ -229,8 +229,8 @@ struct {
 } weir_devices SEC(".maps");
 
 /*
- * The same of most devices, without a hash, which takes longer than all else on a packet's way in: row ifindex % WEIR_NEAR
- * * 2 + generation. Another device may have the row.
+ * The ports of most devices again, as an array: a hash look-up is the most expensive part of a packet's entry. Row ifindex % WEIR_NEAR
+ * * 2 + generation; the row may belong to another device.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -1,6 +1,6 @@
 import type { Outcome, OutcomeCode } from "../model/outcomes.ts";
 
-/** Errors that may end though nobody changes the object: there may be room again, or a device may come. */
+/** Errors that may end without a change of the object: room may become available, or a device may appear. */
 const PASSING: ReadonlySet<OutcomeCode> = new Set(["missing", "full", "no-id", "no-device", "kernel"]);
 
 /** An error of one object counts as its own after this, ms: the longest time between two tries. */

@@ -27,7 +27,7 @@ export class Report {
     this.#warnings = this.#warnNew(this.#warnings, warnings, "in force, but not as good as it should be");
   }
 
-  /** Returns what was told, to compare with the next. */
+  /** Returns what was reported, to compare with the next report. */
   #warnNew(known: ReadonlySet<string>, problems: readonly Problem[], text: string): Set<string> {
     const now = new Set<string>();
     for (const { object, message } of problems) {

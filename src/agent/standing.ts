@@ -102,7 +102,7 @@ export class Standing {
     return [...this.#parts.datapath.outcomes.of(claim), ...composed];
   }
 
-  /** What no item of the datapath says: what of the document has no place, and what is known to be lost. */
+  /** Problems that are no outcomes of items: parts of the document without a place, and known losses. */
   #beside(): Outcome[] {
     return [...this.#parts.datapath.lost(), ...this.#planner.outcomes()];
   }

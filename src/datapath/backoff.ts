@@ -29,7 +29,7 @@ export class Backoff {
     const next = this.#next;
     this.#next = undefined;
     if (!isNew && next !== undefined && next > this.#now()) {
-      this.#due = next; // a try before its time tells nothing of how long it takes
+      this.#due = next; // an early retry does not lengthen the interval
       return;
     }
     this.#wait = isNew || this.#wait === 0 ? this.#least : Math.min(this.#most, 2 * this.#wait);

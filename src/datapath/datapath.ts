@@ -266,7 +266,7 @@ export class Datapath {
     return true;
   }
 
-  /** What somebody removed or changed since the last pass, as far as the kernel told. */
+  /** What others removed or changed since the last pass, by the kernel's notifications. */
   lost(): readonly Outcome[] {
     if (!this.#isDoubted) return [];
     const queues = [...this.#unqueued].map((device) => {

@@ -54,7 +54,7 @@ export class Devices {
     return this.#gone.get(name);
   }
 
-  /** Devices that the kernel told of, and that no pass has read since. */
+  /** Devices that the kernel has notified of, and that no pass has read since. */
   get doubtful(): Iterable<string> {
     return this.#doubtful;
   }

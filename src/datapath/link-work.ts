@@ -101,7 +101,7 @@ function isSilent(device: string, unknown = true): boolean {
   try {
     return readSysctl(`net/ipv6/conf/${device}/disable_ipv6`) === "1";
   } catch (error) {
-    if (error instanceof KernelError && error.code === "sysctl-missing") return unknown; // or the device is gone, which is told
+    if (error instanceof KernelError && error.code === "sysctl-missing") return unknown; // or the device was removed, which is notified
     throw error;
   }
 }

@@ -26,7 +26,7 @@ export class Routes {
   readonly #byDevice = new Dependents();
   readonly #due = new Set<string>();
   readonly #failed = new Set<string>();
-  /** Routes that the kernel told are gone, by CIDR. */
+  /** Routes that were removed, by the kernel's notifications, by CIDR. */
   readonly #lost = new Set<string>();
   /** The kernel's routes by CIDR; read at first use, and again when they may have changed. */
   #held: Map<string, RouteInfo[]> | undefined;
@@ -67,7 +67,7 @@ export class Routes {
     }
   }
 
-  /** Routes that were removed, as the kernel told, and that no pass has looked at since. */
+  /** Routes that were removed, by the kernel's notifications, and that no pass has read since. */
   lost(): { owner: string; message: string }[] {
     return [...this.#lost].flatMap((cidr) => {
       const wanted = this.#wanted.get(cidr);
@@ -99,7 +99,7 @@ export class Routes {
     const wanted = this.#wanted.get(route.cidr);
     const isOwn = route.protocol === WEIR_ROUTE_PROTOCOL;
     const isInTheWay = this.#failed.has(route.cidr);
-    // another's that comes may have replaced ours, of which the kernel tells nothing more
+    // a new foreign route may have replaced ours, without a further notification
     if (!isOwn && !(gone ? isInTheWay : wanted && !isInTheWay)) return false;
     const isHeld = wanted !== undefined && this.#isThat(route, wanted.item);
     if (isOwn && isHeld && gone) this.#lost.add(route.cidr);

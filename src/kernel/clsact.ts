@@ -34,7 +34,7 @@ const options = (place: number, fields: { prog_fd?: number; flags?: number } = {
   ...fields,
 });
 
-/** The pin of a filter is a map with this name and one row, which says where the filter is. */
+/** The pin of a filter is a map with this name and one row with the filter's device, direction and place. */
 const NOTE = "weir_clsact";
 const NOTE_SIZE = 8;
 const ARRAY = 2;

@@ -1,6 +1,6 @@
 import { libc } from "./ffi.ts";
 
-/** Gives the system the pages that the C library keeps and nobody uses. */
+/** Returns the C library's unused pages to the kernel. */
 export function trimHeap(): void {
   libc.malloc_trim(0);
 }

@@ -17,7 +17,7 @@ export function cpuMask(count: number): string {
 
 /**
  * Steers each flow that a device receives to one processor (receive packet steering by `skb->hash`). Needed for a
- * device whose peer has a queue: two processors may dequeue consecutive packets of a flow, and the second may be
+ * device whose peer has a queue: two processors may dequeue consecutive packets of a flow, and the second packet may be
  * faster. The device is in this thread's network namespace.
  * @returns the reason if flows are not steered; undefined if they are, or if there is one processor
  */

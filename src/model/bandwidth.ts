@@ -8,7 +8,7 @@ import { bad, formatRate, good, quote, type Result } from "./text.ts";
 export const MINIMUM_RATE = 8_000;
 export const MAXIMUM_RATE = 1_000_000_000_000;
 
-/** What one value says: a rate in bit/s for one direction, and the text that says it. */
+/** One part of a value: a rate in bit/s for one direction, and its text. */
 export interface ParsedRule {
   direction: Direction;
   rate: number;

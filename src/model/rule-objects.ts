@@ -64,7 +64,7 @@ export interface PortSpec {
 /** Why a valid impairment has no effect: no peer matches at the moment. */
 export const NOBODY = "not enforced: its match selects nobody";
 
-/** An agent's receipt of one rule on one pod, with what tells whether it is in force. */
+/** An agent's receipt of one rule on one pod, with the fields that determine whether it is in force. */
 export interface RuleReceipt {
   namespace: string;
   pod: string;

@@ -1,6 +1,6 @@
 import type { ObjectStatus } from "../sources/kubernetes/index.ts";
 
-/** What one node's agent says of an object, as in `status.nodes`. */
+/** One node's entry of an object in `status.nodes`. */
 export interface NodeEntry {
   name: string;
   observedGeneration: number;

@@ -42,7 +42,7 @@ const PER_MINUTE = 20;
 const PER_OBJECT = 10;
 const HOUR = 3_600_000;
 
-/** Which events are still to be told. Forgets after an hour, as the server does. */
+/** Records which events have been written. Entries expire after an hour, like events on the server. */
 export class EventQuota {
   #tokens = BURST;
   #filled: number;
@@ -66,7 +66,7 @@ export class EventQuota {
     return true;
   }
 
-  /** It was not told after all. */
+  /** Removes the record of an event that could not be written. */
   giveBack(event: string): void {
     this.#told.delete(event);
   }

@@ -34,7 +34,7 @@ export function objectResultsOf(
   }
   const unread = new Set(refused);
   for (const problem of problems) {
-    // a warning keeps nothing from being in force, or a receipt says so too
+    // a warning does not prevent a rule from being in force, unless its receipt says so
     if ((problem.severity ?? "error") !== "error" || unread.has(problem)) continue;
     about(problem.object).faults.add(problem.message);
   }

@@ -29,7 +29,7 @@ export interface Results {
 /** What writing results needs of a client. */
 export type ResultsClient = Pick<KubernetesClient, "apply" | "create">;
 
-/** Where a writer says what hinders it, each once, and when that is over. */
+/** Receives a writer's failures, each once, and their ends. */
 export interface ResultsLog {
   warn(fields: { message: string }, text: string): void;
   info(text: string): void;
@@ -41,7 +41,7 @@ export interface ResultWriterOptions {
   /** Resolves to undefined as long as there is nothing to say yet: it is asked again after the next mark. */
   collect(): Promise<Results | undefined>;
   log: ResultsLog;
-  /** Which events are told; writers that share it tell each of them once. */
+  /** The record of written events; writers that share it write each event once. */
   quota?: EventQuota | undefined;
   signal: AbortSignal;
   times?: Partial<ResultTimes> | undefined;
@@ -184,7 +184,7 @@ export class ResultWriter {
     const before = entriesOf(standing.status).find(({ name }) => name === node);
     if (!isDeepStrictEqual(entry, before)) {
       await this.#apply(standing, this.#manager, { nodes: entry ? [entry] : [] });
-      return; // the conditions follow when the API tells of it
+      return; // the conditions follow with the watch's event
     }
     const conditions = conditionsOf(standing, finding.refusals, nodes, now);
     const isSaid = conditions.every((one) =>
@@ -193,7 +193,7 @@ export class ResultWriter {
     if (isSaid) return this.#turns.forget(key);
     if (!this.#turns.isDue(key, standing, nodes, performance.now())) return;
     this.#turns.forget(key);
-    // Only if nobody has written meanwhile: what was read would be old.
+    // Only if the object has not changed meanwhile.
     await this.#apply(
       standing,
       SHARED,
@@ -222,7 +222,7 @@ export class ResultWriter {
   }
 }
 
-/** Writes one author's part of an object's status; with a `resourceVersion`, only if nobody has written since. */
+/** Writes one author's part of an object's status; with a `resourceVersion`, only if it is still current. */
 export async function applyStatus(
   client: Pick<ResultsClient, "apply">,
   { kind, namespace, name, uid }: ObjectStatus,

@@ -152,7 +152,7 @@ function pace(): string {
   const { sum_received: received } = iperf("-u", "-b", String(3 * PACE), "-l", String(bytes), "-t", "6", "-O", "2");
   const rate = (received.bits_per_second * (bytes + 28)) / bytes;
   const said = `${(rate / 1e6).toFixed(3)} Mbit/s of ${PACE / 1e6}`;
-  within(said, rate / PACE, 0.4, 1.25); // a busy machine's processor stands still at times
+  within(said, rate / PACE, 0.4, 1.25); // a busy machine's processor is sometimes not run
   return said;
 }
 

@@ -124,7 +124,7 @@ describe("an agent on a Kubernetes API", () => {
     async (fault) => {
       const rate = fault === "reset" ? 61 : 60;
       const { pid } = node;
-      proxy.fault = "reset"; // Ends the watches, so that all begin anew.
+      proxy.fault = "reset"; // Ends the watches, so that all are opened again.
       await sleep(300);
       proxy.fault = fault;
       const before = proxy.spoilt;

@@ -19,7 +19,7 @@ export type RandomChange =
   | { of: "last good"; key: string; value?: Remembered | undefined }
   /** It starts again with these settings. */
   | { of: "restart"; key: "agent"; value: RuleSettings }
-  /** Somebody asks what these changes would come to; then they are taken back. */
+  /** A dry run of these changes, which are then reverted. */
   | { of: "dry run"; key: "agent"; value: readonly RandomChange[] };
 
 /** Changes whose effect is all in one pass: they are followed by one at this time, ms since the epoch. */

@@ -24,7 +24,7 @@ export class Subject {
     this.planner = new Planner({ node: OWN_NODE, settings: this.#settings, maxChain: MAX_CHAIN });
   }
 
-  /** @throws Error if what changed in the document is told wrongly */
+  /** @throws Error if the delta does not match the document's change */
   pass({ now, changes }: RandomPass): void {
     for (const change of changes) {
       if (change.of === "restart" || change.of === "last good") {
@@ -40,7 +40,7 @@ export class Subject {
     this.#follower.follow(this.planner.take());
   }
 
-  /** Compares with a planner that is told everything at once, in another order, with the same last valid rules. */
+  /** Compares with a planner that gets everything at once, in another order, with the same last valid rules. */
   compare(now: number, order: number): Comparison | undefined {
     const fresh = this.#again(now, shuffled([...this.#told.values()], order));
     fresh.settle(now);
@@ -67,7 +67,7 @@ export class Subject {
     }
   }
 
-  /** A planner with all that was told, before its first pass. */
+  /** A planner with all inputs, before its first pass. */
   #again(now: number, told: readonly RandomChange[]): Planner {
     const planner = new Planner({ node: OWN_NODE, settings: this.#settings, maxChain: MAX_CHAIN, now });
     for (const [key, one] of this.planner.cluster.lastGood.rows()) planner.cluster.lastGood.set(key, one);

@@ -107,7 +107,7 @@ export function attributes(bytes: Buffer): Attributes {
 }
 
 /**
- * Where an attribute's value begins among those between two offsets; -1 if it is absent. For large dumps: it makes no
+ * Offset of an attribute's value among the attributes between two offsets; -1 if it is absent. For large dumps: it makes no
  * object.
  */
 export function findAttribute(bytes: Buffer, type: number, from: number, end: number): number {

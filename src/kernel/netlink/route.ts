@@ -124,7 +124,7 @@ function unicastRoutes(netlink: Netlink, family: number, protocol = 0): RouteInf
   return dumpRoutes(netlink, filter).filter(isMainUnicast).map(readRoute);
 }
 
-/** Reserved for documentation (RFC 5737, RFC 3849): what goes there goes by the default route. */
+/** Reserved for documentation (RFC 5737, RFC 3849), so that only the default route matches. */
 const ELSEWHERE = ["192.0.2.1", "2001:db8::1"] as const;
 const FIB_MATCH = 0x2000;
 

@@ -343,7 +343,7 @@ export interface HtbRate {
   queue: number;
 }
 
-/** The HTB classes of a device, of which there may be thousands. */
+/** The HTB classes of a device, possibly thousands. */
 export function htbRates(device: string | number, at?: At): HtbRate[] {
   return withNetlink(at, (netlink) => {
     const ifindex = typeof device === "string" ? ifindexOf(device, netlink) : device;
@@ -373,7 +373,7 @@ export function classBacklogs(device: string | number, handles: readonly number[
     const ifindex = typeof device === "string" ? ifindexOf(device, netlink) : device;
     const backlogs = new Map<number, number>();
     for (const own of handles) {
-      // without the flag some kernels tell the group alone
+      // without the flag some kernels only notify the multicast group
       const reply = netlink.request(RTM.tclass + OFFSET.get, header(ifindex, own, 0), FLAG.echo);
       if ("body" in reply) backlogs.set(own, readClass(reply).stats.backlog);
       else if (reply.errno !== "ENOENT") throw refused(`read class ${formatHandle(own)} of device ${device}`, reply);

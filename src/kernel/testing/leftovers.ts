@@ -1,5 +1,5 @@
 /**
- * What a test makes in the kernel, each with what takes it away, in reverse order and whatever of it fails: by `dispose()`, or
+ * Removes what a test creates in the kernel, in reverse order, continuing after failures: by `dispose()`, or
  * when the process ends, as after a constructor that failed. Vitest ends its processes by SIGTERM.
  */
 export function leftovers(): DisposableStack {

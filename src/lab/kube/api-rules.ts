@@ -22,7 +22,7 @@ interface Known {
   read: ReadObject;
 }
 
-/** What a Kubernetes API says of how pods' traffic is treated. An object that is refused keeps its last good state. */
+/** Objects of a Kubernetes API that affect pods' traffic. An invalid object keeps its last good state. */
 export class ApiRules {
   readonly #feeds: readonly { resource: Resource; feed: Feed; known: Map<string, Known> }[];
 
@@ -82,7 +82,7 @@ export class ApiRules {
   }
 }
 
-/** The version counts every change of a status as well, which says nothing of traffic. */
+/** Omits the resource version, which also changes with the status. */
 function plain(raw: ApiObject): RawObject {
   const { resourceVersion: _, ...metadata } = raw.metadata;
   return { ...raw, metadata: { ...metadata } };

@@ -321,7 +321,7 @@ export class ApiSource implements ObjectSource {
       this.#troubles.delete(uid);
     } catch (error) {
       const status = statusOf(error);
-      if (status === 409 || status === 404) return; // Another scheduler was first, or the pod is gone: the watch will tell.
+      if (status === 409 || status === 404) return; // Another scheduler was first, or the pod was removed: an event of the watch follows.
       this.#troubles.set(uid, `bind pod ${namespace}/${name} to ${node}: ${messageOf(error)}`);
       this.#later(() => this.#chosen.delete(uid));
     }

@@ -4,9 +4,6 @@ import type { ListName } from "./kinds.ts";
 import type * as schema from "./schemas.ts";
 import type { Topology } from "./topology.ts";
 
-/** The default socket of a node's agent. */
-export const defaultSocket = "/run/weir/agent.sock";
-
 export interface ClientOptions {
   /** Path of the agent's unix socket. */
   socket: string;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadObject } from "../kernel/index.ts";
 import { KernelTable } from "./kernel-table.ts";
-import { MemoryTable, readRows, rowKey, type Table, writeDifference } from "./tables.ts";
+import { MemoryTable, type Table } from "./tables.ts";
 import { Bench, compileObjects } from "./testing/bench.ts";
 
 /** The contract of kernel maps and their in-memory double, tested with the rows of the test function `act`. */
@@ -48,17 +48,19 @@ describe.each([
     expect(table.entries()).toEqual([]);
   });
 
-  test("only writes the difference", () => {
+  test("returns all rows, and counts those that were written or removed", () => {
     const table = open();
-    const rows = (args: Record<number, number>) =>
-      new Map(Object.entries(args).map(([id, arg]) => [rowKey(key(Number(id))), row(table, arg)]));
-    const held = readRows(table);
-    expect(writeDifference(table, rows({ 1: 10, 2: 20, 3: 30 }), held)).toBe(3);
+    const sorted = () => table.entries().sort(([a], [b]) => a.compare(b));
     const before = table.writes;
-    expect(writeDifference(table, rows({ 1: 10, 2: 21, 4: 40 }), held)).toBe(3); // 2 is changed, 4 is new, 3 is removed
-    expect(table.writes - before).toBe(3);
-    expect(readRows(table)).toEqual(held);
-    expect(writeDifference(table, held, held)).toBe(0);
-    expect(writeDifference(table, new Map(), held)).toBe(3);
+    table.write([1, 2, 3].map((id) => [key(id), row(table, 10 * id)]));
+    table.write([[key(2), row(table, 21)]]);
+    table.remove([key(3)]);
+    expect(table.writes - before).toBe(5);
+    expect(sorted()).toEqual([
+      [key(1), row(table, 10)],
+      [key(2), row(table, 21)],
+    ]);
+    table.remove([key(1), key(2)]);
+    expect(table.entries()).toEqual([]);
   });
 });

@@ -1,5 +1,4 @@
 import { KernelError } from "../kernel/index.ts";
-import { diff } from "../model/diff.ts";
 
 /** Encodes and decodes a struct; derived from BTF by src/kernel. */
 export interface RowCodec {
@@ -50,24 +49,6 @@ export function idKey(id: number): Buffer {
   const key = Buffer.alloc(4);
   key.writeUInt32LE(id);
   return key;
-}
-
-/** All rows of the table. */
-export function readRows(table: Table): Rows {
-  return new Map(table.entries().map(([key, value]) => [rowKey(key), value]));
-}
-
-/**
- * Writes the difference between `desired` and `held`, and updates `held`. Returns the number of rows written or
- * removed.
- */
-export function writeDifference(table: Table, desired: Rows, held: Rows): number {
-  const { set, remove } = diff(desired, held, (a, b) => a.equals(b));
-  if (set.length > 0) table.write(set.map(([key, value]) => [keyBytes(key), value]));
-  for (const [key, value] of set) held.set(key, value);
-  if (remove.length > 0) table.remove(remove.map(keyBytes));
-  for (const key of remove) held.delete(key);
-  return set.length + remove.length;
 }
 
 /** The in-memory double of a kernel map, with the same contract. */

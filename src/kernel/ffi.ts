@@ -166,7 +166,6 @@ export const bpf = functions(
     bpf_tc_query: ["int", koffi.pointer(TcHook), koffi.inout(koffi.pointer(TcOpts))],
     ring_buffer__new: [P, "int", koffi.pointer(SampleFn), P, P],
     ring_buffer__consume: ["int", P],
-    ring_buffer__epoll_fd: ["int", P],
     ring_buffer__free: ["void", P],
     libbpf_probe_bpf_prog_type: ["int", "int", P],
     libbpf_probe_bpf_map_type: ["int", "int", P],

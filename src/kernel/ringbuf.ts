@@ -38,11 +38,6 @@ export class RingBuffer {
     return new RingBuffer(map.name, map.fd, onEvent);
   }
 
-  /** A descriptor that is readable while events are queued. */
-  get epollFd(): number {
-    return bpf.ring_buffer__epoll_fd(this.#open()) as number;
-  }
-
   /** Consumes all queued events without blocking. Returns their number. Rethrows the first exception of `onEvent`. */
   poll(): number {
     const count = bpf.ring_buffer__consume(this.#open()) as number;

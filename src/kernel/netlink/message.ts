@@ -35,9 +35,6 @@ export function attr(type: number, payload: Uint8Array): Buffer {
 }
 export const nest = (type: number, ...attributes: readonly Buffer[]): Buffer =>
   attr(type | NESTED, Buffer.concat(attributes));
-/** Nested attributes without the nested flag: some of the kernel's parsers do not accept it. */
-export const nestPlain = (type: number, ...attributes: readonly Buffer[]): Buffer =>
-  attr(type, Buffer.concat(attributes));
 export const text = (type: number, value: string): Buffer => attr(type, Buffer.from(`${value}\0`, "utf8"));
 
 export function u8(type: number, value: number): Buffer {

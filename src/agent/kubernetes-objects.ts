@@ -19,17 +19,17 @@ export interface ClusterChange {
 const MANAGER = "weir-apply";
 
 /** @throws KubernetesConfigError if no API is configured */
-export function openCluster(options: {
+export function openKubernetesApi(options: {
   kubeconfig?: string | undefined;
   context?: string | undefined;
   env: Readonly<Record<string, string | undefined>>;
   signal: AbortSignal;
-}): Cluster {
+}): KubernetesApi {
   const access = openAccess({ ...options, home: options.env["HOME"] ?? homedir() });
-  return new Cluster(new KubernetesClient(access), access.current().namespace, options.signal);
+  return new KubernetesApi(new KubernetesClient(access), access.current().namespace, options.signal);
 }
 
-export class Cluster {
+export class KubernetesApi {
   /** Namespace of objects that name none. */
   readonly namespace: string;
   readonly #client: KubernetesClient;

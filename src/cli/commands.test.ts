@@ -55,7 +55,7 @@ function recorder() {
     }),
     capabilities: async () => ({ capabilityNames: ["bpf", "net_admin"] }),
     manifests: () => import("../agent/manifests.ts"),
-    cluster: () => Promise.reject(new Error("not used")),
+    kubernetes: () => Promise.reject(new Error("not used")),
   };
   return { calls, modules };
 }

@@ -19,7 +19,7 @@ const modules: Modules = {
   functions: unused,
   capabilities: unused,
   manifests: unused,
-  cluster: unused,
+  kubernetes: unused,
 };
 
 let machine: Machine;

@@ -13,6 +13,6 @@ export const systemModules: Partial<Modules> = {
   bench: () => import("../bench/commands.ts"),
   capabilities: () => import("../agent/capabilities.ts"),
   manifests: () => import("../agent/manifests.ts"),
-  cluster: () => import("../agent/kubernetes-objects.ts"),
+  kubernetes: () => import("../agent/kubernetes-objects.ts"),
   lab: () => import("../lab/index.ts"),
 };

@@ -17,7 +17,7 @@ export interface Modules {
   functions(): Promise<FunctionsModule>;
   capabilities(): Promise<CapabilitiesModule>;
   manifests(): Promise<ManifestsModule>;
-  cluster(): Promise<ClusterModule>;
+  kubernetes(): Promise<KubernetesModule>;
 }
 
 /** A number is the exit code; anything else is 0. */
@@ -132,7 +132,7 @@ export interface ManifestsModule {
 }
 
 /** Objects at a Kubernetes API. */
-export interface Cluster {
+export interface KubernetesApi {
   /** Default namespace of objects. */
   namespace: string;
   put(document: Readonly<Record<string, unknown>>, options: { dryRun: boolean }): Promise<ObjectChange>;
@@ -140,13 +140,13 @@ export interface Cluster {
   remove(key: string, options: { dryRun: boolean }): Promise<boolean>;
   close(): void;
 }
-export interface ClusterModule {
-  openCluster(options: {
+export interface KubernetesModule {
+  openKubernetesApi(options: {
     kubeconfig?: string | undefined;
     context?: string | undefined;
     env: Readonly<Record<string, string | undefined>>;
     signal: AbortSignal;
-  }): Cluster;
+  }): KubernetesApi;
 }
 
 export interface FunctionsModule {

@@ -39,11 +39,11 @@ export function buildProgram(io: Io, modules: Partial<Modules>): Command {
     });
   addStatus(program, io);
   addGet(program, io, modules);
-  const { manifests, lab, cluster = withoutCluster } = modules;
+  const { manifests, lab, kubernetes = withoutKubernetes } = modules;
   if (manifests && lab) {
-    addApply(program, io, { manifests, lab, cluster });
-    addDiff(program, io, { manifests, lab, cluster });
-    addDelete(program, io, { manifests, lab, cluster });
+    addApply(program, io, { manifests, lab, kubernetes });
+    addDiff(program, io, { manifests, lab, kubernetes });
+    addDelete(program, io, { manifests, lab, kubernetes });
   }
   addImpair(program, io, modules);
   addVerify(program, io);
@@ -91,4 +91,5 @@ function isAbort(error: unknown): boolean {
   return name === "AbortError" || code === "ABORT_ERR" || error instanceof Failure;
 }
 
-const withoutCluster = (): Promise<never> => Promise.reject(new Error("this build has no client of a Kubernetes API"));
+const withoutKubernetes = (): Promise<never> =>
+  Promise.reject(new Error("this build has no client of a Kubernetes API"));

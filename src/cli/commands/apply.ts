@@ -10,11 +10,18 @@ import { setExitCode } from "../exit.ts";
 import { printable } from "../format.ts";
 import type { Io } from "../io.ts";
 import type { ManifestInput, Modules, ObjectChange } from "../modules.ts";
-import { type ClusterFlags, compareAll, deleteAll, meansCluster, putAll, withCluster } from "./cluster.ts";
+import {
+  compareAll,
+  deleteAll,
+  type KubernetesFlags,
+  meansKubernetes,
+  putAll,
+  withKubernetesApi,
+} from "./kubernetes.ts";
 import { collect, FILES, given } from "./options.ts";
 
-type Programs = Pick<Modules, "manifests" | "lab" | "cluster">;
-interface Flags extends AgentFlags, ClusterFlags {
+type Programs = Pick<Modules, "manifests" | "lab" | "kubernetes">;
+interface Flags extends AgentFlags, KubernetesFlags {
   file?: readonly string[] | undefined;
   dryRun?: boolean | undefined;
   namespace?: string | undefined;
@@ -62,10 +69,10 @@ export function addDelete(program: Command, io: Io, load: Programs): void {
 }
 
 async function apply(io: Io, load: Programs, flags: Flags): Promise<unknown> {
-  if (meansCluster(flags)) {
+  if (meansKubernetes(flags)) {
     const documents = await read(io, load, flags);
-    return withCluster(io, load, flags, (cluster) =>
-      putAll(io, cluster, documents, flags.dryRun ?? false, (one) => `${words(actionOf(one), flags)} ${one.key}\n`),
+    return withKubernetesApi(io, load, flags, (kubernetes) =>
+      putAll(io, kubernetes, documents, flags.dryRun ?? false, (one) => `${words(actionOf(one), flags)} ${one.key}\n`),
     );
   }
   const lab = await chooseLab(io, flags);
@@ -99,9 +106,9 @@ function actionOf({ before, after }: ObjectChange): string {
 async function diff(io: Io, load: Programs, flags: Flags): Promise<number> {
   let changes: readonly ObjectChange[];
   try {
-    if (meansCluster(flags)) {
+    if (meansKubernetes(flags)) {
       const documents = await read(io, load, flags);
-      return await withCluster(io, load, flags, (cluster) => compareAll(io, cluster, documents, different));
+      return await withKubernetesApi(io, load, flags, (kubernetes) => compareAll(io, kubernetes, documents, different));
     }
     const lab = await chooseLab(io, flags);
     if (lab === undefined) changes = await agentChanges(io, load, flags);
@@ -160,10 +167,10 @@ async function remove(io: Io, load: Programs, names: readonly string[], flags: F
   if (names.length === 0 && !flags.file) throw new UsageError("delete: name objects (KIND/NAME), or give -f FILE");
   const { findKind } = await load.manifests();
   const keys = names.map((name) => parseName(name, flags.namespace ?? "default", findKind));
-  if (meansCluster(flags)) {
+  if (meansKubernetes(flags)) {
     const documents = flags.file ? await read(io, load, flags) : [];
-    return withCluster(io, load, flags, (cluster) =>
-      deleteAll(io, cluster, [...keys, ...documents.map(({ key }) => key)], flags.dryRun ?? false),
+    return withKubernetesApi(io, load, flags, (kubernetes) =>
+      deleteAll(io, kubernetes, [...keys, ...documents.map(({ key }) => key)], flags.dryRun ?? false),
     );
   }
   const lab = await chooseLab(io, flags);

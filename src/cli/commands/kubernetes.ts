@@ -2,11 +2,11 @@ import { resolve } from "node:path";
 import { describe, UsageError } from "../errors.ts";
 import { printable } from "../format.ts";
 import type { Io } from "../io.ts";
-import type { Cluster, Modules, ObjectChange } from "../modules.ts";
+import type { KubernetesApi, Modules, ObjectChange } from "../modules.ts";
 
 /** `weir apply|diff|delete` against a Kubernetes API. */
 
-export interface ClusterFlags {
+export interface KubernetesFlags {
   kubeconfig?: string | undefined;
   context?: string | undefined;
   lab?: string | undefined;
@@ -16,7 +16,7 @@ export interface ClusterFlags {
 type Documents = readonly { key: string; document: Readonly<Record<string, unknown>> }[];
 
 /** Whether the flags select a Kubernetes API. */
-export function meansCluster({ kubeconfig, context, lab, socket }: ClusterFlags): boolean {
+export function meansKubernetes({ kubeconfig, context, lab, socket }: KubernetesFlags): boolean {
   if (kubeconfig === undefined && context === undefined) return false;
   if (lab !== undefined || socket !== undefined)
     throw new UsageError("--kubeconfig and --context exclude --lab and --socket");
@@ -24,26 +24,26 @@ export function meansCluster({ kubeconfig, context, lab, socket }: ClusterFlags)
 }
 
 /** Opens the API that the flags select, and closes it after `work`. */
-export async function withCluster<T>(
+export async function withKubernetesApi<T>(
   io: Io,
-  load: Pick<Modules, "cluster">,
-  { kubeconfig, context }: ClusterFlags,
-  work: (cluster: Cluster) => Promise<T>,
+  load: Pick<Modules, "kubernetes">,
+  { kubeconfig, context }: KubernetesFlags,
+  work: (kubernetes: KubernetesApi) => Promise<T>,
 ): Promise<T> {
   const file = kubeconfig === undefined ? undefined : resolve(io.cwd, kubeconfig);
-  const { openCluster } = await load.cluster();
-  const cluster = openCluster({ kubeconfig: file, context, env: io.env, signal: io.signal });
+  const { openKubernetesApi } = await load.kubernetes();
+  const kubernetes = openKubernetesApi({ kubeconfig: file, context, env: io.env, signal: io.signal });
   try {
-    return await work(cluster);
+    return await work(kubernetes);
   } finally {
-    cluster.close();
+    kubernetes.close();
   }
 }
 
 /** Applies objects sequentially, namespaces first, and reports each result. Resolves to the exit code. */
 export async function putAll(
   io: Io,
-  cluster: Cluster,
+  kubernetes: KubernetesApi,
   documents: Documents,
   dryRun: boolean,
   say: (change: ObjectChange) => string,
@@ -51,7 +51,7 @@ export async function putAll(
   let failed = 0;
   for (const { key, document } of inOrder(documents)) {
     try {
-      io.stdout.write(say(await cluster.put(document, { dryRun })));
+      io.stdout.write(say(await kubernetes.put(document, { dryRun })));
     } catch (error) {
       failed += tell(io, key, error);
     }
@@ -62,14 +62,14 @@ export async function putAll(
 /** Reports what apply would change. Resolves to the exit code: 0 nothing, 1 something, 2 not all could be compared. */
 export async function compareAll(
   io: Io,
-  cluster: Cluster,
+  kubernetes: KubernetesApi,
   documents: Documents,
   say: (change: ObjectChange) => string | undefined,
 ): Promise<number> {
   let code = 0;
   for (const { key, document } of inOrder(documents)) {
     try {
-      const text = say(await cluster.put(document, { dryRun: true }));
+      const text = say(await kubernetes.put(document, { dryRun: true }));
       if (text === undefined) continue;
       io.stdout.write(text);
       code ||= 1;
@@ -82,11 +82,16 @@ export async function compareAll(
 }
 
 /** Deletes objects sequentially. Resolves to the exit code. */
-export async function deleteAll(io: Io, cluster: Cluster, keys: readonly string[], dryRun: boolean): Promise<number> {
+export async function deleteAll(
+  io: Io,
+  kubernetes: KubernetesApi,
+  keys: readonly string[],
+  dryRun: boolean,
+): Promise<number> {
   let failed = 0;
   for (const key of new Set(keys)) {
     try {
-      if (await cluster.remove(key, { dryRun })) io.stdout.write(`${dryRun ? "would delete" : "deleted"} ${key}\n`);
+      if (await kubernetes.remove(key, { dryRun })) io.stdout.write(`${dryRun ? "would delete" : "deleted"} ${key}\n`);
       else io.stderr.write(`! ${key}: does not exist\n`);
     } catch (error) {
       failed += tell(io, key, error);

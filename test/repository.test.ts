@@ -69,7 +69,7 @@ describe("import directions", () => {
     write("src/functions/router/sibling.ts", ["../limit/limit.ts"]);
     write("src/functions/index.ts", ["./router/router.ts", "./limit/limit.ts", "../model/function.ts"]);
     found = restrictedImports(directory);
-  });
+  }, 60_000);
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
   test("the table names every folder of src/", () => {

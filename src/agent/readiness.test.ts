@@ -77,7 +77,7 @@ test("what only a change of its object ends leaves the node ready", async () => 
   expect(await backend.problems()).toMatchObject([{ object: "Pod/ns/a" }]);
 });
 
-test("what the node itself lacks is told as the node's for as long as it lasts, and no pod is refused for it", async () => {
+test("failures of the node's own items degrade the node as long as they last, and no pod is refused for them", async () => {
   const kernel = memoryKernel();
   kernel.refuses = (what) => what === "make weir_split0";
   const { agent, backend, told } = await startOn(kernel);
@@ -145,7 +145,7 @@ test.each<readonly [string, string, string, (kernel: Memory) => NetworkNews]>([
   expect(await told()).toEqual(READY);
 });
 
-test("what the kernel tells nothing of is back within a minute: rows of strangers, of nobody, or gone", async () => {
+test("changes without a notification are repaired within a minute: changed, unknown and removed rows", async () => {
   const kernel = memoryKernel();
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   const { told } = await startOn(kernel, "1 mbps egress");

@@ -15,7 +15,7 @@ function bench() {
 }
 const of = (object: string, message = "full"): Problem => ({ object, message });
 
-test("one failure more is one line more, whatever else is not in force", () => {
+test("a further failure adds one line, whatever else is not in force", () => {
   const told = bench();
   const many = Array.from({ length: 1000 }, (_, index) => of(`Pod/ns/p${index}`));
   expect(told(many)).toHaveLength(1000);
@@ -24,7 +24,7 @@ test("one failure more is one line more, whatever else is not in force", () => {
   expect(told(many)).toEqual(["Pod/ns/p0: not in force; trying again"]);
 });
 
-test("the end of all failures is told once, also at the start", () => {
+test("the end of all failures is logged once, also at the start", () => {
   const told = bench();
   expect(told([])).toEqual(["everything is in force"]);
   expect(told([])).toEqual([]);
@@ -33,7 +33,7 @@ test("the end of all failures is told once, also at the start", () => {
   expect([told([]), told([])]).toEqual([["everything is in force"], []]);
 });
 
-test("what is degraded is told once, and again if it comes back", () => {
+test("a degraded item is logged once, and again if it recurs", () => {
   const told = bench();
   told([]);
   const line = "Node/n: in force, but not as good as it should be";

@@ -4,7 +4,7 @@ import { ConfigError, defaultConfig, parseConfig } from "./config.ts";
 const head = "apiVersion: weir.dev/v1alpha1\nkind: AgentConfig\n";
 const read = (text: string, overrides = {}) => parseConfig(head + text, "agent.yaml", overrides);
 
-test("defaults leave what can be discovered out", () => {
+test("there are no defaults for values that can be discovered", () => {
   expect(defaultConfig()).toEqual({
     apiVersion: "weir.dev/v1alpha1",
     kind: "AgentConfig",
@@ -50,7 +50,7 @@ rules: { rate: false, rateUnit: megabytes }
   });
 });
 
-test("flags win, undefined ones do not", () => {
+test("flags have precedence, undefined ones do not", () => {
   const config = read("node: a\nuplink: eth0\n", { node: "b", uplink: undefined, overlay: "direct" });
   expect(config).toMatchObject({ node: "b", uplink: "eth0", overlay: "direct" });
 });

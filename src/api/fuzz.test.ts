@@ -10,7 +10,7 @@ const hostile = fc.oneof(
   fc.constantFrom("..", "../../etc/passwd", "$(id)", "a;b", "a\nb", "a\u0000", "__proto__", "constructor", "%", "%2F"),
 );
 
-test("whatever the names and bodies, the answer is one of the API's, and only good names get through", async () => {
+test("any name and body gets an answer of the API, and only valid names are accepted", async () => {
   const backend = new MemoryBackend("node-1");
   const { app } = await buildApp(backend);
   const body = fc.oneof(
@@ -56,7 +56,7 @@ const configs = fc.oneof(
   fc.dictionary(hostile, hostile).map((map) => JSON.stringify(map)),
 );
 
-test("whatever the configuration file holds, it is read or refused with its name", () => {
+test("any configuration file is read, or refused with its name", () => {
   fc.assert(
     fc.property(configs, (text) => {
       try {

@@ -82,7 +82,7 @@ describe("limits", () => {
   const series = (name: string, value: number, more = "") =>
     `weir_limit_${name}{namespace="shop",pod="web-0",direction="egress"${more}} ${value}`;
 
-  test("have what came, went, was dropped and waits", async () => {
+  test("count received, passed, dropped and queued packets", async () => {
     const lines = await scraped({ ...WEB, limits: [counted(10)] }).read();
     expect(lines).toEqual(
       expect.arrayContaining([
@@ -101,14 +101,14 @@ describe("limits", () => {
     );
   });
 
-  test("count once, whichever rules ask for them, and not where they are not in the datapath", async () => {
+  test("count once for several rules, and not without a datapath", async () => {
     const limits = [counted(10), { ...counted(10), source: "Limit/shop/same" }];
     expect(await scraped({ ...WEB, limits }).read()).toContain(series("sent_packets_total", 10));
     const { read } = scraped({ ...WEB, limits: [limit] });
     expect((await read()).join("\n")).not.toContain("weir_limit_sent_packets_total{");
   });
 
-  test("go on counting when a pod's device is made anew", async () => {
+  test("continue when a pod's device is created again", async () => {
     const { read, state } = scraped({ ...WEB, limits: [counted(10)] });
     await read();
     state.limits = [];
@@ -118,7 +118,7 @@ describe("limits", () => {
   });
 });
 
-test("a list is read once a scrape, however many metrics have it", async () => {
+test("a list is read once per scrape for all its metrics", async () => {
   const backend = new MemoryBackend("node-1", WEB);
   const calls: string[] = [];
   for (const name of ["pods", "limits", "impairments", "programs", "ports", "drops", "status", "problems"] as const) {
@@ -133,12 +133,12 @@ test("a list is read once a scrape, however many metrics have it", async () => {
   expect(calls.toSorted()).toEqual([...new Set(calls)].toSorted());
 });
 
-describe("counters do not fall while pods come and go", () => {
+describe("counters do not decrease while pods are added and removed", () => {
   const drops = (total: number) => `weir_drops_total{reason="spoofed"} ${total}`;
   const ofPod = (total: number) =>
     `weir_pod_drops_total{namespace="shop",pod="web-0",direction="egress",reason="spoofed"} ${total}`;
 
-  test("a pod's drops are its own, and the node's when it is gone", async () => {
+  test("a removed pod's drops stay in the node's counter", async () => {
     const { read, state } = scraped({
       ...WEB,
       drops: [drop("router:weir1", "egress", "spoofed", 4), drop("router:host", null, "spoofed", 1)],
@@ -155,7 +155,7 @@ describe("counters do not fall while pods come and go", () => {
     expect((await read()).join("\n")).not.toContain("weir_pod_drops_total{");
   });
 
-  test("a pod whose device is made anew goes on counting", async () => {
+  test("a pod's counters continue when its device is created again", async () => {
     const { read, state } = scraped({ ...WEB, drops: [drop("router:weir1", "egress", "spoofed", 4)] });
     await read();
     Object.assign(state, { pods: [pod("web-0", "weir2")], ports: [port("router:weir2", 2)], drops: [] });
@@ -165,14 +165,14 @@ describe("counters do not fall while pods come and go", () => {
     expect(await read()).toContain(ofPod(6));
   });
 
-  test("a port that begins anew goes on counting", async () => {
+  test("a port's counters continue when it is created again", async () => {
     const { read, state } = scraped(WEB);
     await read();
     state.ports = [port("router:weir1", 3), port("router:host", 2)];
     expect(await read()).toContain('weir_port_packets_total{port="router:host",direction="received"} 7');
   });
 
-  test("one-offs of a pod are one series that never falls", async () => {
+  test("one-offs of a pod are one series that never decreases", async () => {
     const total = async () => (await read()).filter((line) => line.startsWith("weir_impairment_packets_total{"));
     const series = (source: string, count: number) =>
       `weir_impairment_packets_total{namespace="shop",pod="web-0",direction="egress",source="${source}"} ${count}`;
@@ -199,8 +199,8 @@ describe("counters do not fall while pods come and go", () => {
   });
 });
 
-/** What `promtool check metrics` complains of, as far as it can be met here. */
-describe("names and words are as Prometheus has them", async () => {
+/** The rules of `promtool check metrics` that can be checked here. */
+describe("names and help follow Prometheus's conventions", async () => {
   const { read } = scraped(WEB);
   const lines = await read();
   const help = new Map(
@@ -236,7 +236,7 @@ describe("names and words are as Prometheus has them", async () => {
     expect(words.filter((word) => wrong.includes(word) || PREFIX.test(word))).toEqual([]);
   });
 
-  test("labels are words in lower case, and none is the histogram's own", () => {
+  test("labels are lower-case words, and none is reserved for histograms", () => {
     const labels = lines
       .filter((line) => !/^#|_bucket/.test(line))
       .flatMap((line) => [...line.matchAll(/[{,](\w+)=/g)]);

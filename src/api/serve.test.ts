@@ -30,7 +30,7 @@ async function start(options: Partial<ServeOptions> = {}) {
 }
 
 describe("the socket", () => {
-  test("is its owner's alone, in a directory of the same kind, and goes with the server", async () => {
+  test("is only accessible to its owner, like its directory, and is removed with the server", async () => {
     const { server } = await start();
     expect((await stat(socket)).mode & 0o777).toBe(0o600);
     expect((await stat(join(root, "run"))).mode & 0o777).toBe(0o700);
@@ -47,7 +47,7 @@ describe("the socket", () => {
     expect((await client.status()).node).toBe("node-1");
   });
 
-  test("of a living agent is left alone", async () => {
+  test("of a running agent is not replaced", async () => {
     const { client } = await start();
     await expect(start()).rejects.toThrow(`listen on ${socket}: EADDRINUSE (another agent listens there)`);
     expect((await client.status()).node).toBe("node-1");
@@ -72,7 +72,7 @@ describe("the socket", () => {
     await expect(start({ socket: join(root, "a".repeat(120)) })).rejects.toThrow("ENAMETOOLONG");
   });
 
-  test("answers what is no HTTP in the shape of all errors", async () => {
+  test("answers invalid HTTP with an error of the API", async () => {
     await start();
     const text = await new Promise<string>((resolve, reject) => {
       let received = "";
@@ -102,7 +102,7 @@ describe("the socket", () => {
 });
 
 describe("the client", () => {
-  test("does not wait without end for an agent that says nothing", async () => {
+  test("has a timeout for an agent that does not answer", async () => {
     const path = join(root, "frozen.sock");
     const frozen = createServer(() => {});
     await new Promise<void>((resolve) => frozen.listen(path, resolve));
@@ -160,7 +160,7 @@ describe("the client", () => {
     await expect(new Client({ socket }).status()).rejects.toThrow(message);
   });
 
-  test("says that the agent ended during a call", async () => {
+  test("reports that the agent ended during a call", async () => {
     await mkdir(join(root, "run"));
     const server = createServer((connection) => connection.once("data", () => connection.destroy()));
     await new Promise<void>((resolve) => server.listen(socket, resolve));
@@ -179,7 +179,7 @@ describe("the client", () => {
 });
 
 describe("the metrics address", () => {
-  test("serves /metrics and /healthz alone", async () => {
+  test("only serves /metrics and /healthz", async () => {
     const { backend, server } = await start({ metricsAddress: "127.0.0.1:0" });
     const fetch = (path: string) => read(`http://${server.metricsAddress}${path}`);
     expect(await fetch("/metrics")).toMatchObject([200, expect.stringContaining("weir_build_info{")]);
@@ -193,14 +193,14 @@ describe("the metrics address", () => {
   });
 
   test.each(["", "9095", "localhost:", "a:b", "127.0.0.1:99999", "1:2:3"])(
-    "%j is refused, and nothing stays",
+    "%j is refused, and nothing is left",
     async (metricsAddress) => {
       await expect(start({ metricsAddress })).rejects.toThrow(`listen on ${metricsAddress}: not HOST:PORT`);
       await expect(stat(socket)).rejects.toMatchObject({ code: "ENOENT" });
     },
   );
 
-  test("in use is refused, and nothing stays", async () => {
+  test("in use is refused, and nothing is left", async () => {
     const { server } = await start({ metricsAddress: "127.0.0.1:0" });
     const second = join(root, "second.sock");
     await expect(start({ socket: second, metricsAddress: server.metricsAddress })).rejects.toThrow("EADDRINUSE");

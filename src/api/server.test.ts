@@ -73,7 +73,7 @@ describe("reading", () => {
       { namespace: "shop", name: "web-0", ifname: "eth0", device: "weir1", mac: "02:00:00:00:00:01", ips: [], ...spec },
     ],
   };
-  test.each(Object.entries(state))("GET /v1/%s gives the items with their node", async (kind, items) => {
+  test.each(Object.entries(state))("GET /v1/%s returns the items with their node", async (kind, items) => {
     const { app } = await start(state);
     const answer = await app.inject(`/v1/${kind}`);
     expect(answer.statusCode).toBe(200);
@@ -81,18 +81,18 @@ describe("reading", () => {
     expect(answer.json()).toEqual({ items: items.map((item) => ({ node: "node-1", ...owner, ...item })) });
   });
 
-  test("a port that no pod has is the node's", async () => {
+  test("a port without a pod belongs to the node", async () => {
     const { app } = await start({ ...state, endpoints: [] });
     expect((await app.inject("/v1/ports")).json().items).toMatchObject([{ name: "router:weir1", owner: null }]);
   });
 
-  test("GET /v1/status and /v1/doctor give one object", async () => {
+  test("GET /v1/status and /v1/doctor return one object", async () => {
     const { app, backend } = await start();
     expect((await app.inject("/v1/status")).json()).toEqual({ node: "node-1", ...backend.state.status });
     expect((await app.inject("/v1/doctor")).json()).toEqual(backend.state.doctor);
   });
 
-  test("GET /v1/topology gives a document, with bytes and large integers as JSON can hold them", async () => {
+  test("GET /v1/topology returns a document, with bytes and large integers in JSON", async () => {
     const row = {
       table: "weir_rt_hosts",
       key: { family: 4, address: new Uint8Array([10, 0, 0, 1]) },
@@ -120,7 +120,7 @@ describe("reading", () => {
     ]);
   });
 
-  test("an answer that is not of its schema is a defect, with the field", async () => {
+  test("an answer that violates its schema is an internal error with the field", async () => {
     const { app } = await start({ pods: [{ ...pod, ips: undefined as never }] });
     const answer = await app.inject("/v1/pods");
     expect(answer.statusCode).toBe(500);
@@ -130,7 +130,7 @@ describe("reading", () => {
 
 describe("endpoints", () => {
   const url = "/v1/endpoints/shop/web-0";
-  test("PUT makes (201), is idempotent (200), GET reads, DELETE removes (204) twice", async () => {
+  test("PUT creates (201), is idempotent (200), GET reads, DELETE removes (204) twice", async () => {
     const { app } = await start();
     const put = () => app.inject({ method: "PUT", url, payload: spec });
     const made = await put();
@@ -144,7 +144,7 @@ describe("endpoints", () => {
     expect([gone.statusCode, gone.json().error.code]).toEqual([404, "missing"]);
   });
 
-  test("DELETE is about the one that the query tells, and refuses a query that it does not know", async () => {
+  test("DELETE only removes the endpoint that the query selects, and refuses an unknown query", async () => {
     const { app, backend } = await start();
     await app.inject({ method: "PUT", url, payload: { ...spec, sandbox: "s2" } });
     const remove = async (query: string) => (await app.inject({ method: "DELETE", url: `${url}?${query}` })).statusCode;
@@ -286,7 +286,7 @@ describe("objects", () => {
     payload: { items },
   });
 
-  test("are created, listed, left alone and deleted", async () => {
+  test("are created, listed, unchanged when put again, and deleted", async () => {
     const { app } = await start();
     const named = { node: "node-1", kind: "Limit", namespace: "shop", name: "slow" };
     const act = async (request: object) => (await app.inject(request)).json().items;

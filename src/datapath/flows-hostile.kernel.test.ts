@@ -24,7 +24,7 @@ const zone = (): number => zones++;
 const track = (packet: Layer3, asked: Asked): Told => tracker.track(packet, asked);
 const connect = (): Connection => new Connection(tracker, zone());
 
-describe("flows that somebody has chosen", () => {
+describe("flows with chosen tuples", () => {
   const FLOWS = 4096;
   const word = (n: number): string => n.toString(16);
   const FAMILIES: readonly (readonly [
@@ -79,7 +79,7 @@ describe("flows that somebody has chosen", () => {
     await own.table.remove({ zone: asked.zone });
   });
 
-  test("lie elsewhere in each table", () => {
+  test("are in other buckets in each table", () => {
     const other = new Tracker({ buckets: 512 });
     const places = [own, other].map((one) => {
       const at = { zone: 7 };
@@ -104,7 +104,7 @@ describe("both directions of a flow on two processors at once", () => {
   });
   afterAll(() => own?.close());
 
-  test("open one row, which one of them goes against", async () => {
+  test("open one row, whose reverse direction one of them has", async () => {
     for (let round = 1; round <= 5; round++) {
       own.prepare({ work: "insert", flows, zone: round }, 0);
       own.prepare({ work: "insert-answer", flows, zone: round }, 1);
@@ -186,7 +186,7 @@ describe.each(ENDS)("from %s to %s", (src, dst) => {
     expect(row?.state).toMatch(/-established$/);
   });
 
-  test("a packet to its own sender has a flow of its own", () => {
+  test("a packet to its own sender opens a separate flow", () => {
     const own = { zone: zone() };
     const first = track(ip({ src, dst: src }, udp({ sport: 5, dport: 5 })), own);
     expect(first).toMatchObject({ result: "opened", reversed: false });
@@ -196,14 +196,14 @@ describe.each(ENDS)("from %s to %s", (src, dst) => {
     });
   });
 
-  test("protocols with the same ports have flows of their own", () => {
+  test("protocols with the same ports have separate flows", () => {
     const own = { zone: zone() };
     const bytes = Buffer.from([0, 1, 0, 2, 0, 8, 0, 0, 0, 0, 0, 0]);
     const places = [17, 132, 33, 136].map((protocol) => track(ip({ src, dst }, raw(protocol, bytes)), own).place);
     expect(new Set(places).size).toBe(4);
   });
 
-  test("ICMP errors about fragments find the flow, whichever they quote", () => {
+  test("ICMP errors about fragments find the flow, by any quoted fragment", () => {
     const own = { zone: zone() };
     const first = track(part(7, 0), own);
     for (const offset of [0, 3]) {
@@ -221,7 +221,7 @@ describe.each(ENDS)("from %s to %s", (src, dst) => {
     expect(track(errorTo(src, part(9, 3)), own)).toMatchObject({ result: "missed", error: true });
   });
 
-  test("an ICMP error says of no datagram whose it is", () => {
+  test("an ICMP error does not assign a datagram to a flow", () => {
     const own = { zone: zone() };
     track(part(7, 0), own);
     const { held } = tracker.table.owner(1);
@@ -289,7 +289,7 @@ describe("TCP", () => {
     expect(connection.back(FIN, 5001, 1002, { later: 20 }).state).not.toBe("tcp-closed");
   });
 
-  test("an end that has forgotten the connection resets it and begins anew", () => {
+  test("an end that has lost the connection resets it and opens a new one", () => {
     const connection = connect().open();
     expect(connection.out(SYN, 70_000)).toMatchObject({ state: "tcp-established", again: false });
     connection.back(ACK, 5001, 1001); // it is not what I expected (RFC 5961)
@@ -315,7 +315,7 @@ describe("TCP", () => {
     expect(answer(connection, { later: 4 * DAY })).toMatchObject({ result: "found", state: "tcp-established" });
   });
 
-  test("a reset connection stays so, whatever its resetter says", () => {
+  test("a reset connection stays reset, with any packet of the end that reset it", () => {
     const connection = connect().open();
     connection.out(RST, 1001);
     expect(connection.out(ACK, 1001, 5001).state).toBe("tcp-reset");
@@ -331,7 +331,7 @@ describe("TCP", () => {
     expect(connection.back(FIN, 5001, 1002).state).toBe("tcp-closed");
   });
 
-  test("a flood of SYNs for an open connection changes nothing of it", () => {
+  test("a flood of SYNs for an open connection does not change it", () => {
     const connection = connect().open();
     for (let n = 0; n < 1000; n++) connection[n % 2 ? "out" : "back"](SYN, n * 4_000_000);
     expect(connection.out(RST, 0x60000000).state).toBe("tcp-established");
@@ -342,7 +342,7 @@ describe("TCP", () => {
     expect(connection.out(RST, 1001).state).toBe("tcp-reset");
   });
 
-  test("an answer to another SYN tells nothing of its sender's window", () => {
+  test("a reply to another SYN does not change its sender's window", () => {
     const connection = connect();
     connection.out(SYN, 1000);
     connection.back(SYN_ACK, 0x50000000, 77); // forged

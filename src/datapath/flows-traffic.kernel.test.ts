@@ -31,7 +31,7 @@ const FLOWS = 30_000;
 const flows = () => [...(world.panel.flows?.rows() ?? [])].sort((one, other) => other.age - one.age);
 
 describe("a pod that opens flows as fast as it can", () => {
-  test("ends no connection of another pod, and keeps it from no new one", async () => {
+  test("ends no connection of another pod, and does not prevent its new ones", async () => {
     const state = world.pair();
     world.act("left", { verdict: "track", arg: 8, extra: "right:b" });
     world.act("right", { verdict: "track", arg: 8, extra: "left:a" });

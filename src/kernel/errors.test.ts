@@ -44,7 +44,7 @@ R1 offset is outside of the packet
 processed 2 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
 `;
 
-test("a verifier's log is told by its last lines without the statistics", () => {
+test("a verifier's error has the log's last lines without the statistics", () => {
   expect(tellingLines(LOG)).toEqual({
     lines: ["invalid access to packet, off=40 size=1, R1(id=0,off=40,r=0)", "R1 offset is outside of the packet"],
     omitted: 4,

@@ -187,7 +187,7 @@ describe("addresses, routes, neighbours", () => {
     );
   });
 
-  test("the default route is the one that counts, whatever else leads to where it is asked for", () => {
+  test("the default route is found, even if a more specific route matches the queried address", () => {
     const found = (): unknown => defaultRoute(a) && [defaultRoute(a)?.cidr, defaultRoute(a)?.via];
     const route = (action: string, ...words: string[]) =>
       execFileSync("ip", ["-n", names[0], "route", action, ...words], { stdio: "pipe" });

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { leftovers } from "./leftovers.ts";
 
-test("all is taken away in reverse order, whatever fails, and once", () => {
+test("everything is removed in reverse order, once, continuing after failures", () => {
   const done: string[] = [];
   const undo = leftovers();
   undo.defer(() => done.push("folder"));

@@ -4,6 +4,7 @@ import { Backoff } from "./backoff.ts";
 import { Fault, outcomeOf } from "./fault.ts";
 import type { Name } from "./names.ts";
 import type { Outcomes } from "./outcomes.ts";
+import { RowFaults } from "./row-faults.ts";
 import { describe, type EncodedRow, encodeKey, encodeRow, type RowScope } from "./rows.ts";
 import { packed, type Table, unpacked } from "./tables.ts";
 
@@ -32,7 +33,7 @@ export class RowTable {
   readonly table: Table;
   readonly retry: Backoff;
   readonly #scope: RowScope;
-  readonly #outcomes: Outcomes;
+  readonly #faults: RowFaults;
   /** Rows by key; read from the map at first use. */
   #held: Map<string, HeldRow> | undefined;
   /** Changes to handle in this pass, by row id. */
@@ -52,7 +53,7 @@ export class RowTable {
   constructor(table: Table, scope: RowScope, outcomes: Outcomes, now: () => number) {
     this.table = table;
     this.#scope = scope;
-    this.#outcomes = outcomes;
+    this.#faults = new RowFaults(table.name, outcomes);
     this.retry = new Backoff(now);
   }
 
@@ -134,7 +135,7 @@ export class RowTable {
       if (key !== undefined && this.#read().has(key)) keys.add(key);
       this.#due.delete(id);
       this.#onDevices.delete(id);
-      this.#outcomes.set(this.#item(id), undefined);
+      this.#faults.set(id, undefined);
     }
     if (whole) for (const [key, { owner }] of this.#read()) if (owner === "") keys.add(key);
     if (keys.size > 0) this.#drop([...keys]);
@@ -180,10 +181,6 @@ export class RowTable {
       rows.map(([key, value]) => [packed(key), { owner: "", value: packed(value), names: NO_NAMES }]),
     );
     return this.#held;
-  }
-
-  #item(id: string): string {
-    return `row ${this.table.name} ${id}`;
   }
 
   #isHeld({ key, value }: Write): boolean {
@@ -232,7 +229,7 @@ export class RowTable {
     else this.#onDevices.delete(id);
     const missing = devices.find((device) => this.#scope.ifindex(device) === undefined);
     const fault = missing === undefined ? undefined : new Fault("no-device", `there is no device ${missing}`);
-    this.#outcomes.set(this.#item(id), fault && outcomeOf(wanted.owner, fault));
+    this.#faults.set(id, fault && outcomeOf(wanted.owner, fault));
   }
 
   /** Records a failure; the old row stays. Returns true if the row had not failed before. */
@@ -244,7 +241,7 @@ export class RowTable {
     if (held && held.owner !== "") held.owner = wanted.owner; // a row found in the map has no known names, so it keeps its empty owner
     const outcome = outcomeOf(wanted.owner, error);
     if (outcome.code === "full") this.#refusedForRoom++;
-    this.#outcomes.set(this.#item(id), outcome);
+    this.#faults.set(id, outcome);
     return isNew;
   }
 
@@ -281,20 +278,19 @@ export class RowTable {
       if (!error) this.#mended(key);
       else {
         this.#spoilt.add(key);
-        this.#outcomes.set(this.#spoiltItem(key), outcomeOf(owner, error));
+        this.#faults.set(spoilt(key), outcomeOf(owner, error));
       }
     }
     this.#schedule(refused.size > 0);
   }
 
   #mended(key: string): void {
-    if (this.#spoilt.delete(key)) this.#outcomes.set(this.#spoiltItem(key), undefined);
-  }
-
-  #spoiltItem(key: string): string {
-    return `spoilt row ${this.table.name} ${key}`;
+    if (this.#spoilt.delete(key)) this.#faults.set(spoilt(key), undefined);
   }
 }
+
+/** The id under which the fault of a row that somebody else changed is kept, by its key. */
+const spoilt = (key: string): string => `spoilt ${key}`;
 
 const sameNames = (a: readonly Name[], b: readonly Name[]): boolean =>
   a.length === b.length && a.every((name, index) => name === b[index]);

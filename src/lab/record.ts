@@ -40,7 +40,8 @@ export function readRecord(names: LabNames): LabRecord {
     text = readFileSync(names.record, "utf8");
   } catch (cause) {
     if (codeOf(cause) === "EACCES") throw notRoot(`find lab ${names.name}`, cause);
-    throw new LabError("no-lab", `find lab ${names.name}: not running (weir lab up --name ${names.name})`, { cause });
+    const hint = `start it with weir lab up --name ${names.name}`;
+    throw new LabError("no-lab", `find lab ${JSON.stringify(names.name)}: not running (${hint})`, { cause });
   }
   try {
     return Record.parse(JSON.parse(text));

@@ -133,7 +133,8 @@ function read({ files, text }: ChangeOptions): { objects: ManifestObject[]; prob
 function running(name: string, io: LabIo, may = { readOnly: false }): LabClient {
   needRoot(`change lab ${name}`);
   const names = labNames(name, labsRoot(io));
-  if (!may.readOnly && readRecord(names).kubernetes !== undefined) throw readOnly(name);
+  const { kubernetes } = readRecord(names);
+  if (!may.readOnly && kubernetes !== undefined) throw readOnly(name);
   return new LabClient(names, io.signal);
 }
 

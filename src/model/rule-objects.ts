@@ -82,20 +82,20 @@ export interface RuleReceipt {
  * force.
  */
 export function ruleProblems(keys: readonly string[], receipts: readonly RuleReceipt[]): Problem[] {
+  const bySource = Map.groupBy(receipts, ({ source }) => source);
   return keys
     .filter((key) => /^(Limit|Impairment)\//.test(key))
     .flatMap((object) => {
-      const own = receipts.filter(({ source }) => source === object);
-      if (own.length > 0) return problemsOf(object, own);
+      const own = bySource.get(object);
+      if (own) return problemsOf(object, own);
       const message = "no pod here follows it: none that it chooses is on this node";
       return [{ object, severity: "warning" as const, message }];
     });
 }
 
 function problemsOf(object: string, receipts: readonly RuleReceipt[]): Problem[] {
-  const byReason = new Map<string, RuleReceipt[]>();
-  for (const one of receipts) if (one.reason) byReason.set(one.reason, [...(byReason.get(one.reason) ?? []), one]);
-  return [...byReason].map(([reason, [first, ...others]]) => {
+  const told = receipts.filter(({ reason }) => reason);
+  return [...Map.groupBy(told, ({ reason }) => reason)].map(([reason, [first, ...others]]) => {
     const where = `${first?.namespace}/${first?.pod} ${first?.direction}`;
     const more = others.length > 0 ? ` and ${others.length} more` : "";
     return {

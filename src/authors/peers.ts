@@ -2,11 +2,14 @@ import { MAX_PEER_NETWORKS } from "../model/impair.ts";
 import { objectKey } from "../model/names.ts";
 import type { ImpairmentSpec } from "../model/rule-objects.ts";
 import { sameValue } from "../model/same.ts";
+import type { Readable } from "../store/collection.ts";
 import type { Derived, View } from "../store/derived.ts";
 import type { Selected } from "../store/selected.ts";
 import type { Store } from "../store/store.ts";
 import type { Cluster } from "./cluster.ts";
+import { FEW_NETWORKS, PeerRoom } from "./peer-room.ts";
 import {
+  endOf,
   hostCidr,
   isLabelled,
   type LabelledPod,
@@ -16,7 +19,7 @@ import {
   type RuleRow,
   selectsPeer,
 } from "./rule-rows.ts";
-import type { Selections } from "./selections.ts";
+import type { ObjectSelections, Selections } from "./selections.ts";
 
 /** The peers that each Impairment is limited to, as sorted CIDRs. An Impairment without a row applies to all peers. */
 export function peersOf(store: Store, cluster: Cluster, selections: Selections): Derived<readonly string[]> {
@@ -37,6 +40,24 @@ export function peersOf(store: Store, cluster: Cluster, selections: Selections):
   return store.derive<readonly string[]>("peers", [impairments], (key, view) => peers.of(key, view), {
     same: sameValue,
   });
+}
+
+/** The Impairments whose peers find no room in the table. @param peers of each, from `peersOf` */
+export function peerRoom(
+  store: Store,
+  peers: Readable<readonly string[]>,
+  selections: Selections,
+  impaired: ObjectSelections<ImpairmentSpec>,
+): PeerRoom {
+  const demands = store.derive<number>("rows of peers", [peers], (key, view) => {
+    const networks = view.row(peers, key)?.length ?? 0;
+    const ruleRow = networks > FEW_NETWORKS ? view.row(impaired.objects, key) : undefined;
+    const until = ruleRow && endOf(ruleRow.spec);
+    if (!ruleRow || (until !== undefined && view.isPast(until))) return undefined;
+    const directions = ruleRow.spec.direction === "both" ? 2 : 1;
+    return networks * directions * selections.localCount(key, impaired, view) || undefined;
+  });
+  return store.step("room for peers", (place) => new PeerRoom("room for peers", place, demands));
 }
 
 class Peers {

@@ -100,6 +100,13 @@ export function emptyChoice(
   return { object: objectKey(kind, { namespace, name }), path: `spec.${field}`, message, severity: "warning" };
 }
 
+/** The problem of an Impairment whose peers are more than the table of peers has room for. */
+export function noRoomForPeers(ruleRow: RuleRow<ImpairmentSpec>): Problem {
+  const message =
+    "its peers match nobody: those of all pods, for each pod and direction, are more networks than fit; name fewer, or larger ones";
+  return { object: objectKey("Impairment", ruleRow), path: "spec.match.peers", message };
+}
+
 /** Matches the pods that an Impairment's peers select by labels. */
 export interface PeerSelector {
   namespace: string;

@@ -11,11 +11,12 @@ import {
 } from "../model/precedence.ts";
 import type { ProgramRule } from "../model/programs.ts";
 import type { Remembered } from "../model/remembered.ts";
+import type { ImpairmentSpec } from "../model/rule-objects.ts";
 import { sameValue } from "../model/same.ts";
 import type { Derived, View } from "../store/derived.ts";
 import type { Store } from "../store/store.ts";
 import { type Annotated, type Cluster, GONE } from "./cluster.ts";
-import { peersOf } from "./peers.ts";
+import { peerRoom, peersOf } from "./peers.ts";
 import {
   impairmentsFrom,
   lastRules,
@@ -25,8 +26,8 @@ import {
   type Reading,
   readRules,
 } from "./readings.ts";
-import { endOf, impairmentCandidates, limitCandidates } from "./rule-rows.ts";
-import { Selections } from "./selections.ts";
+import { endOf, impairmentCandidates, limitCandidates, noRoomForPeers } from "./rule-rows.ts";
+import { type ObjectSelections, Selections } from "./selections.ts";
 
 /** The rules of one kind that are in force for a pod, and those that are overruled. */
 export interface Choice<T> {
@@ -73,7 +74,7 @@ export class Rules {
       const ruleRow = view.row(limits, key);
       return ruleRow && limitCandidates(ruleRow);
     });
-    const impairmentsOfObjects = deriveCandidates(store, cluster, this.#selections, settings);
+    const impairmentsOfObjects = deriveCandidates(store, cluster, { selections: this.#selections, impaired }, settings);
     const { readings } = this;
     const limitsOf = (key: string, view: View) => {
       const said = this.#said(key, view, limitsFrom);
@@ -133,15 +134,18 @@ function choose<T>(
 function deriveCandidates(
   store: Store,
   cluster: Cluster,
-  selections: Selections,
+  { selections, impaired }: { selections: Selections; impaired: ObjectSelections<ImpairmentSpec> },
   settings: RuleSettings,
 ): Derived<readonly Candidate<ImpairRule>[]> {
   const { impairments } = cluster;
   const peers = peersOf(store, cluster, selections);
+  const room = peerRoom(store, peers, selections, impaired);
   return store.derive<readonly Candidate<ImpairRule>[]>("candidates of impairments", [impairments], (key, view) => {
     const ruleRow = view.row(impairments, key);
     if (!ruleRow) return undefined;
-    const candidates = impairmentCandidates(ruleRow, view.row(peers, key), settings);
+    const isRefused = view.row(room, key) !== undefined;
+    if (isRefused) view.tell(noRoomForPeers(ruleRow));
+    const candidates = impairmentCandidates(ruleRow, isRefused ? [] : view.row(peers, key), settings);
     const until = endOf(ruleRow.spec);
     const ended = until !== undefined && view.isPast(until);
     return ended ? candidates.map((one) => ({ ...one, ended })) : candidates;

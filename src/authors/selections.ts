@@ -56,6 +56,18 @@ export class Selections {
     ];
   }
 
+  /** How many of this node's pods an object selects. */
+  localCount<S extends Choice>(key: string, { objects, selected }: ObjectSelections<S>, view: View): number {
+    const { namespace, spec } = view.row(objects, key) as RuleRow<S>;
+    const { localPods } = this.#cluster;
+    if (spec.pod !== undefined) return view.row(localPods, `${namespace}/${spec.pod}`) === undefined ? 0 : 1;
+    const local = new Set(view.keys(localPods));
+    const chosen = spec.selector
+      ? view.selected(selected, key)
+      : view.selected(this.services, `${namespace}/${spec.service}`);
+    return chosen.filter((pod) => local.has(pod)).length;
+  }
+
   /** Whether the object selects a pod that exists or is attached. */
   #reaches<S extends Choice>(key: string, ruleRow: RuleRow<S>, { selected }: ObjectSelections<S>, view: View): boolean {
     const { namespace, spec } = ruleRow;

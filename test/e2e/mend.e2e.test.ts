@@ -81,7 +81,10 @@ describe("changes by others on the node are repaired at once", () => {
     const spec = { nodeName: "n1", containers: [{ name: "c", image: "example.test/c:1" }] };
     const metadata = { name: "a", namespace: "default", uid: "u-a", annotations };
     world.write("a", { apiVersion: "v1", kind: "Pod", metadata, spec });
-    const tree = () => world.run("node", "tc", "qdisc", "show", "dev", "weir_shape0").replaceAll(/ (refcnt|direct_packets_stat) \d+/g, "");
+    const tree = () =>
+      world
+        .run("node", "tc", "qdisc", "show", "dev", "weir_shape0")
+        .replaceAll(/ (refcnt|direct_packets_stat) \d+/g, "");
     await expect.poll(tree, SOON).not.toContain("noqueue");
     await world.pod("a"); // A full pass later.
     const before = tree();

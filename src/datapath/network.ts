@@ -72,7 +72,13 @@ export const kernelNetwork: Network = {
   recall({ ifindex, kind, mac, name }) {
     const now = findLink(ifindex);
     if (now?.kind !== kind || now.mac !== mac) return false; // another device may have the index by now
-    setLink(ifindex, { name });
+    try {
+      setLink(ifindex, { name });
+    } catch (error) {
+      if (!(error instanceof KernelError && error.errno === "EBUSY")) throw error;
+      setLink(ifindex, { up: false }); // older kernels rename no device that is up
+      setLink(ifindex, { name });
+    }
     return true;
   },
   remove: (device) => removeLink(device),

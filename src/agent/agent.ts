@@ -16,6 +16,12 @@ import { Standing } from "./standing.ts";
  */
 const NEWS_EVERY = 200;
 
+/**
+ * Interval at which everything is compared again if the kernel keeps dropping notifications, ms: it costs a look into
+ * each pod's namespace, and a routing daemon may change a million routes.
+ */
+const LOST_EVERY = 2000;
+
 /** Interval at which other networks' devices and host pods' cgroups are checked, ms. */
 const LOOK_EVERY = 1000;
 
@@ -44,6 +50,8 @@ export class Agent {
   readonly #knowledge: Knowledge;
   readonly #report: Report;
   readonly #timers = new Map<string, NodeJS.Timeout>();
+  /** Notifications were dropped since the last comparison. */
+  #isLost = false;
   /** The next time at which the plan changes by itself, ms since the epoch. */
   #changesAt = Number.POSITIVE_INFINITY;
 
@@ -109,6 +117,7 @@ export class Agent {
   /** Takes in a notification of the kernel. Requests a pass if an item of Weir's may have changed. */
   noticed(news: NetworkNews): void {
     if (!this.synced) return;
+    if (news.kind === "lost" && this.#isLater()) return;
     const { datapath } = this.parts;
     const isOwn = news.kind === "link" && news.device.name === this.planner.node.uplink;
     const mayMove = isOwn || news.kind === "address" || news.kind === "lost";
@@ -119,6 +128,19 @@ export class Agent {
       const hasMoved = this.#knowledge.hasMoved();
       if (hasMoved || datapath.pending > 0) this.runner.mark();
     });
+  }
+
+  /** Whether dropped notifications are handled later, since some were a moment ago. */
+  #isLater(): boolean {
+    if (this.#timers.has("lost")) {
+      this.#isLost = true;
+      return true;
+    }
+    this.#isLost = false;
+    this.#after("lost", LOST_EVERY, () => {
+      if (this.#isLost) this.noticed({ kind: "lost" });
+    });
+    return false;
   }
 
   /** Returns the number of items that are not in force. */

@@ -88,6 +88,24 @@ test("no pass follows if nothing changed, and foreign devices are not checked", 
   expect(looks).not.toHaveBeenCalled();
 });
 
+test("dropped notifications have everything compared at once, and again once every two seconds", async () => {
+  const { agent, kernel } = await agentOn();
+  const looks = vi.spyOn(kernel.network, "isBare");
+  const lose = async (times: number): Promise<number> => {
+    looks.mockClear();
+    for (let i = 0; i < times; i++) {
+      agent.noticed({ kind: "lost" });
+      await vi.advanceTimersByTimeAsync(100);
+    }
+    return looks.mock.calls.length;
+  };
+  expect(await lose(10)).toBe(1);
+  expect(await lose(100)).toBe(5);
+  looks.mockClear();
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(looks).toHaveBeenCalledTimes(1);
+});
+
 test("the removal of a root qdisc has all classes below it read again", async () => {
   const { agent, kernel, marks } = await agentOn();
   const qdiscs = vi.spyOn(kernel.network, "qdiscs");

@@ -18,6 +18,10 @@ const textOf = (news: NetworkNews): string => {
   return news.kind === "route" ? `route ${news.route.cidr} ${news.route.protocol}` : news.kind;
 };
 
+/** Runs `ip` commands. This thread does not read notifications meanwhile. */
+const batch = (lines: readonly string[]) =>
+  execFileSync("ip", ["-n", name, "-batch", "-"], { input: `${lines.join("\n")}\n` });
+
 /** Collects notifications of the namespace in order; `until` waits for one. */
 function listen(signal: AbortSignal) {
   const heard: string[] = [];
@@ -63,6 +67,12 @@ test("changes of devices, addresses and routes by anyone are reported", async ()
     ip("-6", "route", change, "fd00:2::/64", "dev", "w0", "proto", "119");
     await until("route fd00:2::/64 119");
   }
+  ip("route", "add", "10.2.0.0/16", "dev", "w0", "proto", "119");
+  await until("route 10.2.0.0/16 119");
+  ip("route", "replace", "10.2.0.0/16", "dev", "w0", "proto", "7");
+  await until("route 10.2.0.0/16 7");
+  ip("route", "del", "10.2.0.0/16", "dev", "w0", "proto", "7");
+  await until("route 10.2.0.0/16 7");
   ip("addr", "del", "10.1.0.1/24", "dev", "w0");
   await until("address");
   execFileSync("tc", ["-n", name, "qdisc", "add", "dev", "w0", "root", "handle", "1:", "htb"]);
@@ -73,11 +83,27 @@ test("changes of devices, addresses and routes by anyone are reported", async ()
   stop.abort();
 });
 
+test("others' new routes and a bridge's ports fill no socket", async () => {
+  const stop = new AbortController();
+  const { heard, until } = listen(stop.signal);
+  ip("link", "add", "bridge0", "type", "bridge");
+  ip("link", "add", "b0", "type", "veth", "peer", "name", "b1");
+  ip("link", "set", "b0", "up");
+  await until("link b0 up");
+  for (const table of ["main", "1000"]) {
+    batch(Array.from({ length: 20_000 }, (_, n) => `route add 100.${n >> 8}.${n % 256}.0/24 dev b0 table ${table}`));
+  }
+  batch(Array.from({ length: 500 }, () => "link set b0 master bridge0\nlink set b0 nomaster"));
+  ip("link", "add", "done0", "type", "veth", "peer", "name", "done1");
+  while (!heard.includes("link done0 down")) await new Promise(setImmediate);
+  expect(heard).not.toContain("lost");
+  stop.abort();
+});
+
 test("an overrun of the socket is reported, and later changes are too", async () => {
   const stop = new AbortController();
   const { until } = listen(stop.signal);
-  const batch = Array.from({ length: 500 }, () => "link set lo up\nlink set lo down\n").join("");
-  execFileSync("ip", ["-n", name, "-batch", "-"], { input: batch }); // this thread does not read meanwhile
+  batch(Array.from({ length: 5000 }, () => "link set lo up\nlink set lo down"));
   await until("lost");
   ip("link", "add", "late0", "type", "veth", "peer", "name", "late1");
   await until("link late0 down");

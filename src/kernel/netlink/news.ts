@@ -4,6 +4,7 @@ import { errnoName, KernelError } from "../errors.ts";
 import { Fd } from "../fd.ts";
 import { libc } from "../ffi.ts";
 import { maybeInNamespace } from "../namespace.ts";
+import { filterNews } from "./filter.ts";
 import { type DeviceInfo, readLink } from "./link.ts";
 import { FLAG, pack, type Reply, unpack } from "./message.ts";
 import { isMainUnicast, type RouteInfo, readRoute } from "./route.ts";
@@ -21,6 +22,10 @@ const QDISC_GONE = 37;
 const CLASS_GONE = 41;
 /** `RTNLGRP_LINK`, `_TC`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_IFADDR`, `_IPV6_ROUTE`. */
 const MASK = [1, 4, 5, 7, 9, 11].reduce((mask, group) => mask | (1 << (group - 1)), 0);
+const SOL_SOCKET = 1;
+const SO_RCVBUFFORCE = 33;
+/** Bytes that wait while this thread is busy: some thousand messages. The usual size overruns at a hundred. */
+const WAITING = 4 << 20;
 /** Larger than any message of these groups. */
 const LARGEST = 1 << 16;
 
@@ -83,6 +88,10 @@ function subscribe(netns: string | undefined): Fd {
   const number = maybeInNamespace(netns, () => libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE) as number);
   if (number < 0) throw failed("open netlink socket");
   const fd = new Fd("netlink socket", number);
+  const size = Buffer.alloc(4);
+  size.writeInt32LE(WAITING);
+  libc.setsockopt(number, SOL_SOCKET, SO_RCVBUFFORCE, size, size.length);
+  filterNews(number);
   const address = Buffer.alloc(12);
   address.writeUInt16LE(AF_NETLINK, 0);
   address.writeUInt32LE(MASK, 8);

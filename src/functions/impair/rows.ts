@@ -101,8 +101,10 @@ export function ownRows(addresses: readonly string[]): Row[] {
 function peerRow(cidr: string, instance: { instance: string } | number): Row {
   const { family, bits, bytes } = prefixOf(cidr);
   const mapped = new Uint8Array(16);
-  if (family === 4) mapped.set([...new Uint8Array(10), 0xff, 0xff, ...bytes.subarray(0, 4)]);
-  else mapped.set(bytes);
+  if (family === 4) {
+    mapped.fill(0xff, V4_BITS / 8 - 2, V4_BITS / 8);
+    mapped.set(bytes.subarray(0, 4), V4_BITS / 8);
+  } else mapped.set(bytes);
   const prefixlen = IN_PEER_BITS + bits + (family === 4 ? V4_BITS : 0);
   return { table: "weir_impair_peers", key: { prefixlen, instance, address: mapped }, value: { present: 1 } };
 }

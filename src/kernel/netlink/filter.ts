@@ -4,7 +4,7 @@ import { WEIR_ROUTE_PROTOCOL } from "./route.ts";
 
 /**
  * A filter for the socket of notifications, in classic BPF. Without it every message is read by JavaScript: a routing
- * daemon's, of which there may be a million, and those of Weir's own HTB classes. Of others' routes, only those that have
+ * daemon's, of which there may be a million, and those of the HTB classes that Weir adds. Of others' routes, only those that have
  * replaced another or are gone can matter.
  */
 
@@ -24,8 +24,8 @@ const NEW_ROUTE = 24;
 const OLD_ROUTE = 25;
 /** `NLM_F_REPLACE`: the new route has taken the place of another. */
 const REPLACE = 0x100;
-/** Qdiscs that were added, classes, filters. */
-const TRAFFIC_CONTROL = [36, 40, 41, 44, 45];
+/** Qdiscs and classes that were added, filters. */
+const TRAFFIC_CONTROL = [36, 40, 44, 45];
 const AF_BRIDGE = 7;
 const TABLE_MAIN = 254;
 const UNICAST = 1;

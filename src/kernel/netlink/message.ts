@@ -71,6 +71,8 @@ export interface Reply {
   type: number;
   flags: number;
   sequence: number;
+  /** Netlink port of the socket whose request this answers or, in a notification, that made the change; 0: the kernel's. */
+  port: number;
   body: Buffer;
 }
 
@@ -83,6 +85,7 @@ export function* unpack(datagram: Buffer): Generator<Reply> {
       type: datagram.readUInt16LE(at + 4),
       flags: datagram.readUInt16LE(at + 6),
       sequence: datagram.readUInt32LE(at + 8),
+      port: datagram.readUInt32LE(at + 12),
       body: datagram.subarray(at + HEADER, at + length),
     };
     at += align(length);

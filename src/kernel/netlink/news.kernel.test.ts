@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createNamespace, removeNamespace } from "../namespace.ts";
 import { openFds, runName } from "../testdata/harness.ts";
 import { type NetworkNews, watchNetwork } from "./news.ts";
+import { changeTc, handle, TC_ROOT, type TcChange } from "./tc.ts";
 
 const name = runName("news");
 let netns: string;
@@ -108,5 +109,28 @@ test("an overrun of the socket is reported, and later changes are too", async ()
   await until("lost");
   ip("link", "add", "late0", "type", "veth", "peer", "name", "late1");
   await until("link late0 down");
+  stop.abort();
+});
+
+test("removed classes are reported unless this process has removed them", async () => {
+  const stop = new AbortController();
+  const { heard, until } = listen(stop.signal);
+  ip("link", "add", "shaped", "type", "veth", "peer", "name", "shaped1");
+  const htb = { rate: 1_000_000n, ceil: 1_000_000n, burst: 10_000, cburst: 10_000, quantum: 1514 };
+  const add = (minor: number): TcChange => ({
+    ...{ op: "set", kind: "htb-class", handle: handle(1, minor), parent: handle(1), htb },
+  });
+  const remove = (minor: number): TcChange => ({ op: "remove", kind: "class", handle: handle(1, minor) });
+  changeTc("shaped", [{ op: "set", kind: "htb", handle: handle(1), parent: TC_ROOT }, add(1), add(2)], netns);
+  await until("link shaped down");
+  changeTc("shaped", [remove(1)], netns);
+  execFileSync("tc", ["-n", name, "class", "del", "dev", "shaped", "classid", "1:2"]);
+  await until("class");
+  ip("link", "add", "after", "type", "veth", "peer", "name", "after1");
+  await until("link after down");
+  changeTc("shaped", [add(1), add(2), remove(1), remove(2)], netns);
+  ip("link", "del", "after");
+  while (!heard.includes("link after gone")) await new Promise((resolve) => setImmediate(resolve));
+  expect(heard).not.toContain("class");
   stop.abort();
 });

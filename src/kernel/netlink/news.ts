@@ -8,6 +8,7 @@ import { filterNews } from "./filter.ts";
 import { type DeviceInfo, readLink } from "./link.ts";
 import { FLAG, pack, type Reply, unpack } from "./message.ts";
 import { isMainUnicast, type RouteInfo, readRoute } from "./route.ts";
+import { OWN_PORT } from "./socket.ts";
 import { TC_ROOT } from "./tc.ts";
 
 const AF_NETLINK = 16;
@@ -114,6 +115,7 @@ function newsOf(message: Reply): NetworkNews | undefined {
   if (ROUTE.includes(type) && isMainUnicast(message)) {
     return { kind: "route", route: readRoute(message), gone: type === ROUTE[1] };
   }
+  if (message.port === OWN_PORT) return undefined; // qdiscs and classes that this process has removed or replaced
   if (type === CLASS_GONE) return { kind: "class", ifindex: body.readInt32LE(4), handle: body.readUInt32LE(8) };
   if (type !== QDISC_GONE) return undefined;
   const [ifindex, parent] = [body.readInt32LE(4), body.readUInt32LE(12)];

@@ -20,6 +20,8 @@ const MESSAGE_TEXT = 1;
 /** Requests per batch: their replies fit into the default receive buffer. */
 const BATCH = 64;
 const RETRIES = 5;
+/** Port of this process's sockets, which the kernel's notifications of their changes carry. No automatic port has this bit. */
+export const OWN_PORT = (0x4000_0000 | process.pid) >>> 0;
 const receiveBuffer = Buffer.alloc(1 << 17);
 
 /** Where an operation happens: the namespace at a path, an open socket's, or (undefined) this thread's. */
@@ -51,6 +53,10 @@ export class Netlink {
     const timeout = Buffer.alloc(16);
     timeout.writeBigInt64LE(5n, 0);
     libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeout, timeout.length);
+    const address = Buffer.alloc(12);
+    address.writeUInt16LE(AF_NETLINK, 0);
+    address.writeUInt32LE(OWN_PORT, 4);
+    libc.bind(fd, address, address.length); // of two open at once, the second gets an automatic port
     return new Netlink(new Fd("netlink socket", fd));
   }
 

@@ -41,9 +41,11 @@ describe("bandwidth limits hold at layer 3", () => {
 
   test("without the annotation there is no limit", async () => {
     const { stage } = fixture;
+    const before = 10e6;
+    await setLimits(stage, { egress: before });
     await setLimits(stage, {});
     expect(await stage.limits()).toEqual([]);
     const load = { direction: "egress", where: "same", family: 4, ...tcp("cubic", 1) } as const;
-    expect((await runLoad(stage, load, { seconds: 2, mtu })).rate).toBeGreaterThan(1.2e9);
+    expect((await runLoad(stage, load, { seconds: 2, mtu })).rate).toBeGreaterThan(10 * before);
   });
 });
